@@ -1,0 +1,49 @@
+"""fastcam: see what a vision model looked at, for a whole test set.
+
+The functions of the public interface are imported when they are first used, so that
+``import fastcam`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastcam.api import render as render
+    from fastcam.errors import CaseError as CaseError
+    from fastcam.errors import FastcamError as FastcamError
+    from fastcam.errors import InputError as InputError
+    from fastcam.errors import OutputError as OutputError
+    from fastcam.store import open_store as open_store
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "render": "fastcam.api",
+    "open_store": "fastcam.store",
+    "FastcamError": "fastcam.errors",
+    "InputError": "fastcam.errors",
+    "CaseError": "fastcam.errors",
+    "OutputError": "fastcam.errors",
+}
+
+__all__ = [
+    "CaseError",
+    "FastcamError",
+    "InputError",
+    "OutputError",
+    "__version__",
+    "open_store",
+    "render",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastcam' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,58 @@
+"""The ``fastcam`` command: its subcommands, and the one place where errors become one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from fastcam.cli import demo_command, doctor_command, inspect_command, render_command
+from fastcam.errors import FastcamError
+
+app = typer.Typer(
+    name="fastcam",
+    help="See what a vision model looked at, for a whole test set.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo_command.demo)
+app.command("render")(render_command.render)
+app.command("inspect")(inspect_command.inspect)
+app.command("doctor")(doctor_command.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from fastcam import __version__
+
+        typer.echo(f"fastcam {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run the command line; exit codes as in the README."""
+    try:
+        app()
+    except FastcamError as error:
+        print(f"fastcam: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

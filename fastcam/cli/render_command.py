@@ -1,0 +1,158 @@
+"""``fastcam render``: a results file or run store to figures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastcam.spec import (
+    COLORMAPS,
+    Axes,
+    Blend,
+    Language,
+    Mode,
+    Orient,
+    PictureFormat,
+    Scale,
+    Theme,
+)
+
+_WHAT, _SOURCES, _LOOK, _RUN = "Which figures", "Where the images are", "How they look", "Running"
+Option = typer.Option
+
+
+def render(
+    results: Annotated[
+        Path, typer.Argument(help="Results file (.pkl, .npz, .json) or run store (.zarr).")
+    ],
+    root_dir: Annotated[
+        Path, Option(help="Folder with a volume or folder for each case.", rich_help_panel=_SOURCES)
+    ],
+    output_dir: Annotated[
+        Path, Option(help="Folder for the figures; made if need be.", rich_help_panel=_RUN)
+    ],
+    mask_dir: Annotated[
+        Path | None,
+        Option(help="Folder with the masks; without it figures have no mask panel.",
+               rich_help_panel=_SOURCES),
+    ] = None,
+    mode: Annotated[
+        Mode, Option(help="One figure a case, or a folder a case.", rich_help_panel=_WHAT)
+    ] = "best_slice",
+    patient: Annotated[
+        list[str] | None, Option(help="Only this case; repeatable.", rich_help_panel=_WHAT)
+    ] = None,
+    only_errors: Annotated[
+        bool, Option("--only-errors", help="Only wrongly predicted cases.", rich_help_panel=_WHAT)
+    ] = False,
+    offset: Annotated[
+        int, Option(help="Leave out the first K of the chosen cases.", rich_help_panel=_WHAT)
+    ] = 0,
+    max_samples: Annotated[
+        int | None, Option(help="At most N of the chosen cases.", rich_help_panel=_WHAT)
+    ] = None,
+    every_slice: Annotated[
+        bool,
+        Option("--every-slice", help="all_slices: also slices without patches.",
+               rich_help_panel=_WHAT),
+    ] = False,
+    analyze_stats: Annotated[
+        bool,
+        Option("--analyze-stats", help="Also statistics of the attention: JSON, CSV, a page of "
+               "plots.", rich_help_panel=_WHAT),
+    ] = False,
+    axes: Annotated[
+        Axes, Option(help="Order in which boxes were made: SimpleITK's or nibabel's.",
+                     rich_help_panel=_SOURCES)
+    ] = "zyx",
+    orient: Annotated[
+        Orient, Option(help="Turn slices by the affine, or leave the array as it lies.",
+                       rich_help_panel=_SOURCES)
+    ] = "radiological",
+    frame: Annotated[
+        str, Option(help="Frame of the boxes: image, or mask-crop:SIZE as in mask-crop:244.",
+                    rich_help_panel=_SOURCES)
+    ] = "image",
+    slices: Annotated[
+        str, Option(help="What slice indices count: all, or middle:COUNT as in middle:100.",
+                    rich_help_panel=_SOURCES)
+    ] = "all",
+    scale: Annotated[
+        Scale, Option(help="Within what the heat of figures can be compared.",
+                      rich_help_panel=_LOOK)
+    ] = "patient",
+    colormap: Annotated[
+        str, Option(help=f"One of {', '.join(COLORMAPS)}.", rich_help_panel=_LOOK)
+    ] = "jet",
+    heat_alpha: Annotated[
+        float, Option(help="Weight of the heat in the overlay, 0 to 1.", rich_help_panel=_LOOK)
+    ] = 0.5,
+    blend: Annotated[
+        Blend, Option(help="The same weight everywhere, or growing with the heat.",
+                      rich_help_panel=_LOOK)
+    ] = "flat",
+    top_k: Annotated[int, Option(help="Boxes drawn on the overlay.", rich_help_panel=_LOOK)] = 3,
+    panel_size: Annotated[
+        int, Option(help="Smaller slices are enlarged until the longer side has as many pixels.",
+                    rich_help_panel=_LOOK)
+    ] = 512,
+    theme: Annotated[Theme, Option(help="Paper of the figures.", rich_help_panel=_LOOK)] = "light",
+    language: Annotated[
+        Language, Option(help="Language of the summaries.", rich_help_panel=_LOOK)
+    ] = "en",
+    font: Annotated[
+        Path | None,
+        Option(help="Font for characters that DejaVu Sans lacks.", rich_help_panel=_LOOK),
+    ] = None,
+    format: Annotated[PictureFormat, Option(help="File format.", rich_help_panel=_LOOK)] = "png",
+    workers: Annotated[
+        int | None, Option(help="Workers on this machine; default: all cores.",
+                           rich_help_panel=_RUN)
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        Option(help="Use this Dask cluster instead: address or scheduler file.",
+               rich_help_panel=_RUN),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        Option("--overwrite", help="Replace figures made with other settings; default: resume.",
+               rich_help_panel=_RUN),
+    ] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print one JSON result to stdout.", rich_help_panel=_RUN)
+    ] = False,
+) -> None:  # fmt: skip
+    """Draw figures of patch attention from RESULTS, on every core.
+
+    A rerun draws only what is missing. Exit code 3: finished, but some cases failed; they are
+    listed in failures.csv in the output folder.
+    """
+    from fastcam import api
+    from fastcam.cli import progress, report_lines
+
+    try:
+        report = api.render(
+            results, root_dir=root_dir, output_dir=output_dir, mask_dir=mask_dir, mode=mode,
+            patients=patient or (), only_errors=only_errors, offset=offset,
+            max_samples=max_samples, every_slice=every_slice, analyze_stats=analyze_stats,
+            axes=axes, orient=orient, frame=frame, slices=slices, scale=scale, colormap=colormap,
+            heat_alpha=heat_alpha, blend=blend, top_k=top_k, panel_size=panel_size, theme=theme,
+            language=language, font=font, format=format, workers=workers, scheduler=scheduler,
+            overwrite=overwrite, progress=progress.for_stderr(),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(
+            f"fastcam: stopped; finished figures are kept in {output_dir}: run the same command "
+            f"again to go on",
+            err=True,
+        )
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(report_lines.as_dict(report), ensure_ascii=False))
+    report_lines.tell(report, sys.stderr if as_json else sys.stdout)
+    raise typer.Exit(report.exit_code)

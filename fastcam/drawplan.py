@@ -1,0 +1,100 @@
+"""What a render job has to draw: its cases found on disk, less what is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fastcam import names
+from fastcam.errors import CaseError
+from fastcam.plan import Portion
+from fastcam.read.case import Case
+from fastcam.read.frames import parse_slices
+from fastcam.read.sources import SourceIndex
+from fastcam.read.volumes import volume_shape
+from fastcam.spec import Selection, Sources, Style
+from fastcam.store import RunStore
+from fastcam.workitem import Trouble
+
+
+@dataclass
+class DrawPlan:
+    """``portions`` are left to draw; ``planned`` figures were asked for, ``already`` are there."""
+
+    portions: list[Portion] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    planned: int = 0
+    already: int = 0
+
+    @property
+    def left(self) -> int:
+        """Figures still to be drawn."""
+        return sum(len(portion.slices) for portion in self.portions)
+
+
+def locate(
+    store: RunStore, chosen: Iterable[int], images: SourceIndex, masks: SourceIndex | None
+) -> list[Portion]:
+    """Where each chosen case's volume and mask are; what is missing is said in its place."""
+    located = []
+    for index in chosen:
+        name = store.cases[index].name
+        image, image_missing = _find(images, name)
+        mask, mask_missing = _find(masks, name) if masks is not None else (None, "")
+        located.append(Portion(index, (), False, image, image_missing, mask, mask_missing))
+    return located
+
+
+def _find(index: SourceIndex, name: str) -> tuple[str | None, str]:
+    try:
+        return str(index.find(name)), ""
+    except CaseError as error:
+        return None, str(error)
+
+
+def plan_drawing(
+    store: RunStore,
+    located: Sequence[Portion],
+    selection: Selection,
+    sources: Sources,
+    style: Style,
+    finished: Container[str],
+) -> DrawPlan:
+    """The figures that are not among the ``finished`` paths, case by case."""
+    drawing = DrawPlan()
+    for portion in located:
+        case = store.case(portion.case)
+        try:
+            slices = _slices(case, portion, selection, sources)
+        except CaseError as error:
+            drawing.troubles.append(Trouble("error", case.place, case.name, None, 1, str(error)))
+            continue
+        paths = {index: _path(case, index, selection, style) for index in slices}
+        left = tuple(index for index, path in paths.items() if path not in finished)
+        summary = selection.mode == "all_slices" and names.summary_path(case) not in finished
+        drawing.planned += len(slices)
+        drawing.already += len(slices) - len(left)
+        if portion.image is None:
+            drawing.troubles.append(
+                Trouble("error", case.place, case.name, None, len(left), portion.image_missing)
+            )
+        elif left or summary:
+            drawing.portions.append(replace(portion, slices=left, summary=summary))
+    return drawing
+
+
+def _slices(case: Case, portion: Portion, selection: Selection, sources: Sources) -> list[int]:
+    if selection.mode == "best_slice":
+        return [case.best_slice]
+    if not selection.every_slice or portion.image is None:
+        return list(case.slice_averages)
+    depth = volume_shape(Path(portion.image), sources.axes)[0]
+    counted = parse_slices(sources.slices).length(depth)
+    return sorted({*range(counted), *case.slice_averages})
+
+
+def _path(case: Case, index: int, selection: Selection, style: Style) -> str:
+    if selection.mode == "all_slices":
+        return names.slice_path(case, index, style.format)
+    return names.best_slice_path(case, index, style.format)

@@ -1,0 +1,40 @@
+"""Every error fastcam raises on purpose; the command line turns each into one line.
+
+An error's message says the file and the value, what is wrong with it and what to do.
+"""
+
+from __future__ import annotations
+
+
+class FastcamError(Exception):
+    """Base of all errors fastcam raises on purpose. ``exit_code`` is what the command returns."""
+
+    exit_code = 1
+
+
+class InputError(FastcamError):
+    """Wrong usage, or an input that can't be read at all: nothing was started."""
+
+    exit_code = 2
+
+
+class OutputError(FastcamError):
+    """The result can't be written: no permission, disk full."""
+
+    exit_code = 1
+
+
+class CaseError(FastcamError):
+    """One case, or one of its files, is bad; the others go on.
+
+    The message is the reason as it stands in ``failures.csv``; the case's name is kept beside
+    it by whoever catches this.
+    """
+
+    exit_code = 3
+
+
+class SchedulerError(FastcamError):
+    """The Dask cluster was lost or gave up; what is finished is kept."""
+
+    exit_code = 1

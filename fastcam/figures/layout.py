@@ -1,0 +1,115 @@
+"""Where everything of a figure lies on its canvas: integers only, no pixels.
+
+A figure is a grid of panels under a header of one or two lines. Every panel has a caption above
+it and, where it shows heat, a colour bar with numbers to its right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+# At zoom 1 (panels of up to 512 pixels); all grow with the panels.
+_MARGIN = 12
+_GAP = 12
+_HEADER_LINE = 28
+_CAPTION_LINE = 27
+_BAR_GAP = 8
+_BAR_WIDTH = 15
+_TICK_WIDTH = 52
+_LEAST_CELL = 250  # so that captions of narrow panels can still be read
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """Pixels ``x <= column < x + width`` and ``y <= row < y + height`` of the canvas."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Size of one panel in canvas pixels, and whether it has a colour bar."""
+
+    width: int
+    height: int
+    bar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One panel's rectangle, its caption's top-left corner and room, and its colour bar."""
+
+    panel: Rect
+    caption: Rect
+    bar: Rect | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A canvas of ``height`` x ``width`` pixels; ``places`` row by row.
+
+    ``holes`` (n, 4) int32 ``x1, y1, x2, y2`` are the rectangles that panels and bars fill.
+    """
+
+    width: int
+    height: int
+    header: Rect
+    header_line: int
+    places: tuple[Place, ...]
+    holes: NDArray[np.int32]
+
+
+def zoom_of(longer_side: int) -> float:
+    """How much larger text and gaps are than beside a panel of 512 pixels; never smaller."""
+    return max(1.0, longer_side / 512)
+
+
+def enlarged(height: int, width: int, panel_size: int) -> tuple[int, int]:
+    """Size of a panel: the slice's own, or enlarged until its longer side is ``panel_size``."""
+    longer = max(height, width)
+    if longer >= panel_size:
+        return height, width
+    scale = panel_size / longer
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+@lru_cache(maxsize=64)
+def arrange(rows: tuple[tuple[Cell, ...], ...], header_lines: int, zoom: float) -> Layout:
+    """Lay the cells out row by row, left to right, under a header of ``header_lines`` lines."""
+
+    def px(length: int) -> int:
+        return round(length * zoom)
+
+    y = px(_MARGIN) + header_lines * px(_HEADER_LINE)
+    widest = 0
+    places = []
+    holes = []
+    for row in rows:
+        x = px(_MARGIN)
+        for cell in row:
+            taken = cell.width
+            panel = Rect(x, y + px(_CAPTION_LINE), cell.width, cell.height)
+            bar = None
+            if cell.bar:
+                bar = Rect(x + cell.width + px(_BAR_GAP), panel.y, px(_BAR_WIDTH), cell.height)
+                taken += px(_BAR_GAP + _BAR_WIDTH + _TICK_WIDTH)
+            taken = max(taken, px(_LEAST_CELL))
+            places.append(Place(panel, Rect(x, y, taken, px(_CAPTION_LINE)), bar))
+            holes += [(r.x, r.y, r.x + r.width, r.y + r.height) for r in (panel, bar) if r]
+            x += taken + px(_GAP)
+        widest = max(widest, x - px(_GAP) + px(_MARGIN))
+        y += px(_CAPTION_LINE) + max(cell.height for cell in row) + px(_GAP)
+    height = y - px(_GAP) + px(_MARGIN)
+    header = Rect(
+        px(_MARGIN), px(_MARGIN), widest - 2 * px(_MARGIN), header_lines * px(_HEADER_LINE)
+    )
+    return Layout(
+        widest, height, header, px(_HEADER_LINE), tuple(places), np.array(holes, dtype=np.int32)
+    )

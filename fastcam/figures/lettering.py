@@ -1,0 +1,164 @@
+"""Text for the kernels: every glyph a job needs, rasterised once into one atlas.
+
+A kernel draws text by copying rectangles out of the atlas, so a figure's text costs microseconds
+and no font library is touched while figures are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.figures import fonts
+
+BASIC = "".join(chr(c) for c in range(32, 127)) + "·…×–é"
+_ATLAS_WIDTH = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Glyph:
+    """Where a glyph lies in the atlas, and where it goes relative to the pen, in pixels."""
+
+    index: int
+    left: int
+    top: int
+    advance: int
+
+
+@dataclass(frozen=True)
+class Hand:
+    """One font at one size. ``ascent`` is from the line's top to the baseline, in pixels."""
+
+    glyphs: Mapping[str, Glyph]
+    ascent: int
+    height: int
+
+    def width(self, text: str) -> int:
+        """Width of a line of text in pixels."""
+        fallback = self.glyphs["?"]
+        return sum(self.glyphs.get(c, fallback).advance for c in text)
+
+    def fit(self, text: str, width: int) -> str:
+        """The text, its middle replaced by an ellipsis when it is wider than ``width``."""
+        if self.width(text) <= width:
+            return text
+        keep = len(text)
+        while keep > 0:
+            keep -= 1
+            short = text[: (keep + 1) // 2] + "…" + text[len(text) - keep // 2 :]
+            if self.width(short) <= width:
+                return short
+        return ""
+
+    def marks(
+        self, text: str, x: int, y: int, colour: tuple[int, int, int]
+    ) -> list[tuple[int, ...]]:
+        """Rows ``glyph, x, y, r, g, b`` of a line whose top-left corner is (x, y)."""
+        fallback = self.glyphs["?"]
+        rows: list[tuple[int, ...]] = []
+        for character in text:
+            glyph = self.glyphs.get(character, fallback)
+            if glyph.index >= 0:
+                rows.append((glyph.index, x + glyph.left, y + glyph.top, *colour))
+            x += glyph.advance
+        return rows
+
+
+@dataclass(frozen=True)
+class Lettering:
+    """The atlas and the hands that point into it.
+
+    ``coverage`` (rows, columns) uint8, 255 where a glyph covers a pixel wholly; ``boxes`` (n, 4)
+    int32 ``x, y, width, height`` of each glyph in it. The arrays are read-only and shared by all
+    threads of a worker.
+    """
+
+    coverage: NDArray[np.uint8]
+    boxes: NDArray[np.int32]
+    title: Hand
+    caption: Hand
+    label: Hand
+    tick: Hand
+
+    def marks(self, rows: list[tuple[int, ...]]) -> NDArray[np.int32]:
+        """Rows of :meth:`Hand.marks` as the array (m, 6) int32 that the kernels take."""
+        return np.array(rows, dtype=np.int32).reshape(-1, 6)
+
+
+def alphabet(texts: Iterable[str]) -> str:
+    """The characters, beyond the basic ones, that a job's texts need; sorted."""
+    return "".join(sorted({c for text in texts for c in text if c.isprintable()} - set(BASIC)))
+
+
+@lru_cache(maxsize=4)
+def prepare(characters: str, extra_fonts: tuple[Path, ...], zoom: float) -> Lettering:
+    """Rasterise the basic and the given characters at the sizes of a figure's texts.
+
+    ``extra_fonts`` are asked, in order, for what DejaVu lacks; ``zoom`` is 1 for panels of 512
+    pixels and grows with larger ones, so that text keeps its share of the picture.
+    """
+    sheet = _Sheet()
+    basic = sorted(set(BASIC))
+    wanted = basic + sorted(set(characters) - set(BASIC))
+    readable = [path for path in extra_fonts if path.is_file()]
+
+    def hand(size: int, bold: bool, texts: list[str]) -> Hand:
+        return sheet.hand([fonts.dejavu(bold), *readable], round(size * zoom), texts)
+
+    title = hand(20, True, wanted)
+    caption = hand(15, False, wanted)
+    label = hand(15, False, basic)
+    tick = hand(13, False, basic)
+    coverage, boxes = sheet.finish()
+    return Lettering(coverage, boxes, title, caption, label, tick)
+
+
+class _Sheet:
+    """Packs glyph bitmaps row by row."""
+
+    def __init__(self) -> None:
+        self.bitmaps: list[NDArray[np.uint8]] = []
+        self.boxes: list[tuple[int, int, int, int]] = []
+        self.x = self.y = self.row_height = 0
+
+    def hand(self, paths: list[Path], size: int, characters: list[str]) -> Hand:
+        ascent, descent = fonts.load(paths[0], size).getmetrics()
+        glyphs = {c: self._glyph(paths, size, c, ascent) for c in characters}
+        return Hand(glyphs, ascent, ascent + descent)
+
+    def _glyph(self, paths: list[Path], size: int, character: str, ascent: int) -> Glyph:
+        path = paths[0]
+        if not character.isascii():
+            path = next((p for p in paths if fonts.covers(p, character)), path)
+        font = fonts.load(path, size)
+        advance = round(font.getlength(character))
+        mask, (left, top) = font.getmask2(character, mode="L", anchor="ls")
+        width, height = mask.size
+        if width == 0 or height == 0 or width > _ATLAS_WIDTH:
+            return Glyph(-1, 0, 0, advance)
+        bitmap = np.frombuffer(bytes(mask), dtype=np.uint8).reshape(height, width)
+        return Glyph(self._place(bitmap), left, ascent + top, advance)
+
+    def _place(self, bitmap: NDArray[np.uint8]) -> int:
+        height, width = bitmap.shape
+        if self.x + width > _ATLAS_WIDTH:
+            self.x, self.y, self.row_height = 0, self.y + self.row_height, 0
+        self.boxes.append((self.x, self.y, width, height))
+        self.bitmaps.append(bitmap)
+        self.x += width
+        self.row_height = max(self.row_height, height)
+        return len(self.boxes) - 1
+
+    def finish(self) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        coverage = np.zeros((self.y + self.row_height, _ATLAS_WIDTH), dtype=np.uint8)
+        for (x, y, width, height), bitmap in zip(self.boxes, self.bitmaps, strict=True):
+            coverage[y : y + height, x : x + width] = bitmap
+        boxes = np.array(self.boxes, dtype=np.int32).reshape(-1, 4)
+        coverage.setflags(write=False)
+        boxes.setflags(write=False)
+        return coverage, boxes

@@ -1,0 +1,143 @@
+"""The four-panel figure of patch attention: slice | mask | heat | overlay with boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fastcam_kernels import heat
+from numpy.typing import NDArray
+
+from fastcam.figures import layout, numbers
+from fastcam.figures.lettering import Lettering, prepare
+from fastcam.figures.scales import CaseScale
+from fastcam.figures.sheet import (
+    PALETTES,
+    Outlines,
+    Paint,
+    Palette,
+    Panel,
+    Sheet,
+    draw,
+    paint,
+)
+from fastcam.read.case import Case
+from fastcam.spec import Style
+
+TOP_COLOUR = (0, 255, 0)
+OTHER_COLOUR = (255, 255, 0)
+TOP_WIDTH = 3
+OTHER_WIDTH = 1
+
+
+@dataclass(frozen=True)
+class SlicePicture:
+    """One slice as it is shown, its frame cut out and turned for display.
+
+    ``grey`` (h, w) uint8; ``mask`` (h, w) uint8, not zero inside, or None; ``mask_notice`` says
+    why there is none, and is empty where no mask was asked for; ``boxes`` (n, 4) int32 in the
+    picture's own pixels and ``weights`` (n,) float32 of the patches on this slice.
+    """
+
+    grey: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None
+    mask_notice: str
+    boxes: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the style comes to for the kernels; made once for a work item."""
+
+    style: Style
+    lettering: Lettering
+    palette: Palette
+    heat_paint: Paint
+    overlay_paint: Paint
+
+
+def look_of(style: Style, characters: str, fonts: tuple[Path, ...], longer_side: int) -> Look:
+    """Prepare glyphs and colour tables. ``longer_side`` of the panels, in pixels."""
+    return Look(
+        style,
+        prepare(characters, fonts, layout.zoom_of(longer_side)),
+        PALETTES[style.theme],
+        paint(style.colormap, 1.0, "only"),
+        paint(style.colormap, style.heat_alpha, style.blend),
+    )
+
+
+def patch_figure(
+    case: Case, index: int, picture: SlicePicture, scale: CaseScale, look: Look
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """Draw one slice of a case; returns the canvas (h, w, 3) uint8 RGB and the heat's limits."""
+    height, width = picture.grey.shape
+    raw = heat.patch_heat(picture.boxes, picture.weights, height, width)
+    shown, limits = scale.heat_and_limits(raw)
+    sheet = _sheet(case, index, picture, shown, limits, look)
+    return draw(sheet, look.lettering, look.palette), limits
+
+
+def _sheet(
+    case: Case,
+    index: int,
+    picture: SlicePicture,
+    shown: NDArray[np.float32],
+    limits: tuple[float, float],
+    look: Look,
+) -> Sheet:
+    style = look.style
+    rows, columns = picture.grey.shape
+    height, width = layout.enlarged(rows, columns, style.panel_size)
+    image = picture.grey[:, :, np.newaxis]
+    outlines = _outlines(picture, height, width, style.top_k)
+    panels = [Panel("slice", height, width, image=image)]
+    if picture.mask is not None:
+        white = picture.mask[:, :, np.newaxis]
+        panels.append(Panel("mask", height, width, image=white, image_method=0))
+    elif picture.mask_notice:
+        panels.append(Panel("mask", height, width, notice=picture.mask_notice))
+    panels.append(
+        Panel(
+            f"attention, scale: {style.scale}", height, width,
+            heat=shown, limits=limits, paint=look.heat_paint, bar=look.heat_paint,
+        )
+    )  # fmt: skip
+    panels.append(
+        Panel(
+            _overlay_caption(len(picture.boxes), style.top_k), height, width,
+            image=image, heat=shown, limits=limits, paint=look.overlay_paint, outlines=outlines,
+        )
+    )  # fmt: skip
+    verdict = "correct" if case.correct else "wrong"
+    best = "  ·  BEST" if index == case.best_slice else ""
+    return Sheet(
+        title=f"{case.name}  ·  slice {index:03d}{best}",
+        verdict=f"{verdict}  ·  true {case.true_label}  predicted {case.predicted_label}"
+        f"  ·  confidence {case.confidence:.4f}",
+        verdict_colour=look.palette.right if case.correct else look.palette.wrong,
+        rows=(tuple(panels),),
+    )
+
+
+def _overlay_caption(patches: int, top_k: int) -> str:
+    noun = "patch" if patches == 1 else "patches"
+    if top_k == 0 or patches == 0:
+        return f"overlay, {patches} {noun}"
+    return f"overlay, top {min(top_k, patches)} of {patches} {noun}"
+
+
+def _outlines(picture: SlicePicture, height: int, width: int, top_k: int) -> Outlines:
+    """The ``top_k`` heaviest boxes of the slice (ties: the earlier patch), in panel pixels."""
+    chosen = np.argsort(-picture.weights, kind="stable")[:top_k]
+    rows, columns = picture.grey.shape
+    scale = np.array([width / columns, height / rows] * 2)
+    # Rounded as the kernel's nearest neighbour rounds, so that lines lie on the heat's edges.
+    boxes = np.floor(picture.boxes[chosen] * scale + 0.5).astype(np.int32)
+    colours = np.full((len(chosen), 3), OTHER_COLOUR, dtype=np.uint8)
+    widths = np.full(len(chosen), OTHER_WIDTH, dtype=np.int32)
+    colours[:1], widths[:1] = TOP_COLOUR, TOP_WIDTH
+    texts = tuple(numbers.weight(w) for w in picture.weights[chosen].tolist())
+    return Outlines(boxes, colours, widths, texts)

@@ -1,0 +1,52 @@
+"""Names of what a run writes: safe on every file system, sortable, never clashing."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from fastcam.read.case import Case
+
+SUMMARY = "_summary.txt"
+# 255 bytes is what file systems allow; the rest of the name and ".tmp-…" need their share.
+_LONGEST = 150
+
+
+def safe(name: str) -> str:
+    """A case's name as part of a file name: separators, control and reserved characters become
+    ``_``, leading and trailing dots and spaces too; other scripts stay as they are. Names too
+    long for a file system are cut. Different names may come out alike: the case's number in
+    front keeps files apart.
+
+    >>> safe("site1/p.01"), safe("../x"), safe("患者 7")
+    ('site1_p.01', '__x', '患者 7')
+    """
+    kept = "".join(
+        "_" if c in '/\\:*?"<>|' or unicodedata.category(c).startswith("C") else c for c in name
+    )
+    while len(kept.encode()) > _LONGEST:
+        kept = kept[:-1]
+    core = kept.strip(". ")
+    lead = len(kept) - len(kept.lstrip(". "))
+    return ("_" * min(lead, 1) + core + "_" * (kept != kept.rstrip(". ") and bool(core))) or "_"
+
+
+def best_slice_path(case: Case, index: int, suffix: str) -> str:
+    """``NNN_<patient>_slice<k>.png``, relative to the output folder."""
+    return f"{case.place:03d}_{safe(case.name)}_slice{index}.{suffix}"
+
+
+def case_folder(case: Case) -> str:
+    """``NNN_<patient>``, the folder of a case in ``all_slices`` mode."""
+    return f"{case.place:03d}_{safe(case.name)}"
+
+
+def slice_path(case: Case, index: int, suffix: str) -> str:
+    """``NNN_<patient>/slice<kkk>_[BEST_]avg<w.wwww>.png``, relative to the output folder."""
+    best = "BEST_" if index == case.best_slice else ""
+    average = case.slice_averages.get(index, 0.0)
+    return f"{case_folder(case)}/slice{index:03d}_{best}avg{average:.4f}.{suffix}"
+
+
+def summary_path(case: Case) -> str:
+    """``NNN_<patient>/_summary.txt``, relative to the output folder."""
+    return f"{case_folder(case)}/{SUMMARY}"

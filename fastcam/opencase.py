@@ -1,0 +1,123 @@
+"""A case with its volume and mask, read and checked against each other, ready to be cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fastcam_kernels.grey import to_grey
+from numpy.typing import NDArray
+
+from fastcam.errors import CaseError
+from fastcam.figures.patches import SlicePicture
+from fastcam.read import frames, masks, orientation, volumes
+from fastcam.read.case import Case
+from fastcam.spec import Sources
+
+
+@dataclass(frozen=True)
+class OpenCase:
+    """One case and all that is needed to cut any of its slices out.
+
+    ``first`` is the volume's slice that ``slice_idx`` 0 means. ``frame`` turns a slice of the
+    volume into the picture that boxes were made on, of ``height`` x ``width`` pixels after
+    cropping; ``display`` turns that one into what is shown. Where there is no mask,
+    ``mask_notice`` stands in its panel and ``warning`` says why.
+    """
+
+    case: Case
+    volume: volumes.Volume
+    mask: masks.Mask | None
+    mask_notice: str
+    warning: str
+    first: int
+    count: int
+    crop: int | None
+    frame: orientation.Orientation
+    display: orientation.Orientation
+    height: int
+    width: int
+
+
+def open_case(case: Case, image: str, mask: str | None, missing: str, sources: Sources) -> OpenCase:
+    """Read a case's volume and mask; ``missing`` is why there is no ``mask``, if one was wanted.
+
+    Raises :class:`CaseError` when the volume can't be read or doesn't fit the case's patches. A
+    mask that can't be read is a warning, unless the frame is cut around it.
+    """
+    volume = volumes.open_volume(Path(image), sources.axes)
+    counted = frames.parse_slices(sources.slices)
+    depth = volume.voxels.shape[0]
+    first, count = counted.first(depth), counted.length(depth)
+    frame = orientation.for_frame(sources.axes)
+    height, width = frame.size(*volume.voxels.shape[1:])
+    crop = frames.parse_frame(sources.frame).crop
+    if crop is not None:
+        height = width = crop
+    _check_slices(case, image, count, sources)
+    _check_boxes(case, image, height, width)
+    opened_mask, warning = None, missing
+    if mask is not None:
+        try:
+            opened_mask = masks.open_mask(Path(mask), volume.voxels.shape, sources.axes)
+        except CaseError as error:
+            warning = str(error)
+    if crop is not None and opened_mask is None:
+        raise CaseError(f"--frame {sources.frame} needs the mask of this case: {warning}")
+    shown = orientation.IDENTITY
+    if sources.orient == "radiological":
+        shown = orientation.for_display(volume.affine)
+    notice = ""
+    if sources.mask_dir is not None and opened_mask is None:
+        notice = "no mask found" if mask is None else "mask not usable"
+    return OpenCase(
+        case, volume, opened_mask, notice, warning, first, count, crop, frame,
+        frame.inverse.then(shown), height, width,
+    )  # fmt: skip
+
+
+def cut_slice(opened: OpenCase, index: int) -> SlicePicture:
+    """One slice in its frame, turned for display: grey picture, mask, boxes and weights."""
+    layer = opened.frame.apply(opened.volume.voxels[opened.first + index])
+    grey = to_grey(layer, *opened.volume.window)
+    mask: NDArray[np.uint8] | None = None
+    if opened.mask is not None:
+        mask = opened.frame.apply(opened.mask.slice(opened.first + index))
+        if opened.crop is not None:
+            rows, columns = grey.shape
+            crop = frames.plan_crop(mask, rows, columns, opened.crop)
+            grey = np.rint(crop.apply(grey)).astype(np.uint8)
+            mask = crop.apply_mask(mask)
+        mask = np.ascontiguousarray(opened.display.apply(mask * np.uint8(255)))
+    members = np.flatnonzero(opened.case.slices == index)
+    boxes = opened.display.boxes(opened.case.boxes[members], *grey.shape)
+    return SlicePicture(
+        np.ascontiguousarray(opened.display.apply(grey)),
+        mask,
+        opened.mask_notice,
+        np.ascontiguousarray(boxes),
+        opened.case.weights[members],
+    )
+
+
+def _check_slices(case: Case, image: str, count: int, sources: Sources) -> None:
+    beyond = np.flatnonzero(case.slices >= count)
+    if len(beyond):
+        position = int(beyond[0])
+        counted = "" if sources.slices == "all" else f" with --slices {sources.slices}"
+        raise CaseError(
+            f"position {position}: slice_idx {case.slices[position]} is past the {count} slices of "
+            f"{image}{counted}; check --slices, and that this is the volume the model saw"
+        )
+
+
+def _check_boxes(case: Case, image: str, height: int, width: int) -> None:
+    x1, y1, x2, y2 = case.boxes.T
+    outside = np.flatnonzero((x1 >= width) | (y1 >= height) | (x2 <= 0) | (y2 <= 0))
+    if len(outside):
+        position = int(outside[0])
+        raise CaseError(
+            f"position {position}: bbox {tuple(case.boxes[position].tolist())} lies wholly outside "
+            f"the {width}x{height} pixels of {image}; check --frame and --axes"
+        )

@@ -1,0 +1,300 @@
+"""The main jobs, each readable from top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from fastcam import __version__, plan, schedule
+from fastcam.drawplan import DrawPlan, locate, plan_drawing
+from fastcam.errors import FastcamError, InputError
+from fastcam.figures import fonts, lettering
+from fastcam.measure import measure_item, peak_item
+from fastcam.plan import Portion, WorkItem
+from fastcam.read.frames import parse_frame, parse_slices
+from fastcam.read.results import file_sha256, read_results
+from fastcam.read.sources import SourceIndex
+from fastcam.report.statistics import CaseStatistics
+from fastcam.report.statistics_files import write_statistics
+from fastcam.runfolder import STORE, RunFolder
+from fastcam.spec import Selection, Sources, Style, looks
+from fastcam.store import RunStore, create_from_results, open_store
+from fastcam.workitem import Job, Trouble, render_item
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_LIBRARIES = ("numpy", "numba", "zarr", "dask", "distributed", "pillow", "isal", "nibabel")
+
+
+class Progress(Protocol):
+    """Told how a job goes; the command line shows it."""
+
+    def begin(self, what: str, total: int) -> None: ...
+    def advance(self, count: int) -> None: ...
+    def end(self) -> None: ...
+
+
+class Silent:
+    """A progress that shows nothing."""
+
+    def begin(self, what: str, total: int) -> None: ...
+    def advance(self, count: int) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass
+class RenderReport:
+    """What a render job did. Of ``planned`` figures ``already`` were there before."""
+
+    output_dir: Path
+    cases: int = 0
+    planned: int = 0
+    already: int = 0
+    drawn: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    statistics: list[Path] = field(default_factory=list)
+
+    def take(self, drawing: DrawPlan, cases: int) -> None:
+        """Note what was planned."""
+        self.cases = cases
+        self.planned, self.already = drawing.planned, drawing.already
+        self.troubles += drawing.troubles
+
+    @property
+    def failed(self) -> int:
+        """Figures that were planned and are not there."""
+        return self.planned - self.already - self.drawn
+
+    @property
+    def figures_per_second(self) -> float:
+        """Figures drawn by this run for each second of drawing."""
+        return self.drawn / self.seconds["draw"] if self.seconds.get("draw") else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 nothing but failures, 3 finished but some failed."""
+        if not any(trouble.level == "error" for trouble in self.troubles):
+            return 0
+        return 3 if self.drawn or self.already else 1
+
+    def counts(self) -> dict[str, int]:
+        """The numbers of this run, as they stand in ``run.json``."""
+        return {
+            "cases": self.cases,
+            "figures_planned": self.planned,
+            "figures_already_there": self.already,
+            "figures_drawn": self.drawn,
+            "figures_failed": self.failed,
+            "errors": sum(trouble.level == "error" for trouble in self.troubles),
+            "warnings": sum(trouble.level == "warning" for trouble in self.troubles),
+        }
+
+
+def render(
+    results: Path,
+    output_dir: Path,
+    sources: Sources,
+    style: Style,
+    selection: Selection,
+    workers: int = 1,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    analyze_stats: bool = False,
+    progress: Progress | None = None,
+) -> RenderReport:
+    """Draw the figures of a results file or run store; what is finished already is kept.
+
+    Raises :class:`InputError` before anything is written when an input is unusable, and
+    :class:`OutputError` when the output can't be written. Cases that can't be drawn are in the
+    report and in ``failures.csv``.
+    """
+    progress = progress or Silent()
+    report = RenderReport(output_dir)
+    images, masks = _check_inputs(results, sources)
+    identity = _identity(results)
+    with RunFolder(output_dir, looks(identity, sources, style), overwrite) as folder:
+        try:
+            with _timed(report, "import"):
+                store = _open_or_import(results, folder, identity)
+                report.troubles += _found_on_import(store)
+            with _timed(report, "plan"):
+                located = locate(store, plan.select(store.cases, selection), images, masks)
+                drawing = plan_drawing(store, located, selection, sources, style, folder.finished)
+                report.take(drawing, len(located))
+                job = _job(store, output_dir, sources, style, selection)
+            with _cluster(workers, scheduler, drawing.left) as client:
+                if style.scale == "cohort":
+                    with _timed(report, "scale"):
+                        job = replace(job, cohort_high=_cohort_high(client, job, images))
+                with _timed(report, "draw"):
+                    items = plan.work_items(drawing.portions)
+                    _draw(client, job, items, folder, progress, report)
+                if analyze_stats:
+                    with _timed(report, "statistics"):
+                        _statistics(client, job, located, progress, report)
+        except BaseException as error:
+            with contextlib.suppress(FastcamError):
+                stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                _finish(folder, report, style, stopped)
+            raise
+        _finish(folder, report, style, "finished")
+    return report
+
+
+def _check_inputs(results: Path, sources: Sources) -> tuple[SourceIndex, SourceIndex | None]:
+    parse_frame(sources.frame)
+    parse_slices(sources.slices)
+    if not results.exists():
+        raise InputError(
+            f"{results}: no such file; give a results file (.pkl, .npz, .json) or a run store"
+        )
+    masks = SourceIndex(sources.mask_dir, mask=True) if sources.mask_dir is not None else None
+    return SourceIndex(sources.root_dir), masks
+
+
+def _identity(results: Path) -> str:
+    return open_store(results).attrs.sha256 if results.is_dir() else file_sha256(results)
+
+
+def _open_or_import(results: Path, folder: RunFolder, identity: str) -> RunStore:
+    """The run store given, or the one in the output folder, made from the results if need be."""
+    if results.is_dir():
+        return open_store(results)
+    path = folder.path / STORE
+    if path.exists():
+        store = open_store(path)
+        if store.attrs.sha256.startswith(identity):
+            return store
+        raise InputError(
+            f"{path} is the store of another results file; remove it or use --overwrite"
+        )
+    return create_from_results(path, read_results(results))
+
+
+def _found_on_import(store: RunStore) -> list[Trouble]:
+    errors = [Trouble("error", r.place, r.name, None, 0, r.reason) for r in store.rejected]
+    odd = [Trouble("warning", w.place, w.name, None, 0, w.reason) for w in store.warnings]
+    return errors + odd
+
+
+def _cluster(
+    workers: int, scheduler: str | None, figures: int
+) -> contextlib.AbstractContextManager[Client]:
+    if scheduler is not None:
+        return schedule.existing_cluster(scheduler)
+    return schedule.local_cluster(workers, figures)
+
+
+def _job(
+    store: RunStore, output_dir: Path, sources: Sources, style: Style, selection: Selection
+) -> Job:
+    characters = lettering.alphabet(header.name for header in store.cases)
+    extra = fonts.chain(characters, style.font)
+    return Job(
+        store.path.resolve(),
+        store.attrs.created,
+        output_dir.resolve(),
+        sources,
+        style,
+        selection.mode,
+        characters,
+        extra,
+    )
+
+
+def _cohort_high(client: Client, job: Job, images: SourceIndex) -> float:
+    """Highest heat over all cases of the store, whatever is selected for drawing."""
+    everything = locate(job.store, range(len(job.store.cases)), images, None)
+    items = plan.batches(everything, plan.ITEM_FIGURES)
+    return max(high for _, high in schedule.run(client, partial(peak_item, job), items))
+
+
+def _draw(
+    client: Client,
+    job: Job,
+    items: list[WorkItem],
+    folder: RunFolder,
+    progress: Progress,
+    report: RenderReport,
+) -> None:
+    progress.begin("figures", sum(map(plan.figures_of, items)))
+    try:
+        for item, result in schedule.run(client, partial(render_item, job), items):
+            folder.record(result.drawn)
+            report.drawn += sum(record.slice is not None for record in result.drawn)
+            report.troubles += result.troubles
+            progress.advance(plan.figures_of(item))
+    finally:
+        progress.end()
+
+
+def _statistics(
+    client: Client,
+    job: Job,
+    located: Sequence[Portion],
+    progress: Progress,
+    report: RenderReport,
+) -> None:
+    items = plan.batches(located, plan.ITEM_CASES)
+    rows: list[CaseStatistics] = []
+    progress.begin("cases measured", len(located))
+    try:
+        for item, measured in schedule.run(client, partial(measure_item, job), items):
+            rows += measured
+            progress.advance(len(item))
+    finally:
+        progress.end()
+    rows.sort(key=lambda row: row.place)
+    report.statistics = write_statistics(job.output_dir, rows)
+
+
+@contextlib.contextmanager
+def _timed(report: RenderReport, stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        report.seconds[stage] = round(time.perf_counter() - start, 3)
+
+
+def _finish(folder: RunFolder, report: RenderReport, style: Style, status: str) -> None:
+    """Leave the folder's records true, also when the job was stopped in the middle."""
+    folder.rewrite_journal()
+    folder.write_failures(report.troubles)
+    folder.write_run(
+        {
+            "status": status,
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "fastcam": __version__,
+            "python": platform.python_version(),
+            "libraries": {name: _version(name) for name in _LIBRARIES},
+            "counts": report.counts(),
+            "seconds": report.seconds,
+            "figures_per_second": round(report.figures_per_second, 1),
+            "scale": {"kind": style.scale, "limits": _limits(folder, style)},
+        }
+    )
+
+
+def _limits(folder: RunFolder, style: Style) -> dict[str, list[float]]:
+    """Colour limits by case; those of ``--scale slice`` are by figure, in ``figures.csv``."""
+    if style.scale == "slice":
+        return {}
+    return {r.case: [r.low, r.high] for r in folder.finished.values() if r.slice is not None}
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"  # Pillow, where pillow-simd stands in its place

@@ -1,0 +1,50 @@
+"""One case of a results file: what was predicted, and the attention weight of every patch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Case:
+    """A patient or sample with its patches.
+
+    ``place`` is the 1-based position in the results file; it numbers the output files whatever
+    filter is in use. Per-patch arrays share their first axis, N patches in the file's order:
+
+    - ``weights`` (N,) float32, attention over all patches of the case, finite and >= 0
+    - ``boxes`` (N, 4) int32, ``x1, y1, x2, y2`` in pixels of the frame, x2 and y2 exclusive
+    - ``slices`` (N,) int32, the 0-based slice each patch lies on
+    - ``roi`` (N,) int32, connected component the patch was cut from; -1 where not recorded
+    - ``mask_ratio`` (N,) float32, share of the box inside the mask, 0 to 1; NaN where not recorded
+    """
+
+    place: int
+    name: str
+    true_label: int
+    predicted_label: int
+    correct: bool
+    confidence: float
+    probabilities: tuple[float, ...]
+    weights: NDArray[np.float32]
+    boxes: NDArray[np.int32]
+    slices: NDArray[np.int32]
+    roi: NDArray[np.int32]
+    mask_ratio: NDArray[np.float32]
+
+    @cached_property
+    def slice_averages(self) -> dict[int, float]:
+        """Slice index -> mean weight of its patches, ascending by index."""
+        indices, inverse = np.unique(self.slices, return_inverse=True)
+        sums = np.bincount(inverse, weights=self.weights.astype(np.float64))
+        counts = np.bincount(inverse)
+        return dict(zip(indices.tolist(), (sums / counts).tolist(), strict=True))
+
+    @cached_property
+    def best_slice(self) -> int:
+        """The slice that holds the single highest weight of the case; ties: the lowest index."""
+        return int(self.slices[self.weights == self.weights.max()].min())

@@ -1,0 +1,193 @@
+"""The output folder of a run: what is finished, with which settings, and what failed.
+
+``run.json`` says what the run was, ``figures.csv`` lists every finished file as it is finished,
+``failures.csv`` what could not be drawn and why. A file counts as finished when it is listed and
+there; nothing is guessed from what happens to lie in the folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, fields
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from fastcam.errors import InputError, OutputError
+from fastcam.workitem import Drawn, Trouble
+from fastcam.write import make_folder, write_text
+
+RUN = "run.json"
+FIGURES = "figures.csv"
+FAILURES = "failures.csv"
+STORE = "run.zarr"
+_DRAWN_COLUMNS = [field.name for field in fields(Drawn)]
+_TROUBLE_COLUMNS = [field.name for field in fields(Trouble)]
+
+
+class RunFolder:
+    """An output folder claimed by one run; a context manager that lets go of it again.
+
+    ``settings`` is what decides how figures look. Raises :class:`InputError` when the folder
+    holds figures of other settings (unless ``overwrite``, which removes exactly the files that
+    earlier runs listed) or when another run is writing into it.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+        self.path = path
+        self._settings = json.loads(json.dumps(settings, default=str))
+        make_folder(path)
+        earlier = self._earlier_settings()
+        if earlier is not None and earlier != self._settings and not overwrite:
+            differing = _difference(earlier, self._settings)
+            raise InputError(
+                f"{path} holds figures made with other settings ({differing}); give another "
+                f"--output-dir, or --overwrite to replace them"
+            )
+        self._journal = self._open_journal()
+        try:
+            if overwrite:
+                self._clear()
+            self.finished = self._read_finished()
+            self.rewrite_journal()
+            self.write_run({"status": "running"})
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._journal.close()
+
+    def record(self, drawn: Iterable[Drawn]) -> None:
+        """List finished files; they are on the disk already."""
+        writer = csv.writer(self._journal)
+        for record in drawn:
+            self.finished[record.path] = record
+            writer.writerow(astuple(record))
+        try:
+            self._journal.flush()
+        except OSError as error:
+            raise OutputError(
+                f"{self.path / FIGURES}: can't be written: {error.strerror}"
+            ) from error
+
+    def rewrite_journal(self) -> None:
+        """Replace the list by what is finished, in the order of cases and slices."""
+        ordered = sorted(
+            self.finished.values(),
+            key=lambda r: (r.place, -1 if r.slice is None else r.slice, r.path),
+        )
+        self.finished = {record.path: record for record in ordered}
+        try:
+            self._journal.seek(0)
+            self._journal.truncate()
+            csv.writer(self._journal).writerows([_DRAWN_COLUMNS, *map(astuple, ordered)])
+            self._journal.flush()
+        except OSError as error:
+            raise OutputError(
+                f"{self.path / FIGURES}: can't be written: {error.strerror}"
+            ) from error
+
+    def write_failures(self, troubles: Iterable[Trouble]) -> None:
+        """Write ``failures.csv``; without troubles there is none."""
+        rows = sorted({astuple(t) for t in troubles}, key=lambda r: (r[1], str(r[3]), r))
+        if not rows:
+            (self.path / FAILURES).unlink(missing_ok=True)
+            return
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([_TROUBLE_COLUMNS, *rows])
+        write_text(self.path / FAILURES, text.getvalue())
+
+    def write_run(self, facts: Mapping[str, Any]) -> None:
+        """Write ``run.json``: the settings, and ``facts`` about how it went."""
+        content = {**facts, "settings": self._settings}
+        text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+        write_text(self.path / RUN, text + "\n")
+
+    def _earlier_settings(self) -> object:
+        path = self.path / RUN
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            return earlier["settings"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} is not a run's description ({error}); remove it or give another "
+                f"--output-dir"
+            ) from error
+
+    def _open_journal(self) -> IO[str]:
+        path = self.path / FIGURES
+        try:
+            journal = path.open("a+", newline="", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path}: can't be written: {error.strerror}") from error
+        try:
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            journal.close()
+            raise InputError(
+                f"{self.path}: another fastcam run is writing into this folder; wait for it or "
+                f"give another --output-dir"
+            ) from error
+        except OSError:
+            pass  # some network file systems have no locks: then two runs are the user's care
+        return journal
+
+    def _listed(self) -> dict[str, Drawn]:
+        self._journal.seek(0)
+        listed = {}
+        for row in csv.DictReader(self._journal):
+            try:
+                listed[row["path"]] = Drawn(
+                    row["path"], int(row["place"]), row["case"],
+                    int(row["slice"]) if row["slice"] else None, row["best"] == "True",
+                    float(row["average"]), float(row["low"]), float(row["high"]),
+                )  # fmt: skip
+            except (KeyError, TypeError, ValueError):
+                continue  # the half line of a run that was killed: its figure is drawn again
+        return listed
+
+    def _read_finished(self) -> dict[str, Drawn]:
+        return {
+            path: record for path, record in self._listed().items() if (self.path / path).is_file()
+        }
+
+    def _clear(self) -> None:
+        root = self.path.resolve()
+        for listed in self._listed():
+            path = self.path / listed
+            if path.resolve().is_relative_to(root):
+                path.unlink(missing_ok=True)
+        for path in (self.path / FAILURES, self.path / RUN):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.path / STORE, ignore_errors=True)
+        self._journal.seek(0)
+        self._journal.truncate()
+
+
+def _difference(earlier: object, now: Mapping[str, Any]) -> str:
+    """Which settings differ, old and new value, as ``heat_alpha 0.5, now 0.4``."""
+    if not isinstance(earlier, dict):
+        return "unreadable"
+    parts = []
+    for key in [*now, *(key for key in earlier if key not in now)]:
+        old, new = earlier.get(key), now.get(key)
+        if old != new:
+            name = key.replace("_", "-")
+            parts.append(f"{name} {old}, now {new}")
+    return "; ".join(parts)

@@ -1,0 +1,140 @@
+"""Work items to Dask: one machine's cores, or an existing cluster, by the same road.
+
+Nothing here knows what is done with an item; results are small records, pixels never travel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from fastcam.errors import InputError, SchedulerError
+from fastcam.plan import WorkItem, deal, steal
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Result = TypeVar("Result")
+
+# Items given to a worker thread ahead of the one it works on, so that it never waits.
+_AHEAD = 2
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def local_cluster(workers: int, figures: int) -> Iterator[Client]:
+    """Dask workers on this machine: one process each, or a thread here when there is one."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": False,
+        "distributed.scheduler.work-stealing": False,
+        "distributed.comm.timeouts.connect": "60s",
+    }
+    with (
+        dask.config.set(settings),
+        tempfile.TemporaryDirectory(prefix="fastcam-dask-") as scratch,
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=workers > 1,
+            dashboard_address=None,
+            local_directory=scratch,
+            silence_logs=logging.ERROR,
+            memory_limit=0,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def existing_cluster(scheduler: str) -> Iterator[Client]:
+    """A running Dask cluster, by address (``tcp://host:8786``) or scheduler file."""
+    from distributed import Client
+
+    where: dict[str, str]
+    if "://" in scheduler or (":" in scheduler and not Path(scheduler).exists()):
+        where = {"address": scheduler}
+    elif Path(scheduler).is_file():
+        where = {"scheduler_file": scheduler}
+    else:
+        raise InputError(
+            f"--scheduler {scheduler}: neither an address such as tcp://host:8786 nor an existing "
+            f"scheduler file; start one with `dask scheduler --scheduler-file FILE`"
+        )
+    try:
+        client = Client(**where, timeout="15s", set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=60)
+        except TimeoutError as error:
+            raise InputError(
+                f"--scheduler {scheduler}: the scheduler has no workers; start some with "
+                f"`dask worker`"
+            ) from error
+        yield client
+
+
+def run(
+    client: Client, function: Callable[[WorkItem], Result], items: Sequence[WorkItem]
+) -> Iterator[tuple[WorkItem, Result]]:
+    """Run every item once; yields each with its result as it comes back, in any order.
+
+    Each worker thread has a lane of its own and at most a few items in flight, so the
+    scheduler's memory does not grow with the job. Dask gives the items of a worker that died to
+    others. Raises :class:`SchedulerError` when the cluster is lost, or when several workers died
+    over one item.
+    """
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    homes = [address for address, count in sorted(client.nthreads().items()) for _ in range(count)]
+    lanes = deal(items, max(1, len(homes)))
+    flying: dict[Future[Result], tuple[int, WorkItem]] = {}
+    landed = as_completed()
+
+    def launch(lane: int) -> None:
+        if not lanes[lane]:
+            steal(lanes, lane)
+        if lanes[lane]:
+            item = lanes[lane].popleft()
+            future = client.submit(
+                function, item, pure=False, workers=[homes[lane]], allow_other_workers=True
+            )
+            flying[future] = (lane, item)
+            landed.add(future)
+
+    for _ in range(_AHEAD):
+        for lane in range(len(lanes)):
+            launch(lane)
+    try:
+        for future in landed:
+            lane, item = flying.pop(future)
+            try:
+                result = future.result()
+            except (KilledWorker, CancelledError) as error:
+                raise SchedulerError(
+                    f"the Dask cluster gave up on a work item ({error}); finished figures are "
+                    f"kept: run the same command again to go on"
+                ) from error
+            launch(lane)
+            yield item, result
+    finally:
+        client.cancel(list(flying))

@@ -1,0 +1,170 @@
+"""One work item, from its sources to files on disk. Runs inside a worker; knows no Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+from fastcam import names
+from fastcam.errors import CaseError, FastcamError
+from fastcam.figures import layout
+from fastcam.figures.patches import Look, look_of, patch_figure
+from fastcam.figures.scales import CaseScale, case_scale
+from fastcam.opencase import OpenCase, cut_slice, open_case
+from fastcam.picture import write_picture
+from fastcam.plan import Portion, WorkItem
+from fastcam.read.case import Case
+from fastcam.read.recent import Recent
+from fastcam.report.summary import summary_text
+from fastcam.spec import Mode, Sources, Style
+from fastcam.store import RunStore, open_store
+from fastcam.write import make_folder, write_text
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs besides the item; small, it travels with every task."""
+
+    store_path: Path
+    store_created: str
+    output_dir: Path
+    sources: Sources
+    style: Style
+    mode: Mode
+    characters: str
+    fonts: tuple[Path, ...]
+    cohort_high: float = 0.0
+
+    @property
+    def store(self) -> RunStore:
+        """The run store, opened once in each process."""
+        return _opened_store(self.store_path, self.store_created)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A finished file: ``path`` relative to the output folder; ``low``, ``high`` of its heat."""
+
+    path: str
+    place: int
+    case: str
+    slice: int | None
+    best: bool
+    average: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A line of ``failures.csv``; ``level`` is ``error`` or ``warning``."""
+
+    level: str
+    place: int
+    case: str
+    slice: int | None
+    figures: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """What came of a work item."""
+
+    drawn: tuple[Drawn, ...]
+    troubles: tuple[Trouble, ...]
+
+
+@lru_cache(maxsize=2)
+def _opened_store(path: Path, created: str) -> RunStore:
+    # `created` is there so that a store which was made anew is opened anew.
+    return open_store(path)
+
+
+_recent: Recent[tuple[OpenCase, CaseScale]] = Recent()
+
+
+def render_item(job: Job, item: WorkItem) -> ItemResult:
+    """Draw and write all figures of an item. One bad case or slice costs only its own figures.
+
+    Raises :class:`OutputError` when a file can't be written: that ends the job.
+    """
+    drawn: list[Drawn] = []
+    troubles: list[Trouble] = []
+    for portion in item:
+        _render_portion(job, portion, drawn, troubles)
+    return ItemResult(tuple(drawn), tuple(troubles))
+
+
+def _render_portion(
+    job: Job, portion: Portion, drawn: list[Drawn], troubles: list[Trouble]
+) -> None:
+    header = job.store.cases[portion.case]
+    reason = _attempt(partial(_draw_case, job, portion, drawn, troubles))
+    if reason:
+        done = {record.slice for record in drawn if record.place == header.place}
+        left = len([index for index in portion.slices if index not in done])
+        troubles.append(Trouble("error", header.place, header.name, None, left, reason))
+
+
+def _draw_case(job: Job, portion: Portion, drawn: list[Drawn], troubles: list[Trouble]) -> None:
+    opened, scale = _recent.get((job, portion.case), partial(_open, job, portion))
+    case = opened.case
+    if opened.warning:
+        troubles.append(Trouble("warning", case.place, case.name, None, 0, opened.warning))
+    shown = opened.display.size(opened.height, opened.width)
+    side = max(layout.enlarged(*shown, job.style.panel_size))
+    look = look_of(job.style, job.characters, job.fonts, side)
+    if job.mode == "all_slices":
+        make_folder(job.output_dir / names.case_folder(case))
+    for index in portion.slices:
+        reason = _attempt(partial(_draw_slice, job, opened, scale, look, index, drawn))
+        if reason:
+            troubles.append(Trouble("error", case.place, case.name, index, 1, reason))
+    if portion.summary:
+        drawn.append(_write_summary(job, case))
+
+
+def _attempt(action: Callable[[], None]) -> str:
+    """Do something; the reason why it failed, or an empty text."""
+    try:
+        action()
+    except CaseError as error:
+        return str(error)
+    except FastcamError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        # The boundary that keeps one case's surprise (a decoder's own exception, a bug) from
+        # costing the other ten thousand figures; it is listed, not swallowed.
+        return f"unexpected {type(error).__name__}: {error}"
+    return ""
+
+
+def _open(job: Job, portion: Portion) -> tuple[OpenCase, CaseScale]:
+    case = job.store.case(portion.case)
+    if portion.image is None:
+        raise CaseError(portion.image_missing)
+    opened = open_case(case, portion.image, portion.mask, portion.mask_missing, job.sources)
+    scale = case_scale(case, job.style.scale, opened.height, opened.width, job.cohort_high)
+    return opened, scale
+
+
+def _draw_slice(
+    job: Job, opened: OpenCase, scale: CaseScale, look: Look, index: int, drawn: list[Drawn]
+) -> None:
+    case = opened.case
+    canvas, (low, high) = patch_figure(case, index, cut_slice(opened, index), scale, look)
+    path_of = names.slice_path if job.mode == "all_slices" else names.best_slice_path
+    path = path_of(case, index, job.style.format)
+    write_picture(job.output_dir / path, canvas, job.style.format)
+    best = index == case.best_slice
+    average = case.slice_averages.get(index, 0.0)
+    drawn.append(Drawn(path, case.place, case.name, index, best, average, low, high))
+
+
+def _write_summary(job: Job, case: Case) -> Drawn:
+    path = names.summary_path(case)
+    write_text(job.output_dir / path, summary_text(case, job.style.language))
+    return Drawn(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)

@@ -1,0 +1,75 @@
+"""Bytes to disk, all or nothing: a temporary file in the same folder, then a rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from fastcam.errors import OutputError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space or choose another --output-dir",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another --output-dir",
+    errno.EACCES: "no permission to write there; choose another --output-dir",
+    errno.EPERM: "no permission to write there; choose another --output-dir",
+    errno.EROFS: "the disk is read-only; choose another --output-dir",
+    errno.ENOENT: "its folder doesn't exist; create it or choose another --output-dir",
+    errno.ENOTDIR: "its folder is a file; choose another --output-dir",
+    errno.EISDIR: "a folder of that name is in the way; remove it or choose another --output-dir",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter --output-dir or case name",
+}
+
+
+def write_bytes(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write ``pieces`` one after the other to ``path``, replacing what is there.
+
+    Whoever opens ``path`` sees the old file or the whole new one, never half of it. The folder
+    must exist. Raises ``OutputError`` with the file and the reason; no temporary file stays.
+    """
+    # One thread writes one file at a time, so process and thread make the name unique. The
+    # name's start is for people; all of it could pass the 255 bytes that file systems allow.
+    temporary = path.with_name(f".tmp-{path.name[:40]}-{os.getpid()}-{threading.get_ident()}")
+    try:
+        try:
+            _write_all(temporary, pieces)
+            # No fsync: it would cost more than drawing the figure, and a figure lost in a power
+            # cut can be drawn again. The rename alone keeps a killed process from leaving halves.
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        raise OutputError(f"{path}: can't be written: {reason}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 the way ``write_bytes`` does; lone surrogates become escapes."""
+    write_bytes(path, [text.encode("utf-8", errors="backslashreplace")])
+
+
+def _write_all(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        for piece in pieces:
+            left = memoryview(piece).cast("B")
+            while left:
+                left = left[os.write(descriptor, left) :]
+    finally:
+        os.close(descriptor)  # on network disks this, too, may report a full disk
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents; OutputError names it and the reason when that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        if isinstance(error, FileExistsError):
+            reason = "a file of that name is in the way; remove it or choose another --output-dir"
+        raise OutputError(f"{path}: can't be made: {reason}") from error

@@ -1,0 +1,1 @@
+"""The loops of fastcam: compiled with Numba, on NumPy arrays, knowing nothing else."""

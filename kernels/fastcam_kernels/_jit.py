@@ -1,0 +1,47 @@
+"""The one place with compile options. A kernel elsewhere is ``@kernel`` and its loop.
+
+Kernels are serial: the scheduler above runs one work item per core, so a kernel that took
+threads of its own would only take them from its neighbour. They release the GIL.
+
+Machine code is cached beside the source or, where that folder can't be written, in the user's
+cache folder (Numba's own fall-back).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+_FINGERPRINT = _fingerprint()
+
+
+def kernel(function: Function) -> Function:
+    """Compile ``function`` on its first call for the argument types it then gets.
+
+    To a type checker this is the identity. Division by zero follows NumPy, so that loops
+    vectorise.
+    """
+    # Numba drops cached code when its own file changes, not when a kernel it calls from another
+    # file does. The cache file carries this name, so the fingerprint of all files does it.
+    function.__qualname__ = f"{function.__qualname__}_{_FINGERPRINT}"
+    try:
+        compiled: Function = njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError:
+        # Neither the package nor the home folder can be written (a container without a home):
+        # compile in every process rather than not at all.
+        compiled = njit(nogil=True, error_model="numpy")(function)
+    return compiled

@@ -1,0 +1,300 @@
+"""THE fused kernel: one panel of a figure, each row finished before the next is begun.
+
+A row of a panel goes through image, heat, tint, boxes, plates and text while it is in the
+first-level cache, straight onto the figure's canvas.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam_kernels._arrays import plain
+from fastcam_kernels._jit import kernel
+from fastcam_kernels.blend import (
+    blend_lookup,
+    blend_row,
+    heat_levels,
+    plain_row,
+    round_row,
+    tint_row,
+)
+from fastcam_kernels.boxes import fill_span, outline_row, rows_of
+from fastcam_kernels.resize import fill_taps, sample_row
+from fastcam_kernels.text import ink_row, mark_rows
+
+
+@kernel
+def _panel(
+    canvas: NDArray[np.uint8],
+    left: int,
+    top: int,
+    width: int,
+    height: int,
+    image: NDArray[np.uint8],
+    channels: int,
+    heat: NDArray[np.float32],
+    low: np.float32,
+    factor: np.float32,
+    image_weight: NDArray[np.float32],
+    heat_colour: NDArray[np.float32],
+    image_method: int,
+    heat_method: int,
+    tint: NDArray[np.uint8],
+    tint_colour: NDArray[np.uint8],
+    tint_alpha: np.float32,
+    boxes: NDArray[np.int32],
+    box_colour: NDArray[np.uint8],
+    box_width: NDArray[np.int32],
+    plates: NDArray[np.int32],
+    plate_colour: NDArray[np.uint8],
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+) -> None:
+    has_image = image.shape[0] > 0
+    has_heat = heat.shape[0] > 0
+    has_tint = tint.shape[0] > 0
+    same_image = has_image and image.shape[0] == height and image.shape[1] == width * channels
+    same_heat = has_heat and heat.shape[0] == height and heat.shape[1] == width
+    image_channels = channels if has_image else 0
+
+    image_y, image_wy = np.empty((height, 4), np.int32), np.empty((height, 4), np.float32)
+    image_x, image_wx = np.empty((width, 4), np.int32), np.empty((width, 4), np.float32)
+    heat_y, heat_wy = np.empty((height, 4), np.int32), np.empty((height, 4), np.float32)
+    heat_x, heat_wx = np.empty((width, 4), np.int32), np.empty((width, 4), np.float32)
+    tint_y, tint_x = np.empty((height, 4), np.int32), np.empty((width, 4), np.int32)
+    image_taps = heat_taps = 0
+    if has_image and not same_image:
+        image_taps = fill_taps(image.shape[0], image_method, image_y, image_wy)
+        fill_taps(image.shape[1] // channels, image_method, image_x, image_wx)
+    if has_heat and not same_heat:
+        heat_taps = fill_taps(heat.shape[0], heat_method, heat_y, heat_wy)
+        fill_taps(heat.shape[1], heat_method, heat_x, heat_wx)
+    if has_tint:
+        scratch = np.empty((max(width, height), 4), np.float32)
+        fill_taps(tint.shape[0], 0, tint_y, scratch)
+        fill_taps(tint.shape[1], 0, tint_x, scratch)
+
+    box_start, box_items = rows_of(boxes[:, 1], boxes[:, 3], height)
+    plate_start, plate_items = rows_of(plates[:, 1], plates[:, 3], height)
+    mark_tops, mark_bottoms = mark_rows(glyphs, marks)
+    mark_start, mark_items = rows_of(mark_tops, mark_bottoms, height)
+
+    image_ring, image_held = np.empty((4, width * channels), np.float32), np.full(4, -1, np.int32)
+    heat_ring, heat_held = np.empty((4, width), np.float32), np.full(4, -1, np.int32)
+    sampled = np.empty(width * channels, np.float32)
+    pixels = np.empty(width * channels, np.uint8)
+    levels, packed = np.empty(width, np.uint8), np.empty(width, np.uint32)
+    values = 256 if has_image else 1
+    lookup = np.empty(256 * values if has_heat else 0, np.uint32)
+    if has_heat:
+        blend_lookup(image_weight, heat_colour, values, lookup)
+
+    for row in range(height):
+        out = canvas[top + row, 3 * left : 3 * (left + width)]
+        if same_image:
+            pixels = image[row]
+        elif has_image:
+            sample_row(
+                image,
+                channels,
+                image_y[row],
+                image_wy[row],
+                image_x,
+                image_wx,
+                image_taps,
+                image_ring,
+                image_held,
+                sampled,
+            )
+            round_row(sampled, pixels)
+        if same_heat:
+            heat_levels(heat[row], low, factor, levels)
+        elif has_heat:
+            sample_row(
+                heat,
+                1,
+                heat_y[row],
+                heat_wy[row],
+                heat_x,
+                heat_wx,
+                heat_taps,
+                heat_ring,
+                heat_held,
+                sampled[:width],
+            )
+            heat_levels(sampled[:width], low, factor, levels)
+        if has_heat:
+            blend_row(pixels, image_channels, levels, lookup, packed, out)
+        elif has_image:
+            plain_row(pixels, channels, out)
+        else:
+            out[:] = 0
+        if has_tint:
+            tint_row(tint[tint_y[row, 0]], tint_x, tint_colour, tint_alpha, out)
+        for k in range(box_start[row], box_start[row + 1]):
+            b = box_items[k]
+            outline_row(out, width, row, boxes, box_width, box_colour, b)
+        for k in range(plate_start[row], plate_start[row + 1]):
+            p = plate_items[k]
+            fill_span(out, plates[p, 0], plates[p, 2], width, plate_colour, p)
+        for k in range(mark_start[row], mark_start[row + 1]):
+            m = mark_items[k]
+            ink_row(out, 0, width, row, coverage, glyphs, marks, m)
+
+
+def panel(
+    canvas: NDArray[np.uint8],
+    x: int,
+    y: int,
+    width: int,
+    height: int,
+    image: NDArray[np.uint8],
+    heat: NDArray[np.float32],
+    low: float,
+    high: float,
+    image_weight: NDArray[np.float32],
+    heat_colour: NDArray[np.float32],
+    image_method: int,
+    heat_method: int,
+    tint: NDArray[np.uint8],
+    tint_colour: NDArray[np.uint8],
+    tint_alpha: float,
+    boxes: NDArray[np.int32],
+    box_colour: NDArray[np.uint8],
+    box_width: NDArray[np.int32],
+    plates: NDArray[np.int32],
+    plate_colour: NDArray[np.uint8],
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+) -> None:
+    """Draw one panel on ``canvas`` (H, W, 3) uint8 RGB, C-contiguous, at (x, y), width x height.
+
+    image         (h, w, c) uint8, c = 1 (grey) or 3 (RGB); (0, 0, 1) for none: black
+    heat          (hh, ww) float32, (0, 0) for none; sampled to the panel, then its level is
+                  ``255 * (v - low) / (high - low)`` rounded half up and clipped to 0..255;
+                  NaN, and every value when high <= low, is level 0
+    image_weight, heat_colour  (256,) and (256, 3) float32, see ``colormap.blend_tables``
+    image_method, heat_method  how to sample when sizes differ, see ``resize``; a resampled
+                  image is rounded to uint8 before it is blended
+    tint          (th, tw) uint8, nonzero is inside, (0, 0) for none, sampled nearest;
+                  ``(1 - tint_alpha) * pixel + tint_alpha * tint_colour`` inside, colour (3,) uint8
+    boxes         (n, 4) int32 x1, y1, x2, y2 in panel pixels, with box_colour (n, 3) uint8 and
+                  box_width (n,) int32: outlines that lie inside their box, later ones on top
+    plates        (m, 4) int32 in panel pixels, filled with plate_colour (m, 3) uint8
+    coverage, glyphs, marks  text, see ``text``; positions in panel pixels
+
+    Order: image, heat, tint, boxes, plates, text. Nothing outside the rectangle is written.
+    Raises ValueError when the rectangle isn't inside the canvas or arrays don't match.
+    """
+    rows, columns, _ = canvas.shape
+    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
+        raise ValueError(
+            f"panel {width}x{height} at ({x}, {y}) isn't inside the canvas of {columns}x{rows}"
+        )
+    image_rows, image_columns, channels = image.shape
+    if channels not in (1, 3):
+        raise ValueError(f"an image of {channels} channels can't be drawn; use 1 (grey) or 3 (RGB)")
+    if not len(boxes) == len(box_colour) == len(box_width) or len(plates) != len(plate_colour):
+        raise ValueError("each box needs a colour and a width, each plate a colour")
+    factor = 255.0 / (high - low) if high > low else 0.0
+    _panel(
+        canvas.reshape(rows, 3 * columns),
+        x,
+        y,
+        width,
+        height,
+        plain(image, np.uint8).reshape(image_rows, image_columns * channels),
+        channels,
+        plain(heat, np.float32),
+        np.float32(low),
+        np.float32(factor),
+        plain(image_weight, np.float32),
+        plain(heat_colour, np.float32),
+        image_method,
+        heat_method,
+        plain(tint, np.uint8),
+        plain(tint_colour, np.uint8),
+        np.float32(tint_alpha),
+        plain(boxes, np.int32),
+        plain(box_colour, np.uint8),
+        plain(box_width, np.int32),
+        plain(plates, np.int32),
+        plain(plate_colour, np.uint8),
+        plain(coverage, np.uint8),
+        plain(glyphs, np.int32),
+        plain(marks, np.int32),
+    )
+
+
+@kernel
+def _margins(
+    canvas: NDArray[np.uint8],
+    background: NDArray[np.uint8],
+    holes: NDArray[np.int32],
+    plates: NDArray[np.int32],
+    plate_colour: NDArray[np.uint8],
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+) -> None:
+    height, width = canvas.shape[0], canvas.shape[1] // 3
+    paper = np.empty(3 * width, np.uint8)
+    fill_span(paper, 0, width, width, background, 0)
+    plate_start, plate_items = rows_of(plates[:, 1], plates[:, 3], height)
+    mark_tops, mark_bottoms = mark_rows(glyphs, marks)
+    mark_start, mark_items = rows_of(mark_tops, mark_bottoms, height)
+    for row in range(height):
+        out = canvas[row]
+        start = 0
+        while start < width:
+            stop, inside = width, start
+            for h in range(holes.shape[0]):
+                if holes[h, 1] <= row < holes[h, 3] and start < holes[h, 2]:
+                    if holes[h, 0] <= start:
+                        inside = max(inside, holes[h, 2])
+                    else:
+                        stop = min(stop, holes[h, 0])
+            if inside > start:
+                start = inside
+            else:
+                plain_row(paper[3 * start : 3 * stop], 3, out[3 * start : 3 * stop])
+                start = stop
+        for k in range(plate_start[row], plate_start[row + 1]):
+            p = plate_items[k]
+            fill_span(out, plates[p, 0], plates[p, 2], width, plate_colour, p)
+        for k in range(mark_start[row], mark_start[row + 1]):
+            m = mark_items[k]
+            ink_row(out, 0, width, row, coverage, glyphs, marks, m)
+
+
+def margins(
+    canvas: NDArray[np.uint8],
+    background: NDArray[np.uint8],
+    holes: NDArray[np.int32],
+    plates: NDArray[np.int32],
+    plate_colour: NDArray[np.uint8],
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+) -> None:
+    """Fill ``canvas`` (H, W, 3) outside the panels, then draw plates and text on it.
+
+    background (3,) uint8; holes (n, 4) int32: the panels' x1, y1, x2, y2 on the canvas, which are
+    left alone; plates and marks as for ``panel``, in canvas pixels, anywhere on the canvas.
+    """
+    rows, columns, _ = canvas.shape
+    if len(plates) != len(plate_colour):
+        raise ValueError("each plate needs a colour")
+    _margins(
+        canvas.reshape(rows, 3 * columns),
+        plain(background, np.uint8).reshape(1, 3),
+        plain(holes, np.int32),
+        plain(plates, np.int32),
+        plain(plate_colour, np.uint8),
+        plain(coverage, np.uint8),
+        plain(glyphs, np.int32),
+        plain(marks, np.int32),
+    )

@@ -1,0 +1,123 @@
+"""Patch weights to heat: per pixel the weight summed over its boxes, divided by their number."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam_kernels._arrays import plain
+from fastcam_kernels._jit import kernel
+
+
+@kernel
+def _clip_boxes(boxes: NDArray[np.int32], width: int, height: int) -> NDArray[np.int32]:
+    clipped = np.empty_like(boxes)
+    for i in range(boxes.shape[0]):
+        clipped[i, 0] = min(max(boxes[i, 0], 0), width)
+        clipped[i, 1] = min(max(boxes[i, 1], 0), height)
+        clipped[i, 2] = min(max(boxes[i, 2], clipped[i, 0]), width)
+        clipped[i, 3] = min(max(boxes[i, 3], clipped[i, 1]), height)
+    return clipped
+
+
+@kernel
+def _add_boxes(
+    boxes: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    total: NDArray[np.float32],
+    count: NDArray[np.float32],
+) -> None:
+    """Add each box's weight to ``total`` and 1 to ``count``, in order."""
+    for i in range(boxes.shape[0]):
+        weight = weights[i]
+        for y in range(boxes[i, 1], boxes[i, 3]):
+            total_row = total[y, boxes[i, 0] : boxes[i, 2]]
+            count_row = count[y, boxes[i, 0] : boxes[i, 2]]
+            for x in range(total_row.shape[0]):
+                total_row[x] += weight
+                count_row[x] += np.float32(1.0)
+
+
+@kernel
+def _patch_heat(
+    boxes: NDArray[np.int32], weights: NDArray[np.float32], heat: NDArray[np.float32]
+) -> None:
+    height, width = heat.shape
+    boxes = _clip_boxes(boxes, width, height)
+    left, top, right, bottom = width, height, 0, 0
+    for i in range(boxes.shape[0]):
+        if boxes[i, 0] < boxes[i, 2] and boxes[i, 1] < boxes[i, 3]:
+            left, top = min(left, boxes[i, 0]), min(top, boxes[i, 1])
+            right, bottom = max(right, boxes[i, 2]), max(bottom, boxes[i, 3])
+    if left >= right:
+        return
+    for i in range(boxes.shape[0]):
+        for k in range(4):
+            boxes[i, k] -= left if k % 2 == 0 else top
+    count = np.zeros((bottom - top, right - left), np.float32)
+    region = heat[top:bottom, left:right]
+    _add_boxes(boxes, weights, region, count)
+    for y in range(count.shape[0]):
+        heat_row, count_row = heat[top + y, left:right], count[y]
+        for x in range(count_row.shape[0]):
+            heat_row[x] /= max(count_row[x], np.float32(1.0))
+
+
+@kernel
+def _grid_lines(boxes: NDArray[np.int32], axis: int, size: int) -> NDArray[np.int32]:
+    """Number of box edges below each coordinate 0..size: the cell in which it lies."""
+    cell = np.zeros(size + 1, np.int32)
+    cell[size] = 1
+    for i in range(boxes.shape[0]):
+        cell[boxes[i, axis]] = 1
+        cell[boxes[i, axis + 2]] = 1
+    cell[0] = 0
+    for k in range(size):
+        cell[k + 1] += cell[k]
+    return cell
+
+
+@kernel
+def _heat_peak(
+    boxes: NDArray[np.int32], weights: NDArray[np.float32], height: int, width: int
+) -> tuple[float, float]:
+    boxes = _clip_boxes(boxes, width, height)
+    cell_x, cell_y = _grid_lines(boxes, 0, width), _grid_lines(boxes, 1, height)
+    for i in range(boxes.shape[0]):
+        boxes[i, 0], boxes[i, 2] = cell_x[boxes[i, 0]], cell_x[boxes[i, 2]]
+        boxes[i, 1], boxes[i, 3] = cell_y[boxes[i, 1]], cell_y[boxes[i, 3]]
+    total = np.zeros((cell_y[height], cell_x[width]), np.float32)
+    count = np.zeros((cell_y[height], cell_x[width]), np.float32)
+    _add_boxes(boxes, weights, total, count)
+    lowest, highest = np.float32(np.inf), np.float32(-np.inf)
+    for y in range(total.shape[0]):
+        for x in range(total.shape[1]):
+            value = total[y, x] / max(count[y, x], np.float32(1.0))
+            lowest, highest = min(lowest, value), max(highest, value)
+    return float(lowest), float(highest)
+
+
+def patch_heat(
+    boxes: NDArray[np.int32], weights: NDArray[np.float32], height: int, width: int
+) -> NDArray[np.float32]:
+    """Heat (height, width) float32 from boxes (n, 4) int32 and weights (n,) float32.
+
+    Boxes are (x1, y1, x2, y2) in pixels, x2 and y2 exclusive, and are clipped to the slice; a
+    pixel under no box is 0. Sums run in the order of the boxes, in float32.
+    """
+    heat = np.zeros((height, width), np.float32)
+    _patch_heat(plain(boxes, np.int32), plain(weights, np.float32), heat)
+    return heat
+
+
+def heat_peak(
+    boxes: NDArray[np.int32], weights: NDArray[np.float32], height: int, width: int
+) -> tuple[float, float]:
+    """Lowest and highest value of ``patch_heat`` of the same arguments, without drawing it.
+
+    Heat only changes at box edges, so one value per cell of the grid of edges is enough.
+    An empty slice gives (0.0, 0.0).
+    """
+    if height < 1 or width < 1:
+        return 0.0, 0.0
+    return _heat_peak(plain(boxes, np.int32), plain(weights, np.float32), height, width)

@@ -1,0 +1,165 @@
+"""Resizing with half-pixel centres: nearest, bilinear, bicubic.
+
+Output sample ``i`` lies at ``(i + 0.5) * n_in / n_out - 0.5`` in source samples, edges repeat
+the border sample. That is OpenCV's INTER_LINEAR and INTER_CUBIC (Keys 1981, a = -0.75) and
+PyTorch's ``interpolate(align_corners=False)``. Nearest takes ``floor((i + 0.5) * n_in / n_out)``,
+PyTorch's ``nearest-exact``. Shrinking does not smooth first, as in OpenCV.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam_kernels._arrays import plain
+from fastcam_kernels._jit import kernel
+
+NEAREST: Final = 0
+BILINEAR: Final = 1
+BICUBIC: Final = 2
+
+
+@kernel
+def fill_taps(n_in: int, method: int, index: NDArray[np.int32], weight: NDArray[np.float32]) -> int:
+    """Fill ``index`` and ``weight`` (n_out, 4) along one axis; return how many taps are in use."""
+    n_out = index.shape[0]
+    for i in range(n_out):
+        if method == 0:
+            first = (2 * i + 1) * n_in // (2 * n_out)
+            shift = 0
+            weight[i, 0] = 1.0
+            weight[i, 1] = weight[i, 2] = weight[i, 3] = 0.0
+        else:
+            centre = (i + 0.5) * n_in / n_out - 0.5
+            first = int(math.floor(centre))
+            t = centre - first
+            if method == 1:
+                shift = 0
+                weight[i, 0] = 1.0 - t
+                weight[i, 1] = t
+                weight[i, 2] = weight[i, 3] = 0.0
+            else:
+                shift = -1
+                a = -0.75
+                u = 1.0 - t
+                weight[i, 0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a
+                weight[i, 1] = ((a + 2) * t - (a + 3)) * t * t + 1
+                weight[i, 2] = ((a + 2) * u - (a + 3)) * u * u + 1
+                weight[i, 3] = 1.0 - weight[i, 0] - weight[i, 1] - weight[i, 2]
+        for k in range(4):
+            index[i, k] = min(max(first + shift + k, 0), n_in - 1)
+    return 1 if method == 0 else (2 if method == 1 else 4)
+
+
+@kernel
+def _widen(
+    row: NDArray[Any],
+    channels: int,
+    index: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    taps: int,
+    out: NDArray[np.float32],
+) -> None:
+    """One source row (w * channels,) resampled along x to ``out`` (n_out * channels,)."""
+    for c in range(channels):
+        if taps == 1:
+            for i in range(index.shape[0]):
+                out[i * channels + c] = row[index[i, 0] * channels + c]
+        elif taps == 2:
+            for i in range(index.shape[0]):
+                out[i * channels + c] = weight[i, 0] * np.float32(
+                    row[index[i, 0] * channels + c]
+                ) + weight[i, 1] * np.float32(row[index[i, 1] * channels + c])
+        else:
+            for i in range(index.shape[0]):
+                out[i * channels + c] = (
+                    weight[i, 0] * np.float32(row[index[i, 0] * channels + c])
+                    + weight[i, 1] * np.float32(row[index[i, 1] * channels + c])
+                    + weight[i, 2] * np.float32(row[index[i, 2] * channels + c])
+                    + weight[i, 3] * np.float32(row[index[i, 3] * channels + c])
+                )
+
+
+@kernel
+def sample_row(
+    source: NDArray[Any],
+    channels: int,
+    index_y: NDArray[np.int32],
+    weight_y: NDArray[np.float32],
+    index_x: NDArray[np.int32],
+    weight_x: NDArray[np.float32],
+    taps: int,
+    ring: NDArray[np.float32],
+    held: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None:
+    """One output row of ``source`` (h, w * channels).
+
+    ``ring`` (4, n) keeps the last source rows already resampled along x, ``held`` (4,) which
+    ones (-1 at first): enlarging then pays for the x direction once per source row.
+    """
+    for k in range(taps):
+        source_row = index_y[k]
+        slot = source_row % 4
+        if held[slot] != source_row:
+            _widen(source[source_row], channels, index_x, weight_x, taps, ring[slot])
+            held[slot] = source_row
+    row_0, w0 = ring[index_y[0] % 4], weight_y[0]
+    if taps == 1:
+        for i in range(out.shape[0]):
+            out[i] = row_0[i]
+        return
+    row_1, w1 = ring[index_y[1] % 4], weight_y[1]
+    if taps == 2:
+        for i in range(out.shape[0]):
+            out[i] = w0 * row_0[i] + w1 * row_1[i]
+        return
+    row_2, w2 = ring[index_y[2] % 4], weight_y[2]
+    row_3, w3 = ring[index_y[3] % 4], weight_y[3]
+    for i in range(out.shape[0]):
+        out[i] = w0 * row_0[i] + w1 * row_1[i] + w2 * row_2[i] + w3 * row_3[i]
+
+
+@kernel
+def _resize(source: NDArray[Any], method: int, out: NDArray[np.float32]) -> None:
+    height, width = out.shape
+    index_y, weight_y = np.empty((height, 4), np.int32), np.empty((height, 4), np.float32)
+    index_x, weight_x = np.empty((width, 4), np.int32), np.empty((width, 4), np.float32)
+    taps = fill_taps(source.shape[0], method, index_y, weight_y)
+    fill_taps(source.shape[1], method, index_x, weight_x)
+    ring, held = np.empty((4, width), np.float32), np.full(4, -1, np.int32)
+    for y in range(height):
+        sample_row(source, 1, index_y[y], weight_y[y], index_x, weight_x, taps, ring, held, out[y])
+
+
+def taps(n_in: int, n_out: int, method: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Source samples and weights along one axis: index (n_out, 4) int32, weight (n_out, 4) float32.
+
+    Unused taps have weight 0. ``method`` is NEAREST, BILINEAR or BICUBIC.
+    """
+    _check(n_in, n_out, method)
+    index, weight = np.empty((n_out, 4), np.int32), np.empty((n_out, 4), np.float32)
+    fill_taps(n_in, method, index, weight)
+    return index, weight
+
+
+def resize(source: NDArray[Any], height: int, width: int, method: int) -> NDArray[np.float32]:
+    """Resize (h, w) uint8 or float32 to (height, width) float32, values unrounded and unclipped.
+
+    Raises ValueError when a size is below 1 or the method is unknown.
+    """
+    _check(min(source.shape), min(height, width), method)
+    kind: type[Any] = np.uint8 if source.dtype == np.uint8 else np.float32
+    out = np.empty((height, width), np.float32)
+    _resize(plain(source, kind), method, out)
+    return out
+
+
+def _check(n_in: int, n_out: int, method: int) -> None:
+    if n_in < 1 or n_out < 1:
+        raise ValueError(f"can't resize {n_in} samples to {n_out}; both sizes must be at least 1")
+    if method not in (NEAREST, BILINEAR, BICUBIC):
+        raise ValueError(f"resize method {method} is unknown; use NEAREST, BILINEAR or BICUBIC")

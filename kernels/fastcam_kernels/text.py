@@ -1,0 +1,106 @@
+"""Anti-aliased text from a prepared glyph atlas.
+
+coverage  (rows, cols) uint8, 0 paper .. 255 ink: all glyphs in one picture
+glyphs    (n, 4) int32: x, y, width, height of each glyph in the atlas, pixels
+marks     (m, 6) int32: glyph, x, y of its top-left pixel on the target, red, green, blue
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam_kernels._arrays import plain
+from fastcam_kernels._jit import kernel
+
+
+@kernel
+def mark_rows(
+    glyphs: NDArray[np.int32], marks: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """First row of each mark and the row after its last; an unknown glyph has none."""
+    tops = np.zeros(marks.shape[0], np.int32)
+    bottoms = np.zeros(marks.shape[0], np.int32)
+    for m in range(marks.shape[0]):
+        if 0 <= marks[m, 0] < glyphs.shape[0]:
+            tops[m] = marks[m, 2]
+            bottoms[m] = marks[m, 2] + glyphs[marks[m, 0], 3]
+    return tops, bottoms
+
+
+@kernel
+def _over(coverage: np.uint32, ink: np.uint32, paper: np.uint32) -> np.uint8:
+    mixed = np.uint32(coverage * ink + (np.uint32(255) - coverage) * paper + np.uint32(127))
+    # n // 255 for n < 65536 without a division (exact: tested over all values).
+    return np.uint8((mixed + np.uint32(1) + (mixed >> np.uint32(8))) >> np.uint32(8))
+
+
+@kernel
+def ink_row(
+    pixels: NDArray[np.uint8],
+    first: int,
+    last: int,
+    row: int,
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+    m: int,
+) -> None:
+    """Row ``row`` of mark ``m`` over columns first..last-1 of ``pixels``."""
+    g = marks[m, 0]
+    atlas_row = glyphs[g, 1] + row - marks[m, 2]
+    if atlas_row < 0 or atlas_row >= coverage.shape[0]:
+        return
+    shift = glyphs[g, 0] - marks[m, 1]
+    start = max(first, marks[m, 1], -shift)
+    stop = min(last, marks[m, 1] + glyphs[g, 2], coverage.shape[1] - shift)
+    red, green, blue = np.uint32(marks[m, 3]), np.uint32(marks[m, 4]), np.uint32(marks[m, 5])
+    for x in range(start, stop):
+        c = np.uint32(coverage[atlas_row, x + shift])
+        if c > 0:
+            pixels[3 * x] = _over(c, red, np.uint32(pixels[3 * x]))
+            pixels[3 * x + 1] = _over(c, green, np.uint32(pixels[3 * x + 1]))
+            pixels[3 * x + 2] = _over(c, blue, np.uint32(pixels[3 * x + 2]))
+
+
+@kernel
+def _blit(
+    canvas: NDArray[np.uint8],
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+    x1: int,
+    y1: int,
+    x2: int,
+    y2: int,
+) -> None:
+    tops, bottoms = mark_rows(glyphs, marks)
+    for m in range(marks.shape[0]):
+        for row in range(max(y1, tops[m]), min(y2, bottoms[m])):
+            ink_row(canvas[row], x1, x2, row, coverage, glyphs, marks, m)
+
+
+def blit(
+    canvas: NDArray[np.uint8],
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+    clip: tuple[int, int, int, int],
+) -> None:
+    """Draw ``marks`` on ``canvas`` (H, W, 3) uint8 RGB C-contiguous, in order, inside ``clip``.
+
+    ``out = (c * ink + (255 - c) * paper + 127) // 255``. ``clip`` is (x1, y1, x2, y2); what lies
+    outside it, the canvas or the atlas is left out, and so is a mark of an unknown glyph.
+    """
+    height, width, _ = canvas.shape
+    x1, y1, x2, y2 = clip
+    _blit(
+        canvas.reshape(height, 3 * width),
+        plain(coverage, np.uint8),
+        plain(glyphs, np.int32),
+        plain(marks, np.int32),
+        max(0, x1),
+        max(0, y1),
+        min(width, x2),
+        min(height, y2),
+    )

@@ -1,0 +1,189 @@
+"""The house's order: who may import whom, how modules are called, how long they get."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Each imports only from those before it. A package counts as one layer; inside it, no cycles.
+LAYERS = (
+    "errors",
+    "spec",
+    "read",
+    "names",
+    "store",
+    "models",
+    "attribution",
+    "inference",
+    "figures",
+    "opencase",
+    "write",
+    "picture",
+    "plan",
+    "schedule",
+    "phantom",
+    "synthetic",
+    "report",
+    "workitem",
+    "runfolder",
+    "pipeline",
+    "cli",
+)
+# What everybody in the package may take from its face: set before anything is imported there.
+FACE = {"__version__"}
+NO_NAMES = {"utils", "util", "helpers", "common", "misc", "types", "io"}
+LONGEST = 350
+
+
+def module_name(path: Path, top: Path) -> str:
+    parts = path.relative_to(top).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FASTCAM = {module_name(p, ROOT): p for p in sorted((ROOT / "fastcam").rglob("*.py"))}
+KERNELS = {
+    module_name(p, ROOT / "kernels"): p
+    for p in sorted((ROOT / "kernels" / "fastcam_kernels").rglob("*.py"))
+}
+MODULES = FASTCAM | KERNELS
+
+
+def imports(module: str, everywhere: bool = True) -> Iterator[tuple[str, str]]:
+    """(module, imported name or "") of each import; ``everywhere``: inside functions too."""
+    path = MODULES[module]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree) if everywhere else executed(tree.body):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            home = package.split(".")[: len(package.split(".")) - node.level + 1]
+            source = ".".join([*(home if node.level else []), *filter(None, [node.module])])
+            yield from ((source, alias.name) for alias in node.names)
+
+
+def executed(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Statements that run with the import: not functions' bodies, not what only types need."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            yield from executed(node.orelse)
+            continue
+        yield node
+        for field in ("body", "orelse", "finalbody"):
+            yield from executed(getattr(node, field, []))
+        for handler in getattr(node, "handlers", []):
+            yield from executed(handler.body)
+
+
+def target(source: str, name: str) -> str:
+    """The module an import reaches: ``from package import module`` means the module."""
+    return f"{source}.{name}" if f"{source}.{name}" in MODULES else source
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_every_module_has_its_layer() -> None:
+    unknown = {layer(m) for m in FASTCAM if m != "fastcam"} - {*LAYERS, "__main__"}
+    assert not unknown, f"give them a place in LAYERS: {sorted(unknown)}"
+
+
+@pytest.mark.parametrize("module", [m for m in FASTCAM if m not in ("fastcam", "fastcam.__main__")])
+def test_imports_only_from_layers_above(module: str) -> None:
+    rank = LAYERS.index(layer(module))
+    for source, name in imports(module):
+        reached = target(source, name)
+        if not reached.startswith("fastcam."):
+            continue
+        above = LAYERS.index(layer(reached))
+        assert above < rank or layer(reached) == layer(module), f"{module} imports {reached}"
+
+
+@pytest.mark.parametrize("module", [m for m in FASTCAM if m != "fastcam"])
+def test_nothing_imports_its_own_package_face(module: str) -> None:
+    for source, name in imports(module):
+        if source == "fastcam" and target(source, name) == "fastcam":
+            assert name in FACE, f"{module} takes {name or 'all'} from fastcam's face"
+
+
+def test_writing_knows_only_errors() -> None:
+    own = {target(s, n) for s, n in imports("fastcam.write") if s.partition(".")[0] == "fastcam"}
+    assert own <= {"fastcam.errors"}
+
+
+def test_dask_has_one_home() -> None:
+    users = {
+        m for m in FASTCAM for s, _ in imports(m) if s.partition(".")[0] in ("dask", "distributed")
+    }
+    assert users <= {"fastcam.schedule"}
+
+
+@pytest.mark.parametrize("module", list(KERNELS))
+def test_kernels_import_numpy_and_numba_only(module: str) -> None:
+    allowed = {"numpy", "numba", "fastcam_kernels"} | sys.stdlib_module_names
+    assert {s.partition(".")[0] for s, _ in imports(module)} <= allowed
+
+
+@pytest.mark.parametrize("module", list(FASTCAM))
+def test_torch_is_never_imported_with_a_module(module: str) -> None:
+    early = {s.partition(".")[0] for s, _ in imports(module, everywhere=False)}
+    assert not early & {"torch", "torchvision", "timm", "transformers", "monai"}
+
+
+def test_no_cycles() -> None:
+    edges = {
+        module: {
+            reached
+            for source, name in imports(module, everywhere=False)
+            if (reached := target(source, name)) in MODULES and reached != module
+        }
+        for module in MODULES
+    }
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path, module))
+        if module not in done:
+            for reached in sorted(edges[module]):
+                visit(reached, (*path, module))
+            done.add(module)
+
+    for module in sorted(edges):
+        visit(module, ())
+
+
+def public_functions() -> set[str]:
+    """What ``fastcam.<name>`` offers: defined or imported in the face, or listed in ``__all__``."""
+    tree = ast.parse(FASTCAM["fastcam"].read_text(encoding="utf-8"))
+    names = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    names |= {name for source, name in imports("fastcam") if source.startswith("fastcam.")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets) and node.value:
+                names |= set(ast.literal_eval(node.value))
+    return names
+
+
+def test_no_module_has_the_name_of_a_public_function() -> None:
+    named = {m.partition(".")[2] for m in FASTCAM if m.count(".") == 1}
+    promised = {"render", "explain", "infer", "load_model", "open_store"}
+    assert not named & (public_functions() | promised)
+
+
+@pytest.mark.parametrize("module", list(MODULES))
+def test_a_file_is_known_by_its_name_and_has_one_job(module: str) -> None:
+    assert module.rpartition(".")[2] not in NO_NAMES
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def test_kernels_are_no_package_called_kernels() -> None:
+    assert not (ROOT / "kernels" / "__init__.py").exists()
