@@ -190,9 +190,11 @@ def _found_on_import(store: RunStore) -> list[Trouble]:
 def _cluster(
     workers: int, scheduler: str | None, figures: int
 ) -> contextlib.AbstractContextManager[Client]:
+    if figures == 0:
+        return contextlib.nullcontext()
     if scheduler is not None:
         return schedule.existing_cluster(scheduler)
-    return schedule.local_cluster(workers, figures)
+    return schedule.local_cluster(schedule.shape_of(workers, figures))
 
 
 def _job(

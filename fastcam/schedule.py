@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +25,8 @@ Result = TypeVar("Result")
 
 # Items given to a worker thread ahead of the one it works on, so that it never waits.
 _AHEAD = 2
+# Starting processes costs half a second and more; so many figures are drawn in less.
+_FEW = 64
 
 
 def cores() -> int:
@@ -31,17 +34,34 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Worker processes and threads in each; ``processes`` 0 is threads of this very process."""
+
+    processes: int
+    threads: int
+
+
+def shape_of(workers: int, figures: int) -> Shape:
+    """How ``workers`` workers are laid out for a job of so many figures."""
+    if workers == 1 or figures <= _FEW:
+        return Shape(0, workers)
+    return Shape(workers, 1)
+
+
 @contextlib.contextmanager
-def local_cluster(workers: int, figures: int) -> Iterator[Client]:
-    """Dask workers on this machine: one process each, or a thread here when there is one."""
+def local_cluster(shape: Shape) -> Iterator[Client]:
+    """Dask workers on this machine."""
     import dask
     from distributed import Client, LocalCluster
 
     settings = {
+        # Nothing of size ever lies in a worker's memory on Dask's account.
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": False,
+        # Lanes do the stealing: Dask would move items away from the volume they share.
         "distributed.scheduler.work-stealing": False,
         "distributed.comm.timeouts.connect": "60s",
     }
@@ -49,15 +69,15 @@ def local_cluster(workers: int, figures: int) -> Iterator[Client]:
         dask.config.set(settings),
         tempfile.TemporaryDirectory(prefix="fastcam-dask-") as scratch,
         LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=workers > 1,
+            n_workers=max(1, shape.processes),
+            threads_per_worker=shape.threads,
+            processes=shape.processes > 0,
             dashboard_address=None,
             local_directory=scratch,
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
             memory_limit=0,
         ) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         yield client
 
@@ -108,7 +128,7 @@ def run(
     homes = [address for address, count in sorted(client.nthreads().items()) for _ in range(count)]
     lanes = deal(items, max(1, len(homes)))
     flying: dict[Future[Result], tuple[int, WorkItem]] = {}
-    landed = as_completed()
+    landed = as_completed(loop=client.loop)
 
     def launch(lane: int) -> None:
         if not lanes[lane]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -154,5 +153,5 @@ def render(
         raise typer.Exit(130) from None
     if as_json:
         typer.echo(json.dumps(report_lines.as_dict(report), ensure_ascii=False))
-    report_lines.tell(report, sys.stderr if as_json else sys.stdout)
+    typer.echo(report_lines.told(report), err=as_json)
     raise typer.Exit(report.exit_code)

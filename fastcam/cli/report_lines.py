@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import Any
 
 from fastcam.pipeline import RenderReport
 from fastcam.runfolder import FAILURES
@@ -26,7 +26,7 @@ def as_dict(report: RenderReport) -> dict[str, Any]:
     }
 
 
-def tell(report: RenderReport, stream: IO[str]) -> None:
+def told(report: RenderReport) -> str:
     """A few lines for people: what was drawn, where it is, and what went wrong."""
     lines = [_drawn(report)]
     for level in ("error", "warning"):
@@ -41,7 +41,7 @@ def tell(report: RenderReport, stream: IO[str]) -> None:
             lines.append(f"{level}: and {rest} more in {report.output_dir / FAILURES}")
     lines += [f"statistics: {path}" for path in report.statistics]
     lines.append(f"figures: {report.output_dir}")
-    stream.write("\n".join(lines) + "\n")
+    return "\n".join(lines)
 
 
 def _drawn(report: RenderReport) -> str:

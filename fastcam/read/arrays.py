@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,7 +17,7 @@ Axes = Literal["zyx", "xyz"]
 # What NumPy and zipfile let out; RuntimeError is an encrypted or unknown kind of archive.
 _DAMAGED = (
     OSError, ValueError, EOFError, OverflowError, SyntaxError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -24,7 +25,7 @@ def read_array(path: Path, axes: Axes) -> Decoded:
     """The volume of a NumPy file as (z, y, x), contiguous.
 
     ``axes`` is the order the file's array is in: ``xyz`` is nibabel's. A 2-D array is one slice;
-    lengths of 1 beyond three axes are dropped; a last axis of 3 or 4 uint8 values is colour and
+    lengths of 1 beyond three axes are dropped; a fourth axis of 3 or 4 uint8 values is colour and
     becomes grey. An ``.npz`` must hold exactly one array of two or more axes.
     """
     try:
@@ -32,8 +33,9 @@ def read_array(path: Path, axes: Axes) -> Decoded:
             with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path)) as stream:
                 array = np.lib.format.read_array(stream, allow_pickle=False)
         else:
-            # Mapped, so that an array in another order is brought into ours by one copy.
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            # Mapped where the order changes: then the only copy is the one in our order.
+            mapping: Literal["r"] | None = "r" if axes == "xyz" else None
+            array = np.load(path, mmap_mode=mapping, allow_pickle=False)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
     shape, colour = _grid(array.shape, array.dtype, axes, path)
@@ -96,12 +98,8 @@ def _grid(
     stored: tuple[int, ...], dtype: np.dtype[Any], axes: Axes, path: Path
 ) -> tuple[tuple[int, int, int], bool]:
     """(the three lengths in the file's own order, whether a colour axis follows them)."""
-    # Three lengths in nibabel's order end with the slices, of which there may well be three.
-    colour = (
-        dtype == np.uint8
-        and stored[-1:] in ((3,), (4,))
-        and (len(stored) > 3 or (len(stored) == 3 and axes == "zyx"))
-    )
+    # Three lengths are always a volume, whatever the last one is.
+    colour = dtype == np.uint8 and len(stored) > 3 and stored[-1] in (3, 4)
     lengths = list(stored[:-1] if colour else stored)
     while len(lengths) > 3 and 1 in lengths:
         lengths.remove(1)

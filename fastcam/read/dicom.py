@@ -73,11 +73,12 @@ def read_dicom(paths: Sequence[Path]) -> Decoded:
 
 
 def dicom_shape(paths: Sequence[Path]) -> tuple[int, int, int]:
-    """(z, y, x) from the headers; 0.3 ms a file here, where decoding takes several."""
+    """(z, y, x) from the headers; 0.4 ms a file here, a fifth of what decoding takes."""
     series = _series(paths)
-    header = series[0][1]
-    count = len(series) if len(series) > 1 else int(header.get("NumberOfFrames") or 1)
-    return count, int(header.Rows), int(header.Columns)
+    path, header = series[0]
+    with _reading(path):
+        count = len(series) if len(series) > 1 else int(header.get("NumberOfFrames") or 1)
+        return count, int(header.Rows), int(header.Columns)
 
 
 class _Part:
@@ -113,15 +114,17 @@ def _series(paths: Sequence[Path]) -> list[tuple[Path, Any]]:
                 images.append((path, header))
     if not images:
         raise CaseError(f"{paths[0].parent}: holds no DICOM images")
-    counts = Counter(str(header.get("SeriesInstanceUID", "without UID")) for _, header in images)
+    with _reading(images[0][0].parent):
+        images.sort(key=_order(images))
+        uids = [str(header.get("SeriesInstanceUID", "without UID")) for _, header in images]
+    counts = Counter(uids)
     if len(counts) > 1:
         listed = ", ".join(f"{uid} ({count} files)" for uid, count in counts.items())
         raise CaseError(
             f"{images[0][0].parent}: holds {len(counts)} DICOM series: {listed};"
             " leave one series in the folder"
         )
-    with _reading(images[0][0].parent):
-        return sorted(images, key=_order(images))
+    return images
 
 
 def _order(images: list[tuple[Path, Any]]) -> Any:

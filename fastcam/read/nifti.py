@@ -31,7 +31,9 @@ def read_nifti(path: Path) -> Decoded:
     with _opened(path) as stream:
         header = _header(stream, path)
         shape, dtype = _stored(header, path)
-        voxels = _voxels(stream, path, int(header["vox_offset"]), shape, dtype)
+        # Some writers leave the offset 0; the voxels never begin inside the header.
+        start = max(int(header["vox_offset"]), header.single_vox_offset)
+        voxels = _voxels(stream, path, start, shape, dtype)
     slope, intercept = _scaling(header, path)
     low, high = float(header["cal_min"]), float(header["cal_max"])
     if dtype.names:
@@ -56,9 +58,10 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     """The file's inflated bytes; whatever goes wrong while they are read is a CaseError.
 
     isal's igzip, because inflating is most of the time: 9.5 MB of head CT take 5 ms here and
-    16 ms with zlib.
+    16 ms with zlib, 100 MiB of noisier 16-bit voxels 0.25 s and 0.58 s.
     """
     from isal import igzip
+    from isal.isal_zlib import IsalError
 
     try:
         opened = igzip.open if path.name.endswith(".gz") else open
@@ -66,7 +69,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield stream
     except EOFError as error:
         raise CaseError(f"{path}: is truncated; copy the file again") from error
-    except (OSError, zlib.error, ValueError) as error:
+    except (OSError, zlib.error, IsalError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CaseError(f"{path}: can't be read: {reason}; copy the file again") from error
 

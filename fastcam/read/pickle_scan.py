@@ -104,7 +104,7 @@ def _check_memo(index: int, at: int) -> None:
         raise ScanError(f"byte {at} stores memo entry {index}, more than a file this size can have")
 
 
-def globals_of(data: Data, most: int = 2_000_000) -> list[str]:
+def globals_of(data: bytes, most: int = 2_000_000) -> list[str]:
     """The ``module.name`` of everything a pickle would call or look up, in order, each once.
 
     Only the first ``most`` opcodes are looked at; a name that is put together at run time shows
@@ -124,9 +124,11 @@ def globals_of(data: Data, most: int = 2_000_000) -> list[str]:
                 memo[memoized if arg is None else int(arg)] = top
                 memoized += 1
                 continue
-            top = memo.get(int(arg), "?") if op.name.endswith("GET") else arg
-            top = top if isinstance(top, str) and op.name != "GLOBAL" else "?"
-            words[:] = [words[-1], top]
+            if arg is not None and op.name.endswith("GET"):
+                top = memo.get(int(arg), "?")
+            else:
+                top = arg if isinstance(arg, str) and op.name != "GLOBAL" else "?"
+            words = [words[-1], top]
     except (ValueError, UnicodeDecodeError):
         pass  # damaged from here on; what was named before still counts
     return list(names)

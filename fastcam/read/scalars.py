@@ -12,7 +12,9 @@ INT_LIMIT = 2**31
 
 def printable(value: object) -> str:
     """``value`` as one short line that any terminal and any UTF-8 file can hold."""
-    text = repr(value.item() if isinstance(value, np.generic) else value)
+    if isinstance(value, np.ndarray) and value.size > 20:
+        return f"an array of shape {value.shape}"
+    text = repr(value.tolist() if isinstance(value, np.generic | np.ndarray) else value)
     text = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
     return text if len(text) <= 80 else text[:77] + "..."
 

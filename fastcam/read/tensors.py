@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,21 @@ from fastcam.read.numpy_pickle import Call, PendingArray, PendingDtype, Sealed, 
 
 if TYPE_CHECKING:
     import torch
+
+# What torch.load raises on bytes that make no sense.
+TORCH_ERRORS = (
+    pickle.UnpicklingError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+)
 
 
 def load_torch_file(path: Path) -> object:
@@ -41,7 +57,7 @@ def load_torch_file(path: Path) -> object:
     try:
         with torch.serialization.safe_globals(twins):
             loaded: object = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, TypeError, LookupError) as error:
+    except TORCH_ERRORS as error:
         lines = str(error).splitlines() or [type(error).__name__]
         said = next((line for line in lines if "GLOBAL" in line), lines[0]).strip()
         raise InputError(
@@ -86,8 +102,8 @@ def _rebuild_tensor(
     if not isinstance(storage, torch.TypedStorage) or storage.dtype not in numbers:
         refuse("a tensor of something other than numbers")
     (start,), sizes, steps = _counts((offset,)), _counts(shape), _counts(stride)
-    raw = storage.untyped()  # type: ignore[no-untyped-call]
-    flat = torch.tensor([], dtype=storage.dtype).set_(raw)
+    # storage.untyped() warns; torch's own rebuilding reads this attribute as well.
+    flat = torch.tensor([], dtype=storage.dtype).set_(storage._untyped_storage)
     # set_() and as_strided() believe what they are told, so the last number's place is checked.
     last = start + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
     if 0 not in sizes and last >= len(flat):

@@ -99,12 +99,11 @@ def read_npz(path: Path) -> list[dict[str, object]]:
 
 def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as members:
+            unpacked = sum(info.file_size for info in members.infolist())
+        if unpacked > max(_MOST_BYTES, _MOST_RATIO * path.stat().st_size):
+            raise InputError(f"{path}: would unpack to {unpacked} bytes; refused as a zip bomb")
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile) or archive.zip is None:
-                raise InputError(f"{path}: is a single array, no .npz; see the README's npz twin")
-            size = sum(info.file_size for info in archive.zip.infolist())
-            if size > max(_MOST_BYTES, _MOST_RATIO * path.stat().st_size):
-                raise InputError(f"{path}: would unpack to {size} bytes; refused as a zip bomb")
             wanted = [*_PER_CASE, *_PER_PATCH]
             missing = [n for n in wanted if n not in archive.files and n not in OPTIONAL]
             if missing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,12 +17,17 @@ from fastcam.read import pickle_scan
 from fastcam.read.case import Case
 from fastcam.read.pickles import ForeignGlobalError
 from fastcam.read.results import PICKLE_SUFFIXES, Rejected, Results, Warned, read_results
+from fastcam.read.tensors import TORCH_ERRORS
 from fastcam.store import RunStore, open_store
 
 READABLE = (
     "a results file (.pkl, .pickle, .npz, .json), a run store (.zarr) or a checkpoint "
     "(.safetensors, .pth, .pt, .ckpt)"
 )
+_CASE_COLUMNS = (
+    "place", "name", "true", "predicted", "correct", "confidence", "patches", "slices",
+    "best_slice",
+)  # fmt: skip
 # Real headers of safetensors are below a megabyte; their own reader stops at 100 MB.
 _MOST_HEADER = 100_000_000
 
@@ -108,8 +112,6 @@ def _describe_cases(
     rejected: Sequence[Rejected],
     warnings: Sequence[Warned],
 ) -> Inventory:
-    columns = ("place", "name", "true", "predicted", "correct", "confidence")
-    columns += ("patches", "slices", "best_slice")
     table: list[tuple[Any, ...]] = []
     low, high = math.inf, -math.inf
     classes: set[int] = set()
@@ -132,7 +134,7 @@ def _describe_cases(
             ("weights", f"{low:.6g} to {high:.6g}"),
         ]
     summary += [("rejected", str(len(rejected))), ("warnings", str(len(warnings)))]
-    return Inventory(str(path), kind, summary, columns, table, list(rejected), list(warnings))
+    return Inventory(str(path), kind, summary, _CASE_COLUMNS, table, list(rejected), list(warnings))
 
 
 def _describe_foreign(path: Path) -> Inventory:
@@ -191,19 +193,12 @@ def _torch_tensors(path: Path) -> list[_Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        LookupError,
-        EOFError,
-    ) as e:
+    except TORCH_ERRORS as error:
         if path.suffix.lower() == ".ckpt":
-            said = (str(e).splitlines() or [type(e).__name__])[0]
+            said = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"{path}: torch.load(weights_only=True) refuses it: {said:.300}"
-            ) from e
+            ) from error
         return []
     found: list[_Tensor] = []
     waiting: list[tuple[str, Any]] = [("", loaded)]

@@ -224,12 +224,9 @@ def _spread(values: NDArray[np.float64]) -> Spread:
 def _rank_sum(right: NDArray[np.float64], wrong: NDArray[np.float64]) -> RankSum | None:
     if not right.size or not wrong.size:
         return None
-    pairs = right.size * wrong.size
-    if np.ptp(np.concatenate([right, wrong])) == 0.0:
-        return RankSum(u=pairs / 2, p=1.0, effect=0.0)  # all tied: SciPy divides 0 by 0
     # Imported here: scipy.stats takes 0.5 s, and drawing figures doesn't need it.
     from scipy.stats import mannwhitneyu
 
     result = mannwhitneyu(right, wrong, alternative="two-sided")
     u = float(result.statistic)
-    return RankSum(u=u, p=float(result.pvalue), effect=2.0 * u / pairs - 1.0)
+    return RankSum(u=u, p=float(result.pvalue), effect=2.0 * u / (right.size * wrong.size) - 1.0)

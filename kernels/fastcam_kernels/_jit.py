@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
@@ -39,9 +39,9 @@ def kernel(function: Function) -> Function:
     # file does. The cache file carries this name, so the fingerprint of all files does it.
     function.__qualname__ = f"{function.__qualname__}_{_FINGERPRINT}"
     try:
-        compiled: Function = njit(nogil=True, cache=True, error_model="numpy")(function)
+        compiled = njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError:
         # Neither the package nor the home folder can be written (a container without a home):
         # compile in every process rather than not at all.
         compiled = njit(nogil=True, error_model="numpy")(function)
-    return compiled
+    return cast(Function, compiled)

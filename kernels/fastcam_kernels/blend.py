@@ -117,24 +117,23 @@ def _tint_span(
 @kernel
 def tint_row(
     inside: NDArray[np.uint8],
-    index: NDArray[np.int32],
     colour: NDArray[np.uint8],
     alpha: np.float32,
     out: NDArray[np.uint8],
 ) -> None:
-    """``(1 - alpha) * pixel + alpha * colour`` where the mask's row is not 0, run by run."""
-    width = index.shape[0]
+    """``(1 - alpha) * pixel + alpha * colour`` where ``inside`` (n,) is not 0, run by run."""
+    width = inside.shape[0]
     keep = np.float32(1.0) - alpha
     red = alpha * np.float32(colour[0])
     green = alpha * np.float32(colour[1])
     blue = alpha * np.float32(colour[2])
     start = 0
     while start < width:
-        if inside[index[start, 0]] == 0:
+        if inside[start] == 0:
             start += 1
             continue
         stop = start + 1
-        while stop < width and inside[index[stop, 0]] != 0:
+        while stop < width and inside[stop] != 0:
             stop += 1
         _tint_span(out[3 * start : 3 * stop], red, green, blue, keep)
         start = stop

@@ -71,6 +71,8 @@ def _panel(
     if has_heat and not same_heat:
         heat_taps = fill_taps(heat.shape[0], heat_method, heat_y, heat_wy)
         fill_taps(heat.shape[1], heat_method, heat_x, heat_wx)
+    same_tint = has_tint and tint.shape[0] == height and tint.shape[1] == width
+    inside = np.empty(width, np.uint8)
     if has_tint:
         scratch = np.empty((max(width, height), 4), np.float32)
         fill_taps(tint.shape[0], 0, tint_y, scratch)
@@ -132,7 +134,12 @@ def _panel(
         else:
             out[:] = 0
         if has_tint:
-            tint_row(tint[tint_y[row, 0]], tint_x, tint_colour, tint_alpha, out)
+            if same_tint:
+                inside = tint[row]
+            elif row == 0 or tint_y[row, 0] != tint_y[row - 1, 0]:
+                for x in range(width):
+                    inside[x] = tint[tint_y[row, 0], tint_x[x, 0]]
+            tint_row(inside, tint_colour, tint_alpha, out)
         for k in range(box_start[row], box_start[row + 1]):
             b = box_items[k]
             outline_row(out, width, row, boxes, box_width, box_colour, b)

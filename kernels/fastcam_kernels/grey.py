@@ -20,18 +20,24 @@ def _to_grey(source: NDArray[Any], low: float, factor: float, out: NDArray[np.ui
         source_row, out_row = source[y], out[y]
         for x in range(width):
             level = (np.float64(source_row[x]) - low) * factor + 0.5
-            level = level if level > 0.0 else 0.0  # NaN too
-            level = level if level < 255.0 else 255.0
+            level = level if level > 0.0 else np.float64(0.0)  # NaN too
+            level = level if level < 255.0 else np.float64(255.0)
             out_row[x] = np.uint8(np.int32(level))
 
 
-def to_grey(source: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+def to_grey(
+    source: NDArray[Any], low: float, high: float, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """(h, w) of any real dtype and any strides -> (h, w) uint8 C-contiguous.
 
     ``255 * (value - low) / (high - low)``, halves rounded up, clipped to 0..255; NaN is 0.
-    ``low`` above ``high`` inverts. Equal limits: 255 above the limit, else 0.
+    ``low`` above ``high`` inverts. Equal limits: 255 above the limit, else 0. ``out``,
+    C-contiguous, is overwritten and returned.
     """
-    out = np.empty(source.shape, np.uint8)
+    if out is None:
+        out = np.empty(source.shape, np.uint8)
+    elif out.shape != source.shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        raise ValueError(f"out must be C-contiguous uint8 of shape {source.shape}")
     factor = 255.0 / (high - low) if high != low else float(np.finfo(np.float64).max)
     _to_grey(_readable(source), float(low), factor, out)
     return out
@@ -124,7 +130,7 @@ def percentiles(
     total = int(counts.sum())
     if total == 0:
         return 0.0, 1.0
-    places = [(total - 1) * percent / 100.0 for percent in (low_percent, high_percent)]
+    places = [(total - 1) * (percent / 100.0) for percent in (low_percent, high_percent)]
     ranks = [rank for place in places for rank in (int(place), min(int(place) + 1, total - 1))]
     found = [_pick(counts, order, rank) for rank in ranks]  # bits so far, rank among their like
     while shift > 0:

@@ -34,7 +34,7 @@ def fill_taps(n_in: int, method: int, index: NDArray[np.int32], weight: NDArray[
             weight[i, 1] = weight[i, 2] = weight[i, 3] = 0.0
         else:
             centre = (i + 0.5) * n_in / n_out - 0.5
-            first = int(math.floor(centre))
+            first = math.floor(centre)
             t = centre - first
             if method == 1:
                 shift = 0

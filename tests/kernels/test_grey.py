@@ -94,3 +94,11 @@ def test_complex_numbers_are_refused():
         percentiles(np.zeros(3, np.complex64), 0, 100)
     with pytest.raises(ValueError, match="complex64"):
         to_grey(np.zeros((3, 3), np.complex64), 0, 100)
+
+
+def test_a_buffer_is_filled_and_a_wrong_one_refused():
+    source, buffer = np.array([[0, 5, 10]], np.int16), np.full((1, 3), 9, np.uint8)
+    assert to_grey(source, 0, 10, buffer) is buffer
+    assert buffer.tolist() == [[0, 128, 255]]
+    with pytest.raises(ValueError, match="out must be"):
+        to_grey(source, 0, 10, np.zeros((3, 1), np.uint8))

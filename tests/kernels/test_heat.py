@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from fastcam_kernels.heat import heat_peak, patch_heat
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,3 +45,13 @@ def test_a_covered_slice_has_a_lowest_value_above_zero():
 
 def test_an_empty_slice():
     assert heat_peak(np.zeros((0, 4), np.int32), np.zeros(0, np.float32), 0, 5) == (0.0, 0.0)
+
+
+def test_a_used_buffer_is_cleared_and_a_wrong_one_refused():
+    boxes, weights = np.array([[1, 1, 3, 2]], np.int32), np.array([0.5], np.float32)
+    buffer = np.full((4, 5), 7, np.float32)
+    assert patch_heat(boxes, weights, 4, 5, buffer) is buffer
+    np.testing.assert_array_equal(buffer, twin(boxes, weights, 4, 5))
+    for wrong in (np.zeros((5, 4), np.float32), np.zeros((4, 5)), np.zeros((5, 4), "f4").T):
+        with pytest.raises(ValueError, match="out must be"):
+            patch_heat(boxes, weights, 4, 5, wrong)

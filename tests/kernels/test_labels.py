@@ -35,8 +35,8 @@ def test_labels_lie_inside_and_apart(n, seed, panel, gap):
     np.testing.assert_array_equal(spots, place(anchors, sizes, *panel, gap))
     placed = rectangles(spots, sizes)
     for i, (x1, y1, x2, y2) in enumerate(placed):
-        assert 0 <= x1
-        assert 0 <= y1
+        assert x1 >= 0
+        assert y1 >= 0
         assert x2 <= panel[0]
         assert y2 <= panel[1]
         for other in placed[:i]:

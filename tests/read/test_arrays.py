@@ -35,7 +35,7 @@ def test_both_orders_of_axes_give_one_volume(tmp_path: Path, suffix: str, order:
         ((5, 4, 3, 1), "xyz", (3, 4, 5)),
         ((3, 4, 5, 3), "zyx", (3, 4, 5)),
         ((5, 4, 3, 3), "xyz", (3, 4, 5)),
-        ((4, 5, 3), "zyx", (1, 4, 5)),
+        ((4, 5, 3), "zyx", (4, 5, 3)),
         ((5, 4, 3), "xyz", (3, 4, 5)),
     ],
 )

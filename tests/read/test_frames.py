@@ -118,8 +118,11 @@ def test_words() -> None:
         assert str(parse_slices(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "mask-crop", "mask-crop:", "mask-crop:0", "mask-crop:-3",
-                                  "mask-crop:99999", "mask-crop:2.5", "Image", "mask-crop:٣"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["", "mask-crop", "mask-crop:", "mask-crop:0", "mask-crop:-3", "mask-crop:99999",
+     "mask-crop:2.5", "Image", "mask-crop:٣"],
+)  # fmt: skip
 def test_wrong_frames_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="must be image or mask-crop:SIDE"):
         parse_frame(text)

@@ -39,6 +39,12 @@ def test_names_of_all_sorts(tmp_path: Path, name: str) -> None:
         assert index.find(f"{name}x") == tmp_path / f"deep/er/{name}x"
 
 
+def test_a_folder_called_like_a_file_is_none(tmp_path: Path) -> None:
+    _make(tmp_path, "p01.nii/1.png")
+    with pytest.raises(CaseError, match="no image of 'p01'"):
+        SourceIndex(tmp_path).find("p01")
+
+
 def test_a_name_with_its_suffix(tmp_path: Path) -> None:
     _make(tmp_path, "p01.nii.gz")
     assert SourceIndex(tmp_path).find("p01.nii.gz") == tmp_path / "p01.nii.gz"
@@ -126,6 +132,10 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
     with pytest.raises(CaseError):
         SourceIndex(tmp_path).find("nobody")
     assert slice_files(tmp_path / "p01") == [tmp_path / "p01/1.png"]
+    _make(tmp_path, "p02/")
+    (tmp_path / "p02/up").symlink_to(tmp_path)
+    with pytest.raises(CaseError, match="holds no slices"):
+        slice_files(tmp_path / "p02")
 
 
 def test_masks(tmp_path: Path) -> None:

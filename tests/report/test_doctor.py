@@ -177,10 +177,11 @@ def test_quota_of_a_container(tmp_path: Path, text: str, cores: float | None) ->
 
 def test_the_tightest_of_nested_groups_counts(tmp_path: Path) -> None:
     files = {
-        "slurm/job/cpu.max": "max 100000\n",
+        "slurm/job/cpu.max": "600000 100000\n",
         "slurm/cpu.max": "400000 100000\n",
         "slurm/job/memory.max": "8589934592\n",
-        "slurm/memory.max": "max\n",
+        "slurm/memory.max": "17179869184\n",
+        "memory.max": "max\n",
         "other/cpu.max": "100000 100000\n",
     }
     where = groups(tmp_path, "0::/slurm/job\n", files)
@@ -200,3 +201,8 @@ def test_groups_of_the_first_version(tmp_path: Path) -> None:
     where = groups(tmp_path, "4:memory:/box\n1:cpu,cpuacct:/box\n", files)
     assert cpu_quota(*where) == 3
     assert memory_limit(*where) == 2**30
+
+
+def test_a_first_version_group_without_a_limit(tmp_path: Path) -> None:
+    files = {"memory/memory.limit_in_bytes": "9223372036854771712\n"}
+    assert memory_limit(*groups(tmp_path, "4:memory:/\n", files)) is None

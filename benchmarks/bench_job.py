@@ -1,0 +1,163 @@
+"""A whole job: 100 cases of 100 slices, 10,000 figures, with 1 and with 2 workers (up to 16).
+
+Each run is a process of its own (`fastcam render --mode all_slices`), started cold, into an empty
+folder; numbers of workers take turns. Memory is that of all its processes together, looked at ten
+times a second: the sum of their proportional set sizes, in which shared pages count once, and of
+their resident sizes, in which they count in every process.
+
+`--shapes 2x1,0x2` compares worker processes and threads in each (0: threads of the main process).
+
+Run: python -m benchmarks.bench_job [--quick] [--folder DIR] [--rounds 2] [--json FILE]
+The test set (2.9 GB) and the figures (about 2 GB a run, removed after it) go into DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fastcam import pipeline, schedule
+from fastcam.spec import Selection, Sources, Style
+from fastcam.synthetic import SyntheticSet, make_test_set
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the job."""
+
+    what: str
+    seconds: float
+    figures: int
+    pss_mib: float
+    rss_mib: float
+    output_mib: float
+
+    @property
+    def rate(self) -> float:
+        return self.figures / self.seconds
+
+
+def _memory(process: subprocess.Popen[bytes]) -> tuple[float, float]:
+    import psutil
+
+    pss = rss = 0
+    try:
+        root = psutil.Process(process.pid)
+        for member in [root, *root.children(recursive=True)]:
+            try:
+                info = member.memory_full_info()
+            except psutil.Error:
+                continue
+            pss += getattr(info, "pss", info.uss)
+            rss += info.rss
+    except psutil.Error:
+        pass
+    return pss / 2**20, rss / 2**20
+
+
+def run_job(made: SyntheticSet, what: str, command: list[str], output: Path) -> Run:
+    """Run a command to its end, watching its memory."""
+    shutil.rmtree(output, ignore_errors=True)
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    pss = rss = 0.0
+    while process.poll() is None:
+        now_pss, now_rss = _memory(process)
+        pss, rss = max(pss, now_pss), max(rss, now_rss)
+        time.sleep(0.1)
+    seconds = time.perf_counter() - start
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    pictures = list(output.glob("*/*.png"))
+    size = sum(path.stat().st_size for path in pictures) / 2**20
+    shutil.rmtree(output)
+    return Run(what, seconds, len(pictures), pss, rss, size)
+
+
+def _render(made: SyntheticSet, output: Path, workers: str) -> list[str]:
+    return [
+        sys.executable, "-m", "fastcam.cli.main", "render", str(made.results),
+        "--root-dir", str(made.images), "--mask-dir", str(made.masks),
+        "--output-dir", str(output), "--mode", "all_slices", "--workers", workers,
+    ]  # fmt: skip
+
+
+def _shaped(made: SyntheticSet, output: Path, shape: str) -> list[str]:
+    paths = [str(p) for p in (made.results, made.images, made.masks, output)]
+    return [sys.executable, "-m", "benchmarks.bench_job", "--run-shape", shape, *paths]
+
+
+def run_shape(shape: str, results: str, images: str, masks: str, output: str) -> None:
+    """The job with so many processes and threads, whatever fastcam itself would choose."""
+    processes, threads = map(int, shape.split("x"))
+    schedule.shape_of = lambda workers, figures: schedule.Shape(processes, threads)
+    pipeline.render(
+        Path(results), Path(output), Sources(Path(images), Path(masks)), Style(),
+        Selection("all_slices"), workers=2,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Make the test set unless it is there, run, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="2 cases of 4 slices, for the tests")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--cases", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--shapes", default="")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--run-shape", nargs=5, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run_shape:
+        run_shape(*options.run_shape)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.folder or Path(scratch)
+        cases, slices, size = (2, 4, 128) if options.quick else (options.cases, 100, 512)
+        made = SyntheticSet(
+            folder / "images", folder / "masks", folder / "results.pkl", folder / "truth.json"
+        )
+        if not made.truth.exists():
+            print(f"making {cases} cases in {folder}", flush=True)
+            make_test_set(folder, cases=cases, slices=slices, size=size, patches_per_slice=24)
+        output = folder / "figures"
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        counts = [n for n in (1, 2, 4, 8, 16) if n == 1 or n <= max(cores, 2)]
+        commands = (
+            {shape: _shaped(made, output, shape) for shape in options.shapes.split(",")}
+            if options.shapes
+            else {f"{n} workers": _render(made, output, str(n)) for n in counts}
+        )
+        runs: dict[str, list[Run]] = {what: [] for what in commands}
+        for turn in range(1 if options.quick else options.rounds):
+            for what, command in commands.items():
+                runs[what].append(run_job(made, what, command, output))
+                run = runs[what][-1]
+                print(
+                    f"round {turn + 1}  {what:>10}: {run.seconds:7.1f} s  {run.rate:6.0f} figures/s"
+                    f"  {run.output_mib:6.0f} MiB written"
+                    f"  peak {run.pss_mib:5.0f} MiB PSS, {run.rss_mib:5.0f} MiB RSS",
+                    flush=True,
+                )
+    first = statistics.median(run.seconds for run in next(iter(runs.values())))
+    for what, found in runs.items():
+        median = statistics.median(run.seconds for run in found)
+        print(f"{what:>10}: {median:7.1f} s, {first / median:.2f}x")
+    if options.json:
+        content = [asdict(run) for found in runs.values() for run in found]
+        options.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

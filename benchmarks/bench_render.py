@@ -1,0 +1,220 @@
+"""Milliseconds per figure on one core: fastcam beside the ways in use today.
+
+Four panels of 512x512 pixels, 24 patches, mask and header, from arrays in memory to a file:
+
+- ``fastcam``     what `fastcam render` does for each slice, cutting the slice out included
+- ``matplotlib``  the usual script: a 1x4 figure at 150 dpi, OpenCV colours
+- ``opencv``      an OpenCV-only script: applyColorMap, addWeighted, imwrite
+- ``floor``       encoding and writing a canvas that is finished already
+
+Rounds alternate, the median counts. Run: python -m benchmarks.bench_render [--quick] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastcam.figures.patches import look_of, patch_figure
+from fastcam.figures.scales import case_scale
+from fastcam.opencase import OpenCase, cut_slice
+from fastcam.picture import write_picture
+from fastcam.read import orientation
+from fastcam.read.case import Case
+from fastcam.read.masks import Mask
+from fastcam.read.volumes import Volume
+from fastcam.spec import Style
+
+SIZE = 512
+PATCHES = 24
+SLICES = 8
+
+
+def make_case(seed: int = 0) -> OpenCase:
+    """A few slices of something like tissue: smooth shapes and noise, in int16."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(SLICES, SIZE, SIZE)).astype(np.float32)
+    smooth = np.stack([cv2.GaussianBlur(layer, (0, 0), 12) for layer in noise])
+    voxels = (smooth * 9000 + noise * 15).astype(np.int16)
+    inside = (smooth > 0.02).astype(np.uint8)
+    corners = rng.integers(100, SIZE - 124, size=(SLICES * PATCHES, 2))
+    weights = rng.random(SLICES * PATCHES).astype(np.float32) ** 4
+    case = Case(
+        1, "patient_0001", 1, 1, True, 0.93, (0.07, 0.93), weights / weights.sum(),
+        np.hstack([corners, corners + 24]).astype(np.int32),
+        np.repeat(np.arange(SLICES, dtype=np.int32), PATCHES),
+        np.zeros(SLICES * PATCHES, np.int32), np.ones(SLICES * PATCHES, np.float32),
+    )  # fmt: skip
+    volume = Volume(voxels, (-300.0, 300.0), None, Path("memory"))
+    return OpenCase(
+        case, volume, Mask(inside), "", "", 0, SLICES, None, orientation.IDENTITY,
+        orientation.Orientation(flip_columns=True, flip_rows=True), SIZE, SIZE,
+    )  # fmt: skip
+
+
+def fastcam_way(opened: OpenCase, folder: Path) -> Callable[[int], None]:
+    """What a worker does for each figure."""
+    style = Style()
+    look = look_of(style, "", (), SIZE)
+    scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
+
+    def draw(index: int) -> None:
+        canvas, _ = patch_figure(opened.case, index, cut_slice(opened, index), scale, look)
+        write_picture(folder / f"fastcam{index}.png", canvas, "png")
+
+    return draw
+
+
+def floor_way(opened: OpenCase, folder: Path) -> Callable[[int], None]:
+    """Encode and write the same canvases, finished beforehand."""
+    style = Style()
+    look = look_of(style, "", (), SIZE)
+    scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
+    canvases = [
+        patch_figure(opened.case, index, cut_slice(opened, index), scale, look)[0]
+        for index in range(SLICES)
+    ]
+    return lambda index: write_picture(folder / f"floor{index}.png", canvases[index], "png")
+
+
+def _heat(opened: OpenCase, index: int) -> tuple[np.ndarray[Any, Any], ...]:
+    case = opened.case
+    members = case.slices == index
+    heat = np.zeros((SIZE, SIZE), np.float32)
+    count = np.zeros((SIZE, SIZE), np.float32)
+    for (x1, y1, x2, y2), weight in zip(case.boxes[members], case.weights[members], strict=True):
+        heat[y1:y2, x1:x2] += weight
+        count[y1:y2, x1:x2] += 1
+    heat = np.divide(heat, count, out=heat, where=count > 0)
+    heat = (heat - heat.min()) / (heat.max() - heat.min() + 1e-8)
+    grey = np.clip((opened.volume.voxels[index] + 300.0) / 600.0 * 255, 0, 255).astype(np.uint8)
+    order = np.argsort(-case.weights[members])[:3]
+    return grey, heat, case.boxes[members][order], case.weights[members][order]
+
+
+def opencv_way(opened: OpenCase, folder: Path) -> Callable[[int], None]:
+    """The OpenCV-only script."""
+    import cv2
+
+    assert opened.mask is not None
+    mask_of = opened.mask.slice
+
+    def draw(index: int) -> None:
+        grey, heat, boxes, weights = _heat(opened, index)
+        image = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+        mask = cv2.cvtColor(mask_of(index) * np.uint8(255), cv2.COLOR_GRAY2BGR)
+        colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_JET)
+        overlay = cv2.addWeighted(image, 0.5, colour, 0.5, 0)
+        for rank, ((x1, y1, x2, y2), weight) in enumerate(zip(boxes, weights, strict=True)):
+            line = ((0, 255, 0), 3) if rank == 0 else ((0, 255, 255), 1)
+            cv2.rectangle(overlay, (int(x1), int(y1)), (int(x2), int(y2)), *line)
+            spot = (int(x1), int(y1) - 4)
+            cv2.putText(overlay, f"{weight:.4f}", spot, cv2.FONT_HERSHEY_SIMPLEX, 0.4, line[0], 1)
+        canvas = np.hstack([image, mask, colour, overlay])
+        canvas = cv2.copyMakeBorder(canvas, 40, 0, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+        cv2.putText(canvas, f"patient_0001 slice {index}", (10, 28), 0, 0.8, (0, 0, 0), 2)
+        cv2.imwrite(str(folder / f"opencv{index}.png"), canvas)
+
+    return draw
+
+
+def matplotlib_way(opened: OpenCase, folder: Path) -> Callable[[int], None]:
+    """The usual script, as it is written everywhere."""
+    import cv2
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Rectangle
+
+    assert opened.mask is not None
+    mask_of = opened.mask.slice
+
+    def draw(index: int) -> None:
+        grey, heat, boxes, weights = _heat(opened, index)
+        colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_JET)
+        colour = cv2.cvtColor(colour, cv2.COLOR_BGR2RGB)
+        overlay = cv2.addWeighted(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), 0.5, colour, 0.5, 0)
+        figure, axes = plt.subplots(1, 4, figsize=(20, 5))
+        axes[0].imshow(grey, cmap="gray")
+        axes[1].imshow(mask_of(index), cmap="gray")
+        shown = axes[2].imshow(heat, cmap="jet")
+        figure.colorbar(shown, ax=axes[2])
+        axes[3].imshow(overlay)
+        for rank, ((x1, y1, x2, y2), weight) in enumerate(zip(boxes, weights, strict=True)):
+            line = "lime" if rank == 0 else "yellow"
+            axes[3].add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=line))
+            axes[3].text(x1, y1 - 4, f"{weight:.4f}", color=line, fontsize=8)
+        for axis, title in zip(axes, ("slice", "mask", "attention", "overlay"), strict=True):
+            axis.set_title(title)
+            axis.axis("off")
+        figure.suptitle(f"patient_0001 slice {index}")
+        plt.tight_layout()
+        plt.savefig(folder / f"matplotlib{index}.png", dpi=150, bbox_inches="tight")
+        plt.close(figure)
+
+    return draw
+
+
+def measure(rounds: int, folder: Path) -> dict[str, float]:
+    """Median milliseconds of one figure by each way; ways take turns in every round."""
+    opened = make_case()
+    ways = {
+        "fastcam": (fastcam_way(opened, folder), SLICES),
+        "floor": (floor_way(opened, folder), SLICES),
+        "opencv": (opencv_way(opened, folder), SLICES),
+        "matplotlib": (matplotlib_way(opened, folder), 1),
+    }
+    for draw, _ in ways.values():
+        draw(0)
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds):
+        for name, (draw, figures) in ways.items():
+            for index in range(figures):
+                which = (index + turn) % SLICES
+                start = time.perf_counter()
+                draw(which)
+                taken[name].append((time.perf_counter() - start) * 1000)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def main() -> None:
+    """Print the figures; ``--json`` also writes them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one round, for the tests")
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    import cv2
+
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(1 if options.quick else options.rounds, Path(folder))
+        sizes = {
+            name: round((Path(folder) / f"{name}0.png").stat().st_size / 1024) for name in found
+        }
+    for name, milliseconds in found.items():
+        ratio = milliseconds / found["fastcam"]
+        print(f"{name:>10}: {milliseconds:8.2f} ms   {ratio:6.2f}x   {sizes[name]} KiB")
+    print(f"fastcam is {found['fastcam'] / found['floor']:.3f}x the floor")
+    if options.json:
+        options.json.write_text(json.dumps({"ms": found, "KiB": sizes}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""``fastcam inspect``: what is in a file, without running anything from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_ROWS = 20
+_FILE_WIDTH = 200  # columns where output goes to a file or pipe, which does not wrap
+
+
+def inspect(
+    file: Annotated[
+        Path, typer.Argument(help="Results file, run store, checkpoint, volume or image.")
+    ],
+    rows: Annotated[int, typer.Option(min=0, help="Rows of the table to show; 0 for all.")] = _ROWS,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON result to stdout.")
+    ] = False,
+) -> None:
+    """Tell what is in FILE. Nothing in it is run, not even in a pickle."""
+    from fastcam.report.inventory import describe
+
+    found = describe(file)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        return
+    typer.echo(f"{found.path}: {found.kind}")
+    width = max((len(what) for what, _ in found.summary), default=0)
+    for what, value in found.summary:
+        typer.echo(f"  {what:<{width}}  {value}")
+    if found.table:
+        shown = found.table if rows == 0 else found.table[:rows]
+        _print_table(found.columns, shown)
+        if len(shown) < len(found.table):
+            typer.echo(f"  and {len(found.table) - len(shown)} more; --rows 0 shows all")
+    for rejected in found.rejected:
+        typer.echo(f"error: case {rejected.place} {rejected.name}: {rejected.reason}")
+    for warned in found.warnings:
+        typer.echo(f"warning: case {warned.place} {warned.name}: {warned.reason}")
+
+
+def _print_table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=True)
+    for index, column in enumerate(columns):
+        numeric = all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
+    console.print(table, markup=False, highlight=False)
+
+
+def _cell(value: object) -> str:
+    from rich.markup import escape
+
+    return escape(f"{value:.4f}" if isinstance(value, float) else str(value))
