@@ -17,7 +17,8 @@ SIMD_CODECS := jpeg zlib tiff freetype raqm lcms webp jpeg2000
 # AVIF needs libavif 1.0, which Debian 12 lacks; imagequant is GPL; xcb takes screenshots.
 SIMD_OFF := avif imagequant xcb
 # The tests that see which imaging library is in use.
-SIMD_TESTS ?= tests/test_pillow.py tests/read tests/figures tests/report/test_doctor.py
+SIMD_TESTS ?= $(wildcard tests/test_pillow.py tests/read tests/figures tests/test_picture.py \
+	tests/report/test_doctor.py)
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip -qq --disable-pip-version-check
@@ -52,7 +53,8 @@ format: $(VENV)/.lint
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-types: $(VENV)/.lint
+# mypy sees more where the libraries of tests and benchmarks are there.
+types: $(VENV)/.lint $(VENV)/.test $(VENV)/.bench
 	$(VENV)/bin/mypy
 
 bench: $(VENV)/.bench

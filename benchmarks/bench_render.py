@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from fastcam.figures.buffers import Buffers
 from fastcam.figures.patches import look_of, patch_figure
 from fastcam.figures.scales import case_scale
 from fastcam.opencase import OpenCase, cut_slice
@@ -65,13 +66,15 @@ def make_case(seed: int = 0) -> OpenCase:
 
 def fastcam_way(opened: OpenCase, folder: Path) -> Callable[[int], None]:
     """What a worker does for each figure."""
+    buffers = Buffers()
     style = Style()
     look = look_of(style, "", (), SIZE)
     scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
 
     def draw(index: int) -> None:
-        canvas, _ = patch_figure(opened.case, index, cut_slice(opened, index), scale, look)
-        write_picture(folder / f"fastcam{index}.png", canvas, "png")
+        picture = cut_slice(opened, index)
+        canvas, _ = patch_figure(opened.case, index, picture, scale, look, buffers)
+        write_picture(folder / f"fastcam{index}.png", canvas, "png", buffers)
 
     return draw
 
@@ -85,7 +88,10 @@ def floor_way(opened: OpenCase, folder: Path) -> Callable[[int], None]:
         patch_figure(opened.case, index, cut_slice(opened, index), scale, look)[0]
         for index in range(SLICES)
     ]
-    return lambda index: write_picture(folder / f"floor{index}.png", canvases[index], "png")
+    buffers = Buffers()
+    return lambda index: write_picture(
+        folder / f"floor{index}.png", canvases[index], "png", buffers
+    )
 
 
 def _heat(opened: OpenCase, index: int) -> tuple[np.ndarray[Any, Any], ...]:

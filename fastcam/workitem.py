@@ -10,6 +10,7 @@ from pathlib import Path
 from fastcam import names
 from fastcam.errors import CaseError, FastcamError
 from fastcam.figures import layout
+from fastcam.figures.buffers import Buffers
 from fastcam.figures.patches import Look, look_of, patch_figure
 from fastcam.figures.scales import CaseScale, case_scale
 from fastcam.opencase import OpenCase, cut_slice, open_case
@@ -83,6 +84,7 @@ def _opened_store(path: Path, created: str) -> RunStore:
     return open_store(path)
 
 
+_buffers = Buffers()
 _recent: Recent[tuple[OpenCase, CaseScale]] = Recent()
 
 
@@ -155,10 +157,10 @@ def _draw_slice(
     job: Job, opened: OpenCase, scale: CaseScale, look: Look, index: int, drawn: list[Drawn]
 ) -> None:
     case = opened.case
-    canvas, (low, high) = patch_figure(case, index, cut_slice(opened, index), scale, look)
+    canvas, (low, high) = patch_figure(case, index, cut_slice(opened, index), scale, look, _buffers)
     path_of = names.slice_path if job.mode == "all_slices" else names.best_slice_path
     path = path_of(case, index, job.style.format)
-    write_picture(job.output_dir / path, canvas, job.style.format)
+    write_picture(job.output_dir / path, canvas, job.style.format, _buffers)
     best = index == case.best_slice
     average = case.slice_averages.get(index, 0.0)
     drawn.append(Drawn(path, case.place, case.name, index, best, average, low, high))

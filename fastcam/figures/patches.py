@@ -10,6 +10,7 @@ from fastcam_kernels import heat
 from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
+from fastcam.figures.buffers import Buffers
 from fastcam.figures.lettering import Lettering, prepare
 from fastcam.figures.scales import CaseScale
 from fastcam.figures.sheet import (
@@ -70,14 +71,24 @@ def look_of(style: Style, characters: str, fonts: tuple[Path, ...], longer_side:
 
 
 def patch_figure(
-    case: Case, index: int, picture: SlicePicture, scale: CaseScale, look: Look
+    case: Case,
+    index: int,
+    picture: SlicePicture,
+    scale: CaseScale,
+    look: Look,
+    buffers: Buffers | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    """Draw one slice of a case; returns the canvas (h, w, 3) uint8 RGB and the heat's limits."""
+    """Draw one slice of a case; returns the canvas (h, w, 3) uint8 RGB and the heat's limits.
+
+    With ``buffers`` the canvas is theirs, and the next figure drawn with them overwrites it.
+    """
+    buffers = buffers or Buffers()
     height, width = picture.grey.shape
-    raw = heat.patch_heat(picture.boxes, picture.weights, height, width)
+    held = buffers.take("heat", (height, width), np.float32)
+    raw = heat.patch_heat(picture.boxes, picture.weights, height, width, held)
     shown, limits = scale.heat_and_limits(raw)
     sheet = _sheet(case, index, picture, shown, limits, look)
-    return draw(sheet, look.lettering, look.palette), limits
+    return draw(sheet, look.lettering, look.palette, buffers), limits
 
 
 def _sheet(

@@ -14,6 +14,7 @@ from fastcam_kernels import colormap, compose, labels, resize
 from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
+from fastcam.figures.buffers import Buffers
 from fastcam.figures.lettering import Lettering
 
 Colour = tuple[int, int, int]
@@ -123,8 +124,13 @@ class Sheet:
     rows: tuple[tuple[Panel, ...], ...]
 
 
-def draw(sheet: Sheet, lettering: Lettering, palette: Palette) -> NDArray[np.uint8]:
-    """Draw a figure: (height, width, 3) uint8 RGB, every pixel written in one pass."""
+def draw(
+    sheet: Sheet, lettering: Lettering, palette: Palette, buffers: Buffers | None = None
+) -> NDArray[np.uint8]:
+    """Draw a figure: (height, width, 3) uint8 RGB, every pixel written in one pass.
+
+    With ``buffers`` the canvas is theirs, and the next figure drawn with them overwrites it.
+    """
     panels = [panel for row in sheet.rows for panel in row]
     zoom = layout.zoom_of(max(max(p.height, p.width) for p in panels))
     cells = tuple(
@@ -134,7 +140,7 @@ def draw(sheet: Sheet, lettering: Lettering, palette: Palette) -> NDArray[np.uin
     room = lettering.title.width(sheet.title) + lettering.title.width(sheet.verdict)
     if room + 2 * lettering.title.height > plan.header.width:
         plan = layout.arrange(cells, 2, zoom)
-    canvas = np.empty((plan.height, plan.width, 3), dtype=np.uint8)
+    canvas = (buffers or Buffers()).take("canvas", (plan.height, plan.width, 3), np.uint8)
     marks = _header(sheet, plan, lettering, palette)
     for panel, place in zip(panels, plan.places, strict=True):
         text = lettering.caption.fit(panel.caption, place.caption.width)

@@ -69,7 +69,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield stream
     except EOFError as error:
         raise CaseError(f"{path}: is truncated; copy the file again") from error
-    except (OSError, zlib.error, IsalError, ValueError) as error:
+    # isal's stubs take the class for an instance.
+    except (OSError, zlib.error, IsalError, ValueError) as error:  # type: ignore[misc]
         reason = getattr(error, "strerror", None) or error
         raise CaseError(f"{path}: can't be read: {reason}; copy the file again") from error
 
@@ -84,8 +85,14 @@ def _header(stream: IO[bytes], path: Path) -> Any:
     if len(start) < _NIFTI1_BYTES:
         raise CaseError(f"{path}: {len(start)} bytes are too few for a NIfTI header")
     kind: Any = Nifti1Header
+    magic, wanted = start[344:348], b"n+1\0"
     if _NIFTI2_BYTES in (int.from_bytes(start[:4], order) for order in ("little", "big")):
         kind, start = Nifti2Header, start + stream.read(_NIFTI2_BYTES - _NIFTI1_BYTES)
+        magic, wanted = start[4:8], b"n+2\0"
+    if magic != wanted:  # nibabel lets any other pass and believes the rest
+        raise CaseError(
+            f"{path}: is not a single-file NIfTI: it says {magic!r} instead of {wanted!r}"
+        )
     try:
         # Only the header's own bytes: extensions may be large and say nothing about the grid.
         return kind.from_fileobj(io.BytesIO(start))

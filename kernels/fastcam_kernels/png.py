@@ -33,15 +33,17 @@ def _up_filter(rows: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
                 target[i + 1] = here[i] - above[i]
 
 
-def up_filter(canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def up_filter(canvas: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Filter type 2 (Up) on (H, W, 3) RGB or (H, W, 1) grey uint8 -> (H, 1 + W * channels) uint8.
 
-    Byte 0 of each row is the filter type. Deflate this, then hand it to ``assemble``.
+    Byte 0 of each row is the filter type. Deflate this, then hand it to ``assemble``. ``out`` is a
+    C-contiguous buffer of that shape to use again.
     """
     height, width, channels = canvas.shape
     if channels not in (1, 3) or height < 1 or width < 1:
         raise ValueError(f"a canvas of shape {canvas.shape} is no picture; use (H, W, 1) or 3")
-    out = np.empty((height, 1 + width * channels), np.uint8)
+    if out is None or out.shape != (height, 1 + width * channels):
+        out = np.empty((height, 1 + width * channels), np.uint8)
     _up_filter(plain(canvas, np.uint8).reshape(height, width * channels), out)
     return out
 

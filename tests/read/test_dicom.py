@@ -295,6 +295,15 @@ def test_what_is_no_dicom(tmp_path: Path) -> None:
             read_dicom([tmp_path / name])
 
 
+def test_headers_that_make_no_sense(tmp_path: Path) -> None:
+    image = _dataset(VOXELS[0])
+    del image.Columns
+    image.save_as(tmp_path / "p.dcm")
+    for read in (read_dicom, dicom_shape):
+        with pytest.raises(CaseError, match=r"p\.dcm: "):
+            read([tmp_path / "p.dcm"])
+
+
 def test_pixels_that_fit_no_header(tmp_path: Path) -> None:
     image = _dataset(VOXELS[0])
     del image.BitsAllocated

@@ -122,6 +122,26 @@ def test_a_flipped_bit_is_found_by_the_checksum(tmp_path: Path) -> None:
         read_nifti(path)
 
 
+def test_damaged_deflate_blocks_are_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 9, (100, 100, 20), np.uint8)
+    path = _save(tmp_path / "p.nii.gz", noise)
+    data = bytearray(path.read_bytes())
+    for at in range(3000, len(data) - 100, 1000):
+        data[at : at + 8] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(CaseError, match=r"p\.nii\.gz: "):
+        read_nifti(path)
+
+
+def test_a_header_of_another_format_is_not_believed(tmp_path: Path) -> None:
+    path = _save(tmp_path / "p.nii", np.zeros((5, 4, 3), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[344:348] = b"ni1\0"
+    path.write_bytes(data)
+    with pytest.raises(CaseError, match=r"p\.nii: is not a single-file NIfTI"):
+        read_nifti(path)
+
+
 def test_what_is_no_nifti(tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_bytes(b"hello" * 200)
     (tmp_path / "b.nii.gz").write_bytes(b"hello" * 200)

@@ -130,6 +130,7 @@ def test_a_deeper_picture_later_in_the_folder_loses_nothing(tmp_path: Path) -> N
     assert np.array_equal(voxels, [GREY, deep])
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
 @pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.9])
 def test_truncated_pictures_are_named(tmp_path: Path, suffix: str, share: float) -> None:

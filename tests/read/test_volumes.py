@@ -6,7 +6,10 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from fastcam.errors import CaseError
@@ -27,6 +30,15 @@ def _write(folder: Path, kind: str) -> Path:
     elif kind == ".tif":
         pages = [Image.fromarray(page) for page in ZYX]
         pages[0].save(path, save_all=True, append_images=pages[1:])
+    elif kind == ".dcm":
+        image = pydicom.FileDataset("", {}, file_meta=pydicom.dataset.FileMetaDataset())
+        image.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        image.SOPClassUID, image.SOPInstanceUID = pydicom.uid.CTImageStorage, "1.2.3"
+        image.NumberOfFrames, image.Rows, image.Columns = ZYX.shape
+        image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+        image.BitsAllocated, image.BitsStored, image.HighBit = 8, 8, 7
+        image.PixelRepresentation, image.PixelData = 0, ZYX.tobytes()
+        image.save_as(path, enforce_file_format=True)
     else:
         path = folder / "p"
         inner = path / "study" / "scan_JPG" if kind == "/nested" else path
@@ -36,7 +48,9 @@ def _write(folder: Path, kind: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", [".nii", ".nii.gz", ".npy", ".npz", ".tif", "/", "/nested"])
+@pytest.mark.parametrize(
+    "kind", [".nii", ".nii.gz", ".npy", ".npz", ".tif", ".dcm", "/", "/nested"]
+)
 def test_every_kind_gives_the_same_volume(tmp_path: Path, kind: str) -> None:
     path = _write(tmp_path, kind)
     volume = open_volume(path)
@@ -62,6 +76,35 @@ def test_shapes_need_no_voxels(tmp_path: Path) -> None:
     assert volume_shape(path) == ZYX.shape
     with pytest.raises(CaseError, match="is truncated"):
         open_volume(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [".nii", ".nii.gz", ".npy", ".npz", ".tif", ".dcm"])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_damaged_file_is_a_case_error_or_a_volume(
+    tmp_path: Path, kind: str, data: st.DataObject
+) -> None:
+    path = tmp_path / f"p{kind}"
+    if not path.exists():
+        _write(tmp_path, kind)
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 3))):
+        # Headers, where damage does most, lie in the first few hundred bytes.
+        at = data.draw(st.integers(0, min(len(whole) - 1, 400)) | st.integers(0, len(whole) - 1))
+        damaged[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    bad = tmp_path / f"bad{kind}"
+    bad.write_bytes(damaged)
+    messages = []
+    for read in (volume_shape, open_volume):
+        try:
+            read(bad)
+        except CaseError as error:
+            messages.append(str(error))
+    assert all(str(tmp_path) in message and "\n" not in message for message in messages)
 
 
 def test_unknown_kinds_and_missing_files(tmp_path: Path) -> None:
