@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 from fastcam_kernels import colormap, compose, grey, heat, labels, png, resize
+from fastcam_kernels.margins import margins as fill_margins
 from numpy.typing import NDArray
 
 NO_IMAGE = np.zeros((0, 0, 1), np.uint8)
@@ -106,7 +107,7 @@ def margins(scene: Scene, canvas: NDArray[np.uint8]) -> None:
     lefts = [10 + column * (side + 10) for column in range(4)]
     holes = np.array([[left, 40, left + side, 40 + side] for left in lefts], np.int32)
     paper = np.full(3, 255, np.uint8)
-    compose.margins(canvas, paper, holes, scene.plates[:0], paper[None][:0], *scene.text)
+    fill_margins(canvas, paper, holes, scene.plates[:0], paper[None][:0], *scene.text)
 
 
 def cv2_heat(scene: Scene) -> NDArray[Any]:

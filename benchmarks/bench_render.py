@@ -23,17 +23,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastcam_kernels.png import up_filter
 
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.patches import look_of, patch_figure
+from fastcam.figures.patches import look_of, patch_sheet
 from fastcam.figures.scales import case_scale
+from fastcam.figures.sheet import draw
 from fastcam.opencase import OpenCase, cut_slice
-from fastcam.picture import write_picture
+from fastcam.picture import png_pieces, write_sheet
 from fastcam.read import orientation
 from fastcam.read.case import Case
 from fastcam.read.masks import Mask
 from fastcam.read.volumes import Volume
 from fastcam.spec import Style
+from fastcam.write import write_bytes
 
 SIZE = 512
 PATCHES = 24
@@ -59,7 +62,7 @@ def make_case(seed: int = 0) -> OpenCase:
     )  # fmt: skip
     volume = Volume(voxels, (-300.0, 300.0), None, Path("memory"))
     return OpenCase(
-        case, volume, Mask(inside), "", "", 0, SLICES, None, orientation.IDENTITY,
+        case, volume, Mask(inside > 0), "", "", 0, SLICES, None, orientation.IDENTITY,
         orientation.Orientation(flip_columns=True, flip_rows=True), SIZE, SIZE,
     )  # fmt: skip
 
@@ -72,9 +75,9 @@ def fastcam_way(opened: OpenCase, folder: Path) -> Callable[[int], None]:
     scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
 
     def draw(index: int) -> None:
-        picture = cut_slice(opened, index)
-        canvas, _ = patch_figure(opened.case, index, picture, scale, look, buffers)
-        write_picture(folder / f"fastcam{index}.png", canvas, "png", buffers)
+        picture = cut_slice(opened, index, buffers)
+        sheet, _ = patch_sheet(opened.case, index, picture, scale, look, buffers)
+        write_sheet(folder / f"fastcam{index}.png", sheet, look, "png", buffers)
 
     return draw
 
@@ -84,14 +87,18 @@ def floor_way(opened: OpenCase, folder: Path) -> Callable[[int], None]:
     style = Style()
     look = look_of(style, "", (), SIZE)
     scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
-    canvases = [
-        patch_figure(opened.case, index, cut_slice(opened, index), scale, look)[0]
+    sheets = [
+        patch_sheet(opened.case, index, cut_slice(opened, index), scale, look)[0]
         for index in range(SLICES)
     ]
-    buffers = Buffers()
-    return lambda index: write_picture(
-        folder / f"floor{index}.png", canvases[index], "png", buffers
-    )
+    canvases = [draw(sheet, look.lettering, look.palette) for sheet in sheets]
+    rows = up_filter(canvases[0])
+
+    def encode_and_write(index: int) -> None:
+        path = folder / f"floor{index}.png"
+        write_bytes(path, png_pieces(up_filter(canvases[index], rows)))
+
+    return encode_and_write
 
 
 def _heat(opened: OpenCase, index: int) -> tuple[np.ndarray[Any, Any], ...]:
@@ -182,15 +189,15 @@ def measure(rounds: int, folder: Path) -> dict[str, float]:
         "opencv": (opencv_way(opened, folder), SLICES),
         "matplotlib": (matplotlib_way(opened, folder), 1),
     }
-    for draw, _ in ways.values():
-        draw(0)
+    for way, _ in ways.values():
+        way(0)
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds):
-        for name, (draw, figures) in ways.items():
+        for name, (way, figures) in ways.items():
             for index in range(figures):
                 which = (index + turn) % SLICES
                 start = time.perf_counter()
-                draw(which)
+                way(which)
                 taken[name].append((time.perf_counter() - start) * 1000)
     return {name: statistics.median(times) for name, times in taken.items()}
 

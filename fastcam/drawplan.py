@@ -75,11 +75,13 @@ def plan_drawing(
         summary = selection.mode == "all_slices" and names.summary_path(case) not in finished
         drawing.planned += len(slices)
         drawing.already += len(slices) - len(left)
+        if not (left or summary):
+            continue  # whether its volume is still there is of no interest
         if portion.image is None:
             drawing.troubles.append(
                 Trouble("error", case.place, case.name, None, len(left), portion.image_missing)
             )
-        elif left or summary:
+        else:
             drawing.portions.append(replace(portion, slices=left, summary=summary))
     return drawing
 

@@ -6,6 +6,14 @@ An error's message says the file and the value, what is wrong with it and what t
 from __future__ import annotations
 
 
+def one_line(text: str) -> str:
+    """``text`` with line ends, terminal codes and the like escaped, for a message on one line."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 class FastcamError(Exception):
     """Base of all errors fastcam raises on purpose. ``exit_code`` is what the command returns."""
 

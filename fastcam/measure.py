@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fastcam.errors import CaseError
 from fastcam.figures.scales import peak
 from fastcam.plan import Portion, WorkItem
 from fastcam.read import frames, masks, orientation, volumes
+from fastcam.read.case import Case
 from fastcam.report.statistics import CaseStatistics, measure, share_inside
 from fastcam.workitem import Job
 
@@ -61,6 +63,19 @@ def _peak(job: Job, portion: Portion) -> float:
             shape = volumes.volume_shape(Path(portion.image), job.sources.axes)
     if shape is None:
         # A case that can't be drawn still counts; its boxes are taken as they are.
-        _, _, right, bottom = case.boxes.max(axis=0).tolist()
-        return peak(case, bottom, right)
+        return _unclipped_peak(case)
     return peak(case, *orientation.for_frame(job.sources.axes).size(*shape[1:]))
+
+
+def _unclipped_peak(case: Case) -> float:
+    """The highest heat on slices without end.
+
+    It depends on the order of the boxes' edges only, so these are numbered: boxes may lie
+    anywhere within 32 bits.
+    """
+    boxes = np.empty_like(case.boxes)
+    for axis in range(2):
+        edges = np.unique(case.boxes[:, axis::2])
+        boxes[:, axis::2] = np.searchsorted(edges, case.boxes[:, axis::2])
+    _, _, right, bottom = boxes.max(axis=0).tolist()
+    return peak(replace(case, boxes=boxes), bottom, right)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fastcam_kernels.grey import to_grey
+from fastcam_kernels.turn import turned_grey, turned_mask
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
+from fastcam.figures.buffers import Buffers
 from fastcam.figures.patches import SlicePicture
 from fastcam.read import frames, masks, orientation, volumes
 from fastcam.read.case import Case
 from fastcam.spec import Sources
+
+_NONE = np.zeros(0, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -77,28 +82,41 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
     )  # fmt: skip
 
 
-def cut_slice(opened: OpenCase, index: int) -> SlicePicture:
-    """One slice in its frame, turned for display: grey picture, mask, boxes and weights."""
-    layer = opened.frame.apply(opened.volume.voxels[opened.first + index])
-    grey = to_grey(layer, *opened.volume.window)
-    mask: NDArray[np.uint8] | None = None
-    if opened.mask is not None:
-        mask = opened.frame.apply(opened.mask.slice(opened.first + index))
-        if opened.crop is not None:
-            rows, columns = grey.shape
-            crop = frames.plan_crop(mask, rows, columns, opened.crop)
-            grey = np.rint(crop.apply(grey)).astype(np.uint8)
-            mask = crop.apply_mask(mask)
-        mask = np.ascontiguousarray(opened.display.apply(mask * np.uint8(255)))
-    members = np.flatnonzero(opened.case.slices == index)
-    boxes = opened.display.boxes(opened.case.boxes[members], *grey.shape)
+def cut_slice(opened: OpenCase, index: int, buffers: Buffers | None = None) -> SlicePicture:
+    """One slice in its frame, turned for display: grey picture, mask, boxes and weights.
+
+    With ``buffers`` the pictures are theirs, and the next slice cut with them overwrites these.
+    """
+    z = opened.first + index
+    layer, window = opened.volume.voxels[z], opened.volume.window
+    mask = None if opened.mask is None else opened.mask.slice(z)
+    turning = opened.frame.then(opened.display)
+    if opened.crop is not None and mask is not None:
+        mask = opened.frame.apply(mask)
+        crop = frames.plan_crop(mask, *_size(mask), opened.crop)
+        layer = np.rint(crop.apply(to_grey(opened.frame.apply(layer), *window))).astype(np.uint8)
+        mask, window = crop.apply_mask(mask), (0.0, 255.0)
+        turning = opened.display
+    buffers = buffers or Buffers()
+    shape = opened.display.size(opened.height, opened.width)
+    how = (turning.transpose, turning.flip_rows, turning.flip_columns)
+    grey = turned_grey(layer, window, how, buffers.take("grey", shape, np.uint8))
+    if mask is not None:
+        mask = turned_mask(mask, how, buffers.take("mask", shape, np.uint8))
+    members = opened.case.members.get(index, _NONE)
+    boxes = opened.display.boxes(opened.case.boxes[members], opened.height, opened.width)
     return SlicePicture(
-        np.ascontiguousarray(opened.display.apply(grey)),
+        grey,
         mask,
         opened.mask_notice,
         np.ascontiguousarray(boxes),
         opened.case.weights[members],
     )
+
+
+def _size(picture: NDArray[Any]) -> tuple[int, int]:
+    height, width = picture.shape
+    return height, width
 
 
 def _check_slices(case: Case, image: str, count: int, sources: Sources) -> None:

@@ -10,8 +10,10 @@ from fastcam_kernels import png
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from fastcam.errors import OutputError
+from fastcam.errors import CaseError
 from fastcam.figures.buffers import Buffers
+from fastcam.figures.patches import Look
+from fastcam.figures.sheet import Sheet, draw, draw_rows
 from fastcam.spec import PictureFormat
 from fastcam.write import write_bytes
 
@@ -20,35 +22,40 @@ _WEBP_QUALITY = 92
 _LARGEST = {"jpg": 65535, "webp": 16383, "png": 2**31 - 1}
 
 
-def png_pieces(
-    canvas: NDArray[np.uint8], dpi: float | None = None, buffers: Buffers | None = None
-) -> list[bytes]:
-    """A canvas (h, w, 1 or 3) uint8, grey or RGB, as the pieces of a PNG file.
-
-    Up filter in Numba, deflate by ISA-L at level 1: 5 ms for four 512-pixel panels where Pillow
-    takes 45 to 140, and neither holds the GIL (benchmarks/bench_render.py).
-    """
-    height, width, channels = canvas.shape
-    held = (buffers or Buffers()).take("rows", (height, 1 + width * channels), np.uint8)
-    deflated = isal_zlib.compress(png.up_filter(canvas, held), level=1)
-    return png.assemble(width, height, channels, deflated, crc32=isal_zlib.crc32, dpi=dpi)
-
-
-def write_picture(
-    path: Path,
-    canvas: NDArray[np.uint8],
-    kind: PictureFormat,
-    buffers: Buffers | None = None,
+def write_sheet(
+    path: Path, sheet: Sheet, look: Look, kind: PictureFormat, buffers: Buffers
 ) -> None:
-    """Write a canvas (h, w, 3) uint8 RGB as a whole file or not at all."""
-    if max(canvas.shape[:2]) > _LARGEST[kind]:
-        height, width = canvas.shape[:2]
-        raise OutputError(
+    """Draw a figure and write it as a whole file or not at all."""
+    if kind == "png":
+        rows = draw_rows(sheet, look.lettering, look.palette, buffers)
+        write_bytes(path, png_pieces(rows))
+    else:
+        write_picture(path, draw(sheet, look.lettering, look.palette), kind)
+
+
+def write_picture(path: Path, canvas: NDArray[np.uint8], kind: PictureFormat) -> None:
+    """Write a canvas (h, w, 3) uint8 RGB as a whole file or not at all.
+
+    Raises ``CaseError`` for a canvas that is larger than the format allows.
+    """
+    height, width, _ = canvas.shape
+    if max(height, width) > _LARGEST[kind]:
+        raise CaseError(
             f"{path}: {width}x{height} pixels are too large for {kind}; use --format png"
         )
-    write_bytes(
-        path, png_pieces(canvas, buffers=buffers) if kind == "png" else [_by_pillow(canvas, kind)]
-    )
+    pieces = png_pieces(png.up_filter(canvas)) if kind == "png" else [_by_pillow(canvas, kind)]
+    write_bytes(path, pieces)
+
+
+def png_pieces(rows: NDArray[np.uint8], dpi: float | None = None) -> list[bytes]:
+    """Filtered RGB rows (h, 1 + 3 * w) uint8 as the pieces of a PNG file.
+
+    Deflate by ISA-L at level 1, which releases the GIL: with the Up filter 3 to 5 ms for four
+    512-pixel panels where Pillow takes 45 to 140 (benchmarks/bench_render.py).
+    """
+    height, length = rows.shape
+    deflated = isal_zlib.compress(rows, level=1)
+    return png.assemble(length // 3, height, 3, deflated, crc32=isal_zlib.crc32, dpi=dpi)
 
 
 def _by_pillow(canvas: NDArray[np.uint8], kind: PictureFormat) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,7 @@ from fastcam.figures import fonts, lettering
 from fastcam.measure import measure_item, peak_item
 from fastcam.plan import Portion, WorkItem
 from fastcam.read.frames import parse_frame, parse_slices
-from fastcam.read.results import file_sha256, read_results
+from fastcam.read.results import Results, file_sha256, read_results
 from fastcam.read.sources import SourceIndex
 from fastcam.report.statistics import CaseStatistics
 from fastcam.report.statistics_files import write_statistics
@@ -56,19 +57,33 @@ class RenderReport:
     """What a render job did. Of ``planned`` figures ``already`` were there before."""
 
     output_dir: Path
+    available: int = 0
     cases: int = 0
     planned: int = 0
     already: int = 0
     drawn: int = 0
-    troubles: list[Trouble] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     statistics: list[Path] = field(default_factory=list)
+    redone: set[int] = field(default_factory=set)
+    _found: dict[Trouble, int] = field(default_factory=dict)
 
-    def take(self, drawing: DrawPlan, cases: int) -> None:
+    def take(self, drawing: DrawPlan, store: RunStore, cases: int) -> None:
         """Note what was planned."""
-        self.cases = cases
+        self.available, self.cases = len(store.cases), cases
         self.planned, self.already = drawing.planned, drawing.already
-        self.troubles += drawing.troubles
+        self.redone = {store.cases[portion.case].place for portion in drawing.portions}
+        self.note(drawing.troubles)
+
+    def note(self, troubles: Iterable[Trouble]) -> None:
+        """Note what went wrong; a case cut into several work items says it once."""
+        for trouble in troubles:
+            key = replace(trouble, figures=0)
+            self._found[key] = self._found.get(key, 0) + trouble.figures
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """What went wrong, each thing once."""
+        return [replace(trouble, figures=count) for trouble, count in self._found.items()]
 
     @property
     def failed(self) -> int:
@@ -122,26 +137,31 @@ def render(
     report = RenderReport(output_dir)
     images, masks = _check_inputs(results, sources)
     identity = _identity(results)
+    with _timed(report, "read"):
+        content = _read(results, output_dir / STORE, identity, overwrite)
+        chosen = plan.select(content.cases, selection, content.rejected)
     with RunFolder(output_dir, looks(identity, sources, style), overwrite) as folder:
         try:
             with _timed(report, "import"):
-                store = _open_or_import(results, folder, identity)
-                report.troubles += _found_on_import(store)
+                store = _import(content, folder)
+                report.note(_found_on_import(store, chosen, selection))
             with _timed(report, "plan"):
-                located = locate(store, plan.select(store.cases, selection), images, masks)
+                located = locate(store, chosen, images, masks)
                 drawing = plan_drawing(store, located, selection, sources, style, folder.finished)
-                report.take(drawing, len(located))
+                report.take(drawing, store, len(located))
                 job = _job(store, output_dir, sources, style, selection)
-            with _cluster(workers, scheduler, drawing.left) as client:
-                if style.scale == "cohort":
-                    with _timed(report, "scale"):
-                        job = replace(job, cohort_high=_cohort_high(client, job, images))
-                with _timed(report, "draw"):
-                    items = plan.work_items(drawing.portions)
-                    _draw(client, job, items, folder, progress, report)
-                if analyze_stats:
-                    with _timed(report, "statistics"):
-                        _statistics(client, job, located, progress, report)
+            measured = located if analyze_stats else []
+            if drawing.portions or measured:
+                with _cluster(workers, scheduler, drawing.left) as client:
+                    if style.scale == "cohort" and drawing.portions:
+                        with _timed(report, "scale"):
+                            job = replace(job, cohort_high=_cohort_high(client, job, images))
+                    with _timed(report, "draw"):
+                        items = plan.work_items(drawing.portions)
+                        _draw(client, job, items, folder, progress, report)
+                    if measured:
+                        with _timed(report, "statistics"):
+                            _statistics(client, job, measured, progress, report)
         except BaseException as error:
             with contextlib.suppress(FastcamError):
                 stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -154,44 +174,71 @@ def render(
 def _check_inputs(results: Path, sources: Sources) -> tuple[SourceIndex, SourceIndex | None]:
     parse_frame(sources.frame)
     parse_slices(sources.slices)
-    if not results.exists():
-        raise InputError(
-            f"{results}: no such file; give a results file (.pkl, .npz, .json) or a run store"
-        )
+    _check_results(results)
     masks = SourceIndex(sources.mask_dir, mask=True) if sources.mask_dir is not None else None
     return SourceIndex(sources.root_dir), masks
+
+
+def _check_results(results: Path) -> None:
+    wanted = "give a results file (.pkl, .npz, .json) or a run store (.zarr)"
+    try:
+        mode = results.stat().st_mode
+    except FileNotFoundError as error:
+        raise InputError(f"{results}: no such file; {wanted}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{results}: can't be read: {reason}; {wanted}") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{results}: is no regular file; {wanted}")
 
 
 def _identity(results: Path) -> str:
     return open_store(results).attrs.sha256 if results.is_dir() else file_sha256(results)
 
 
-def _open_or_import(results: Path, folder: RunFolder, identity: str) -> RunStore:
-    """The run store given, or the one in the output folder, made from the results if need be."""
+def _read(results: Path, kept: Path, identity: str, overwrite: bool) -> RunStore | Results:
+    """The run store given, or the one ``kept`` in the output folder, or the results file."""
     if results.is_dir():
         return open_store(results)
-    path = folder.path / STORE
-    if path.exists():
-        store = open_store(path)
-        if store.attrs.sha256.startswith(identity):
-            return store
-        raise InputError(
-            f"{path} is the store of another results file; remove it or use --overwrite"
-        )
-    return create_from_results(path, read_results(results))
+    if kept.exists():
+        try:
+            store = open_store(kept)
+            if store.attrs.sha256 == identity:
+                return store
+            if not overwrite:
+                raise InputError(
+                    f"{kept} was made from another results file than {results}; give another "
+                    f"--output-dir, or --overwrite to replace it"
+                )
+        except InputError:
+            if not overwrite:
+                raise
+    return read_results(results)
 
 
-def _found_on_import(store: RunStore) -> list[Trouble]:
-    errors = [Trouble("error", r.place, r.name, None, 0, r.reason) for r in store.rejected]
-    odd = [Trouble("warning", w.place, w.name, None, 0, w.reason) for w in store.warnings]
-    return errors + odd
+def _import(content: RunStore | Results, folder: RunFolder) -> RunStore:
+    """The run store of what was read; one of other results is in the way no longer."""
+    if isinstance(content, RunStore):
+        return content
+    folder.remove_store()
+    return create_from_results(folder.path / STORE, content)
+
+
+def _found_on_import(
+    store: RunStore, chosen: Sequence[int], selection: Selection
+) -> Iterator[Trouble]:
+    if not selection.patients:
+        for r in store.rejected:
+            yield Trouble("error", r.place, r.name, None, 0, r.reason)
+    places = {store.cases[index].place for index in chosen}
+    for w in store.warnings:
+        if w.place in places:
+            yield Trouble("warning", w.place, w.name, None, 0, w.reason)
 
 
 def _cluster(
     workers: int, scheduler: str | None, figures: int
 ) -> contextlib.AbstractContextManager[Client]:
-    if figures == 0:
-        return contextlib.nullcontext()
     if scheduler is not None:
         return schedule.existing_cluster(scheduler)
     return schedule.local_cluster(schedule.shape_of(workers, figures))
@@ -229,12 +276,14 @@ def _draw(
     progress: Progress,
     report: RenderReport,
 ) -> None:
+    if not items:
+        return
     progress.begin("figures", sum(map(plan.figures_of, items)))
     try:
         for item, result in schedule.run(client, partial(render_item, job), items):
             folder.record(result.drawn)
             report.drawn += sum(record.slice is not None for record in result.drawn)
-            report.troubles += result.troubles
+            report.note(result.troubles)
             progress.advance(plan.figures_of(item))
     finally:
         progress.end()
@@ -272,7 +321,7 @@ def _timed(report: RenderReport, stage: str) -> Iterator[None]:
 def _finish(folder: RunFolder, report: RenderReport, style: Style, status: str) -> None:
     """Leave the folder's records true, also when the job was stopped in the middle."""
     folder.rewrite_journal()
-    folder.write_failures(report.troubles)
+    folder.write_failures(report.troubles, report.redone)
     folder.write_run(
         {
             "status": status,

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fastcam.errors import InputError
+from fastcam.read.case import Case
+from fastcam.read.results import Rejected
 from fastcam.spec import Selection
 from fastcam.store import CaseHeader
 
@@ -47,13 +49,19 @@ def figures_of(item: WorkItem) -> int:
     return sum(len(portion.slices) for portion in item)
 
 
-def select(headers: Sequence[CaseHeader], selection: Selection) -> list[int]:
+def select(
+    headers: Sequence[CaseHeader | Case], selection: Selection, rejected: Sequence[Rejected] = ()
+) -> list[int]:
     """Indices of the chosen cases, in the order of the results file.
 
-    Filters come first, then ``offset`` and ``max_samples`` count what they leave.
+    Filters come first, then ``offset`` and ``max_samples`` count what they leave. InputError for
+    a ``--patient`` that is unknown, or among the ``rejected``.
     """
     names = {header.name for header in headers}
+    reasons = {entry.name: entry.reason for entry in rejected}
     for wanted in selection.patients:
+        if wanted not in names and wanted in reasons:
+            raise InputError(f"--patient {wanted!r} can't be drawn: {reasons[wanted]}")
         if wanted not in names:
             near = difflib.get_close_matches(wanted, names, n=3)
             hint = f"; did you mean {', '.join(near)}?" if near else ""

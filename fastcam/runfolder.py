@@ -12,15 +12,15 @@ import fcntl
 import io
 import json
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple, fields
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from fastcam.errors import InputError, OutputError
 from fastcam.workitem import Drawn, Trouble
-from fastcam.write import make_folder, write_text
+from fastcam.write import TEMPORARY, make_folder, write_text
 
 RUN = "run.json"
 FIGURES = "figures.csv"
@@ -42,18 +42,22 @@ class RunFolder:
         self.path = path
         self._settings = json.loads(json.dumps(settings, default=str))
         make_folder(path)
-        earlier = self._earlier_settings()
-        if earlier is not None and earlier != self._settings and not overwrite:
-            differing = _difference(earlier, self._settings)
-            raise InputError(
-                f"{path} holds figures made with other settings ({differing}); give another "
-                f"--output-dir, or --overwrite to replace them"
-            )
+        earlier = self._earlier_settings(overwrite)
         self._journal = self._open_journal()
         try:
-            if overwrite:
-                self._clear()
             self.finished = self._read_finished()
+            other = earlier is not None and earlier != self._settings
+            # A run that drew nothing, say with a wrong --root-dir, binds nobody.
+            if other and self.finished and not overwrite:
+                differing = _difference(earlier, self._settings)
+                raise InputError(
+                    f"{path} holds figures made with other settings ({differing}); give another "
+                    f"--output-dir, or --overwrite to replace them"
+                )
+            if overwrite or other:
+                self._clear()
+            self._earlier_troubles = self._read_troubles()
+            self._remove_leftovers()
             self.rewrite_journal()
             self.write_run({"status": "running"})
         except BaseException:
@@ -101,9 +105,25 @@ class RunFolder:
                 f"{self.path / FIGURES}: can't be written: {error.strerror}"
             ) from error
 
-    def write_failures(self, troubles: Iterable[Trouble]) -> None:
-        """Write ``failures.csv``; without troubles there is none."""
-        rows = sorted({astuple(t) for t in troubles}, key=lambda r: (r[1], str(r[3]), r))
+    def write_failures(self, troubles: Iterable[Trouble], redone: Container[int]) -> None:
+        """Write ``failures.csv``; without troubles there is none.
+
+        What earlier runs said of cases whose places are not ``redone`` still holds.
+        """
+        now = list(troubles)
+        said = {replace(t, figures=0) for t in now}
+        kept = [
+            t
+            for t in self._earlier_troubles
+            if t.place not in redone and replace(t, figures=0) not in said
+        ]
+        rows = [
+            astuple(t)
+            for t in sorted(
+                [*kept, *now],
+                key=lambda t: (t.place, -1 if t.slice is None else t.slice, t.level, t.reason),
+            )
+        ]
         if not rows:
             (self.path / FAILURES).unlink(missing_ok=True)
             return
@@ -117,7 +137,18 @@ class RunFolder:
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
         write_text(self.path / RUN, text + "\n")
 
-    def _earlier_settings(self) -> object:
+    def remove_store(self) -> None:
+        """Make room for a new run store."""
+        path = self.path / STORE
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path}: can't be removed: {error.strerror}") from error
+
+    def _earlier_settings(self, overwrite: bool) -> object:
         path = self.path / RUN
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
@@ -125,17 +156,21 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if overwrite:
+                return None
             raise InputError(
-                f"{path} is not a run's description ({error}); remove it or give another "
-                f"--output-dir"
+                f"{path} is not a run's description ({error}); give another --output-dir, or "
+                f"--overwrite to replace it"
             ) from error
 
     def _open_journal(self) -> IO[str]:
         path = self.path / FIGURES
         try:
-            journal = path.open("a+", newline="", encoding="utf-8")
+            # A killed run may have left half a character at the end.
+            journal = path.open("a+", newline="", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise OutputError(f"{path}: can't be written: {error.strerror}") from error
+        self._locked = True
         try:
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -145,13 +180,16 @@ class RunFolder:
                 f"give another --output-dir"
             ) from error
         except OSError:
-            pass  # some network file systems have no locks: then two runs are the user's care
+            # Some network file systems have no locks: then two runs are the user's care.
+            self._locked = False
         return journal
 
     def _listed(self) -> dict[str, Drawn]:
         self._journal.seek(0)
+        text = self._journal.read()
+        whole = text[: text.rfind("\n") + 1]  # half a number is a number, too
         listed = {}
-        for row in csv.DictReader(self._journal):
+        for row in csv.DictReader(io.StringIO(whole, newline="")):
             try:
                 listed[row["path"]] = Drawn(
                     row["path"], int(row["place"]), row["case"],
@@ -167,17 +205,41 @@ class RunFolder:
             path: record for path, record in self._listed().items() if (self.path / path).is_file()
         }
 
+    def _read_troubles(self) -> list[Trouble]:
+        try:
+            text = (self.path / FAILURES).read_text(encoding="utf-8")
+            return [
+                Trouble(
+                    row["level"], int(row["place"]), row["case"],
+                    int(row["slice"]) if row["slice"] else None, int(row["figures"]),
+                    row["reason"],
+                )
+                for row in csv.DictReader(io.StringIO(text))
+            ]  # fmt: skip
+        except (OSError, KeyError, TypeError, ValueError):
+            return []  # none, or a list that somebody edited: this run writes its own
+
+    def _remove_leftovers(self) -> None:
+        """Half-written files of a run that was killed; nobody else writes here now."""
+        if not self._locked:
+            return
+        for folder in (self.path, *self.path.glob("[0-9][0-9][0-9]*_*/")):
+            for path in folder.glob(f"{TEMPORARY}*"):
+                path.unlink(missing_ok=True)
+        for path in self.path.glob(f".{STORE}.*.part"):
+            shutil.rmtree(path, ignore_errors=True)
+
     def _clear(self) -> None:
         root = self.path.resolve()
         for listed in self._listed():
             path = self.path / listed
-            if path.resolve().is_relative_to(root):
+            if path.resolve().is_relative_to(root) and not path.is_dir():
                 path.unlink(missing_ok=True)
         for path in (self.path / FAILURES, self.path / RUN):
             path.unlink(missing_ok=True)
-        shutil.rmtree(self.path / STORE, ignore_errors=True)
         self._journal.seek(0)
         self._journal.truncate()
+        self.finished = {}
 
 
 def _difference(earlier: object, now: Mapping[str, Any]) -> str:

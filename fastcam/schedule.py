@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -68,18 +70,42 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
     with (
         dask.config.set(settings),
         tempfile.TemporaryDirectory(prefix="fastcam-dask-") as scratch,
-        LocalCluster(
-            n_workers=max(1, shape.processes),
-            threads_per_worker=shape.threads,
-            processes=shape.processes > 0,
-            dashboard_address=None,
-            local_directory=scratch,
-            silence_logs=logging.CRITICAL,
-            memory_limit=0,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
+        contextlib.ExitStack() as running,
     ):
-        yield client
+        try:
+            with _interrupts_wait():
+                cluster = running.enter_context(
+                    LocalCluster(
+                        n_workers=max(1, shape.processes),
+                        threads_per_worker=shape.threads,
+                        processes=shape.processes > 0,
+                        dashboard_address=None,
+                        local_directory=scratch,
+                        silence_logs=logging.CRITICAL,
+                        memory_limit=0,
+                    )
+                )
+                client = running.enter_context(Client(cluster, set_as_default=False))
+            yield client
+        finally:
+            with _interrupts_wait():
+                running.close()
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C takes effect when the block is left; what is started in it never sees it at all.
+
+    A terminal sends it to every process at once. Workers would answer with tracebacks; this
+    process ends them in good order.
+    """
+    # Started later, by a thread of the cluster, it would unblock the signal there.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -11,10 +11,10 @@ from fastcam import names
 from fastcam.errors import CaseError, FastcamError
 from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.patches import Look, look_of, patch_figure
+from fastcam.figures.patches import Look, look_of, patch_sheet
 from fastcam.figures.scales import CaseScale, case_scale
 from fastcam.opencase import OpenCase, cut_slice, open_case
-from fastcam.picture import write_picture
+from fastcam.picture import write_sheet
 from fastcam.plan import Portion, WorkItem
 from fastcam.read.case import Case
 from fastcam.read.recent import Recent
@@ -157,10 +157,11 @@ def _draw_slice(
     job: Job, opened: OpenCase, scale: CaseScale, look: Look, index: int, drawn: list[Drawn]
 ) -> None:
     case = opened.case
-    canvas, (low, high) = patch_figure(case, index, cut_slice(opened, index), scale, look, _buffers)
+    picture = cut_slice(opened, index, _buffers)
+    sheet, (low, high) = patch_sheet(case, index, picture, scale, look, _buffers)
     path_of = names.slice_path if job.mode == "all_slices" else names.best_slice_path
     path = path_of(case, index, job.style.format)
-    write_picture(job.output_dir / path, canvas, job.style.format, _buffers)
+    write_sheet(job.output_dir / path, sheet, look, job.style.format, _buffers)
     best = index == case.best_slice
     average = case.slice_averages.get(index, 0.0)
     drawn.append(Drawn(path, case.place, case.name, index, best, average, low, high))

@@ -24,6 +24,10 @@ _REMEDIES = {
 }
 
 
+# How the names of half-written files begin.
+TEMPORARY = ".tmp-"
+
+
 def write_bytes(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write ``pieces`` one after the other to ``path``, replacing what is there.
 
@@ -32,7 +36,7 @@ def write_bytes(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """
     # One thread writes one file at a time, so process and thread make the name unique. The
     # name's start is for people; all of it could pass the 255 bytes that file systems allow.
-    temporary = path.with_name(f".tmp-{path.name[:40]}-{os.getpid()}-{threading.get_ident()}")
+    temporary = path.with_name(f"{TEMPORARY}{path.name[:40]}-{os.getpid()}-{threading.get_ident()}")
     try:
         try:
             _write_all(temporary, pieces)

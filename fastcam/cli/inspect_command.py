@@ -14,7 +14,8 @@ _FILE_WIDTH = 200  # columns where output goes to a file or pipe, which does not
 
 def inspect(
     file: Annotated[
-        Path, typer.Argument(help="Results file, run store, checkpoint, volume or image.")
+        Path,
+        typer.Argument(metavar="FILE", help="Results file, run store or checkpoint."),
     ],
     rows: Annotated[int, typer.Option(min=0, help="Rows of the table to show; 0 for all.")] = _ROWS,
     as_json: Annotated[

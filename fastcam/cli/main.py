@@ -8,7 +8,7 @@ import sys
 import typer
 
 from fastcam.cli import demo_command, doctor_command, inspect_command, render_command
-from fastcam.errors import FastcamError
+from fastcam.errors import FastcamError, one_line
 
 app = typer.Typer(
     name="fastcam",
@@ -46,8 +46,11 @@ def run() -> None:
     try:
         app()
     except FastcamError as error:
-        print(f"fastcam: {error}", file=sys.stderr)  # noqa: T201
+        print(f"fastcam: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("fastcam: stopped", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does; that is no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -60,7 +60,7 @@ class LineProgress:
         """Note that ``count`` more are done."""
         self._done += count
         now = time.monotonic()
-        if now - self._shown >= _SECONDS_BETWEEN_LINES:
+        if self._done and now - self._shown >= _SECONDS_BETWEEN_LINES:
             self._shown = now
             rate = self._done / (now - self._start)
             left = (self._total - self._done) / rate

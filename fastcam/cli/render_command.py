@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,10 @@ Option = typer.Option
 
 def render(
     results: Annotated[
-        Path, typer.Argument(help="Results file (.pkl, .npz, .json) or run store (.zarr).")
+        Path,
+        typer.Argument(
+            metavar="RESULTS", help="Results file (.pkl, .npz, .json) or run store (.zarr)."
+        ),
     ],
     root_dir: Annotated[
         Path, Option(help="Folder with a volume or folder for each case.", rich_help_panel=_SOURCES)
@@ -131,10 +135,10 @@ def render(
     A rerun draws only what is missing. Exit code 3: finished, but some cases failed; they are
     listed in failures.csv in the output folder.
     """
-    from fastcam import api
-    from fastcam.cli import progress, report_lines
-
     try:
+        from fastcam import api
+        from fastcam.cli import progress, report_lines
+
         report = api.render(
             results, root_dir=root_dir, output_dir=output_dir, mask_dir=mask_dir, mode=mode,
             patients=patient or (), only_errors=only_errors, offset=offset,
@@ -145,6 +149,8 @@ def render(
             overwrite=overwrite, progress=progress.for_stderr(),
         )  # fmt: skip
     except KeyboardInterrupt:
+        # Zarr's own threads would grumble about what they were doing.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
         typer.echo(
             f"fastcam: stopped; finished figures are kept in {output_dir}: run the same command "
             f"again to go on",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastcam.errors import one_line
 from fastcam.pipeline import RenderReport
 from fastcam.runfolder import FAILURES
 
@@ -35,7 +36,7 @@ def told(report: RenderReport) -> str:
             where = (
                 trouble.case if trouble.slice is None else f"{trouble.case} slice {trouble.slice}"
             )
-            lines.append(f"{level}: {where}: {trouble.reason}")
+            lines.append(one_line(f"{level}: {where}: {trouble.reason}"))
         if len(found) > _LISTED:
             rest = len(found) - _LISTED
             lines.append(f"{level}: and {rest} more in {report.output_dir / FAILURES}")
@@ -45,6 +46,8 @@ def told(report: RenderReport) -> str:
 
 
 def _drawn(report: RenderReport) -> str:
+    if report.available and not report.cases:
+        return f"nothing to draw: no case is left of {report.available} by the options given"
     parts = [f"{report.drawn} figures of {report.cases} cases drawn"]
     if report.drawn:
         parts[0] += f" in {report.seconds['draw']:.1f} s ({report.figures_per_second:.0f}/s)"

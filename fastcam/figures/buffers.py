@@ -15,10 +15,14 @@ from numpy.typing import DTypeLike, NDArray
 
 
 class Buffers(threading.local):
-    """Arrays by name; what is in them lasts until the same thread takes the name again."""
+    """Arrays by name; what is in them lasts until the same thread takes the name again.
+
+    ``contents`` is for whoever fills them to note what it left there.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, NDArray[np.uint8]] = {}
+        self.contents: object = None
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """An uninitialised C-contiguous array; it shares memory with the last of that name."""

@@ -21,6 +21,7 @@ _BAR_GAP = 8
 _BAR_WIDTH = 15
 _TICK_WIDTH = 52
 _LEAST_CELL = 250  # so that captions of narrow panels can still be read
+_LEAST_BAR = 60  # so that the numbers beside the bars of low panels can
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Place:
     bar: Rect | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """A canvas of ``height`` x ``width`` pixels; ``places`` row by row.
 
@@ -93,19 +94,22 @@ def arrange(rows: tuple[tuple[Cell, ...], ...], header_lines: int, zoom: float) 
     holes = []
     for row in rows:
         x = px(_MARGIN)
+        lowest = max(cell.height for cell in row)
         for cell in row:
             taken = cell.width
             panel = Rect(x, y + px(_CAPTION_LINE), cell.width, cell.height)
             bar = None
             if cell.bar:
-                bar = Rect(x + cell.width + px(_BAR_GAP), panel.y, px(_BAR_WIDTH), cell.height)
+                length = max(cell.height, px(_LEAST_BAR))
+                bar = Rect(x + cell.width + px(_BAR_GAP), panel.y, px(_BAR_WIDTH), length)
+                lowest = max(lowest, length)
                 taken += px(_BAR_GAP + _BAR_WIDTH + _TICK_WIDTH)
             taken = max(taken, px(_LEAST_CELL))
             places.append(Place(panel, Rect(x, y, taken, px(_CAPTION_LINE)), bar))
             holes += [(r.x, r.y, r.x + r.width, r.y + r.height) for r in (panel, bar) if r]
             x += taken + px(_GAP)
         widest = max(widest, x - px(_GAP) + px(_MARGIN))
-        y += px(_CAPTION_LINE) + max(cell.height for cell in row) + px(_GAP)
+        y += px(_CAPTION_LINE) + lowest + px(_GAP)
     height = y - px(_GAP) + px(_MARGIN)
     header = Rect(
         px(_MARGIN), px(_MARGIN), widest - 2 * px(_MARGIN), header_lines * px(_HEADER_LINE)

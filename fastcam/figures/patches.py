@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from fastcam_kernels import heat
+from fastcam_kernels.blend import levels_of
 from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
@@ -20,7 +21,6 @@ from fastcam.figures.sheet import (
     Palette,
     Panel,
     Sheet,
-    draw,
     paint,
 )
 from fastcam.read.case import Case
@@ -36,9 +36,10 @@ OTHER_WIDTH = 1
 class SlicePicture:
     """One slice as it is shown, its frame cut out and turned for display.
 
-    ``grey`` (h, w) uint8; ``mask`` (h, w) uint8, not zero inside, or None; ``mask_notice`` says
-    why there is none, and is empty where no mask was asked for; ``boxes`` (n, 4) int32 in the
-    picture's own pixels and ``weights`` (n,) float32 of the patches on this slice.
+    ``grey`` (h, w) uint8; ``mask`` (h, w) uint8, 255 inside and 0 outside, or None;
+    ``mask_notice`` says why there is none, and is empty where no mask was asked for; ``boxes``
+    (n, 4) int32 in the picture's own pixels and ``weights`` (n,) float32 of the patches on this
+    slice.
     """
 
     grey: NDArray[np.uint8]
@@ -70,32 +71,30 @@ def look_of(style: Style, characters: str, fonts: tuple[Path, ...], longer_side:
     )
 
 
-def patch_figure(
+def patch_sheet(
     case: Case,
     index: int,
     picture: SlicePicture,
     scale: CaseScale,
     look: Look,
     buffers: Buffers | None = None,
-) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    """Draw one slice of a case; returns the canvas (h, w, 3) uint8 RGB and the heat's limits.
+) -> tuple[Sheet, tuple[float, float]]:
+    """The figure of one slice of a case, and the limits of its heat.
 
-    With ``buffers`` the canvas is theirs, and the next figure drawn with them overwrites it.
+    With ``buffers`` the heat is theirs: draw the figure before the next one is made.
     """
-    buffers = buffers or Buffers()
-    height, width = picture.grey.shape
-    held = buffers.take("heat", (height, width), np.float32)
-    raw = heat.patch_heat(picture.boxes, picture.weights, height, width, held)
-    shown, limits = scale.heat_and_limits(raw)
-    sheet = _sheet(case, index, picture, shown, limits, look)
-    return draw(sheet, look.lettering, look.palette, buffers), limits
+    held = (buffers or Buffers()).take("levels", picture.grey.shape, np.uint8)
+    cells, rows, columns = heat.patch_cells(picture.boxes, picture.weights, *picture.grey.shape)
+    shown, (low, high) = scale.heat_and_limits(cells)
+    levels = heat.spread(levels_of(shown, low, high), rows, columns, held)
+    return _sheet(case, index, picture, levels, (low, high), look), (low, high)
 
 
 def _sheet(
     case: Case,
     index: int,
     picture: SlicePicture,
-    shown: NDArray[np.float32],
+    levels: NDArray[np.uint8],
     limits: tuple[float, float],
     look: Look,
 ) -> Sheet:
@@ -113,13 +112,13 @@ def _sheet(
     panels.append(
         Panel(
             f"attention, scale: {style.scale}", height, width,
-            heat=shown, limits=limits, paint=look.heat_paint, bar=look.heat_paint,
+            heat=levels, limits=limits, paint=look.heat_paint, bar=look.heat_paint,
         )
     )  # fmt: skip
     panels.append(
         Panel(
             _overlay_caption(len(picture.boxes), style.top_k), height, width,
-            image=image, heat=shown, limits=limits, paint=look.overlay_paint, outlines=outlines,
+            image=image, heat=levels, limits=limits, paint=look.overlay_paint, outlines=outlines,
         )
     )  # fmt: skip
     verdict = "correct" if case.correct else "wrong"
@@ -144,9 +143,12 @@ def _outlines(picture: SlicePicture, height: int, width: int, top_k: int) -> Out
     """The ``top_k`` heaviest boxes of the slice (ties: the earlier patch), in panel pixels."""
     chosen = np.argsort(-picture.weights, kind="stable")[:top_k]
     rows, columns = picture.grey.shape
-    scale = np.array([width / columns, height / rows] * 2)
-    # Rounded as the kernel's nearest neighbour rounds, so that lines lie on the heat's edges.
-    boxes = np.floor(picture.boxes[chosen] * scale + 0.5).astype(np.int32)
+    source, target = np.array([columns, rows] * 2), np.array([width, height] * 2)
+    # A box that sticks out ends at the picture's edge. Halves are rounded down, as the kernel's
+    # nearest neighbour does, so that lines lie on the heat's edges: pixel i shows the sample at
+    # (2 i + 1) source / (2 target), so an edge e comes before the first i that is not below it.
+    edges = np.clip(picture.boxes[chosen].astype(np.int64), 0, source)
+    boxes = (-((source - 2 * edges * target) // (2 * source))).astype(np.int32)
     colours = np.full((len(chosen), 3), OTHER_COLOUR, dtype=np.uint8)
     widths = np.full(len(chosen), OTHER_WIDTH, dtype=np.int32)
     colours[:1], widths[:1] = TOP_COLOUR, TOP_WIDTH

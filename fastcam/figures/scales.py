@@ -19,9 +19,7 @@ from fastcam.spec import Scale
 
 def by_slice(case: Case) -> Iterator[tuple[int, NDArray[np.int32], NDArray[np.float32]]]:
     """Each slice that holds patches, ascending, with its boxes (n, 4) and weights (n,)."""
-    order = np.argsort(case.slices, kind="stable")
-    indices, starts = np.unique(case.slices[order], return_index=True)
-    for index, members in zip(indices.tolist(), np.split(order, starts[1:]), strict=True):
+    for index, members in case.members.items():
         yield index, case.boxes[members], case.weights[members]
 
 

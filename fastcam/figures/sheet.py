@@ -10,14 +10,13 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from fastcam_kernels import colormap, compose, labels, resize
+from fastcam_kernels import colormap, compose, labels, margins, resize
+from fastcam_kernels import rows as rows_kernel
 from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.lettering import Lettering
-
-Colour = tuple[int, int, int]
+from fastcam.figures.lettering import Colour, Lettering
 
 NO_IMAGE = np.zeros((0, 0, 1), dtype=np.uint8)
 NO_HEAT = np.zeros((0, 0), dtype=np.float32)
@@ -28,14 +27,13 @@ _NO_WIDTHS = np.zeros(0, dtype=np.int32)
 _NO_MARKS = np.zeros((0, 6), dtype=np.int32)
 _BLACK = np.zeros(3, dtype=np.uint8)
 _NO_PAINT = colormap.blend_tables(colormap.table("gray"), 0.0, "flat")
-# A bar is a map of one column whose values run from the upper limit down to the lower.
-_BAR_HEAT = np.linspace(1.0, 0.0, 256, dtype=np.float32).reshape(256, 1)
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_FEW_TICKS = (0.0, 1.0)
 
 Paint = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Palette:
     """Colours of everything on a figure that is not a panel."""
 
@@ -91,10 +89,10 @@ _NO_OUTLINES = Outlines(NO_BOXES, _NO_COLOURS, _NO_WIDTHS)
 class Panel:
     """One picture of a figure, ``height`` x ``width`` canvas pixels.
 
-    ``image`` (h, w, 1 or 3) uint8 and ``heat`` (h, w) float32 may have any size: they are
-    resampled to the panel, the image bilinearly. ``limits`` are the heat values at the two ends
-    of the colour table. ``tint`` (h, w) uint8 colours where it is not zero. ``notice`` is text in
-    the middle of the panel.
+    ``image`` (h, w, 1 or 3) uint8 and ``heat`` (h, w) may have any size: they are
+    resampled to the panel, the image bilinearly. Heat is float32, or uint8 levels of the colour
+    table already. ``limits`` are the heat values at the two ends of the table. ``tint`` (h, w)
+    uint8 colours where it is not zero. ``notice`` is text in the middle of the panel.
     """
 
     caption: str
@@ -102,7 +100,7 @@ class Panel:
     width: int
     image: NDArray[np.uint8] = field(default_factory=lambda: NO_IMAGE)
     image_method: int = resize.BILINEAR
-    heat: NDArray[np.float32] = field(default_factory=lambda: NO_HEAT)
+    heat: NDArray[np.float32] | NDArray[np.uint8] = field(default_factory=lambda: NO_HEAT)
     heat_method: int = resize.NEAREST
     limits: tuple[float, float] = (0.0, 1.0)
     paint: Paint = field(default_factory=lambda: _NO_PAINT)
@@ -124,15 +122,41 @@ class Sheet:
     rows: tuple[tuple[Panel, ...], ...]
 
 
-def draw(
-    sheet: Sheet, lettering: Lettering, palette: Palette, buffers: Buffers | None = None
-) -> NDArray[np.uint8]:
-    """Draw a figure: (height, width, 3) uint8 RGB, every pixel written in one pass.
+def draw(sheet: Sheet, lettering: Lettering, palette: Palette) -> NDArray[np.uint8]:
+    """Draw a figure: canvas (height, width, 3) uint8 RGB."""
+    plan = _plan(sheet, lettering)
+    canvas = np.empty((plan.height, plan.width, 3), dtype=np.uint8)
+    _draw(sheet, plan, lettering, palette, canvas, None)
+    return canvas
 
-    With ``buffers`` the canvas is theirs, and the next figure drawn with them overwrites it.
+
+def draw_rows(
+    sheet: Sheet, lettering: Lettering, palette: Palette, buffers: Buffers
+) -> NDArray[np.uint8]:
+    """Draw a figure as the filtered rows (height, 1 + 3 * width) uint8 of its PNG file.
+
+    The same picture as :func:`draw`, without a pass over a canvas in between. The rows are those
+    of ``buffers``: the next figure drawn with them overwrites these.
     """
-    panels = [panel for row in sheet.rows for panel in row]
-    zoom = layout.zoom_of(max(max(p.height, p.width) for p in panels))
+    plan = _plan(sheet, lettering)
+    rows = buffers.take("rows", (plan.height, 1 + 3 * plan.width), np.uint8)
+    filters = rows_kernel.filters_of(plan.height, plan.holes)
+    # The colour bar and the paper around the panels are those of the figure before, if that was
+    # a slice of the same case: only what is above the panels is drawn anew. Saves 0.2 ms.
+    around = (plan, lettering, palette, rows.ctypes.data, *_bars(sheet))
+    top_only = len(sheet.rows) == 1 and buffers.contents == around
+    buffers.contents = None
+    _draw(sheet, plan, lettering, palette, rows, filters, top_only)
+    buffers.contents = around
+    return rows
+
+
+def _bars(sheet: Sheet) -> list[object]:
+    return [(p.limits, id(p.bar)) for row in sheet.rows for p in row if p.bar is not None]
+
+
+def _plan(sheet: Sheet, lettering: Lettering) -> layout.Layout:
+    zoom = layout.zoom_of(max(max(p.height, p.width) for row in sheet.rows for p in row))
     cells = tuple(
         tuple(layout.Cell(p.width, p.height, p.bar is not None) for p in row) for row in sheet.rows
     )
@@ -140,81 +164,117 @@ def draw(
     room = lettering.title.width(sheet.title) + lettering.title.width(sheet.verdict)
     if room + 2 * lettering.title.height > plan.header.width:
         plan = layout.arrange(cells, 2, zoom)
-    canvas = (buffers or Buffers()).take("canvas", (plan.height, plan.width, 3), np.uint8)
+    return plan
+
+
+def _draw(
+    sheet: Sheet,
+    plan: layout.Layout,
+    lettering: Lettering,
+    palette: Palette,
+    target: NDArray[np.uint8],
+    filters: NDArray[np.uint8] | None,
+    top_only: bool = False,
+) -> None:
+    panels = [panel for row in sheet.rows for panel in row]
     marks = _header(sheet, plan, lettering, palette)
     for panel, place in zip(panels, plan.places, strict=True):
         text = lettering.caption.fit(panel.caption, place.caption.width)
-        marks += lettering.caption.marks(text, place.caption.x, place.caption.y, palette.caption)
-        if place.bar is not None:
+        marks.append(
+            lettering.caption.marks(text, place.caption.x, place.caption.y, palette.caption)
+        )
+        if place.bar is not None and not top_only:
             marks += _ticks(panel.limits, place.bar, lettering, palette)
-    compose.margins(
-        canvas, palette.paper, plan.holes, NO_BOXES, _NO_COLOURS,
-        lettering.coverage, lettering.boxes, lettering.marks(marks),
+    margins.margins(
+        target, palette.paper, plan.holes, NO_BOXES, _NO_COLOURS,
+        lettering.coverage, lettering.boxes, np.concatenate(marks), filters,
+        plan.places[0].panel.y if top_only else None,
     )  # fmt: skip
     for panel, place in zip(panels, plan.places, strict=True):
-        _panel(canvas, panel, place.panel, lettering)
-        if place.bar is not None and panel.bar is not None:
-            _bar(canvas, panel.bar, place.bar, lettering)
-    return canvas
+        _panel(target, filters, panel, place.panel, lettering)
+        if place.bar is not None and panel.bar is not None and not top_only:
+            _bar(target, filters, panel.bar, place.bar, lettering)
 
 
 def _header(
     sheet: Sheet, plan: layout.Layout, lettering: Lettering, palette: Palette
-) -> list[tuple[int, ...]]:
+) -> list[NDArray[np.int32]]:
     area, hand = plan.header, lettering.title
     two_lines = area.height > plan.header_line
     verdict = hand.fit(sheet.verdict, area.width)
     title = hand.fit(sheet.title, area.width)
     right = area.x + area.width - hand.width(verdict)
-    marks = hand.marks(title, area.x, area.y - 2, palette.title)
-    if two_lines:
-        return marks + hand.marks(
-            verdict, area.x, area.y - 2 + plan.header_line, sheet.verdict_colour
-        )
-    return marks + hand.marks(verdict, right, area.y - 2, sheet.verdict_colour)
+    y = area.y - 2
+    return [
+        hand.marks(title, area.x, y, palette.title),
+        hand.marks(
+            verdict,
+            area.x if two_lines else right,
+            y + plan.header_line if two_lines else y,
+            sheet.verdict_colour,
+        ),
+    ]
 
 
 def _ticks(
     limits: tuple[float, float], bar: layout.Rect, lettering: Lettering, palette: Palette
-) -> list[tuple[int, ...]]:
+) -> list[NDArray[np.int32]]:
     low, high = limits
     hand = lettering.tick
     marks = []
-    for share in _TICKS:
+    for share in _TICKS if bar.height > len(_TICKS) * hand.height else _FEW_TICKS:
         text = numbers.tick(low + share * (high - low), max(abs(low), abs(high)))
         middle = bar.y + (1.0 - share) * (bar.height - 1)
         y = round(middle - hand.ascent * 0.62)
         y = min(max(y, bar.y - hand.ascent // 4), bar.y + bar.height - hand.ascent)
-        marks += hand.marks(text, bar.x + bar.width + 4, y, palette.caption)
+        marks.append(hand.marks(text, bar.x + bar.width + 4, y, palette.caption))
     return marks
 
 
 def _panel(
-    canvas: NDArray[np.uint8], panel: Panel, place: layout.Rect, lettering: Lettering
+    target: NDArray[np.uint8],
+    filters: NDArray[np.uint8] | None,
+    panel: Panel,
+    place: layout.Rect,
+    lettering: Lettering,
 ) -> None:
     plates, plate_colours, marks = _lettered(panel, lettering)
     image_weight, heat_colour = panel.paint
     lines = panel.outlines
     compose.panel(
-        canvas, place.x, place.y, place.width, place.height,
+        target, place.x, place.y, place.width, place.height,
         panel.image, panel.heat, panel.limits[0], panel.limits[1], image_weight, heat_colour,
         panel.image_method, panel.heat_method,
         panel.tint, panel.tint_colour, panel.tint_alpha,
         # Drawn last is drawn on top: the most important box comes first in `outlines`.
         lines.boxes[::-1].copy(), lines.colours[::-1].copy(), lines.widths[::-1].copy(),
-        plates, plate_colours, lettering.coverage, lettering.boxes, marks,
+        plates, plate_colours, lettering.coverage, lettering.boxes, marks, filters,
     )  # fmt: skip
 
 
+@lru_cache(maxsize=16)
+def _bar_heat(height: int, width: int) -> NDArray[np.float32]:
+    """Heat whose rows run from 1 down to 0 in the steps of a colour table.
+
+    At the bar's own size: sampling a column took 0.18 ms a figure, as long as the overlay.
+    """
+    rows = np.rint(np.linspace(255.0, 0.0, height)) / 255.0
+    return np.repeat(rows.astype(np.float32)[:, np.newaxis], width, axis=1)
+
+
 def _bar(
-    canvas: NDArray[np.uint8], colours: Paint, place: layout.Rect, lettering: Lettering
+    target: NDArray[np.uint8],
+    filters: NDArray[np.uint8] | None,
+    colours: Paint,
+    place: layout.Rect,
+    lettering: Lettering,
 ) -> None:
     compose.panel(
-        canvas, place.x, place.y, place.width, place.height,
-        NO_IMAGE, _BAR_HEAT, 0.0, 1.0, colours[0], colours[1],
-        resize.NEAREST, resize.BILINEAR, NO_TINT, _BLACK, 0.0,
+        target, place.x, place.y, place.width, place.height,
+        NO_IMAGE, _bar_heat(place.height, place.width), 0.0, 1.0, colours[0], colours[1],
+        resize.NEAREST, resize.NEAREST, NO_TINT, _BLACK, 0.0,
         NO_BOXES, _NO_COLOURS, _NO_WIDTHS,
-        NO_BOXES, _NO_COLOURS, lettering.coverage, lettering.boxes, _NO_MARKS,
+        NO_BOXES, _NO_COLOURS, lettering.coverage, lettering.boxes, _NO_MARKS, filters,
     )  # fmt: skip
 
 
@@ -224,7 +284,7 @@ def _lettered(
     """Backings and glyphs of a panel's labels and notice, in panel pixels."""
     lines = panel.outlines
     plates: list[tuple[int, int, int, int]] = []
-    marks: list[tuple[int, ...]] = []
+    marks: list[NDArray[np.int32]] = []
     if lines.texts:
         hand = lettering.label
         sizes = np.array([(hand.width(t) + 6, hand.height) for t in lines.texts], dtype=np.int32)
@@ -236,13 +296,13 @@ def _lettered(
         ):
             if x >= 0:
                 plates.append((x, y, x + width, y + height))
-                marks += hand.marks(text, x + 3, y, (r, g, b))
+                marks.append(hand.marks(text, x + 3, y, (r, g, b)))
     if panel.notice:
         hand = lettering.caption
         text = hand.fit(panel.notice, panel.width - 8)
         x = (panel.width - hand.width(text)) // 2
-        marks += hand.marks(text, x, (panel.height - hand.height) // 2, (200, 200, 200))
+        marks.append(hand.marks(text, x, (panel.height - hand.height) // 2, (200, 200, 200)))
     if not marks:
         return NO_BOXES, _NO_COLOURS, _NO_MARKS
     backing = np.zeros((len(plates), 3), dtype=np.uint8)
-    return np.array(plates, dtype=np.int32).reshape(-1, 4), backing, lettering.marks(marks)
+    return np.array(plates, dtype=np.int32).reshape(-1, 4), backing, np.concatenate(marks)

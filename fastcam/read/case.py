@@ -45,6 +45,13 @@ class Case:
         return dict(zip(indices.tolist(), (sums / counts).tolist(), strict=True))
 
     @cached_property
+    def members(self) -> dict[int, NDArray[np.intp]]:
+        """Slice index -> which patches lie on it, in the file's order; ascending by index."""
+        order = np.argsort(self.slices, kind="stable")
+        indices, starts = np.unique(self.slices[order], return_index=True)
+        return dict(zip(indices.tolist(), np.split(order, starts[1:]), strict=True))
+
+    @cached_property
     def best_slice(self) -> int:
         """The slice that holds the single highest weight of the case; ties: the lowest index."""
         return int(self.slices[self.weights == self.weights.max()].min())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastcam.errors import one_line
 from fastcam.read.case import Case
 from fastcam.spec import Language
 
@@ -76,7 +77,7 @@ def summary_text(case: Case, language: Language = "en") -> str:
     averages = case.slice_averages
     decimals = _decimals(max(averages.values()))
     fields = (
-        (words.case, _one_line(case.name)),
+        (words.case, one_line(case.name)),
         (words.prediction, str(case.predicted_label)),
         (words.label, str(case.true_label)),
         (words.confidence, f"{case.confidence:.4f}"),
@@ -112,13 +113,6 @@ def _decimals(highest_average: float) -> int:
     if highest_average <= 0.0:
         return 4
     return min(max(4, 2 - math.floor(math.log10(highest_average))), 12)
-
-
-def _one_line(name: str) -> str:
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in name
-    )
 
 
 def _width(text: str) -> int:

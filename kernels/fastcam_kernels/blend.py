@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam_kernels._arrays import plain
 from fastcam_kernels._jit import kernel
 
 
@@ -137,3 +138,24 @@ def tint_row(
             stop += 1
         _tint_span(out[3 * start : 3 * stop], red, green, blue, keep)
         start = stop
+
+
+@kernel
+def _levels(
+    heat: NDArray[np.float32], low: np.float32, factor: np.float32, out: NDArray[np.uint8]
+) -> None:
+    for y in range(heat.shape[0]):
+        heat_levels(heat[y], low, factor, out[y])
+
+
+def levels_of(heat: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """Heat (h, w) to levels (h, w) uint8: ``255 * (v - low) / (high - low)``, halves rounded up,
+    clipped; NaN, and every value when high <= low, is 0."""
+    out = np.empty(heat.shape, np.uint8)
+    _levels(plain(heat, np.float32), np.float32(low), np.float32(level_factor(low, high)), out)
+    return out
+
+
+def level_factor(low: float, high: float) -> float:
+    """Levels per unit of heat; 0 when there is no range."""
+    return 255.0 / (high - low) if high > low else 0.0

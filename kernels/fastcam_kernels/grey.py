@@ -14,32 +14,68 @@ _EXPONENT = {16: 0x7C00, 32: 0x7F80, 64: 0x7FF0}
 
 
 @kernel
-def _to_grey(source: NDArray[Any], low: float, factor: float, out: NDArray[np.uint8]) -> None:
+def _grey_row(source: NDArray[Any], low: float, factor: float, out: NDArray[np.uint8]) -> None:
+    for x in range(out.shape[0]):
+        level = (np.float64(source[x]) - low) * factor + 0.5
+        level = level if level > 0.0 else np.float64(0.0)  # NaN too
+        level = level if level < 255.0 else np.float64(255.0)
+        out[x] = np.uint8(np.int32(level))
+
+
+@kernel
+def reverse(source: NDArray[np.uint8], factor: int, out: NDArray[np.uint8]) -> None:
+    """``out = source[::-1] * factor``, modulo 256.
+
+    Also used with 1: a factor that the compiler does not know makes it vectorise the loop, 0.004
+    ms for 512x512 instead of 0.107.
+    """
+    width = source.shape[0]
+    for x in range(width):
+        out[width - 1 - x] = np.uint8(source[x] * factor)
+
+
+@kernel
+def _to_grey(
+    source: NDArray[Any],
+    low: float,
+    factor: float,
+    flip_rows: bool,
+    flip_columns: bool,
+    one: int,
+    out: NDArray[np.uint8],
+) -> None:
     height, width = out.shape
+    straight = np.empty(width, np.uint8)
     for y in range(height):
-        source_row, out_row = source[y], out[y]
-        for x in range(width):
-            level = (np.float64(source_row[x]) - low) * factor + 0.5
-            level = level if level > 0.0 else np.float64(0.0)  # NaN too
-            level = level if level < 255.0 else np.float64(255.0)
-            out_row[x] = np.uint8(np.int32(level))
+        out_row = out[height - 1 - y if flip_rows else y]
+        if flip_columns:
+            _grey_row(source[y], low, factor, straight)
+            reverse(straight, one, out_row)
+        else:
+            _grey_row(source[y], low, factor, out_row)
 
 
 def to_grey(
-    source: NDArray[Any], low: float, high: float, out: NDArray[np.uint8] | None = None
+    source: NDArray[Any],
+    low: float,
+    high: float,
+    out: NDArray[np.uint8] | None = None,
+    flip_rows: bool = False,
+    flip_columns: bool = False,
 ) -> NDArray[np.uint8]:
     """(h, w) of any real dtype and any strides -> (h, w) uint8 C-contiguous.
 
     ``255 * (value - low) / (high - low)``, halves rounded up, clipped to 0..255; NaN is 0.
     ``low`` above ``high`` inverts. Equal limits: 255 above the limit, else 0. ``out``,
-    C-contiguous, is overwritten and returned.
+    C-contiguous, is overwritten and returned. The flips turn the result: on a mirrored view of
+    ``source`` the loop takes five times as long (0.26 ms instead of 0.05 for 512x512).
     """
     if out is None:
         out = np.empty(source.shape, np.uint8)
     elif out.shape != source.shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
         raise ValueError(f"out must be C-contiguous uint8 of shape {source.shape}")
     factor = 255.0 / (high - low) if high != low else float(np.finfo(np.float64).max)
-    _to_grey(_readable(source), float(low), factor, out)
+    _to_grey(_readable(source), float(low), factor, flip_rows, flip_columns, 1, out)
     return out
 
 

@@ -1,0 +1,105 @@
+"""Everything of a figure that is not a panel: paper, header, captions, numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam_kernels._arrays import plain
+from fastcam_kernels._jit import kernel
+from fastcam_kernels.boxes import fill_span, rows_of
+from fastcam_kernels.rows import as_rows, store_row
+from fastcam_kernels.text import ink_row, mark_rows
+
+
+@kernel
+def _margins(
+    canvas: NDArray[np.uint8],
+    filters: NDArray[np.uint8],
+    background: NDArray[np.uint8],
+    holes: NDArray[np.int32],
+    plates: NDArray[np.int32],
+    plate_colour: NDArray[np.uint8],
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+    height: int,
+) -> None:
+    width, first = canvas.shape[1] // 3, canvas.shape[1] % 3
+    paper = np.empty(3 * width, np.uint8)
+    fill_span(paper, 0, width, width, background, 0)
+    lines = np.empty((2, 3 * width), np.uint8)
+    plate_start, plate_items = rows_of(plates[:, 1], plates[:, 3], height)
+    mark_tops, mark_bottoms = mark_rows(glyphs, marks)
+    mark_start, mark_items = rows_of(mark_tops, mark_bottoms, height)
+    blank = np.full(2, False)
+    for row in range(height):
+        line, above = lines[row % 2], lines[1 - row % 2]
+        if not blank[row % 2]:
+            store_row(paper, paper, False, line)
+        blank[row % 2] = (
+            plate_start[row] == plate_start[row + 1] and mark_start[row] == mark_start[row + 1]
+        )
+        for k in range(plate_start[row], plate_start[row + 1]):
+            p = plate_items[k]
+            fill_span(line, plates[p, 0], plates[p, 2], width, plate_colour, p)
+        for k in range(mark_start[row], mark_start[row + 1]):
+            m = mark_items[k]
+            ink_row(line, 0, width, row, coverage, glyphs, marks, m)
+        if first == 1:
+            canvas[row, 0] = filters[row]
+        up = filters[row] == 2
+        start = 0
+        while start < width:
+            stop, inside = width, start
+            for h in range(holes.shape[0]):
+                if holes[h, 1] <= row < holes[h, 3] and start < holes[h, 2]:
+                    if holes[h, 0] <= start:
+                        inside = max(inside, holes[h, 2])
+                    else:
+                        stop = min(stop, holes[h, 0])
+            if inside > start:
+                start = inside
+                continue
+            target = canvas[row, first + 3 * start : first + 3 * stop]
+            if up and blank[0] and blank[1]:
+                target[:] = 0
+            else:
+                store_row(line[3 * start : 3 * stop], above[3 * start : 3 * stop], up, target)
+            start = stop
+
+
+def margins(
+    canvas: NDArray[np.uint8],
+    background: NDArray[np.uint8],
+    holes: NDArray[np.int32],
+    plates: NDArray[np.int32],
+    plate_colour: NDArray[np.uint8],
+    coverage: NDArray[np.uint8],
+    glyphs: NDArray[np.int32],
+    marks: NDArray[np.int32],
+    filters: NDArray[np.uint8] | None = None,
+    height: int | None = None,
+) -> None:
+    """Fill ``canvas`` (H, W, 3) outside the panels with paper, plates and text.
+
+    background (3,) uint8; holes (n, 4) int32: the panels' x1, y1, x2, y2 on the canvas, where
+    nothing is written; plates and marks as for ``panel``, in canvas pixels. With ``filters`` (H,)
+    ``canvas`` is the filtered rows of a PNG file, whose first bytes are written too. ``height``
+    stops after that many rows; below it everything must be drawn already, on paper.
+    """
+    lines, filters, _ = as_rows(canvas, filters)
+    if len(plates) != len(plate_colour):
+        raise ValueError("each plate needs a colour")
+    _margins(
+        lines,
+        filters,
+        plain(background, np.uint8).reshape(1, 3),
+        plain(holes, np.int32),
+        plain(plates, np.int32),
+        plain(plate_colour, np.uint8),
+        plain(coverage, np.uint8),
+        plain(glyphs, np.int32),
+        plain(marks, np.int32),
+        len(lines) if height is None else height,
+    )

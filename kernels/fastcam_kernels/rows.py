@@ -1,0 +1,54 @@
+"""Where finished lines go: onto a canvas, or into the filtered rows of a PNG file.
+
+Filtered rows are (H, 1 + 3 * W) uint8 with ``filters`` (H,) uint8, the PNG filter of each row: 2
+(Up), or 0 (None) where the row above belongs to another panel or margin, that is where a panel
+begins or has just ended (:func:`filters_of`). So panels never have to look at each other.
+
+Filtering while a line is in the first-level cache, instead of in a pass of its own over a
+finished canvas, saves writing 4 MB and reading them again: benchmarks/bench_render.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam_kernels._arrays import plain
+from fastcam_kernels._jit import kernel
+
+
+@kernel
+def store_row(
+    line: NDArray[np.uint8], above: NDArray[np.uint8], up: bool, target: NDArray[np.uint8]
+) -> None:
+    """One finished line onto the canvas, or with ``up`` its difference to the line above."""
+    if up:
+        for i in range(line.shape[0]):
+            target[i] = line[i] - above[i]
+    else:
+        for i in range(line.shape[0]):
+            target[i] = line[i]
+
+
+def filters_of(height: int, holes: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """PNG filters (height,) uint8 of rows whose panels are ``holes`` (n, 4) x1, y1, x2, y2."""
+    filters = np.full(height, 2, np.uint8)
+    filters[0] = 0
+    edges = holes[:, 1::2].ravel()
+    filters[edges[(edges >= 0) & (edges < height)]] = 0
+    return filters
+
+
+def as_rows(
+    canvas: NDArray[np.uint8], filters: NDArray[np.uint8] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
+    """Canvas or filtered rows as the kernels take them, and the picture's width."""
+    height = canvas.shape[0]
+    if canvas.ndim == 3 and canvas.shape[2] == 3 and filters is None:
+        width = canvas.shape[1]
+        return canvas.reshape(height, 3 * width), np.zeros(height, np.uint8), width
+    if canvas.ndim == 2 and canvas.shape[1] % 3 == 1 and filters is not None:
+        return canvas, plain(filters, np.uint8), canvas.shape[1] // 3
+    raise ValueError(
+        f"{canvas.shape} is neither a canvas (H, W, 3) nor, with filters, PNG rows (H, 1 + 3 * W)"
+    )

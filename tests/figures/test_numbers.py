@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastcam.figures import numbers
+
+FLOAT32 = st.floats(0, 3.4028234663852886e38, width=32)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0.0000"), (0.05904, "0.0590"), (1.0, "1.0000"), (0.001, "0.0010"),
+        (0.00042, "0.00042"), (9.9e-5, "9.9e-05"), (3.14159e-6, "3.1e-06"), (1e-9, "1e-09"),
+    ],
+)  # fmt: skip
+def test_a_weight(value, shown):
+    assert numbers.weight(value) == shown
+
+
+@given(FLOAT32)
+def test_a_weight_is_never_rounded_to_nothing(value):
+    shown = float(numbers.weight(value))
+    assert (shown > 0) == (value > 0)
+    assert shown == pytest.approx(value, rel=0.06, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("value", "span", "shown"),
+    [
+        (0.0, 0.5, "0"), (0.0333, 0.0333, ".0333"), (0.5, 1.0, ".50"), (1.0, 1.0, "1.00"),
+        (2.5e-6, 1e-5, "2.5e-6"), (12.34, 12.34, "12.3"), (150.0, 150.0, "150"),
+        (-0.25, 1.0, "-.25"), (0.00321, 0.00321, ".00321"), (1e6, 1e6, "1.0e6"),
+        (-10.5, 20.0, "-10.5"),
+    ],
+)  # fmt: skip
+def test_a_tick(value, span, shown):
+    assert numbers.tick(value, span) == shown
+
+
+@given(FLOAT32.filter(lambda v: v > 0), st.sampled_from([0.25, 0.5, 0.75, 1.0]))
+def test_ticks_tell_the_quarters_of_a_bar_apart(high, share):
+    """Two significant digits are enough for four steps, and eight characters are all there is."""
+    if high * share == 0:
+        return
+    shown = numbers.tick(high * share, high)
+    assert len(shown) <= 8
+    assert math.isclose(float(shown), high * share, rel_tol=0.051)
