@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastcam import pipeline, schedule
 from fastcam.errors import InputError
-from fastcam.pipeline import Progress, RenderReport
+from fastcam.jobreport import Progress, RenderReport
 from fastcam.spec import (
     Axes,
     Blend,

@@ -7,6 +7,7 @@ there; nothing is guessed from what happens to lie in the folder.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import io
@@ -61,7 +62,7 @@ class RunFolder:
             self.rewrite_journal()
             self.write_run({"status": "running"})
         except BaseException:
-            self._journal.close()
+            self._let_go()
             raise
 
     def __enter__(self) -> RunFolder:
@@ -73,7 +74,12 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._journal.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        # Closing tries once more to write what a full disk refused; that was said already.
+        with contextlib.suppress(OSError):
+            self._journal.close()
 
     def record(self, drawn: Iterable[Drawn]) -> None:
         """List finished files; they are on the disk already."""

@@ -9,7 +9,9 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import tempfile
+import types
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -70,6 +72,7 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
     with (
         dask.config.set(settings),
         tempfile.TemporaryDirectory(prefix="fastcam-dask-") as scratch,
+        _hidden_main(),
         contextlib.ExitStack() as running,
     ):
         try:
@@ -79,7 +82,9 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
                         n_workers=max(1, shape.processes),
                         threads_per_worker=shape.threads,
                         processes=shape.processes > 0,
-                        dashboard_address=None,
+                        # Told nothing, they listen to the whole network.
+                        dashboard_address="127.0.0.1:0",
+                        worker_dashboard_address="127.0.0.1:0",
                         local_directory=scratch,
                         silence_logs=logging.CRITICAL,
                         memory_limit=0,
@@ -90,6 +95,21 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
         finally:
             with _interrupts_wait():
                 running.close()
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Worker processes start without importing the main script again.
+
+    They need nothing of it, and a script that calls fastcam without an ``if __name__ ==
+    "__main__"`` around it would start itself once more in each of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.errors import InputError, OutputError
+from fastcam.errors import InputError
 from fastcam.phantom import FIELD_OF_VIEW, SLICE_SPACING, neck
-from fastcam.write import write_bytes, write_text
+from fastcam.write import make_folder, write_bytes, write_text
 
 Source = Literal["nii.gz", "nii", "npy", "jpg"]
 
@@ -116,10 +116,7 @@ def _check(cases: int, slices: int, size: int, source: str, patches: int | None)
 
 def _make_folders(*folders: Path) -> None:
     for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: can't be made: {error.strerror}") from error
+        make_folder(folder)
 
 
 def _volume(

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fastcam.synthetic import SyntheticSet, make_test_set
 
@@ -60,7 +62,7 @@ def fastcam(
 def render(
     fastcam: Callable[..., Outcome], neck: SyntheticSet, tmp_path: Path
 ) -> Callable[..., Outcome]:
-    """Run ``fastcam render`` on ``neck`` into ``tmp_path / "out"``, fast; keywords replace paths."""
+    """Run ``fastcam render`` on ``neck`` into ``out``, fast; keywords replace the paths."""
 
     def call(*options: object, **paths: Path | None) -> Outcome:
         given: dict[str, Path | None] = {
@@ -99,5 +101,53 @@ def whole() -> Iterator[Callable[[Path], None]]:
     def check(folder: Path) -> None:
         left = [path for path in folder.rglob("*") if ".tmp" in path.name or ".part" in path.name]
         assert left == []
+
+    return check
+
+
+@pytest.fixture
+def pictures() -> Callable[..., dict[str, Any]]:
+    """The decoded pictures in a folder: relative path -> pixels."""
+
+    def decode(folder: Path, suffix: str = "png") -> dict[str, Any]:
+        found = {}
+        for path in sorted(folder.rglob(f"*.{suffix}")):
+            with Image.open(path) as image:
+                found[str(path.relative_to(folder))] = np.array(image)
+        return found
+
+    return decode
+
+
+@pytest.fixture
+def same() -> Callable[[dict[str, Any], dict[str, Any]], bool]:
+    """Whether two sets of pictures are the same, names and pixels."""
+
+    def compare(one: dict[str, Any], other: dict[str, Any]) -> bool:
+        return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+    return compare
+
+
+@pytest.fixture
+def one_case_failed(
+    rows: Callable[[Path], list[dict[str, str]]], whole: Callable[[Path], None]
+) -> Callable[..., None]:
+    """Check for exit code 3, words in the first case's reason, and the two others drawn."""
+
+    def check(outcome: Outcome, out: Path, *words: object) -> None:
+        assert outcome.code == 3, outcome
+        assert "Traceback" not in outcome.err + outcome.out
+        errors = [row for row in rows(out / "failures.csv") if row["level"] == "error"]
+        assert [row["place"] for row in errors] == ["1"]
+        for word in words:
+            assert str(word) in errors[0]["reason"]
+        told = next(line for line in outcome.out.splitlines() if line.startswith("error: "))
+        assert errors[0]["reason"] in told
+        drawn = sorted(path.name[:12] for path in out.glob("*.png"))
+        assert drawn == ["002_neck_002", "003_neck_003"]
+        for path in out.glob("*.png"):
+            Image.open(path).load()
+        whole(out)
 
     return check

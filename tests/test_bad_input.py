@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import pickle
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastcam.synthetic import SyntheticSet, make_test_set
+from fastcam.synthetic import SyntheticSet
 
 Records = list[dict[str, Any]]
 Call = Callable[..., Any]
@@ -45,23 +42,6 @@ def _refused(outcome: Any, folder: Path, *words: object) -> None:
         assert str(word) in line
     assert outcome.out == ""
     assert not folder.exists()
-
-
-def _one_case_failed(outcome: Any, out: Path, rows: Call, whole: Call, *words: object) -> None:
-    """Exit code 3; the first case's reason holds the words; the two others are drawn."""
-    assert outcome.code == 3, outcome
-    assert "Traceback" not in outcome.err + outcome.out
-    errors = [row for row in rows(out / "failures.csv") if row["level"] == "error"]
-    assert [row["place"] for row in errors] == ["1"]
-    for word in words:
-        assert str(word) in errors[0]["reason"]
-    told = next(line for line in outcome.out.splitlines() if line.startswith("error: "))
-    assert errors[0]["reason"] in told
-    drawn = sorted(path.name[:12] for path in out.glob("*.png"))
-    assert drawn == ["002_neck_002", "003_neck_003"]
-    for path in out.glob("*.png"):
-        Image.open(path).load()
-    whole(out)
 
 
 # The results file as a whole
@@ -185,12 +165,11 @@ def _spoil_weights(record: dict[str, Any], value: float) -> None:
     ],
 )
 def test_one_bad_case(
-    render: Call, records: Records, tmp_path: Path, rows: Call, whole: Call, spoil: Call,
-    words: list[str],
-) -> None:  # fmt: skip
+    render: Call, records: Records, tmp_path: Path, spoil: Call,
+    words: list[str], one_case_failed: Call) -> None:  # fmt: skip
     spoil(records[0])
     outcome = render(results=_pickled(tmp_path, records))
-    _one_case_failed(outcome, tmp_path / "out", rows, whole, *words)
+    one_case_failed(outcome, tmp_path / "out", *words)
 
 
 def test_two_cases_of_one_name(
@@ -280,17 +259,6 @@ def test_odd_patient_names_are_drawn(
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == [file]
 
 
-# Images and masks
-
-
-@pytest.fixture
-def own(neck: SyntheticSet, tmp_path: Path) -> Path:
-    """A copy of the images and masks, to be spoiled."""
-    shutil.copytree(neck.images, tmp_path / "images")
-    shutil.copytree(neck.masks, tmp_path / "masks")
-    return tmp_path
-
-
 @pytest.mark.parametrize("option", ["root_dir", "mask_dir"])
 def test_empty_and_missing_folders(render: Call, tmp_path: Path, option: str) -> None:
     empty = tmp_path / "empty"
@@ -300,189 +268,3 @@ def test_empty_and_missing_folders(render: Call, tmp_path: Path, option: str) ->
     file = tmp_path / "file"
     file.touch()
     _refused(render(**{option: file}), tmp_path / "out", file, "not a folder")
-
-
-@pytest.mark.parametrize(
-    ("kept", "mode"), [(0, "best_slice"), (0.5, "best_slice"), (0.5, "all_slices"), (None, "")]
-)
-def test_unreadable_image(
-    render: Call, own: Path, rows: Call, whole: Call, kept: float | None, mode: str
-) -> None:
-    volume = own / "images" / "neck_001.nii.gz"
-    content = volume.read_bytes()
-    volume.write_bytes(b"no image" * 99 if kept is None else content[: int(len(content) * kept)])
-    outcome = render("--mode", mode or "best_slice", root_dir=own / "images")
-    if mode != "all_slices":
-        _one_case_failed(outcome, own / "out", rows, whole, volume)
-        return
-    assert outcome.code == 3
-    assert outcome.out.count("error: ") == 1
-    (row,) = rows(own / "out" / "failures.csv")
-    assert row["figures"] == "4"
-    assert len(list((own / "out").glob("*/*.png"))) == 8
-
-
-def test_truncated_pictures(render: Call, tmp_path: Path, rows: Call, whole: Call) -> None:
-    made = make_test_set(tmp_path / "set", cases=3, slices=4, size=96, source="jpg")
-    spoiled = made.images / "neck_001" / "scan_JPG" / "002.jpg"
-    spoiled.write_bytes(spoiled.read_bytes()[:300])
-    outcome = render(results=made.results, root_dir=made.images, mask_dir=made.masks)
-    _one_case_failed(outcome, tmp_path / "out", rows, whole, spoiled)
-
-
-def test_missing_image(render: Call, own: Path, rows: Call, whole: Call) -> None:
-    (own / "images" / "neck_001.nii.gz").unlink()
-    outcome = render(root_dir=own / "images")
-    _one_case_failed(outcome, own / "out", rows, whole, "neck_001", own / "images")
-
-
-def _mask_panel(picture: Path, panels: int = 4) -> np.ndarray[Any, Any]:
-    """About the middle of the second panel."""
-    pixels = np.array(Image.open(picture).convert("L"))
-    width = pixels.shape[1] // panels
-    return pixels[pixels.shape[0] // 4 : -pixels.shape[0] // 4, width : 2 * width]
-
-
-@pytest.mark.parametrize("spoil", ["missing", "shape", "truncated", "foreign"])
-@pytest.mark.parametrize("mode", ["best_slice", "all_slices"])
-def test_a_bad_mask_costs_only_its_panel(
-    render: Call, own: Path, rows: Call, whole: Call, spoil: str, mode: str
-) -> None:
-    good = render("--mode", mode, output_dir=own / "good")
-    assert good.code == 0
-    mask = own / "masks" / "neck_001.nii.gz"
-    if spoil == "missing":
-        mask.unlink()
-    elif spoil == "shape":
-        mask.unlink()
-        np.save(own / "masks" / "neck_001.npy", np.zeros((4, 95, 96), np.uint8))
-    elif spoil == "truncated":
-        mask.write_bytes(mask.read_bytes()[:100])
-    else:
-        mask.write_bytes(b"no mask")
-    outcome = render("--mode", mode, mask_dir=own / "masks")
-    assert outcome.code == 0, outcome
-    assert outcome.out.count("warning: ") == 1
-    assert "neck_001" in outcome.out
-    (row,) = rows(own / "out" / "failures.csv")
-    assert (row["level"], row["case"], row["figures"]) == ("warning", "neck_001", "0")
-    if spoil == "shape":
-        assert "(4, 95, 96)" in row["reason"]
-        assert "(4, 96, 96)" in row["reason"]
-    pattern = "*.png" if mode == "best_slice" else "*/*.png"
-    for picture in sorted((own / "out").glob(pattern)):
-        before = own / "good" / picture.relative_to(own / "out")
-        same = picture.read_bytes() == before.read_bytes()
-        assert same == ("neck_001" not in str(picture.relative_to(own)))
-        if not same:
-            panel = _mask_panel(picture)
-            assert panel.shape == _mask_panel(before).shape
-            assert panel.std() > 5  # the words in it
-    whole(own / "out")
-    again = render("--mode", mode, mask_dir=own / "masks")
-    assert again.code == 0
-    assert rows(own / "out" / "failures.csv") == [row]
-
-
-def test_frame_around_a_missing_mask(render: Call, own: Path, rows: Call, whole: Call) -> None:
-    (own / "masks" / "neck_001.nii.gz").unlink()
-    outcome = render("--frame", "mask-crop:96", mask_dir=own / "masks")
-    _one_case_failed(outcome, own / "out", rows, whole, "mask-crop:96", "neck_001")
-
-
-# Where the output goes
-
-
-def test_a_file_is_in_the_way(render: Call, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("mine")
-    outcome = render()
-    assert outcome.code == 1
-    assert str(tmp_path / "out") in _one_line(outcome.err)
-    outcome = render(output_dir=tmp_path / "out" / "below")
-    assert outcome.code == 1
-    assert "below" in _one_line(outcome.err)
-    assert (tmp_path / "out").read_text() == "mine"
-
-
-def test_output_folder_that_cannot_be_made(render: Call) -> None:
-    outcome = render(output_dir=Path("/proc/fastcam"))
-    assert outcome.code == 1
-    assert "/proc/fastcam: can't be made" in _one_line(outcome.err)
-
-
-@pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES, errno.EDQUOT])
-def test_pictures_that_cannot_be_written(
-    render: Call, tmp_path: Path, whole: Call, monkeypatch: pytest.MonkeyPatch, reason: int
-) -> None:
-    real = os.open
-
-    def refuse(path: Any, *args: Any, **more: Any) -> int:
-        if ".png" in str(path):
-            raise OSError(reason, os.strerror(reason), str(path))
-        return real(path, *args, **more)
-
-    monkeypatch.setattr(os, "open", refuse)
-    outcome = render()
-    monkeypatch.undo()
-    assert outcome.code == 1
-    assert "choose another --output-dir" in _one_line(outcome.err)
-    assert str(tmp_path / "out") in outcome.err
-    whole(tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "failed"
-
-
-@pytest.mark.parametrize("spared", [0, 1, 7])
-def test_full_disk(
-    render: Call, tmp_path: Path, whole: Call, rows: Call, monkeypatch: pytest.MonkeyPatch,
-    spared: int,
-) -> None:  # fmt: skip
-    real, written = os.write, 0
-
-    def fill(descriptor: int, data: Any) -> int:
-        nonlocal written
-        if bytes(data[:4]) == b"\x89PNG" or len(data) > 5000:
-            written += 1
-            if written > spared:
-                real(descriptor, data[: len(data) // 2])
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(descriptor, data)
-
-    monkeypatch.setattr(os, "write", fill)
-    outcome = render("--mode", "all_slices")
-    monkeypatch.undo()
-    assert outcome.code == 1
-    line = _one_line(outcome.err)
-    assert "the disk is full" in line
-    assert ".png" in line
-    out = tmp_path / "out"
-    whole(out)
-    for path in out.glob("*/*.png"):
-        Image.open(path).load()
-    assert json.loads((out / "run.json").read_text())["status"] == "failed"
-    assert all((out / row["path"]).is_file() for row in rows(out / "figures.csv"))
-    again = render("--mode", "all_slices")
-    assert again.code == 0
-    assert len(list(out.glob("*/*.png"))) == 12
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    options = ["-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
-    if not mount or subprocess.run([mount, *options], capture_output=True, check=False).returncode:
-        pytest.skip("may not mount a file system here")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_disk_that_is_really_full(render: Call, tiny_disk: Path, whole: Call, rows: Call) -> None:
-    out = tiny_disk / "out"
-    outcome = render("--mode", "all_slices", "--panel-size", 400, output_dir=out)
-    assert outcome.code == 1
-    assert "the disk is full" in _one_line(outcome.err)
-    whole(out)
-    for path in out.glob("*/*.png"):
-        Image.open(path).load()
-    assert all((out / row["path"]).is_file() for row in rows(out / "figures.csv"))

@@ -33,6 +33,7 @@ LAYERS = (
     "measure",
     "drawplan",
     "runfolder",
+    "jobreport",
     "pipeline",
     "api",
     "cli",

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fastcam.errors import one_line
+
 _ROWS = 20
 _FILE_WIDTH = 200  # columns where output goes to a file or pipe, which does not wrap
 
@@ -29,38 +31,37 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
         return
-    typer.echo(f"{found.path}: {found.kind}")
+    typer.echo(one_line(f"{found.path}: {found.kind}"))
     width = max((len(what) for what, _ in found.summary), default=0)
     for what, value in found.summary:
-        typer.echo(f"  {what:<{width}}  {value}")
+        typer.echo(one_line(f"  {what:<{width}}  {value}"))
     if found.table:
         shown = found.table if rows == 0 else found.table[:rows]
         _print_table(found.columns, shown)
         if len(shown) < len(found.table):
             typer.echo(f"  and {len(found.table) - len(shown)} more; --rows 0 shows all")
     for rejected in found.rejected:
-        typer.echo(f"error: case {rejected.place} {rejected.name}: {rejected.reason}")
+        typer.echo(one_line(f"error: case {rejected.place} {rejected.name}: {rejected.reason}"))
     for warned in found.warnings:
-        typer.echo(f"warning: case {warned.place} {warned.name}: {warned.reason}")
+        typer.echo(one_line(f"warning: case {warned.place} {warned.name}: {warned.reason}"))
 
 
 def _print_table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=True)
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)
-    console.print(table, markup=False, highlight=False)
+    console.print(table, highlight=False)
 
 
 def _cell(value: object) -> str:
-    from rich.markup import escape
-
-    return escape(f"{value:.4f}" if isinstance(value, float) else str(value))
+    return f"{value:.4f}" if isinstance(value, float) else one_line(str(value))

@@ -55,6 +55,11 @@ def run() -> None:
         # Whoever read our output has gone, as `head` does; that is no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        # Such as a full disk behind `fastcam ... > file`.
+        where = f"{error.filename}: " if error.filename else ""
+        print(one_line(f"fastcam: {where}{error.strerror or error}"), file=sys.stderr)  # noqa: T201
+        sys.exit(1)
 
 
 if __name__ == "__main__":

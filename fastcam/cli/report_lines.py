@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastcam.errors import one_line
-from fastcam.pipeline import RenderReport
+from fastcam.jobreport import RenderReport
 from fastcam.runfolder import FAILURES
 
 _LISTED = 5

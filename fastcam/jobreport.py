@@ -1,0 +1,91 @@
+"""How a job goes, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from fastcam.drawplan import DrawPlan
+from fastcam.store import RunStore
+from fastcam.workitem import Trouble
+
+
+class Progress(Protocol):
+    """Told how a job goes; the command line shows it."""
+
+    def begin(self, what: str, total: int) -> None: ...
+    def advance(self, count: int) -> None: ...
+    def end(self) -> None: ...
+
+
+class Silent:
+    """A progress that shows nothing."""
+
+    def begin(self, what: str, total: int) -> None: ...
+    def advance(self, count: int) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass
+class RenderReport:
+    """What a render job did. Of ``planned`` figures ``already`` were there before."""
+
+    output_dir: Path
+    available: int = 0
+    cases: int = 0
+    planned: int = 0
+    already: int = 0
+    drawn: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    statistics: list[Path] = field(default_factory=list)
+    redone: set[int] = field(default_factory=set)
+    _found: dict[Trouble, int] = field(default_factory=dict)
+
+    def take(self, drawing: DrawPlan, store: RunStore, cases: int) -> None:
+        """Note what was planned."""
+        self.available, self.cases = len(store.cases), cases
+        self.planned, self.already = drawing.planned, drawing.already
+        self.redone = {store.cases[portion.case].place for portion in drawing.portions}
+        self.note(drawing.troubles)
+
+    def note(self, troubles: Iterable[Trouble]) -> None:
+        """Note what went wrong; a case cut into several work items says it once."""
+        for trouble in troubles:
+            key = replace(trouble, figures=0)
+            self._found[key] = self._found.get(key, 0) + trouble.figures
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """What went wrong, each thing once."""
+        return [replace(trouble, figures=count) for trouble, count in self._found.items()]
+
+    @property
+    def failed(self) -> int:
+        """Figures that were planned and are not there."""
+        return self.planned - self.already - self.drawn
+
+    @property
+    def figures_per_second(self) -> float:
+        """Figures drawn by this run for each second of drawing."""
+        return self.drawn / self.seconds["draw"] if self.seconds.get("draw") else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 nothing but failures, 3 finished but some failed."""
+        if not any(trouble.level == "error" for trouble in self.troubles):
+            return 0
+        return 3 if self.drawn or self.already else 1
+
+    def counts(self) -> dict[str, int]:
+        """The numbers of this run, as they stand in ``run.json``."""
+        return {
+            "cases": self.cases,
+            "figures_planned": self.planned,
+            "figures_already_there": self.already,
+            "figures_drawn": self.drawn,
+            "figures_failed": self.failed,
+            "errors": sum(trouble.level == "error" for trouble in self.troubles),
+            "warnings": sum(trouble.level == "warning" for trouble in self.troubles),
+        }
