@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastcam import __version__, plan, schedule
 from fastcam.drawplan import locate, plan_drawing
 from fastcam.errors import FastcamError, InputError
-from fastcam.figures import fonts, lettering
+from fastcam.figures import fonts, lettering, warmup
 from fastcam.jobreport import Progress, RenderReport, Silent
 from fastcam.measure import measure_item, peak_item
 from fastcam.plan import Portion, WorkItem
@@ -72,6 +72,10 @@ def render(
                 drawing = plan_drawing(store, located, selection, sources, style, folder.finished)
                 report.take(drawing, store, len(located))
                 job = _job(store, output_dir, sources, style, selection)
+            if drawing.portions and warmup.needed():
+                progress.note("first run: compiling the kernels, once for this installation")
+                with _timed(report, "compile"):
+                    warmup.warm_up()
             measured = located if analyze_stats else []
             if drawing.portions or measured:
                 with _cluster(workers, scheduler, drawing.left) as client:

@@ -74,6 +74,8 @@ class KillAfter:
         self.process, self.figures, self.done = process, figures, 0
         self.killed_at: int | None = None
 
+    def note(self, text: str) -> None: ...
+
     def begin(self, what: str, total: int) -> None:
         self.total = total
 

@@ -28,7 +28,10 @@ def demo(
     typer.echo(f"making {cases} volumes, masks and a results file in {output_dir / 'data'}")
     made = make_test_set(output_dir / "data", cases=cases)
     for mode in ("best_slice", "all_slices"):
-        typer.echo(f"\nfastcam render {made.results} --mode {mode}")
+        typer.echo(
+            f"\nfastcam render {made.results} --root-dir {made.images} --mask-dir {made.masks} "
+            f"--output-dir {output_dir / mode} --mode {mode}"
+        )
         report = api.render(
             made.results, root_dir=made.images, mask_dir=made.masks, output_dir=output_dir / mode,
             mode=mode, workers=workers, overwrite=True, analyze_stats=mode == "all_slices",

@@ -25,7 +25,7 @@ def doctor(
 
     found = collect(torch=torch)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        typer.echo(json.dumps(found.to_dict()))
         raise typer.Exit(1 if found.problems else 0)
     for section in found.sections:
         typer.echo(section.name)

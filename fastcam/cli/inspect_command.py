@@ -29,7 +29,7 @@ def inspect(
 
     found = describe(file)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        typer.echo(json.dumps(found.to_dict()))
         return
     typer.echo(one_line(f"{found.path}: {found.kind}"))
     width = max((len(what) for what, _ in found.summary), default=0)

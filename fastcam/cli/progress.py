@@ -17,6 +17,10 @@ class TerminalProgress:
         self._bar: Any = None
         self._task: Any = None
 
+    def note(self, text: str) -> None:
+        """Say something once."""
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
     def begin(self, what: str, total: int) -> None:
         """Start a bar for ``total`` of ``what``."""
         from rich.console import Console
@@ -50,6 +54,10 @@ class LineProgress:
         self._what = ""
         self._total = self._done = 0
         self._start = self._shown = 0.0
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def begin(self, what: str, total: int) -> None:
         """Start counting to ``total`` of ``what``."""

@@ -158,6 +158,6 @@ def render(
         )
         raise typer.Exit(130) from None
     if as_json:
-        typer.echo(json.dumps(report_lines.as_dict(report), ensure_ascii=False))
+        typer.echo(json.dumps(report_lines.as_dict(report)))
     typer.echo(report_lines.told(report), err=as_json)
     raise typer.Exit(report.exit_code)

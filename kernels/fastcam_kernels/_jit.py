@@ -29,6 +29,15 @@ def _fingerprint() -> str:
 _FINGERPRINT = _fingerprint()
 
 
+def is_cached(function: Callable[..., Any]) -> bool:
+    """Whether some process has compiled this kernel, in its present form, on this machine."""
+    cache = getattr(function, "_cache", None)
+    folder = getattr(cache, "cache_path", None)  # none where nothing can be cached
+    if folder is None:
+        return False
+    return any(Path(folder).glob(f"*{function.__qualname__}-*.nbi"))
+
+
 def kernel(function: Function) -> Function:
     """Compile ``function`` on its first call for the argument types it then gets.
 

@@ -67,5 +67,15 @@ def test_a_panel_is_the_slice_enlarged_only_when_it_is_smaller(height, width, pa
         assert shown[1] == pytest.approx(max(1, width * scale), abs=0.5)
 
 
+def test_there_is_room_between_panels():
+    plan = layout.arrange(((Cell(300, 300),) * 2, (Cell(300, 300, True), Cell(300, 300))), 1, 1.0)
+    one, two, three, four = (place.panel for place in plan.places)
+    assert two.x - (one.x + one.width) == 12
+    assert three.y - (one.y + one.height) == 12 + 27  # a gap and the caption
+    assert four.x - (three.x + three.width) == 12 + 8 + 15 + 52  # the bar and its numbers
+    assert plan.width - (four.x + four.width) == 12
+    assert plan.height - (four.y + four.height) == 12
+
+
 def test_text_grows_with_panels_beyond_512_pixels():
     assert [layout.zoom_of(side) for side in (1, 512, 1024, 4096)] == [1, 1, 2, 8]

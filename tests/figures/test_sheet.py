@@ -213,6 +213,7 @@ def test_the_numbers_beside_a_bar_never_overlap_and_name_its_limits(height, limi
     canvas = draw(drawn, LETTERS, PALETTES["light"])
     bar = painted.plan_of(drawn, canvas).places[0].bar
     marks = sheet._ticks(limits, bar, LETTERS, PALETTES["light"])
+    assert len(marks) == (5 if bar.height > 5 * LETTERS.tick.height else 2)
     lines = []
     for line in marks:
         y1, y2 = line[:, 2].min(), (line[:, 2] + LETTERS.boxes[line[:, 0], 3]).max()

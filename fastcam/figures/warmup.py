@@ -1,0 +1,36 @@
+"""Compiling the kernels before workers need them: once for each installation.
+
+Without it every worker process of a first run would compile the same code at the same time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from fastcam_kernels import compose
+from fastcam_kernels._jit import is_cached
+
+from fastcam.figures.buffers import Buffers
+from fastcam.figures.patches import SlicePicture, look_of, patch_sheet
+from fastcam.figures.scales import CaseScale
+from fastcam.figures.sheet import draw_rows
+from fastcam.read.case import Case
+from fastcam.spec import Style
+
+
+def needed() -> bool:
+    """Whether the kernels of this version have not been compiled on this machine yet."""
+    return not is_cached(compose._panel)
+
+
+def warm_up() -> None:
+    """Draw a figure of a few pixels in memory, which compiles what every figure needs."""
+    boxes = np.array([[1, 1, 4, 4], [2, 2, 6, 6]], dtype=np.int32)
+    weights = np.array([0.25, 0.75], dtype=np.float32)
+    slices = np.zeros(2, dtype=np.int32)
+    case = Case(1, "a", 0, 0, True, 1.0, (1.0,), weights, boxes, slices, slices, weights)
+    grey = np.zeros((8, 8), dtype=np.uint8)
+    look = look_of(Style(panel_size=32), "", (), 32)
+    sheet, _ = patch_sheet(
+        case, 0, SlicePicture(grey, grey, "", boxes, weights), CaseScale("slice"), look
+    )
+    draw_rows(sheet, look.lettering, look.palette, Buffers())
