@@ -42,6 +42,8 @@ def locate(
         name = store.cases[index].name
         image, image_missing = _find(images, name)
         mask, mask_missing = _find(masks, name) if masks is not None else (None, "")
+        if mask is not None and mask == image:
+            mask, mask_missing = None, f"{mask} is the image itself; name masks <patient>_mask"
         located.append(Portion(index, (), False, image, image_missing, mask, mask_missing))
     return located
 

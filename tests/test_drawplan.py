@@ -70,7 +70,8 @@ def test_a_volume_whose_slices_cannot_be_counted_costs_its_case_only(tmp_path):
 
 def test_what_is_finished_is_not_planned_again(tmp_path):
     finished = {
-        "001_a/slice001_BEST_avg0.6000.png", "001_a/_summary.txt", "002_b/slice004_BEST_avg1.0000.png",
+        "001_a/slice001_BEST_avg0.6000.png", "001_a/_summary.txt",
+        "002_b/slice004_BEST_avg1.0000.png",
         "003_gone/slice000_BEST_avg0.5000.png", "003_gone/slice002_avg0.5000.png",
         "003_gone/_summary.txt",
     }  # fmt: skip

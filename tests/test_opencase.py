@@ -1,4 +1,4 @@
-"""The one thing nobody would notice: that a box lies where the model looked, however a volume lies."""
+"""What nobody would notice: whether a box lies where the model looked, however a volume lies."""
 
 from __future__ import annotations
 
@@ -219,5 +219,5 @@ def test_an_unusable_mask_costs_only_its_panel(tmp_path: Path):
     assert (opened.mask_notice, opened.warning) == ("no mask found", "no such mask")
     opened = open_case(case, image, None, "", sources)
     assert (opened.mask_notice, opened.warning) == ("", "")
-    with pytest.raises(CaseError, match="mask-crop:8 needs the mask.*gone"):
+    with pytest.raises(CaseError, match=r"mask-crop:8 needs the mask.*gone"):
         open_case(case, image, None, "gone", cropped)

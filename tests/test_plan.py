@@ -18,7 +18,8 @@ from fastcam.store import CaseHeader
 def portions(draw) -> list[Portion]:
     counts = draw(st.lists(st.integers(0, 150), max_size=30))
     return [
-        Portion(case, tuple(range(5, 5 + 2 * count, 2)), draw(st.booleans()), f"{case}.nii", "", None, "")
+        Portion(case, tuple(range(5, 5 + 2 * count, 2)), draw(st.booleans()),
+                f"{case}.nii", "", None, "")
         for case, count in enumerate(counts)
     ]  # fmt: skip
 
@@ -148,7 +149,7 @@ def test_an_unknown_patient_is_named_with_its_likes():
     headers = [header(1, "patient_001"), header(2, "patient_002")]
     with pytest.raises(InputError, match="'patient_01' is not among the 2 cases; did you mean p"):
         plan.select(headers, Selection(patients=("patient_01",)))
-    with pytest.raises(InputError, match="'xyz' is not among the 2 cases$"):
+    with pytest.raises(InputError, match=r"'xyz' is not among the 2 cases$"):
         plan.select(headers, Selection(patients=("xyz",)))
 
 

@@ -219,7 +219,7 @@ def test_without_locks_the_run_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_while_listing_is_an_output_error(tmp_path):
-    with (
+    with (  # noqa: PT012 - leaving the folder is part of what is tested
         pytest.raises(OutputError, match=r"figures\.csv: can't be written: No space left"),
         RunFolder(tmp_path, SETTINGS, overwrite=False) as folder,
     ):

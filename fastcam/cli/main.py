@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import typer
@@ -43,6 +44,8 @@ def _main(
 
 def run() -> None:
     """Run the command line; exit codes as in the README."""
+    # Batch systems end a job that is out of time by SIGTERM: leave the records true, as on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except FastcamError as error:

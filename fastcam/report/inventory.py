@@ -79,7 +79,7 @@ def describe(path: Path) -> Inventory:
             if isinstance(error.__cause__, ForeignGlobalError):
                 return _describe_foreign(path)
             raise
-    raise InputError(f"{path}: '{suffix}' is nothing inspect can look into; give {READABLE}")
+    raise InputError(f"{path}: inspect can't look into such a file; give {READABLE}")
 
 
 def _describe_results(results: Results) -> Inventory:

@@ -29,7 +29,7 @@ def some_case(height: int, width: int, count: int, seed: int):
 
 def check(case, grey, style, mask=None) -> None:
     """Every pixel of every panel, save those under a label."""
-    canvas, panels, sheet, (low, high) = painted.figure(case, grey, style, mask)
+    _, panels, sheet, (low, high) = painted.figure(case, grey, style, mask)
     height, width = layout.enlarged(*grey.shape, style.panel_size)
     slack = 0 if (height, width) == grey.shape else 1
     image = painted.bilinear(grey, height, width)
@@ -154,7 +154,7 @@ def test_lines_lie_on_the_edges_of_the_heat(side, panel_size):
         box = [start, side - start - 30, start + 24 + start % 2, side - start]
         case = painted.make_case([box], [1.0])
         style = Style(panel_size=panel_size, heat_alpha=0.0)
-        canvas, panels, _, _ = painted.figure(case, np.zeros((side, side), np.uint8), style)
+        _, panels, _, _ = painted.figure(case, np.zeros((side, side), np.uint8), style)
         hot = (panels[1] == (128, 0, 0)).all(axis=2)
         expected = np.zeros_like(panels[2])
         painted.outline(expected, hot, GREEN, 3)
@@ -219,7 +219,7 @@ def test_the_header_says_who_where_and_how_sure_in_green_or_red():
 def test_odd_shapes_are_drawn(height, width, scale):
     case = painted.make_case([[0, 0, width, height]], [1.0])
     style = Style(scale=scale, panel_size=64)
-    canvas, panels, _, limits = painted.figure(case, noise(height, width), style, high=1.0)
+    _, panels, _, limits = painted.figure(case, noise(height, width), style, high=1.0)
     assert limits == (0.0, 1.0)
     assert panels[0].shape[:2] == layout.enlarged(height, width, 64)
     assert (panels[1] == (128, 0, 0)).all()
@@ -228,7 +228,7 @@ def test_odd_shapes_are_drawn(height, width, scale):
 def test_a_large_slice_has_larger_text_and_its_own_pixels():
     grey = noise(4096, 4096)
     case = painted.make_case([[100, 100, 900, 900]], [1.0])
-    canvas, panels, sheet, _ = painted.figure(case, grey, Style())
+    _, panels, sheet, _ = painted.figure(case, grey, Style())
     assert (panels[0] == grey[..., None]).all()
     label = painted.label_pixels(sheet, prepare("p", (), 8.0))
     assert label.any(axis=1).sum() > 100

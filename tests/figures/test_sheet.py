@@ -127,7 +127,7 @@ def test_title_and_verdict_never_overlap_and_stay_on_the_canvas(title, verdict, 
             assert columns[-1] < titled.shape[1] - 2
             assert rows[0] >= 1
     if len(spans) == 2:
-        (top, bottom, _, end), (top_2, _, start, _) = spans
+        (_, bottom, _, end), (top_2, _, start, _) = spans
         assert end < start or bottom <= top_2 + 2 < titled.shape[0]
         assert not (titled & judged).any()
 

@@ -33,9 +33,12 @@ def test_types_that_are_no_grey_levels_are_refused(stored: object) -> None:
 
 def test_luminance_is_pillows() -> None:
     colour = np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), np.uint8)
-    expected = [np.array(Image.fromarray(picture).convert("L")) for picture in colour]
-    assert np.array_equal(luminance(colour), expected)
-    assert np.array_equal(luminance(colour[0]), expected[0])
+    expected = np.array([Image.fromarray(picture).convert("L") for picture in colour], np.int16)
+    # pillow-simd rounds one pixel in a thousand the other way.
+    assert np.abs(luminance(colour) - expected).max() <= 1
+    assert np.array_equal(luminance(colour[0]), luminance(colour)[0])
+    grey = np.stack([colour[0, :, :, 0]] * 3, axis=-1)
+    assert np.array_equal(luminance(grey), colour[0, :, :, 0])
 
 
 def test_luminance_of_16_bits_and_of_floats() -> None:
