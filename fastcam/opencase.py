@@ -28,7 +28,8 @@ class OpenCase:
     ``first`` is the volume's slice that ``slice_idx`` 0 means. ``frame`` turns a slice of the
     volume into the picture that boxes were made on, of ``height`` x ``width`` pixels after
     cropping; ``display`` turns that one into what is shown. Where there is no mask,
-    ``mask_notice`` stands in its panel and ``warning`` says why.
+    ``mask_notice`` stands in its panel and ``warning`` says why. ``left_side`` is the patient's
+    side at the left edge, where it is known.
     """
 
     case: Case
@@ -43,6 +44,7 @@ class OpenCase:
     display: orientation.Orientation
     height: int
     width: int
+    left_side: str = ""
 
 
 def open_case(case: Case, image: str, mask: str | None, missing: str, sources: Sources) -> OpenCase:
@@ -78,7 +80,7 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
         notice = "no mask found" if mask is None else "mask not usable"
     return OpenCase(
         case, volume, opened_mask, notice, warning, first, count, crop, frame,
-        frame.inverse.then(shown), height, width,
+        frame.inverse.then(shown), height, width, orientation.left_side(volume.affine, shown),
     )  # fmt: skip
 
 
@@ -111,6 +113,7 @@ def cut_slice(opened: OpenCase, index: int, buffers: Buffers | None = None) -> S
         opened.mask_notice,
         np.ascontiguousarray(boxes),
         opened.case.weights[members],
+        opened.left_side,
     )
 
 

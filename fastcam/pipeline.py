@@ -27,6 +27,7 @@ from fastcam.read.sources import SourceIndex
 from fastcam.report.statistics import CaseStatistics
 from fastcam.report.statistics_files import write_statistics
 from fastcam.runfolder import STORE, RunFolder
+from fastcam.runpage import PAGE, write_page
 from fastcam.spec import Selection, Sources, Style, looks
 from fastcam.store import RunStore, create_from_results, open_store
 from fastcam.workitem import Job, Trouble, render_item
@@ -63,6 +64,7 @@ def render(
         content = _read(results, output_dir / STORE, identity, overwrite)
         chosen = plan.select(content.cases, selection, content.rejected)
     with RunFolder(output_dir, looks(identity, sources, style), overwrite) as folder:
+        store = None
         try:
             with _timed(report, "import"):
                 store = _import(content, folder)
@@ -91,9 +93,9 @@ def render(
         except BaseException as error:
             with contextlib.suppress(FastcamError):
                 stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                _finish(folder, report, style, stopped)
+                _finish(folder, report, style, stopped, store)
             raise
-        _finish(folder, report, style, "finished")
+        _finish(folder, report, style, "finished", store)
     return report
 
 
@@ -244,8 +246,10 @@ def _timed(report: RenderReport, stage: str) -> Iterator[None]:
         report.seconds[stage] = round(time.perf_counter() - start, 3)
 
 
-def _finish(folder: RunFolder, report: RenderReport, style: Style, status: str) -> None:
-    """Leave the folder's records true, also when the job was stopped in the middle."""
+def _finish(
+    folder: RunFolder, report: RenderReport, style: Style, status: str, store: RunStore | None
+) -> None:
+    """Leave the folder's records and its page true, also when the job was stopped midway."""
     folder.rewrite_journal()
     folder.write_failures(report.troubles, report.redone)
     folder.write_run(
@@ -259,8 +263,23 @@ def _finish(folder: RunFolder, report: RenderReport, style: Style, status: str) 
             "seconds": report.seconds,
             "figures_per_second": round(report.figures_per_second, 1),
             "scale": {"kind": style.scale, "limits": _limits(folder, style)},
+            "store": _store_said(folder, store),
         }
     )
+    if store is not None:
+        try:
+            write_page(folder.path)
+        except InputError as error:
+            # The figures are done; a page can be had later, from `fastcam gallery`.
+            report.note([Trouble("warning", 0, PAGE, None, 0, f"not made: {error}")])
+
+
+def _store_said(folder: RunFolder, store: RunStore | None) -> str | None:
+    """Where the run store is; one inside the folder moves with it."""
+    if store is None:
+        return None
+    inside = store.path.resolve() == (folder.path / STORE).resolve()
+    return STORE if inside else str(store.path.resolve())
 
 
 def _limits(folder: RunFolder, style: Style) -> dict[str, list[float]]:

@@ -128,7 +128,7 @@ def _write(path: Path, results: Results) -> None:
         kind=KIND,
         source=results.source.name,
         sha256=results.sha256,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
     )
     lists = {
         "rejected": [asdict(entry) for entry in results.rejected],

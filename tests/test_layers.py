@@ -33,6 +33,7 @@ LAYERS = (
     "measure",
     "drawplan",
     "runfolder",
+    "runpage",
     "jobreport",
     "pipeline",
     "api",

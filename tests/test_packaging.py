@@ -17,7 +17,13 @@ import fastcam
 ROOT = Path(__file__).parents[1]
 # Files other than modules that a wheel may hold, by suffix and folder. Add with care: whatever is
 # here ends up on every user's disk.
-DATA = {"fastcam/py.typed", "fastcam_kernels/py.typed"}
+DATA = {
+    "fastcam/py.typed",
+    "fastcam_kernels/py.typed",
+    "fastcam/report/gallery.css",
+    "fastcam/report/gallery.html",
+    "fastcam/report/gallery.js",
+}
 
 BLOCKER = """
 import sys

@@ -8,7 +8,13 @@ import sys
 
 import typer
 
-from fastcam.cli import demo_command, doctor_command, inspect_command, render_command
+from fastcam.cli import (
+    demo_command,
+    doctor_command,
+    gallery_command,
+    inspect_command,
+    render_command,
+)
 from fastcam.errors import FastcamError, one_line
 
 app = typer.Typer(
@@ -21,6 +27,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo_command.demo)
 app.command("render")(render_command.render)
+app.command("gallery")(gallery_command.gallery)
 app.command("inspect")(inspect_command.inspect)
 app.command("doctor")(doctor_command.doctor)
 

@@ -47,6 +47,7 @@ class SlicePicture:
     mask_notice: str
     boxes: NDArray[np.int32]
     weights: NDArray[np.float32]
+    left_side: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _sheet(
     height, width = layout.enlarged(rows, columns, style.panel_size)
     image = picture.grey[:, :, np.newaxis]
     outlines = _outlines(picture, height, width, style.top_k)
-    panels = [Panel("slice", height, width, image=image)]
+    panels = [Panel("slice", height, width, image=image, left_side=picture.left_side)]
     if picture.mask is not None:
         white = picture.mask[:, :, np.newaxis]
         panels.append(Panel("mask", height, width, image=white, image_method=0))

@@ -25,6 +25,7 @@ NO_BOXES = np.zeros((0, 4), dtype=np.int32)
 _NO_COLOURS = np.zeros((0, 3), dtype=np.uint8)
 _NO_WIDTHS = np.zeros(0, dtype=np.int32)
 _NO_MARKS = np.zeros((0, 6), dtype=np.int32)
+_SIDE_COLOUR = (235, 235, 235)
 _BLACK = np.zeros(3, dtype=np.uint8)
 _NO_PAINT = colormap.blend_tables(colormap.table("gray"), 0.0, "flat")
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -92,7 +93,8 @@ class Panel:
     ``image`` (h, w, 1 or 3) uint8 and ``heat`` (h, w) may have any size: they are
     resampled to the panel, the image bilinearly. Heat is float32, or uint8 levels of the colour
     table already. ``limits`` are the heat values at the two ends of the table. ``tint`` (h, w)
-    uint8 colours where it is not zero. ``notice`` is text in the middle of the panel.
+    uint8 colours where it is not zero. ``notice`` is text in the middle of the panel,
+    ``left_side`` a letter in the middle of its left edge.
     """
 
     caption: str
@@ -110,6 +112,7 @@ class Panel:
     tint_alpha: float = 0.0
     outlines: Outlines = field(default_factory=lambda: _NO_OUTLINES)
     notice: str = ""
+    left_side: str = ""
 
 
 @dataclass(frozen=True)
@@ -302,6 +305,11 @@ def _lettered(
         text = hand.fit(panel.notice, panel.width - 8)
         x = (panel.width - hand.width(text)) // 2
         marks.append(hand.marks(text, x, (panel.height - hand.height) // 2, (200, 200, 200)))
+    if panel.left_side and panel.height >= 2 * lettering.label.height:
+        hand = lettering.label
+        width, y = hand.width(panel.left_side) + 6, (panel.height - hand.height) // 2
+        plates.append((0, y, width, y + hand.height))
+        marks.append(hand.marks(panel.left_side, 3, y, _SIDE_COLOUR))
     if not marks:
         return NO_BOXES, _NO_COLOURS, _NO_MARKS
     backing = np.zeros((len(plates), 3), dtype=np.uint8)

@@ -89,6 +89,22 @@ def for_display(affine: NDArray[np.float64] | None) -> Orientation:
     return Orientation(transpose, flip_rows=bool(down_sign > 0), flip_columns=bool(across_sign > 0))
 
 
+def left_side(affine: NDArray[np.float64] | None, shown: Orientation) -> str:
+    """The patient's side at the left edge of a slice ``voxels[k]`` shown so: ``R``, ``A``, ...
+
+    Empty where the affine does not tell.
+    """
+    if affine is None or not np.isfinite(affine).all():
+        return ""
+    from nibabel.orientations import io_orientation
+
+    axis, sign = io_orientation(affine)[1 if shown.transpose else 0]
+    if not np.isfinite(axis):
+        return ""
+    rightwards = sign * (-1 if shown.flip_columns else 1)
+    return ("LR", "PA", "IS")[int(axis)][0 if rightwards > 0 else 1]
+
+
 def for_frame(axes: Literal["zyx", "xyz"]) -> Orientation:
     """From ``voxels[k]`` to the picture that boxes were made on: with nibabel's order ``xyz`` that
     is ``array[:, :, k]``, whose rows are x."""

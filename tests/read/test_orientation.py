@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine
+from nibabel.orientations import aff2axcodes
 
 from fastcam.read.orientation import (
     IDENTITY,
@@ -13,6 +14,7 @@ from fastcam.read.orientation import (
     for_display,
     for_frame,
     frame_to_display,
+    left_side,
 )
 
 EVERY = [Orientation(*flags) for flags in itertools.product([False, True], repeat=3)]
@@ -116,3 +118,35 @@ def test_frames_of_either_axes_end_as_the_same_picture() -> None:
     shown = for_display(affine).apply(slice_zyx)
     assert np.array_equal(frame_to_display("xyz", affine).apply(slice_xyz), shown)
     assert np.array_equal(frame_to_display("zyx", affine).apply(slice_zyx), shown)
+
+
+@pytest.mark.parametrize(
+    ("directions", "shown", "expected"),
+    [
+        # Voxel axes x, y, z run towards these sides of the patient.
+        ("RAS", "radiological", "R"),
+        ("LPS", "radiological", "R"),
+        ("RSA", "radiological", "R"),
+        ("ASR", "radiological", "A"),
+        ("PIL", "radiological", "A"),
+        ("ARS", "radiological", "R"),
+        ("RAS", "array", "L"),
+        ("LPS", "array", "R"),
+        ("ASR", "array", "P"),
+        ("SAR", "array", "I"),
+    ],
+)
+def test_the_side_at_the_left_edge(directions, shown, expected):
+    affine = np.zeros((4, 4))
+    for voxel_axis, letter in enumerate(directions):
+        side = next(k for k, pair in enumerate(("RL", "AP", "SI")) if letter in pair)
+        affine[side, voxel_axis] = 1.0 if letter in "RAS" else -1.0
+    affine[3, 3] = 1.0
+    assert "".join(aff2axcodes(affine)) == directions
+    how = for_display(affine) if shown == "radiological" else IDENTITY
+    assert left_side(affine, how) == expected
+
+
+def test_no_side_without_an_affine():
+    assert left_side(None, IDENTITY) == ""
+    assert left_side(np.zeros((4, 4)), IDENTITY) == ""

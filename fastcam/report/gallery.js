@@ -1,0 +1,290 @@
+"use strict";
+// Names are put into the page as text only, never as markup. Addresses within the page: "#12" is
+// the case at place 12, "#12/57" its slice 57 at large; so that Back and bookmarks work.
+(() => {
+  const BATCH = 60;
+  const $ = (id) => document.getElementById(id);
+  const cases = JSON.parse($("data").textContent).cases.map(unpacked);
+  const byPlace = new Map(cases.map((entry) => [entry.place, entry]));
+  const collator = new Intl.Collator(undefined, { numeric: true });
+  let order = cases; // the cases that the controls leave, sorted
+  let built = 0; // how many of them have a card
+  let keepAdding = true;
+  let scrolled = 0; // where the list was before a case was opened
+  let opened = null; // place of the case whose slices are listed
+  let large = null; // {entry, at}: the figure at large
+
+  function unpacked([place, name, label, prediction, right, confidence, highest, shown, best,
+    summary, folder, figures]) {
+    return { place, name, label, prediction, right: right === 1, confidence, highest, shown,
+      best: best === 1, summary, folder, figures, lower: name.toLowerCase() };
+  }
+
+  function url(path) {
+    return "./" + path.split("/").map(encodeURIComponent).join("/");
+  }
+
+  function urlOf(entry, at) {
+    return url(entry.folder + entry.figures[at][2]);
+  }
+
+  function element(tag, name, ...content) {
+    const made = document.createElement(tag);
+    if (name) made.className = name;
+    made.append(...content);
+    return made;
+  }
+
+  function digits(value, count) {
+    return value === null ? "–" : count ? value.toFixed(count) : String(Number(value.toPrecision(3)));
+  }
+
+  function verdict(entry) {
+    return element("b", entry.right ? "right" : "wrong", entry.right ? "✓ right" : "✗ wrong");
+  }
+
+  function facts(entry) {
+    return `true ${entry.label} · predicted ${entry.prediction} · confidence ` +
+      `${digits(entry.confidence, 4)} · highest weight ${digits(entry.highest)}`;
+  }
+
+  function sliceFacts(entry, at) {
+    return `slice ${entry.figures[at][0]} · average weight ${digits(entry.figures[at][1])}`;
+  }
+
+  function isBest(entry, at) {
+    return entry.best && at === entry.shown;
+  }
+
+  function badge() {
+    return element("span", "badge", "BEST");
+  }
+
+  function picture(entry, at) {
+    const image = element("img");
+    image.loading = "lazy";
+    image.decoding = "async";
+    image.alt = `Figure of ${entry.name}, slice ${entry.figures[at][0]}`;
+    image.addEventListener("load", () => {
+      // Pictures still to come keep as much room as this one takes.
+      const ratio = image.naturalWidth / image.naturalHeight;
+      image.closest(".grid")?.style.setProperty("--ratio", ratio.toFixed(3));
+    }, { once: true });
+    image.src = urlOf(entry, at);
+    return image;
+  }
+
+  function addressOf(entry, at) {
+    return `#${entry.place}/${entry.figures[at][0]}`;
+  }
+
+  function homeOf(entry) {
+    return entry.figures.length > 1 ? `#${entry.place}` : "#";
+  }
+
+  // The list of cases
+
+  function card(entry) {
+    const made = element("a", `card ${entry.right ? "is-right" : "is-wrong"}`);
+    const count = entry.figures.length;
+    made.href = count > 1 ? `#${entry.place}` : addressOf(entry, entry.shown);
+    made.dataset.place = entry.place;
+    made.append(
+      element("div", "line", element("span", "quiet", `${entry.place}`),
+        element("h3", "", entry.name), verdict(entry),
+        element("span", "quiet", `${count} figure${count === 1 ? "" : "s"}`)),
+      element("div", "facts", `${facts(entry)} · ${entry.best ? "best " : ""}slice ` +
+        `${entry.figures[entry.shown][0]}`),
+      picture(entry, entry.shown));
+    return made;
+  }
+
+  function addCards() {
+    const end = Math.min(built + BATCH, order.length);
+    $("cards").append(...order.slice(built, end).map(card));
+    built = end;
+    $("more").hidden = built === order.length;
+    $("more").textContent = `show more, ${(order.length - built).toLocaleString()} left`;
+  }
+
+  function arrange() {
+    const filter = document.querySelector("[name=filter]:checked").value;
+    const wanted = $("find").value.trim().toLowerCase();
+    const [, minus, key] = /^(-?)(.*)$/.exec($("sort").value);
+    const sign = minus ? -1 : 1;
+    order = cases.filter((entry) =>
+      (filter === "all" || entry.right === (filter === "right")) &&
+      (entry.lower.includes(wanted) || String(entry.place) === wanted));
+    if (key === "name") order.sort((a, b) => collator.compare(a.name, b.name) || a.place - b.place);
+    else order.sort((a, b) => sign * ((a[key] ?? 0) - (b[key] ?? 0)) || a.place - b.place);
+    $("cards").replaceChildren();
+    built = 0;
+    keepAdding = true;
+    addCards();
+    $("found").textContent = order.length === cases.length ? "" :
+      order.length === 0 ? "no case is like that" : `${order.length} of ${cases.length} cases`;
+  }
+
+  function showList() {
+    const from = opened;
+    opened = null;
+    $("case").hidden = true;
+    $("list").hidden = cases.length === 0;
+    if (from === null) return;
+    document.title = title;
+    scrollTo(0, scrolled);
+    $("cards").querySelector(`[data-place="${from}"]`)?.focus({ preventScroll: true });
+  }
+
+  // The slices of one case
+
+  function neighbour(entry, step) {
+    const among = order.includes(entry) ? order : cases;
+    return among[among.indexOf(entry) + step];
+  }
+
+  function turnTo(link, entry) {
+    if (entry) link.href = `#${entry.place}`;
+    else link.removeAttribute("href");
+  }
+
+  function showCase(entry) {
+    if (opened === entry.place) return;
+    if (opened === null) scrolled = scrollY;
+    opened = entry.place;
+    $("list").hidden = true;
+    $("case").hidden = false;
+    document.title = `${entry.name} · ${title}`;
+    $("case-name").textContent = `${entry.place} ${entry.name}`;
+    $("case-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · ${entry.figures.length} ` +
+      "figures");
+    if (entry.summary) {
+      const link = element("a", "", "summary");
+      link.href = url(entry.summary);
+      $("case-facts").append(" · ", link);
+    }
+    turnTo($("case-before"), neighbour(entry, -1));
+    turnTo($("case-after"), neighbour(entry, 1));
+    $("slices").replaceChildren(...entry.figures.map((_, at) => sliceCard(entry, at)));
+    scrollTo(0, 0);
+    $("case-name").focus({ preventScroll: true });
+  }
+
+  function sliceCard(entry, at) {
+    const made = element("a", isBest(entry, at) ? "card is-best" : "card");
+    made.href = addressOf(entry, at);
+    const line = element("div", "line", element("span", "facts", sliceFacts(entry, at)));
+    if (isBest(entry, at)) line.append(badge());
+    made.append(line, picture(entry, at));
+    return made;
+  }
+
+  // One figure at large
+
+  function stepped(entry, at, step) {
+    const next = at + step;
+    if (next >= 0 && next < entry.figures.length) return { entry, at: next };
+    const other = neighbour(entry, step);
+    return other && { entry: other, at: step > 0 ? 0 : other.figures.length - 1 };
+  }
+
+  function showLarge(entry, at) {
+    large = { entry, at };
+    const [index] = entry.figures[at];
+    $("large-name").textContent = `${entry.place} ${entry.name}`;
+    $("large-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · `,
+      element("b", "", sliceFacts(entry, at)), ` (${at + 1} of ${entry.figures.length}) `,
+      ...(isBest(entry, at) ? [badge()] : []));
+    const image = $("large-image");
+    image.parentElement.classList.remove("gone");
+    image.alt = `Figure of ${entry.name}, slice ${index}`;
+    image.src = $("large-file").href = urlOf(entry, at);
+    for (const [id, step] of [["before", -1], ["after", 1]]) {
+      const next = stepped(entry, at, step);
+      $(id).disabled = !next;
+      if (next) new Image().src = urlOf(next.entry, next.at); // decoded before it is asked for
+    }
+    if (!$("large").open) $("large").showModal();
+  }
+
+  function goTo(target) {
+    if (!target) return;
+    // Leafing through a hundred slices is one step in the history.
+    history.replaceState(null, "", addressOf(target.entry, target.at));
+    showLarge(target.entry, target.at);
+  }
+
+  // Closing leads to where the last figure seen lies in the list, not to where leafing began.
+  function leave({ entry, at }) {
+    history.replaceState(null, "", homeOf(entry));
+    route();
+    const place = order.indexOf(entry);
+    while (opened === null && place >= built) addCards();
+    const home = opened === null ? $("cards").children[place] : $("slices").children[at];
+    home?.scrollIntoView({ block: "nearest" });
+    home?.focus({ preventScroll: true });
+  }
+
+  function bestOf(entry) {
+    return entry && { entry, at: entry.shown };
+  }
+
+  const KEYS = {
+    ArrowLeft: ({ entry, at }) => stepped(entry, at, -1),
+    ArrowRight: ({ entry, at }) => stepped(entry, at, 1),
+    ArrowUp: ({ entry }) => bestOf(neighbour(entry, -1)),
+    ArrowDown: ({ entry }) => bestOf(neighbour(entry, 1)),
+    Home: ({ entry }) => ({ entry, at: 0 }),
+    End: ({ entry }) => ({ entry, at: entry.figures.length - 1 }),
+    b: ({ entry }) => bestOf(entry),
+  };
+
+  function onKey(event) {
+    const target = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!target || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    goTo(target(large));
+  }
+
+  // Which of the three is seen
+
+  function route() {
+    const [, place, index] = /^#(\d+)(?:\/(-?\d+))?$/.exec(location.hash) ?? [];
+    const entry = byPlace.get(Number(place));
+    const at = entry && index !== undefined ?
+      entry.figures.findIndex((figure) => figure[0] === Number(index)) : -1;
+    if (at >= 0) {
+      if (opened === null) showList();
+      showLarge(entry, at);
+      return;
+    }
+    large = null;
+    if ($("large").open) $("large").close();
+    if (entry) showCase(entry);
+    else showList();
+  }
+
+  const title = document.title;
+  const counts = { all: cases.length, right: cases.filter((entry) => entry.right).length };
+  counts.wrong = counts.all - counts.right;
+  for (const radio of document.querySelectorAll("[name=filter]")) {
+    radio.nextElementSibling.lastElementChild.textContent = counts[radio.value].toLocaleString();
+  }
+  $("controls").addEventListener("input", arrange);
+  $("controls").addEventListener("submit", (event) => event.preventDefault());
+  $("more").addEventListener("click", addCards);
+  $("to-failures")?.addEventListener("click", () => { keepAdding = false; });
+  $("before").addEventListener("click", () => goTo(stepped(large.entry, large.at, -1)));
+  $("after").addEventListener("click", () => goTo(stepped(large.entry, large.at, 1)));
+  $("close").addEventListener("click", () => $("large").close());
+  $("large").addEventListener("keydown", onKey);
+  $("large").addEventListener("close", () => { if (large) leave(large); });
+  $("large-image").addEventListener("error", () => $("large-image").parentElement.classList.add("gone"));
+  addEventListener("hashchange", route);
+  history.scrollRestoration = "manual";
+  arrange();
+  route();
+  new IntersectionObserver((seen) => {
+    if (keepAdding && seen.some((entry) => entry.isIntersecting)) addCards();
+  }, { rootMargin: "800px" }).observe($("more"));
+})();
