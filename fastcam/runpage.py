@@ -46,7 +46,7 @@ def read_gallery(folder: Path) -> Gallery:
     cases = tuple(_cases(store, drawn, summaries))
     settings = run.get("settings")
     return Gallery(
-        title=folder.resolve().name,
+        title=f"Patch attention: {store.attrs.source} ({folder.resolve().name})",
         status=str(run.get("status", "")),
         settings=settings if isinstance(settings, dict) else {},
         available=len(store.cases),

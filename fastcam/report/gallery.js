@@ -36,7 +36,7 @@
   }
 
   function digits(value, count) {
-    return value === null ? "–" : count ? value.toFixed(count) : String(Number(value.toPrecision(3)));
+    return value === null ? "–" : count ? value.toFixed(count) : value.toPrecision(3);
   }
 
   function verdict(entry) {

@@ -63,14 +63,22 @@ def blend_lookup(
 
 @kernel
 def blend_row(
-    pixels: NDArray[np.uint8],
+    image: NDArray[np.uint8],
+    image_row: int,
     channels: int,
-    levels: NDArray[np.uint8],
+    heat: NDArray[np.uint8],
+    heat_row: int,
     lookup: NDArray[np.uint32],
     packed: NDArray[np.uint32],
-    out: NDArray[np.uint8],
+    lines: NDArray[np.uint8],
+    held: int,
 ) -> None:
-    """One row of heat over an image of 3, 1 or 0 (black) channels; ``packed`` (n,) is scratch."""
+    """One row of heat over an image of 3, 1 or 0 (black) channels into ``lines[held]``.
+
+    ``packed`` (n,) is scratch.
+    """
+    levels, out = heat[heat_row], lines[held]
+    pixels = image[image_row if channels > 0 else 0]
     if channels == 0:
         for x in range(packed.shape[0]):
             packed[x] = lookup[levels[x]]
@@ -93,8 +101,11 @@ def blend_row(
 
 
 @kernel
-def plain_row(pixels: NDArray[np.uint8], channels: int, out: NDArray[np.uint8]) -> None:
-    """One row of an image without heat."""
+def plain_row(
+    image: NDArray[np.uint8], row: int, channels: int, lines: NDArray[np.uint8], held: int
+) -> None:
+    """One row of an image without heat into ``lines[held]``."""
+    pixels, out = image[row], lines[held]
     if channels == 3:
         for i in range(out.shape[0]):
             out[i] = pixels[i]
@@ -117,12 +128,15 @@ def _tint_span(
 
 @kernel
 def tint_row(
-    inside: NDArray[np.uint8],
+    tint: NDArray[np.uint8],
+    row: int,
     colour: NDArray[np.uint8],
     alpha: np.float32,
-    out: NDArray[np.uint8],
+    lines: NDArray[np.uint8],
+    held: int,
 ) -> None:
-    """``(1 - alpha) * pixel + alpha * colour`` where ``inside`` (n,) is not 0, run by run."""
+    """``(1 - alpha) * pixel + alpha * colour`` where ``tint[row]`` is not 0, run by run."""
+    inside, out = tint[row], lines[held]
     width = inside.shape[0]
     keep = np.float32(1.0) - alpha
     red = alpha * np.float32(colour[0])

@@ -37,18 +37,16 @@ def rows_of(
 
 @kernel
 def fill_span(
-    pixels: NDArray[np.uint8],
+    lines: NDArray[np.uint8],
+    held: int,
     start: int,
     stop: int,
     width: int,
     colours: NDArray[np.uint8],
     item: int,
 ) -> None:
-    """Fill columns start..stop-1 of one row, clipped to 0..width-1, with ``colours[item]``.
-
-    Row kernels take whole arrays and an index: counting references to a view of one item would
-    take longer than drawing a label's row.
-    """
+    """Fill columns start..stop-1 of ``lines[held]``, clipped to 0..width-1, with one colour."""
+    pixels = lines[held]
     red, green, blue = colours[item, 0], colours[item, 1], colours[item, 2]
     for x in range(max(0, start), min(width, stop)):
         pixels[3 * x] = red
@@ -58,18 +56,19 @@ def fill_span(
 
 @kernel
 def outline_row(
-    pixels: NDArray[np.uint8],
+    lines: NDArray[np.uint8],
+    held: int,
     width: int,
     row: int,
     boxes: NDArray[np.int32],
-    lines: NDArray[np.int32],
+    thick: NDArray[np.int32],
     colours: NDArray[np.uint8],
     b: int,
 ) -> None:
-    """Row ``row`` of box ``b``'s outline, ``lines[b]`` pixels thick and lying inside the box."""
-    x1, x2, line = boxes[b, 0], boxes[b, 2], lines[b]
+    """Row ``row`` of box ``b``'s outline, ``thick[b]`` pixels thick and lying inside the box."""
+    x1, x2, line = boxes[b, 0], boxes[b, 2], thick[b]
     if row < boxes[b, 1] + line or row >= boxes[b, 3] - line or 2 * line >= x2 - x1:
-        fill_span(pixels, x1, x2, width, colours, b)
+        fill_span(lines, held, x1, x2, width, colours, b)
     else:
-        fill_span(pixels, x1, x1 + line, width, colours, b)
-        fill_span(pixels, x2 - line, x2, width, colours, b)
+        fill_span(lines, held, x1, x1 + line, width, colours, b)
+        fill_span(lines, held, x2 - line, x2, width, colours, b)

@@ -41,7 +41,8 @@ def _same_row(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
 
 
 @kernel
-def _same_bytes(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
+def _same_bytes(rows: NDArray[np.uint8], row: int) -> bool:
+    first, second = rows[row], rows[row - 1]
     different = np.uint8(0)
     for x in range(first.shape[0]):
         different |= first[x] ^ second[x]
@@ -102,7 +103,7 @@ def _panel(
         heat_taps = fill_taps(heat.shape[0], heat_method, heat_y, heat_wy)
         fill_taps(heat.shape[1], heat_method, heat_x, heat_wx)
     same_tint = has_tint and tint.shape[0] == height and tint.shape[1] == width
-    inside = np.empty(width, np.uint8)
+    inside = tint if same_tint else np.empty((1, width), np.uint8)
     if has_tint:
         scratch = np.empty((max(width, height), 4), np.float32)
         fill_taps(tint.shape[0], 0, tint_y, scratch)
@@ -116,15 +117,14 @@ def _panel(
     image_ring, image_held = np.empty((4, width * channels), np.float32), np.full(4, -1, np.int32)
     heat_ring, heat_held = np.empty((4, width), np.float32), np.full(4, -1, np.int32)
     sampled = np.empty(width * channels, np.float32)
-    pixels = np.empty(width * channels, np.uint8)
-    levels, packed = np.empty(width, np.uint8), np.empty(width, np.uint32)
+    pixels = image if same_image else np.empty((1, width * channels), np.uint8)
+    levels = ready if same_ready else np.empty((1, width), np.uint8)
+    packed = np.empty(width, np.uint32)
     first = canvas.shape[1] % 3 + 3 * left  # filtered rows begin with a byte of their own
     lines = np.empty((2, 3 * width), np.uint8)
     held = 0  # which of the two lines is the row above
     repeats = False
     for row in range(height):
-        out, above = lines[1 - held], lines[held]
-        target = canvas[top + row, first : first + 3 * width]
         up = filters[top + row] == 2
         # Patch heat changes at the edges of boxes only, so most rows have the levels of the row
         # above, and where nothing else is drawn their difference is 0 throughout.
@@ -136,7 +136,7 @@ def _panel(
         )
         same_levels = row > 0 and has_heat
         if same_ready:
-            same_levels = same_levels and _same_bytes(ready[row], ready[row - 1])
+            same_levels = same_levels and _same_bytes(ready, row)
         elif has_ready:
             same_levels = same_levels and heat_y[row, 0] == heat_y[row - 1, 0]
         elif same_heat:
@@ -145,15 +145,13 @@ def _panel(
             same_levels = False
         if same_levels and bare and repeats and not has_image:
             if up:
-                target[:] = 0
+                canvas[top + row, first : first + 3 * width] = 0
             else:
-                store_row(above, above, False, target)
+                store_row(lines, held, 0, 3 * width, False, canvas, top + row, first)
             continue
         repeats = bare
         held = 1 - held
-        if same_image:
-            pixels = image[row]
-        elif has_image:
+        if has_image and not same_image:
             sample_row(
                 image,
                 channels,
@@ -166,16 +164,14 @@ def _panel(
                 image_held,
                 sampled,
             )
-            round_row(sampled, pixels)
-        if same_levels:
+            round_row(sampled, pixels[0])
+        if same_levels or same_ready:
             pass
-        elif same_ready:
-            levels = ready[row]
         elif has_ready:
             for x in range(width):
-                levels[x] = ready[heat_y[row, 0], heat_x[x, 0]]
+                levels[0, x] = ready[heat_y[row, 0], heat_x[x, 0]]
         elif same_heat:
-            heat_levels(heat[row], low, factor, levels)
+            heat_levels(heat[row], low, factor, levels[0])
         elif has_heat:
             sample_row(
                 heat,
@@ -189,30 +185,31 @@ def _panel(
                 heat_held,
                 sampled[:width],
             )
-            heat_levels(sampled[:width], low, factor, levels)
+            heat_levels(sampled[:width], low, factor, levels[0])
+        image_row, level_row = row if same_image else 0, row if same_ready else 0
         if has_heat:
-            blend_row(pixels, image_channels, levels, lookup, packed, out)
+            blend_row(
+                pixels, image_row, image_channels, levels, level_row, lookup, packed, lines, held
+            )
         elif has_image:
-            plain_row(pixels, channels, out)
+            plain_row(pixels, image_row, channels, lines, held)
         else:
-            out[:] = 0
+            lines[held] = 0
         if has_tint:
-            if same_tint:
-                inside = tint[row]
-            elif row == 0 or tint_y[row, 0] != tint_y[row - 1, 0]:
+            if not same_tint and (row == 0 or tint_y[row, 0] != tint_y[row - 1, 0]):
                 for x in range(width):
-                    inside[x] = tint[tint_y[row, 0], tint_x[x, 0]]
-            tint_row(inside, tint_colour, tint_alpha, out)
+                    inside[0, x] = tint[tint_y[row, 0], tint_x[x, 0]]
+            tint_row(inside, row if same_tint else 0, tint_colour, tint_alpha, lines, held)
         for k in range(box_start[row], box_start[row + 1]):
             b = box_items[k]
-            outline_row(out, width, row, boxes, box_width, box_colour, b)
+            outline_row(lines, held, width, row, boxes, box_width, box_colour, b)
         for k in range(plate_start[row], plate_start[row + 1]):
             p = plate_items[k]
-            fill_span(out, plates[p, 0], plates[p, 2], width, plate_colour, p)
-        for k in range(mark_start[row], mark_start[row + 1]):
-            m = mark_items[k]
-            ink_row(out, 0, width, row, coverage, glyphs, marks, m)
-        store_row(out, above, up, target)
+            fill_span(lines, held, plates[p, 0], plates[p, 2], width, plate_colour, p)
+        begin, end = mark_start[row], mark_start[row + 1]
+        if begin < end:
+            ink_row(lines, held, 0, width, row, coverage, glyphs, marks, mark_items, begin, end)
+        store_row(lines, held, 0, 3 * width, up, canvas, top + row, first)
 
 
 @lru_cache(maxsize=16)

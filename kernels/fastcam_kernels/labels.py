@@ -104,8 +104,15 @@ def _place(
     out: NDArray[np.int32],
 ) -> None:
     n = anchors.shape[0]
-    taken = np.empty((n, 4), np.int32)
+    # The first box is kept clear like a label of its own, unless it fills much of the panel.
+    taken = np.empty((n + 1, 4), np.int32)
     n_taken = 0
+    if n > 1 and (anchors[0, 2] - anchors[0, 0]) * (anchors[0, 3] - anchors[0, 1]) * 4 < (
+        width * height
+    ):
+        taken[0] = anchors[0]
+        n_taken = 1
+    kept_clear = n_taken
     spots = np.empty((8, 2), np.int64)
     full_w, full_h = width + 1, height + 1
     for i in range(n):
@@ -131,7 +138,9 @@ def _place(
             x, y = spots[s, 0], spots[s, 1]
             if x < 0 or y < 0 or x + w > width or y + h > height:
                 continue
-            if not _is_free(x, y, w, h, gap, taken, n_taken):
+            # The first label may lie inside its own box, or right beside it.
+            first = kept_clear if i == 0 else 0
+            if not _is_free(x, y, w, h, gap, taken[first:], n_taken - first):
                 continue
             cost = _covered(x, y, w, h, anchors, i)
             if least < 0 or cost < least:
@@ -140,6 +149,9 @@ def _place(
         if least < 0:
             start_y = min(max(y1 - gap - h, 0), height - h)
             x, y = _nearest(left, start_y, w, h, width, height, gap, taken, n_taken)
+            if x < 0 and kept_clear:
+                others, count = taken[1:], n_taken - 1
+                x, y = _nearest(left, start_y, w, h, width, height, gap, others, count)
             if x < 0:
                 full_w, full_h = w, h
                 continue
@@ -162,7 +174,8 @@ def place(
     importance; sizes (n, 2) int32: width and height of each label; gap: pixels to leave between
     a label and its box and between labels. Every label lies inside the panel and no two overlap.
     Tried in turn: above the box, below, right, left, inside; the first that hides no other
-    anchor wins, else the one that hides least. When all are taken, the nearest free spot.
+    anchor wins, else the one that hides least. When all are taken, the nearest free spot. The first
+    box is kept free of other boxes' labels as long as there is room elsewhere.
     """
     out = np.empty((anchors.shape[0], 2), np.int32)
     _place(plain(anchors, np.int32), plain(sizes, np.int32), panel_width, panel_height, gap, out)

@@ -26,26 +26,26 @@ def _margins(
     height: int,
 ) -> None:
     width, first = canvas.shape[1] // 3, canvas.shape[1] % 3
-    paper = np.empty(3 * width, np.uint8)
-    fill_span(paper, 0, width, width, background, 0)
+    paper = np.empty((2, 3 * width), np.uint8)
+    fill_span(paper, 0, 0, width, width, background, 0)
     lines = np.empty((2, 3 * width), np.uint8)
     plate_start, plate_items = rows_of(plates[:, 1], plates[:, 3], height)
     mark_tops, mark_bottoms = mark_rows(glyphs, marks)
     mark_start, mark_items = rows_of(mark_tops, mark_bottoms, height)
     blank = np.full(2, False)
     for row in range(height):
-        line, above = lines[row % 2], lines[1 - row % 2]
-        if not blank[row % 2]:
-            store_row(paper, paper, False, line)
-        blank[row % 2] = (
+        held = row % 2
+        if not blank[held]:
+            store_row(paper, 0, 0, 3 * width, False, lines, held, 0)
+        blank[held] = (
             plate_start[row] == plate_start[row + 1] and mark_start[row] == mark_start[row + 1]
         )
         for k in range(plate_start[row], plate_start[row + 1]):
             p = plate_items[k]
-            fill_span(line, plates[p, 0], plates[p, 2], width, plate_colour, p)
-        for k in range(mark_start[row], mark_start[row + 1]):
-            m = mark_items[k]
-            ink_row(line, 0, width, row, coverage, glyphs, marks, m)
+            fill_span(lines, held, plates[p, 0], plates[p, 2], width, plate_colour, p)
+        begin, end = mark_start[row], mark_start[row + 1]
+        if begin < end:
+            ink_row(lines, held, 0, width, row, coverage, glyphs, marks, mark_items, begin, end)
         if first == 1:
             canvas[row, 0] = filters[row]
         up = filters[row] == 2
@@ -61,11 +61,11 @@ def _margins(
             if inside > start:
                 start = inside
                 continue
-            target = canvas[row, first + 3 * start : first + 3 * stop]
+            place = first + 3 * start
             if up and blank[0] and blank[1]:
-                target[:] = 0
+                canvas[row, place : first + 3 * stop] = 0
             else:
-                store_row(line[3 * start : 3 * stop], above[3 * start : 3 * stop], up, target)
+                store_row(lines, held, 3 * start, 3 * stop, up, canvas, row, place)
             start = stop
 
 

@@ -94,3 +94,20 @@ def test_a_label_larger_than_the_panel_is_left_out():
     spots = place(anchors, sizes, 100, 50, 1)
     assert spots[0].tolist() == [-1, -1]
     assert spots[1, 0] >= 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 370), st.integers(0, 370)), min_size=2, max_size=12))
+def test_no_other_label_hides_the_first_box_while_there_is_room(corners):
+    anchors = np.array([(x, y, x + 40, y + 40) for x, y in corners], np.int32)
+    sizes = np.full((len(anchors), 2), (50, 18), np.int32)
+    x1, y1, x2, y2 = anchors[0]
+    for x, y in place(anchors, sizes, 512, 512, 3)[1:]:
+        assert x >= 0
+        assert x >= x2 or x + 50 <= x1 or y >= y2 or y + 18 <= y1
+
+
+def test_a_first_box_that_fills_the_panel_is_written_on():
+    anchors = np.array([(0, 0, 100, 100), (10, 10, 40, 40)], np.int32)
+    spots = place(anchors, np.full((2, 2), 20, np.int32), 100, 100, 2)
+    assert (spots >= 0).all()
