@@ -144,14 +144,20 @@ def _outlines(picture: SlicePicture, height: int, width: int, top_k: int) -> Out
     """The ``top_k`` heaviest boxes of the slice (ties: the earlier patch), in panel pixels."""
     chosen = np.argsort(-picture.weights, kind="stable")[:top_k]
     rows, columns = picture.grey.shape
-    source, target = np.array([columns, rows] * 2), np.array([width, height] * 2)
+    sides = ((columns, width), (rows, height)) * 2
     # A box that sticks out ends at the picture's edge. Halves are rounded down, as the kernel's
     # nearest neighbour does, so that lines lie on the heat's edges: pixel i shows the sample at
     # (2 i + 1) source / (2 target), so an edge e comes before the first i that is not below it.
-    edges = np.clip(picture.boxes[chosen].astype(np.int64), 0, source)
-    boxes = (-((source - 2 * edges * target) // (2 * source))).astype(np.int32)
+    # In whole numbers of Python: for a few boxes NumPy's calls took longer, 0.05 ms a figure.
+    boxes = [
+        [
+            -((source - 2 * min(max(edge, 0), source) * target) // (2 * source))
+            for edge, (source, target) in zip(box, sides, strict=True)
+        ]
+        for box in picture.boxes[chosen].tolist()
+    ]
     colours = np.full((len(chosen), 3), OTHER_COLOUR, dtype=np.uint8)
     widths = np.full(len(chosen), OTHER_WIDTH, dtype=np.int32)
     colours[:1], widths[:1] = TOP_COLOUR, TOP_WIDTH
     texts = tuple(numbers.weight(w) for w in picture.weights[chosen].tolist())
-    return Outlines(boxes, colours, widths, texts)
+    return Outlines(np.array(boxes, dtype=np.int32).reshape(-1, 4), colours, widths, texts)

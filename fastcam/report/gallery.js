@@ -262,6 +262,8 @@
     if ($("large").open) $("large").close();
     if (entry) showCase(entry);
     else showList();
+    // Who wants to see the end of the page must not be followed by more cards.
+    if (location.hash === "#failures") keepAdding = false;
   }
 
   const title = document.title;
@@ -273,7 +275,6 @@
   $("controls").addEventListener("input", arrange);
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", addCards);
-  $("to-failures")?.addEventListener("click", () => { keepAdding = false; });
   $("before").addEventListener("click", () => goTo(stepped(large.entry, large.at, -1)));
   $("after").addEventListener("click", () => goTo(stepped(large.entry, large.at, 1)));
   $("close").addEventListener("click", () => $("large").close());

@@ -33,7 +33,8 @@ _NO_LEVELS = np.zeros((0, 0), np.uint8)
 
 
 @kernel
-def _same_row(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
+def _same_row(rows: NDArray[np.float32], row: int) -> bool:
+    first, second = rows[row], rows[row - 1]
     different = 0
     for x in range(first.shape[0]):
         different += first[x] != second[x]  # NaN differs, and is drawn again
@@ -140,7 +141,7 @@ def _panel(
         elif has_ready:
             same_levels = same_levels and heat_y[row, 0] == heat_y[row - 1, 0]
         elif same_heat:
-            same_levels = same_levels and _same_row(heat[row], heat[row - 1])
+            same_levels = same_levels and _same_row(heat, row)
         else:
             same_levels = False
         if same_levels and bare and repeats and not has_image:

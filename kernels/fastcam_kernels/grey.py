@@ -14,12 +14,15 @@ _EXPONENT = {16: 0x7C00, 32: 0x7F80, 64: 0x7FF0}
 
 
 @kernel
-def _grey_row(source: NDArray[Any], low: float, factor: float, out: NDArray[np.uint8]) -> None:
-    for x in range(out.shape[0]):
-        level = (np.float64(source[x]) - low) * factor + 0.5
+def _grey_row(
+    source: NDArray[Any], y: int, low: float, factor: float, out: NDArray[np.uint8], row: int
+) -> None:
+    values, target = source[y], out[row]
+    for x in range(target.shape[0]):
+        level = (np.float64(values[x]) - low) * factor + 0.5
         level = level if level > 0.0 else np.float64(0.0)  # NaN too
         level = level if level < 255.0 else np.float64(255.0)
-        out[x] = np.uint8(np.int32(level))
+        target[x] = np.uint8(np.int32(level))
 
 
 @kernel
@@ -45,14 +48,14 @@ def _to_grey(
     out: NDArray[np.uint8],
 ) -> None:
     height, width = out.shape
-    straight = np.empty(width, np.uint8)
+    straight = np.empty((1, width), np.uint8)
     for y in range(height):
-        out_row = out[height - 1 - y if flip_rows else y]
+        row = height - 1 - y if flip_rows else y
         if flip_columns:
-            _grey_row(source[y], low, factor, straight)
-            reverse(straight, one, out_row)
+            _grey_row(source, y, low, factor, straight, 0)
+            reverse(straight[0], one, out[row])
         else:
-            _grey_row(source[y], low, factor, out_row)
+            _grey_row(source, y, low, factor, out, row)
 
 
 def to_grey(
