@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastcam.api import gallery as gallery
     from fastcam.api import render as render
     from fastcam.errors import CaseError as CaseError
     from fastcam.errors import FastcamError as FastcamError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "gallery": "fastcam.api",
     "render": "fastcam.api",
     "open_store": "fastcam.store",
     "FastcamError": "fastcam.errors",
@@ -34,6 +36,7 @@ __all__ = [
     "InputError",
     "OutputError",
     "__version__",
+    "gallery",
     "open_store",
     "render",
 ]

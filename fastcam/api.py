@@ -9,6 +9,7 @@ from pathlib import Path
 from fastcam import pipeline, schedule
 from fastcam.errors import InputError
 from fastcam.jobreport import Progress, RenderReport
+from fastcam.runpage import write_page
 from fastcam.spec import (
     Axes,
     Blend,
@@ -93,6 +94,14 @@ def render(
         analyze_stats=analyze_stats,
         progress=progress,
     )
+
+
+def gallery(folder: PathLike) -> Path:
+    """(Re)build the page ``index.html`` over the figures of a run's output folder; its path.
+
+    Raises :class:`~fastcam.errors.InputError` when ``folder`` is not the output of a run.
+    """
+    return write_page(Path(folder))
 
 
 def _path(given: PathLike | None) -> Path | None:

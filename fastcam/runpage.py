@@ -155,7 +155,7 @@ def _failures(folder: Path) -> Iterator[Failure]:
     for row in _rows(folder / FAILURES, needed=False):
         try:
             index = int(row["slice"]) if row["slice"] else None
-            yield Failure(row["level"], row["case"], index, row["reason"] or "")
+            yield Failure(row["level"], row["case"], index, row["reason"])
         except (KeyError, TypeError, ValueError):
             continue  # as above
 
@@ -175,7 +175,8 @@ def _rows(path: Path, needed: bool) -> list[dict[str, str]]:
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
     whole = text[: text.rfind("\n") + 1]  # half a number is a number, too
-    return list(csv.DictReader(io.StringIO(whole, newline="")))
+    rows = csv.DictReader(io.StringIO(whole, newline=""))
+    return [row for row in rows if None not in row and None not in row.values()]
 
 
 def _check_page(path: Path) -> None:

@@ -297,7 +297,7 @@ def _nifti(array: NDArray[Any], *, compress: bool) -> list[bytes | memoryview]:
     from nibabel.nifti1 import Nifti1Header
 
     pixel = FIELD_OF_VIEW / array.shape[-1]
-    header: Any = Nifti1Header(endianness="<")  # type: ignore[no-untyped-call]
+    header: Any = Nifti1Header(endianness="<")
     header.set_data_dtype(array.dtype)
     header.set_data_shape(array.shape[::-1])
     affine = np.diag([-pixel, -pixel, SLICE_SPACING, 1.0])

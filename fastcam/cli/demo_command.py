@@ -23,6 +23,7 @@ def demo(
     """
     from fastcam import api
     from fastcam.cli import progress, report_lines
+    from fastcam.runpage import PAGE
     from fastcam.synthetic import make_test_set
 
     typer.echo(f"making {cases} volumes, masks and a results file in {output_dir / 'data'}")
@@ -38,5 +39,4 @@ def demo(
             progress=progress.for_stderr(),
         )  # fmt: skip
         typer.echo(report_lines.told(report))
-    first = min((output_dir / "best_slice").glob("*.png"))
-    typer.echo(f"\nlook at {first} first")
+    typer.echo(f"\nlook at {output_dir / 'best_slice' / PAGE} first")

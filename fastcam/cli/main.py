@@ -54,7 +54,7 @@ def run() -> None:
     # Batch systems end a job that is out of time by SIGTERM: leave the records true, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        app(prog_name="fastcam")
     except FastcamError as error:
         print(f"fastcam: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)

@@ -7,6 +7,7 @@ from typing import Any
 from fastcam.errors import one_line
 from fastcam.jobreport import RenderReport
 from fastcam.runfolder import FAILURES
+from fastcam.runpage import PAGE
 
 _LISTED = 5
 
@@ -41,7 +42,7 @@ def told(report: RenderReport) -> str:
             rest = len(found) - _LISTED
             lines.append(f"{level}: and {rest} more in {report.output_dir / FAILURES}")
     lines += [f"statistics: {path}" for path in report.statistics]
-    lines.append(f"figures: {report.output_dir}")
+    lines.append(f"figures: {report.output_dir}, to leaf through in {report.output_dir / PAGE}")
     return "\n".join(lines)
 
 

@@ -77,7 +77,7 @@ def for_display(affine: NDArray[np.float64] | None) -> Orientation:
         return IDENTITY
     from nibabel.orientations import io_orientation
 
-    axes: NDArray[np.float64] = io_orientation(affine)  # type: ignore[no-untyped-call]
+    axes: NDArray[np.float64] = io_orientation(affine)
     if not np.isfinite(axes).all():
         return IDENTITY
     (across, across_sign), (down, down_sign) = axes[:2]
@@ -98,11 +98,13 @@ def left_side(affine: NDArray[np.float64] | None, shown: Orientation) -> str:
         return ""
     from nibabel.orientations import io_orientation
 
-    axis, sign = io_orientation(affine)[1 if shown.transpose else 0]
+    axes = io_orientation(affine)
+    axis, sign = axes[1 if shown.transpose else 0]
     if not np.isfinite(axis):
         return ""
     rightwards = sign * (-1 if shown.flip_columns else 1)
-    return ("LR", "PA", "IS")[int(axis)][0 if rightwards > 0 else 1]
+    low, high = (("L", "R"), ("P", "A"), ("I", "S"))[int(axis)]
+    return low if rightwards > 0 else high
 
 
 def for_frame(axes: Literal["zyx", "xyz"]) -> Orientation:

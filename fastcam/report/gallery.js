@@ -192,8 +192,9 @@
     large = { entry, at };
     const [index] = entry.figures[at];
     $("large-name").textContent = `${entry.place} ${entry.name}`;
+    const count = entry.figures.length;
     $("large-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · `,
-      element("b", "", sliceFacts(entry, at)), ` (${at + 1} of ${entry.figures.length}) `,
+      element("b", "", sliceFacts(entry, at)), count > 1 ? ` (${at + 1} of ${count}) ` : " ",
       ...(isBest(entry, at) ? [badge()] : []));
     const image = $("large-image");
     image.parentElement.classList.remove("gone");

@@ -17,7 +17,7 @@ def test_demo(fastcam: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         outcome = fastcam("demo", "--cases", 1, "--workers", 1)
         assert outcome.code == 0, outcome
         look = outcome.out.strip().splitlines()[-1]
-        assert look == "look at fastcam-demo/best_slice/001_neck_001_slice18.png first"
+        assert look == "look at fastcam-demo/best_slice/index.html first"
         assert Path(look.split()[2]).is_file()
         assert "/s)" in outcome.out
     assert len(list(Path("fastcam-demo/all_slices/001_neck_001").glob("*.png"))) == 40

@@ -14,7 +14,7 @@ import pytest
 from fastcam import __version__
 from fastcam.cli import inspect_command
 
-COMMANDS = ("demo", "render", "inspect", "doctor")
+COMMANDS = ("demo", "render", "gallery", "inspect", "doctor")
 Call = Callable[..., Any]
 
 

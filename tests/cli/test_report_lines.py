@@ -17,7 +17,10 @@ def _report(**facts: int) -> RenderReport:
 
 def test_all_drawn() -> None:
     report = _report(planned=10, drawn=10)
-    assert told(report) == "10 figures of 3 cases drawn in 2.0 s (5/s)\nfigures: out"
+    assert told(report).splitlines() == [
+        "10 figures of 3 cases drawn in 2.0 s (5/s)",
+        "figures: out, to leaf through in out/index.html",
+    ]
     assert report.exit_code == 0
 
 
@@ -29,7 +32,7 @@ def test_some_there_and_some_failed() -> None:
         "5 figures of 3 cases drawn in 2.0 s (2/s), 4 were there already, 1 failed",
         "error: b slice 7: too dark",
         "warning: a: no mask",
-        "figures: out",
+        "figures: out, to leaf through in out/index.html",
     ]
     assert report.exit_code == 3
     assert as_dict(report)["figures_failed"] == 1

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import io
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from fastcam_kernels.colormap import blend_tables, table
+from fastcam_kernels.compose import panel
+from fastcam_kernels.margins import margins
+from fastcam_kernels.png import assemble
+from fastcam_kernels.resize import NEAREST
+from fastcam_kernels.rows import filters_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from . import twins
+from .test_compose import NO_HEAT, NO_IMAGE, NO_TINT, overlays
+
+
+def unfiltered(rows: np.ndarray) -> np.ndarray:
+    """Filter types 0 (None) and 2 (Up) undone as section 9.2 of the PNG specification says."""
+    kinds, filtered = rows[:, 0], rows[:, 1:].astype(int)
+    assert set(kinds.tolist()) <= {0, 2}
+    plain = np.zeros_like(filtered)
+    for y, kind in enumerate(kinds):
+        above = plain[y - 1] if y > 0 else 0
+        plain[y] = (filtered[y] + (above if kind == 2 else 0)) % 256
+    return plain.astype(np.uint8).reshape(len(rows), -1, 3)
+
+
+def grid(sizes: list[list[tuple[int, int]]], gap: int) -> tuple[np.ndarray, int, int]:
+    """Panels (height, width) in rows, ``gap`` pixels around each: holes, height, width."""
+    holes, y, width = [], gap, 1
+    for line in sizes:
+        x = gap
+        for high, wide in line:
+            holes.append((x, y, x + wide, y + high))
+            x += wide + gap
+        width = max(width, x)
+        y += max(high for high, _ in line) + gap
+    return np.array(holes, np.int32), max(y, 1), width
+
+
+def any_panel(rng: np.random.Generator, height: int, width: int) -> tuple[object, ...]:
+    """Arguments of ``panel`` after the rectangle, of every kind a figure has."""
+
+    def size() -> tuple[int, int]:
+        return (height, width) if rng.random() < 0.6 else tuple(rng.integers(1, 30, 2))
+
+    image, heat, tint = NO_IMAGE, NO_HEAT, NO_TINT
+    if rng.random() < 0.7:
+        image = rng.integers(0, 256, (*size(), int(rng.choice([1, 3]))), dtype=np.uint8)
+        image[rng.random(len(image)) < 0.3] = 7  # rows that are like their neighbours
+    kind = rng.integers(3)
+    if kind == 1:
+        heat = np.repeat(rng.random(size()[::-1], np.float32), 3, axis=0)
+    elif kind == 2:
+        heat = np.repeat(rng.integers(0, 256, size(), dtype=np.uint8), 2, axis=0)[:height]
+    if rng.random() < 0.3:
+        tint = rng.integers(0, 2, size(), dtype=np.uint8)
+    over = overlays(rng, int(rng.choice([0, 0, 3])), max(height, width))
+    mode = str(rng.choice(["flat", "heat", "only"]))
+    alpha = float(rng.choice([0.5, 0.35, 1.0]))
+    return (
+        image, heat, 0.2, 0.9, *blend_tables(table("jet"), alpha, mode), int(rng.integers(3)),
+        int(rng.integers(3)), tint, np.array([9, 200, 90], np.uint8), 0.3, *over.values(),
+    )  # fmt: skip
+
+
+PANEL_SIZES = st.lists(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=3),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(sizes=PANEL_SIZES, gap=st.integers(0, 4), seed=st.integers(0, 10**6))
+def test_filtered_rows_are_the_canvas(sizes, gap, seed):
+    rng = np.random.default_rng(seed)
+    holes, height, width = grid(sizes, gap)
+    over = overlays(rng, 4, max(height, width))
+    page = rng.integers(0, 256, 3, dtype=np.uint8), holes
+    around = over["plates"], over["plate_colour"], over["coverage"], over["glyphs"], over["marks"]
+    panels = [any_panel(rng, y2 - y1, x2 - x1) for x1, y1, x2, y2 in holes.tolist()]
+
+    def draw(target, filters):
+        margins(target, *page, *around, filters)
+        for (x1, y1, x2, y2), arguments in zip(holes.tolist(), panels, strict=True):
+            panel(target, x1, y1, x2 - x1, y2 - y1, *arguments, filters)
+        return target
+
+    canvas = draw(np.full((height, width, 3), 77, np.uint8), None)
+    rows = np.full((height, 1 + 3 * width), 99, np.uint8)
+    draw(rows, filters_of(height, holes))
+    np.testing.assert_array_equal(unfiltered(rows), canvas)
+    data = b"".join(assemble(width, height, 3, zlib.compress(rows, 1)))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), canvas)
+    opencv = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(opencv[:, :, ::-1], canvas)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), top=st.integers(1, 12))
+def test_the_rows_above_the_panels_can_be_drawn_anew(seed, top):
+    rng = np.random.default_rng(seed)
+    holes = np.array([[3, top, 20, top + 15]], np.int32)
+    paper = np.array([250, 240, 230], np.uint8)
+    filters = filters_of(top + 17, holes)
+    rows = np.zeros((top + 17, 1 + 3 * 24), np.uint8)
+    expected = rows.copy()
+
+    def text(seed):
+        over = overlays(np.random.default_rng(seed), 3, 20)
+        over["marks"][:, 2] = rng.integers(-9, max(1, top - 9), 3)  # ends above the panel
+        over["marks"] = over["marks"][over["marks"][:, 2] + 9 <= top]
+        empty = np.zeros((0, 4), np.int32), np.zeros((0, 3), np.uint8)
+        return *empty, over["coverage"], over["glyphs"], over["marks"]
+
+    before, after = text(seed), text(seed + 1)
+    margins(rows, paper, holes, *before, filters)
+    margins(rows, paper, holes, *after, filters, top)
+    margins(expected, paper, holes, *after, filters)
+    np.testing.assert_array_equal(rows, expected)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    width=st.integers(1, 300),
+    height=st.integers(1, 6),
+    runs=st.integers(1, 9),
+    mode=st.sampled_from(["flat", "heat", "only"]),
+    alpha=st.sampled_from([0.5, 0.25, 0.0, 1.0, 0.4, 0.333]),
+    enlarged=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_patchy_levels_over_grey_are_the_formula(width, height, runs, mode, alpha, enlarged, seed):
+    """Levels in long runs take a path of their own; the twin has one path."""
+    rng = np.random.default_rng(seed)
+    cell = np.sort(rng.integers(0, runs, width))
+    levels = rng.integers(0, 256, (height, runs), dtype=np.uint8)[:, cell]
+    levels[1:][rng.random(height - 1) < 0.5] = levels[0]
+    image = rng.integers(0, 256, (height, width, 1), dtype=np.uint8)
+    tables = blend_tables(table("viridis"), alpha, mode)
+    high, wide = (2 * height, 3 * width) if enlarged else (height, width)
+    rest = (
+        0.0, 255.0, *tables, NEAREST, NEAREST, NO_TINT, np.zeros(3, np.uint8), 0.0,
+        *overlays(rng, int(rng.integers(3)), max(high, wide)).values(),
+    )  # fmt: skip
+    drawn, expected = np.zeros((2, high, wide, 3), np.uint8)
+    panel(drawn, 0, 0, wide, high, image, levels, *rest)
+    twins.panel(expected, 0, 0, wide, high, image, levels.astype(np.float32), *rest)
+    np.testing.assert_array_equal(drawn, expected)
+
+
+@pytest.mark.parametrize("holes", [[], [[0, 0, 4, 4]], [[1, 2, 3, 9], [4, 2, 6, 5]]])
+def test_up_is_used_but_where_a_panel_begins_or_has_ended(holes):
+    filters = filters_of(9, np.array(holes, np.int32).reshape(-1, 4))
+    edges = {0} | {y for _, y1, _, y2 in holes for y in (y1, y2)}
+    assert filters.tolist() == [0 if y in edges else 2 for y in range(9)]
