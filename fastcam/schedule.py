@@ -19,6 +19,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from fastcam import forkserver
 from fastcam.errors import InputError, SchedulerError
 from fastcam.plan import WorkItem, deal, steal
 
@@ -68,6 +69,7 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
         # Lanes do the stealing: Dask would move items away from the volume they share.
         "distributed.scheduler.work-stealing": False,
         "distributed.comm.timeouts.connect": "60s",
+        "distributed.worker.multiprocessing-method": forkserver.METHOD,
     }
     with (
         dask.config.set(settings),
@@ -76,6 +78,8 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
         contextlib.ExitStack() as running,
     ):
         try:
+            if shape.processes:
+                forkserver.start()
             with _interrupts_wait():
                 cluster = running.enter_context(
                     LocalCluster(

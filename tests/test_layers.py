@@ -25,12 +25,14 @@ LAYERS = (
     "write",
     "picture",
     "plan",
+    "forkserver",
     "schedule",
     "phantom",
     "synthetic",
     "report",
     "workitem",
     "measure",
+    "preload",
     "drawplan",
     "runfolder",
     "runpage",
@@ -136,7 +138,8 @@ def test_dask_has_one_home() -> None:
         for source, _ in imports(module, Running())
         if source.partition(".")[0] in ("dask", "distributed")
     }
-    assert users <= {"fastcam.schedule"}
+    # preload only loads it, before the workers are forked.
+    assert users <= {"fastcam.schedule", "fastcam.preload"}
 
 
 @pytest.mark.parametrize("module", list(KERNELS))

@@ -136,6 +136,10 @@ def render(
     listed in failures.csv in the output folder.
     """
     try:
+        from fastcam import forkserver
+
+        if workers != 1 and scheduler is None:
+            forkserver.start()
         from fastcam import api
         from fastcam.cli import progress, report_lines
 
