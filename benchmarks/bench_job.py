@@ -1,9 +1,9 @@
 """A whole job: 100 cases of 100 slices, 10,000 figures, with 1 and with 2 workers (up to 16).
 
 Each run is a process of its own (`fastcam render --mode all_slices`), started cold, into an empty
-folder; numbers of workers take turns. Memory is that of all its processes together, looked at ten
-times a second: the sum of their proportional set sizes, in which shared pages count once, and of
-their resident sizes, in which they count in every process.
+folder; numbers of workers take turns. Memory is that of all its processes together, looked at once
+a second (more often it takes a core's time itself): the sum of their proportional set sizes, in
+which shared pages count once, and of their resident sizes, in which they count in every process.
 
 `--shapes 2x1,0x2` compares worker processes and threads in each (0: threads of the main process).
 
@@ -14,6 +14,7 @@ The test set (2.9 GB) and the figures (about 2 GB a run, removed after it) go in
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -73,7 +74,8 @@ def run_job(made: SyntheticSet, what: str, command: list[str], output: Path) -> 
     while process.poll() is None:
         now_pss, now_rss = _memory(process)
         pss, rss = max(pss, now_pss), max(rss, now_rss)
-        time.sleep(0.1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=1.0)
     seconds = time.perf_counter() - start
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")

@@ -5,6 +5,8 @@ The one module that does something when it is imported, which is what it is for.
 
 from __future__ import annotations
 
+import gc
+
 import distributed.nanny  # noqa: F401
 import nibabel.nifti1  # noqa: F401
 
@@ -13,3 +15,8 @@ from fastcam.figures import warmup
 
 if not warmup.needed():  # else the main process compiles them, and workers load what it made
     warmup.warm_up()
+
+# What is imported stays: the garbage collector need not look through it in every worker, and the
+# memory pages it lies on stay shared.
+gc.collect()
+gc.freeze()

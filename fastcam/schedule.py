@@ -48,7 +48,13 @@ class Shape:
 
 
 def shape_of(workers: int, figures: int) -> Shape:
-    """How ``workers`` workers are laid out for a job of so many figures."""
+    """How ``workers`` workers are laid out for a job of so many figures.
+
+    Processes of one thread each. Measured with 3,000 figures of 30 volumes (.nii.gz) on two cores,
+    median of three rounds: one thread 17.1 s, two threads 13.9 s, two threads in one worker
+    process 17.6 s, two processes 13.5 s, and 9.0 s since they are forked with the kernels loaded.
+    Drawing alone scales 1.8 times over two threads, but inflating a volume holds the GIL.
+    """
     if workers == 1 or figures <= _FEW:
         return Shape(0, workers)
     return Shape(workers, 1)
@@ -68,6 +74,10 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
         "distributed.worker.memory.terminate": False,
         # Lanes do the stealing: Dask would move items away from the volume they share.
         "distributed.scheduler.work-stealing": False,
+        # Statistics that nobody looks at, taken a hundred times a second from running workers.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
         "distributed.comm.timeouts.connect": "60s",
         "distributed.worker.multiprocessing-method": forkserver.METHOD,
     }
