@@ -59,6 +59,9 @@ def render(
     progress = progress or Silent()
     report = RenderReport(output_dir)
     images, masks = _check_inputs(results, sources)
+    if scheduler is not None:
+        with schedule.existing_cluster(scheduler):
+            pass  # it answers and has workers: nothing is claimed or replaced before that is known
     identity = _identity(results)
     with _timed(report, "read"):
         content = _read(results, output_dir / STORE, identity, overwrite)

@@ -164,3 +164,11 @@ def test_a_script_needs_no_main_guard(made, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "drawn 160\n"
+
+
+def test_a_scheduler_that_is_not_there_costs_no_figures(made, tmp_path):
+    draw(made, tmp_path / "out", workers=1, max_samples=1)
+    before = pictures(tmp_path / "out")
+    with pytest.raises(InputError):
+        draw(made, tmp_path / "out", scheduler="nowhere", overwrite=True, theme="dark")
+    assert pictures(tmp_path / "out").keys() == before.keys()
