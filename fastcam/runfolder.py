@@ -31,6 +31,15 @@ _DRAWN_COLUMNS = [field.name for field in fields(Drawn)]
 _TROUBLE_COLUMNS = [field.name for field in fields(Trouble)]
 
 
+def whole_rows(text: str) -> list[dict[str, str]]:
+    """The lines of a CSV file with a header that are there in full.
+
+    A run that was killed may have left half a line at the end, and half a number is a number.
+    """
+    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    return [row for row in rows if None not in row and None not in row.values()]
+
+
 class RunFolder:
     """An output folder claimed by one run; a context manager that lets go of it again.
 
@@ -192,10 +201,8 @@ class RunFolder:
 
     def _listed(self) -> dict[str, Drawn]:
         self._journal.seek(0)
-        text = self._journal.read()
-        whole = text[: text.rfind("\n") + 1]  # half a number is a number, too
         listed = {}
-        for row in csv.DictReader(io.StringIO(whole, newline="")):
+        for row in whole_rows(self._journal.read()):
             try:
                 listed[row["path"]] = Drawn(
                     row["path"], int(row["place"]), row["case"],

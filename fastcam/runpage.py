@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ from typing import Any
 
 from fastcam.errors import InputError, OutputError
 from fastcam.report.gallery import GENERATOR, Failure, Figure, Gallery, GalleryCase, page
-from fastcam.runfolder import FAILURES, FIGURES, RUN, STORE
+from fastcam.runfolder import FAILURES, FIGURES, RUN, STORE, whole_rows
 from fastcam.store import RunStore, open_store
 from fastcam.write import write_text
 
@@ -174,9 +172,7 @@ def _rows(path: Path, needed: bool) -> list[dict[str, str]]:
         ) from error
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
-    whole = text[: text.rfind("\n") + 1]  # half a number is a number, too
-    rows = csv.DictReader(io.StringIO(whole, newline=""))
-    return [row for row in rows if None not in row and None not in row.values()]
+    return whole_rows(text)
 
 
 def _check_page(path: Path) -> None:

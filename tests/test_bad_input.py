@@ -15,29 +15,16 @@ from PIL import Image
 
 from fastcam.synthetic import SyntheticSet
 
+from .spoken import one_line, pickled
+
 Records = list[dict[str, Any]]
 Call = Callable[..., Any]
-
-
-def _pickled(folder: Path, records: object, name: str = "results.pkl") -> Path:
-    path = folder / name
-    path.write_bytes(pickle.dumps(records))
-    return path
-
-
-def _one_line(said: str) -> str:
-    """The message, which must be a single line from fastcam itself."""
-    lines = [line for line in said.splitlines() if not line.startswith(("figures: ", "cases "))]
-    assert len(lines) == 1, said
-    assert lines[0].startswith("fastcam: ")
-    assert "Traceback" not in said
-    return lines[0]
 
 
 def _refused(outcome: Any, folder: Path, *words: object) -> None:
     """Exit code 2, one line with all the words, and no output folder."""
     assert outcome.code == 2, outcome
-    line = _one_line(outcome.err)
+    line = one_line(outcome.err)
     for word in words:
         assert str(word) in line
     assert outcome.out == ""
@@ -100,7 +87,7 @@ def test_foreign_global_is_named_and_not_run(
 ) -> None:
     touched = tmp_path / "touched"
     records[1]["extra"] = _Evil(touched)
-    path = _pickled(tmp_path, records)
+    path = pickled(tmp_path, records)
     _refused(render(results=path), tmp_path / "out", path, f"{os.system.__module__}.system")
     looked = fastcam("inspect", path)
     assert "posix.system" in looked.out
@@ -168,7 +155,7 @@ def test_one_bad_case(
     render: Call, records: Records, tmp_path: Path, spoil: Call,
     words: list[str], one_case_failed: Call) -> None:  # fmt: skip
     spoil(records[0])
-    outcome = render(results=_pickled(tmp_path, records))
+    outcome = render(results=pickled(tmp_path, records))
     one_case_failed(outcome, tmp_path / "out", *words)
 
 
@@ -176,7 +163,7 @@ def test_two_cases_of_one_name(
     render: Call, records: Records, tmp_path: Path, rows: Call, whole: Call
 ) -> None:
     records.append(dict(records[0]))
-    outcome = render(results=_pickled(tmp_path, records))
+    outcome = render(results=pickled(tmp_path, records))
     assert outcome.code == 3
     (row,) = rows(tmp_path / "out" / "failures.csv")
     assert row["place"] == "4"
@@ -189,7 +176,7 @@ def test_two_cases_of_one_name(
 def test_all_cases_bad(render: Call, records: Records, tmp_path: Path) -> None:
     for record in records:
         record["attention_weights"][0] = -1
-    outcome = render(results=_pickled(tmp_path, records))
+    outcome = render(results=pickled(tmp_path, records))
     assert outcome.code == 1
     assert outcome.out.count("error: ") == 3
     assert list((tmp_path / "out").glob("*.png")) == []
@@ -199,7 +186,7 @@ def test_a_rejected_case_is_named_when_asked_for(
     render: Call, records: Records, tmp_path: Path
 ) -> None:
     records[0]["attention_weights"][0] = -1
-    path = _pickled(tmp_path, records)
+    path = pickled(tmp_path, records)
     _refused(
         render("--patient", "neck_001", results=path),
         tmp_path / "out", "neck_001", "attention_weights[0] is -1.0",
@@ -211,7 +198,7 @@ def test_a_box_that_sticks_out_is_clipped(render: Call, records: Records, tmp_pa
     case = records[0]
     best = int(np.argmax(case["attention_weights"]))
     case["positions"][best]["bbox"] = (-10, 80, 14, 104)
-    assert render(results=_pickled(tmp_path, records)).code == 0
+    assert render(results=pickled(tmp_path, records)).code == 0
     assert len(list((tmp_path / "out").glob("001_*.png"))) == 1
 
 
@@ -219,7 +206,7 @@ def test_terminal_codes_in_names_are_not_sent(
     render: Call, records: Records, tmp_path: Path
 ) -> None:
     records[0]["patient_name"] = "a\x1b[31m\nfastcam: all good"
-    outcome = render(results=_pickled(tmp_path, records))
+    outcome = render(results=pickled(tmp_path, records))
     assert outcome.code == 3
     assert "\x1b" not in outcome.out + outcome.err
     assert not any(line.startswith("fastcam: all") for line in outcome.out.splitlines())
@@ -252,7 +239,7 @@ def test_odd_patient_names_are_drawn(
             home.parent.mkdir(parents=True)
             shutil.copy(volume, home.parent / f"{name}.nii.gz")
     outcome = render(
-        "--patient", name, results=_pickled(tmp_path, records), root_dir=tmp_path / "images",
+        "--patient", name, results=pickled(tmp_path, records), root_dir=tmp_path / "images",
         mask_dir=tmp_path / "masks",
     )  # fmt: skip
     assert outcome.code == 0, outcome

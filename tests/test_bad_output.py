@@ -14,33 +14,26 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from .spoken import one_line
+
 Call = Callable[..., Any]
-
-
-def _one_line(said: str) -> str:
-    """The message, which must be a single line from fastcam itself."""
-    lines = [line for line in said.splitlines() if not line.startswith(("figures: ", "cases "))]
-    assert len(lines) == 1, said
-    assert lines[0].startswith("fastcam: ")
-    assert "Traceback" not in said
-    return lines[0]
 
 
 def test_a_file_is_in_the_way(render: Call, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     outcome = render()
     assert outcome.code == 1
-    assert str(tmp_path / "out") in _one_line(outcome.err)
+    assert str(tmp_path / "out") in one_line(outcome.err)
     outcome = render(output_dir=tmp_path / "out" / "below")
     assert outcome.code == 1
-    assert "below" in _one_line(outcome.err)
+    assert "below" in one_line(outcome.err)
     assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_output_folder_that_cannot_be_made(render: Call) -> None:
     outcome = render(output_dir=Path("/proc/fastcam"))
     assert outcome.code == 1
-    assert "/proc/fastcam: can't be made" in _one_line(outcome.err)
+    assert "/proc/fastcam: can't be made" in one_line(outcome.err)
 
 
 @pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES, errno.EDQUOT])
@@ -58,7 +51,7 @@ def test_pictures_that_cannot_be_written(
     outcome = render()
     monkeypatch.undo()
     assert outcome.code == 1
-    assert "choose another --output-dir" in _one_line(outcome.err)
+    assert "choose another --output-dir" in one_line(outcome.err)
     assert str(tmp_path / "out") in outcome.err
     whole(tmp_path / "out")
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "failed"
@@ -84,7 +77,7 @@ def test_full_disk(
     outcome = render("--mode", "all_slices")
     monkeypatch.undo()
     assert outcome.code == 1
-    line = _one_line(outcome.err)
+    line = one_line(outcome.err)
     assert "the disk is full" in line
     assert ".png" in line
     out = tmp_path / "out"
@@ -114,7 +107,7 @@ def test_a_disk_that_is_really_full(render: Call, tiny_disk: Path, whole: Call, 
     out = tiny_disk / "out"
     outcome = render("--mode", "all_slices", "--panel-size", 400, output_dir=out)
     assert outcome.code == 1
-    assert "the disk is full" in _one_line(outcome.err)
+    assert "the disk is full" in one_line(outcome.err)
     whole(out)
     for path in out.glob("*/*.png"):
         Image.open(path).load()

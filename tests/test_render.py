@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +17,10 @@ from fastcam.read.results import read_results
 from fastcam.read.twins import write_json, write_npz
 from fastcam.synthetic import SyntheticSet
 
+from .spoken import pickled
+
 Records = list[dict[str, Any]]
 Call = Callable[..., Any]
-
-
-def _pickled(folder: Path, records: Records, name: str = "results.pkl") -> Path:
-    path = folder / name
-    path.write_bytes(pickle.dumps(records))
-    return path
 
 
 def _best(record: dict[str, Any]) -> int:
@@ -178,7 +173,7 @@ def test_selection(
 ) -> None:
     _wrong(records, 2)
     _wrong(records, 3)
-    outcome = render(*options, results=_pickled(tmp_path, records))
+    outcome = render(*options, results=pickled(tmp_path, records))
     assert outcome.code == 0
     drawn = [int(name[:3]) for name in pictures(tmp_path / "out")]
     assert drawn == places
@@ -200,7 +195,7 @@ def test_every_slice(render: Call, records: Records, tmp_path: Path, pictures: C
     record["positions"] = [record["positions"][i] for i in kept]
     record["attention_weights"] = record["attention_weights"][kept]
     record["num_patches"] = len(kept)
-    path = _pickled(tmp_path, records)
+    path = pickled(tmp_path, records)
     few = ("--mode", "all_slices", "--patient", "neck_001")
     assert render(*few, results=path).code == 0
     assert len(pictures(tmp_path / "out")) == 1
@@ -215,10 +210,10 @@ def test_middle_slices(render: Call, records: Records, tmp_path: Path, pictures:
         record["positions"] = [record["positions"][i] for i in kept]
         record["attention_weights"] = record["attention_weights"][kept]
         record["num_patches"] = len(kept)
-    whole = _pickled(tmp_path, records, "whole.pkl")
+    whole = pickled(tmp_path, records, "whole.pkl")
     for record in records:
         record["positions"] = [dict(p, slice_idx=p["slice_idx"] - 1) for p in record["positions"]]
-    middle = _pickled(tmp_path, records, "middle.pkl")
+    middle = pickled(tmp_path, records, "middle.pkl")
     assert render("--mode", "all_slices", results=whole).code == 0
     out = tmp_path / "middle"
     shifted = render("--mode", "all_slices", "--slices", "middle:2", results=middle, output_dir=out)
