@@ -41,6 +41,8 @@ LAYERS = (
     "api",
     "cli",
 )
+# torch takes a second to import: these layers import it, the others import these within functions.
+WITH_TORCH = {"models", "attribution", "inference"}
 # What everybody in the package may take from its face: set before anything is imported there.
 FACE = {"__version__"}
 NO_NAMES = {"utils", "util", "helpers", "common", "misc", "types", "io"}
@@ -149,9 +151,13 @@ def test_kernels_import_numpy_and_numba_only(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", list(FASTCAM))
-def test_torch_is_never_imported_with_a_module(module: str) -> None:
-    early = {s.partition(".")[0] for s, _ in imports(module, Importing())}
-    assert not early & {"torch", "torchvision", "timm", "transformers", "monai"}
+def test_only_what_runs_models_imports_torch(module: str) -> None:
+    early = {target(s, n) for s, n in imports(module, Importing())}
+    libraries = {name.partition(".")[0] for name in early}
+    assert not libraries & {"torchvision", "timm", "transformers", "monai", "safetensors"}
+    if layer(f"{module}.") not in WITH_TORCH:
+        assert "torch" not in libraries
+        assert not {layer(name) for name in early if name.startswith("fastcam.")} & WITH_TORCH
 
 
 def test_no_cycles() -> None:

@@ -1,0 +1,1 @@
+"""Model and batch to maps: attention capture, class activation maps, rollout."""

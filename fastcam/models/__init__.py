@@ -1,0 +1,1 @@
+"""Names to models: those the project defines itself, those of other libraries, checkpoints."""
