@@ -96,6 +96,7 @@ $(VENV)/.installed: $(VENV)/.pip $(PINS)
 
 $(VENV)/.test: $(VENV)/.installed
 	$(PIP) install -c constraints.txt --group test
+	$(PIP) install -c constraints.txt --no-deps --group oracles
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.installed
@@ -104,6 +105,7 @@ $(VENV)/.lint: $(VENV)/.installed
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(PIP) install -c constraints.txt --group bench
+	$(PIP) install -c constraints.txt --no-deps --group oracles
 	@touch $@
 
 # The wheel is built before Pillow goes, so a failed build leaves the environment as it was.
