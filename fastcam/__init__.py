@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from fastcam.errors import FastcamError as FastcamError
     from fastcam.errors import InputError as InputError
     from fastcam.errors import OutputError as OutputError
-    from fastcam.store import open_store as open_store
+    from fastcam.openstore import open_store as open_store
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "gallery": "fastcam.api",
     "render": "fastcam.api",
-    "open_store": "fastcam.store",
+    "open_store": "fastcam.openstore",
     "FastcamError": "fastcam.errors",
     "InputError": "fastcam.errors",
     "CaseError": "fastcam.errors",

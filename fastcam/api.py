@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from fastcam import pipeline, schedule
 from fastcam.errors import InputError
-from fastcam.jobreport import Progress, RenderReport
+from fastcam.exporting import ExportReport, ImageFormat, export_maps
+from fastcam.jobreport import RenderReport
+from fastcam.openstore import open_store
+from fastcam.progress import Progress
 from fastcam.runpage import write_page
 from fastcam.spec import (
     Axes,
     Blend,
     Language,
+    MapChoice,
     Mode,
     Orient,
     PictureFormat,
@@ -30,8 +35,8 @@ PathLike = str | os.PathLike[str]
 def render(
     results: PathLike,
     *,
-    root_dir: PathLike,
     output_dir: PathLike,
+    root_dir: PathLike | None = None,
     mask_dir: PathLike | None = None,
     mode: Mode = "best_slice",
     patients: Sequence[str] = (),
@@ -39,6 +44,9 @@ def render(
     offset: int = 0,
     max_samples: int | None = None,
     every_slice: bool = False,
+    methods: Sequence[str] = (),
+    layers: Sequence[str] = (),
+    head: int | Literal["mean"] = "mean",
     analyze_stats: bool = False,
     axes: Axes = "zyx",
     orient: Orient = "radiological",
@@ -61,7 +69,9 @@ def render(
 ) -> RenderReport:
     """Draw the figures of a results file (``.pkl``, ``.npz``, ``.json``) or run store.
 
-    Every keyword is the option of ``fastcam render`` with the same name. ``workers`` defaults to
+    Every keyword is the option of ``fastcam render`` with the same name. ``root_dir`` is needed for
+    patch attention; a store of maps knows its images, and ``methods``, ``layers`` and ``head``
+    choose among its maps. ``workers`` defaults to
     the cores this process may use. Finished figures of an earlier run with the same settings are
     kept. Cases that fail are in the report's ``troubles`` and in ``failures.csv``; the others are
     drawn.
@@ -74,7 +84,7 @@ def render(
     return pipeline.render(
         Path(results),
         Path(output_dir),
-        Sources(Path(root_dir), _path(mask_dir), axes, orient, frame, slices),
+        Sources(_path(root_dir), _path(mask_dir), axes, orient, frame, slices),
         Style(
             colormap,
             heat_alpha,
@@ -88,11 +98,46 @@ def render(
             format,
         ),
         Selection(mode, tuple(patients), only_errors, offset, max_samples, every_slice),
+        MapChoice(tuple(methods), tuple(layers), head),
         workers=workers or schedule.cores(),
         scheduler=scheduler,
         overwrite=overwrite,
         analyze_stats=analyze_stats,
         progress=progress,
+    )
+
+
+def export(
+    store: PathLike,
+    *,
+    output_dir: PathLike,
+    patients: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    layers: Sequence[str] = (),
+    head: int | Literal["mean"] = "mean",
+    root_dir: PathLike | None = None,
+    axes: Axes = "zyx",
+    slices: str = "all",
+    format: ImageFormat = "tif",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write maps of a run store on the grid of their sources: NIfTI, TIFF or NumPy files.
+
+    Every keyword is the option of ``fastcam export`` with the same name; what is written is said
+    at :func:`fastcam.exporting.export_maps`. Raises :class:`~fastcam.errors.InputError` for wrong
+    settings and unreadable inputs, :class:`~fastcam.errors.OutputError` when a file can't be
+    written.
+    """
+    return export_maps(
+        open_store(Path(store)),
+        Path(output_dir),
+        Sources(_path(root_dir), axes=axes, slices=slices),
+        Selection(patients=tuple(patients)),
+        MapChoice(tuple(methods), tuple(layers), head),
+        format,
+        overwrite,
+        progress,
     )
 
 

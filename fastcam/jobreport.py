@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from fastcam.drawplan import DrawPlan
-from fastcam.store import RunStore
+from fastcam.names import Named
 from fastcam.workitem import Trouble
-
-
-class Progress(Protocol):
-    """Told how a job goes; the command line shows it."""
-
-    def note(self, text: str) -> None: ...
-    def begin(self, what: str, total: int) -> None: ...
-    def advance(self, count: int) -> None: ...
-    def end(self) -> None: ...
-
-
-class Silent:
-    """A progress that shows nothing."""
-
-    def note(self, text: str) -> None: ...
-    def begin(self, what: str, total: int) -> None: ...
-    def advance(self, count: int) -> None: ...
-    def end(self) -> None: ...
 
 
 @dataclass
@@ -45,11 +26,11 @@ class RenderReport:
     redone: set[int] = field(default_factory=set)
     _found: dict[Trouble, int] = field(default_factory=dict)
 
-    def take(self, drawing: DrawPlan, store: RunStore, cases: int) -> None:
-        """Note what was planned."""
-        self.available, self.cases = len(store.cases), cases
+    def take(self, drawing: DrawPlan, available: Sequence[Named], cases: int) -> None:
+        """Note what was planned for so many of the ``available`` cases."""
+        self.available, self.cases = len(available), cases
         self.planned, self.already = drawing.planned, drawing.already
-        self.redone = {store.cases[portion.case].place for portion in drawing.portions}
+        self.redone = {available[portion.case].place for portion in drawing.portions}
         self.note(drawing.troubles)
 
     def note(self, troubles: Iterable[Trouble]) -> None:

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import unicodedata
-
-from fastcam.read.case import Case
+from collections.abc import Mapping
+from typing import Protocol
 
 SUMMARY = "_summary.txt"
 # 255 bytes is what file systems allow; the rest of the name and ".tmp-…" need their share.
 _LONGEST = 150
+
+
+class Named(Protocol):
+    """A case with its 1-based place in the run."""
+
+    @property
+    def place(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+
+
+class Sliced(Named, Protocol):
+    """A case whose slices have averages, and of which one is the best."""
+
+    @property
+    def best_slice(self) -> int: ...
+    @property
+    def slice_averages(self) -> Mapping[int, float]: ...
 
 
 def safe(name: str) -> str:
@@ -30,23 +48,28 @@ def safe(name: str) -> str:
     return ("_" * min(lead, 1) + core + "_" * (kept != kept.rstrip(". ") and bool(core))) or "_"
 
 
-def best_slice_path(case: Case, index: int, suffix: str) -> str:
+def image_path(case: Named, suffix: str) -> str:
+    """``NNN_<id>.png`` of an image that has no slices, relative to the output folder."""
+    return f"{case_folder(case)}.{suffix}"
+
+
+def best_slice_path(case: Named, index: int, suffix: str) -> str:
     """``NNN_<patient>_slice<k>.png``, relative to the output folder."""
     return f"{case.place:03d}_{safe(case.name)}_slice{index}.{suffix}"
 
 
-def case_folder(case: Case) -> str:
+def case_folder(case: Named) -> str:
     """``NNN_<patient>``, the folder of a case in ``all_slices`` mode."""
     return f"{case.place:03d}_{safe(case.name)}"
 
 
-def slice_path(case: Case, index: int, suffix: str) -> str:
+def slice_path(case: Sliced, index: int, suffix: str) -> str:
     """``NNN_<patient>/slice<kkk>_[BEST_]avg<w.wwww>.png``, relative to the output folder."""
     best = "BEST_" if index == case.best_slice else ""
     average = case.slice_averages.get(index, 0.0)
     return f"{case_folder(case)}/slice{index:03d}_{best}avg{average:.4f}.{suffix}"
 
 
-def summary_path(case: Case) -> str:
+def summary_path(case: Named) -> str:
     """``NNN_<patient>/_summary.txt``, relative to the output folder."""
     return f"{case_folder(case)}/{SUMMARY}"

@@ -23,6 +23,7 @@ _LUMEN, _VEIN, _WALL, _LIPID, _CALCIUM = 360.0, 190.0, 62.0, 22.0, 920.0
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+PlaqueKind = Literal["lipid", "calcified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Plaque:
     radians is the side of the wall it sits on.
     """
 
-    kind: Literal["lipid", "calcified"]
+    kind: PlaqueKind
     angle: float
     severity: Floats
 
@@ -63,11 +64,15 @@ class PhantomSlice:
 
 
 def neck(
-    rng: np.random.Generator, slices: int, size: int, with_plaque: bool
+    rng: np.random.Generator,
+    slices: int,
+    size: int,
+    with_plaque: bool,
+    kind: PlaqueKind | None = None,
 ) -> Iterator[PhantomSlice]:
     """Slices of one neck from below upwards, size x size; front at the top, its left at the right.
 
-    Each slice's arrays are its own.
+    The plaque is of either kind by chance, or of ``kind``. Each slice's arrays are its own.
     """
     pixel = FIELD_OF_VIEW / size
     warp_x, warp_y = (_smooth_field(rng, size, 6, 2.2) for _ in range(2))
@@ -79,7 +84,9 @@ def neck(
     disc = _spine(tissue, x, y, texture, pixel, bone=False)
     difference = disc - vertebra
     diseased = int(rng.integers(2)) if with_plaque else -1
-    carotids = [_carotid(rng, side, slices, at == diseased) for at, side in enumerate((-1, 1))]
+    carotids = [
+        _carotid(rng, side, slices, at == diseased, kind) for at, side in enumerate((-1, 1))
+    ]
     margin = max(3.0, 9.0 * pixel - 3.0)  # mm; a mask narrower than a patch would leave none
     noise = _scanner_noise(rng, size)
     phase = rng.uniform(0, 2 * math.pi)
@@ -205,7 +212,9 @@ def _spine(
     return picture
 
 
-def _carotid(rng: np.random.Generator, side: int, slices: int, diseased: bool) -> Carotid:
+def _carotid(
+    rng: np.random.Generator, side: int, slices: int, diseased: bool, kind: PlaqueKind | None
+) -> Carotid:
     height = np.arange(slices) / max(slices - 1, 1)
     split = rng.uniform(0.4, 0.6)
     above = np.clip((height - split) / (1.0 - split), 0.0, 1.0)
@@ -226,8 +235,9 @@ def _carotid(rng: np.random.Generator, side: int, slices: int, diseased: bool) -
         centre = split + rng.uniform(-0.03, 0.08)
         severity = np.clip(1.15 * np.cos((height - centre) / reach * math.pi / 2), 0.0, 1.0)
         severity[np.abs(height - centre) > reach] = 0.0
+        drawn: PlaqueKind = "calcified" if rng.random() < 0.5 else "lipid"
         plaque = Plaque(
-            kind="calcified" if rng.random() < 0.5 else "lipid",
+            kind=kind or drawn,
             angle=float(rng.uniform(-0.6, 0.6) + (0.0 if side > 0 else math.pi)),
             severity=(severity * rng.uniform(0.75, 1.0)).astype(np.float32),
         )

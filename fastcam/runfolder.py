@@ -208,6 +208,7 @@ class RunFolder:
                     row["path"], int(row["place"]), row["case"],
                     int(row["slice"]) if row["slice"] else None, row["best"] == "True",
                     float(row["average"]), float(row["low"]), float(row["high"]),
+                    row.get("limits", ""),
                 )  # fmt: skip
             except (KeyError, TypeError, ValueError):
                 continue  # the half line of a run that was killed: its figure is drawn again

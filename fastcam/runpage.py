@@ -9,9 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastcam.errors import InputError, OutputError
+from fastcam.mapplan import MapCase, method_of
+from fastcam.mapstore import MapStore
+from fastcam.openstore import open_store
 from fastcam.report.gallery import GENERATOR, Failure, Figure, Gallery, GalleryCase, page
 from fastcam.runfolder import FAILURES, FIGURES, RUN, STORE, whole_rows
-from fastcam.store import RunStore, open_store
+from fastcam.store import RunStore
 from fastcam.write import write_text
 
 PAGE = "index.html"
@@ -41,16 +44,23 @@ def read_gallery(folder: Path) -> Gallery:
     run = _read_run(folder)
     store = open_store(_store_path(folder, run))
     drawn, summaries = _drawn(folder)
-    cases = tuple(_cases(store, drawn, summaries))
+    if isinstance(store, MapStore):
+        cases = tuple(_map_cases(store, drawn, summaries))
+        what = f"{', '.join(dict.fromkeys(map(method_of, store.map_names)))}: {store.attrs.model}"
+    else:
+        cases = tuple(_cases(store, drawn, summaries))
+        what = f"Patch attention: {store.attrs.source}"
     settings = run.get("settings")
     return Gallery(
-        title=f"Patch attention: {store.attrs.source} ({folder.resolve().name})",
+        title=f"{what} ({folder.resolve().name})",
         status=str(run.get("status", "")),
         settings=settings if isinstance(settings, dict) else {},
-        available=len(store.cases),
+        available=len(store.headers if isinstance(store, MapStore) else store.cases),
         cases=cases,
         failures=tuple(_failures(folder)),
         files=tuple(name for name in _BESIDE if (folder / name).is_file()),
+        maps=isinstance(store, MapStore),
+        flat=isinstance(store, MapStore) and store.attrs.dims == 2,
     )
 
 
@@ -95,7 +105,8 @@ def _drawn(folder: Path) -> tuple[dict[int, dict[int, Figure]], dict[int, str]]:
     for row in _rows(folder / FIGURES, needed=True):
         try:
             path, place, index = row["path"], int(row["place"]), row["slice"]
-            figure = Figure(path, int(index or 0), row["best"] == "True", float(row["average"]))
+            best, high = row["best"] == "True", float(row.get("high") or 0.0)
+            figure = Figure(path, int(index or 0), best, float(row["average"]), high)
         except (KeyError, TypeError, ValueError):
             continue  # somebody edited it: the next run draws that figure again, as this can't
         if path not in there:
@@ -144,6 +155,30 @@ def _cases(
                 header.correct,
                 header.confidence,
                 float(store.case(number).weights.max()),
+                tuple(figures[index] for index in sorted(figures)),
+                summaries.get(header.place),
+            )
+
+
+def _map_cases(
+    store: MapStore, drawn: dict[int, dict[int, Figure]], summaries: dict[int, str]
+) -> Iterator[GalleryCase]:
+    for header in store.headers:
+        figures = drawn.get(header.place)
+        if figures:
+            predicted = header.prediction
+            if predicted is None:
+                answer: int | str = ", ".join(f"{value:.4g}" for value in header.output[:4])
+            else:
+                answer = predicted
+            yield GalleryCase(
+                header.place,
+                header.id,
+                header.label,
+                answer,
+                MapCase(header).right,
+                header.confidence,
+                max(figure.high for figure in figures.values()),
                 tuple(figures[index] for index in sorted(figures)),
                 summaries.get(header.place),
             )

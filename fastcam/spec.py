@@ -38,11 +38,12 @@ def _at_least(option: str, value: float, least: float) -> None:
 class Sources:
     """Where the pictures of the cases are and how they lie.
 
-    ``frame`` and ``slices`` are the texts of ``--frame`` (``image`` or ``mask-crop:SIZE``) and
-    ``--slices`` (``all`` or ``middle:COUNT``).
+    ``root_dir`` None is for stores of maps, which know their sources. ``frame`` and ``slices`` are
+    the texts of ``--frame`` (``image`` or ``mask-crop:SIZE``) and ``--slices`` (``all`` or
+    ``middle:COUNT``).
     """
 
-    root_dir: Path
+    root_dir: Path | None = None
     mask_dir: Path | None = None
     axes: Axes = "zyx"
     orient: Orient = "radiological"
@@ -115,6 +116,34 @@ class Selection:
             raise InputError("--every-slice needs --mode all_slices")
 
 
+@dataclass(frozen=True, slots=True)
+class MapChoice:
+    """Which maps of a store are drawn; empty: all of them.
+
+    ``head`` of attention maps, counted from 0, or their mean. ``layers`` of attention default to
+    the last one.
+    """
+
+    methods: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    head: int | Literal["mean"] = "mean"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.head, int):
+            _at_least("head", self.head, 0)
+        elif self.head != "mean":
+            raise InputError(f"--head {self.head!r} is not known: use a number from 0, or mean")
+
+    @staticmethod
+    def head_of(text: str) -> int | Literal["mean"]:
+        """``--head`` as it is written: a number, or mean."""
+        if text == "mean":
+            return "mean"
+        if text.isdecimal():
+            return int(text)
+        raise InputError(f"--head {text!r} is not known: use a number from 0, or mean")
+
+
 def looks(results_sha256: str, sources: Sources, style: Style) -> dict[str, Any]:
     """All that decides how a figure looks, by option name: the results, the sources, the style.
 
@@ -122,6 +151,6 @@ def looks(results_sha256: str, sources: Sources, style: Style) -> dict[str, Any]
     today and the rest tomorrow are one job.
     """
     described = {**asdict(sources), **asdict(style)}
-    described["root_dir"] = sources.root_dir.resolve()
+    described["root_dir"] = sources.root_dir and sources.root_dir.resolve()
     described["mask_dir"] = sources.mask_dir and sources.mask_dir.resolve()
     return {"results": results_sha256[:16], **described}

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import math
 import os
 import shutil
@@ -30,11 +29,11 @@ from numpy.typing import NDArray
 from fastcam.errors import InputError, OutputError
 from fastcam.read.case import Case
 from fastcam.read.results import Rejected, Results, Warned
+from fastcam.storeroot import SCHEMA_VERSION, ZARR_ERRORS, read_root, storable
 
 if TYPE_CHECKING:
     import zarr
 
-SCHEMA_VERSION = 1
 KIND = "patch-attention"
 
 # One case of 2400 patches is read in 2.2 ms from chunks of 65536 packed by blosc-lz4, the same as
@@ -60,9 +59,6 @@ _PATCH_COLUMNS: dict[str, tuple[str, Any, float]] = {
     "roi": ("roi", np.int32, -1),
     "mask_ratio": ("mask_ratio", np.float32, np.nan),
 }
-
-# What Zarr raises on files that are gone, cut short or changed.
-_ZARR_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -134,20 +130,9 @@ def _write(path: Path, results: Results) -> None:
         "rejected": [asdict(entry) for entry in results.rejected],
         "warnings": [asdict(entry) for entry in results.warnings],
     }
-    root = zarr.create_group(path, zarr_format=3, attributes=_storable(asdict(attrs) | lists))
+    root = zarr.create_group(path, zarr_format=3, attributes=storable(asdict(attrs) | lists))
     _write_cases(root.create_group("cases"), results.cases)
     _write_patches(root.create_group("patches"), results.cases)
-
-
-def _storable(value: Any) -> Any:
-    """``value`` for JSON: text that UTF-8 can't hold (half a surrogate pair) is escaped."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, list):
-        return [_storable(entry) for entry in value]
-    if isinstance(value, dict):
-        return {key: _storable(entry) for key, entry in value.items()}
-    return value
 
 
 def _write_cases(group: zarr.Group, cases: Sequence[Case]) -> None:
@@ -283,17 +268,25 @@ class RunStore:
             return {
                 name: zarr.open_array(self.path / name, mode="r", zarr_format=3) for name in names
             }
-        except _ZARR_ERRORS as error:
+        except ZARR_ERRORS as error:
             raise self._damaged(str(error)) from error
 
     @cached_property
     def _raw_attrs(self) -> dict[str, Any]:
-        return _read_attrs(self.path)
+        attrs = read_root(self.path)
+        if attrs.get("kind", KIND) != KIND:
+            raise InputError(
+                f"{self.path}: is a run store of kind {attrs['kind']!r:.40}, not of {KIND}"
+            )
+        expected = {*StoreAttrs.__dataclass_fields__, "rejected", "warnings"}
+        if missing := sorted(expected - attrs.keys()):
+            raise self._damaged(f"attribute {missing[0]!r} is missing")
+        return attrs
 
     def _read(self, name: str, part: slice = slice(None)) -> NDArray[Any]:
         try:
             return np.asarray(self._arrays[name][part])
-        except _ZARR_ERRORS as error:
+        except ZARR_ERRORS as error:
             raise self._damaged(f"{name}: {error}") from error
 
     def _patches(self, name: str, start: int, stop: int) -> NDArray[Any]:
@@ -313,34 +306,3 @@ class RunStore:
             f"{self.path}: the run store is damaged ({what}); remove it and import the results "
             "file again"
         )
-
-
-def _read_attrs(path: Path) -> dict[str, Any]:
-    """The root attributes, read as plain JSON: no need of Zarr to say what a folder is."""
-    try:
-        root = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
-        attrs: dict[str, Any] = root["attributes"]
-        schema = attrs["schema"]
-    except OSError as error:
-        if path.exists():
-            raise InputError(
-                f"{path}: is no run store (no readable zarr.json in it); give the results file, "
-                "or the run.zarr that fastcam wrote"
-            ) from error
-        raise InputError(f"{path}: does not exist") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: is no run store of fastcam (its zarr.json has no schema version)"
-        ) from error
-    if schema != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: has schema {schema!r:.40}, this fastcam reads schema {SCHEMA_VERSION}; "
-            "import the results file again, or use the fastcam that wrote it"
-        )
-    expected = {*StoreAttrs.__dataclass_fields__, "rejected", "warnings"}
-    if missing := sorted(expected - attrs.keys()):
-        raise InputError(
-            f"{path}: the run store is damaged (attribute {missing[0]!r} is missing); remove it "
-            "and import the results file again"
-        )
-    return attrs

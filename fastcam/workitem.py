@@ -46,7 +46,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A finished file: ``path`` relative to the output folder; ``low``, ``high`` of its heat."""
+    """A finished file: ``path`` relative to the output folder; ``low``, ``high`` of its heat.
+
+    ``limits`` of a figure of several maps: JSON, ``{"map": [low, high], ...}``.
+    """
 
     path: str
     place: int
@@ -56,6 +59,7 @@ class Drawn:
     average: float
     low: float
     high: float
+    limits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ def _render_portion(
     job: Job, portion: Portion, drawn: list[Drawn], troubles: list[Trouble]
 ) -> None:
     header = job.store.cases[portion.case]
-    reason = _attempt(partial(_draw_case, job, portion, drawn, troubles))
+    reason = attempt(partial(_draw_case, job, portion, drawn, troubles))
     if reason:
         done = {record.slice for record in drawn if record.place == header.place}
         left = len([index for index in portion.slices if index not in done])
@@ -122,14 +126,14 @@ def _draw_case(job: Job, portion: Portion, drawn: list[Drawn], troubles: list[Tr
     if job.mode == "all_slices":
         make_folder(job.output_dir / names.case_folder(case))
     for index in portion.slices:
-        reason = _attempt(partial(_draw_slice, job, opened, scale, look, index, drawn))
+        reason = attempt(partial(_draw_slice, job, opened, scale, look, index, drawn))
         if reason:
             troubles.append(Trouble("error", case.place, case.name, index, 1, reason))
     if portion.summary:
         drawn.append(_write_summary(job, case))
 
 
-def _attempt(action: Callable[[], None]) -> str:
+def attempt(action: Callable[[], None]) -> str:
     """Do something; the reason why it failed, or an empty text."""
     try:
         action()

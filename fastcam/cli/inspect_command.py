@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fastcam.errors import one_line
+from fastcam.cli import model_options as opt
+from fastcam.errors import InputError, one_line
 
 _ROWS = 20
 _FILE_WIDTH = 200  # columns where output goes to a file or pipe, which does not wrap
@@ -16,18 +17,38 @@ _FILE_WIDTH = 200  # columns where output goes to a file or pipe, which does not
 
 def inspect(
     file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="Results file, run store or checkpoint."),
-    ],
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Results file, run store or checkpoint."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Instead of FILE: list this model's layers with maps.")
+    ] = None,
+    checkpoint: opt.Checkpoint = None,
+    num_classes: opt.NumClasses = None,
+    in_channels: opt.InChannels = None,
+    image_size: opt.ImageSize = None,
+    allow_partial: opt.AllowPartial = False,
     rows: Annotated[int, typer.Option(min=0, help="Rows of the table to show; 0 for all.")] = _ROWS,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON result to stdout.")
     ] = False,
 ) -> None:
-    """Tell what is in FILE. Nothing in it is run, not even in a pickle."""
-    from fastcam.report.inventory import describe
+    """Tell what is in FILE, running nothing from it; or which layers of a model have maps."""
+    if (file is None) == (model is None):
+        raise InputError("give either a FILE or a --model to look into")
+    if file is not None:
+        from fastcam.report.inventory import describe
 
-    found = describe(file)
+        found = describe(file)
+    else:
+        from fastcam.cli.given import size_of
+        from fastcam.modelapi import describe_model
+
+        found = describe_model(
+            str(model), checkpoint, num_classes=num_classes, in_channels=in_channels,
+            image_size=size_of(image_size), allow_partial=allow_partial,
+        )  # fmt: skip
+        rows = 0
     if as_json:
         typer.echo(json.dumps(found.to_dict()))
         return

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 
 import typer
 
 from fastcam.cli import (
     demo_command,
     doctor_command,
+    explain_command,
+    export_command,
     gallery_command,
+    infer_command,
     inspect_command,
     render_command,
 )
@@ -26,7 +30,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo_command.demo)
+app.command("infer")(infer_command.infer)
 app.command("render")(render_command.render)
+app.command("explain")(explain_command.explain)
+app.command("export")(export_command.export)
 app.command("gallery")(gallery_command.gallery)
 app.command("inspect")(inspect_command.inspect)
 app.command("doctor")(doctor_command.doctor)
@@ -49,8 +56,15 @@ def _main(
     pass
 
 
+def _warned(message: Warning | str, category: type[Warning], filename: str, *_rest: object) -> None:
+    """fastcam's own warnings as one line; those of libraries are for their developers."""
+    if issubclass(category, UserWarning) and "fastcam" in filename:
+        print(f"fastcam: warning: {one_line(str(message))}", file=sys.stderr)  # noqa: T201
+
+
 def run() -> None:
     """Run the command line; exit codes as in the README."""
+    warnings.showwarning = _warned
     # Batch systems end a job that is out of time by SIGTERM: leave the records true, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -14,6 +14,7 @@ from fastcam.spec import (
     Axes,
     Blend,
     Language,
+    MapChoice,
     Mode,
     Orient,
     PictureFormat,
@@ -32,16 +33,18 @@ def render(
             metavar="RESULTS", help="Results file (.pkl, .npz, .json) or run store (.zarr)."
         ),
     ],
-    root_dir: Annotated[
-        Path, Option(help="Folder with a volume or folder for each case.", rich_help_panel=_SOURCES)
-    ],
     output_dir: Annotated[
         Path, Option(help="Folder for the figures; made if need be.", rich_help_panel=_RUN)
     ],
+    root_dir: Annotated[
+        Path | None,
+        Option(help="Folder with a volume or folder for each case. A store of maps knows its "
+               "images: give it where they were moved.", rich_help_panel=_SOURCES),
+    ] = None,
     mask_dir: Annotated[
         Path | None,
-        Option(help="Folder with the masks; without it figures have no mask panel.",
-               rich_help_panel=_SOURCES),
+        Option(help="Folder with the masks; without it figures of patches have no mask panel, and "
+               "those of maps the masks that infer was given.", rich_help_panel=_SOURCES),
     ] = None,
     mode: Annotated[
         Mode, Option(help="One figure a case, or a folder a case.", rich_help_panel=_WHAT)
@@ -63,6 +66,20 @@ def render(
         Option("--every-slice", help="all_slices: also slices without patches.",
                rich_help_panel=_WHAT),
     ] = False,
+    method: Annotated[
+        list[str] | None,
+        Option(help="Maps: only those of this method; repeatable. Default: all.",
+               rich_help_panel=_WHAT),
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        Option(help="Maps: only those of this layer; repeatable. Default: all; of attention, the "
+               "last.", rich_help_panel=_WHAT),
+    ] = None,
+    head: Annotated[
+        str, Option(metavar="N|mean", help="Attention maps: this head, counted from 0, or the mean "
+                    "of all.", rich_help_panel=_WHAT)
+    ] = "mean",
     analyze_stats: Annotated[
         bool,
         Option("--analyze-stats", help="Also statistics of the attention: JSON, CSV, a page of "
@@ -130,7 +147,7 @@ def render(
         bool, Option("--json", help="Print one JSON result to stdout.", rich_help_panel=_RUN)
     ] = False,
 ) -> None:  # fmt: skip
-    """Draw figures of patch attention from RESULTS, on every core.
+    """Draw figures of patch attention, or of attention and CAM maps, from RESULTS, on every core.
 
     A rerun draws only what is missing. Exit code 3: finished, but some cases failed; they are
     listed in failures.csv in the output folder.
@@ -146,7 +163,8 @@ def render(
         report = api.render(
             results, root_dir=root_dir, output_dir=output_dir, mask_dir=mask_dir, mode=mode,
             patients=patient or (), only_errors=only_errors, offset=offset,
-            max_samples=max_samples, every_slice=every_slice, analyze_stats=analyze_stats,
+            max_samples=max_samples, every_slice=every_slice, methods=method or (),
+            layers=layer or (), head=MapChoice.head_of(head), analyze_stats=analyze_stats,
             axes=axes, orient=orient, frame=frame, slices=slices, scale=scale, colormap=colormap,
             heat_alpha=heat_alpha, blend=blend, top_k=top_k, panel_size=panel_size, theme=theme,
             language=language, font=font, format=format, workers=workers, scheduler=scheduler,

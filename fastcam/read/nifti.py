@@ -20,6 +20,9 @@ _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
 # Deflate makes nothing smaller than 1/1032; a header that asks for more than the file can hold is
 # found out before the memory is asked for.
 _DEFLATE_LIMIT = 1032
+# gzip's readinto reads into memory of its own first. All of a volume at once is 13,000 page faults
+# for 50 MiB; so much stays in the second-level cache.
+_READ_BYTES = 1 << 18
 
 
 def read_nifti(path: Path) -> Decoded:
@@ -136,7 +139,7 @@ def _voxels(
     buffer = voxels.reshape(-1).view(np.uint8).data
     filled = 0
     while filled < wanted:
-        count = stream.readinto(buffer[filled:])  # type: ignore[attr-defined]
+        count = stream.readinto(buffer[filled : filled + _READ_BYTES])  # type: ignore[attr-defined]
         if not count:
             raise CaseError(
                 f"{path}: is truncated: {filled} of {wanted} bytes of voxels; copy the file again"

@@ -31,7 +31,7 @@ def read_pictures(paths: Sequence[Path], labels: bool = False) -> Decoded:
     CaseError where a picture can't be read or has another size than the first.
     """
     first = paths[0]
-    with _opened(first) as image:
+    with opened(first) as image:
         count, size = getattr(image, "n_frames", 1), image.size
         grey = _grey(image, labels)
         if len(paths) > 1:
@@ -44,7 +44,7 @@ def read_pictures(paths: Sequence[Path], labels: bool = False) -> Decoded:
             _check_size(first, f" page {page + 1}", image.size, size, "page 1")
             voxels = _put(voxels, page, _grey(image, labels))
     for index, path in enumerate(paths[1:], 1):
-        with _opened(path) as image:
+        with opened(path) as image:
             _check_single(path, getattr(image, "n_frames", 1))
             _check_size(path, "", image.size, size, first.name)
             voxels = _put(voxels, index, _grey(image, labels))
@@ -53,13 +53,13 @@ def read_pictures(paths: Sequence[Path], labels: bool = False) -> Decoded:
 
 def pictures_shape(paths: Sequence[Path]) -> tuple[int, int, int]:
     """(z, y, x) from the number of paths, or of pages, and the first picture's header."""
-    with _opened(paths[0]) as image:
+    with opened(paths[0]) as image:
         count = len(paths) if len(paths) > 1 else getattr(image, "n_frames", 1)
         return count, image.height, image.width
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """The picture, not decoded yet; whatever Pillow makes of a bad one becomes a CaseError."""
     from PIL import Image, UnidentifiedImageError
 
@@ -69,7 +69,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise CaseError(f"{path}: is not a picture that Pillow knows, or is damaged") from error
     except Image.DecompressionBombError as error:
-        raise CaseError(f"{path}: is too large to be a slice: {error}") from error
+        raise CaseError(f"{path}: is too large: {error}") from error
     # Pillow's decoders let all of these out on damaged files.
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, ArithmeticError) as error:
         reason = getattr(error, "strerror", None) or error

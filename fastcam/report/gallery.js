@@ -4,7 +4,9 @@
 (() => {
   const BATCH = 60;
   const $ = (id) => document.getElementById(id);
-  const cases = JSON.parse($("data").textContent).cases.map(unpacked);
+  const data = JSON.parse($("data").textContent);
+  const cases = data.cases.map(unpacked);
+  const value = data.maps ? "value" : "weight";
   const byPlace = new Map(cases.map((entry) => [entry.place, entry]));
   const collator = new Intl.Collator(undefined, { numeric: true });
   let order = cases; // the cases that the controls leave, sorted
@@ -16,7 +18,7 @@
 
   function unpacked([place, name, label, prediction, right, confidence, highest, shown, best,
     summary, folder, figures]) {
-    return { place, name, label, prediction, right: right === 1, confidence, highest, shown,
+    return { place, name, label, prediction, right: right === null ? null : right === 1, confidence, highest, shown,
       best: best === 1, summary, folder, figures, lower: name.toLowerCase() };
   }
 
@@ -40,20 +42,29 @@
   }
 
   function verdict(entry) {
+    if (entry.right === null) return element("b", "quiet", "");
     return element("b", entry.right ? "right" : "wrong", entry.right ? "✓ right" : "✗ wrong");
   }
 
   function facts(entry) {
-    return `true ${entry.label} · predicted ${entry.prediction} · confidence ` +
-      `${digits(entry.confidence, 4)} · highest weight ${digits(entry.highest)}`;
+    const known = entry.label === "" ? "" : `true ${entry.label} · `;
+    const sure = entry.confidence === null && data.maps ? "" :
+      ` · confidence ${digits(entry.confidence, 4)}`;
+    return `${known}predicted ${entry.prediction}${sure} · highest ${value} ` +
+      digits(entry.highest);
   }
 
   function sliceFacts(entry, at) {
-    return `slice ${entry.figures[at][0]} · average weight ${digits(entry.figures[at][1])}`;
+    const slice = data.flat ? "" : `slice ${entry.figures[at][0]} · `;
+    return `${slice}average ${value} ${digits(entry.figures[at][1])}`;
+  }
+
+  function sliceOf(entry, at) {
+    return data.flat ? "" : `, slice ${entry.figures[at][0]}`;
   }
 
   function isBest(entry, at) {
-    return entry.best && at === entry.shown;
+    return entry.best && at === entry.shown && !data.flat;
   }
 
   function badge() {
@@ -64,7 +75,7 @@
     const image = element("img");
     image.loading = "lazy";
     image.decoding = "async";
-    image.alt = `Figure of ${entry.name}, slice ${entry.figures[at][0]}`;
+    image.alt = `Figure of ${entry.name}${sliceOf(entry, at)}`;
     image.addEventListener("load", () => {
       // Pictures still to come keep as much room as this one takes.
       const ratio = image.naturalWidth / image.naturalHeight;
@@ -85,7 +96,7 @@
   // The list of cases
 
   function card(entry) {
-    const made = element("a", `card ${entry.right ? "is-right" : "is-wrong"}`);
+    const made = element("a", `card ${{ true: "is-right", false: "is-wrong" }[entry.right] ?? ""}`);
     const count = entry.figures.length;
     made.href = count > 1 ? `#${entry.place}` : addressOf(entry, entry.shown);
     made.dataset.place = entry.place;
@@ -93,8 +104,8 @@
       element("div", "line", element("span", "quiet", `${entry.place}`),
         element("h3", "", entry.name), verdict(entry),
         element("span", "quiet", `${count} figure${count === 1 ? "" : "s"}`)),
-      element("div", "facts", `${facts(entry)} · ${entry.best ? "best " : ""}slice ` +
-        `${entry.figures[entry.shown][0]}`),
+      element("div", "facts", data.flat ? facts(entry) : `${facts(entry)} · ` +
+        `${entry.best ? "best " : ""}slice ${entry.figures[entry.shown][0]}`),
       picture(entry, entry.shown));
     return made;
   }
@@ -190,7 +201,6 @@
 
   function showLarge(entry, at) {
     large = { entry, at };
-    const [index] = entry.figures[at];
     $("large-name").textContent = `${entry.place} ${entry.name}`;
     const count = entry.figures.length;
     $("large-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · `,
@@ -198,7 +208,7 @@
       ...(isBest(entry, at) ? [badge()] : []));
     const image = $("large-image");
     image.parentElement.classList.remove("gone");
-    image.alt = `Figure of ${entry.name}, slice ${index}`;
+    image.alt = `Figure of ${entry.name}${sliceOf(entry, at)}`;
     image.src = $("large-file").href = urlOf(entry, at);
     for (const [id, step] of [["before", -1], ["after", 1]]) {
       const next = stepped(entry, at, step);
@@ -269,7 +279,7 @@
 
   const title = document.title;
   const counts = { all: cases.length, right: cases.filter((entry) => entry.right).length };
-  counts.wrong = counts.all - counts.right;
+  counts.wrong = cases.filter((entry) => entry.right === false).length;
   for (const radio of document.querySelectorAll("[name=filter]")) {
     radio.nextElementSibling.lastElementChild.textContent = counts[radio.value].toLocaleString();
   }

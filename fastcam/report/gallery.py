@@ -28,7 +28,7 @@ _SCALES = {
     "slice": "each slice has its own colour scale: slices can't be compared",
     "patient": "one colour scale for each case: its slices can be compared",
     "cohort": "one colour scale for all cases: they can be compared",
-    "rank": "colours show ranks, not weights",
+    "rank": "colours show ranks, not values",
 }
 _STATES = {
     "running": "The run was still under way when this page was made.",
@@ -39,24 +39,27 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure; ``path`` relative to the page, ``average`` the mean patch weight of the slice."""
+    """A figure; ``path`` relative to the page, ``average`` the mean patch weight of the slice, or
+    the mean of its map; ``high`` the highest value of its colour scale."""
 
     path: str
     slice: int
     best: bool
     average: float
+    high: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryCase:
-    """A case with at least one figure. ``highest`` is its highest patch weight, ``summary`` the
-    path of its text, if there is one."""
+    """A case with at least one figure. ``highest`` is its highest patch weight or map value,
+    ``summary`` the path of its text, if there is one. ``correct`` is None where nobody knows, and
+    ``true_label`` "" then; a regression predicts a text of numbers."""
 
     place: int
     name: str
-    true_label: int
-    predicted_label: int
-    correct: bool
+    true_label: int | str
+    predicted_label: int | str
+    correct: bool | None
     confidence: float
     highest: float
     figures: tuple[Figure, ...]
@@ -81,7 +84,8 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Gallery:
     """All that the page shows. ``available`` counts the cases of the run store; ``files`` are
-    names of other results in the folder."""
+    names of other results in the folder. ``maps``: figures are of maps, not of patches;
+    ``flat``: of images, which have no slices."""
 
     title: str
     status: str
@@ -90,6 +94,8 @@ class Gallery:
     cases: tuple[GalleryCase, ...]
     failures: tuple[Failure, ...] = ()
     files: tuple[str, ...] = ()
+    maps: bool = False
+    flat: bool = False
 
 
 def page(gallery: Gallery) -> str:
@@ -99,7 +105,11 @@ def page(gallery: Gallery) -> str:
     True
     """
     style, script = _asset("gallery.css"), _asset("gallery.js")
-    data = {"cases": [_packed(case) for case in gallery.cases]}
+    data = {
+        "maps": gallery.maps,
+        "flat": gallery.flat,
+        "cases": [_packed(case) for case in gallery.cases],
+    }
     parts = {
         "generator": GENERATOR,
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file:; "
@@ -109,6 +119,7 @@ def page(gallery: Gallery) -> str:
         "script": script,
         "data": _json(data),
         "count": _count(gallery),
+        "value": "value" if gallery.maps else "weight",
         "scale": escape(_scale(gallery.settings)),
         "state": _state(gallery.status),
         "troubles": _troubles(gallery.failures),
@@ -146,7 +157,8 @@ def _packed(case: GalleryCase) -> list[Any]:
         for figure in case.figures
     ]
     return [
-        case.place, case.name, case.true_label, case.predicted_label, int(case.correct),
+        case.place, case.name, case.true_label, case.predicted_label,
+        None if case.correct is None else int(case.correct),
         _number(case.confidence), _number(case.highest), case.figures.index(case.shown),
         int(case.shown.best), case.summary or "", start, figures,
     ]  # fmt: skip
@@ -168,13 +180,15 @@ def _count(gallery: Gallery) -> str:
     if not figures:
         return f"No figures yet of {_many(gallery.available, 'case')}."
     shown = len(gallery.cases)
-    right = sum(case.correct for case in gallery.cases)
+    judged = [case.correct for case in gallery.cases if case.correct is not None]
+    right = sum(judged)
     whole = "" if shown == gallery.available else f" of {gallery.available:,}"
     cases = "case" if not whole and shown == 1 else "cases"
-    return (
-        f"{shown:,}{whole} {cases}, {_many(figures, 'figure')}; "
-        f"{right:,} predicted right, {shown - right:,} wrong."
-    )
+    said = f"{shown:,}{whole} {cases}, {_many(figures, 'figure')}"
+    if not judged:
+        return f"{said}."
+    unknown = f", {shown - len(judged):,} without a label" if len(judged) < shown else ""
+    return f"{said}; {right:,} predicted right, {len(judged) - right:,} wrong{unknown}."
 
 
 def _scale(settings: Mapping[str, Any]) -> str:
@@ -211,17 +225,28 @@ def _plain(cases: Iterable[GalleryCase]) -> str:
 
 
 def _plain_case(case: GalleryCase) -> str:
-    right = "right" if case.correct else "wrong"
     folder = case.shown.path.rpartition("/")[0]
     more = [
         _anchor(folder + "/", _many(len(case.figures), "figure")) if folder else "",
         _anchor(case.summary, "summary") if case.summary else "",
     ]
     return (
-        f'<li value={case.place}>{_anchor(case.shown.path, case.name)} <b class="{right}">{right}'
-        f"</b>, true {case.true_label}, predicted {case.predicted_label}, confidence "
-        f"{case.confidence:.4f}{''.join(', ' + part for part in more if part)}</li>"
+        f"<li value={case.place}>{_anchor(case.shown.path, case.name)} {_judged(case)}"
+        f"{''.join(', ' + part for part in more if part)}</li>"
     )
+
+
+def _judged(case: GalleryCase) -> str:
+    parts = []
+    if case.correct is not None:
+        right = "right" if case.correct else "wrong"
+        parts.append(f'<b class="{right}">{right}</b>')
+    if case.true_label != "":
+        parts.append(f"true {escape(str(case.true_label))}")
+    parts.append(f"predicted {escape(str(case.predicted_label))}")
+    if math.isfinite(case.confidence):
+        parts.append(f"confidence {case.confidence:.4f}")
+    return ", ".join(parts)
 
 
 def _failures(failures: tuple[Failure, ...]) -> str:

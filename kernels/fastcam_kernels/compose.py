@@ -25,7 +25,7 @@ from fastcam_kernels.blend import (
 )
 from fastcam_kernels.boxes import fill_span, outline_row, rows_of
 from fastcam_kernels.resize import fill_taps, sample_row
-from fastcam_kernels.rows import as_rows, store_row
+from fastcam_kernels.rows import as_rows, store_grey, store_row
 from fastcam_kernels.runs import SHORTEST, blend_runs, exact_steps, runs_of
 from fastcam_kernels.text import ink_row, mark_rows
 
@@ -129,6 +129,8 @@ def _panel(
     lines = np.empty((2, 3 * width), np.uint8)
     held = 0  # which of the two lines is the row above
     repeats = False
+    just_grey = same_image and image_channels == 1 and not has_heat
+    passed = False  # the row above went by without lines
     for row in range(height):
         up = filters[top + row] == 2
         # Patch heat changes at the edges of boxes only, so most rows have the levels of the row
@@ -154,6 +156,13 @@ def _panel(
             else:
                 store_row(lines, held, 0, 3 * width, False, canvas, top + row, first)
             continue
+        if just_grey and bare and repeats and up:
+            store_grey(image, row, canvas, top + row, first)
+            passed = True
+            continue
+        if passed:
+            plain_row(image, row - 1, 1, lines, held)
+            passed = False
         repeats = bare
         held = 1 - held
         if has_image and not same_image:

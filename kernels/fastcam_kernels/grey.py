@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,23 @@ def _grey_row(
 
 
 @kernel
+def _grey_row_single(
+    source: NDArray[Any],
+    y: int,
+    low: np.float32,
+    factor: np.float32,
+    out: NDArray[np.uint8],
+    row: int,
+) -> None:
+    values, target = source[y], out[row]
+    for x in range(target.shape[0]):
+        level = (np.float32(values[x]) - low) * factor + np.float32(0.5)
+        level = level if level > np.float32(0.0) else np.float32(0.0)
+        level = level if level < np.float32(255.0) else np.float32(255.0)
+        target[x] = np.uint8(np.int32(level))
+
+
+@kernel
 def reverse(source: NDArray[np.uint8], factor: int, out: NDArray[np.uint8]) -> None:
     """``out = source[::-1] * factor``, modulo 256.
 
@@ -42,6 +60,7 @@ def _to_grey(
     source: NDArray[Any],
     low: float,
     factor: float,
+    single: bool,
     flip_rows: bool,
     flip_columns: bool,
     one: int,
@@ -49,13 +68,32 @@ def _to_grey(
 ) -> None:
     height, width = out.shape
     straight = np.empty((1, width), np.uint8)
+    low_single, factor_single = np.float32(low), np.float32(factor)
     for y in range(height):
         row = height - 1 - y if flip_rows else y
-        if flip_columns:
-            _grey_row(source, y, low, factor, straight, 0)
-            reverse(straight[0], one, out[row])
+        target, place = (straight, 0) if flip_columns else (out, row)
+        if single:
+            _grey_row_single(source, y, low_single, factor_single, target, place)
         else:
-            _grey_row(source, y, low, factor, out, row)
+            _grey_row(source, y, low, factor, target, place)
+        if flip_columns:
+            reverse(straight[0], one, out[row])
+
+
+@lru_cache(maxsize=32)
+def _single_is_exact(dtype: np.dtype[Any], low: float, factor: float) -> bool:
+    """Whether float32 gives every number of an 8- or 16-bit type the level that float64 gives it.
+
+    It holds for most windows, takes 0.3 ms to find out, and the slices of a case share a window.
+    """
+    if dtype.kind not in "iu" or dtype.itemsize > 2:
+        return False
+    bounds = np.iinfo(dtype)
+    numbers = np.arange(bounds.min, bounds.max + 1, dtype=np.int64).astype(dtype).reshape(1, -1)
+    levels = np.empty((2, *numbers.shape), np.uint8)
+    _to_grey(numbers, low, factor, False, False, False, 1, levels[0])
+    _to_grey(numbers, low, factor, True, False, False, 1, levels[1])
+    return bool((levels[0] == levels[1]).all())
 
 
 def to_grey(
@@ -78,7 +116,9 @@ def to_grey(
     elif out.shape != source.shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
         raise ValueError(f"out must be C-contiguous uint8 of shape {source.shape}")
     factor = 255.0 / (high - low) if high != low else float(np.finfo(np.float64).max)
-    _to_grey(_readable(source), float(low), factor, flip_rows, flip_columns, 1, out)
+    values, low = _readable(source), float(low)
+    single = _single_is_exact(values.dtype, low, factor)
+    _to_grey(values, low, factor, single, flip_rows, flip_columns, 1, out)
     return out
 
 

@@ -51,7 +51,7 @@ def test_version(fastcam: Call) -> None:
         *(((command, "--bogus"), "--bogus") for command in COMMANDS),
         (("render",), "RESULTS"),
         (("inspect",), "FILE"),
-        (("render", "r.pkl"), "--root-dir"),
+        (("render", "r.pkl"), "--output-dir"),
         (("render", "r.pkl", "--root-dir", "x"), "--output-dir"),
         (("demo", "--cases", "0"), "--cases"),
         (("demo", "--workers", "none"), "--workers"),

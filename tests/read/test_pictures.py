@@ -147,7 +147,7 @@ def test_truncated_pictures_are_named(tmp_path: Path, suffix: str, share: float)
 def test_bombs_and_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(GREY).save(tmp_path / "p.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    with pytest.raises(CaseError, match=r"p\.png: is too large to be a slice"):
+    with pytest.raises(CaseError, match=r"p\.png: is too large"):
         read_pictures([tmp_path / "p.png"])
     with pytest.raises(CaseError, match=r"q\.png: can't be read: No such file"):
         read_pictures([tmp_path / "q.png"])

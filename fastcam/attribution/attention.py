@@ -1,0 +1,244 @@
+"""Attention of every layer and head of a model, as maps over the image.
+
+Models with a CLS token: what CLS attends to (one query against all keys, O(N); the forward pass
+stays fused). Others: attention received, the mean over all queries. Windows are put back into the
+image; windows are not comparable with each other.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.batchmaps import BatchMaps, logits_of
+from fastcam.attribution.capture import capture
+from fastcam.attribution.checks import check_found, watch_shapes
+from fastcam.attribution.placing import Placed, Scene, place
+from fastcam.attribution.records import AttentionCall, Kind, Record, Reducer, nothing, query_row
+from fastcam.attribution.tokens import count_prefix, image_size, patch_size
+from fastcam.errors import InputError
+
+_KINDS: tuple[Kind, ...] = ("sdpa", "softmax", "pooling")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What to show of a run with one shape of batch, and what is left out, with reasons."""
+
+    maps: dict[str, tuple[Placed, ...]]
+    left_out: dict[str, str]
+
+
+class AttentionEngine:
+    """Attention maps of batches of images.
+
+    engine = AttentionEngine(model); engine(images).maps["attention"]    # (b, layers, heads, h, w)
+
+    ``layers``: indices among the layers shown (negative from the end) or dotted paths; None is
+    all. ``prefix_tokens``: CLS and registers, where the model doesn't say how many it has.
+    ``query``: "cls", which becomes "mean" for models without CLS (``engine.query`` says which), or
+    "mean". ``compile``: run the model through ``torch.compile``; a compiled model may be given too.
+
+    Maps are float32. A CLS row sums to 1 with its prefix tokens, which are left out. Where layers
+    differ in heads or in resolution there are maps "attention/stage1", … in the model's order;
+    "pooling" is a head that pools the patches with a query of its own. After the first batch
+    ``layer_names`` gives for each map the paths of its layers, ``shows`` what a map is ("cls",
+    "received", "windows", "pooling"), and ``left_out`` the calls not shown, with reasons.
+
+    Raises InputError for a model without attention, or in which some can't be seen.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[int | str] | None = None,
+        prefix_tokens: int | None = None,
+        query: Literal["cls", "mean"] = "cls",
+        *,
+        compile: bool = False,
+    ) -> None:
+        if query not in ("cls", "mean"):
+            raise InputError(f"query {query!r}: give 'cls' or 'mean'")
+        self._eager: nn.Module = getattr(model, "_orig_mod", model)
+        self._model: Any = torch.compile(model) if compile else model
+        self._compiled = compile or any(_is_compiled(module) for module in model.modules())
+        self._layers = layers
+        self._prefix = count_prefix(self._eager, prefix_tokens)
+        self._plans: dict[tuple[int, ...], _Plan] = {}
+        self.query: Literal["cls", "mean"] = query if self._prefix.cls else "mean"
+        self.layer_names: dict[str, tuple[str, ...]] = {}
+        self.shows: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+
+    def __call__(self, batch: Tensor) -> BatchMaps:
+        """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed."""
+        size = image_size(batch)
+        known = self._plans.get(tuple(batch.shape))
+        reduce = query_row(0) if self.query == "cls" else self._received(size)
+        with torch.no_grad():
+            paths = self._look(batch) if known is None and self._compiled else None
+            look = known is None and not self._compiled
+            with watch_shapes(self._eager) if look else nullcontext({}) as shapes:
+                with capture(self._model, reduce, _KINDS) as seen:
+                    output = self._model(batch)
+            records = seen.records
+            if known is None:
+                if paths is not None:
+                    records, shapes = _with_paths(records, *paths)
+                known = self._plan(
+                    records,
+                    Scene(
+                        self._eager,
+                        batch.shape[0],
+                        size,
+                        patch_size(self._eager, len(size)),
+                        self._prefix,
+                        shapes,
+                    ),
+                )
+                self._plans[tuple(batch.shape)] = known
+            maps = {
+                name: torch.stack(
+                    [p.map(records[p.index].value, batch.shape[0]) for p in placed], 1
+                )
+                for name, placed in known.maps.items()
+            }
+        return BatchMaps(maps, logits_of(output))
+
+    def _received(self, size: tuple[int, ...]) -> Reducer:
+        prefix = self._prefix.count
+
+        def reduce(call: AttentionCall) -> Tensor:
+            n = call.attention.shape[2]
+            return call.attention.mean_row(prefix if n > prefix + 1 else 0)
+
+        return reduce
+
+    def _look(self, batch: Tensor) -> tuple[list[Record], dict[str, tuple[int, ...]]]:
+        """One image, not compiled: compiled code doesn't know which module it is in."""
+        with torch.compiler.set_stance("force_eager"), watch_shapes(self._eager) as shapes:
+            with capture(self._eager, nothing, _KINDS) as seen:
+                self._eager(batch[:1])
+        return seen.records, shapes
+
+    def _plan(self, records: list[Record], scene: Scene) -> _Plan:
+        check_found(self._eager, records, scene.shapes)
+        names = _unique([record.path for record in records])
+        placed: list[Placed] = []
+        left_out: dict[str, str] = {}
+        for index, (name, record) in enumerate(zip(names, records, strict=True)):
+            found = place(index, record, scene, self.query)
+            if isinstance(found, Placed):
+                placed.append(replace(found, path=name))
+            else:
+                left_out[name] = found
+        layers = [p for p in placed if p.shows != "pooling"]
+        self._check_left_out(layers, left_out, records, names)
+        chosen = layers if self._layers is None else _choose(layers, self._layers, left_out)
+        maps = _named(chosen)
+        pools = [p for p in placed if p.shows == "pooling"]
+        if pools and self._layers is None:
+            maps |= _named(pools, "pooling")
+        self.left_out = left_out
+        self.layer_names = {name: tuple(p.path for p in group) for name, group in maps.items()}
+        self.shows = {name: group[0].shows for name, group in maps.items()}
+        return _Plan(maps, left_out)
+
+    def _check_left_out(
+        self,
+        layers: list[Placed],
+        left_out: dict[str, str],
+        records: list[Record],
+        names: list[str],
+    ) -> None:
+        """A layer of the same class as one that is shown can't be left out in silence."""
+        if not layers:
+            raise InputError(
+                f"{type(self._eager).__name__} has {len(records)} attention calls, but none shows "
+                f"places of the image: {_first(left_out)}"
+            )
+        if self._layers is not None:
+            return
+        kinds = {
+            n: type(self._eager.get_submodule(r.path)) for n, r in zip(names, records, strict=True)
+        }
+        shown = {kinds[p.path] for p in layers}
+        bad = {name: why for name, why in left_out.items() if kinds[name] in shown}
+        if bad:
+            raise InputError(
+                f"{type(self._eager).__name__}: {len(bad)} of {len(records)} attention layers "
+                f"can't be placed: {_first(bad)}; or choose layers"
+            )
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+
+
+def _with_paths(
+    records: list[Record], looked: list[Record], shapes: dict[str, tuple[int, ...]]
+) -> tuple[list[Record], dict[str, tuple[int, ...]]]:
+    """Compiled records with the paths of the same calls made uncompiled."""
+    same = [(r.kind, r.shape[1:]) for r in records] == [(r.kind, r.shape[1:]) for r in looked]
+    if not same:
+        raise InputError(
+            f"the compiled model shows {len(records)} attention calls, the model itself "
+            f"{len(looked)}, or others; run it without torch.compile"
+        )
+    named = [replace(r, path=by.path) for r, by in zip(records, looked, strict=True)]
+    return named, shapes
+
+
+def _unique(paths: list[str]) -> list[str]:
+    """Paths as names; a module's second call in a forward pass is "path:2"."""
+    met: dict[str, int] = {}
+    names = []
+    for path in paths:
+        met[path] = met.get(path, 0) + 1
+        names.append(path if met[path] == 1 else f"{path}:{met[path]}")
+    return names
+
+
+def _named(placed: list[Placed], word: str = "attention") -> dict[str, tuple[Placed, ...]]:
+    groups: dict[tuple[Any, ...], list[Placed]] = {}
+    for layer in placed:
+        groups.setdefault((layer.heads, layer.grid), []).append(layer)
+    if len(groups) == 1:
+        return {word: tuple(placed)}
+    return {f"{word}/stage{i}": tuple(group) for i, group in enumerate(groups.values(), 1)}
+
+
+def _choose(
+    layers: list[Placed], wanted: Sequence[int | str], left_out: dict[str, str]
+) -> list[Placed]:
+    return [_one(layers, want, left_out) for want in wanted]
+
+
+def _one(layers: list[Placed], want: int | str, left_out: dict[str, str]) -> Placed:
+    if isinstance(want, str) and want.lstrip("-").isdecimal():
+        want = int(want)
+    if isinstance(want, int):
+        if not -len(layers) <= want < len(layers):
+            raise InputError(
+                f"layer {want}: the model shows {len(layers)} attention layers, from 0"
+            )
+        return layers[want]
+    for layer in layers:
+        if layer.path == want or layer.path.startswith(f"{want}."):
+            return layer
+    if want in left_out:
+        raise InputError(f"layer {want!r} can't be shown: {left_out[want]}")
+    names = [layer.path for layer in layers]
+    near = difflib.get_close_matches(want, names, 3, 0) or names[:3]
+    raise InputError(f"layer {want!r} has no attention that is shown; nearest: {', '.join(near)}")
+
+
+def _first(left_out: dict[str, str]) -> str:
+    name, why = next(iter(left_out.items()))
+    return f"{name or 'the model itself'}: {why}"

@@ -1,0 +1,94 @@
+"""Where NaN and Inf come from: named by layer, and only the images concerned pay for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.leaf import first_tensor, settled
+from fastcam.errors import InputError
+
+
+def check_weights(model: nn.Module) -> None:
+    """InputError naming the first layer whose weights hold NaN or Inf, or buffers hold NaN.
+
+    Buffers may hold Inf: masks of attention do.
+    """
+    named = [(name, p.isfinite().all()) for name, p in model.named_parameters() if _numbers(p)]
+    named += [(name, ~b.isnan().any()) for name, b in model.named_buffers() if _numbers(b)]
+    # One wait for the device, not one for each tensor.
+    flags = torch.stack([flag.cpu() for _, flag in named]).tolist() if named else []
+    bad = [name for (name, _), good in zip(named, flags, strict=True) if not good]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise InputError(
+            f"the model's weights are not finite: {bad[0]!r}{more} hold NaN or Inf; "
+            "the checkpoint is damaged or training diverged: use an earlier one"
+        )
+
+
+def keep_finite(maps: Tensor, output: Tensor) -> Tensor:
+    """``maps`` (b, ...) with NaN where the image's ``output`` (b, k) is not finite.
+
+    Nothing waits for the device: who wants to know looks at ``output``, and asks
+    :func:`reasons` about the images concerned.
+    """
+    good = output.isfinite().all(1)
+    return maps.where(good.reshape(-1, *(1,) * (maps.ndim - 1)), torch.nan)
+
+
+def reasons(model: nn.Module, batch: Tensor) -> list[str]:
+    """For every image of ``batch`` (b, c, *s): which layer first gives NaN or Inf, "" if none.
+
+    One forward pass with every module watched; meant for the few images that failed.
+    """
+    count = len(batch)
+    found = ["" if good else "the image itself holds NaN or Inf" for good in _rows(batch, count)]
+    with torch.inference_mode(False), torch.no_grad(), settled(model), _watched(model, found):
+        output = model(batch.clone() if batch.is_inference() else batch)
+    _note(output, found, "the model's output")
+    return found
+
+
+@contextmanager
+def _watched(model: nn.Module, found: list[str]) -> Iterator[None]:
+    def hook(name: str) -> Any:
+        def after(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            _note(output, found, f"layer {name!r}")
+
+        return after
+
+    handles = []
+    try:
+        # Modules report as they finish: the innermost comes first.
+        for name, module in model.named_modules():
+            if name:
+                handles.append(module.register_forward_hook(hook(name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _note(output: Any, found: list[str], where: str) -> None:
+    values = first_tensor(output)
+    if values is not None:
+        for row, good in enumerate(_rows(values, len(found))):
+            if not good and not found[row]:
+                found[row] = f"{where} is the first to give NaN or Inf"
+
+
+def _rows(values: Tensor, count: int) -> list[bool]:
+    """Whether each image's share of ``values`` is finite; windows and slices are images' parts."""
+    if values.ndim == 0 or values.shape[0] == 0 or values.shape[0] % count:
+        return [True] * count
+    flags: list[bool] = values.reshape(count, -1).isfinite().all(1).tolist()
+    return flags
+
+
+def _numbers(values: Tensor) -> bool:
+    return values.is_floating_point() and values.numel() > 0

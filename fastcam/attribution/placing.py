@@ -1,0 +1,134 @@
+"""Which places of the image the keys of a recorded attention are, or why they are none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from fastcam.attribution.records import Record
+from fastcam.attribution.tokens import Prefix, even_grid, patch_grid, whole_patches
+from fastcam.attribution.windows import WindowLayout, layout_of, put_back, window_module
+
+Shows = Literal["cls", "received", "windows", "pooling"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known of a run: ``image`` size (h, w) or (d, h, w) and ``patch`` size in pixels,
+    ``batch`` images, prefix tokens, and the input shape of every module that ran."""
+
+    model: nn.Module
+    batch: int
+    image: tuple[int, ...]
+    patch: tuple[int, ...] | None
+    prefix: Prefix
+    shapes: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A record whose keys are places. ``index``: the record's; ``shows``: what its value is;
+    ``grid``: (h, w) or (d, h, w) of the places; ``cls``: the CLS token is among the queries."""
+
+    index: int
+    path: str
+    shows: Shows
+    heads: int
+    grid: tuple[int, ...]
+    layout: WindowLayout | None = None
+
+    def map(self, values: Tensor, batch: int) -> Tensor:
+        """Values (b', h, m) of keys to (b, heads, *grid)."""
+        if self.layout is not None:
+            return put_back(values, self.layout)
+        places = values[..., values.shape[-1] - math.prod(self.grid) :]
+        return places.reshape(batch, self.heads, *self.grid)
+
+
+def place(index: int, record: Record, scene: Scene, query: Literal["cls", "mean"]) -> Placed | str:
+    """``record`` placed, or the reason why its keys can't be shown as places of the image."""
+    b, h, n, m = record.shape
+    inside = window_module(scene.model, record.path)
+    if inside is not None:
+        return _place_windows(index, record, scene, *inside)
+    if b == scene.batch * max(b // scene.batch, 1) and h == 1:
+        b, h = scene.batch, b // scene.batch
+    if b != scene.batch:
+        return (
+            f"{b} attention matrices for {scene.batch} images: windows whose arrangement isn't "
+            "known (no window_size and shift_size)"
+        )
+    if _over_channels(record, scene):
+        return f"it attends from channel to channel ({n}×{m}), not between places"
+    found = _grid(m, scene)
+    if found is None:
+        return _why(m, scene)
+    grid, has_prefix = found
+    has_cls = has_prefix and scene.prefix.cls
+    if n == 1:
+        shows: Shows = "cls" if has_cls else "pooling"
+    elif query == "cls":
+        if not has_cls:
+            return "there is no CLS token among its queries"
+        shows = "cls"
+    else:
+        shows = "received"
+    return Placed(index, record.path, shows, h, grid)
+
+
+def _grid(m: int, scene: Scene) -> tuple[tuple[int, ...], bool] | None:
+    """The grid of ``m`` keys and whether a prefix comes before it: the model's own grid first,
+    then (attention to pooled keys, hierarchical models) any that has the image's shape."""
+    p = scene.prefix.count
+    both = [(m - p, True), (m, False)] if p else [(m, False)]
+    for finder in (whole_patches, even_grid):
+        for count, prefixed in both:
+            grid = finder(count, scene.image, scene.patch)
+            if grid is not None:
+                return grid, prefixed
+    return None
+
+
+def _place_windows(
+    index: int, record: Record, scene: Scene, path: str, module: nn.Module
+) -> Placed | str:
+    shape = scene.shapes.get(path, ())
+    if len(shape) == 4:
+        grid: tuple[int, ...] | None = shape[1:3]
+    else:
+        grid = patch_grid(shape[1], scene.image) if len(shape) == 3 else None
+    if grid is None or len(grid) != 2:
+        return f"the grid of its windows isn't known: {path} was given the shape {shape}"
+    layout = layout_of(module, (grid[0], grid[1]))
+    b, h, n, m = record.shape
+    count = math.prod(layout.windows)
+    if (b, m) != (scene.batch * count, math.prod(layout.window)):
+        return (
+            f"{b} windows of {m} places were seen for {scene.batch} images, but {count} of "
+            f"{math.prod(layout.window)} for each image were expected over {grid[0]}×{grid[1]}"
+        )
+    return Placed(index, record.path, "windows", h, layout.grid, layout)
+
+
+def _over_channels(record: Record, scene: Scene) -> bool:
+    """Cross-covariance: heads times queries are the channels, and the places are another number."""
+    _, h, n, m = record.shape
+    shape = scene.shapes.get(record.path, ())
+    if n != m or len(shape) < 3:
+        return False
+    return any(
+        size == h * n and math.prod(shape[1:]) // size != n for size in (shape[1], shape[-1])
+    )
+
+
+def _why(m: int, scene: Scene) -> str:
+    size = "×".join(str(side) for side in scene.image)
+    patch = scene.patch and "×".join(str(side) for side in scene.patch)
+    of = f" of patches of {patch}" if patch else ""
+    return (
+        f"its {m} keys are no grid{of} over an image of {size} after {scene.prefix.count} prefix "
+        f"tokens ({scene.prefix.source}); if the model has others, give prefix_tokens"
+    )

@@ -1,0 +1,77 @@
+"""Which maps are wanted of a model, as one frozen dataclass, checked when it is made."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fastcam.errors import InputError
+
+CAM_METHODS = ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam")
+TOKEN_METHODS = ("attention", "rollout")
+METHODS = (*CAM_METHODS, *TOKEN_METHODS)
+
+Sign = Literal["positive", "negative", "both"]
+Fusion = Literal["mean", "max", "min"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The maps to make.
+
+    ``methods``: of METHODS. ``layers``: dotted module names for the CAM methods, numbers or names
+    of blocks for attention; empty: the last spatial layer, and all blocks. ``classes``: outputs
+    that CAMs explain, several for several maps an image; empty: the predicted one. ``sign``:
+    evidence for the output, against it, or both. ``prefix_tokens``: None: counted from the model.
+    ``fusion``, ``discard_ratio`` (0 to below 1) and ``start_layer`` are rollout's.
+    """
+
+    methods: tuple[str, ...] = ("gradcam",)
+    layers: tuple[str, ...] = ()
+    classes: tuple[int, ...] = ()
+    sign: Sign = "positive"
+    prefix_tokens: int | None = None
+    fusion: Fusion = "mean"
+    discard_ratio: float = 0.0
+    start_layer: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise InputError(f"no --method: give one or more of {', '.join(METHODS)}")
+        for method in self.methods:
+            if method not in METHODS:
+                near = difflib.get_close_matches(method, METHODS, n=2)
+                hint = f"did you mean {' or '.join(near)}?" if near else "use one of "
+                rest = "" if near else ", ".join(METHODS)
+                raise InputError(f"--method {method!r} is not known: {hint}{rest}")
+        for name in ("methods", "layers", "classes"):
+            values = getattr(self, name)
+            twice = next((v for v in values if values.count(v) > 1), None)
+            if twice is not None:
+                raise InputError(f"--{_OPTION[name]} {twice} is given twice")
+        for option, value, known in (
+            ("sign", self.sign, get_args(Sign)),
+            ("fusion", self.fusion, get_args(Fusion)),
+        ):
+            if value not in known:
+                raise InputError(
+                    f"--{option} {value!r} is not known: use one of {', '.join(known)}"
+                )
+        if not 0.0 <= self.discard_ratio < 1.0:
+            raise InputError(f"--discard-ratio {self.discard_ratio}: must be 0 or more, below 1")
+        for option, number in (
+            ("prefix-tokens", self.prefix_tokens),
+            ("start-layer", self.start_layer),
+            *(("target", c) for c in self.classes),
+        ):
+            if number is not None and number < 0:
+                raise InputError(f"--{option} {number}: must be 0 or more")
+
+    @property
+    def cam_methods(self) -> tuple[str, ...]:
+        """Those of the methods that explain an output by a layer's activations."""
+        return tuple(method for method in self.methods if method in CAM_METHODS)
+
+
+_OPTION = {"methods": "method", "layers": "layer", "classes": "target"}

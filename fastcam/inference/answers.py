@@ -1,0 +1,47 @@
+"""From a model's raw output to predictions and probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from fastcam.errors import InputError
+
+Task = Literal["auto", "classification", "multilabel", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """``prediction`` (n,) int64 class, None for a regression; ``probability`` (n, k) float32, by
+    softmax, or one by one for multilabel; ``confidence`` (n,) the predicted class's probability.
+    """
+
+    prediction: NDArray[np.int64] | None
+    probability: NDArray[np.float32] | None
+    confidence: NDArray[np.float32] | None
+
+
+def answers(output: NDArray[Any], task: Task = "auto") -> Answers:
+    """What raw output (n, k) float says. ``auto``: a regression where k is 1, else classes."""
+    if task not in get_args(Task):
+        raise InputError(f"--task {task!r} is not known: use one of {', '.join(get_args(Task))}")
+    if task == "auto":
+        task = "regression" if output.shape[1] == 1 else "classification"
+    if task == "regression":
+        return Answers(None, None, None)
+    if task == "classification" and output.shape[1] == 1:
+        raise InputError(
+            "--task classification: the model has one output; use multilabel (its sigmoid is the "
+            "probability) or regression"
+        )
+    wide = output.astype(np.float64)
+    shares = softmax(wide, axis=1) if task == "classification" else expit(wide)
+    predicted = output.argmax(axis=1)
+    confidence = np.take_along_axis(shares, predicted[:, None], axis=1)[:, 0]
+    return Answers(
+        predicted.astype(np.int64), shares.astype(np.float32), confidence.astype(np.float32)
+    )

@@ -1,0 +1,228 @@
+"""Figures of maps, from the store and the images to files on disk. Runs inside a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam import names
+from fastcam.errors import CaseError
+from fastcam.figures import layout
+from fastcam.figures.buffers import Buffers
+from fastcam.figures.mapscales import MapScale, bounds, map_scale
+from fastcam.figures.mapsheets import Heading, ShownMap, map_sheet
+from fastcam.figures.patches import Look, look_of
+from fastcam.mappicture import OpenImage, open_image, open_volume_image
+from fastcam.mapplan import MapCase, MapRow, VolumeHeat, depth_of, slice_of
+from fastcam.mapstore import MapStore
+from fastcam.picture import write_sheet
+from fastcam.plan import Portion, WorkItem
+from fastcam.read.recent import Recent
+from fastcam.report.mapsummary import RankedSlices, map_summary
+from fastcam.spec import Mode, Sources, Style
+from fastcam.workitem import Drawn, ItemResult, Trouble, attempt
+from fastcam.write import make_folder, write_text
+
+if TYPE_CHECKING:
+    from fastcam.mapschema import MapHeader
+
+Limits = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """All that a worker needs besides the item. ``cohort`` has the limits of each row."""
+
+    store_path: Path
+    store_created: str
+    output_dir: Path
+    rows: tuple[MapRow, ...]
+    sources: Sources
+    style: Style
+    mode: Mode
+    characters: str
+    fonts: tuple[Path, ...]
+    cohort: tuple[Limits, ...] = ()
+
+    @property
+    def store(self) -> MapStore:
+        """The store, opened once in each process."""
+        return _opened_store(self.store_path, self.sources.root_dir, self.store_created)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenMaps:
+    """An image or volume with its maps, each row's raw values (h, w) or (d, h, w) and scale."""
+
+    case: MapCase
+    image: OpenImage
+    values: tuple[NDArray[np.float32], ...]
+    scales: tuple[MapScale, ...]
+    heat: VolumeHeat | None
+
+
+@lru_cache(maxsize=2)
+def _opened_store(path: Path, root: Path | None, created: str) -> MapStore:
+    # `created` is there so that a store which was made anew is opened anew.
+    return MapStore.open(path, root)
+
+
+_buffers = Buffers()
+_recent: Recent[OpenMaps] = Recent()
+
+
+def render_map_item(job: MapJob, item: WorkItem) -> ItemResult:
+    """Draw and write all figures of an item. One bad image or slice costs only its own figures.
+
+    Raises :class:`OutputError` when a file can't be written: that ends the job.
+    """
+    drawn: list[Drawn] = []
+    troubles: list[Trouble] = []
+    for portion in item:
+        case = MapCase(job.store.headers[portion.case])
+        before = len(drawn)
+        reason = attempt(partial(_draw_case, job, portion, drawn, troubles))
+        if reason:
+            done = {record.slice for record in drawn[before:]}
+            left = len([index for index in portion.slices if index not in done])
+            troubles.append(Trouble("error", case.place, case.name, None, left, reason))
+    return ItemResult(tuple(drawn), tuple(troubles))
+
+
+def map_bounds_item(job: MapJob, item: WorkItem) -> tuple[Limits, ...]:
+    """For each row the limits over the maps of an item's images; images without maps are left
+    out, and drawing says why."""
+    lows = np.full(len(job.rows), np.inf)
+    highs = np.full(len(job.rows), -np.inf)
+    for portion in item:
+        for at, row in enumerate(job.rows):
+            try:
+                low, high = bounds(row.read(job.store, portion.case), row.signed)
+            except CaseError:
+                continue
+            lows[at], highs[at] = min(lows[at], low), max(highs[at], high)
+    return tuple(zip(lows.tolist(), highs.tolist(), strict=True))
+
+
+def _draw_case(job: MapJob, portion: Portion, drawn: list[Drawn], troubles: list[Trouble]) -> None:
+    opened = _recent.get((job, portion.case), partial(_open, job, portion))
+    case = opened.case
+    if opened.image.warning:
+        troubles.append(Trouble("warning", case.place, case.name, None, 0, opened.image.warning))
+    side = max(layout.enlarged(*opened.image.size, job.style.panel_size))
+    look = look_of(job.style, job.characters, job.fonts, side)
+    if opened.heat is not None and job.mode == "all_slices":
+        make_folder(job.output_dir / names.case_folder(case))
+    for index in portion.slices:
+        reason = attempt(partial(_draw_slice, job, opened, look, index, drawn))
+        if reason:
+            at = None if opened.heat is None else index
+            troubles.append(Trouble("error", case.place, case.name, at, 1, reason))
+    if portion.summary and opened.heat is not None:
+        path = names.summary_path(case)
+        told = _told(case, opened.heat, _captions(job, case.header)[0])
+        write_text(job.output_dir / path, map_summary(told))
+        drawn.append(Drawn(path, case.place, case.name, None, False, 0.0, 0.0, 0.0))
+
+
+def _open(job: MapJob, portion: Portion) -> OpenMaps:
+    case = MapCase(job.store.headers[portion.case])
+    values = tuple(row.read(job.store, portion.case) for row in job.rows)
+    image: OpenImage
+    if job.store.attrs.dims == 3:
+        image = open_volume_image(case.header, portion.mask, portion.mask_missing, job.sources)
+        heat = VolumeHeat(case, values[0], depth_of(case.header), job.rows[0].signed)
+    else:
+        preprocessing = job.store.attrs.preprocessing
+        image = open_image(case.header, portion.mask, portion.mask_missing, preprocessing)
+        heat = None
+    cohort = job.cohort or [None] * len(values)
+    scales = tuple(
+        map_scale(found, job.style.scale, row.signed, limits)
+        for row, found, limits in zip(job.rows, values, cohort, strict=True)
+    )
+    return OpenMaps(case, image, values, scales, heat)
+
+
+def _draw_slice(job: MapJob, opened: OpenMaps, look: Look, index: int, drawn: list[Drawn]) -> None:
+    case, heat = opened.case, opened.heat
+    picture = opened.image.cut(index)
+    captions = _captions(job, case.header)
+    maps = [
+        ShownMap(caption, _cells(opened, values, index), scale)
+        for caption, values, scale in zip(captions, opened.values, opened.scales, strict=True)
+    ]
+    best, average = True, float(opened.values[0].mean())
+    if heat is None:
+        path = names.image_path(case, job.style.format)
+    else:
+        best, average = index == heat.best_slice, heat.slice_averages[index]
+        path_of = names.slice_path if job.mode == "all_slices" else names.best_slice_path
+        path = path_of(heat, index, job.style.format)
+    heading = heading_of(case, None if heat is None else index, best)
+    sheet, limits = map_sheet(heading, picture, maps, look)
+    write_sheet(job.output_dir / path, sheet, look, job.style.format, _buffers)
+    said = json.dumps(dict(zip(captions, limits, strict=True)), ensure_ascii=False)
+    drawn.append(Drawn(path, case.place, case.name, index, best, average, *limits[0], said))
+
+
+def _cells(opened: OpenMaps, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    """The map of a slice, turned as its picture is."""
+    if opened.heat is None:
+        return values
+    layer = slice_of(values, index, opened.heat.depth)
+    return np.ascontiguousarray(opened.image.display.apply(layer), dtype=np.float32)
+
+
+def _captions(job: MapJob, header: MapHeader) -> list[str]:
+    """What each row shows, the output that it explains included."""
+    captions = []
+    for row in job.rows:
+        at = row.target or 0
+        explains = row.head is None and row.layer is None and at < len(header.targets)
+        target = f" · target {header.targets[at]}" if explains else ""
+        captions.append(row.caption + target)
+    return captions
+
+
+def heading_of(case: MapCase, index: int | None, best: bool) -> Heading:
+    """The texts above a figure; a regression says its values instead of a class."""
+    title = case.name
+    if index is not None:
+        title += f"  ·  slice {index:03d}" + ("  ·  BEST" if best else "")
+    header, parts = case.header, []
+    if case.right is not None:
+        parts.append("correct" if case.right else "wrong")
+    label = f"true {header.label}" if header.label else ""
+    if header.prediction is None:
+        answer = "predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4])
+    else:
+        answer = f"predicted {header.prediction}"
+    parts.append("  ".join(filter(None, [label, answer])))
+    if header.prediction is not None and np.isfinite(header.confidence):
+        parts.append(f"confidence {header.confidence:.4f}")
+    return Heading(title, "  ·  ".join(parts), case.right)
+
+
+def _told(case: MapCase, heat: VolumeHeat, caption: str) -> RankedSlices:
+    header = case.header
+    facts = {"Case": case.name, "Answer": heading_of(case, None, False).verdict, "Map": caption}
+    facts |= {"Slices": str(heat.depth), "Best slice": str(heat.best_slice)}
+    facts |= {"Highest heat": f"{float(heat.values.max()):.4g}"}
+    if header.output:
+        facts["Output"] = ", ".join(f"{value:.4g}" for value in header.output[:20])
+    return RankedSlices(facts, heat.slice_averages, heat.best_slice)
+
+
+def texts_of(store: MapStore, rows: tuple[MapRow, ...]) -> Mapping[str, None]:
+    """Every text that stands on the figures, once."""
+    texts = [row.caption for row in rows]
+    texts += [text for header in store.headers for text in (header.id, header.label)]
+    return dict.fromkeys(texts)

@@ -1,0 +1,214 @@
+"""Checkpoints: state dicts out of files that are never trusted, and into models, whole or refused.
+
+Only safetensors and ``torch.load(weights_only=True)`` are used; nothing in a file runs.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.errors import InputError
+from fastcam.read.tensors import TORCH_ERRORS
+
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
+
+# Where training scripts put the state dict, in this order; else the file is one itself.
+_HOMES = ("params", "state_dict", "model", "model_state_dict", "model_state", "params_ema", "net")
+# What wrappers put in front of every key: DataParallel, torch.compile, Lightning, and others.
+_WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+# Counters that old checkpoints lack and that no forward pass in eval mode reads.
+_UNREAD = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What of a model and a state dict did not meet, by key.
+
+    ``missing`` keys of the model are not in the file, ``unexpected`` keys of the file not in the
+    model; ``mismatched`` have another shape, and are followed by both shapes.
+    """
+
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        said = (
+            ("missing in the file", self.missing),
+            ("unknown to the model", self.unexpected),
+            ("of another shape", self.mismatched),
+        )
+        return "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in said if keys)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The weights in ``path``, by key, on the CPU, in the file's own number types.
+
+    The state dict is found under the usual names or at the top; prefixes that wrappers put in front
+    of all keys are taken off. Raises InputError when there is no such file, it is damaged, holds
+    more than weights, or holds none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(
+            f"{path}: is a folder, not a checkpoint file ({', '.join(SUFFIXES)}); a Hugging Face "
+            "folder is given as the model: hf:FOLDER"
+        )
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: is no checkpoint of a known kind; use {', '.join(SUFFIXES)}")
+    if not path.exists():
+        raise InputError(f"{path}: no such checkpoint file")
+    try:
+        loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+    state = _find(loaded)
+    if not state:
+        raise InputError(f"{path}: there is no state dict in it: it holds {_contents(loaded)}")
+    while prefix := next((p for p in _WRAPPERS if all(k.startswith(p) for k in state)), ""):
+        state = _without(state, prefix)
+    return state
+
+
+def fitted(state: dict[str, Tensor], keys: Collection[str]) -> dict[str, Tensor]:
+    """``state`` with the wrapper prefix taken off or put on that makes most of its keys meet
+    ``keys``; unchanged where none helps. Keys that don't carry the prefix stay as they are."""
+    candidates = [state]
+    for prefix in _WRAPPERS:
+        candidates.append(_without(state, prefix))
+        if all(key.startswith(prefix) for key in keys):
+            candidates.append({prefix + key: value for key, value in state.items()})
+    return max(candidates, key=lambda candidate: sum(key in candidate for key in keys))
+
+
+def load_into(
+    model: nn.Module, state: dict[str, Tensor], source: str | Path, allow_partial: bool = False
+) -> LoadReport:
+    """Copy ``state`` into ``model``; ``source`` is what errors call the file.
+
+    Raises InputError when the state dict is for another architecture, has weights that are NaN or
+    infinite, or leaves a key of either side without its counterpart. With ``allow_partial`` what
+    fits is loaded, and the report says what doesn't; that nothing fits is still an error.
+    """
+    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    state = fitted(state, own)
+    common = [key for key in own if key in state]
+    loaded = {key: state[key] for key in common if tuple(state[key].shape) == own[key]}
+    report = LoadReport(
+        missing=tuple(k for k in own if k not in state and not k.endswith(_UNREAD)),
+        unexpected=tuple(key for key in state if key not in own),
+        mismatched=tuple(
+            f"{key}: {_shape(state[key].shape)} in the file, {_shape(own[key])} in the model"
+            for key in common
+            if key not in loaded
+        ),
+    )
+    if not loaded or (2 * len(common) < len(own) and not allow_partial):
+        raise InputError(
+            f"{source}: is for another architecture: {len(loaded)} of the model's {len(own)} "
+            f"tensors are in it. The model has {_few(list(own))}; the file has "
+            f"{_few(list(state))}" + (f"; {report}" if report.mismatched else "")
+        )
+    if not (report.complete or allow_partial):
+        raise InputError(
+            f"{source}: doesn't fit the model: {report}. Give the model it was saved from, or "
+            "--allow-partial to load what fits and leave the rest as it is"
+        )
+    check_finite(loaded.items(), source)
+    model.load_state_dict(loaded, strict=False)
+    return report
+
+
+def check_finite(tensors: Iterable[tuple[str, Tensor]], source: str | Path) -> None:
+    """InputError that names the first of ``tensors`` in which a number is NaN or infinite."""
+    bad = [
+        name
+        for name, tensor in tensors
+        if torch.is_floating_point(tensor) and not bool(torch.isfinite(tensor).all())
+    ]
+    if bad:
+        raise InputError(
+            f"{source}: {len(bad)} of its tensors hold NaN or infinite weights ({_few(bad)}): the "
+            "training went wrong or the file is damaged; give an earlier checkpoint"
+        )
+
+
+def _read_safetensors(path: Path) -> object:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(
+            f"{path}: is no whole safetensors file ({error}); copy or write it again"
+        ) from error
+
+
+def _read_torch(path: Path) -> object:
+    try:
+        with warnings.catch_warnings():
+            # What torch says about odd files is said below, in one line.
+            warnings.simplefilter("ignore", UserWarning)
+            loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+    except TORCH_ERRORS as error:
+        raise InputError(f"{path}: {_refusal(path, str(error))}") from error
+    return loaded
+
+
+def _refusal(path: Path, said: str) -> str:
+    """torch.load's paragraphs on why it refuses a file, in one line."""
+    if asked := re.search(r"GLOBAL (\S+)", said):
+        return (
+            f"holds more than weights: it asks for {asked[1]}, and pickled code is never run. "
+            "Where the file comes from you, write a clean one: torch.save(model.state_dict(), "
+            f'"{path.stem}_weights.pth")'
+        )
+    if "TorchScript" in said:
+        return (
+            "is a TorchScript program, and code in a checkpoint is never run. Write its weights: "
+            f'torch.save(torch.jit.load("{path.name}").state_dict(), "{path.stem}_weights.pth")'
+        )
+    return (
+        "is no whole file of torch.save() that holds weights only; copy or write it again, with "
+        "torch.save(model.state_dict(), …)"
+    )
+
+
+def _find(loaded: object, depth: int = 2) -> dict[str, Tensor]:
+    if not isinstance(loaded, Mapping):
+        return {}
+    for home in _HOMES:
+        if depth and (found := _find(loaded.get(home), depth - 1)):
+            return found
+    return {k: v for k, v in loaded.items() if isinstance(k, str) and isinstance(v, Tensor)}
+
+
+def _contents(loaded: object) -> str:
+    if not isinstance(loaded, Mapping):
+        return f"a {type(loaded).__name__}"
+    return f"the keys {_few([str(key) for key in loaded])}" if loaded else "nothing"
+
+
+def _without(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items()}
+
+
+def _few(keys: Collection[str]) -> str:
+    return ", ".join(list(keys)[:3]) + (", …" if len(keys) > 3 else "")
+
+
+def _shape(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape)) or "one number"

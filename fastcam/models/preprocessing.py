@@ -1,0 +1,194 @@
+"""What a model wants to see: size, channels, and the numbers its pixels are normalised by."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from fastcam.errors import InputError
+from fastcam.models.sizes import image_size_of
+
+Fit = Literal["stretch", "crop"]
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+
+# Mean and standard deviation of ImageNet's red, green and blue, for pixels from 0 to 1.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+_SIDE = 224
+# PIL's numbers, as Hugging Face writes them; Lanczos is nearest to bicubic.
+_PIL: dict[int, Interpolation] = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From an image of pixels between 0 and 1 to the model's input: ``(resized - mean) / std``.
+
+    ``size`` (h, w), or (d, h, w) for volumes, in pixels. ``channels`` of the input; ``mean`` and
+    ``std`` have one number for each. ``fit``: "stretch" resizes both sides at will, so the maps
+    cover the whole image; "crop" keeps the aspect, fills ``size`` and cuts the middle out.
+    ``interpolation`` of the resizing, trilinear for volumes where it is bilinear. Raises InputError
+    when these don't go together.
+    """
+
+    size: tuple[int, ...]
+    channels: int = 3
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    fit: Fit = "stretch"
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        if len(self.size) not in (2, 3) or min(self.size) < 1:
+            raise InputError(
+                f"image size {self.size} is not (height, width) or (depth, height, width), each at "
+                "least 1"
+            )
+        if self.channels < 1:
+            raise InputError(f"{self.channels} channels are too few: at least 1")
+        for option, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) != self.channels:
+                raise InputError(
+                    f"--{option} has {len(numbers)} numbers, but the model takes {self.channels} "
+                    "channels: give one number for each"
+                )
+            if not all(math.isfinite(number) for number in numbers):
+                raise InputError(f"--{option} {numbers} holds numbers that are not finite")
+        if not all(number > 0 for number in self.std):
+            raise InputError(f"--std {self.std} must be above 0")
+        for option, value, allowed in (
+            ("fit", self.fit, get_args(Fit)),
+            ("interpolation", self.interpolation, get_args(Interpolation)),
+        ):
+            if value not in allowed:
+                raise InputError(f"--{option} {value!r} is not known: use {', '.join(allowed)}")
+        if len(self.size) == 3 and self.interpolation == "bicubic":
+            raise InputError("volumes are resized bilinear or nearest, not bicubic")
+
+
+def preprocessing_of(
+    model: nn.Module, image_size: int | Sequence[int] | None = None
+) -> Preprocessing:
+    """What ``model`` was made for, as far as it says so.
+
+    timm models carry it in ``pretrained_cfg``, Hugging Face models in ``preprocessor_config.json``
+    of their folder. Others: ImageNet's mean and standard deviation (their means for one channel,
+    repeated for more than three) at the model's own size, or 224; for 3-D models 0 and 1.
+    ``image_size`` comes before all that. Raises InputError for a 3-D model without a size.
+    """
+    asked = image_size_of(image_size)
+    dims, channels = _input_of(model)
+    if asked is not None and dims == 3 and isinstance(image_size, int):
+        asked = (image_size,) * 3
+    if asked is not None and len(asked) != dims:
+        raise InputError(
+            f"--image-size {asked} has {len(asked)} numbers, but the model's convolutions are "
+            f"{dims}-D: give {'depth, height and width' if dims == 3 else 'height and width'}"
+        )
+    size = asked or _size_of(model, dims)
+    if dims == 3:
+        if size is None:
+            raise InputError(
+                "the model doesn't say what size of volumes it takes: give --image-size (depth, "
+                "height, width)"
+            )
+        return Preprocessing(size, channels, (0.0,) * channels, (1.0,) * channels)
+    cfg = getattr(model, "pretrained_cfg", None)
+    if isinstance(cfg, dict) and "mean" in cfg:
+        return _timm(cfg, size, channels)
+    folder = getattr(getattr(model, "config", None), "_name_or_path", None)
+    if folder and (file := Path(folder) / "preprocessor_config.json").is_file():
+        return _huggingface(file, asked, size, channels)
+    return Preprocessing(
+        size or (_SIDE, _SIDE), channels, for_channels(MEAN, channels), for_channels(STD, channels)
+    )
+
+
+def for_channels(numbers: Sequence[float], channels: int) -> tuple[float, ...]:
+    """Numbers of red, green and blue for another count of channels: their mean for one channel,
+    else in turn.
+
+    >>> for_channels((0.2, 0.4, 0.6), 1), for_channels((0.2, 0.4, 0.6), 4)
+    ((0.4,), (0.2, 0.4, 0.6, 0.2))
+    """
+    if channels == 1:
+        return (math.fsum(numbers) / len(numbers),)
+    return tuple(float(numbers[index % len(numbers)]) for index in range(channels))
+
+
+def _input_of(model: nn.Module) -> tuple[int, int]:
+    """(2 or 3, channels): those of the first convolution; 2-D and three channels without one."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            return len(module.kernel_size), module.in_channels
+    return 2, 3
+
+
+def _size_of(model: nn.Module, dims: int) -> tuple[int, ...] | None:
+    holders = (
+        getattr(model, "patch_embed", None),
+        model,
+        getattr(model, "config", None),
+    )
+    for holder in holders:
+        for name in ("img_size", "image_size"):
+            size = getattr(holder, name, None)
+            if isinstance(size, int) and size > 0:
+                return (size,) * dims
+            if isinstance(size, tuple | list) and len(size) == dims:
+                return tuple(int(side) for side in size)
+    return None
+
+
+def _timm(cfg: dict[str, Any], size: tuple[int, ...] | None, channels: int) -> Preprocessing:
+    known: Any = cfg.get("interpolation")
+    interpolation: Interpolation = known if known in get_args(Interpolation) else "bilinear"
+    return Preprocessing(
+        size or tuple(cfg.get("input_size", (3, _SIDE, _SIDE))[-2:]),
+        channels,
+        for_channels(cfg["mean"], channels),
+        for_channels(cfg["std"], channels),
+        "crop" if cfg.get("crop_mode", "center") == "center" else "stretch",
+        interpolation,
+    )
+
+
+def _huggingface(
+    file: Path, asked: tuple[int, ...] | None, own: tuple[int, ...] | None, channels: int
+) -> Preprocessing:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        crops = bool(said.get("do_center_crop"))
+        written = said.get("crop_size" if crops else "size")
+        size = asked or own or _sides(written) or (_SIDE, _SIDE)
+        mean, std = said.get("image_mean") or MEAN, said.get("image_std") or STD
+        if said.get("do_normalize") is False:
+            mean, std = (0.0,), (1.0,)
+        # Their pixels are (0 to 255) * rescale_factor before they are normalised, ours 0 to 1.
+        factor = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
+        unit = 255 * factor
+        return Preprocessing(
+            size,
+            channels,
+            for_channels([m / unit for m in mean], channels),
+            for_channels([s / unit for s in std], channels),
+            "crop" if crops else "stretch",
+            _PIL.get(said.get("resample", 2), "bilinear"),
+        )
+    except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise InputError(f"{file}: can't be understood: {error}") from error
+
+
+def _sides(written: object) -> tuple[int, ...] | None:
+    if isinstance(written, int):
+        return written, written
+    if isinstance(written, dict) and {"height", "width"} <= written.keys():
+        return int(written["height"]), int(written["width"])
+    if isinstance(written, dict) and "shortest_edge" in written:
+        return (int(written["shortest_edge"]),) * 2
+    return None

@@ -1,0 +1,118 @@
+"""A model from a Python file of the user's own, which is run like any program of theirs."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from fastcam.errors import InputError, one_line
+from fastcam.models.sizes import Sizes
+
+
+def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
+    """What ``factory()`` of ``file`` returns; the file may import its neighbours.
+
+    ``num_classes``, ``in_channels`` and ``image_size`` are handed over where they were asked for
+    and the factory takes them. Raises InputError when there is no such file or function, its code
+    fails, it takes no ``num_classes`` or ``in_channels`` that were asked for, or it returns
+    something other than a module.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(f"{path}: no such Python file; --model takes path/to/file.py:factory")
+    named = f"{path}:{factory}"
+    with _neighbours(path.resolve().parent), _own_errors(named):
+        module = _run(path)
+    try:
+        made = vars(module)[factory]
+    except KeyError as error:
+        raise InputError(_no_such(path, factory, module)) from error
+    if not isinstance(made, nn.Module):
+        if not callable(made):
+            raise InputError(f"{named}: is a {type(made).__name__}, not a function")
+        options = _options(named, made, sizes)
+        with _neighbours(path.resolve().parent), _own_errors(named):
+            made = made(**options)
+    if not isinstance(made, nn.Module):
+        raise InputError(f"{named}: returns a {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+def _run(path: Path) -> ModuleType:
+    # In sys.modules while it runs, since dataclasses and pickles look there; a name of its own, so
+    # that it is nobody else's module.
+    name = f"fastcam_user_file_{abs(hash(path.resolve())):x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _options(named: str, factory: Callable[..., Any], sizes: Sizes) -> dict[str, Any]:
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return {}
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    asked = {
+        key: value
+        for key, value in vars(sizes).items()
+        if value is not None and (takes_all or key in parameters or key != "image_size")
+    }
+    for key in asked:
+        if not (takes_all or key in parameters):
+            raise InputError(
+                f"{named}: takes no {key}; leave --{key.replace('_', '-')} out, or give the "
+                "function such a parameter"
+            )
+    return asked
+
+
+def _no_such(path: Path, factory: str, module: ModuleType) -> str:
+    own = [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    ]
+    offer = difflib.get_close_matches(factory, own, n=3) or own[:5]
+    known = f"it has {', '.join(offer)}" if offer else "it defines no function or class"
+    return f"{path}: has no function {factory!r}; {known}"
+
+
+@contextmanager
+def _neighbours(folder: Path) -> Iterator[None]:
+    """The folder on the search path, as when Python runs a file of it."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+@contextmanager
+def _own_errors(named: str) -> Iterator[None]:
+    # The user's own code may raise anything.
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise InputError(
+            f"{named}: fails at {Path(frames[-1].filename).name}, line {frames[-1].lineno}: "
+            f"{one_line(what):.300}"
+        ) from error

@@ -1,0 +1,53 @@
+"""The root of a run store: its attributes as plain JSON, and what may go wrong with them.
+
+The same for every kind of store, so that a folder can be told apart before any array is opened.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fastcam.errors import InputError
+
+SCHEMA_VERSION = 1
+
+# What Zarr raises on files that are gone, cut short or changed.
+ZARR_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError)
+
+
+def read_root(path: Path) -> dict[str, Any]:
+    """The root attributes; InputError where ``path`` is no run store, or one of another schema."""
+    try:
+        root = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        attrs: dict[str, Any] = root["attributes"]
+        schema = attrs["schema"]
+    except OSError as error:
+        if path.exists():
+            raise InputError(
+                f"{path}: is no run store (no readable zarr.json in it); give the results file, "
+                "or the run.zarr that fastcam wrote"
+            ) from error
+        raise InputError(f"{path}: does not exist") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: is no run store of fastcam (its zarr.json has no schema version)"
+        ) from error
+    if schema != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: has schema {schema!r:.40}, this fastcam reads schema {SCHEMA_VERSION}; "
+            "make the store again, or use the fastcam that wrote it"
+        )
+    return attrs
+
+
+def storable(value: Any) -> Any:
+    """``value`` for JSON: text that UTF-8 can't hold (half a surrogate pair) is escaped."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list | tuple):
+        return [storable(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: storable(entry) for key, entry in value.items()}
+    return value

@@ -1,0 +1,350 @@
+"""Models of other libraries, small ones, and of the user's own files; nothing is fetched."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from fastcam.errors import InputError
+from fastcam.models import external
+from fastcam.models.named import load_model
+
+from ..vision import torchvision
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*weights are random")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def assert_same(one: nn.Module, other: nn.Module, *shape: int) -> None:
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(one(images), other(images))
+
+
+def test_timm_by_its_checkpoint(tmp_path: Path) -> None:
+    import timm
+
+    made = timm.create_model("resnet10t", num_classes=4, in_chans=1).eval()
+    torch.save(made.state_dict(), tmp_path / "w.pth")
+    model = load_model("timm:resnet10t", tmp_path / "w.pth")
+    assert_same(model, made, 1, 40, 40)
+    assert load_model("timm:resnet10t", image_size=64, num_classes=2).num_classes == 2
+    made = timm.create_model("test_vit", img_size=(48, 48), num_classes=3, in_chans=6).eval()
+    torch.save({"model": made.state_dict()}, tmp_path / "v.pth")
+    model = load_model("timm:test_vit", tmp_path / "v.pth")
+    assert_same(model, made, 6, 48, 48)
+    larger = load_model("timm:test_vit", tmp_path / "v.pth", image_size=(32, 64))
+    assert larger.patch_embed.grid_size == (2, 4)
+    with pytest.raises(InputError, match=r"head\.weight: 3x\d+ in the file, 9x"):
+        load_model("timm:test_vit", tmp_path / "v.pth", num_classes=9)
+    with pytest.raises(InputError, match="another architecture"):
+        load_model("timm:resnet10t", tmp_path / "v.pth")
+
+
+def test_timm_has_no_such_model() -> None:
+    with pytest.raises(
+        InputError, match=r"timm has no model 'resnet10x': did you mean .*resnet10t"
+    ):
+        load_model("timm:resnet10x")
+    for hub in ("hf-hub:timm/resnet18", "hf_hub:timm/resnet18", "local-dir:/tmp", "", "../x"):
+        with pytest.raises(InputError, match="timm has no model"):
+            load_model(f"timm:{hub}")
+
+
+def test_torchvision_by_its_checkpoint(tmp_path: Path) -> None:
+    made = torchvision.models.squeezenet1_1(weights=None, num_classes=3).eval()
+    made.features[0] = nn.Conv2d(1, 64, 3, stride=2)
+    torch.save({"module." + k: v for k, v in made.state_dict().items()}, tmp_path / "w.pth")
+    model = load_model("torchvision:squeezenet1_1", tmp_path / "w.pth")
+    assert_same(model, made, 1, 40, 40)
+    with pytest.raises(InputError, match="did you mean squeezenet1_1"):
+        load_model("torchvision:squeezenet11")
+
+
+def test_torchvision_vision_transformer_takes_its_image_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(image_size: int = 224, num_classes: int = 1000) -> nn.Module:
+        return torchvision.models.VisionTransformer(image_size, 16, 1, 2, 32, 64,
+                                                    num_classes=num_classes)  # fmt: skip
+
+    monkeypatch.setitem(torchvision.models._api.BUILTIN_MODELS, "vit_small_one", small)
+    made = small(48, 5).eval()
+    torch.save(made.state_dict(), tmp_path / "w.pth")
+    assert_same(load_model("torchvision:vit_small_one", tmp_path / "w.pth"), made, 3, 48, 48)
+    assert load_model("torchvision:vit_small_one", image_size=32).image_size == 32
+    with pytest.raises(InputError, match="square images only"):
+        load_model("torchvision:vit_small_one", image_size=(32, 48))
+
+
+def test_torchvision_backbones_are_not_fetched() -> None:
+    assert load_model("torchvision:lraspp_mobilenet_v3_large", num_classes=2)
+
+
+@pytest.fixture
+def hf_folder(tmp_path: Path) -> Path:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    torch.manual_seed(0)
+    config = ViTConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        image_size=32, patch_size=8, num_labels=3,
+    )  # fmt: skip
+    ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    return tmp_path / "vit"
+
+
+def logits(model: nn.Module) -> torch.Tensor:
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return model(images).logits
+
+
+def test_huggingface_folder(hf_folder: Path, tmp_path: Path) -> None:
+    from transformers import ViTForImageClassification
+
+    expected = ViTForImageClassification.from_pretrained(hf_folder).eval()
+    model = load_model(f"hf:{hf_folder}")
+    assert type(model) is ViTForImageClassification
+    assert not model.training
+    assert torch.equal(logits(model), logits(expected))
+    # The weights alone, beside a folder without them; the file says how many classes.
+    (hf_folder / "model.safetensors").rename(tmp_path / "w.safetensors")
+    config = json.loads((hf_folder / "config.json").read_text())
+    config.pop("num_labels", None)
+    config["id2label"] = {str(i): str(i) for i in range(9)}
+    (hf_folder / "config.json").write_text(json.dumps(config))
+    model = load_model(f"hf:{hf_folder}", tmp_path / "w.safetensors")
+    assert torch.equal(logits(model), logits(expected))
+    with pytest.raises(InputError, match=r"no weights .* give --checkpoint"):
+        load_model(f"hf:{hf_folder}")
+
+
+def test_huggingface_weights_in_pytorchs_format(hf_folder: Path) -> None:
+    from safetensors.torch import load_file
+
+    weights = hf_folder / "model.safetensors"
+    expected = logits(load_model(f"hf:{hf_folder}"))
+    state = load_file(weights)
+    weights.unlink()
+    torch.save(state, hf_folder / "pytorch_model.bin")
+    assert torch.equal(logits(load_model(f"hf:{hf_folder}")), expected)
+
+    torch.save(state | {"x": nn.Linear(1, 1)}, hf_folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="transformers can't load it"):
+        load_model(f"hf:{hf_folder}")
+
+
+def test_huggingface_weights_that_do_not_fit(hf_folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = hf_folder / "model.safetensors"
+    state = load_file(weights)
+    bias = state.pop("classifier.bias")
+    save_file(state, weights, {"format": "pt"})
+    with pytest.raises(InputError, match=r"1 missing in the file \(classifier\.bias\)"):
+        load_model(f"hf:{hf_folder}")
+    assert load_model(f"hf:{hf_folder}", allow_partial=True)
+    save_file(state | {"classifier.bias": bias * torch.nan}, weights, {"format": "pt"})
+    with pytest.raises(InputError, match=r"NaN or infinite weights \(classifier\.bias\)"):
+        load_model(f"hf:{hf_folder}")
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"vit: transformers can't load it|vit: "):
+        load_model(f"hf:{hf_folder}")
+
+
+def test_huggingface_backbone_without_a_classifier(hf_folder: Path) -> None:
+    from transformers import ViTModel
+
+    model = load_model(f"hf:{hf_folder}")
+    model.vit.save_pretrained(hf_folder)
+    assert type(load_model(f"hf:{hf_folder}")) is ViTModel
+
+
+def test_huggingface_folders_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no local Hugging Face folder .* nothing is fetched"):
+        load_model("hf:google/vit-base-patch16-224")
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(InputError, match="is no config of a Hugging Face model"):
+        load_model(f"hf:{tmp_path}")
+    marker = tmp_path / "ran"
+    (tmp_path / "code.py").write_text(f"open({str(marker)!r}, 'w')")
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "config.json").write_text(
+        json.dumps(
+            {"model_type": "mine", "auto_map": {"AutoConfig": "code.C", "AutoModel": "code.M"}}
+        )
+    )
+    with pytest.raises(InputError, match="transformers can't load it"):
+        load_model(f"hf:{tmp_path}")
+    assert not marker.exists()
+
+
+def test_monai_volumes(tmp_path: Path) -> None:
+    from monai.networks.nets import DenseNet121, ViT
+
+    name = "monai:DenseNet121?spatial_dims=3&in_channels=1&out_channels=2&init_features=8"
+    model = load_model(name + "&growth_rate=4&block_config=(2,2)")
+    made = DenseNet121(3, 1, 2, init_features=8, growth_rate=4, block_config=(2, 2)).eval()
+    torch.save(made.state_dict(), tmp_path / "w.pth")
+    model = load_model(name + "&growth_rate=4&block_config=(2,2)", tmp_path / "w.pth")
+    assert_same(model, made, 1, 16, 24, 32)
+    name = "monai:DenseNet121?spatial_dims=2&init_features=8&growth_rate=4&block_config=(2,2)"
+    assert load_model(name, num_classes=5, in_channels=3).class_layers.out.out_features == 5
+    vit = "monai:ViT?img_size=(16,16,16)&patch_size=8&hidden_size=12&mlp_dim=8&num_heads=2"
+    model = load_model(vit + "&num_layers=1&proj_type=perceptron", in_channels=1)
+    assert isinstance(model, ViT)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("DenseNet12", "did you mean .*DenseNet121"),
+        ("DenseNet121?spatial_dims", "'spatial_dims' is not of the form argument=value"),
+        ("DenseNet121?spatial_dims=__import__('os')", "value of spatial_dims is no Python number"),
+        ("DenseNet121?wrong=1", "refuses these arguments: .*wrong"),
+        (
+            "DenseNet121?spatial_dims=2",
+            "refuses these arguments: .*in_channels.*; it takes spatial",
+        ),
+        ("DenseNet121?pretrained=True", "pretrained weights would be fetched"),
+        ("torch", "monai has no model 'torch'"),
+    ],
+)
+def test_monai_mistakes(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load_model(f"monai:{name}")
+
+
+FILE = """
+from dataclasses import dataclass
+from torch import nn
+from layers import WIDTH
+
+@dataclass
+class Options:
+    "Needs its module in sys.modules."
+    a: int = 1
+
+def make(num_classes=2):
+    return nn.Linear(WIDTH, num_classes)
+
+def plain():
+    return nn.Linear(3, 3)
+
+def takes_all(**options):
+    return nn.Linear(1, options["num_classes"])
+
+class Net(nn.Module):
+    pass
+
+ready = nn.Linear(3, 4)
+number = 5
+
+def wrong():
+    return 3
+
+def broken():
+    raise ZeroDivisionError("no")
+"""
+
+
+@pytest.fixture
+def user_file(tmp_path: Path) -> Path:
+    (tmp_path / "layers.py").write_text("WIDTH = 7\n")
+    (tmp_path / "my model.py").write_text(FILE)
+    return tmp_path / "my model.py"
+
+
+def test_a_file_of_ones_own(user_file: Path, tmp_path: Path) -> None:
+    before = list(sys.path)
+    assert load_model(f"{user_file}:make").weight.shape == (2, 7)
+    assert load_model(f"{user_file}:make", num_classes=4).weight.shape == (4, 7)
+    assert load_model(f"{user_file}:takes_all", num_classes=4).weight.shape == (4, 1)
+    assert load_model(f"{user_file}:plain", image_size=32).weight.shape == (3, 3)
+    assert load_model(f"{user_file}:ready").weight.shape == (4, 3)
+    assert isinstance(load_model(f"{user_file}:Net"), nn.Module)
+    torch.save(nn.Linear(7, 2).state_dict(), tmp_path / "w.pth")
+    assert not load_model(f"{user_file}:make", tmp_path / "w.pth").training
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        ("mak", "has no function 'mak'; it has make"),
+        ("number", "is a int, not a function"),
+        ("wrong", "returns a int, not a torch.nn.Module"),
+        ("broken", r"fails at my model\.py, line 31: ZeroDivisionError: no"),
+    ],
+)
+def test_mistakes_in_a_file_of_ones_own(user_file: Path, factory: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load_model(f"{user_file}:{factory}")
+
+
+def test_files_that_can_not_be(user_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such Python file"):
+        load_model("nowhere/x.py:make")
+    with pytest.raises(InputError, match="takes no num_classes; leave --num-classes out"):
+        load_model(f"{user_file}:plain", num_classes=3)
+    user_file.write_text("import torch\ndef f(:\n")
+    with pytest.raises(InputError, match=r"fails at .*SyntaxError"):
+        load_model(f"{user_file}:f")
+
+
+def raising(error: BaseException):
+    with external.explained("timm", "timm"):
+        raise error
+
+
+def test_a_library_that_is_not_there() -> None:
+    with pytest.raises(InputError, match=r"timm is not installed: pip install 'fastcam\[timm\]'"):
+        raising(ModuleNotFoundError("No module named 'timm'", name="timm"))
+    with pytest.raises(InputError, match=r"yaml, which timm needs, is not installed"):
+        raising(ModuleNotFoundError("No module named 'yaml'", name="yaml"))
+    with pytest.raises(InputError, match=r"timm can't be imported: cannot import name x"):
+        raising(ImportError("cannot import name x"))
+    with pytest.raises(RuntimeError, match="of the model's own"):
+        raising(RuntimeError("of the model's own"))
+
+
+def test_torchvision_of_another_build_is_explained() -> None:
+    for name in ("timm", "torchvision"):
+        with pytest.raises(InputError, match=r"made for another build of PyTorch .* pip install"):
+            raising(RuntimeError(f"{name}: operator torchvision::nms does not exist"))
+
+
+@pytest.mark.skipif(
+    not hasattr(sys.modules["tests.vision" if "tests.vision" in sys.modules else __name__],
+                "_declared") and torchvision.extension._has_ops(),
+    reason="torchvision's operators load here",
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["timm:resnet18", "torchvision:resnet18", "hf"])
+def test_the_real_mismatch_is_explained(name: str, request: pytest.FixtureRequest) -> None:
+    if name == "hf":
+        name = f"hf:{request.getfixturevalue('hf_folder')}"
+    code = (
+        "from fastcam.errors import InputError\nfrom fastcam.models.named import load_model\n"
+        f"try:\n    load_model({name!r})\nexcept InputError as error:\n    print(error)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "the torchvision that is installed was made for another build of PyTorch" in ran.stdout
+    assert f"whl/{'cpu' if torch.version.cuda is None else 'cu'}" in ran.stdout
