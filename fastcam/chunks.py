@@ -65,11 +65,9 @@ class Chunks:
 
     def __init__(self, folder: Path) -> None:
         node = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
-        (self.count, *tail), (self.rows, *chunk) = (
-            node["shape"],
-            node["chunk_grid"]["configuration"]["chunk_shape"],
-        )
-        self.tail = tuple(tail)
+        count, *tail = node["shape"]
+        rows, *chunk = node["chunk_grid"]["configuration"]["chunk_shape"]
+        self.count, self.rows, self.tail = int(count), int(rows), tuple(map(int, tail))
         kind = node["data_type"]
         codecs = [codec["name"] for codec in node["codecs"]]
         known = ["vlen-utf8"] if kind == TEXT else ["bytes", "blosc"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fastcam.attribution.wanted import Wanted
-    from fastcam.figures.inline import Figure
+    from fastcam.inline import Figure
     from fastcam.read.preprocess import Preprocessing
 
 
@@ -41,6 +41,7 @@ class Explanation:
     names: tuple[str, ...]
     images: list[NDArray[np.uint8]] = field(repr=False)
     diverging: bool = False
+    dims: int = 2
 
     def __len__(self) -> int:
         return len(self.output)
@@ -51,16 +52,27 @@ class Explanation:
         ``style``: fields of :class:`fastcam.spec.Style`, such as ``colormap="viridis"``. It saves
         itself, ``.save("a.png")``, and shows in a notebook. InputError for an index out of range.
         """
-        from fastcam.figures.inline import figure_of
+        from fastcam.inline import figure_of
         from fastcam.spec import Style
 
         if not -len(self) <= index < len(self):
             raise InputError(f"figure {index}: there are {len(self)} images, counted from 0")
-        maps = {name: values[index] for name, values in self.maps.items()}
         return figure_of(
-            self.images[index], maps, title=self.names[index], verdict=self._said(index),
-            style=Style(**style), diverging=self.diverging,
+            self.images[index], self._rows(index), title=self.names[index],
+            verdict=self._said(index), style=Style(**style), diverging=self.diverging,
+            dims=self.dims,
         )  # fmt: skip
+
+    def _rows(self, index: int) -> dict[str, NDArray[np.float32]]:
+        """The maps of one image; of several targets each is called by its class."""
+        rows = {}
+        for name, values in self.maps.items():
+            if self.targets is None or values.ndim != self.dims + 2:
+                rows[name] = values[index]
+                continue
+            for place, target in enumerate(self.targets[index].tolist()):
+                rows[f"{name} · class {target}"] = values[index, place]
+        return rows
 
     def _said(self, index: int) -> str:
         if self.probability is None:
@@ -187,4 +199,5 @@ def explanation_of(
         names=shown.names,
         images=shown.pictures,
         diverging=wanted.sign == "both",
+        dims=shown.batch.ndim - 2,
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fastcam.attribution.wanted import Wanted
+    from fastcam.inference.answers import Task
     from fastcam.read.preprocess import Preprocessing
 
 
@@ -53,7 +54,7 @@ class Running:
     compiled: bool | None = None
     batch_size: int = 16
     readers: int | None = None
-    task: str = "auto"
+    task: Task = "auto"
 
 
 @dataclass
@@ -118,7 +119,7 @@ def infer_maps(
     attrs = _attrs(model, described, spec, wanted, running, items, dtype)
     report = InferReport(output_dir, output_dir / STORE, device=str(device))
     report.precision = str(dtype).removeprefix("torch.")
-    with _claimed(output_dir):
+    with claimed(output_dir):
         store = _opened(output_dir / STORE, attrs, items, running.batch_size, overwrite)
         report.images = len(items)
         report.already = sum(h.status == "done" for h in store.headers)
@@ -210,7 +211,10 @@ def _opened(
 
 
 def _difference(old: MapAttrs, new: MapAttrs, had: int, have: int) -> str:
-    pairs = [("model", old.model, new.model), ("checkpoint", old.checkpoint, new.checkpoint)]
+    pairs: list[tuple[str, Any, Any]] = [
+        ("model", old.model, new.model),
+        ("checkpoint", old.checkpoint, new.checkpoint),
+    ]
     pairs += [("images", had, have), ("folder", old.root, new.root)]
     for name in ("preprocessing", "settings"):
         before, now = dict(getattr(old, name)), json.loads(json.dumps(getattr(new, name)))
@@ -239,7 +243,7 @@ def write_failures(path: Path, troubles: Sequence[Trouble]) -> None:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path) -> Iterator[None]:
     """One run at a time writes into a folder."""
     make_folder(folder)
     handle = os.open(folder, os.O_RDONLY)

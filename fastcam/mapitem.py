@@ -216,7 +216,7 @@ def _told(case: MapCase, heat: VolumeHeat, caption: str) -> RankedSlices:
     facts = {"Case": case.name, "Answer": heading_of(case, None, False).verdict, "Map": caption}
     facts |= {"Slices": str(heat.depth), "Best slice": str(heat.best_slice)}
     facts |= {"Highest heat": f"{float(heat.values.max()):.4g}"}
-    if header.output:
+    if len(header.output):
         facts["Output"] = ", ".join(f"{value:.4g}" for value in header.output[:20])
     return RankedSlices(facts, heat.slice_averages, heat.best_slice)
 

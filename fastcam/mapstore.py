@@ -148,6 +148,11 @@ class MapStore:
         ``("layer", "head", "y", "x")`` and the like."""
         return tuple(self._attributes_of(name)["axes"][1:])
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of every ``map(name, index)``."""
+        self._attributes_of(name)
+        return self._array(f"maps/{name}").tail
+
     def layer_names(self, name: str) -> tuple[str, ...]:
         """The layers along the axis "layer"; empty where there is no such axis."""
         return tuple(self._attributes_of(name)["layer_names"])

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 from fastcam.errors import InputError
 from fastcam.explaining import Explanation, explanation_of, gather
 from fastcam.inferjob import InferReport, InputChoice, Running, infer_maps
+from fastcam.patchinfer import infer_patches
 from fastcam.progress import Progress, Silent
 from fastcam.report.inventory import Inventory
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.read.preprocess import Preprocessing
+    from fastcam.attribution.wanted import Fusion, Sign
+    from fastcam.inference.answers import Task
+    from fastcam.read.preprocess import Fit, Preprocessing
+    from fastcam.spec import Axes
 
 PathLike = str | Path
 
@@ -57,16 +61,16 @@ def explain(
     layers: Sequence[str | int] | str | None = None,
     targets: Any = None,
     *,
-    sign: str = "positive",
-    fusion: str = "mean",
+    sign: Sign = "positive",
+    fusion: Fusion = "mean",
     discard_ratio: float = 0.0,
     start_layer: int = 0,
     prefix_tokens: int | None = None,
     image_size: int | Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    fit: str | None = None,
-    task: str = "auto",
+    fit: Fit | None = None,
+    task: Task = "auto",
     batch_size: int = 16,
     device: str | None = None,
     precision: str = "fp32",
@@ -95,7 +99,7 @@ def explain(
     names = (layers,) if isinstance(layers, str | int) else tuple(layers or ())
     wanted = Wanted(
         methods, tuple(map(str, names)), (), sign, prefix_tokens, fusion, discard_ratio, start_layer
-    )  # type: ignore[arg-type]
+    )
     spec = settled(model, image_size, mean, std, fit)
     where = _device_of(model) if device is None else choose_device(device)
     dtype = choose_precision(precision, where)
@@ -130,17 +134,17 @@ def infer(
     allow_partial: bool = False,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    fit: str | None = None,
+    fit: Fit | None = None,
     pattern: str | None = None,
     table: PathLike | None = None,
     mask_dir: PathLike | None = None,
-    axes: str = "zyx",
-    sign: str = "positive",
-    fusion: str = "mean",
+    axes: Axes = "zyx",
+    sign: Sign = "positive",
+    fusion: Fusion = "mean",
     discard_ratio: float = 0.0,
     start_layer: int = 0,
     prefix_tokens: int | None = None,
-    task: str = "auto",
+    task: Task = "auto",
     device: str = "auto",
     precision: str = "auto",
     compile: bool | None = None,
@@ -160,27 +164,34 @@ def infer(
     """
     from fastcam.attribution.engines import default_method
     from fastcam.attribution.wanted import Wanted
+    from fastcam.models.patch_attention import PatchAttention
 
+    if batch_size < 1:
+        raise InputError(f"--batch-size {batch_size} is too small: it must be at least 1")
     loaded = load_model(
         model, checkpoint, num_classes=num_classes, in_channels=in_channels,
         image_size=image_size if isinstance(model, str) else None, allow_partial=allow_partial,
     )  # fmt: skip
-    methods = (method,) if isinstance(method, str) else tuple(method or (default_method(loaded),))
-    wanted = Wanted(
-        methods, tuple(map(str, layers)), tuple(classes), sign, prefix_tokens, fusion,
-        discard_ratio, start_layer,
-    )  # type: ignore[arg-type]  # fmt: skip
-    spec = settled(loaded, image_size, mean, std, fit)
+    name = model if isinstance(model, str) else type(model).__name__
+    described = {"model": name, "checkpoint": checkpoint}
     paths = (images,) if isinstance(images, str | Path) else tuple(images)
     choice = InputChoice(
         tuple(map(Path, paths)), pattern, None if table is None else Path(table),
         None if mask_dir is None else Path(mask_dir), axes,
-    )  # type: ignore[arg-type]  # fmt: skip
-    if batch_size < 1:
-        raise InputError(f"--batch-size {batch_size} is too small: it must be at least 1")
+    )  # fmt: skip
     running = Running(device, precision, compile, batch_size, workers, task)
-    name = model if isinstance(model, str) else type(model).__name__
-    described = {"model": name, "checkpoint": checkpoint}
+    if isinstance(loaded, PatchAttention):
+        if method or layers or classes:
+            raise InputError(f"{name} has its own attention: leave out --method, --layer, --target")
+        return infer_patches(
+            loaded, described, choice, running, Path(output_dir), overwrite, progress
+        )
+    methods = (method,) if isinstance(method, str) else tuple(method or (default_method(loaded),))
+    wanted = Wanted(
+        methods, tuple(map(str, layers)), tuple(classes), sign, prefix_tokens, fusion,
+        discard_ratio, start_layer,
+    )  # fmt: skip
+    spec = settled(loaded, image_size, mean, std, fit)
     return infer_maps(
         loaded, described, spec, choice, wanted, running, Path(output_dir), overwrite, progress
     )
@@ -191,14 +202,18 @@ def settled(
     image_size: int | Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    fit: str | None = None,
+    fit: Fit | None = None,
 ) -> Preprocessing:
     """The model's own preprocessing with what is given in its place."""
     from fastcam.models.preprocessing import preprocessing_of
 
     spec = preprocessing_of(model, image_size)
-    changes = {"mean": mean and tuple(mean), "std": std and tuple(std), "fit": fit}
-    return replace(spec, **{name: value for name, value in changes.items() if value is not None})
+    return replace(
+        spec,
+        mean=spec.mean if mean is None else tuple(mean),
+        std=spec.std if std is None else tuple(std),
+        fit=fit or spec.fit,
+    )
 
 
 def _device_of(model: nn.Module) -> Any:

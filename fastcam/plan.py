@@ -58,7 +58,7 @@ class Selectable(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def correct(self) -> bool: ...
+    def correct(self) -> bool | None: ...
 
 
 def select(
@@ -82,7 +82,7 @@ def select(
         index
         for index, header in enumerate(headers)
         if (not selection.patients or header.name in selection.patients)
-        and not (selection.only_errors and header.correct)
+        and not (selection.only_errors and header.correct is not False)
     ]
     stop = None if selection.max_samples is None else selection.offset + selection.max_samples
     return chosen[selection.offset : stop]

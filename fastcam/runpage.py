@@ -150,7 +150,7 @@ def _cases(
             yield GalleryCase(
                 header.place,
                 header.name,
-                header.true_label,
+                "" if header.true_label is None else header.true_label,
                 header.predicted_label,
                 header.correct,
                 header.confidence,

@@ -41,7 +41,8 @@ KIND = "patch-attention"
 # and threading.max_workers made no difference (2.0 against 2.2 ms) and are left alone.
 _CHUNK = 65536
 
-# Fill of integers that can be any number but this one, so that a missing chunk shows.
+# Fill of integers that can be any number but this one, so that a missing chunk shows. As a label
+# it says that nobody knows it.
 _MISSING = -(2**31)
 
 # Array in the store: attribute of Case, dtype, fill value.
@@ -75,13 +76,14 @@ class StoreAttrs:
 
 @dataclass(frozen=True)
 class CaseHeader:
-    """A case without its patches. ``place`` is 1-based, in the results file."""
+    """A case without its patches. ``place`` is 1-based, in the results file; ``true_label`` and
+    ``correct`` are None where they are not known."""
 
     place: int
     name: str
-    true_label: int
+    true_label: int | None
     predicted_label: int
-    correct: bool
+    correct: bool | None
     confidence: float
     probabilities: tuple[float, ...]
     patches: int
@@ -140,7 +142,8 @@ def _write_cases(group: zarr.Group, cases: Sequence[Case]) -> None:
     ids = group.create_array("id", shape=(len(cases),), chunks=(_CHUNK,), dtype="string")
     ids[:] = np.array([case.name for case in cases], dtype=object)
     for name, (attribute, dtype, fill) in _CASE_COLUMNS.items():
-        _put(group, name, np.array([getattr(case, attribute) for case in cases], dtype), fill)
+        values = [getattr(case, attribute) for case in cases]
+        _put(group, name, np.array([fill if v is None else v for v in values], dtype), fill)
     classes = max((len(case.probabilities) for case in cases), default=1)
     probability = np.full((len(cases), classes), np.nan)
     for row, case in zip(probability, cases, strict=True):
@@ -216,9 +219,9 @@ class RunStore:
             CaseHeader(
                 place=columns["place"][i],
                 name=columns["id"][i],
-                true_label=columns["label"][i],
+                true_label=None if columns["label"][i] == _MISSING else columns["label"][i],
                 predicted_label=columns["prediction"][i],
-                correct=columns["correct"][i],
+                correct=None if columns["label"][i] == _MISSING else columns["correct"][i],
                 confidence=columns["confidence"][i],
                 probabilities=tuple(p for p in probabilities[i] if not math.isnan(p)),
                 patches=counts[i],

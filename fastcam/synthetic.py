@@ -17,16 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
-from fastcam.phantom import FIELD_OF_VIEW, SLICE_SPACING, neck
+from fastcam.phantom import FIELD_OF_VIEW, SLICE_SPACING, PlaqueKind, neck
 from fastcam.write import make_folder, write_bytes, write_text
 
 Source = Literal["nii.gz", "nii", "npy", "jpg"]
 
 PATCH = 24
 STRIDE = 12
-_LEAST_INSIDE = 0.3
-_MOST_PER_COMPONENT = 12
-_WINDOW = (-200.0, 500.0)  # HU shown from black to white
+WINDOW = (-200.0, 500.0)  # HU shown from black to white
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def make_test_set(
     for index in range(cases):
         rng = np.random.default_rng([seed, index])
         name, label, right = f"neck_{index + 1:03d}", int(index % 2 == 0), index % 7 != 4
-        volume, mask, lesion = _volume(rng, slices, size, label == 1)
+        volume, mask, lesion = neck_volume(rng, slices, size, label == 1)
         patches = _cut_patches(mask, lesion, patches_per_slice)
         results.append(_result(rng, name, label, right, patches))
         lesions = [asdict(found) for found in _lesions(lesion)]
@@ -119,13 +117,18 @@ def _make_folders(*folders: Path) -> None:
         make_folder(folder)
 
 
-def _volume(
-    rng: np.random.Generator, slices: int, size: int, with_plaque: bool
+def neck_volume(
+    rng: np.random.Generator,
+    slices: int,
+    size: int,
+    with_plaque: bool,
+    kind: PlaqueKind | None = None,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Volume in HU, mask (0 or 1) and plaque of one neck, each (slices, size, size)."""
     volume = np.empty((slices, size, size), dtype=np.int16)
     mask = np.empty((slices, size, size), dtype=np.uint8)
     lesion = np.empty((slices, size, size), dtype=np.bool_)
-    for index, made in enumerate(neck(rng, slices, size, with_plaque)):
+    for index, made in enumerate(neck(rng, slices, size, with_plaque, kind)):
         volume[index], mask[index], lesion[index] = made.image, made.mask, made.lesion
     return volume, mask, lesion
 
@@ -155,35 +158,26 @@ def _cut_patches(
 
 def _by_component(mask: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Boxes (n, 4) and component numbers (n,) of one slice's patches."""
-    # Imported here: the demo alone needs it, and it takes 0.1 s.
-    from scipy.ndimage import find_objects, label
+    from fastcam.models.patches import plan_patches
 
-    components, _ = label(mask)
-    boxes, roi = [], []
-    for number, (rows, columns) in enumerate(find_objects(components)):
-        grid = _grid(mask.shape, (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2)
-        counts = _box_sums(components == number + 1, grid)
-        best = np.argsort(-counts, kind="stable")[:_MOST_PER_COMPONENT]
-        kept = np.sort(best[counts[best] >= _LEAST_INSIDE * PATCH**2])
-        boxes.append(grid[kept])
-        roi.append(np.full(kept.size, number, dtype=np.int32))
-    return np.concatenate(boxes), np.concatenate(roi)
+    plan = plan_patches(mask[np.newaxis])
+    return plan.boxes, plan.roi
 
 
 def _most_inside(
     mask: NDArray[np.uint8], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The same for exactly ``count`` patches, numbered by the half of the slice they lie in."""
-    grid = _grid(mask.shape, PATCH // 2, PATCH // 2)
+    grid = _grid(mask.shape)
     kept = np.sort(np.argsort(-_box_sums(mask, grid), kind="stable")[:count])
     boxes = grid[kept]
     return boxes, (boxes[:, 0] + PATCH // 2 >= mask.shape[1] // 2).astype(np.int32)
 
 
-def _grid(shape: tuple[int, ...], row: int, column: int) -> NDArray[np.int32]:
-    """All boxes (n, 4) inside the slice that are whole strides away from the one centred there."""
-    tops = np.arange((row - PATCH // 2) % STRIDE, shape[0] - PATCH + 1, STRIDE)
-    lefts = np.arange((column - PATCH // 2) % STRIDE, shape[1] - PATCH + 1, STRIDE)
+def _grid(shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """All boxes (n, 4) inside the slice, whole strides away from its corner."""
+    tops = np.arange(0, shape[0] - PATCH + 1, STRIDE)
+    lefts = np.arange(0, shape[1] - PATCH + 1, STRIDE)
     top, left = (places.ravel() for places in np.meshgrid(tops, lefts, indexing="ij"))
     return np.stack([left, top, left + PATCH, top + PATCH], axis=-1).astype(np.int32)
 
@@ -265,7 +259,7 @@ def _write_case(
     source: Source,
 ) -> None:
     if source == "jpg":
-        low, high = _WINDOW
+        low, high = WINDOW
         grey = np.clip((volume - low) / (high - low) * 255.0 + 0.5, 0, 255).astype(np.uint8)
         _write_slices(made.images / name / "scan_JPG", grey, "jpg")
         _write_slices(made.masks / name / "scan_JPG", mask * np.uint8(255), "png")
@@ -283,6 +277,11 @@ def _write_slices(folder: Path, pictures: NDArray[np.uint8], kind: str) -> None:
         coded = io.BytesIO()
         Image.fromarray(picture).save(coded, "jpeg" if kind == "jpg" else kind, quality=92)
         write_bytes(folder / f"{index:03d}.{kind}", [coded.getvalue()])
+
+
+def write_nifti(path: Path, array: NDArray[Any]) -> None:
+    """Write an array (z, y, x) of a neck as ``.nii.gz``; OutputError where it can't be."""
+    write_bytes(path, _nifti(array, compress=True))
 
 
 def _npy(array: NDArray[Any]) -> list[bytes | memoryview]:
@@ -307,7 +306,7 @@ def _nifti(array: NDArray[Any], *, compress: bool) -> list[bytes | memoryview]:
     header.set_xyzt_units("mm")
     header["vox_offset"] = 352
     if array.dtype == np.int16:
-        header["cal_min"], header["cal_max"] = _WINDOW
+        header["cal_min"], header["cal_max"] = WINDOW
     # nibabel would copy the volume into Fortran order, which for (x, y, z) is what lies here.
     plain = [header.binaryblock + bytes(4), array.data]
     if not compress:

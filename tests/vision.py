@@ -13,18 +13,21 @@ import sys
 
 import torch
 
-__all__ = ["torchvision"]
+__all__ = ["OPERATORS", "torchvision"]
 
 _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 
+# Whether torchvision's own operators can be loaded here.
+OPERATORS = True
 try:
     import torchvision
 except RuntimeError as error:
     if "torchvision::" not in str(error):
         raise
+    OPERATORS = False
     # FRAGMENT goes together with whoever else declares operators of this name.
     _declared = torch.library.Library("torchvision", "FRAGMENT")
     for _schema in _SCHEMAS:

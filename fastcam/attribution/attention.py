@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -82,34 +81,34 @@ class AttentionEngine:
         known = self._plans.get(tuple(batch.shape))
         reduce = query_row(0) if self.query == "cls" else self._received(size)
         with torch.no_grad():
-            paths = self._look(batch) if known is None and self._compiled else None
-            look = known is None and not self._compiled
-            with watch_shapes(self._eager) if look else nullcontext({}) as shapes:
+            if known is None:
+                known, records, output = self._first(batch, size, reduce)
+                self._plans[tuple(batch.shape)] = known
+            else:
                 with capture(self._model, reduce, _KINDS) as seen:
                     output = self._model(batch)
-            records = seen.records
-            if known is None:
-                if paths is not None:
-                    records, shapes = _with_paths(records, *paths)
-                known = self._plan(
-                    records,
-                    Scene(
-                        self._eager,
-                        batch.shape[0],
-                        size,
-                        patch_size(self._eager, len(size)),
-                        self._prefix,
-                        shapes,
-                    ),
-                )
-                self._plans[tuple(batch.shape)] = known
+                records = seen.records
             maps = {
-                name: torch.stack(
-                    [p.map(records[p.index].value, batch.shape[0]) for p in placed], 1
-                )
-                for name, placed in known.maps.items()
+                name: _stack(layers, records, len(batch)) for name, layers in known.maps.items()
             }
         return BatchMaps(maps, logits_of(output))
+
+    def _first(
+        self, batch: Tensor, size: tuple[int, ...], reduce: Reducer
+    ) -> tuple[_Plan, list[Record], Any]:
+        """The first run with a shape of batch, in which everything found is checked and placed."""
+        if self._compiled:
+            looked, shapes = self._look(batch)
+            with capture(self._model, reduce, _KINDS) as seen:
+                output = self._model(batch)
+            records = _with_paths(seen.records, looked)
+        else:
+            with watch_shapes(self._eager) as shapes, capture(self._model, reduce, _KINDS) as seen:
+                output = self._model(batch)
+            records = seen.records
+        patch = patch_size(self._eager, len(size))
+        scene = Scene(self._eager, len(batch), size, patch, self._prefix, shapes)
+        return self._plan(records, scene), records, output
 
     def _received(self, size: tuple[int, ...]) -> Reducer:
         prefix = self._prefix.count
@@ -122,9 +121,12 @@ class AttentionEngine:
 
     def _look(self, batch: Tensor) -> tuple[list[Record], dict[str, tuple[int, ...]]]:
         """One image, not compiled: compiled code doesn't know which module it is in."""
-        with torch.compiler.set_stance("force_eager"), watch_shapes(self._eager) as shapes:
-            with capture(self._eager, nothing, _KINDS) as seen:
-                self._eager(batch[:1])
+        with (
+            torch.compiler.set_stance("force_eager"),
+            watch_shapes(self._eager) as shapes,
+            capture(self._eager, nothing, _KINDS) as seen,
+        ):
+            self._eager(batch[:1])
         return seen.records, shapes
 
     def _plan(self, records: list[Record], scene: Scene) -> _Plan:
@@ -181,9 +183,7 @@ def _is_compiled(module: nn.Module) -> bool:
     return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
 
 
-def _with_paths(
-    records: list[Record], looked: list[Record], shapes: dict[str, tuple[int, ...]]
-) -> tuple[list[Record], dict[str, tuple[int, ...]]]:
+def _with_paths(records: list[Record], looked: list[Record]) -> list[Record]:
     """Compiled records with the paths of the same calls made uncompiled."""
     same = [(r.kind, r.shape[1:]) for r in records] == [(r.kind, r.shape[1:]) for r in looked]
     if not same:
@@ -191,8 +191,7 @@ def _with_paths(
             f"the compiled model shows {len(records)} attention calls, the model itself "
             f"{len(looked)}, or others; run it without torch.compile"
         )
-    named = [replace(r, path=by.path) for r, by in zip(records, looked, strict=True)]
-    return named, shapes
+    return [replace(r, path=by.path) for r, by in zip(records, looked, strict=True)]
 
 
 def _unique(paths: list[str]) -> list[str]:
@@ -212,6 +211,10 @@ def _named(placed: list[Placed], word: str = "attention") -> dict[str, tuple[Pla
     if len(groups) == 1:
         return {word: tuple(placed)}
     return {f"{word}/stage{i}": tuple(group) for i, group in enumerate(groups.values(), 1)}
+
+
+def _stack(layers: Sequence[Placed], records: Sequence[Record], batch: int) -> Tensor:
+    return torch.stack([layer.map(records[layer.index].value, batch) for layer in layers], 1)
 
 
 def _choose(

@@ -113,9 +113,7 @@ class CamEngine:
 
     def _found_layers(self, batch: Tensor) -> Mapping[str, nn.Module]:
         if self._layers is None:
-            self._layers = resolve(
-                self._model, [auto(self._model, batch[:1], self._prefix_tokens)]
-            )
+            self._layers = resolve(self._model, [auto(self._model, batch[:1], self._prefix_tokens)])
         return self._layers
 
     def _run(self, layers: Mapping[str, nn.Module], batch: Tensor, gradients: bool) -> Split:

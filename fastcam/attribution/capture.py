@@ -24,7 +24,7 @@ from types import FunctionType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -135,7 +135,8 @@ class Capture(TorchFunctionMode):
         def softmax(scores: Tensor, dim: int) -> Tensor:
             output = F.softmax(scores, dim=dim)
             if "softmax" in self._kinds:
-                self._record("softmax", Weights(output.unflatten(0, (-1, heads))))
+                weights = output.detach()
+                self._record("softmax", Weights(weights.reshape(-1, heads, *weights.shape[1:])))
             return output
 
         exchanged = {
@@ -205,14 +206,19 @@ def scores_of(
 ) -> Scores:
     """The arguments of ``F.scaled_dot_product_attention`` with axes (b, h, n, d).
 
-    Inputs (..., n, d): without heads h is 1, further leading axes go into b. Dropout is left out.
+    Inputs (b, h, n, d); with other leading axes they are all b, and h is 1. Dropout is left out.
     """
     lead = query.shape[:-2]
     mask = attn_mask
     if len(lead) != 2:
+        # Two windows on the way (Hiera), or none; rare, so copies don't matter.
+        if enable_gqa:
+            key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         if mask is not None:
-            mask = mask.expand(*lead, *mask.shape[-2:]).reshape(_four(mask, lead))
-        query, key = query.reshape(_four(query, lead)), key.reshape(_four(key, key.shape[:-2]))
+            mask = mask.expand(*lead, query.shape[-2], key.shape[-2])
+            mask = mask.reshape(_four(mask, lead))
+        query = query.reshape(_four(query, lead))
+        key = key.expand(*lead, *key.shape[-2:]).reshape(_four(key, lead))
     return Scores(
         query.detach(),
         key.detach(),
@@ -246,7 +252,8 @@ def weights_of(output: Tensor, axis: int) -> tuple[Kind, Weights] | None:
 
 
 def _four(tensor: Tensor, lead: Sequence[int]) -> tuple[int, int, int, int]:
-    heads = lead[-1] if len(lead) > 1 else 1
+    """Axes (b, h, n, m) of (b, h, n, m); any other number of leading axes is all b."""
+    heads = lead[1] if len(lead) == 2 else 1
     return -1, heads, tensor.shape[-2], tensor.shape[-1]
 
 

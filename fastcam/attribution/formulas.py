@@ -100,7 +100,8 @@ def _principal_whole(flat: Tensor) -> Tensor:
     """σ1 u1 of (b, k, s), from the smaller Gram matrix."""
     if flat.shape[1] <= flat.shape[2]:
         vectors = torch.linalg.eigh(flat @ flat.mT).eigenvectors[..., -1:]
-        return (flat.mT @ vectors)[..., 0]
+        projected: Tensor = (flat.mT @ vectors).squeeze(-1)
+        return projected
     values, vectors = torch.linalg.eigh(flat.mT @ flat)
     found: Tensor = vectors[..., -1] * values[..., -1:].clamp_min(0).sqrt()
     return found
@@ -133,4 +134,5 @@ def _principal_iterated(flat: Tensor) -> Tensor:
     last = flat.mT @ (flat @ first)
     scale = (flat @ first).norm(dim=1, keepdim=True)
     length = last.norm(dim=1, keepdim=True)
-    return (last * (scale / length.clamp_min(torch.finfo(flat.dtype).tiny)))[..., 0]
+    found: Tensor = last * (scale / length.clamp_min(torch.finfo(flat.dtype).tiny))
+    return found.squeeze(-1)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.batchmaps import logits_of
-from fastcam.attribution.leaf import first_tensor, run_split, settled
+from fastcam.attribution.leaf import count_tensors, first_tensor, run_split, settled
 from fastcam.attribution.reshape import Layout, layout_of
 from fastcam.errors import InputError
 
 # Their output is another layer's, thinned out; or it is a table of weights, not of positions.
-_PASSING = ("pool", "dropout", "droppath", "identity", "flatten", "softmax", "upsample")
+_PASSING = ("pool", "dropout", "droppath", "identity", "flatten", "softmax", "permute")
 # How many of a transformer's last layers are asked for their gradient.
 _ASKED = 40
 
@@ -86,7 +86,7 @@ def auto(model: nn.Module, example: Tensor, prefix_tokens: int | None = None) ->
 
 
 def resolve(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
-    """The modules called ``names``; InputError with the nearest names for one that doesn't exist."""
+    """The modules called ``names``; InputError for one that doesn't exist, with the nearest."""
     known = {name: module for name, module in model.named_modules(remove_duplicate=False) if name}
     for name in names:
         if name not in known:
@@ -115,9 +115,8 @@ def _last_reached(model: nn.Module, example: Tensor, found: Sequence[Candidate])
     for candidate, gradient in reversed(list(zip(asked, gradients, strict=True))):
         if bool(gradient[:, candidate.layout.prefix :].any()):
             return candidate.name
-    raise InputError(
-        f"{type(model).__name__}: no layer's patch tokens have a gradient; name one with --layer"
-    )
+    # Nothing has a gradient in a model whose head is still at its initial zeros.
+    return asked[-1].name
 
 
 @dataclass
@@ -134,7 +133,8 @@ def _watched(model: nn.Module, seen: dict[str, _Seen]) -> Iterator[None]:
     def hook(name: str) -> Any:
         def after(_module: nn.Module, _inputs: Any, output: Any) -> None:
             found = first_tensor(output)
-            if found is None:
+            # Of several tensors nobody knows which one goes on to the output.
+            if found is None or count_tensors(output) > 1:
                 return
             # A container finishes right after the layer whose output it returns.
             while last and last[-1][1]() is not found:

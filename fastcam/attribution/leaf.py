@@ -41,8 +41,11 @@ def run_split(
     that isn't run or gives no tensor. Without ``gradients`` no graph is made at all.
     """
     kept: dict[str, Tensor] = {}
-    with torch.inference_mode(False), torch.no_grad(), settled(model), _hooked(
-        layers, kept, gradients
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        settled(model),
+        _hooked(layers, kept, gradients),
     ):
         output = model(batch.clone() if batch.is_inference() else batch)
     check_run(layers, kept)
@@ -117,8 +120,15 @@ def first_tensor(output: Any) -> Tensor | None:
     return None if key is None else output[key]
 
 
+def count_tensors(output: Any) -> int:
+    """How many floating tensors a module returns at the top level of its output."""
+    if isinstance(output, Tensor):
+        return int(output.is_floating_point())
+    return sum(isinstance(v, Tensor) and v.is_floating_point() for _, v in _pairs(output))
+
+
 def with_tensor(output: Any, new: Tensor) -> Any:
-    """``output`` with its first floating tensor replaced; what the layer returned stays as it is."""
+    """``output`` with its first floating tensor replaced, in a copy of what holds it."""
     if isinstance(output, Tensor):
         return new
     key = _key_of(output)
@@ -131,13 +141,14 @@ def with_tensor(output: Any, new: Tensor) -> Any:
 
 
 def _key_of(output: Any) -> Any:
+    keys = (k for k, v in _pairs(output) if isinstance(v, Tensor) and v.is_floating_point())
+    return next(keys, None)
+
+
+def _pairs(output: Any) -> Any:
     if isinstance(output, Mapping):
-        pairs: Any = output.items()
-    elif isinstance(output, Sequence):
-        pairs = enumerate(output)
-    else:
-        return None
-    return next((k for k, v in pairs if isinstance(v, Tensor) and v.is_floating_point()), None)
+        return output.items()
+    return enumerate(output) if isinstance(output, Sequence) else ()
 
 
 @contextmanager

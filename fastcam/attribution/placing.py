@@ -54,7 +54,8 @@ def place(index: int, record: Record, scene: Scene, query: Literal["cls", "mean"
     inside = window_module(scene.model, record.path)
     if inside is not None:
         return _place_windows(index, record, scene, *inside)
-    if b == scene.batch * max(b // scene.batch, 1) and h == 1:
+    if h == 1 and b % scene.batch == 0 and _tokens_given(record.path, scene) == n:
+        # Heads kept in the first axis: every matrix is over all tokens of an image.
         b, h = scene.batch, b // scene.batch
     if b != scene.batch:
         return (
@@ -103,7 +104,7 @@ def _place_windows(
     if grid is None or len(grid) != 2:
         return f"the grid of its windows isn't known: {path} was given the shape {shape}"
     layout = layout_of(module, (grid[0], grid[1]))
-    b, h, n, m = record.shape
+    b, h, _, m = record.shape
     count = math.prod(layout.windows)
     if (b, m) != (scene.batch * count, math.prod(layout.window)):
         return (
@@ -113,15 +114,21 @@ def _place_windows(
     return Placed(index, record.path, "windows", h, layout.grid, layout)
 
 
+def _tokens_given(path: str, scene: Scene) -> int | None:
+    """How many tokens (b, n, c) of each image the module at ``path`` was given."""
+    shape = scene.shapes.get(path, ())
+    return shape[1] if len(shape) == 3 and shape[0] == scene.batch else None
+
+
 def _over_channels(record: Record, scene: Scene) -> bool:
-    """Cross-covariance: heads times queries are the channels, and the places are another number."""
+    """Cross-covariance (El-Nouby et al. 2021): heads times queries are the channels of what the
+    module was given, and the places are another number."""
     _, h, n, m = record.shape
     shape = scene.shapes.get(record.path, ())
     if n != m or len(shape) < 3:
         return False
-    return any(
-        size == h * n and math.prod(shape[1:]) // size != n for size in (shape[1], shape[-1])
-    )
+    channels = {shape[-1]} if len(shape) == 3 else {shape[1], shape[-1]}
+    return any(c == h * n and math.prod(shape[1:]) // c != n for c in channels)
 
 
 def _why(m: int, scene: Scene) -> str:

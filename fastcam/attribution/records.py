@@ -9,7 +9,6 @@ Scores and weights are those of Vaswani et al. 2017, equation 1: softmax(scale �
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fastcam.attribution.precision import exact
 from fastcam.errors import InputError
 
 # sdpa: a fused call. softmax: explicit weights. pooling: explicit weights over one axis, without
@@ -95,7 +95,7 @@ class Scores(Attention):
         return b, h, n, self.k.shape[2]
 
     def rows(self, start: int, stop: int) -> Tensor:
-        with full_precision(self.q):
+        with exact(self.q):
             b, h, _, m = self.shape
             d, hk = self.q.shape[-1], self.k.shape[1]
             q = self.q[:, :, start:stop].float() * self.scale
@@ -228,7 +228,7 @@ def gate(call: AttentionCall) -> tuple[Tensor, Tensor]:
     """Keeps of a gate s its values (b, c) and the map Σ_c s_c·|x_c| (b, *space), float32."""
     if call.features is None:
         raise InputError(f"{call.path}: attention of kind {call.kind} has no channel gate")
-    with full_precision(call.features):
+    with exact(call.features):
         values = call.attention.full()[:, 0, 0]
         x = call.features.detach().float().abs()
         return values, torch.einsum("bc,bc...->b...", values, x)
@@ -236,17 +236,6 @@ def gate(call: AttentionCall) -> tuple[Tensor, Tensor]:
 
 def nothing(call: AttentionCall) -> None:
     """Keeps only what a ``Record`` has of itself: path, kind and shape."""
-
-
-@contextlib.contextmanager
-def full_precision(like: Tensor) -> Iterator[None]:
-    """Autocast off for the device of ``like``, so that float32 stays float32."""
-    kind = like.device.type
-    if not torch.is_autocast_enabled(kind):
-        yield
-        return
-    with torch.autocast(kind, enabled=False):
-        yield
 
 
 def _own(tensor: Tensor) -> Tensor:

@@ -41,7 +41,8 @@ def to_maps(values: Tensor, layout: Layout) -> Tensor:
     if layout.order == "channels first":
         return values
     if layout.order == "tokens":
-        values = values[:, layout.prefix :].unflatten(1, layout.grid)
+        values = values[:, layout.prefix :]
+        values = values.reshape(len(values), *layout.grid, -1)
     return values.movedim(-1, 1)
 
 
@@ -137,7 +138,9 @@ def _within(grid: Size, image: Size) -> bool:
 def _same_stride(grid: Size, image: Size) -> bool:
     """Whether one stride, rounded up or down on each side, leads from ``image`` to ``grid``."""
     lowest = max(side / (g + 1) for g, side in zip(grid, image, strict=True))
-    highest = min(side / (g - 1) if g > 1 else math.inf for g, side in zip(grid, image, strict=True))
+    highest = min(
+        side / (g - 1) if g > 1 else math.inf for g, side in zip(grid, image, strict=True)
+    )
     return lowest < highest
 
 

@@ -124,7 +124,9 @@ class RolloutEngine:
         watched: AbstractContextManager[dict[str, Any]] = nullcontext({})
         if look:
             watched = watch_shapes(self._model)
-        stance: Any = torch.compiler.set_stance("force_eager")
+        stance: Any = nullcontext()
+        if any(getattr(m, "_compiled_call_impl", None) for m in self._model.modules()):
+            stance = torch.compiler.set_stance("force_eager")
         reduce = capture(self._model, self._keeper(), ("sdpa", "softmax"))
         with stance, watched as shapes, reduce as seen:
             output = self._model(batch)

@@ -13,7 +13,8 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
-from fastcam.attribution.records import Attention, Scores, Weights, full_precision
+from fastcam.attribution.precision import exact
+from fastcam.attribution.records import Attention, Scores, Weights
 from fastcam.attribution.wanted import Fusion
 
 # What is kept of a layer: queries and keys, or heads fused already, (b, n, n) float32.
@@ -100,7 +101,7 @@ def _mean_step(layer: Scores, v: Tensor) -> Tensor:
     Rows sum to 1 here, so that normalising A + I is halving it.
     """
     b, h, _, m = layer.shape
-    with full_precision(layer.q):
+    with exact(layer.q):
         each = v.new_zeros((b * h, 1, m))
         wide = v.repeat_interleave(h, 0)[:, None]
         for heads, start, block in _score_blocks(layer):
@@ -120,6 +121,7 @@ def _score_blocks(layer: Scores) -> Iterator[tuple[slice, int, Tensor]]:
     steps = -(-n // max(1, min(n, room // m)))
     r = -(-n // steps)
     g = max(1, min(b * h, room // (r * m))) if r == n else 1
+    g = g // h * h or g  # Whole images where one fits.
     memory = q.new_empty(g * r * m)
     for first in range(0, b * h, g):
         heads = slice(first, min(first + g, b * h))
@@ -131,17 +133,21 @@ def _score_blocks(layer: Scores) -> Iterator[tuple[slice, int, Tensor]]:
 
 
 def _row_blocks(attention: Attention) -> Iterator[tuple[slice, int, Tensor]]:
-    """Triples (which images, first row, weights of all heads (b', h, r, m))."""
+    """Triples (which images, first row, weights of all heads (b', h, r, m)).
+
+    The memory of a block may be used again for the next one.
+    """
     b, h, n, m = attention.shape
     if not _plain(attention):
-        everything = slice(0, b)
-        return ((everything, start, rows) for start, rows in attention.blocks())
-    images = max(1, _room(_device(attention)) // (h * n * m))
-    parts = (
-        (slice(i, min(i + images, b)), _part(attention, slice(i, i + images)))
-        for i in range(0, b, images)
-    )
-    return ((where, start, rows) for where, part in parts for start, rows in part.blocks())
+        yield from ((slice(0, b), start, rows) for start, rows in attention.blocks())
+    elif h * n * m <= _room(attention.q.device):
+        with exact(attention.q):
+            for heads, start, block in _score_blocks(attention):
+                images = slice(heads.start // h, heads.stop // h)
+                yield images, start, block.view(-1, h, n, m)
+    else:
+        for image, one in enumerate(_images(attention)):
+            yield from ((slice(image, image + 1), start, rows) for start, rows in one.blocks())
 
 
 def _fuse(rows: Tensor, fusion: Fusion, out: Tensor | None = None) -> Tensor:

@@ -59,7 +59,9 @@ def _called(target: Callable[[Any], Tensor], output: Any) -> Scores:
     except InputError:
         answer = values[:, None]
     if len(answer) != len(values):
-        raise InputError(f"the target callable gives {len(values)} numbers for {len(answer)} images")
+        raise InputError(
+            f"the target callable gives {len(values)} numbers for {len(answer)} images"
+        )
     return Scores(values[:, None], None, False, answer.detach().float())
 
 
@@ -95,10 +97,10 @@ def as_classes(targets: Any) -> Tensor:
             f"targets {targets!r}: not whole numbers in rows of one length; give an int, one for "
             "each image, or as many for each image"
         ) from error
-    if wanted.is_floating_point() or wanted.is_complex() or wanted.dtype == torch.bool:
-        raise InputError(f"targets {targets!r}: must be whole numbers, the places of the outputs")
     if wanted.ndim > 2 or 0 in wanted.shape:
         raise InputError(f"targets of shape {tuple(wanted.shape)}: must be (), (b,) or (b, t)")
+    if wanted.is_floating_point() or wanted.is_complex() or wanted.dtype == torch.bool:
+        raise InputError(f"targets {targets!r}: must be whole numbers, the places of the outputs")
     return wanted.long()
 
 

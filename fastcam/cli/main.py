@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import warnings
+from typing import Any
 
 import typer
 
@@ -56,7 +57,9 @@ def _main(
     pass
 
 
-def _warned(message: Warning | str, category: type[Warning], filename: str, *_rest: object) -> None:
+def _warned(
+    message: Warning | str, category: type[Warning], filename: str, *_rest: Any, **_named: Any
+) -> None:
     """fastcam's own warnings as one line; those of libraries are for their developers."""
     if issubclass(category, UserWarning) and "fastcam" in filename:
         print(f"fastcam: warning: {one_line(str(message))}", file=sys.stderr)  # noqa: T201

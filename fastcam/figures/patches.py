@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.lettering import Lettering, prepare
+from fastcam.figures.lettering import Colour, Lettering, prepare
 from fastcam.figures.scales import CaseScale
 from fastcam.figures.sheet import (
     PALETTES,
@@ -122,15 +123,27 @@ def _sheet(
             image=image, heat=levels, limits=limits, paint=look.overlay_paint, outlines=outlines,
         )
     )  # fmt: skip
-    verdict = "correct" if case.correct else "wrong"
     best = "  ·  BEST" if index == case.best_slice else ""
     return Sheet(
         title=f"{case.name}  ·  slice {index:03d}{best}",
-        verdict=f"{verdict}  ·  true {case.true_label}  predicted {case.predicted_label}"
-        f"  ·  confidence {case.confidence:.4f}",
-        verdict_colour=look.palette.right if case.correct else look.palette.wrong,
+        verdict=_verdict(case),
+        verdict_colour=_VERDICT_COLOUR[case.correct](look.palette),
         rows=(tuple(panels),),
     )
+
+
+_VERDICT_COLOUR: dict[bool | None, Callable[[Palette], Colour]] = {
+    True: lambda palette: palette.right,
+    False: lambda palette: palette.wrong,
+    None: lambda palette: palette.caption,
+}
+
+
+def _verdict(case: Case) -> str:
+    said = f"predicted {case.predicted_label}  ·  confidence {case.confidence:.4f}"
+    if case.correct is None:
+        return said
+    return f"{'correct' if case.correct else 'wrong'}  ·  true {case.true_label}  {said}"
 
 
 def _overlay_caption(patches: int, top_k: int) -> str:

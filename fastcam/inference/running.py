@@ -32,7 +32,9 @@ _OUTPUT, _TARGETS = ".output", ".targets"
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a run goes. ``readers`` are processes; ``targets`` (inputs,) int64 the output to explain of every input, where each has its own."""
+    """How a run goes. ``readers`` are processes; ``targets`` (inputs,) int64 the output to explain
+    of every input, where each has its own.
+    """
 
     device: torch.device
     dtype: torch.dtype
@@ -154,7 +156,8 @@ def _started(
 def _finite(arrays: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
     """(rows,): whether all numbers of a row are."""
     flags = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in arrays.values()]
-    return np.logical_and.reduce(flags)
+    every: NDArray[np.bool_] = np.logical_and.reduce(flags)
+    return every
 
 
 def _within(engine: Engine, settings: RunSettings) -> Engine:

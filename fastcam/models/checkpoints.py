@@ -60,6 +60,14 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     of all keys are taken off. Raises InputError when there is no such file, it is damaged, holds
     more than weights, or holds none.
     """
+    state = read_weights(path)
+    while prefix := next((p for p in _WRAPPERS if all(k.startswith(p) for k in state)), ""):
+        state = _without(state, prefix)
+    return state
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The same with the keys as they are in the file."""
     path = Path(path)
     if path.is_dir():
         raise InputError(
@@ -77,8 +85,6 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     state = _find(loaded)
     if not state:
         raise InputError(f"{path}: there is no state dict in it: it holds {_contents(loaded)}")
-    while prefix := next((p for p in _WRAPPERS if all(k.startswith(p) for k in state)), ""):
-        state = _without(state, prefix)
     return state
 
 
@@ -102,33 +108,51 @@ def load_into(
     infinite, or leaves a key of either side without its counterpart. With ``allow_partial`` what
     fits is loaded, and the report says what doesn't; that nothing fits is still an error.
     """
-    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    state = fitted(state, own)
-    common = [key for key in own if key in state]
-    loaded = {key: state[key] for key in common if tuple(state[key].shape) == own[key]}
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    state = fitted(state, shapes)
+    own = [key for key in shapes if key in state or not key.endswith(_UNREAD)]
+    loaded = {k: state[k] for k in own if k in state and tuple(state[k].shape) == shapes[k]}
     report = LoadReport(
-        missing=tuple(k for k in own if k not in state and not k.endswith(_UNREAD)),
-        unexpected=tuple(key for key in state if key not in own),
+        missing=tuple(key for key in own if key not in state),
+        unexpected=tuple(key for key in state if key not in shapes),
         mismatched=tuple(
-            f"{key}: {_shape(state[key].shape)} in the file, {_shape(own[key])} in the model"
-            for key in common
-            if key not in loaded
+            mismatch(key, state[key].shape, shapes[key])
+            for key in own
+            if key in state and key not in loaded
         ),
     )
-    if not loaded or (2 * len(common) < len(own) and not allow_partial):
+    judge(report, own, state, source, allow_partial)
+    check_finite(loaded.items(), source)
+    model.load_state_dict(loaded, strict=False)
+    return report
+
+
+def judge(
+    report: LoadReport,
+    own: Collection[str],
+    held: Collection[str],
+    source: str | Path,
+    allow_partial: bool,
+) -> None:
+    """InputError unless ``report`` is good enough; ``own`` are the model's keys, ``held`` those of
+    the file."""
+    fitting = len(own) - len(report.missing) - len(report.mismatched)
+    if fitting <= 0 or (2 * len(report.missing) > len(own) and not allow_partial):
         raise InputError(
-            f"{source}: is for another architecture: {len(loaded)} of the model's {len(own)} "
-            f"tensors are in it. The model has {_few(list(own))}; the file has "
-            f"{_few(list(state))}" + (f"; {report}" if report.mismatched else "")
+            f"{source}: is for another architecture: {fitting} of the model's {len(own)} tensors "
+            f"are in it. The model has {_few(own)}; the file has {_few(held)}"
+            + (f"; {report}" if report.mismatched else "")
         )
     if not (report.complete or allow_partial):
         raise InputError(
             f"{source}: doesn't fit the model: {report}. Give the model it was saved from, or "
             "--allow-partial to load what fits and leave the rest as it is"
         )
-    check_finite(loaded.items(), source)
-    model.load_state_dict(loaded, strict=False)
-    return report
+
+
+def mismatch(key: str, held: Iterable[int], own: Iterable[int]) -> str:
+    """An entry of ``LoadReport.mismatched``."""
+    return f"{key}: {_shape(held)} in the file, {_shape(own)} in the model"
 
 
 def check_finite(tensors: Iterable[tuple[str, Tensor]], source: str | Path) -> None:

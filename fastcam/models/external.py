@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from fastcam.errors import InputError, one_line
 from fastcam.models.checkpoints import fitted
-from fastcam.models.huggingface import build_huggingface
 from fastcam.models.sizes import Sizes, plane_of
 from fastcam.models.userfile import build_from_file
 from fastcam.models.vit_checkpoint import LANDMARKS, is_vit, positions_of
@@ -33,22 +32,19 @@ _LIBRARIES = ("timm", "torchvision", "hf", "monai")
 
 
 def is_external(name: str) -> bool:
-    """Whether ``name`` is one of ``FORMS``, not a built-in name."""
+    """Whether ``name`` is of one of ``FORMS``, not a built-in name."""
     return bool(_FILE.fullmatch(name)) or (name.partition(":")[0] in _LIBRARIES and ":" in name)
 
 
-def build(name: str, state: State, sizes: Sizes, allow_partial: bool) -> tuple[nn.Module, bool]:
+def build(name: str, state: State, sizes: Sizes) -> tuple[nn.Module, bool]:
     """The model, and whether its weights are random until a checkpoint is loaded.
 
-    ``state`` only tells sizes; the caller loads it. Raises InputError when the library is not
-    installed or there is no such model in it.
+    Not for ``hf:``, which loads its own. ``state`` only tells sizes; the caller loads it. Raises
+    InputError when the library is not installed or there is no such model in it.
     """
     if file := _FILE.fullmatch(name):
         return build_from_file(file[1], file[2], sizes), False
     library, _, rest = name.partition(":")
-    if library == "hf":
-        with explained("transformers", "hf"):
-            return build_huggingface(rest, state, sizes, allow_partial)
     maker = {"timm": _timm, "torchvision": _torchvision, "monai": _monai}[library]
     with explained(library, library):
         return maker(rest, state, sizes), True

@@ -13,59 +13,82 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError, one_line
-from fastcam.models.checkpoints import LoadReport, check_finite
+from fastcam.models.checkpoints import (
+    LoadReport,
+    check_finite,
+    fitted,
+    judge,
+    mismatch,
+    read_weights,
+)
 from fastcam.models.sizes import Sizes, plane_of
 
-_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 
+def load_huggingface(
+    folder: str,
+    state: dict[str, Tensor] | None,
+    source: str,
+    sizes: Sizes,
+    allow_partial: bool,
+) -> tuple[nn.Module, LoadReport]:
+    """The model of ``folder``, in float32, with its weights, and what of them did not fit.
 
-def build_huggingface(
-    folder: str, state: dict[str, Tensor] | None, sizes: Sizes, allow_partial: bool
-) -> tuple[nn.Module, bool]:
-    """The model of ``folder``, in float32, and whether its weights are random.
-
-    With ``state`` the folder's own weights are left alone: the model is made from its config in the
-    checkpoint's sizes. Otherwise they are loaded, whole unless ``allow_partial``; safetensors or
-    ``weights_only=True``, and no code of the folder is run. Raises InputError when that fails.
+    They are those of ``state``, read from ``source``, or else those in the folder. transformers
+    only puts them where they belong (names in its files are not those of its modules); it reads no
+    file but the config, and no code of the folder is run. Raises InputError when that fails.
     """
     path = Path(folder)
     architectures = _architectures(path)
     transformers = importlib.import_module("transformers")
-    weights = [file for pattern in _WEIGHTS for file in sorted(path.glob(pattern))]
-    if not weights and state is None:
-        raise InputError(
-            f"{path}: has a config.json but no weights (model.safetensors or pytorch_model.bin); "
-            "give --checkpoint"
-        )
+    if state is None:
+        state, source = _own_weights(path), folder
     classifier = any(name.endswith("ForImageClassification") for name in architectures)
     auto = transformers.AutoModelForImageClassification if classifier else transformers.AutoModel
-    local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        config = transformers.AutoConfig.from_pretrained(path, **local)
-        _resize(config, state, sizes)
-        if state is not None:
-            made: nn.Module = auto.from_config(config, trust_remote_code=False, dtype=torch.float32)
-            return made, True
         with _quietly(transformers):
-            model, said = auto.from_pretrained(
-                path,
+            config = transformers.AutoConfig.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False
+            )
+            _resize(config, state, sizes)
+            empty = auto.from_config(config, trust_remote_code=False)
+            state = fitted(state, empty.state_dict().keys())
+            model, said = type(empty).from_pretrained(
+                None,
                 config=config,
+                state_dict=dict(state),
                 dtype=torch.float32,
-                use_safetensors=weights[0].suffix == ".safetensors",
-                weights_only=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
-                **local,
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         if "torchvision::" in str(error):
             raise
         raise InputError(
-            f"{path}: transformers can't load it: {one_line(str(error)):.300}"
+            f"{path}: transformers can't make a model of it: {one_line(str(error)):.300}"
         ) from error
-    _check(path, model, said, allow_partial)
+    report = LoadReport(
+        missing=tuple(sorted(said["missing_keys"])),
+        unexpected=tuple(sorted(said["unexpected_keys"])),
+        mismatched=tuple(sorted(mismatch(*entry) for entry in said["mismatched_keys"])),
+    )
+    judge(report, list(model.state_dict()), state, source, allow_partial)
+    check_finite(state.items(), source)
+    # Where preprocessing_of() finds the folder again.
+    model.config._name_or_path = str(path)
     loaded: nn.Module = model
-    return loaded, False
+    return loaded, report
+
+
+def _own_weights(path: Path) -> dict[str, Tensor]:
+    patterns = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin",
+                "pytorch_model-*.bin")  # fmt: skip
+    files = next((found for p in patterns if (found := sorted(path.glob(p)))), None)
+    if files is None:
+        raise InputError(
+            f"{path}: has a config.json but no weights (model.safetensors or pytorch_model.bin); "
+            "give --checkpoint"
+        )
+    return {key: tensor for file in files for key, tensor in read_weights(file).items()}
 
 
 def _architectures(path: Path) -> list[str]:
@@ -82,8 +105,8 @@ def _architectures(path: Path) -> list[str]:
         raise InputError(f"{file}: is no config of a Hugging Face model: {error}") from error
 
 
-def _resize(config: Any, state: dict[str, Tensor] | None, sizes: Sizes) -> None:
-    head = None if state is None else state.get("classifier.weight")
+def _resize(config: Any, state: dict[str, Tensor], sizes: Sizes) -> None:
+    head = next((v for k, v in state.items() if k.endswith("classifier.weight")), None)
     classes = sizes.num_classes or (None if head is None else head.shape[0])
     if classes is not None and classes != config.num_labels:
         config.num_labels = classes
@@ -92,20 +115,6 @@ def _resize(config: Any, state: dict[str, Tensor] | None, sizes: Sizes) -> None:
     if sizes.image_size is not None and hasattr(config, "image_size"):
         height, width = plane_of(sizes.image_size)
         config.image_size = height if height == width else [height, width]
-
-
-def _check(path: Path, model: nn.Module, said: dict[str, Any], allow_partial: bool) -> None:
-    report = LoadReport(
-        missing=tuple(sorted(said["missing_keys"])),
-        unexpected=tuple(sorted(said["unexpected_keys"])),
-        mismatched=tuple(sorted(str(entry[0]) for entry in said["mismatched_keys"])),
-    )
-    if not (report.complete or allow_partial):
-        raise InputError(
-            f"{path}: its weights don't fit its config: {report}. Save the model anew, or "
-            "--allow-partial to load what fits"
-        )
-    check_finite(model.state_dict().items(), path)
 
 
 @contextmanager

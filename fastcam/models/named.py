@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from fastcam.errors import InputError
 from fastcam.models import external, resnet, vit_checkpoint
-from fastcam.models.checkpoints import fitted, load_into, read_state_dict
+from fastcam.models.checkpoints import LoadReport, fitted, load_into, read_state_dict
+from fastcam.models.huggingface import load_huggingface
 from fastcam.models.resnet import DESIGNS, build_resnet
 from fastcam.models.sizes import Sizes, image_size_of, plane_of
 from fastcam.models.vit import VisionTransformer, VitSettings
@@ -46,7 +47,7 @@ def load_model(
     """
     sizes = Sizes(num_classes, in_channels, image_size_of(image_size))
     state = None if checkpoint is None else read_state_dict(checkpoint)
-    source = str(checkpoint)
+    source, report = str(checkpoint), LoadReport()
     if not isinstance(model, str):
         if sizes != Sizes():
             raise InputError(
@@ -54,16 +55,22 @@ def load_model(
                 "given has its own"
             )
         built, random = model, False
+    elif model.startswith("hf:"):
+        with external.explained("transformers", "hf"):
+            built, report = load_huggingface(
+                model.removeprefix("hf:"), state, source, sizes, allow_partial
+            )
+        state, random, source = None, False, model if checkpoint is None else source
     elif external.is_external(model):
-        built, random = external.build(model, state, sizes, allow_partial)
+        built, random = external.build(model, state, sizes)
     else:
         built, random = _built_in(model, state, sizes, source), True
     if state is not None:
         state = with_positions_of(fitted(state, built.state_dict().keys()), built, source)
         report = load_into(built, state, source, allow_partial)
-        if not report.complete:
-            warnings.warn(f"{source}: loaded in part: {report}", stacklevel=2)
-    elif random:
+    if not report.complete:
+        warnings.warn(f"{source}: loaded in part: {report}", stacklevel=2)
+    if random and checkpoint is None:
         warnings.warn(
             f"{model}: has no checkpoint: its weights are random, and its maps mean nothing",
             stacklevel=2,

@@ -86,7 +86,8 @@ def cut_patches(
     cut = voxels[slices[:, None, None], rows[:, :, None], columns[:, None, :]]
     # float64: the difference of two large levels has few digits left in float32.
     scaled = np.clip((cut.astype(np.float64) - low) / (high - low), 0.0, 1.0)
-    return np.nan_to_num(scaled, copy=False)[:, None].astype(np.float32)
+    pixels: NDArray[np.float32] = np.nan_to_num(scaled)[:, None].astype(np.float32)
+    return pixels
 
 
 def patches_of(

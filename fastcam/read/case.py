@@ -14,7 +14,9 @@ class Case:
     """A patient or sample with its patches.
 
     ``place`` is the 1-based position in the results file; it numbers the output files whatever
-    filter is in use. Per-patch arrays share their first axis, N patches in the file's order:
+    filter is in use. ``true_label`` and ``correct`` are None where nobody knows them, as of cases
+    that came from ``fastcam infer`` without a table. Per-patch arrays share their first axis, N
+    patches in the file's order:
 
     - ``weights`` (N,) float32, attention over all patches of the case, finite and >= 0
     - ``boxes`` (N, 4) int32, ``x1, y1, x2, y2`` in pixels of the frame, x2 and y2 exclusive
@@ -25,9 +27,9 @@ class Case:
 
     place: int
     name: str
-    true_label: int
+    true_label: int | None
     predicted_label: int
-    correct: bool
+    correct: bool | None
     confidence: float
     probabilities: tuple[float, ...]
     weights: NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -211,23 +211,24 @@ def _nothing(folder: Path, dims: int) -> str:
 
 
 def _named(found: Sequence[_Found]) -> list[Item]:
-    """Items with unique ids: the stem, else the path without suffix, else the whole path."""
+    """Items with unique ids: the stem; where stems clash the path in the folder that was given, or
+    in the one that all share, without suffix; where these clash, too, with it."""
     twice = [path for path, count in Counter(entry.source for entry in found).items() if count > 1]
     if twice:
         raise InputError(f"{twice[0]}: is given twice; each image counts once")
+    shared = os.path.commonpath([entry.source.absolute().parent for entry in found])
+    spellings: tuple[Callable[[_Found], str], ...] = (
+        lambda entry: stem_of(entry.relative),
+        lambda entry: stem_of(os.path.relpath(entry.source.absolute(), shared)),
+        lambda entry: os.path.relpath(entry.source.absolute(), shared),
+    )
     names = [entry.id or stem_of(Path(entry.relative).name) for entry in found]
-    for spelling in (stem_of, str):
+    for spelling in spellings:
         counts = Counter(names)
         names = [
-            name if counts[name] == 1 or entry.id else spelling(entry.relative)
+            name if counts[name] == 1 or entry.id else spelling(entry)
             for name, entry in zip(names, found, strict=True)
         ]
-    # Files of one name from several folders that were given.
-    counts = Counter(names)
-    names = [
-        name if counts[name] == 1 or entry.id else entry.source.as_posix().lstrip("/")
-        for name, entry in zip(names, found, strict=True)
-    ]
     clash = [name for name, count in Counter(names).items() if count > 1]
     if clash:
         raise InputError(f"two images have the id {clash[0]!r}; ids must differ")
@@ -260,6 +261,7 @@ def _masked(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
         relative = stem_of(path.relative_to(mask_dir).as_posix())
         by_path[relative].append(path)
         by_stem[Path(relative).name].append(path)
+    items = _without_masks(items, mask_dir)
     sources = {item.source.resolve() for item in items}
     masked = []
     for item in items:
@@ -273,8 +275,22 @@ def _masked(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
             raise InputError(f"{best[0]} and {best[1]} are both the mask of {item.source}")
         masked.append(item if item.mask or not best else replace(item, mask=best[0]))
     if not any(item.mask for item in masked):
+        stem = stem_of(items[0].source.name)
         raise InputError(
             f"--mask-dir {mask_dir}: no mask fits any image; looked for {stem}_mask and {stem},"
             " with any suffix"
         )
     return masked
+
+
+def _without_masks(items: list[Item], mask_dir: Path) -> list[Item]:
+    """Without the ``x_mask`` that lie beside their ``x`` in a folder that is images' and masks'."""
+    there = mask_dir.resolve()
+    stems = {(item.source.parent, stem_of(item.source.name)) for item in items}
+
+    def is_mask(item: Item) -> bool:
+        image = stem_of(item.source.name).removesuffix("_mask")
+        beside = image != stem_of(item.source.name) and (item.source.parent, image) in stems
+        return beside and item.source.resolve().is_relative_to(there)
+
+    return [item for item in items if not is_mask(item)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from fastcam.errors import InputError
+from fastcam.mapschema import STATUS
+from fastcam.mapstore import MapStore
+from fastcam.openstore import open_store
 from fastcam.read import pickle_scan
 from fastcam.read.case import Case
 from fastcam.read.pickles import ForeignGlobalError
 from fastcam.read.results import PICKLE_SUFFIXES, Rejected, Results, Warned, read_results
 from fastcam.read.tensors import TORCH_ERRORS
-from fastcam.store import RunStore, open_store
+from fastcam.store import RunStore
 
 READABLE = (
     "a results file (.pkl, .pickle, .npz, .json), a run store (.zarr) or a checkpoint "
@@ -28,6 +32,7 @@ _CASE_COLUMNS = (
     "place", "name", "true", "predicted", "correct", "confidence", "patches", "slices",
     "best_slice",
 )  # fmt: skip
+_MAP_COLUMNS = ("place", "id", "group", "label", "predicted", "confidence", "status", "reason")
 # Real headers of safetensors are below a megabyte; their own reader stops at 100 MB.
 _MOST_HEADER = 100_000_000
 
@@ -63,7 +68,8 @@ def describe(path: Path) -> Inventory:
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        return _describe_store(open_store(path))
+        store = open_store(path)
+        return _describe_maps(store) if isinstance(store, MapStore) else _describe_store(store)
     if not path.exists():
         raise InputError(f"{path}: does not exist")
     if suffix == ".safetensors":
@@ -104,6 +110,39 @@ def _describe_store(store: RunStore) -> Inventory:
     return _describe_cases(store.path, "run store", origin, cases, store.rejected, store.warnings)
 
 
+def _describe_maps(store: MapStore) -> Inventory:
+    attrs, headers = store.attrs, store.headers
+    counts = Counter(header.status for header in headers)
+    summary = [
+        ("model", attrs.model),
+        ("checkpoint", attrs.checkpoint or "none"),
+        ("created", f"{attrs.created} by fastcam {attrs.fastcam}, schema {attrs.schema}"),
+        ("holds", attrs.kind),
+        ("methods", ", ".join(attrs.methods)),
+        ("layers", ", ".join(attrs.layers) or "none"),
+        ("images" if attrs.dims == 2 else "volumes", str(len(headers))),
+        *((status, str(counts[status])) for status in STATUS),
+        ("batches left", f"{len(store.unfinished())} of {store.batches}, of {store.batch}"),
+        ("sources under", str(store.root)),
+        *((f"map {name}", _map_shape(store, name)) for name in store.map_names),
+    ]
+    table: list[tuple[Any, ...]] = [
+        (
+            header.place, header.id, header.group, header.label,
+            "" if header.prediction is None else header.prediction,
+            "" if math.isnan(header.confidence) else round(header.confidence, 6),
+            header.status, header.reason,
+        )
+        for header in headers
+    ]  # fmt: skip
+    return Inventory(str(store.path), "run store of maps", summary, _MAP_COLUMNS, table)
+
+
+def _map_shape(store: MapStore, name: str) -> str:
+    lengths = zip(store.axes(name), store.shape(name), strict=True)
+    return ", ".join(f"{axis} {length}" for axis, length in lengths)
+
+
 def _describe_cases(
     path: Path,
     kind: str,
@@ -125,10 +164,12 @@ def _describe_cases(
         ))  # fmt: skip
     summary = [*origin, ("cases", str(len(table)))]
     if table:
-        right = sum(row[4] for row in table)
+        judged = [row[4] for row in table if row[4] is not None]
+        right = sum(judged)
+        share = f"{right} of {len(judged)} ({right / len(judged):.1%})" if judged else "not known"
         summary += [
             ("classes", " or ".join(map(str, sorted(classes)))),
-            ("correct", f"{right} of {len(table)} ({right / len(table):.1%})"),
+            ("correct", share),
             ("patches", str(sum(row[6] for row in table))),
             ("slices with patches", str(sum(row[7] for row in table))),
             ("weights", f"{low:.6g} to {high:.6g}"),

@@ -38,9 +38,9 @@ class CaseStatistics:
 
     place: int
     case: str
-    true_label: int
+    true_label: int | None
     predicted_label: int
-    correct: bool
+    correct: bool | None
     confidence: float
     patches: int
     slices: int
@@ -162,7 +162,7 @@ def measure(case: Case, inside: NDArray[np.floating] | None = None) -> CaseStati
 def summarise(rows: Sequence[CaseStatistics]) -> CohortStatistics:
     """Every metric over all cases, and right against wrong predictions."""
     right = [row for row in rows if row.correct]
-    wrong = [row for row in rows if not row.correct]
+    wrong = [row for row in rows if row.correct is False]
     metrics = {
         name: MetricStatistics(
             all=_spread(known_values(rows, name)),

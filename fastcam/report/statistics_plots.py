@@ -162,7 +162,7 @@ def _scatter(
     axes: Axes, rows: Sequence[CaseStatistics], metric: str, label: str, title: str
 ) -> None:
     _frame(axes, title)
-    known = [row for row in rows if getattr(row, metric) is not None]
+    known = [row for row in rows if getattr(row, metric) is not None and row.correct is not None]
     confidences = known_values(known, "confidence")
     values = known_values(known, metric)
     right = np.array([row.correct for row in known], dtype=bool)

@@ -22,6 +22,7 @@ class _Wording:
     correct: str
     yes: str
     no: str
+    unknown: str
     slices: str
     patches: str
     best_slice: str
@@ -39,6 +40,7 @@ _WORDINGS: dict[Language, _Wording] = {
         correct="Correct",
         yes="yes",
         no="no",
+        unknown="not known",
         slices="Slices with patches",
         patches="Patches",
         best_slice="Best slice",
@@ -55,6 +57,7 @@ _WORDINGS: dict[Language, _Wording] = {
         correct="是否正确",
         yes="是",
         no="否",
+        unknown="未知",
         slices="总切片数",
         patches="总patch数",
         best_slice="最重要切片",
@@ -79,9 +82,9 @@ def summary_text(case: Case, language: Language = "en") -> str:
     fields = (
         (words.case, one_line(case.name)),
         (words.prediction, str(case.predicted_label)),
-        (words.label, str(case.true_label)),
+        (words.label, words.unknown if case.true_label is None else str(case.true_label)),
         (words.confidence, f"{case.confidence:.4f}"),
-        (words.correct, words.yes if case.correct else words.no),
+        (words.correct, _judged(case, words)),
         (words.slices, str(len(averages))),
         (words.patches, str(case.weights.size)),
         (words.best_slice, str(case.best_slice)),
@@ -90,6 +93,12 @@ def summary_text(case: Case, language: Language = "en") -> str:
     name_width = max(_width(name) for name, _ in fields) + 2
     lines = [_pad(f"{name}:", name_width) + value for name, value in fields]
     return "\n".join([*lines, "", f"{words.ranking}:", *_ranking(case, words, decimals)]) + "\n"
+
+
+def _judged(case: Case, words: _Wording) -> str:
+    if case.correct is None:
+        return words.unknown
+    return words.yes if case.correct else words.no
 
 
 def _ranking(case: Case, words: _Wording, decimals: int) -> list[str]:

@@ -102,8 +102,8 @@ def test_code_is_named_with_the_remedy(tmp_path: Path, state) -> None:
     torch.save({"state_dict": state, "args": argparse.Namespace(lr=1)}, tmp_path / "args.pth")
     with pytest.raises(InputError, match=r"asks for argparse\.Namespace"):
         read_state_dict(tmp_path / "args.pth")
-    torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "script.pt"))
-    with pytest.raises(InputError, match=r"is a TorchScript program, .* torch\.jit\.load"):
+    torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)).save(str(tmp_path / "script.pt"))
+    with pytest.raises(InputError, match=r"is a TorchScript program, .*torch\.jit\.load"):
         read_state_dict(tmp_path / "script.pt")
 
 
@@ -131,16 +131,18 @@ def test_damaged_files_are_input_errors(
     whole = bytearray(path.read_bytes())
     whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    said = ""
     try:
         read_state_dict(path)
     except InputError as error:
-        assert "\n" not in str(error)
+        said = str(error)
+    assert "\n" not in said
 
 
 def test_wrong_paths(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.pth: no such checkpoint file"):
         read_state_dict(tmp_path / "none.pth")
-    with pytest.raises(InputError, match="is a folder, .* hf:FOLDER"):
+    with pytest.raises(InputError, match=r"is a folder, .* hf:FOLDER"):
         read_state_dict(tmp_path)
     (tmp_path / "w.h5").touch()
     with pytest.raises(InputError, match=r"w\.h5: is no checkpoint of a known kind; use \.safe"):
@@ -153,7 +155,7 @@ def test_wrong_paths(tmp_path: Path) -> None:
         ([1, 2], "it holds a list"),
         (torch.zeros(3), "it holds a Tensor"),
         ({}, "it holds nothing"),
-        ({"epoch": 1, "state_dict": {}}, "the keys epoch, state_dict"),
+        ({"epoch": 1, "state_dict": {}}, "it holds the keys epoch, state_dict"),
     ],
 )
 def test_no_state_dict(tmp_path: Path, held, said: str) -> None:
@@ -185,7 +187,7 @@ def test_prefixes_of_either_side(state) -> None:
     # Lightning keeps the loss beside the model: not all keys share the prefix.
     lightning = {f"model.{key}": value for key, value in state.items()}
     assert_same(fitted(lightning, state.keys()), state)
-    with pytest.raises(InputError, match="1 unknown to the model \\(loss.weight\\)"):
+    with pytest.raises(InputError, match=r"1 unknown to the model \(loss\.weight\)"):
         load_into(Net(), lightning | {"loss.weight": torch.ones(2)}, "x")
 
 
@@ -215,13 +217,13 @@ def test_partial_loads_are_refused_unless_allowed(state) -> None:
 def test_another_architecture() -> None:
     strange = {f"features.{i}.weight": torch.zeros(1) for i in range(9)}
     for allowed in (False, True):
-        with pytest.raises(InputError, match=r"0 of the model's 9 tensors") as caught:
+        with pytest.raises(InputError, match=r"0 of the model's 8 tensors") as caught:
             load_into(Net(), strange, "w.pth", allow_partial=allowed)
         assert "is for another architecture" in str(caught.value)
         assert "conv.weight, conv.bias, norm.weight, …" in str(caught.value)
         assert "features.0.weight, features.1.weight, features.2.weight, …" in str(caught.value)
     few = {"conv.weight": torch.zeros(3, 1, 3, 3)} | strange
-    with pytest.raises(InputError, match="another architecture: 1 of the model's 9"):
+    with pytest.raises(InputError, match="another architecture: 1 of the model's 8"):
         load_into(Net(), few, "w.pth")
     assert load_into(Net(), few, "w.pth", allow_partial=True).missing[0] == "conv.bias"
 

@@ -78,11 +78,10 @@ def test_mean_pooling_and_no_class_token() -> None:
     made = ours(with_token)
     assert_same(made, with_token, size=(64, 64))
     assert made.settings.pooled_norm
-    model = theirs(
-        img_size=64, global_pool="avg", class_token=False, reg_tokens=4, no_embed_class=True, **SMALL
-    )  # fmt: skip
+    pooled = {"global_pool": "avg", "class_token": False, "img_size": 64}
+    model = theirs(**pooled, reg_tokens=4, no_embed_class=True, **SMALL)
     assert_same(ours(model), model, size=(64, 64))
-    model = theirs(img_size=64, global_pool="avg", class_token=False, fc_norm=False, **SMALL)
+    model = theirs(**pooled, fc_norm=False, **SMALL)
     assert_same(ours(model), model, size=(64, 64))
 
 
@@ -150,7 +149,7 @@ def test_names_say_patch_and_heads() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(InputError, match="250x224 is no multiple .* 16x16 .* 240x224"):
+    with pytest.raises(InputError, match=r"250x224 is no multiple .* 16x16 .* 240x224"):
         VitSettings(dim=64, depth=1, heads=1, image_size=(250, 224))
     with pytest.raises(InputError, match="nearest is 16x16"):
         VitSettings(dim=64, depth=1, heads=1, image_size=(8, 8))
@@ -161,7 +160,7 @@ def test_mistakes() -> None:
     model = VisionTransformer(VitSettings(dim=32, depth=1, heads=1, image_size=(32, 32)))
     with pytest.raises(InputError, match="takes images of 32x32 pixels, not 32x48"):
         model(torch.zeros(1, 3, 32, 48))
-    with pytest.raises(InputError, match="width of 32 doesn't tell .* vit_tiny_heads4"):
+    with pytest.raises(InputError, match=r"width of 32 doesn't tell .* vit_tiny_heads4"):
         settings_of(model.state_dict(), Sizes(), "x")
-    with pytest.raises(InputError, match="another architecture .* no usable pos_embed"):
+    with pytest.raises(InputError, match=r"another architecture .* no usable pos_embed"):
         settings_of({"patch_embed.proj.weight": torch.zeros(1)}, Sizes(), "x")

@@ -18,6 +18,8 @@ from fastcam.read.twins import write_json, write_npz
 from fastcam.report.inventory import describe
 from fastcam.store import create_from_results
 
+from ..mapstores import CAM, new_store, rows
+
 
 def record(name: str, **changes: Any) -> dict[str, Any]:
     return {
@@ -80,6 +82,30 @@ def test_all_forms_tell_the_same(results_file: Path, tmp_path: Path) -> None:
         assert "confidence is 0.5000" in found["warnings"][0]["reason"]
         assert [entry["name"] for entry in found["rejected"]] == ["C"] * int(rejected)
     assert "results.pkl (sha256 " in summary["made from"]
+
+
+def test_a_store_of_maps(tmp_path: Path) -> None:
+    store = new_store(tmp_path, 5, 2)
+    store.append(0, rows(1, 0, ("", "b.png: is damaged")))
+    found = describe(store.path).to_dict()
+    assert json.loads(json.dumps(found)) == found
+    assert found["kind"] == "run store of maps"
+    expected = {
+        "model": "resnet18", "checkpoint": "none", "holds": "maps", "methods": "gradcam",
+        "layers": "layer4.1, layer4", "images": "5", "done": "1", "failed": "1", "open": "3",
+        "batches left": "2 of 3, of 2", f"map {CAM}": "y 4, x 5",
+    }  # fmt: skip
+    assert {key: found["summary"][key] for key in expected} == expected
+    first, second, third = found["table"][:3]
+    assert first["predicted"] == store.headers[0].prediction
+    assert (first["id"], first["group"], first["label"], first["status"]) == (
+        "图0",
+        "g",
+        "0",
+        "done",
+    )
+    assert (second["status"], second["reason"]) == ("failed", "b.png: is damaged")
+    assert (third["status"], third["predicted"], third["confidence"]) == ("open", "", "")
 
 
 def test_a_foreign_pickle_is_described_by_what_it_asks_for(

@@ -1,0 +1,23 @@
+"""docs/families.md says what each family of models shows; the models are asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import families
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, str]:
+    lines = families.TARGET.read_text().splitlines()[2:]
+    return {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+
+
+def test_every_family_has_its_row(rows):
+    assert list(rows) == list(families.FAMILIES)
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_family(rows, name):
+    """Wrong? ``python -m tests.attribution.families`` writes the table anew; read the difference."""
+    assert rows[name] == f"| {name} | {' | '.join(families.shown(name))} |"
