@@ -146,4 +146,3 @@ def test_who_is_right(store, label, right) -> None:
     assert case.right is right
     assert case.correct is (right is not False)
     assert MapCase(replace(case.header, prediction=None)).right is None
-

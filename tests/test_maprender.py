@@ -280,18 +280,17 @@ def test_a_volume_and_its_map_are_turned_together(
         out = tmp_path / f"out_{name}"
         assert maps("--patient", "v0", "--scale", "slice", out=out).code == 0
         (canvas,) = pictures(out).values()
-        # White in the image and dark red in the heat, at the same place of their panels, which
-        # begin 262 pixels from each other: the least width of a panel with its gap.
-        body = canvas[60:].astype(int)
-        white = np.argwhere((body[:, :250] > 200).all(axis=2) & (np.arange(250) < 12 + 64))
-        white = white[(white[:, 1] >= 12) & (white[:, 0] < 60)]
-        heat = body[:, 262 : 262 + 76]
-        red = np.argwhere((heat[..., 0] > 110) & (heat[..., 1] < 60) & (heat[..., 2] < 30))
-        places = np.median(white, axis=0), np.median(red, axis=0)
-        assert np.abs(places[0] - places[1]).max() <= 3, places
-        # x runs to the right of the picture where it runs to the patient's left, and y down where
-        # it runs to the back.
-        assert (red[:, 1].mean() > 12 + 25) == (name == "lps")
+        # The panels begin 262 pixels from each other: the least width of one, with its gap.
+        image = canvas[95:159, 12:63, 0].astype(int)
+        heat = canvas[95:159, 274:325, :2].astype(int).sum(axis=2)
+        image[25:40, :16] = 0  # the letter of the side
+        bright, hot_pixels = np.argwhere(image > 60), np.argwhere(heat > 60)
+        assert np.abs(bright.mean(axis=0) - hot_pixels.mean(axis=0)).max() <= 1
+        # Row 3 of 20 and column 12 of 16, each 3.2 pixels: where x runs to the patient's right and
+        # y to the front, both are turned round.
+        place = np.array([3.5, 12.5]) * 3.2
+        expected = place if name == "lps" else np.array([64, 51.2]) - place
+        assert np.abs(hot_pixels.mean(axis=0) - expected).max() <= 1.5
 
 
 def test_regression_has_neither_class_nor_confidence(

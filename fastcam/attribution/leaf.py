@@ -1,7 +1,8 @@
 """One forward pass split at the target layers: no graph before the first, a graph after it.
 
-The first target layer's output becomes a leaf of autograd; what comes after it is recorded, and
-with every parameter frozen nothing is kept for the gradients of weights.
+The first target layer's output becomes a leaf of autograd, and what comes after it is recorded.
+Every parameter is frozen meanwhile, so that no gradient of a weight is made and linear layers
+keep nothing for it; PyTorch's convolutions keep their input all the same.
 """
 
 from __future__ import annotations

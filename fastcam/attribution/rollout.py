@@ -17,6 +17,7 @@ from fastcam.attribution.batchmaps import BatchMaps, logits_of
 from fastcam.attribution.capture import capture
 from fastcam.attribution.checks import check_found, watch_shapes
 from fastcam.attribution.nonfinite import keep_finite
+from fastcam.attribution.precision import exact
 from fastcam.attribution.records import AttentionCall, Record, Reducer
 from fastcam.attribution.rollout_chunked import Layer, keep_layer, row_back, step_back
 from fastcam.attribution.tokens import count_prefix, image_size, patch_grid, patch_size
@@ -44,8 +45,9 @@ def rollout(
     Raises InputError where there is no such layer.
     """
     _check_start(start_layer, len(layers))
-    with torch.no_grad():
-        *earlier, last = layers[start_layer:]
+    *earlier, last = layers[start_layer:]
+    like = last if isinstance(last, Tensor) else last.row(0)
+    with torch.no_grad(), exact(like):
         if isinstance(query, int):
             v = row_back(last, query, fusion, discard_ratio)
         else:

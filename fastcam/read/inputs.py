@@ -91,11 +91,19 @@ class _Found:
 
     @property
     def relative(self) -> str:
-        if self.source == self.base:
-            return self.source.resolve().name
-        if self.source.is_relative_to(self.base):
-            return self.source.relative_to(self.base).as_posix()
-        return self.source.name
+        named = _case(self.source)
+        if named == self.base or self.source == self.base:
+            return self.base.resolve().name
+        return (
+            named.relative_to(self.base).as_posix()
+            if named.is_relative_to(self.base)
+            else (named.name)
+        )
+
+
+def _case(source: Path) -> Path:
+    """What a source is called after: of ``<patient>/scan_JPG`` it is the patient."""
+    return source.parent if source.name.casefold().endswith("_jpg") else source
 
 
 def _from_table(listed: Listed, base: Path) -> _Found:
@@ -257,7 +265,10 @@ def _masked(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
         raise InputError(f"--mask-dir {mask_dir}: is not a folder")
     by_path: dict[str, list[Path]] = defaultdict(list)
     by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in _natural(_walk(mask_dir, dims, None), mask_dir):
+    # One picture may be the mask of all slices of a volume.
+    kinds = {2, dims}
+    inside = {path for kind in kinds for path in _walk(mask_dir, kind, None)}
+    for path in _natural(inside, mask_dir):
         relative = stem_of(path.relative_to(mask_dir).as_posix())
         by_path[relative].append(path)
         by_stem[Path(relative).name].append(path)
@@ -265,7 +276,7 @@ def _masked(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
     sources = {item.source.resolve() for item in items}
     masked = []
     for item in items:
-        stem = stem_of(item.source.name)
+        stem = stem_of(_case(item.source).name)
         where = f"{item.group}/{stem}" if item.group else stem
         tries = (by_path[f"{where}_mask"], by_path[where], by_stem[f"{stem}_mask"], by_stem[stem])
         # An image that lies among the masks is no mask.
@@ -275,7 +286,7 @@ def _masked(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
             raise InputError(f"{best[0]} and {best[1]} are both the mask of {item.source}")
         masked.append(item if item.mask or not best else replace(item, mask=best[0]))
     if not any(item.mask for item in masked):
-        stem = stem_of(items[0].source.name)
+        stem = stem_of(_case(items[0].source).name)
         raise InputError(
             f"--mask-dir {mask_dir}: no mask fits any image; looked for {stem}_mask and {stem},"
             " with any suffix"

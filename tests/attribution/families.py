@@ -112,7 +112,7 @@ FAMILIES: dict[str, Family] = {
     "timm mvitv2": Family(_mvit, 64),
     "timm efficientformerv2": Family(_timm("efficientformerv2_s0", img_size=64), 64),
     "timm pvt_v2": Family(
-        _timm("pvt_v2_b0", depths=(1, 1, 1, 1), embed_dims=(16, 16, 16, 16)), 64
+        _timm("pvt_v2_b0", depths=(1, 1, 1, 1)), 64
     ),
     "timm davit": Family(
         _timm("davit_tiny", depths=(1, 1), embed_dims=(16, 32), num_heads=(2, 2)), 64

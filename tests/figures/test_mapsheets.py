@@ -124,9 +124,7 @@ def test_the_verdict_is_green_red_or_neither() -> None:
     style = Style(panel_size=32)
     found = []
     for correct in (True, False, None):
-        _, sheet, _ = panels_of(
-            MapPicture(PHOTO), [shown(CAM)], style, Heading("a", "b", correct)
-        )
+        _, sheet, _ = panels_of(MapPicture(PHOTO), [shown(CAM)], style, Heading("a", "b", correct))
         found.append(sheet.verdict_colour)
     right, wrong, unknown = found
     assert right[1] > right[0]

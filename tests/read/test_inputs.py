@@ -163,6 +163,15 @@ def test_volumes(tmp_path: Path) -> None:
         find_inputs([tmp_path / "only"])
 
 
+def test_folders_of_slices_are_called_after_the_patient(tmp_path: Path) -> None:
+    touch(tmp_path, "i/A/scan_JPG/1.jpg", "i/B/x/CT_jpg/1.jpg", "m/A_mask.png", "m/n/x_mask.npy")
+    items = find_inputs([tmp_path / "i"], mask_dir=tmp_path / "m", dims=3)
+    assert found(items, tmp_path / "i") == [("A", "", "A/scan_JPG"), ("x", "B", "B/x/CT_jpg")]
+    assert [item.mask for item in items] == [tmp_path / "m/A_mask.png", tmp_path / "m/n/x_mask.npy"]
+    [alone] = find_inputs([tmp_path / "i/A"], dims=3)
+    assert alone.id == "A"
+
+
 def test_masks(tmp_path: Path) -> None:
     images = touch(tmp_path / "i", "a.png", "s/b.jpg", "t/b.jpg", "c.png", "d.png", "e.png")
     masks = touch(

@@ -1,0 +1,127 @@
+"""``fastcam infer`` as a whole beside the bare forward loop: images a second, store included.
+
+A ResNet-50 with random weights, 224x224, batches of 16, on JPEG files of 512x512 pixels. Ways:
+
+- ``forward``  the model over batches that lie in memory, preprocessed: nothing is read or written
+- ``infer``    files in, Grad-CAM of the last stage, predictions and probabilities in the store out
+
+Both in the same precision and with channels last; they take turns and the median of each counts.
+The rate of infer is that of its own loop, from the first batch read to the last one written;
+what comes before (finding files, loading the model) is a second whatever the number of images.
+
+Run: python -m benchmarks.bench_infer [--quick] [--images N] [--rounds N] [--precision P]...
+     [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fastcam.inference.device import arithmetic, choose_device, choose_precision
+from fastcam.modelapi import infer
+from fastcam.models.resnet import ResNet, build_resnet
+from fastcam.models.sizes import Sizes
+
+SIDE = 224
+
+
+def make_images(folder: Path, count: int) -> None:
+    """JPEG files of smooth noise, about 60 KB each, as photographs of this size are."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        coarse = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((512, 512), Image.Resampling.BICUBIC)
+        grain = rng.normal(0, 6, (512, 512, 3))
+        noisy = np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{index:05d}.jpg", quality=90)
+
+
+def bare_loop(model: nn.Module, count: int, batch_size: int, precision: str) -> float:
+    """Images a second of the model alone."""
+    device = choose_device("auto")
+    dtype = choose_precision(precision, device)
+    batch = torch.randn(batch_size, 3, SIDE, SIDE, device=device)
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    batches = -(-count // batch_size)
+    with torch.no_grad(), arithmetic(device, dtype):
+        model(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(batches):
+            model(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+    return batches * batch_size / (time.perf_counter() - start)
+
+
+def infer_loop(model: nn.Module, images: Path, output: Path, batch: int, precision: str) -> float:
+    """Images a second of infer."""
+    shutil.rmtree(output, ignore_errors=True)
+    report = infer(
+        model, images, output, method="gradcam", layers=["layer4"], batch_size=batch,
+        precision=precision, compile=False,
+    )  # fmt: skip
+    return report.images_per_second
+
+
+def measure(model: ResNet, images: Path, options: argparse.Namespace, precision: str) -> Any:
+    """Median rates of both ways and their ratio."""
+    count = len(list(images.iterdir()))
+    rates: dict[str, list[float]] = {"forward": [], "infer": []}
+    device = choose_device("auto")
+    model = model.to(device)
+    for _ in range(options.rounds):
+        rates["forward"].append(bare_loop(model, count, options.batch, precision))
+        output = images.parent / "out"
+        rates["infer"].append(infer_loop(model, images, output, options.batch, precision))
+    medians = {way: statistics.median(found) for way, found in rates.items()}
+    ratios = [i / f for f, i in zip(rates["forward"], rates["infer"], strict=True)]
+    return {**medians, "ratio": statistics.median(ratios), "ratios": ratios}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few images, one round")
+    parser.add_argument("--images", type=int, default=160)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--precision", action="append", choices=("fp32", "bf16"))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.quick:
+        options.images, options.rounds, options.batch = 4, 1, 2
+    torch.manual_seed(0)
+    model = build_resnet("resnet50", None, Sizes(), "").eval()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {choose_device('auto')}")
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images"
+        images.mkdir()
+        make_images(images, options.images)
+        for precision in options.precision or ["fp32"]:
+            found[precision] = measure(model, images, options, precision)
+            one = found[precision]
+            print(
+                f"{precision}: forward {one['forward']:.2f}/s, infer {one['infer']:.2f}/s, "
+                f"{one['ratio']:.3f} of it ({', '.join(f'{r:.3f}' for r in one['ratios'])})"
+            )
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
