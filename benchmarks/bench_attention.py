@@ -63,7 +63,8 @@ def naive(attentions: list[Tensor]) -> Tensor:
     for weights in attentions:
         a = (weights.mean(1) + torch.eye(weights.shape[-1], device=weights.device)) / 2
         result = a / a.sum(-1, keepdim=True) @ result
-    return result[:, 0, 1:]
+    row: Tensor = result[:, 0, 1:]
+    return row
 
 
 def make_ways(tokens: int, device: str) -> dict[str, Way]:
@@ -92,11 +93,15 @@ def make_ways(tokens: int, device: str) -> dict[str, Way]:
     }
 
 
-def measure(tokens: int, rounds: int, threads: int, device: str) -> dict[str, float]:
+def measure(
+    tokens: int, rounds: int, threads: int, device: str, wanted: list[str] | None = None
+) -> dict[str, float]:
     """Median milliseconds of each way; ways take turns in every round."""
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 and device == "cpu" else time.perf_counter
     ways = make_ways(tokens, device)
+    if wanted:
+        ways = {name: ways[name] for name in ("forward", *wanted)}
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way()
@@ -156,6 +161,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, action="append", help="default: 1, and all")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: both, if there")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--way", action="append", help="these and the forward pass only")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sizes = [197] if options.quick else options.tokens or list(SIDES)
@@ -170,11 +176,12 @@ def main() -> None:
         if device == "cuda" and not torch.cuda.is_available():
             continue
         for tokens in sizes:
-            peaks = {w: peak_mib(w, tokens, device) for w in ("forward", "rollout", "naive")}
+            measured = ["forward", *(options.way or ["rollout", "naive"])]
+            peaks = {way: peak_mib(way, tokens, device) for way in measured}
             for count in threads if device == "cpu" else [1]:
                 label = f"cpu, {count} threads" if device == "cpu" else device
                 rounds = 1 if options.quick else options.rounds or ROUNDS[tokens]
-                times = measure(tokens, rounds, count, device)
+                times = measure(tokens, rounds, count, device, options.way)
                 _report(tokens, label, times, peaks)
                 report[f"{tokens} tokens, {label}"] = {"ms": times, "MiB": peaks}
     if options.json:

@@ -1,8 +1,10 @@
 """The demo's learning problem: necks with and without a calcified plaque, and a score for it.
 
 What makes it a problem: contrast and brightness differ from case to case; calcified and dark spots
-lie outside the mask, more of them in cases without a plaque; and calcified nodes, smaller than
-most plaques, lie inside the mask of either kind of case, so that calcium alone doesn't decide.
+lie outside the mask; calcified nodes lie inside it, beside the artery. Cases without a plaque have
+one more of each on average, so what decides is where the calcium is and how it is shaped: the best
+threshold on the number of bright voxels inside the mask, fitted to the test cases themselves, is
+right in 73 to 83 % of them (four seeds).
 """
 
 from __future__ import annotations
@@ -117,11 +119,11 @@ def lesion_case(
         soft = (voxels[z] > _SOFT_TISSUE[0]) & (voxels[z] < _SOFT_TISSUE[1])
         free = soft & (distance > radius + 2.0) & (distance < 30.0 / pixel)
         _spot(voxels, rng, z, free, radius, _CALCIUM if rng.random() < 0.5 else _DARK)
-    for _ in range(int(rng.integers(0, 3))):
-        z, radius = int(rng.integers(slices)), rng.uniform(0.9, 1.6) / pixel
+    for _ in range(int(rng.integers(0, 3)) + (not with_plaque)):
+        z, radius = int(rng.integers(slices)), rng.uniform(1.2, 2.0) / pixel
         depth = _distance(mask[z])
         free = (depth > 0.6 * radius) & (depth < 2.5 / pixel) & ~lesion[z]
-        _spot(voxels, rng, z, free, radius, rng.uniform(500.0, _CALCIUM))
+        _spot(voxels, rng, z, free, radius, rng.uniform(600.0, _CALCIUM))
     voxels = voxels * np.float32(rng.uniform(0.85, 1.15)) + np.float32(rng.normal(0.0, 15.0))
     return np.clip(voxels, -1024, 2000).astype(np.int16), mask, lesion.astype(np.uint8)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ class BatchRows:
 
     ``maps`` (m, ...) by name, ``METHOD`` or ``METHOD/LAYER``; float16 stays float16, all else
     becomes float32; the axes after the first are the targets, if there are several, or layers and
-    heads, then the space. ``layer_names`` names the layers where that is an axis. ``output``
+    heads, then the space. ``layer_names`` names, by map, the layers where that is an axis. ``output``
     (m, k) · ``shape`` (m, 3) int, z, y, x of the source · ``affine`` (m, 4, 4), NaN where there is
     none · ``prediction`` (m,) int · ``confidence`` (m,) · ``probability`` (m, k) · ``target``
     (m, t) int.
@@ -36,7 +36,7 @@ class BatchRows:
     confidence: NDArray[Any] | None = None
     probability: NDArray[Any] | None = None
     target: NDArray[Any] | None = None
-    layer_names: tuple[str, ...] = ()
+    layer_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def failed(cls, reasons: tuple[str, ...]) -> BatchRows:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,7 +211,9 @@ class MapStore:
                 self._headers = None
                 self._kept.clear()
 
-    def _grow(self, columns: dict[str, NDArray[Any]], layer_names: tuple[str, ...]) -> None:
+    def _grow(
+        self, columns: dict[str, NDArray[Any]], layer_names: Mapping[str, Sequence[str]]
+    ) -> None:
         """Make the arrays whose shape only a finished batch tells, those that aren't there yet.
 
         After a kill in between some may be there already; they are empty, and used.
@@ -232,7 +234,8 @@ class MapStore:
                 if name.startswith("maps/"):
                     attributes = mapschema.map_attributes(
                         names.index(name.removeprefix("maps/")),
-                        len(names), values.ndim, self.attrs.dims, layer_names,
+                        len(names), values.ndim, self.attrs.dims,
+                        layer_names.get(name.removeprefix("maps/"), ()),
                     )  # fmt: skip
                 mapschema.create_batch_array(root, name, values, len(self), self.batch, attributes)
                 self._map_table = None

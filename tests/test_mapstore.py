@@ -124,7 +124,7 @@ def test_every_kind_of_map(
     store = new_store(tmp_path, 3, 2, dims=dims)
     values = np.random.default_rng(0).random((2, *shape)).astype(np.float16 if half else np.float32)
     affine = np.stack([np.eye(4), np.full((4, 4), np.nan)])
-    made = rows(2, maps={"attention": values}, affine=affine, layer_names=("a", "b"))
+    made = rows(2, maps={"attention": values}, affine=affine, layer_names={"attention": ("a", "b")})
     store.append(0, made)
     assert store.axes("attention") == axes
     assert store.layer_names("attention") == (("a", "b") if "layer" in axes else ())
@@ -299,6 +299,16 @@ def test_wrong_numbers_of_rows_are_mistakes_of_the_caller(full: MapStore) -> Non
         full.append(1, rows(2, reasons=("", "why")))
     with pytest.raises(IndexError, match="batch 3 of 3"):
         full.append(3, rows(1))
+
+
+def test_a_batch_made_again_replaces_the_first(full: MapStore) -> None:
+    np.testing.assert_array_equal(full.map(CAM, 4), rows(1, 2).maps[CAM][0])
+    full.append(2, rows(1, 3))
+    np.testing.assert_array_equal(full.map(CAM, 4), rows(1, 3).maps[CAM][0])
+    full.append(2, BatchRows.failed(("gone",)))
+    assert full.headers[4].reason == "gone"
+    with pytest.raises(CaseError, match="gone"):
+        full.map(CAM, 4)
 
 
 def test_pickles_as_its_path(full: MapStore) -> None:

@@ -58,6 +58,16 @@ def test_the_parts_of_a_case_are_equal(count):
     assert len(sizes) == -(-count // 32)
 
 
+@pytest.mark.parametrize(
+    ("cases", "count", "items"), [(40, 100, 160), (60, 100, 180), (100, 100, 200), (300, 100, 600)]
+)
+def test_large_jobs_have_larger_items(cases, count, items):
+    planned = [Portion(k, tuple(range(count)), True, "", "", None, "") for k in range(cases)]
+    found = plan.work_items(planned)
+    assert len(found) == items
+    assert max(map(plan.figures_of, found)) <= 3 * plan.ITEM_FIGURES
+
+
 @given(portions(), st.integers(1, 20))
 def test_dealing_loses_nothing_keeps_the_order_and_cases_together(planned, lanes):
     items = plan.work_items(planned)

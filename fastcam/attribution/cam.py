@@ -54,12 +54,12 @@ class CamEngine:
         _check_options(methods, reshape, prefix_tokens, sign, chunk)
         if targets is not None and (isinstance(targets, Tensor) or not callable(targets)):
             targets = as_classes(targets)
-        check_weights(model)
         if any(p.is_inference() for p in model.parameters()):
             raise InputError(
                 "the model was made under torch.inference_mode, its weights can't enter a graph: "
                 "make it under torch.no_grad, or outside"
             )
+        check_weights(model)
         names = (layers,) if isinstance(layers, str) else tuple(layers or ())
         self._model = model
         self._layers = None if names in ((), ("auto",)) else resolve(model, names)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FunctionType
 from typing import Any
 
@@ -66,7 +66,8 @@ def capture(model: nn.Module, reduce: Reducer, kinds: Sequence[Kind] = KINDS) ->
     """While it is open, every attention call of ``model`` is given to ``reduce``.
 
     ``kinds``: those to record. The calls are made as they are, by the kernels PyTorch chooses;
-    the model's output is the same to the last bit. Everything is undone at the end, also when
+    the model's output is the same to the last bit (to rounding where the fast path of
+    ``nn.MultiheadAttention`` would have been taken). Everything is undone at the end, also when
     the model raises.
     """
     mode = Capture(model, reduce, kinds)
@@ -177,7 +178,7 @@ class Capture(TorchFunctionMode):
 
     def _record(self, kind: Kind, attention: Attention, features: Tensor | None = None) -> None:
         call = AttentionCall(self._path(), kind, attention, features)
-        with torch.no_grad():
+        with torch.no_grad(), _unseen():
             value = self._reduce(call)
         self.records.append(Record(call.path, kind, attention.shape, value))
 
@@ -285,6 +286,14 @@ def _names(model: nn.Module) -> dict[int, str]:
         for name, module in model.named_modules()
         if not isinstance(module, nn.Softmax | nn.Sigmoid)
     }
+
+
+def _unseen() -> AbstractContextManager[Any]:
+    """No mode of anybody's sees the reducer's own arithmetic: its softmax isn't the model's."""
+    if torch.compiler.is_compiling():
+        return nullcontext()
+    hidden: AbstractContextManager[Any] = torch._C.DisableTorchFunction()
+    return hidden
 
 
 def _no(_tensors: Any) -> bool:

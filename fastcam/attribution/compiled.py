@@ -68,6 +68,7 @@ class CompiledSplit:
             with torch.no_grad():
                 self._tapped(batch)
             check_run(self._layers, self._tapped.seen)
+            self._tapped.last = dict(self._tapped.calls)
             self._zeros[key] = [
                 (self._tapped.seen[name].shape, self._tapped.seen[name].dtype)
                 for name in self._layers
@@ -93,24 +94,29 @@ class _Tapped(nn.Module):
         self.names = names
         self.given: dict[str, Tensor] = {}
         self.seen: dict[str, Tensor] = {}
+        self.calls: dict[str, int] = {}
+        # Which call of each layer is its last, the one that counts; known after a plain pass.
+        self.last: dict[str, int] = {}
         for name in names:
             self.model.get_submodule(name).register_forward_hook(self._hook(name))
 
     def forward(self, batch: Tensor, *zeros: Tensor) -> tuple[Any, list[Tensor]]:
         self.given = dict(zip(self.names, zeros, strict=False))
         self.seen = {}
+        self.calls = dict.fromkeys(self.names, 0)
         output = self.model(batch)
         return output, [self.seen[name] for name in self.names if name in self.seen]
 
     def forget(self) -> None:
         """Let go of the last batch's tensors."""
-        self.given, self.seen = {}, {}
+        self.given, self.seen, self.calls = {}, {}, {}
 
     def _hook(self, name: str) -> Any:
         def after(_module: nn.Module, _inputs: Any, output: Any) -> Any:
             found = tensor_in(output, name)
             self.seen[name] = found
-            zero = self.given.get(name)
+            self.calls[name] += 1
+            zero = self.given.get(name) if self.calls[name] == self.last.get(name) else None
             # A new tensor either way: the next operation may write into it.
             return with_tensor(output, found.clone() if zero is None else found + zero)
 

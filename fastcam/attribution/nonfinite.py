@@ -13,6 +13,7 @@ from fastcam.attribution.leaf import first_tensor, settled
 from fastcam.errors import InputError
 
 
+@torch.no_grad()
 def check_weights(model: nn.Module) -> None:
     """InputError naming the first layer whose weights hold NaN or Inf, or buffers hold NaN.
 

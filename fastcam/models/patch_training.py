@@ -49,7 +49,7 @@ class LabelledCase:
 class TrainSettings:
     """``patches`` is how many of a case's patches a step sees at most, chosen anew each time."""
 
-    epochs: int = 20
+    epochs: int = 24
     cases_per_step: int = 2
     patches: int = 64
     learning_rate: float = 3e-3
@@ -193,7 +193,7 @@ def main(
     mask_dir: Annotated[Path, typer.Option(help="Folder with the masks.")],
     table: Annotated[Path, typer.Option(help="CSV with the columns id and label.")],
     output: Annotated[Path, typer.Option(help="Where the weights go: a .safetensors file.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Times each case is seen.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="Times each case is seen.")] = 24,
     learning_rate: Annotated[float, typer.Option(help="Highest of the cycle.")] = 3e-3,
     seed: Annotated[int, typer.Option(help="Decides start, order and choice of patches.")] = 0,
 ) -> None:

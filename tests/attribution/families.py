@@ -117,8 +117,8 @@ FAMILIES: dict[str, Family] = {
     "timm davit": Family(
         _timm("davit_tiny", depths=(1, 1), embed_dims=(16, 32), num_heads=(2, 2)), 64
     ),
-    "timm maxvit": Family(_timm("maxvit_pico_rw_256", img_size=64), 64),
-    "timm hiera": Family(_timm("hiera_tiny_224"), 224),
+    "timm maxvit": Family(_timm("maxvit_pico_rw_256", img_size=64, depths=(1, 1, 1, 1)), 64),
+    "timm hiera": Family(_timm("hiera_tiny_224", img_size=(64, 64)), 64),
     "timm convnext": Family(_timm("convnext_atto", depths=(1, 1, 1, 1))),
     "timm resnet with squeeze-and-excitation": Family(_timm("seresnet18"), 64),
     "timm resnet with ECA": Family(_timm("ecaresnet26t"), 64),
@@ -169,7 +169,7 @@ def shown(name: str) -> tuple[str, str]:
         engine(images(name))
     except InputError as error:
         gates = _gates(model, images(name))
-        if gates:
+        if gates and "has no attention" in str(error):
             return f"channel gates of {gates} blocks (kind `gate`)", "no attention between places"
         return "error", _short(str(error))
     counts: dict[str, int] = {}

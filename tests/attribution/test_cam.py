@@ -43,7 +43,7 @@ def resnet() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def images() -> Tensor:
-    return torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_pytorch_grad_cam(
     # Its EigenCAM has the sign its SVD happens to give, and is rectified like the others.
     signs = (1, -1) if method == "eigencam" else (1,)
     differences = [
-        abs(scale_cam_image(scale_cam_image(np.maximum(sign * raw, 0), (96, 96))) - expected)
+        abs(scale_cam_image(scale_cam_image(np.maximum(sign * raw, 0), (64, 64))) - expected)
         for sign in signs
     ]
     worst = np.min([d.max((1, 2)) for d in differences], axis=0).max()

@@ -15,12 +15,6 @@ from fastcam.attribution.records import full, gate, keep_qk, nothing, query_row
 
 from . import families
 
-from ..vision import torchvision  # isort: skip
-import timm
-import transformers
-
-assert torchvision
-
 
 def seen_by(model, batch, reduce=full, kinds=("sdpa", "softmax", "pooling", "gate")):
     with torch.no_grad(), capture(model, reduce, kinds) as seen:
@@ -40,14 +34,14 @@ def test_timm_with_fused_attention_off(name):
     for module in model.modules():
         if hasattr(module, "fused_attn"):
             module.fused_attn = False
-            module.attn_drop.register_forward_hook(lambda _m, args, _o: weights.append(args[0]))
+            if hasattr(module, "attn_drop"):
+                module.attn_drop.register_forward_hook(lambda _m, args, _o: weights.append(args[0]))
     with torch.no_grad():
         assert torch.allclose(model(batch), output, atol=1e-4)
-    matrices = [w for w in weights if w.shape[2] > 1]
     fused = [record for record in got if record.shape[2] > 1]
     assert [r.kind for r in fused] == ["sdpa"] * 3
     assert [r.path for r in fused] == [f"blocks.{i}.attn" for i in range(3)]
-    for record, expected in zip(fused, matrices, strict=True):
+    for record, expected in zip(fused, weights, strict=True):
         assert record.shape == tuple(expected.shape)
         torch.testing.assert_close(record.value, expected, atol=1e-5, rtol=0)
 
@@ -114,7 +108,7 @@ def test_the_fast_path_is_off_only_meanwhile():
     torch.testing.assert_close(plain, output, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["timm vit", "timm swin", "torchvision vit", "hf vit, sdpa"])
+@pytest.mark.parametrize("name", ["timm vit", "timm swin", "timm swinv2", "hf vit, sdpa"])
 def test_the_output_is_the_same_to_the_last_bit(name):
     model, batch = families.build(name), families.images(name)
     _, output = seen_by(model, batch, query_row(0))
@@ -230,7 +224,7 @@ def test_scaled_dot_product_attention(lead, option):
     torch.manual_seed(0)
     if option == "gqa" and len(lead) < 2:
         pytest.skip("without heads nothing is shared")
-    heads = lead[:-1] + (1,) if option == "gqa" else lead
+    heads = (*lead[:-1], 1) if option == "gqa" else lead
     q, k, v = torch.randn(*lead, 5, 8), torch.randn(*heads, 6, 8), torch.randn(*heads, 6, 8)
     options = {
         "plain": {},
@@ -312,10 +306,14 @@ def test_only_the_kinds_asked_for():
 
 def test_captures_can_be_nested_and_devices_chosen():
     model, batch = families.build("torchvision vit"), families.images("torchvision vit")
-    with torch.no_grad(), capture(model, full) as outer, torch.device("cpu"):
-        with capture(model, query_row(0)) as inner:
-            model(batch)
-    assert len(inner.records) == 3
+    with (
+        torch.no_grad(),
+        capture(model, full) as outer,
+        torch.device("cpu"),
+        capture(model, query_row(0)) as inner,
+    ):
+        model(batch)
+    assert len(inner.records) == len(outer.records) == 3
     for row, matrix in zip(inner.records, outer.records, strict=True):
         torch.testing.assert_close(row.value, matrix.value[:, :, 0], atol=1e-6, rtol=0)
 
@@ -331,9 +329,9 @@ def test_bf16_rows_are_float32():
         torch.testing.assert_close(row.value, reference.value, atol=0.02, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["timm vit", "torch nn.TransformerEncoder"])
-def test_compiled(name):
+def test_compiled():
     torch._dynamo.reset()
+    name = "torch nn.TransformerEncoder"
     model, batch = families.build(name), families.images(name)
     plain, _ = seen_by(model, batch, query_row(0))
     compiled = torch.compile(model, backend="eager")
@@ -342,7 +340,3 @@ def test_compiled(name):
         assert [r.path for r in records] == [""] * 3
         for record, expected in zip(records, plain, strict=True):
             torch.testing.assert_close(record.value, expected.value, atol=1e-6, rtol=0)
-
-
-assert timm
-assert transformers

@@ -72,7 +72,7 @@ def test_a_pooling_call_beside_the_blocks_is_not_their_attention():
 
 
 def test_no_attention_at_all():
-    with pytest.raises(InputError, match="found neither; no module projects .* gradcam"):
+    with pytest.raises(InputError, match=r"found neither; no module projects .* gradcam"):
         checked(nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8))
 
 

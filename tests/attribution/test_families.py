@@ -19,5 +19,5 @@ def test_every_family_has_its_row(rows):
 
 @pytest.mark.parametrize("name", families.FAMILIES)
 def test_family(rows, name):
-    """Wrong? ``python -m tests.attribution.families`` writes the table anew; read the difference."""
+    """Where it fails: ``python -m tests.attribution.families`` writes the table anew."""
     assert rows[name] == f"| {name} | {' | '.join(families.shown(name))} |"

@@ -124,7 +124,7 @@ def test_gate_is_the_sum_of_gated_magnitudes():
 
 def test_mistakes():
     scores = Scores(torch.randn(1, 1, 4, 2), torch.randn(1, 1, 4, 2), 1.0)
-    with pytest.raises(InputError, match="query 4 .* 4 queries"):
+    with pytest.raises(InputError, match=r"query 4 .* 4 queries"):
         scores.row(4)
     with pytest.raises(InputError, match="first 4: there are 4"):
         scores.mean_row(4)

@@ -166,6 +166,28 @@ def test_the_rows_of_a_png_are_the_same_picture(seed, heights, bar, theme):
     np.testing.assert_array_equal(decoded, canvas)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 9999), notice=st.sampled_from(["", "no mask"]), lines=st.integers(0, 3))
+def test_grey_panels_at_their_own_size_are_the_same_picture(seed, notice, lines):
+    """Their rows skip the drawing wherever nothing lies on them or on the row above."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (90, 70, 1), dtype=np.uint8)
+    corners = rng.integers(0, 60, (lines, 2))
+    outlines = Outlines(
+        np.hstack([corners, corners + rng.integers(1, 12, (lines, 2))]).astype(np.int32),
+        rng.integers(0, 256, (lines, 3), dtype=np.uint8),
+        np.ones(lines, np.int32),
+    )
+    panel = Panel(
+        "one", 90, 70, image=image, notice=notice, left_side="R" * (seed % 2), outlines=outlines
+    )
+    drawn = Sheet("title", "right", (9, 9, 9), ((panel,),))
+    canvas = draw(drawn, LETTERS, PALETTES["light"])
+    rows = draw_rows(drawn, LETTERS, PALETTES["light"], Buffers())
+    decoded = np.asarray(Image.open(io.BytesIO(b"".join(png_pieces(rows)))))
+    np.testing.assert_array_equal(decoded, canvas)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_everything_outside_the_panels_is_paper_or_text(theme):
     drawn = some_sheet(0, [90, 120], [True, False])

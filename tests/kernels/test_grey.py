@@ -38,6 +38,20 @@ def test_grey_levels_follow_the_formula(dtype, window):
         np.testing.assert_array_equal(result, wanted)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
+@pytest.mark.parametrize(
+    "window", [(-300.0, 300.0), (-160.0, 240.0), (300.0, -300.0), (-57.25, 388.5), (7.0, 8.0)]
+)
+def test_every_small_integer_gets_the_level_of_float64(dtype, window):
+    """Slices of 16 bits are scaled in float32 where that changes nothing, else in float64."""
+    low, high = window
+    info = np.iinfo(dtype)
+    source = np.arange(info.min, info.max + 1, dtype=np.int64).astype(dtype).reshape(16, -1)
+    factor = 255.0 / (high - low)
+    expected = np.floor((source.astype(float) - low) * factor + 0.5).clip(0, 255)
+    np.testing.assert_array_equal(to_grey(source, low, high), expected)
+
+
 def test_nan_is_black_and_infinities_are_clipped():
     source = np.array([[np.nan, np.inf, -np.inf, 0.5]], np.float32)
     assert to_grey(source, 0.0, 1.0).tolist() == [[0, 255, 0, 128]]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastcam.errors import CaseError
+from fastcam.read import nifti
 from fastcam.read.nifti import nifti_shape, read_nifti
 
 AFFINE = np.array([[0.5, 0.1, 0, -3], [0, 0.6, 0.2, 4], [0, 0, 2.0, 5], [0, 0, 0, 1.0]])
@@ -43,6 +44,16 @@ def test_voxels_are_the_transpose_of_nibabels(
     np.testing.assert_allclose(decoded.affine, nib.load(path).affine)
     assert nifti_shape(path) == (3, 4, 5)
     assert decoded.window is None
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_voxels_are_read_in_pieces(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nifti, "_READ_BYTES", 7)
+    array = np.random.default_rng(0).integers(-900, 900, (5, 4, 3)).astype(np.int16)
+    path = _save(tmp_path / f"p{suffix}", array)
+    assert np.array_equal(read_nifti(path).voxels, array.T)
 
 
 def test_scaling_and_window_are_told_not_applied(tmp_path: Path) -> None:
