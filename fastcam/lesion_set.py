@@ -9,6 +9,7 @@ right in 73 to 83 % of them (four seeds).
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ class DemoSet:
     """``train`` lies in memory; the test cases are ``<id>.nii.gz`` in three folders.
 
     ``lesions`` holds the truth: a mask (z, y, x) of the plaque, empty where there is none.
-    ``labels`` is a CSV with the columns ``id`` and ``label``, 1 with a plaque.
+    ``labels`` is a CSV with the columns ``id``, ``label``, 1 with a plaque, and ``image``.
     """
 
     train: tuple[LabelledCase, ...]
@@ -93,7 +94,7 @@ def prepare_demo(
         voxels, mask, _ = lesion_case(rng, slices, size, index % 2 == 1)
         _, patches = patches_of(voxels, WINDOW, mask)
         train.append(LabelledCase(f"train_{index + 1:03d}", patches, index % 2))
-    table = ["id,label"]
+    table = ["id,label,image"]
     for index in range(test_cases):
         rng = np.random.default_rng([seed, 1, index])
         name = f"test_{index + 1:03d}"
@@ -101,7 +102,7 @@ def prepare_demo(
         write_nifti(images / f"{name}.nii.gz", voxels)
         write_nifti(masks / f"{name}.nii.gz", mask)
         write_nifti(lesions / f"{name}.nii.gz", lesion)
-        table.append(f"{name},{index % 2}")
+        table.append(f"{name},{index % 2},{name}.nii.gz")
     write_text(folder / "labels.csv", "\n".join(table) + "\n")
     return DemoSet(tuple(train), images, masks, lesions, folder / "labels.csv")
 
@@ -185,8 +186,8 @@ def score_demo(store: RunStore, made: DemoSet) -> DemoScore:
 
     InputError where a case of the store is none of the set's, and where none has a plaque.
     """
-    rows = made.labels.read_text(encoding="utf-8").splitlines()[1:]
-    truth = {name: int(label) for name, label in (row.split(",") for row in rows)}
+    with made.labels.open(encoding="utf-8", newline="") as lines:
+        truth = {row["id"]: int(row["label"]) for row in csv.DictReader(lines)}
     right, labels, hits, shares = [], [], [], []
     for index, header in enumerate(store.cases):
         if header.name not in truth:

@@ -21,7 +21,7 @@ class BatchRows:
 
     ``maps`` (m, ...) by name, ``METHOD`` or ``METHOD/LAYER``; float16 stays float16, all else
     becomes float32; the axes after the first are the targets, if there are several, or layers and
-    heads, then the space. ``layer_names`` names, by map, the layers where that is an axis. ``output``
+    heads, then the space. ``layer_names`` by map: the layers, where they are an axis. ``output``
     (m, k) · ``shape`` (m, 3) int, z, y, x of the source · ``affine`` (m, 4, 4), NaN where there is
     none · ``prediction`` (m,) int · ``confidence`` (m,) · ``probability`` (m, k) · ``target``
     (m, t) int.

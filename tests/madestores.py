@@ -45,7 +45,7 @@ def image_store(
     batch: int = 2,
     **preprocessing,
 ) -> MapStore:
-    """``a0``, ``a1``, ... in ``folder/images``, all predicted class 1; ``maps`` by name, (n, ...)."""
+    """``a0``, ``a1``, ... in ``folder/images``, all predicted class 1; ``maps`` by name."""
     root = folder / "images"
     root.mkdir()
     count = len(labels)
@@ -84,7 +84,7 @@ def answers(count: int, maps, shape, regression: bool = False, affine=None) -> B
         "maps": maps,
         "shape": np.tile(shape, (count, 1)),
         "affine": affine,
-        "layer_names": tuple(f"blocks.{i}" for i in range(layers)),
+        "layer_names": {name: [f"blocks.{i}" for i in range(layers)] for name in maps},
     }
     if regression:
         return BatchRows(output=np.full((count, 1), 3.25, np.float32), **common)

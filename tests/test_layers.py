@@ -37,6 +37,7 @@ LAYERS = (
     "schedule",
     "phantom",
     "synthetic",
+    "lesion_set",
     "report",
     "workitem",
     "measure",
@@ -49,6 +50,7 @@ LAYERS = (
     "gridfiles",
     "runfolder",
     "inferjob",
+    "patchinfer",
     "runpage",
     "jobreport",
     "patchjob",
@@ -56,6 +58,9 @@ LAYERS = (
     "exporting",
     "pipeline",
     "api",
+    "explaining",
+    "modelapi",
+    "demonstration",
     "cli",
 )
 # torch takes a second to import: these layers import it, the others import these within functions.

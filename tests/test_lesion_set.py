@@ -38,7 +38,9 @@ def voxels(path: Path) -> np.ndarray:
 
 
 def test_files_and_training_cases(made: DemoSet) -> None:
-    assert made.labels.read_text() == "id,label\ntest_001,0\ntest_002,1\ntest_003,0\ntest_004,1\n"
+    assert made.labels.read_text() == "".join(
+        ["id,label,image\n", *(f"test_00{i},{1 - i % 2},test_00{i}.nii.gz\n" for i in range(1, 5))]
+    )
     assert [(case.name, case.label) for case in made.train] == [("train_001", 0), ("train_002", 1)]
     for case in made.train:
         assert case.patches.shape[1:] == (1, 24, 24)

@@ -1,4 +1,4 @@
-"""``fastcam demo``: figures of a made-up test set, offline, without any input."""
+"""``fastcam demo``: the whole road on a test set that fastcam makes, offline, without any input."""
 
 from __future__ import annotations
 
@@ -10,33 +10,30 @@ import typer
 
 def demo(
     output_dir: Annotated[
-        Path, typer.Option(help="Folder for the test set and its figures.")
+        Path, typer.Option(help="Folder for the test set, the model and the figures.")
     ] = Path("fastcam-demo"),
-    cases: Annotated[int, typer.Option(min=1, max=999, help="Cases to make.")] = 8,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few cases, hardly trained: to see that all works.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers on this machine; default: all cores.")
     ] = None,
 ) -> None:
-    """Make a small carotid-like test set, draw it in both modes, and say where to look.
+    """Train a small patch-attention model, run it over a test set, draw what it looked at.
 
-    Volumes, masks with lesions and a results file; no network, no input.
+    Everything is made here: volumes with and without a lesion, masks, labels; no network, no input.
     """
-    from fastcam import api
-    from fastcam.cli import progress, report_lines
+    from fastcam.cli import progress
+    from fastcam.demonstration import DemoSize, run_demo
     from fastcam.runpage import PAGE
-    from fastcam.synthetic import make_test_set
 
-    typer.echo(f"making {cases} volumes, masks and a results file in {output_dir / 'data'}")
-    made = make_test_set(output_dir / "data", cases=cases)
-    for mode in ("best_slice", "all_slices"):
-        typer.echo(
-            f"\nfastcam render {made.results} --root-dir {made.images} --mask-dir {made.masks} "
-            f"--output-dir {output_dir / mode} --mode {mode}"
-        )
-        report = api.render(
-            made.results, root_dir=made.images, mask_dir=made.masks, output_dir=output_dir / mode,
-            mode=mode, workers=workers, overwrite=True, analyze_stats=mode == "all_slices",
-            progress=progress.for_stderr(),
-        )  # fmt: skip
-        typer.echo(report_lines.told(report))
+    size = DemoSize(train_cases=6, test_cases=4, epochs=1) if quick else DemoSize()
+    score = run_demo(output_dir, size, workers, typer.echo, progress.for_stderr())
+    typer.echo(
+        f"\non the {size.test_cases} test cases, which the model has not seen:\n"
+        f"  accuracy                                 {score.accuracy:.3f}"
+        f"   (the commoner label alone: {score.majority:.3f})\n"
+        f"  patch of highest weight on the lesion    {score.hits:.3f}"
+        f"   (a patch at random: {score.chance_hits:.3f})"
+    )
     typer.echo(f"\nlook at {output_dir / 'best_slice' / PAGE} first")

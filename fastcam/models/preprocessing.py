@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from torch import nn
 
 from fastcam.errors import InputError
 from fastcam.models.sizes import image_size_of
-
-Fit = Literal["stretch", "crop"]
-Interpolation = Literal["bilinear", "bicubic", "nearest"]
+from fastcam.read.preprocess import Interpolation, Preprocessing
 
 # Mean and standard deviation of ImageNet's red, green and blue, for pixels from 0 to 1.
 MEAN = (0.485, 0.456, 0.406)
@@ -23,52 +20,6 @@ STD = (0.229, 0.224, 0.225)
 _SIDE = 224
 # PIL's numbers, as Hugging Face writes them; Lanczos is nearest to bicubic.
 _PIL: dict[int, Interpolation] = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """From an image of pixels between 0 and 1 to the model's input: ``(resized - mean) / std``.
-
-    ``size`` (h, w), or (d, h, w) for volumes, in pixels. ``channels`` of the input; ``mean`` and
-    ``std`` have one number for each. ``fit``: "stretch" resizes both sides at will, so the maps
-    cover the whole image; "crop" keeps the aspect, fills ``size`` and cuts the middle out.
-    ``interpolation`` of the resizing, trilinear for volumes where it is bilinear. Raises InputError
-    when these don't go together.
-    """
-
-    size: tuple[int, ...]
-    channels: int = 3
-    mean: tuple[float, ...] = MEAN
-    std: tuple[float, ...] = STD
-    fit: Fit = "stretch"
-    interpolation: Interpolation = "bilinear"
-
-    def __post_init__(self) -> None:
-        if len(self.size) not in (2, 3) or min(self.size) < 1:
-            raise InputError(
-                f"image size {self.size} is not (height, width) or (depth, height, width), each at "
-                "least 1"
-            )
-        if self.channels < 1:
-            raise InputError(f"{self.channels} channels are too few: at least 1")
-        for option, numbers in (("mean", self.mean), ("std", self.std)):
-            if len(numbers) != self.channels:
-                raise InputError(
-                    f"--{option} has {len(numbers)} numbers, but the model takes {self.channels} "
-                    "channels: give one number for each"
-                )
-            if not all(math.isfinite(number) for number in numbers):
-                raise InputError(f"--{option} {numbers} holds numbers that are not finite")
-        if not all(number > 0 for number in self.std):
-            raise InputError(f"--std {self.std} must be above 0")
-        for option, value, allowed in (
-            ("fit", self.fit, get_args(Fit)),
-            ("interpolation", self.interpolation, get_args(Interpolation)),
-        ):
-            if value not in allowed:
-                raise InputError(f"--{option} {value!r} is not known: use {', '.join(allowed)}")
-        if len(self.size) == 3 and self.interpolation == "bicubic":
-            raise InputError("volumes are resized bilinear or nearest, not bicubic")
 
 
 def preprocessing_of(

@@ -13,7 +13,7 @@ from fastcam.errors import InputError
 
 from .nets import Branches, Small, Wrapped
 
-METHODS = ("gradcam", "gradcam++", "layercam", "hirescam", "eigencam")
+METHODS = ("gradcam", "eigencam")
 
 
 @pytest.fixture(autouse=True)
@@ -23,16 +23,14 @@ def fresh() -> Iterator[None]:
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize(
-    ("backend", "targets"), [("eager", None), ("aot_eager", None), ("aot_eager", [[0, 3, 4]])]
-)
+@pytest.mark.parametrize(("backend", "targets"), [("eager", None), ("aot_eager", [[0, 3, 4]])])
 def test_maps_are_those_of_the_plain_model(backend: str, targets: list[list[int]] | None) -> None:
     torch.manual_seed(0)
     model = Small()
     layers = ["one", "two", "relu"]
     plain = CamEngine(model, layers, METHODS, targets=targets, sign="both")
     compiled = CamEngine(model, layers, METHODS, targets=targets, sign="both", compile=backend)
-    for count in (3, 3, 2):
+    for count in (3, 2):
         x = torch.randn(count, 3, 12, 12)
         expected, found = plain(x), compiled(x)
         torch.testing.assert_close(found.output, expected.output)

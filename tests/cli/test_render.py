@@ -69,11 +69,10 @@ def test_options_and_keywords_have_one_name(fastcam: Call) -> None:
 
     from fastcam.cli.render_command import render as command
 
-    options = set(inspect.signature(command).parameters) - {"as_json"}
-    options = {{"patient": "patients", "method": "methods", "layer": "layers"}.get(o, o)
-               for o in options}  # fmt: skip
-    keywords = set(inspect.signature(api.render).parameters) - {"progress"}
-    assert options == keywords
-    for name in options & keywords - {"results", "root_dir", "output_dir"}:
-        default = inspect.signature(command).parameters[name].default
-        assert default == inspect.signature(api.render).parameters[name].default
+    many = {"patient": "patients", "method": "methods", "layer": "layers"}
+    options = inspect.signature(command).parameters
+    keywords = inspect.signature(api.render).parameters
+    named = {many.get(name, name): option for name, option in options.items()}
+    assert named.keys() - {"as_json"} == keywords.keys() - {"progress"}
+    for name in named.keys() & keywords.keys() - {"results", "output_dir", *many.values()}:
+        assert named[name].default == keywords[name].default

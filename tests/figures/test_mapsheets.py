@@ -20,7 +20,10 @@ SMALL = RNG.integers(0, 256, (5, 6, 3), dtype=np.uint8)
 PHOTO = cv2.resize(SMALL, (60, 48), interpolation=cv2.INTER_LINEAR)
 
 
-def panels_of(picture, maps, style, heading=Heading("a", "b")):
+HEADING = Heading("a", "b")
+
+
+def panels_of(picture, maps, style, heading=HEADING):
     height, width = picture.image.shape[:2]
     scale = max(style.panel_size / max(height, width), 1)
     look = look_of(style, "·", (), max(round(height * scale), round(width * scale)))
@@ -94,7 +97,7 @@ def test_diverging_maps_have_a_table_of_two_sides() -> None:
     style = Style(panel_size=60, heat_alpha=0.5)
     black = np.zeros((20, 60, 3), np.uint8)
     maps = [shown(cells, "patient", True)]
-    (_, heat, overlay), sheet, limits = panels_of(MapPicture(black), maps, style)
+    (_, heat, overlay), _, limits = panels_of(MapPicture(black), maps, style)
     assert limits == [(-2.0, 2.0)]
     left, middle, right = heat[10, 5].astype(int), heat[10, 30].astype(int), heat[10, 55]
     assert left[2] > left[0] + 80  # blue

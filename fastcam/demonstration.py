@@ -1,0 +1,88 @@
+"""The whole road on a problem that fastcam makes itself: train, infer, render, and two numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastcam import api, modelapi
+from fastcam.lesion_set import DemoScore, prepare_demo, score_demo
+from fastcam.openstore import open_store
+from fastcam.progress import Progress, Silent
+from fastcam.store import RunStore
+
+if TYPE_CHECKING:
+    from fastcam.models.patch_training import LabelledCase
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSize:
+    """How much is made and trained."""
+
+    train_cases: int = 80
+    test_cases: int = 40
+    epochs: int = 24
+
+
+def run_demo(
+    folder: Path,
+    size: DemoSize,
+    workers: int | None = None,
+    told: Callable[[str], None] = lambda line: None,
+    progress: Progress | None = None,
+) -> DemoScore:
+    """Make a test set in ``folder/data``, train the patch-attention model, infer, and draw.
+
+    ``told`` gets what is done, with the command that would do it. Returns how well the held-out
+    cases were predicted, and how often the patch of highest weight lies on the lesion.
+    """
+    progress = progress or Silent()
+    data, checkpoint = folder / "data", folder / "model.safetensors"
+    told(
+        f"making {size.train_cases} cases to train on and {size.test_cases} to test, in {data}: "
+        "necks with and without a calcified plaque"
+    )
+    made = prepare_demo(data, train_cases=size.train_cases, test_cases=size.test_cases)
+    told("\ntraining the patch-attention model on the labels alone; nothing tells it where to look")
+    _train(made.train, size.epochs, checkpoint, progress)
+    told(
+        f"\nfastcam infer {made.images} --table {made.labels} --mask-dir {made.masks} "
+        f"--model patch_attention --checkpoint {checkpoint} --output-dir {folder / 'infer'}"
+    )
+    report = modelapi.infer(
+        "patch_attention", made.images, folder / "infer", checkpoint=checkpoint,
+        table=made.labels, mask_dir=made.masks, overwrite=True, progress=progress,
+    )  # fmt: skip
+    for mode in ("best_slice", "all_slices"):
+        told(
+            f"\nfastcam render {report.store} --root-dir {made.images} --mask-dir {made.masks} "
+            f"--output-dir {folder / mode} --mode {mode}"
+        )
+        drawn = api.render(
+            report.store, root_dir=made.images, mask_dir=made.masks, output_dir=folder / mode,
+            mode=mode, workers=workers, overwrite=True, analyze_stats=mode == "all_slices",
+            progress=progress,
+        )  # fmt: skip
+        told(f"{drawn.drawn} figures, {drawn.figures_per_second:.0f} a second")
+    store = open_store(report.store)
+    assert isinstance(store, RunStore)
+    return score_demo(store, made)
+
+
+def _train(
+    cases: tuple[LabelledCase, ...], epochs: int, checkpoint: Path, progress: Progress
+) -> None:
+    from fastcam.models.patch_training import Epoch, TrainSettings, save, train
+
+    def told(at: int, epoch: Epoch) -> None:
+        progress.advance(1)
+
+    progress.begin("epochs", epochs)
+    try:
+        model, history = train(cases, TrainSettings(epochs=epochs), told)
+    finally:
+        progress.end()
+    progress.note(f"training: {history[-1].accuracy:.3f} of the training cases right at the end")
+    save(model, checkpoint)
