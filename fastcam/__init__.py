@@ -10,18 +10,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastcam.api import export as export
     from fastcam.api import gallery as gallery
     from fastcam.api import render as render
     from fastcam.errors import CaseError as CaseError
     from fastcam.errors import FastcamError as FastcamError
     from fastcam.errors import InputError as InputError
     from fastcam.errors import OutputError as OutputError
+    from fastcam.modelapi import explain as explain
+    from fastcam.modelapi import infer as infer
+    from fastcam.modelapi import load_model as load_model
     from fastcam.openstore import open_store as open_store
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "export": "fastcam.api",
     "gallery": "fastcam.api",
+    "explain": "fastcam.modelapi",
+    "infer": "fastcam.modelapi",
+    "load_model": "fastcam.modelapi",
     "render": "fastcam.api",
     "open_store": "fastcam.openstore",
     "FastcamError": "fastcam.errors",
@@ -36,7 +44,11 @@ __all__ = [
     "InputError",
     "OutputError",
     "__version__",
+    "explain",
+    "export",
     "gallery",
+    "infer",
+    "load_model",
     "open_store",
     "render",
 ]

@@ -116,7 +116,7 @@ def infer_maps(
     model = model.to(device)
     compiled = device.type == "cuda" if running.compiled is None else running.compiled
     engine = build_engine(model, wanted, compiled=compiled)
-    attrs = _attrs(model, described, spec, wanted, running, items, dtype)
+    attrs = _attrs(model, described, spec, wanted, choice, running, items, dtype)
     report = InferReport(output_dir, output_dir / STORE, device=str(device))
     report.precision = str(dtype).removeprefix("torch.")
     with claimed(output_dir):
@@ -153,6 +153,7 @@ def _attrs(
     described: dict[str, Any],
     spec: Preprocessing,
     wanted: Wanted,
+    choice: InputChoice,
     running: Running,
     items: Sequence[Item],
     dtype: Any,
@@ -164,6 +165,7 @@ def _attrs(
         "precision": str(dtype).removeprefix("torch."),
         "batch_size": running.batch_size,
         "task": running.task,
+        "axes": choice.axes,
         "weights": fingerprint(model)[:16],
     }
     root = _common_folder(items)

@@ -186,7 +186,8 @@ def _captions(job: MapJob, header: MapHeader) -> list[str]:
     captions = []
     for row in job.rows:
         at = row.target or 0
-        explains = row.head is None and row.layer is None and at < len(header.targets)
+        targeted = row.head is None and row.layer is None and not row.name.startswith("eigencam")
+        explains = targeted and at < len(header.targets)
         target = f" · target {header.targets[at]}" if explains else ""
         captions.append(row.caption + target)
     return captions

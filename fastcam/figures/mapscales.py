@@ -1,7 +1,7 @@
 """Scales of attention and CAM maps: which values the ends of the colour table stand for.
 
-``patient`` compares within one image or volume and ``cohort`` within a run, both from 0 to the
-highest value; ``slice`` is each picture's own min-max; ``rank`` shows how many values of the image
+``patient`` compares within one image or volume and ``cohort`` within a run, both from the lowest
+to the highest value; ``slice`` is each picture's own min-max; ``rank`` shows how many values of the image
 or volume a value is not below.
 """
 
@@ -42,13 +42,17 @@ class MapScale:
 
 
 def bounds(values: NDArray[np.float32], diverging: bool) -> tuple[float, float]:
-    """Limits for maps of these values: 0 (or the lowest, if negative) and the highest value, or
-    ``-m, m`` with the largest magnitude m where ``diverging``."""
+    """Limits for maps of these values: the lowest and the highest, or ``-m, m`` with the largest
+    magnitude m where ``diverging``.
+
+    Not from 0, as those of patch heat: attention has a floor that softmax gives to every patch,
+    and on a table from 0 rollout is one colour all over.
+    """
     low, high = float(values.min()), float(values.max())
     if diverging:
         largest = max(abs(low), abs(high))
         return -largest, largest
-    return min(low, 0.0), high
+    return low, high
 
 
 def is_constant(values: NDArray[np.float32]) -> bool:

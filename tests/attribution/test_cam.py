@@ -208,5 +208,5 @@ def test_models_that_can_not_be_explained() -> None:
         CamEngine(model)
     with torch.inference_mode():
         made = Small()
-    with pytest.raises(InputError, match="made under torch.inference_mode"):
+    with pytest.raises(InputError, match=r"made under torch\.inference_mode"):
         CamEngine(made)
