@@ -2,9 +2,8 @@
 
 A store of maps writes ten small chunks a batch. Zarr's event loop takes 15 ms of Python for them,
 which a GPU may not take for the whole batch of sixteen; here it is 2.5 ms. Opening a store of
-10,000 images reads 5,000 small chunks: 4.7 s by Zarr, 0.6 s here. Its async.concurrency and
-threading.max_workers don't matter then. The files are the same: Zarr format 3
-(zarr-specs.readthedocs.io, core 3.0), and Zarr makes and describes the arrays.
+10,000 images reads 5,000 small chunks: 4.7 s by Zarr, 0.6 s here. The files are the same: Zarr
+format 3 (zarr-specs.readthedocs.io, core 3.0), and Zarr makes and describes the arrays.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def _captions(job: MapJob, header: MapHeader) -> list[str]:
     captions = []
     for row in job.rows:
         at = row.target or 0
-        targeted = row.head is None and row.layer is None and not row.name.startswith("eigencam")
+        targeted = row.head is None and row.layer is None and not row.array.startswith("eigencam")
         explains = targeted and at < len(header.targets)
         target = f" · target {header.targets[at]}" if explains else ""
         captions.append(row.caption + target)

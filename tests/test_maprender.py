@@ -48,14 +48,14 @@ def test_images(maps: Call, tmp_path: Path, rows: Call) -> None:
     caption = "gradcam · layer3 · target 1"
     for index, row in enumerate(listed):
         values = store.map("gradcam/layer3", index)
-        assert (float(row["low"]), float(row["high"])) == (0.0, float(values.max()))
+        assert (float(row["low"]), float(row["high"])) == (float(values.min()), float(values.max()))
         limits = json.loads(row["limits"])
         assert list(limits) == [
             caption, "gradcam · layer4 · target 1", "attention · blocks.3 · mean of heads",
         ]  # fmt: skip
-        assert limits[caption] == [0.0, float(values.max())]
+        assert limits[caption] == [float(values.min()), float(values.max())]
     run = json.loads((out / "run.json").read_text())
-    assert run["scale"]["limits"]["a1"][caption] == [0.0, float(listed[1]["high"])]
+    assert run["scale"]["limits"]["a1"][caption] == [float(listed[1][end]) for end in ("low", "high")]
     assert run["counts"]["figures_drawn"] == 3
     assert not (out / "failures.csv").exists()
     assert len({Image.open(out / name).size for name in names}) == 1
@@ -200,7 +200,7 @@ def test_cohort_limits_are_those_of_all_images(maps: Call, tmp_path: Path, rows:
             every = [store.map("attention", i)[-1].mean(axis=0) for i in range(3)]
         else:
             every = [store.map(name.split(" · target")[0].replace(" · ", "/"), i) for i in range(3)]
-        assert limits == [0.0, pytest.approx(float(np.max(every)), rel=1e-6)]
+        assert limits == pytest.approx([float(np.min(every)), float(np.max(every))], rel=1e-6)
 
 
 @pytest.mark.parametrize("scale", ["slice", "rank"])

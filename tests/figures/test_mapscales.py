@@ -43,11 +43,12 @@ def test_the_limits_of_slice_are_the_raw_values_at_the_ends() -> None:
     assert np.abs(levels - 255 * (large - low) / (high - low)).max() <= 1
 
 
-def test_patient_begins_at_nothing_and_ends_at_the_highest_value() -> None:
+def test_patient_begins_at_the_lowest_and_ends_at_the_highest_value() -> None:
     cells = CAM + np.float32(0.01)
     levels, limits = map_levels(map_scale(cells, "patient"), cells, 60, 60)
-    assert limits == (0.0, float(cells.max()))
-    assert np.abs(levels - 255 * enlarged(cells, 60, 60) / limits[1]).max() <= 1
+    assert limits == (float(cells.min()), float(cells.max()))
+    share = (enlarged(cells, 60, 60) - limits[0]) / (limits[1] - limits[0])
+    assert np.abs(levels - 255 * share).max() <= 1
     below = cells - np.float32(0.02)
     assert map_scale(below, "patient").limits == (float(below.min()), float(below.max()))
 
