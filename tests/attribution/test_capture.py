@@ -276,6 +276,7 @@ def test_gates(name, count):
         lambda x: x * x.mean(1, keepdim=True).sigmoid(),  # one gate for all channels, by place
         lambda x: x.mean((2, 3)).sigmoid(),  # an answer for several labels
         lambda x: x.mean((2, 3)) * x.amax((2, 3)).sigmoid(),
+        lambda x: x.mean((2, 3), keepdim=True) * x.amax((2, 3), keepdim=True).sigmoid(),
     ],
 )
 def test_what_is_no_channel_gate(call):
