@@ -27,7 +27,7 @@ from fastcam.workitem import Trouble
 from fastcam.write import make_folder, write_text
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from fastcam.attribution.wanted import Wanted
     from fastcam.inference.answers import Task
@@ -47,7 +47,8 @@ class InputChoice:
 
 @dataclass(frozen=True)
 class Running:
-    """How the model runs; ``readers`` None: by the device."""
+    """How the model runs; ``readers`` None: by the device. ``by_label``: CAMs explain the class
+    that an image's label names."""
 
     device: str = "auto"
     precision: str = "auto"
@@ -55,6 +56,7 @@ class Running:
     batch_size: int = 16
     readers: int | None = None
     task: Task = "auto"
+    by_label: bool = False
 
 
 @dataclass
@@ -113,6 +115,7 @@ def infer_maps(
     dtype = choose_precision(running.precision, device)
     dims = len(spec.size)
     items = find_inputs(choice.paths, choice.pattern, choice.table, choice.mask_dir, dims=dims)
+    targets = _labels(items) if running.by_label else None
     model = model.to(device)
     compiled = device.type == "cuda" if running.compiled is None else running.compiled
     engine = build_engine(model, wanted, compiled=compiled)
@@ -124,8 +127,9 @@ def infer_maps(
         report.images = len(items)
         report.already = sum(h.status == "done" for h in store.headers)
         settings = RunSettings(
-            device, dtype, running.batch_size, _readers(running, device.type), running.task
-        )
+            device, dtype, running.batch_size, _readers(running, device.type), running.task,
+            targets,
+        )  # fmt: skip
         start = time.perf_counter()
         try:
             count = run_batches(
@@ -138,6 +142,18 @@ def infer_maps(
             report.failed = len(report.troubles)
             write_failures(output_dir / FAILURES, report.troubles)
     return report
+
+
+def _labels(items: Sequence[Item]) -> Tensor:
+    import torch
+
+    for item in items:
+        if not item.label.isdecimal():
+            raise InputError(
+                f"--target label: {item.source} has the label {item.label!r}; the table must give "
+                "each image a class number"
+            )
+    return torch.tensor([int(item.label) for item in items])
 
 
 def _readers(running: Running, device: str) -> int:
@@ -166,6 +182,7 @@ def _attrs(
         "batch_size": running.batch_size,
         "task": running.task,
         "axes": choice.axes,
+        "target": "label" if running.by_label else "",
         "weights": fingerprint(model)[:16],
     }
     root = _common_folder(items)

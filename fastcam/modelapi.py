@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastcam.errors import InputError
 from fastcam.explaining import Explanation, explanation_of, gather
@@ -127,7 +127,7 @@ def infer(
     checkpoint: PathLike | None = None,
     method: str | Sequence[str] | None = None,
     layers: Sequence[str | int] = (),
-    classes: Sequence[int] = (),
+    classes: Sequence[int] | Literal["label"] = (),
     num_classes: int | None = None,
     in_channels: int | None = None,
     image_size: int | Sequence[int] | None = None,
@@ -155,7 +155,8 @@ def infer(
 ) -> InferReport:
     """Run a model over images or volumes into the run store ``output_dir/run.zarr``.
 
-    Every keyword is the option of ``fastcam infer`` with the same name. A run that was stopped
+    Every keyword is the option of ``fastcam infer`` with the same name; ``classes`` are those of
+    ``--target``, or "label" for each image's own in the table. A run that was stopped
     goes on with its first unfinished batch. Images that fail are in the report's ``troubles`` and
     in ``failures.csv``; the others are stored.
 
@@ -179,7 +180,7 @@ def infer(
         tuple(map(Path, paths)), pattern, None if table is None else Path(table),
         None if mask_dir is None else Path(mask_dir), axes,
     )  # fmt: skip
-    running = Running(device, precision, compile, batch_size, workers, task)
+    running = Running(device, precision, compile, batch_size, workers, task, classes == "label")
     if isinstance(loaded, PatchAttention):
         if method or layers or classes:
             raise InputError(f"{name} has its own attention: leave out --method, --layer, --target")
@@ -187,9 +188,10 @@ def infer(
             loaded, described, choice, running, Path(output_dir), overwrite, progress
         )
     methods = (method,) if isinstance(method, str) else tuple(method or (default_method(loaded),))
+    by_label = classes == "label"
     wanted = Wanted(
-        methods, tuple(map(str, layers)), tuple(classes), sign, prefix_tokens, fusion,
-        discard_ratio, start_layer,
+        methods, tuple(map(str, layers)), () if by_label else tuple(map(int, classes)), sign,
+        prefix_tokens, fusion, discard_ratio, start_layer,
     )  # fmt: skip
     spec = settled(loaded, image_size, mean, std, fit)
     return infer_maps(

@@ -55,7 +55,8 @@ def test_images(maps: Call, tmp_path: Path, rows: Call) -> None:
         ]  # fmt: skip
         assert limits[caption] == [float(values.min()), float(values.max())]
     run = json.loads((out / "run.json").read_text())
-    assert run["scale"]["limits"]["a1"][caption] == [float(listed[1][end]) for end in ("low", "high")]
+    ends = [float(listed[1][end]) for end in ("low", "high")]
+    assert run["scale"]["limits"]["a1"][caption] == ends
     assert run["counts"]["figures_drawn"] == 3
     assert not (out / "failures.csv").exists()
     assert len({Image.open(out / name).size for name in names}) == 1

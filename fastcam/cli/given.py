@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from fastcam.errors import InputError
 
@@ -31,14 +32,18 @@ def numbers_of(option: str, text: str | None) -> tuple[float, ...] | None:
         ) from error
 
 
-def classes_of(texts: Sequence[str] | None) -> tuple[int, ...]:
-    """Class numbers of ``--target``; none for the predicted class."""
+def classes_of(texts: Sequence[str] | None) -> tuple[int, ...] | Literal["label"]:
+    """Class numbers of ``--target``; none for the predicted class, "label" for the table's."""
+    if list(texts or ()) == ["label"]:
+        return "label"
     found = []
     for text in texts or ():
         for part in text.split(","):
             if part.strip() == "predicted":
                 continue
             if not part.strip().isdecimal():
-                raise InputError(f"--target {text!r}: give a class number, or predicted")
+                raise InputError(
+                    f"--target {text!r}: give a class number, predicted, or label alone"
+                )
             found.append(int(part))
     return tuple(found)

@@ -1,8 +1,8 @@
 """Scales of attention and CAM maps: which values the ends of the colour table stand for.
 
 ``patient`` compares within one image or volume and ``cohort`` within a run, both from the lowest
-to the highest value; ``slice`` is each picture's own min-max; ``rank`` shows how many values of the image
-or volume a value is not below.
+to the highest value; ``slice`` is each picture's own min-max; ``rank`` shows how many values of
+the image or volume a value is not below.
 """
 
 from __future__ import annotations

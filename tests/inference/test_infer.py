@@ -286,3 +286,21 @@ def test_wrong_settings_are_told_and_nothing_is_left(
 ) -> None:
     with pytest.raises(InputError, match=said):
         run(model, images, tmp_path, **options)
+
+
+def test_the_label_of_the_table_is_explained(model: Small, images: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    rows = [f"im{index}.png,{index % 3}" for index in range(7)]
+    table.write_text("\n".join(["image,label", *rows]))
+    run(model, images, tmp_path / "a", table=table, classes="label")
+    store = MapStore.open(tmp_path / "a" / "run.zarr")
+    assert [h.targets.tolist() for h in store.headers] == [[index % 3] for index in range(7)]
+    for target in range(3):
+        run(model, images, tmp_path / f"c{target}", classes=[target])
+        same = MapStore.open(tmp_path / f"c{target}" / "run.zarr")
+        for index in range(target, 7, 3):
+            np.testing.assert_allclose(
+                store.map("gradcam/second", index), same.map("gradcam/second", index), atol=1e-6
+            )
+    with pytest.raises(InputError, match="has the label ''; the table must give"):
+        run(model, images, tmp_path / "b", classes="label")
