@@ -51,7 +51,8 @@ def unfused() -> Iterator[list[Tensor]]:
     def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
         kept.append(weights)
-        return weights @ v
+        mixed: Tensor = weights @ v
+        return mixed
 
     with mock.patch.object(F, "scaled_dot_product_attention", attention):
         yield kept
