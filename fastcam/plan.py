@@ -1,7 +1,7 @@
 """Planning: which cases, which slices, in which work items. Integers and names, no pixels.
 
-A work item is 32 figures or more that share a volume: enough that the main process's 6 to 8 ms of
-work for a task, most of them Dask's messages, do not count, few enough that the cores end together.
+A work item is 32 figures or more that share a volume: enough that the main process's 8 ms of work
+for a task, most of them Dask's messages, do not count, few enough that the cores end together.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fastcam.spec import Selection
 
 ITEM_FIGURES = 32
 # A job of more figures than 32 times this has larger items rather than more of them, up to three
-# times as large: 10,000 figures are 200 items of 50 where they were 400 of 25, which takes 1.3 s
-# less of the main process (3.1 to 1.8 s).
+# times as large: 10,000 figures are 200 items of 50 where they were 400 of 25, which takes 1.8 s
+# of the main process's CPU time instead of 3.1 (on a busy machine without AVX-512).
 _MANY_ITEMS = 128
 # Cases of one figure each are still a volume each to decode: few enough of them to an item that
 # progress stays visible.

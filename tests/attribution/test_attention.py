@@ -226,3 +226,66 @@ def test_volumes():
 def test_unknown_query():
     with pytest.raises(InputError, match="'max'"):
         AttentionEngine(families.build("timm vit"), query="max")
+
+
+class Written(nn.Module):
+    """Attention written by hand, with its matrices in the axes that ``fold`` gives them."""
+
+    def __init__(self, fold, back):
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 8, 8)
+        self.qkv = nn.Linear(8, 24)
+        self.fold, self.back = fold, back
+
+    def forward(self, images):
+        return self.attend(self.patch(images).flatten(2).transpose(1, 2)).mean(1)
+
+    def attend(self, x):
+        q, k, v = (self.fold(part) for part in self.qkv(x).chunk(3, -1))
+        return self.back((q @ k.transpose(-1, -2)).softmax(-1) @ v)
+
+
+class Around(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+        self.inner.forward = inner.attend
+
+    def forward(self, images):
+        return self.inner(self.inner.patch(images).flatten(2).transpose(1, 2)).mean(1)
+
+
+def test_heads_in_the_first_axis():
+    def fold(x):
+        return x.unflatten(-1, (2, 4)).transpose(1, 2).flatten(0, 1)
+
+    def back(x):
+        return x.unflatten(0, (-1, 2)).transpose(1, 2).flatten(2)
+
+    model, batch = Around(Written(fold, back)), torch.randn(3, 3, 32, 32)
+    got = AttentionEngine(model)(batch).maps["attention"]
+    (matrix,) = matrices(model, batch)
+    assert matrix.shape == (6, 1, 16, 16)
+    torch.testing.assert_close(got[2, 0, 1].flatten(), matrix[5, 0].mean(0), atol=1e-6, rtol=0)
+
+
+def test_windows_nobody_knows_are_not_taken_for_heads():
+    """Four windows of 2×2 patches, whose 4 keys would make a grid of their own."""
+
+    def fold(x):
+        return x.reshape(len(x), 2, 2, 2, 2, 8).transpose(2, 3).reshape(-1, 4, 8)
+
+    def back(x):
+        return x.reshape(-1, 2, 2, 2, 2, 8).transpose(2, 3).reshape(-1, 16, 8)
+
+    with pytest.raises(InputError, match="8 attention matrices for 2 images: windows whose"):
+        AttentionEngine(Around(Written(fold, back)))(torch.randn(2, 3, 32, 32))
+
+
+def test_models_without_attention_and_with_attention_unseen():
+    with pytest.raises(InputError, match=r"no attention that can be seen.*gradcam"):
+        AttentionEngine(families.build("timm convnext"))(families.images("timm convnext"))
+    model = families.build("timm vit")
+    model.blocks[1].attn.forward = lambda x, **_: x
+    with pytest.raises(InputError, match=r"seen in 2 of 3 modules .* not in blocks\.1\.attn"):
+        AttentionEngine(model)(families.images("timm vit"))
