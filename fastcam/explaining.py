@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from fastcam.read.preprocess import Preprocessing
 
 
+# A notebook keeps what it shows: half a megabyte a figure.
+_SHOWN = 4
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """Maps of ``n`` images and what the model answered.
@@ -62,6 +66,17 @@ class Explanation:
             verdict=self._said(index), style=Style(**style), diverging=self.diverging,
             dims=self.dims,
         )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """The first figures, for a notebook."""
+        import base64
+
+        shown = [self.figure(index)._repr_png_() for index in range(min(len(self), _SHOWN))]
+        rest = len(self) - len(shown)
+        return "".join(
+            f'<img style="max-width:100%" src="data:image/png;base64,{base64.b64encode(p).decode()}">'
+            for p in shown
+        ) + (f"<p>and {rest} more: .figure(i)</p>" if rest else "")
 
     def _rows(self, index: int) -> dict[str, NDArray[np.float32]]:
         """The maps of one image; of several targets each is called by its class."""

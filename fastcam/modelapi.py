@@ -17,7 +17,7 @@ from fastcam.report.inventory import Inventory
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.wanted import Fusion, Sign
+    from fastcam.attribution.wanted import Fusion, Reshape, Sign
     from fastcam.inference.answers import Task
     from fastcam.read.preprocess import Fit, Preprocessing
     from fastcam.spec import Axes
@@ -66,6 +66,7 @@ def explain(
     discard_ratio: float = 0.0,
     start_layer: int = 0,
     prefix_tokens: int | None = None,
+    reshape: Reshape = "auto",
     image_size: int | Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -98,7 +99,7 @@ def explain(
     methods = (method,) if isinstance(method, str) else tuple(method or (default_method(model),))
     names = (layers,) if isinstance(layers, str | int) else tuple(layers or ())
     wanted = Wanted(
-        methods, tuple(map(str, names)), (), sign, prefix_tokens, fusion, discard_ratio, start_layer
+        methods, tuple(map(str, names)), (), sign, prefix_tokens, reshape, fusion, discard_ratio, start_layer
     )
     spec = settled(model, image_size, mean, std, fit)
     where = _device_of(model) if device is None else choose_device(device)
@@ -144,6 +145,7 @@ def infer(
     discard_ratio: float = 0.0,
     start_layer: int = 0,
     prefix_tokens: int | None = None,
+    reshape: Reshape = "auto",
     task: Task = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -191,7 +193,7 @@ def infer(
     by_label = classes == "label"
     wanted = Wanted(
         methods, tuple(map(str, layers)), () if by_label else tuple(map(int, classes)), sign,
-        prefix_tokens, fusion, discard_ratio, start_layer,
+        prefix_tokens, reshape, fusion, discard_ratio, start_layer,
     )  # fmt: skip
     spec = settled(loaded, image_size, mean, std, fit)
     return infer_maps(

@@ -176,3 +176,9 @@ def test_volumes() -> None:
     )
     assert result.maps["0"].shape == (2, 6, 8, 10)
     assert result.figure(1).pixels.ndim == 3
+
+
+def test_a_notebook_shows_the_first_figures(net: Net, batch: Tensor) -> None:
+    shown = fastcam.explain(net, batch, "gradcam", ["conv"])._repr_html_()
+    assert shown.count("data:image/png;base64,iVBOR") == 4
+    assert "and 1 more" in shown

@@ -40,7 +40,7 @@ def build_engine(
             targets = wanted.classes[0] if len(wanted.classes) == 1 else [list(wanted.classes)]
         engines.append(
             CamEngine(
-                model, wanted.layers, wanted.cam_methods, targets=targets,
+                model, wanted.layers, wanted.cam_methods, targets=targets, reshape=wanted.reshape,
                 prefix_tokens=wanted.prefix_tokens, sign=wanted.sign, compile=compiled,
             )
         )  # fmt: skip

@@ -14,6 +14,7 @@ METHODS = (*CAM_METHODS, *TOKEN_METHODS)
 
 Sign = Literal["positive", "negative", "both"]
 Fusion = Literal["mean", "max", "min"]
+Reshape = Literal["auto", "none"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Wanted:
     of blocks for attention; empty: the last spatial layer, and all blocks. ``classes``: outputs
     that CAMs explain, several for several maps an image; empty: the predicted one. ``sign``:
     evidence for the output, against it, or both. ``prefix_tokens``: None: counted from the model.
+    ``reshape``: how a layer's output becomes a grid, "auto" finds it, "none" takes (b, k, h, w).
     ``fusion``, ``discard_ratio`` (0 to below 1) and ``start_layer`` are rollout's.
     """
 
@@ -32,6 +34,7 @@ class Wanted:
     classes: tuple[int, ...] = ()
     sign: Sign = "positive"
     prefix_tokens: int | None = None
+    reshape: Reshape = "auto"
     fusion: Fusion = "mean"
     discard_ratio: float = 0.0
     start_layer: int = 0
@@ -53,6 +56,7 @@ class Wanted:
         for option, value, known in (
             ("sign", self.sign, get_args(Sign)),
             ("fusion", self.fusion, get_args(Fusion)),
+            ("reshape", self.reshape, get_args(Reshape)),
         ):
             if value not in known:
                 raise InputError(

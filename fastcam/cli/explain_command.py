@@ -30,6 +30,7 @@ def explain(
     discard_ratio: opt.DiscardRatio = 0.0,
     start_layer: opt.StartLayer = 0,
     prefix_tokens: opt.PrefixTokens = None,
+    reshape: opt.Reshape = "auto",
     fit: opt.Fit = None,
     mean: opt.Numbers = None,
     std: opt.Numbers = None,
@@ -84,7 +85,7 @@ def explain(
         loaded, [item.source for item in items], method, layer,
         [list(classes)] * len(items) if classes else None,
         sign=sign, fusion=fusion, discard_ratio=discard_ratio, start_layer=start_layer,
-        prefix_tokens=prefix_tokens, image_size=size, mean=numbers_of("mean", mean),
+        prefix_tokens=prefix_tokens, reshape=reshape, image_size=size, mean=numbers_of("mean", mean),
         std=numbers_of("std", std), fit=fit, task=task, batch_size=batch_size, device=device,
         precision=precision,
     )  # fmt: skip

@@ -35,6 +35,7 @@ def infer(
     discard_ratio: opt.DiscardRatio = 0.0,
     start_layer: opt.StartLayer = 0,
     prefix_tokens: opt.PrefixTokens = None,
+    reshape: opt.Reshape = "auto",
     pattern: Annotated[
         str | None,
         Option(help="Which files of a folder, as in '*/*.jpg'.", rich_help_panel=opt.INPUT),
@@ -93,7 +94,7 @@ def infer(
             image_size=size_of(image_size), allow_partial=allow_partial,
             mean=numbers_of("mean", mean), std=numbers_of("std", std), fit=fit, pattern=pattern,
             table=table, mask_dir=mask_dir, axes=axes, sign=sign, fusion=fusion,
-            discard_ratio=discard_ratio, start_layer=start_layer, prefix_tokens=prefix_tokens,
+            discard_ratio=discard_ratio, start_layer=start_layer, prefix_tokens=prefix_tokens, reshape=reshape,
             task=task, device=device, precision=precision, compile=compile,
             batch_size=batch_size, workers=workers, overwrite=overwrite,
             progress=progress.for_stderr(),

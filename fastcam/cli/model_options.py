@@ -96,6 +96,11 @@ PrefixTokens = Annotated[
     Option(min=0, help="CLS and register tokens; default: counted from the model.",
            rich_help_panel=MAPS),
 ]  # fmt: skip
+Reshape = Annotated[
+    Literal["auto", "none"],
+    Option(help="How a layer's tokens become a grid: found from the model, or taken as it is.",
+           rich_help_panel=MAPS),
+]  # fmt: skip
 Fusion = Annotated[
     Literal["mean", "max", "min"],
     Option(help="rollout: how heads are fused.", rich_help_panel=MAPS),

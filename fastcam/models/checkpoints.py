@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError
-from fastcam.read.tensors import TORCH_ERRORS
+from fastcam.read.tensors import TORCH_ERRORS, numpy_twins
 
-TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 
 # Where training scripts put the state dict, in this order; else the file is one itself.
@@ -26,6 +26,22 @@ _HOMES = ("params", "state_dict", "model", "model_state_dict", "model_state", "p
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 # Counters that old checkpoints lack and that no forward pass in eval mode reads.
 _UNREAD = "num_batches_tracked"
+
+
+class _Ignored:
+    """Stands for what training scripts keep beside the weights; it takes all and does nothing."""
+
+    def __init__(self, *_given: object) -> None:
+        pass
+
+
+# The arguments of the training script and its paths, as in the published checkpoints of DINO, MAE
+# and DeiT. Nothing of these types is made: the names are given to a class that does nothing.
+_SETTINGS = [
+    (_Ignored, name)
+    for name in ("argparse.Namespace", "pathlib.PosixPath", "pathlib._local.PosixPath",
+                 "pathlib.WindowsPath", "pathlib._local.WindowsPath")
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -186,7 +202,8 @@ def _read_torch(path: Path) -> object:
         with warnings.catch_warnings():
             # What torch says about odd files is said below, in one line.
             warnings.simplefilter("ignore", UserWarning)
-            loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([*numpy_twins(), *_SETTINGS]):
+                loaded: object = torch.load(path, map_location="cpu", weights_only=True)
     except TORCH_ERRORS as error:
         raise InputError(f"{path}: {_refusal(path, str(error))}") from error
     return loaded

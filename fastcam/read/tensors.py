@@ -39,13 +39,11 @@ TORCH_ERRORS = (
 )
 
 
-def load_torch_file(path: Path) -> object:
-    """Read a zip file that ``torch.save`` wrote; its tensors become arrays.
+def numpy_twins() -> list[Any]:
+    """Stand-ins for NumPy's arrays and numbers, for ``torch.serialization.safe_globals``.
 
-    Raises InputError with torch's own words when torch refuses it.
+    They check what they are given and run nothing of NumPy's own unpickling.
     """
-    import torch
-
     twins: list[Any] = [
         (twin, f"{module}.{name}")
         for (module, name), twin in NUMPY_TWINS.items()
@@ -53,9 +51,18 @@ def load_torch_file(path: Path) -> object:
     ]
     # BUILD is allowed for these two types only if they have a name. A name without a dot can't
     # be written in a pickle, so the file can't ask for the types themselves.
-    twins += [(PendingArray, "pending array"), (PendingDtype, "pending dtype")]
+    return [*twins, (PendingArray, "pending array"), (PendingDtype, "pending dtype")]
+
+
+def load_torch_file(path: Path) -> object:
+    """Read a zip file that ``torch.save`` wrote; its tensors become arrays.
+
+    Raises InputError with torch's own words when torch refuses it.
+    """
+    import torch
+
     try:
-        with torch.serialization.safe_globals(twins):
+        with torch.serialization.safe_globals(numpy_twins()):
             loaded: object = torch.load(path, map_location="cpu", weights_only=True)
     except TORCH_ERRORS as error:
         lines = str(error).splitlines() or [type(error).__name__]

@@ -1,8 +1,8 @@
 """One small random model of each family, and what fastcam shows of it.
 
-    python -m tests.attribution.families        # writes docs/families.md anew
+    python -m tests.attribution.families        # writes the README's table anew
 
-``test_families.py`` holds the file against the models.
+``test_families.py`` holds the table against the models.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from torchvision.models.vision_transformer import VisionTransformer
 
 assert torchvision
 
-TARGET = Path(__file__).parents[2] / "docs" / "families.md"
+TARGET = Path(__file__).parents[2] / "README.md"
+_BEGIN, _END = "<!-- families -->\n", "<!-- /families -->\n"
 SWIN_BLOCKS = ("SwinTransformerBlock", "SwinTransformerV2Block", "SwinLayer")
 
 _VIT: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 3}
@@ -198,7 +199,7 @@ def _short(message: str) -> str:
 
 
 def table() -> str:
-    """The text of docs/families.md."""
+    """The README's table."""
     lines = [
         "| model | shown | not shown |",
         "|---|---|---|",
@@ -207,5 +208,17 @@ def table() -> str:
     return "\n".join([*lines, ""])
 
 
+def written() -> list[str]:
+    """The rows that stand in the README."""
+    return _parts()[1].splitlines()[2:]
+
+
+def _parts() -> tuple[str, str, str]:
+    before, _, rest = TARGET.read_text(encoding="utf-8").partition(_BEGIN)
+    now, _, after = rest.partition(_END)
+    return before, now, after
+
+
 if __name__ == "__main__":
-    TARGET.write_text(table())
+    start, _, end = _parts()
+    TARGET.write_text(f"{start}{_BEGIN}{table()}{_END}{end}", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""docs/families.md says what each family of models shows; the models are asked."""
+"""The README says what each family of models shows; the models are asked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from . import families
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, str]:
-    lines = families.TARGET.read_text().splitlines()[2:]
-    return {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+    return {row.split(" | ")[0].removeprefix("| "): row for row in families.written()}
 
 
 def test_every_family_has_its_row(rows):

@@ -99,12 +99,26 @@ def test_code_is_named_with_the_remedy(tmp_path: Path, state) -> None:
     torch.save(Net(), tmp_path / "whole.pth")
     with pytest.raises(InputError, match=r"asks for \S*Net, .* torch\.save\(model\.state_dict\(\)"):
         read_state_dict(tmp_path / "whole.pth")
-    torch.save({"state_dict": state, "args": argparse.Namespace(lr=1)}, tmp_path / "args.pth")
-    with pytest.raises(InputError, match=r"asks for argparse\.Namespace"):
-        read_state_dict(tmp_path / "args.pth")
     torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)).save(str(tmp_path / "script.pt"))
     with pytest.raises(InputError, match=r"is a TorchScript program, .*torch\.jit\.load"):
         read_state_dict(tmp_path / "script.pt")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_training_scripts_keep_beside_the_weights(
+    tmp_path: Path, state, zipped: bool
+) -> None:
+    beside = {
+        "args": argparse.Namespace(lr=1, output=Path("out")),
+        "best_acc": np.float64(0.9),
+        "loss": np.arange(3.0),
+        "epoch": 7,
+    }
+    path = tmp_path / "checkpoint.pth.tar"
+    torch.save(
+        {"state_dict": state, **beside}, path, _use_new_zipfile_serialization=zipped
+    )
+    assert_same(read_state_dict(path), state)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

@@ -1,0 +1,91 @@
+"""The few-shot Vision Transformer: a plain one, mixed attention after it, and reconstruction."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.errors import InputError
+from fastcam.models.fewshot.blocks import ClassRead, MixedBlock, OverlapBlock
+from fastcam.models.fewshot.fusion import Fusion
+from fastcam.models.fewshot.mutual import MutualReconstruction
+from fastcam.models.fewshot.ridge import RidgeReconstruction
+from fastcam.models.fewshot.settings import FewshotSettings
+from fastcam.models.vit import VisionTransformer
+
+
+class FewshotViT(VisionTransformer):
+    """Images (b, c, h, w) float to logits (b, num_classes), read from the class token; without a
+    head (num_classes 0) to its features (b, dim). ``compare`` tells classes by a few examples.
+
+    The trunk is ``VisionTransformer`` with its keys, so that its checkpoints start the training.
+    After its blocks the patches, on their grid, go through what is switched on, in this order:
+    ``mixed`` (use_mab), ``overlap`` (use_ocab), ``fusion`` (use_drff). These touch patches only;
+    in ``read`` the class token then attends to all of them, so that it knows the image as the
+    last block left it. With everything off there is no ``read``: the trunk's own attention does it.
+    """
+
+    def __init__(self, settings: FewshotSettings) -> None:
+        super().__init__(settings.trunk)
+        self.fewshot = settings
+        dim = settings.trunk.dim
+        stages: dict[str, nn.Module] = {}
+        if settings.use_mab:
+            depth = range(settings.mixed_depth)
+            stages["mixed"] = nn.Sequential(*(MixedBlock(settings, index) for index in depth))
+        if settings.use_ocab:
+            stages["overlap"] = OverlapBlock(settings)
+        if settings.use_drff:
+            stages["fusion"] = Fusion(dim)
+        for name, stage in stages.items():
+            self.add_module(name, stage)
+        self._stages = tuple(stages)
+        if stages:
+            self.read = ClassRead(settings)
+        self.descriptor = nn.Linear(dim, dim)
+        self.reconstruct: nn.Module = (
+            RidgeReconstruction()
+            if settings.reconstruction == "ridge"
+            else MutualReconstruction(dim)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.encode(x)[:, 0])
+        return out
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Normed tokens (b, prefix + patches, dim), class token first, patches row by row."""
+        tokens = self.blocks(self._with_positions(self.patch_embed(x)))
+        if self._stages:
+            prefix = tokens[:, : self.num_prefix_tokens]
+            patches = tokens[:, self.num_prefix_tokens :]
+            grid = patches.reshape(len(x), *self.fewshot.trunk.grid, -1)
+            for name in self._stages:
+                grid = self.get_submodule(name)(grid)
+            tokens = self.read(torch.cat([prefix, grid.flatten(1, 2)], dim=1))
+        encoded: Tensor = self.norm(tokens)
+        return encoded
+
+    def features(self, x: Tensor) -> Tensor:
+        """What reconstruction compares: (b, places, dim), row by row over the grid of patches."""
+        return self.describe(self.encode(x))
+
+    def describe(self, tokens: Tensor) -> Tensor:
+        """``features`` from the tokens of ``encode``, over √dim as FRN's are."""
+        described: Tensor = self.descriptor(tokens[:, self.num_prefix_tokens :])
+        return described / described.shape[-1] ** 0.5
+
+    def compare(self, support: Tensor, query: Tensor) -> Tensor:
+        """Logits (b, classes) of ``query`` images (b, c, h, w) by ``support`` images
+        (classes, k, c, h, w). InputError where one of them is missing."""
+        if support.ndim != 5 or 0 in support.shape[:2] or query.ndim != 4:
+            raise InputError(
+                f"few-shot comparison takes support images (classes, k, c, h, w), at least one a "
+                f"class, and query images (b, c, h, w), not {tuple(support.shape)} and "
+                f"{tuple(query.shape)}"
+            )
+        classes, k = support.shape[:2]
+        described = self.features(torch.cat([support.flatten(0, 1), query]))
+        ours, theirs = described[classes * k :], described[: classes * k]
+        logits: Tensor = self.reconstruct(theirs.reshape(classes, -1, theirs.shape[-1]), ours)
+        return logits

@@ -1,0 +1,85 @@
+"""Windows cut from a grid of tokens, and back; windows that reach over their neighbours.
+
+Windows lie row by row over the grid; the places within one too. Sizes are in tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody calls it so
+from torch import Tensor
+
+
+def cut(x: Tensor, window: int) -> Tensor:
+    """(b, h, w, c) to (b · windows, window², c); ``window`` divides h and w."""
+    b, h, w, c = x.shape
+    parts = x.reshape(b, h // window, window, w // window, window, c)
+    return parts.transpose(2, 3).reshape(-1, window * window, c)
+
+
+def join(windows: Tensor, window: int, grid: tuple[int, int]) -> Tensor:
+    """The inverse of ``cut``: (b · windows, window², c) to (b, h, w, c)."""
+    h, w = grid
+    parts = windows.reshape(-1, h // window, w // window, window, window, windows.shape[-1])
+    return parts.transpose(2, 3).reshape(-1, h, w, windows.shape[-1])
+
+
+def shifted_together(grid: tuple[int, int], window: int, shift: tuple[int, int]) -> Tensor:
+    """Which places of a window were neighbours before the grid was rolled by minus ``shift``.
+
+    bool (windows, window², window²): the last windows of a rolled grid hold both ends of the
+    image, which don't see each other (Liu et al. 2021, figure 4).
+    """
+    rows, columns = (torch.arange(n) >= n - s for n, s in zip(grid, shift, strict=True))
+    sides = 2 * rows[:, None].int() + columns[None, :].int()
+    of_window = cut(sides[None, :, :, None], window)[..., 0]
+    return of_window[:, :, None] == of_window[:, None, :]
+
+
+def cut_enlarged(x: Tensor, window: int, enlarged: int) -> Tensor:
+    """(b, h, w, c) to (b · windows, enlarged², c): around each window, 0 outside the grid."""
+    b, c = x.shape[0], x.shape[3]
+    padding = (enlarged - window) // 2
+    parts = F.unfold(x.permute(0, 3, 1, 2), enlarged, padding=padding, stride=window)
+    return parts.reshape(b, c, enlarged**2, -1).permute(0, 3, 2, 1).reshape(-1, enlarged**2, c)
+
+
+def inside_grid(grid: tuple[int, int], window: int, enlarged: int) -> Tensor:
+    """bool (windows, enlarged²): which places of the enlarged windows the grid has."""
+    return cut_enlarged(torch.ones(1, *grid, 1), window, enlarged)[..., 0] > 0
+
+
+def put_back_enlarged(
+    values: Tensor, grid: tuple[int, int], window: int, enlarged: int, *, mean: bool = True
+) -> Tensor:
+    """Values (b · windows, c, enlarged²) of places in enlarged windows to (b, c, h, w).
+
+    The adjoint of ``cut_enlarged``: what lies in the padding is dropped, what several windows say
+    of one place is added, and with ``mean`` divided by how many they are.
+    """
+    windows = (grid[0] // window) * (grid[1] // window)
+    c = values.shape[1]
+    columns = values.reshape(-1, windows, c * enlarged**2).transpose(1, 2)
+    sides = {"kernel_size": enlarged, "padding": (enlarged - window) // 2, "stride": window}
+    total = F.fold(columns, grid, **sides)
+    if not mean:
+        return total
+    return total / F.fold(columns.new_ones(1, enlarged**2, windows), grid, **sides)
+
+
+def relative_index(window: int, enlarged: int) -> Tensor:
+    """int64 (window², enlarged²): which row of a bias table a pair of query and key reads.
+
+    Keys lie in a window of ``enlarged`` around the queries' one. A row stands for a distance
+    query minus key in (y, x), the table has (window + enlarged - 1)² of them; with ``enlarged`` =
+    ``window`` it is Swin's.
+    """
+    reach = (enlarged - window) // 2
+    queries, keys = _places(window), _places(enlarged) - reach
+    distance = queries[:, None] - keys[None, :] + window - 1 + reach
+    return distance[..., 0] * (window + enlarged - 1) + distance[..., 1]
+
+
+def _places(side: int) -> Tensor:
+    steps = torch.arange(side)
+    return torch.cartesian_prod(steps, steps)

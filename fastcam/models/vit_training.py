@@ -1,0 +1,153 @@
+"""Train the small Vision Transformer of ``fastcam vit --demo`` on pictures of ``shapes_set``.
+
+    python -m fastcam.models.vit_training --output fastcam/data/vit_demo.safetensors
+
+made the file that ships. The model learns from the class of each picture's object alone; nothing
+says where the object is: that is what the attention learns. No picture is seen twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from fastcam.errors import FastcamError, InputError
+from fastcam.models.vit import VisionTransformer, VitSettings
+from fastcam.read.preprocess import MEAN, STD
+from fastcam.shapes_set import CLASSES, SIDE, TRAINING_SEED, make_shapes
+from fastcam.write import write_bytes
+
+ARCHITECTURE = VitSettings(
+    dim=64,
+    depth=6,
+    heads=4,
+    patch_size=(8, 8),
+    image_size=(SIDE, SIDE),
+    num_classes=len(CLASSES),
+)
+# What ``load_model`` takes: the width doesn't tell the number of heads.
+MODEL_NAME = f"vit_tiny_heads{ARCHITECTURE.heads}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """``batch``: pictures a step. ``seed`` decides the start; the pictures are always the same."""
+
+    steps: int = 1000
+    batch: int = 64
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)} is too small: at least 1")
+        if not self.learning_rate > 0.0:
+            raise InputError(f"learning_rate {self.learning_rate} must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``loss``: mean cross-entropy over the pictures; ``accuracy``: share of them right, both
+    before the model learns from them."""
+
+    loss: float
+    accuracy: float
+
+
+def train(
+    settings: TrainSettings | None = None,
+    told: Callable[[int, Step], None] = lambda at, step: None,
+    architecture: VitSettings = ARCHITECTURE,
+) -> tuple[VisionTransformer, list[Step]]:
+    """A model in eval mode and what it did in each step; ``told`` hears of each as it ends.
+
+    AdamW, the learning rate rising for a tenth of the steps and falling after (one cycle),
+    gradients clipped at norm 1. The same settings give the same weights on one machine with one
+    number of threads. Torch's global random state is left as it was.
+    """
+    settings = settings or TrainSettings()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = VisionTransformer(architecture)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=max(settings.steps, 2), pct_start=0.1
+    )
+    history = []
+    model.train()
+    for at in range(settings.steps):
+        made = make_shapes(settings.batch, TRAINING_SEED, at * settings.batch)
+        labels = torch.from_numpy(made.labels)
+        logits = model(normalised(made.images))
+        loss = functional.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        right = float((logits.argmax(dim=1) == labels).float().mean())
+        history.append(Step(loss.item(), right))
+        told(at + 1, history[-1])
+    return model.eval(), history
+
+
+def normalised(images: NDArray[np.uint8]) -> Tensor:
+    """Pictures (n, h, w, 3) uint8 as the model takes them: (n, 3, h, w) float32, by ImageNet's mean
+    and standard deviation, as ``preprocessing_of`` says for a model that states no others."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(numbers).reshape(1, 3, 1, 1) for numbers in (MEAN, STD))
+    return (pixels - mean) / std
+
+
+def save(model: VisionTransformer, path: Path) -> None:
+    """The weights as safetensors in float16, which halves the file and which ``load_model`` widens
+    again; the file is whole or not there. OutputError where it can't be."""
+    from safetensors.torch import save as packed
+
+    state = {name: value.detach().cpu().half() for name, value in model.state_dict().items()}
+    write_bytes(path, [packed({name: value.contiguous() for name, value in state.items()})])
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="Where the weights go: a .safetensors file.")],
+    steps: Annotated[int, typer.Option(min=1, help="Batches it learns from.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Highest of the cycle.")] = 1.5e-3,
+    seed: Annotated[int, typer.Option(help="Decides the start.")] = 0,
+) -> None:
+    """Train the demo's Vision Transformer."""
+    started = time.process_time()
+    try:
+        model, history = train(TrainSettings(steps, batch, learning_rate, seed=seed), _tell)
+        save(model, output)
+    except FastcamError as error:
+        typer.echo(f"fastcam: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    last = [step.accuracy for step in history[-20:]]
+    typer.echo(
+        f"saved {output}: {sum(last) / len(last):.3f} right over the last {len(last)} steps, "
+        f"{time.process_time() - started:.0f} s of processor time"
+    )
+
+
+def _tell(at: int, step: Step) -> None:
+    if at % 20 == 0:
+        typer.echo(f"step {at:4d}  loss {step.loss:.3f}  accuracy {step.accuracy:.3f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,193 @@
+"""The problem of the Vision Transformer demo: which of six shapes lies somewhere in a cluttered
+picture.
+
+What makes it a problem: ground and colours differ from picture to picture, and bars and dots lie
+about, most of them in the shape's own colour and texture, others in a second colour. Neither
+colour nor texture nor the number of bright pixels tells the classes apart, so what decides is the
+outline of one object of 26 to 38 pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.errors import InputError
+
+CLASSES = ("disc", "square", "triangle", "cross", "ring", "star")
+SIDE = 96  # pixels
+# What training sees; every other seed is held out.
+TRAINING_SEED = 0
+
+_RADIUS = (13.0, 19.0)  # pixels, of the circle around the shape
+_CONTRAST = 90.0  # least distance of a colour to the ground, 0 to 255 in each of three channels
+# Tips of triangles and stars, the furthest there is, in radii.
+_FURTHEST = 1.1
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShapesSet:
+    """``images`` (n, 96, 96, 3) uint8 RGB; ``labels`` (n,) int64, places in ``CLASSES``;
+    ``masks`` (n, 96, 96) bool, the pixels that are at least half the object's."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    masks: Bools
+
+
+def make_shapes(count: int, seed: int, first: int = 0) -> ShapesSet:
+    """Pictures ``first`` up to ``first + count`` of the endless row that ``seed`` stands for.
+
+    Picture i of a seed is always the same, and of class i mod 6. InputError for a count below 1, or
+    a negative seed or first.
+    """
+    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("first", first, 0)):
+        if value < least:
+            raise InputError(f"{name} {value} is too small: it must be at least {least}")
+    images = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    masks = np.empty((count, SIDE, SIDE), np.bool_)
+    labels = np.arange(first, first + count, dtype=np.int64) % len(CLASSES)
+    for place in range(count):
+        rng = np.random.default_rng([seed, first + place])
+        images[place], masks[place] = _picture(rng, CLASSES[labels[place]])
+    return ShapesSet(images, labels, masks)
+
+
+def on_object(masks: Bools, grid: tuple[int, int]) -> Bools:
+    """Which patches lie on the object: at least a quarter of their pixels are the object's.
+
+    ``masks`` (n, H, W), ``grid`` (h, w) that divides it; (n, h, w) bool.
+    """
+    n, high, wide = masks.shape
+    h, w = grid
+    if high % h or wide % w:
+        raise InputError(f"a grid of {h}x{w} patches doesn't divide masks of {high}x{wide} pixels")
+    cells: NDArray[np.float64] = masks.reshape(n, h, high // h, w, wide // w).mean(axis=(2, 4))
+    return cells >= 0.25
+
+
+def peaks_on_object(maps: NDArray[np.floating], masks: Bools) -> Bools:
+    """Whether the highest value (ties: the first) of each map (n, h, w) lies on the object: (n,)"""
+    n, h, w = maps.shape
+    peaks = maps.reshape(n, -1).argmax(axis=1)
+    found: Bools = on_object(masks, (h, w)).reshape(n, -1)[np.arange(n), peaks]
+    return found
+
+
+def _picture(rng: np.random.Generator, shape: str) -> tuple[NDArray[np.uint8], Bools]:
+    ground = rng.uniform(40.0, 215.0, 3).astype(np.float32)
+    own, other = _colour(rng, ground), _colour(rng, ground)
+    image = ground + _noise(rng, 6, 20.0) + _noise(rng, 24, 14.0)
+    texture = _noise(rng, 24, 22.0)
+    for at in range(int(rng.integers(9, 15))):
+        y, x, angle = rng.uniform((0.0, 0.0, 0.0), (SIDE, SIDE, math.pi))
+        half, thick = rng.uniform((1.5, 1.5), (9.0, 3.5))
+        colour = other if at % 3 == 2 else own
+        bar = partial(_bar, half, thick)
+        _paint(image, colour + texture, (y, x), max(half, thick), angle, bar)
+    radius = rng.uniform(*_RADIUS)
+    reach = radius * _FURTHEST
+    y, x = rng.uniform(reach + 1.0, SIDE - reach - 1.0, 2)
+    outline = partial(_outline, shape, radius)
+    cover = _paint(image, own + texture, (y, x), reach, rng.uniform(0.0, 2 * math.pi), outline)
+    image += rng.normal(0.0, 6.0, image.shape).astype(np.float32)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), cover >= 0.5
+
+
+def _colour(rng: np.random.Generator, ground: Floats) -> Floats:
+    while True:
+        colour = rng.uniform(0.0, 255.0, 3).astype(np.float32)
+        if float(np.linalg.norm(colour - ground)) >= _CONTRAST:
+            return colour
+
+
+def _noise(rng: np.random.Generator, cells: int, amount: float) -> Floats:
+    """Smooth noise (96, 96, 3): values on a grid of cells², interpolated linearly."""
+    coarse = rng.normal(0.0, amount, (cells, cells, 3)).astype(np.float32)
+    across = _between(cells)
+    made: Floats = np.tensordot(across, np.tensordot(across, coarse, (1, 1)), (1, 1))
+    return made
+
+
+@cache
+def _between(cells: int) -> Floats:
+    """Linear interpolation of ``cells`` values over a side, as a matrix (96, cells)."""
+    at = np.linspace(0.0, cells - 1.0, SIDE)
+    return np.clip(1.0 - np.abs(at[:, None] - np.arange(cells)), 0.0, 1.0).astype(np.float32)
+
+
+def _paint(
+    image: Floats,
+    colours: Floats,
+    centre: tuple[float, float],
+    reach: float,
+    angle: float,
+    distance: Callable[[Floats, Floats], Floats],
+) -> Floats:
+    """Lay ``colours`` (96, 96, 3) over the image where a form is, its edge one pixel soft.
+
+    ``distance`` gives for places (u, v), in pixels from the ``centre`` (y, x) and turned by
+    ``angle``, how far outside the form they are; nothing of it is further away than ``reach``.
+    Returns the share of each pixel that is covered (96, 96).
+    """
+    (y, x), far = centre, int(reach) + 2
+    rows = slice(max(int(y) - far, 0), min(int(y) + far + 1, SIDE))
+    columns = slice(max(int(x) - far, 0), min(int(x) + far + 1, SIDE))
+    down = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + np.float32(0.5 - y)
+    right = np.arange(columns.start, columns.stop, dtype=np.float32) + np.float32(0.5 - x)
+    cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+    outside = distance(cos * right + sin * down, cos * down - sin * right)
+    cover = np.zeros((SIDE, SIDE), np.float32)
+    cover[rows, columns] = np.clip(0.5 - outside, 0.0, 1.0)
+    part = image[rows, columns]
+    part += cover[rows, columns, None] * (colours[rows, columns] - part)
+    return cover
+
+
+def _bar(half: float, thick: float, u: Floats, v: Floats) -> Floats:
+    """A bar with round ends, ``2 * thick`` wide; a dot where it is no longer than that."""
+    straight = max(half - thick, 0.0)
+    made: Floats = np.hypot(np.maximum(np.abs(u) - np.float32(straight), 0), v) - np.float32(thick)
+    return made
+
+
+def _outline(shape: str, radius: float, u: Floats, v: Floats) -> Floats:
+    """Pixels outside one of ``CLASSES``, nearly: exact at the edges, not at the corners."""
+    x, y = u / np.float32(radius), v / np.float32(radius)
+    across, along = np.abs(x), np.abs(y)
+    if shape == "disc":
+        made = np.hypot(x, y) - 0.92
+    elif shape == "ring":
+        made = np.abs(np.hypot(x, y) - 0.76) - 0.24
+    elif shape == "square":
+        made = np.maximum(across, along) - 0.78
+    elif shape == "cross":
+        arms = np.maximum(across - 1.0, along - 0.32), np.maximum(along - 1.0, across - 0.32)
+        made = np.minimum(*arms)
+    elif shape == "triangle":
+        made = np.maximum(-y, 0.5 * y + 0.866 * across) - 0.55
+    else:
+        made = _star(x, y)
+    scaled: Floats = (made * radius).astype(np.float32)
+    return scaled
+
+
+def _star(x: Floats, y: Floats) -> Floats:
+    """Five tips at 1.1, five notches at 0.45; the plane is folded onto half a tip."""
+    tip, notch, half = 1.1, 0.45, math.pi / 5
+    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    folded = np.abs((angle + half) % (2 * half) - half)
+    # The edge runs from (tip, 0) to the notch; its normal points outwards.
+    run = notch * math.cos(half) - tip, notch * math.sin(half)
+    length = math.hypot(*run)
+    normal = run[1] / length, -run[0] / length
+    made: Floats = radius * (np.cos(folded) * normal[0] + np.sin(folded) * normal[1])
+    return made - np.float32(tip * normal[0])

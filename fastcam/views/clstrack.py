@@ -1,0 +1,177 @@
+"""View 6, the CLS token through the layers: its way in the plane of its two principal components,
+its norm, and its cosine to what it is after the last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.errors import InputError
+from fastcam.spec import Style
+from fastcam.views.panels import titled
+from fastcam.views.plotting import NUMBERS, drawn, frame, ink_of, map_of, new_page, write_title
+from fastcam.views.positions import two_components
+from fastcam.views.subject import pass_on, subject_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from torch import nn
+
+    from fastcam.attribution.vitpass import VitPass
+    from fastcam.inline import Figure
+
+_START, _END, _LINE = "#16a34a", "#dc2626", "#0072b2"
+_NOTE = (
+    "The residual stream at CLS: \"in\" is before the first block, a number is after that block; "
+    "before the model's last norm. Components: centred, not scaled."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """CLS of one image. ``points`` (steps, 2): its principal components; ``share`` (2,) of the
+    variance; ``norm`` (steps,) Euclidean; ``cosine`` (steps,) to the last step."""
+
+    points: NDArray[np.float64]
+    share: NDArray[np.float64]
+    norm: NDArray[np.float64]
+    cosine: NDArray[np.float64]
+
+
+def cls_evolution(
+    model_or_pass: nn.Module | VitPass,
+    images: Any = None,
+    *,
+    index: int = 0,
+    compare: nn.Module | VitPass | None = None,
+    labels: tuple[str, str] = ("first", "second"),
+    title: str = "",
+    style: Style | None = None,
+) -> Figure:
+    """The CLS token of one image, from the input (green square) to the output (red star).
+
+    ``model_or_pass``: a model, run on ``images``, or a pass; ``index``: which of its images.
+    ``compare``: another model, or pass of the same images, in a row below, called as ``labels``
+    say; both have the same axes, and components of both together where their widths agree.
+
+    Raises InputError for a model without CLS token, or whose blocks aren't modules.
+    """
+    style = style or Style()
+    subject = subject_of(model_or_pass, images, None, index)
+    passes = [subject.vit]
+    if compare is not None:
+        passes.append(pass_on(compare, subject.vit))
+    tracks = tracks_of([tokens_of(each, subject.index) for each in passes])
+    page = new_page(16.0, 1.3 + 4.4 * len(tracks), style)
+    _, height = page.get_size_inches()
+    spread = page.add_gridspec(
+        len(tracks), 3, left=0.05, right=0.985, top=1 - 1.25 / height, bottom=0.6 / height,
+        wspace=0.24, hspace=0.36, width_ratios=[1.25, 1, 1],
+    )  # fmt: skip
+    write_title(page, titled(title, "the CLS token through the layers"), _NOTE, style)
+    rows = []
+    for row, track in enumerate(tracks):
+        name = f"{labels[row]} · " if len(tracks) > 1 else ""
+        axes = [page.add_subplot(spread[row, column]) for column in range(3)]
+        _way(axes[0], track, name, style)
+        _curve(axes[1], track.norm, f"{name}norm", "Euclidean norm", style)
+        _curve(axes[2], track.cosine, f"{name}cosine to the last layer", "cosine", style)
+        axes[1].set_ylim(bottom=0)
+        axes[2].set_ylim(min(-0.05, float(track.cosine.min()) - 0.05), 1.05)
+        rows.append(axes)
+    for column in zip(*rows, strict=True):
+        _same_limits(column)
+    return drawn(page)
+
+
+def tokens_of(seen: VitPass, index: int) -> NDArray[np.float64]:
+    """CLS (steps, dim) float64 of one image. InputError where the pass has none."""
+    if seen.cls is None:
+        raise InputError(
+            f"the way of the CLS token can't be shown: {seen.no_cls}; leave out this view"
+        )
+    tokens: NDArray[np.float64] = seen.cls[:, index].double().cpu().numpy()
+    return tokens
+
+
+def tracks_of(tokens: Sequence[NDArray[np.float64]]) -> list[Track]:
+    """The tracks of CLS tokens (steps, dim), with common components where the widths agree."""
+    if len({one.shape[1] for one in tokens}) == 1:
+        points, share = two_components(np.concatenate(tokens))
+        ends = np.cumsum([len(one) for one in tokens])[:-1]
+        planes = [(part, share) for part in np.split(points, ends)]
+    else:
+        planes = [two_components(one) for one in tokens]
+    return [
+        Track(points, share, np.linalg.norm(one, axis=1), _to_last(one))
+        for (points, share), one in zip(planes, tokens, strict=True)
+    ]
+
+
+def _to_last(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cosine (steps,) of each token with the last one; 0 with one that is all zero."""
+    length = np.linalg.norm(tokens, axis=1) * np.linalg.norm(tokens[-1])
+    found: NDArray[np.float64] = tokens @ tokens[-1] / np.where(length > 0, length, 1.0)
+    return found
+
+
+def _way(axes: Axes, track: Track, name: str, style: Style) -> None:
+    x, y = track.points.T
+    share = track.share
+    ink = ink_of(style)
+    frame(
+        axes, f"{name}way", style,
+        f"component 1 ({share[0]:.0%} of the variance)", f"component 2 ({share[1]:.0%})",
+    )  # fmt: skip
+    axes.plot(x, y, color=ink.text, linewidth=1.3, zorder=2)
+    axes.scatter(
+        x, y, c=np.arange(len(x)), cmap=map_of("viridis", 0.05, 0.95), s=40, zorder=3, linewidths=0
+    )
+    mark = {"zorder": 4, "edgecolors": ink.paper, "linewidths": 1.0}
+    axes.scatter(x[0], y[0], marker="s", s=130, color=_START, label="input", **mark)
+    axes.scatter(x[-1], y[-1], marker="*", s=330, color=_END, label="output", **mark)
+    axes.margins(0.1)
+    for step in _labelled(track.points):
+        axes.annotate(
+            "in" if step == 0 else str(step - 1), (x[step], y[step]), xytext=(7, 6),
+            textcoords="offset points", size=NUMBERS, color=ink.title, zorder=5,
+        )  # fmt: skip
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=NUMBERS,
+        labelcolor=ink.text, frameon=False, markerscale=0.7,
+    )  # fmt: skip
+
+
+def _labelled(points: NDArray[np.float64]) -> list[int]:
+    """Steps whose number has room: first and last, and those between that are apart from all
+    that have one."""
+    extent = float(np.ptp(points, axis=0).max()) or 1.0
+    last = len(points) - 1
+    chosen = [0, last]
+    for step in range(1, last):
+        nearest = min(float(np.abs(points[step] - points[other]).max()) for other in chosen)
+        if nearest > 0.05 * extent:
+            chosen.append(step)
+    return chosen
+
+
+def _curve(axes: Axes, values: NDArray[np.float64], title: str, what: str, style: Style) -> None:
+    frame(axes, title, style, "after block", what)
+    steps = np.arange(len(values))
+    axes.plot(steps, values, color=_LINE, linewidth=1.8, marker="o", markersize=5, zorder=2)
+    axes.scatter(0, values[0], marker="s", s=80, color=_START, zorder=3)
+    axes.scatter(steps[-1], values[-1], marker="*", s=210, color=_END, zorder=3)
+    every = -(-len(values) // 14)
+    shown = steps[::every]
+    axes.set_xticks(shown, ["in" if step == 0 else str(step - 1) for step in shown])
+
+
+def _same_limits(column: Sequence[Axes]) -> None:
+    for get, put in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):
+        limits = np.array([getattr(axes, get)() for axes in column])
+        for axes in column:
+            getattr(axes, put)(limits[:, 0].min(), limits[:, 1].max())

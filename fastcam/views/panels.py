@@ -1,0 +1,172 @@
+"""Panels of the views that show maps: the image, a map as heat, and the map over the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from fastcam_kernels import resize
+from fastcam_kernels.blend import levels_of
+from numpy.typing import NDArray
+
+from fastcam.errors import InputError
+from fastcam.figures import fonts, lettering
+from fastcam.figures.mapscales import bounds, is_constant
+from fastcam.figures.mapsheets import NO_EVIDENCE
+from fastcam.figures.patches import look_of
+from fastcam.figures.sheet import Outlines, Panel, Sheet, draw, paint
+from fastcam.inline import Figure
+from fastcam.spec import Style
+
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Limits = tuple[float, float]
+
+_METHODS = {"nearest": resize.NEAREST, "bilinear": resize.BILINEAR, "bicubic": resize.BICUBIC}
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+# A white line is lost on light pictures, so it lies on a black one.
+_MARK_WIDTH, _MARK_EDGE = 2, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Backdrop:
+    """The picture behind the maps of a figure and how maps are drawn on it.
+
+    ``picture`` (h, w, 1 or 3) uint8, at most as large as a panel of ``height`` x ``width`` pixels;
+    ``mark`` outlines the patch whose attention is shown, if one was chosen.
+    """
+
+    picture: NDArray[np.uint8]
+    height: int
+    width: int
+    mark: Outlines
+    method: int
+    style: Style
+
+
+def backdrop_of(
+    picture: NDArray[np.uint8],
+    grid: tuple[int, int],
+    chosen: tuple[int, int] | None,
+    interpolation: Interpolation,
+    style: Style,
+    side: int,
+) -> Backdrop:
+    """``picture`` for panels whose longer side has ``side`` pixels. ``chosen``: (row, column) of a
+    patch to be outlined. InputError for an interpolation, or a scale of the style, that these
+    figures don't have."""
+    if interpolation not in _METHODS:
+        raise InputError(
+            f"--interpolation {interpolation!r} is not known: use "
+            f"{', '.join(get_args(Interpolation))}"
+        )
+    if style.scale not in ("patient", "slice"):
+        raise InputError(
+            f"--scale {style.scale}: these figures have the scales patient (one for all maps of a "
+            "figure) and slice (one for each row)"
+        )
+    height, width = panel_size(picture, side)
+    mark = _mark(grid, chosen, height, width)
+    return Backdrop(
+        shrunk(picture, height, width), height, width, mark, _METHODS[interpolation], style
+    )
+
+
+def panel_size(picture: NDArray[np.uint8], side: int) -> tuple[int, int]:
+    """(height, width) of a panel with the picture's shape whose longer side is ``side``."""
+    height, width, _ = picture.shape
+    scale = side / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shrunk(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The picture, smoothed and made smaller where it has more pixels than its panel: the kernels
+    take single pixels out of it."""
+    from PIL import Image
+
+    if picture.shape[0] <= height and picture.shape[1] <= width:
+        return picture
+    grey = picture.shape[2] == 1
+    whole = Image.fromarray(picture[:, :, 0] if grey else picture)
+    small = np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR))
+    return np.ascontiguousarray(small[:, :, None] if grey else small)
+
+
+def shared_limits(rows: Sequence[Sequence[NDArray[np.float32]]], style: Style) -> list[Limits]:
+    """Limits of each row of maps: the lowest and the highest value of all rows, or with scale
+    ``slice`` of each row by itself."""
+    own = [bounds(np.concatenate([m.ravel() for m in row]), False) for row in rows]
+    if style.scale == "slice":
+        return own
+    return [(min(low for low, _ in own), max(high for _, high in own))] * len(own)
+
+
+def image_panel(behind: Backdrop, caption: str = "image") -> Panel:
+    """The picture alone."""
+    return Panel(
+        caption, behind.height, behind.width, image=behind.picture, outlines=behind.mark
+    )  # fmt: skip
+
+
+def map_panels(
+    behind: Backdrop, caption: str, cells: NDArray[np.float32], limits: Limits, bar: bool
+) -> tuple[Panel, Panel]:
+    """A map (rows, columns) float32 as heat and as overlay. ``bar``: the heat has a colour bar."""
+    style, height, width = behind.style, behind.height, behind.width
+    levels = levels_of(resize.resize(cells, height, width, behind.method), *limits)
+    colours = paint(style.colormap, 1.0, "only")
+    if is_constant(cells):
+        caption = f"{caption}, {NO_EVIDENCE}"
+    heat = Panel(
+        caption, height, width, heat=levels, limits=limits, paint=colours,
+        bar=colours if bar else None, outlines=behind.mark,
+    )  # fmt: skip
+    overlay = Panel(
+        f"overlay, {caption}", height, width, image=behind.picture, heat=levels, limits=limits,
+        paint=paint(style.colormap, style.heat_alpha, style.blend), outlines=behind.mark,
+    )  # fmt: skip
+    return heat, overlay
+
+
+def figure_of_rows(
+    title: str, said: str, rows: Sequence[Sequence[Panel]], style: Style
+) -> Figure:
+    """Rows of panels under a header: ``title`` at the left, ``said`` at the right."""
+    panels = [panel for row in rows for panel in row]
+    longer = max(max(panel.height, panel.width) for panel in panels)
+    characters = lettering.alphabet([title, said, *(panel.caption for panel in panels)])
+    look = look_of(style, characters, fonts.chain(characters, style.font), longer)
+    sheet = Sheet(title, said, look.palette.caption, tuple(tuple(row) for row in rows))
+    return Figure(draw(sheet, look.lettering, look.palette))
+
+
+def titled(title: str, said: str) -> str:
+    """``title · said``, or one of them where the other is empty."""
+    return "  ·  ".join(filter(None, [title, said]))
+
+
+def patch_edges(count: int, length: int) -> list[int]:
+    """First pixels of ``count`` patches over ``length`` pixels, and the end of the last one, where
+    the nearest neighbour changes: pixel i shows patch (2 i + 1) count // (2 length)."""
+    return [-((count - 2 * edge * length) // (2 * count)) for edge in range(count + 1)]
+
+
+def _mark(
+    grid: tuple[int, int], chosen: tuple[int, int] | None, height: int, width: int
+) -> Outlines:
+    if chosen is None:
+        boxes = np.zeros((0, 4), np.int32)
+        return Outlines(boxes, np.zeros((0, 3), np.uint8), np.zeros(0, np.int32))
+    (y1, y2), (x1, x2) = (
+        patch_edges(count, length)[at : at + 2]
+        for at, count, length in zip(chosen, grid, (height, width), strict=True)
+    )
+    inner = [x1, y1, x2, y2]
+    outer = [x1 - _MARK_EDGE, y1 - _MARK_EDGE, x2 + _MARK_EDGE, y2 + _MARK_EDGE]
+    thick = _MARK_WIDTH + 2 * _MARK_EDGE
+    return Outlines(
+        np.array([inner, outer], np.int32),
+        np.array([_WHITE, _BLACK], np.uint8),
+        np.array([_MARK_WIDTH, thick], np.int32),
+    )

@@ -1,0 +1,133 @@
+"""Plots as figures: matplotlib's page, in the theme of the other figures, turned into pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.figures import fonts
+from fastcam.figures.sheet import PALETTES, Colour
+from fastcam.inline import Figure
+from fastcam.spec import Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure as Page
+
+DPI = 150
+# Titles, text beside the plots, and numbers at axes, in points.
+TITLE, TEXT, NUMBERS = 15.0, 10.5, 9.0
+_FAINT = {"light": "#e6e6e6", "dark": "#3a3c42"}
+
+
+@dataclass(frozen=True)
+class Ink:
+    """Colours of a theme, as matplotlib takes them; ``faint`` is for grid lines."""
+
+    paper: str
+    title: str
+    text: str
+    faint: str
+
+
+def ink_of(style: Style) -> Ink:
+    """The colours of the style's theme."""
+    palette = PALETTES[style.theme]
+    red, green, blue = palette.paper.tolist()
+    return Ink(
+        _hex((red, green, blue)), _hex(palette.title), _hex(palette.caption), _FAINT[style.theme]
+    )
+
+
+def _hex(colour: Colour) -> str:
+    return "#" + "".join(f"{level:02x}" for level in colour)
+
+
+def new_page(width: float, height: float, style: Style) -> Page:
+    """An empty page of ``width`` × ``height`` inches, at 150 pixels an inch."""
+    # Imported here: matplotlib takes 0.3 s, and the other views do without. Never pyplot, whose
+    # global list of figures isn't for threads and keeps every page in memory.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Page
+
+    page = Page(figsize=(width, height), dpi=DPI, facecolor=ink_of(style).paper)
+    FigureCanvasAgg(page)
+    return page
+
+
+def drawn(page: Page) -> Figure:
+    """The page's pixels, (h, w, 3) uint8 RGB, as a figure."""
+    canvas: Any = page.canvas
+    canvas.draw()
+    pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+    return Figure(pixels)
+
+
+def write_title(page: Page, title: str, note: str, style: Style) -> None:
+    """Title and a line below it, at the top left of the page, 0.2 and 0.55 inches from its top."""
+    ink = ink_of(style)
+    _, height = page.get_size_inches()
+    font = letters(title, style)
+    page.text(
+        0.012, 1 - 0.2 / height, title, va="top", color=ink.title, font=font, size=TITLE,
+        parse_math=False,
+    )  # fmt: skip
+    page.text(
+        0.012, 1 - 0.55 / height, note, va="top", color=ink.text, size=TEXT, linespacing=1.35,
+        parse_math=False,
+    )  # fmt: skip
+
+
+def letters(text: str, style: Style) -> Any:
+    """The first font that draws all letters of ``text``: DejaVu, --font, or one of the system's."""
+    from matplotlib.font_manager import FontProperties
+
+    found = fonts.chain(text, style.font)
+    whole = [font for font in found if all(c.isspace() or fonts.covers(font, c) for c in text)]
+    return FontProperties(fname=str((whole or found)[0]))
+
+
+def frame(axes: Axes, title: str, style: Style, x: str = "", y: str = "") -> None:
+    """Title, names of the axes and a faint grid."""
+    ink = ink_of(style)
+    axes.set_facecolor(ink.paper)
+    axes.set_title(
+        title, font=letters(title, style), size=TEXT, loc="left", color=ink.title, pad=8,
+        parse_math=False,
+    )  # fmt: skip
+    axes.set_xlabel(x, size=NUMBERS + 0.5, color=ink.text)
+    axes.set_ylabel(y, size=NUMBERS + 0.5, color=ink.text)
+    axes.tick_params(labelsize=NUMBERS, color=ink.text, labelcolor=ink.text)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(ink.text)
+    axes.grid(color=ink.faint, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def picture_frame(axes: Axes, title: str, style: Style, x: str = "", y: str = "") -> None:
+    """As :func:`frame`, for axes that hold an image: a full border and no grid."""
+    frame(axes, title, style, x, y)
+    axes.grid(False)
+    axes.spines[:].set(visible=True, color=ink_of(style).text)
+
+
+def colour_bar(page: Page, drawing: Any, axes: Axes, style: Style, label: str = "") -> None:
+    """A bar of the drawing's colours and their numbers, right of ``axes``."""
+    ink = ink_of(style)
+    place = axes.inset_axes((1.03, 0.0, 0.04, 1.0))
+    bar = page.colorbar(drawing, cax=place)
+    bar.set_label(label, size=NUMBERS, color=ink.text)
+    bar.ax.tick_params(labelsize=NUMBERS - 0.5, color=ink.text, labelcolor=ink.text)
+    bar.outline.set_edgecolor(ink.text)  # type: ignore[operator]
+
+
+def map_of(name: str, low: float = 0.0, high: float = 1.0) -> Colormap:
+    """The part of a colour table between two shares of it."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps[name](np.linspace(low, high, 256)))

@@ -1,0 +1,133 @@
+"""The Vision Transformer demo: the shipped model on pictures it has not seen, with its score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.errors import InputError
+from fastcam.picture import write_picture
+from fastcam.shapes_set import (
+    CLASSES,
+    TRAINING_SEED,
+    ShapesSet,
+    make_shapes,
+    on_object,
+    peaks_on_object,
+)
+from fastcam.write import make_folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS = Path(__file__).with_name("data") / "vit_demo.safetensors"
+HELD_OUT_SEED = 1
+_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class VitDemoScore:
+    """Shares of ``images`` held-out pictures, and beside each what a guess would reach.
+
+    ``accuracy``: predicted right; ``chance_accuracy``: the share of the commonest class.
+    ``attention_hits`` and ``rollout_hits``: those in which the patch of highest CLS attention (last
+    layer, mean of heads), or of highest rollout, lies on the object (:func:`on_object`), however
+    they were predicted; ``chance_hits``: the share of a picture's patches that do, mean.
+    """
+
+    images: int
+    accuracy: float
+    chance_accuracy: float
+    attention_hits: float
+    rollout_hits: float
+    chance_hits: float
+
+
+def run_vit_demo(
+    output_dir: Path,
+    told: Callable[[str], None] = lambda line: None,
+    draw: Callable[[nn.Module, Sequence[Path]], None] | None = None,
+    *,
+    images: int = 300,
+    shown: int = 3,
+    seed: int = HELD_OUT_SEED,
+) -> VitDemoScore:
+    """Write ``shown`` pictures to ``output_dir/images``, have ``draw`` make their views, and score
+    the model on ``images`` pictures, these among them.
+
+    ``told`` gets what is done. InputError for too few pictures, and for the seed of training.
+    """
+    if seed == TRAINING_SEED:
+        raise InputError(f"seed {seed} is what the model was trained on: give another one")
+    if not 0 <= shown <= images:
+        raise InputError(f"{shown} pictures to show: must be 0 to {images}, the pictures made")
+    model = load_demo_model()
+    made = make_shapes(images, seed)
+    told(f"{images} pictures of one object among clutter, which the model has not seen")
+    paths = write_images(made, output_dir / "images", shown)
+    if draw is not None and paths:
+        draw(model, paths)
+    return score_vit(model, made)
+
+
+def load_demo_model() -> nn.Module:
+    """The Vision Transformer that ships with fastcam, in eval mode: 96x96 pixels, 12x12 patches, six
+    layers of four heads, a class token. ``python -m fastcam.models.vit_training`` made it."""
+    from fastcam.models.named import load_model
+    from fastcam.models.vit_training import MODEL_NAME
+
+    return load_model(MODEL_NAME, WEIGHTS)
+
+
+def write_images(made: ShapesSet, folder: Path, count: int) -> list[Path]:
+    """The first ``count`` pictures as PNG, named by place and class; their paths."""
+    make_folder(folder)
+    paths = []
+    for place in range(count):
+        paths.append(folder / f"{place + 1:02d}_{CLASSES[made.labels[place]]}.png")
+        write_picture(paths[-1], made.images[place], "png")
+    return paths
+
+
+def score_vit(model: nn.Module, made: ShapesSet) -> VitDemoScore:
+    """How ``model`` does on ``made``, and where it looks."""
+    predicted, attention, rolled = look(model, made.images)
+    chance = on_object(made.masks, (attention.shape[1], attention.shape[2])).mean()
+    return VitDemoScore(
+        images=len(made.images),
+        accuracy=float(np.mean(predicted == made.labels)),
+        chance_accuracy=float(np.bincount(made.labels).max()) / len(made.labels),
+        attention_hits=float(peaks_on_object(attention, made.masks).mean()),
+        rollout_hits=float(peaks_on_object(rolled, made.masks).mean()),
+        chance_hits=float(chance),
+    )
+
+
+def look(
+    model: nn.Module, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    """Predicted classes (n,), CLS attention of the last layer, mean of heads, and rollout, both
+    (n, h, w) float32 over the patches, of pictures (n, H, W, 3) uint8."""
+    import torch
+
+    from fastcam.attribution.rollout import rollout
+    from fastcam.attribution.vitpass import run_vit
+    from fastcam.models.vit_training import normalised
+
+    predicted, attention, rolled = [], [], []
+    for start in range(0, len(images), _BATCH):
+        seen = run_vit(model, normalised(images[start : start + _BATCH]))
+        layers = [layer.attention for layer in seen.layers]
+        predicted.append(seen.output.argmax(dim=1))
+        for kept, row in ((attention, layers[-1].row(0).mean(dim=1)), (rolled, rollout(layers))):
+            kept.append(row[:, seen.prefix :].reshape(-1, *seen.grid))
+    return (
+        torch.cat(predicted).numpy(),
+        torch.cat(attention).numpy(),
+        torch.cat(rolled).numpy(),
+    )

@@ -1,0 +1,112 @@
+"""The Vision Transformer demo's pictures: what is in them, and when a peak lies on the object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastcam.errors import InputError
+from fastcam.shapes_set import (
+    CLASSES,
+    SIDE,
+    ShapesSet,
+    _outline,
+    make_shapes,
+    on_object,
+    peaks_on_object,
+)
+
+
+@pytest.fixture(scope="module")
+def made() -> ShapesSet:
+    return make_shapes(240, seed=5)
+
+
+def test_pictures_labels_and_masks(made: ShapesSet) -> None:
+    assert made.images.shape == (240, SIDE, SIDE, 3)
+    assert made.images.dtype == np.uint8
+    assert made.masks.shape == (240, SIDE, SIDE)
+    assert made.masks.dtype == np.bool_
+    assert made.labels.tolist() == [0, 1, 2, 3, 4, 5] * 40
+    for mask in made.masks:
+        rows, columns = np.nonzero(mask)
+        assert 0 < rows.min() < rows.max() < SIDE - 1
+        assert 0 < columns.min() < columns.max() < SIDE - 1
+        assert 0.015 < mask.mean() < 0.12
+
+
+def test_the_seed_and_the_place_decide_a_picture(made: ShapesSet) -> None:
+    some = make_shapes(4, seed=5, first=7)
+    assert np.array_equal(some.images, made.images[7:11])
+    assert np.array_equal(some.masks, made.masks[7:11])
+    assert np.array_equal(some.labels, made.labels[7:11])
+    other = make_shapes(4, seed=6, first=7)
+    for place in range(4):
+        assert not np.array_equal(other.images[place], some.images[place])
+
+
+def test_the_object_lies_anywhere_and_stands_out(made: ShapesSet) -> None:
+    centres = np.array([np.argwhere(mask).mean(axis=0) for mask in made.masks])
+    assert (centres.min(axis=0) < 25).all()
+    assert (centres.max(axis=0) > SIDE - 25).all()
+    for image, mask in zip(made.images, made.masks, strict=True):
+        inside, outside = image[mask].mean(axis=0), np.median(image[~mask], axis=0)
+        assert np.linalg.norm(inside - outside) > 30
+
+
+def test_no_colour_tells_the_class(made: ShapesSet) -> None:
+    """Mean and spread of each channel are as good as equal in all classes."""
+    cues = np.concatenate([made.images.mean(axis=(1, 2)), made.images.std(axis=(1, 2))], axis=1)
+    for cue in cues.T:
+        of_class = np.array([cue[made.labels == label].mean() for label in range(len(CLASSES))])
+        error = cue.std() / np.sqrt(40)
+        assert np.abs(of_class - cue.mean()).max() < 3.5 * error
+
+
+# Areas in radii squared, by the formula of each form.
+_AREAS = {
+    "disc": np.pi * 0.92**2,
+    "ring": np.pi * (1.0 - 0.52**2),
+    "square": (2 * 0.78) ** 2,
+    "cross": 2 * (2.0 * 0.64) - 0.64**2,
+    "triangle": 3 * np.sqrt(3) * 0.55**2,
+    "star": 5 * 1.1 * 0.45 * np.sin(np.pi / 5),
+}
+
+
+@pytest.mark.parametrize("shape", CLASSES)
+def test_outlines_have_the_area_of_their_form(shape: str) -> None:
+    v, u = np.mgrid[-200:201, -200:201].astype(np.float32)
+    inside = _outline(shape, 160.0, u, v) <= 0
+    assert np.count_nonzero(inside) / 160.0**2 == pytest.approx(_AREAS[shape], rel=0.01)
+    assert np.hypot(u, v)[inside].max() <= 1.1 * 160.0 + 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"count": 0}, "count 0"), ({"seed": -1}, "seed -1"), ({"first": -2}, "first -2")],
+)
+def test_numbers_that_are_too_small(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make_shapes(**{"count": 1, "seed": 0, **given})
+
+
+def test_a_patch_is_on_the_object_from_a_quarter_of_its_pixels() -> None:
+    masks = np.zeros((2, 8, 8), np.bool_)
+    masks[0, 0, :4] = True
+    masks[0, 4:6, 5:7] = True
+    masks[1, 3, 3] = True
+    expected = np.zeros((2, 2, 2), np.bool_)
+    expected[0, 0, 0] = expected[0, 1, 1] = True
+    assert np.array_equal(on_object(masks, (2, 2)), expected)
+    with pytest.raises(InputError, match="3x2"):
+        on_object(masks, (3, 2))
+
+
+def test_peaks() -> None:
+    masks = np.zeros((3, 8, 8), np.bool_)
+    masks[:, :4, 4:] = True
+    maps = np.array([[[0, 2], [1, 1]], [[0, 1], [2, 1]], [[0, 3], [3, 0]]], np.float32)
+    assert peaks_on_object(maps, masks).tolist() == [True, False, True]
