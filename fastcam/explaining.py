@@ -71,12 +71,13 @@ class Explanation:
         """The first figures, for a notebook."""
         import base64
 
-        shown = [self.figure(index)._repr_png_() for index in range(min(len(self), _SHOWN))]
-        rest = len(self) - len(shown)
-        return "".join(
-            f'<img style="max-width:100%" src="data:image/png;base64,{base64.b64encode(p).decode()}">'
-            for p in shown
-        ) + (f"<p>and {rest} more: .figure(i)</p>" if rest else "")
+        parts = []
+        for index in range(min(len(self), _SHOWN)):
+            packed = base64.b64encode(self.figure(index)._repr_png_()).decode()
+            parts.append(f'<img style="max-width:100%" src="data:image/png;base64,{packed}">')
+        if len(self) > _SHOWN:
+            parts.append(f"<p>and {len(self) - _SHOWN} more: .figure(i)</p>")
+        return "".join(parts)
 
     def _rows(self, index: int) -> dict[str, NDArray[np.float32]]:
         """The maps of one image; of several targets each is called by its class."""

@@ -99,7 +99,15 @@ def explain(
     methods = (method,) if isinstance(method, str) else tuple(method or (default_method(model),))
     names = (layers,) if isinstance(layers, str | int) else tuple(layers or ())
     wanted = Wanted(
-        methods, tuple(map(str, names)), (), sign, prefix_tokens, reshape, fusion, discard_ratio, start_layer
+        methods,
+        tuple(map(str, names)),
+        (),
+        sign,
+        prefix_tokens,
+        reshape,
+        fusion,
+        discard_ratio,
+        start_layer,
     )
     spec = settled(model, image_size, mean, std, fit)
     where = _device_of(model) if device is None else choose_device(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastcam.errors import InputError
 from fastcam.picture import write_picture
+from fastcam.read.inputs import Item
 from fastcam.shapes_set import (
     CLASSES,
     TRAINING_SEED,
@@ -20,6 +21,7 @@ from fastcam.shapes_set import (
     on_object,
     peaks_on_object,
 )
+from fastcam.views.writing import ViewChoice, write_views
 from fastcam.write import make_folder
 
 if TYPE_CHECKING:
@@ -51,17 +53,20 @@ class VitDemoScore:
 def run_vit_demo(
     output_dir: Path,
     told: Callable[[str], None] = lambda line: None,
-    draw: Callable[[nn.Module, Sequence[Path]], None] | None = None,
     *,
     images: int = 300,
     shown: int = 3,
     seed: int = HELD_OUT_SEED,
 ) -> VitDemoScore:
-    """Write ``shown`` pictures to ``output_dir/images``, have ``draw`` make their views, and score
-    the model on ``images`` pictures, these among them.
+    """Write ``shown`` pictures to ``output_dir/images`` and their views to ``output_dir``, and
+    score the model on ``images`` pictures, these among them.
 
-    ``told`` gets what is done. InputError for too few pictures, and for the seed of training.
+    ``told`` gets what is done, with the command that would do it. InputError for too few pictures,
+    and for the seed of training; OutputError where a file can't be written.
     """
+    from fastcam.models.preprocessing import preprocessing_of
+    from fastcam.models.vit_training import MODEL_NAME
+
     if seed == TRAINING_SEED:
         raise InputError(f"seed {seed} is what the model was trained on: give another one")
     if not 0 <= shown <= images:
@@ -70,14 +75,19 @@ def run_vit_demo(
     made = make_shapes(images, seed)
     told(f"{images} pictures of one object among clutter, which the model has not seen")
     paths = write_images(made, output_dir / "images", shown)
-    if draw is not None and paths:
-        draw(model, paths)
+    if paths:
+        told(
+            f"fastcam vit {output_dir / 'images'} --model {MODEL_NAME} --checkpoint {WEIGHTS} "
+            f"--output-dir {output_dir}"
+        )
+        items = [Item(path.stem, "", path) for path in paths]
+        write_views(model, items, preprocessing_of(model), output_dir, ViewChoice(), told=told)
     return score_vit(model, made)
 
 
 def load_demo_model() -> nn.Module:
-    """The Vision Transformer that ships with fastcam, in eval mode: 96x96 pixels, 12x12 patches, six
-    layers of four heads, a class token. ``python -m fastcam.models.vit_training`` made it."""
+    """The Vision Transformer that ships with fastcam, in eval mode: 96x96 pixels, 12x12 patches,
+    four layers of four heads, a class token. ``python -m fastcam.models.vit_training`` made it."""
     from fastcam.models.named import load_model
     from fastcam.models.vit_training import MODEL_NAME
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from fastcam.models.vit import VisionTransformer
 from fastcam.models.vit_training import ARCHITECTURE, normalised
 from fastcam.read.preprocess import prepare
 from fastcam.shapes_set import make_shapes
-from fastcam.vitdemo import WEIGHTS, VitDemoScore, load_demo_model, look, run_vit_demo, score_vit
+from fastcam.vitdemo import WEIGHTS, load_demo_model, look, run_vit_demo, score_vit
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +72,17 @@ def test_maps_are_those_of_the_engines(model: nn.Module) -> None:
     assert predicted.tolist() == engine.output.argmax(dim=1).tolist()
 
 
-def test_pictures_are_written_and_drawn(tmp_path: Path) -> None:
+def test_pictures_and_views_are_written(tmp_path: Path) -> None:
     lines: list[str] = []
-    drawn: list[tuple[nn.Module, Sequence[Path]]] = []
-    score = run_vit_demo(
-        tmp_path, lines.append, lambda model, paths: drawn.append((model, paths)),
-        images=6, shown=2, seed=3,
-    )  # fmt: skip
-    assert isinstance(score, VitDemoScore)
-    assert lines
-    ((model, paths),) = drawn
-    assert isinstance(model, VisionTransformer)
-    assert [path.name for path in paths] == ["01_disc.png", "02_square.png"]
-    for path, image in zip(paths, make_shapes(2, seed=3).images, strict=True):
-        assert np.array_equal(np.asarray(Image.open(path)), image)
+    score = run_vit_demo(tmp_path, lines.append, images=6, shown=2, seed=3)
+    assert score.images == 6
+    assert f"--checkpoint {WEIGHTS} --output-dir {tmp_path}" in lines[1]
+    for place, name in enumerate(("01_disc", "02_square")):
+        written = Image.open(tmp_path / "images" / f"{name}.png")
+        assert np.array_equal(np.asarray(written), make_shapes(2, seed=3).images[place])
+        views = {path.name for path in (tmp_path / name).iterdir()}
+        assert {"vis_1_patch_grid.png", "vis_7_attention_rollout.png"} <= views
+    assert (tmp_path / "vis_2_position_embedding.png").exists()
 
 
 def test_numbers_that_make_no_sense(tmp_path: Path) -> None:

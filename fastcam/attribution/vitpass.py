@@ -124,9 +124,7 @@ def _keep(call: AttentionCall) -> Attention | None:
     return call.attention.clone() if n == m else None
 
 
-def _whole_layers(
-    records: Sequence[Record], scene: Scene
-) -> tuple[list[Record], tuple[int, int]]:
+def _whole_layers(records: Sequence[Record], scene: Scene) -> tuple[list[Record], tuple[int, int]]:
     """Records from all tokens to all tokens, and their grid; pooling heads are left out."""
     layers, grids = [], set()
     for index, record in enumerate(records):

@@ -85,9 +85,9 @@ def explain(
         loaded, [item.source for item in items], method, layer,
         [list(classes)] * len(items) if classes else None,
         sign=sign, fusion=fusion, discard_ratio=discard_ratio, start_layer=start_layer,
-        prefix_tokens=prefix_tokens, reshape=reshape, image_size=size, mean=numbers_of("mean", mean),
-        std=numbers_of("std", std), fit=fit, task=task, batch_size=batch_size, device=device,
-        precision=precision,
+        prefix_tokens=prefix_tokens, reshape=reshape, image_size=size,
+        mean=numbers_of("mean", mean), std=numbers_of("std", std), fit=fit, task=task,
+        batch_size=batch_size, device=device, precision=precision,
     )  # fmt: skip
     make_folder(output_dir)
     written = []

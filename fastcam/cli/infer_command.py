@@ -94,8 +94,8 @@ def infer(
             image_size=size_of(image_size), allow_partial=allow_partial,
             mean=numbers_of("mean", mean), std=numbers_of("std", std), fit=fit, pattern=pattern,
             table=table, mask_dir=mask_dir, axes=axes, sign=sign, fusion=fusion,
-            discard_ratio=discard_ratio, start_layer=start_layer, prefix_tokens=prefix_tokens, reshape=reshape,
-            task=task, device=device, precision=precision, compile=compile,
+            discard_ratio=discard_ratio, start_layer=start_layer, prefix_tokens=prefix_tokens,
+            reshape=reshape, task=task, device=device, precision=precision, compile=compile,
             batch_size=batch_size, workers=workers, overwrite=overwrite,
             progress=progress.for_stderr(),
         )  # fmt: skip

@@ -81,11 +81,23 @@ def train(
     """A model in eval mode and what it did in each epoch; ``told`` hears of each as it ends.
 
     AdamW, the learning rate rising for a fifth of the steps and falling after (one cycle),
-    gradients clipped at norm 1. The same cases and settings give the same weights on one machine
-    with one number of threads. Torch's global random state is left as it was. InputError where the
+    gradients clipped at norm 1. The same cases and settings give the same weights on one machine.
+    Torch's global random state and number of threads are left as they were. InputError where the
     labels are of one kind only, or there is none.
     """
-    settings = settings or TrainSettings()
+    # The matrices are small: on two quiet cores one thread takes about as long as two, and where
+    # others work, threads that wait for each other made an epoch of one second one of forty-five.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(cases, settings or TrainSettings(), told)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(
+    cases: Sequence[LabelledCase], settings: TrainSettings, told: Callable[[int, Epoch], None]
+) -> tuple[PatchAttention, list[Epoch]]:
     classes = _classes(cases)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)

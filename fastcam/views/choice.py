@@ -18,11 +18,11 @@ Head = int | Literal["mean"]
 @dataclass(frozen=True)
 class Query:
     """Whose attention is shown. ``token``: its place among all tokens, None for the mean over all
-    patches. ``patch``: (row, column) of a chosen patch on the grid. ``said``: it in words."""
+    patches. ``patch``: (row, column) of a chosen patch on the grid. ``who``: it in words."""
 
     token: int | None
     patch: tuple[int, int] | None
-    said: str
+    who: str
 
 
 def layers_of(wanted: Sequence[int] | None, vit: VitPass) -> tuple[int, ...]:
@@ -69,9 +69,9 @@ def query_of(wanted: int | tuple[int, int] | None, subject: Subject) -> Query:
     rows, columns = vit.grid
     if wanted is None:
         if vit.query == "cls":
-            return Query(0, None, "attention of CLS")
+            return Query(0, None, "CLS")
         why = "no CLS token" if not vit.prefix else "the head doesn't read CLS"
-        return Query(None, None, f"attention, mean over all patches as queries ({why})")
+        return Query(None, None, f"all patches, mean over queries ({why})")
     if isinstance(wanted, int):
         if not 0 <= wanted < rows * columns:
             raise InputError(
@@ -89,8 +89,8 @@ def query_of(wanted: int | tuple[int, int] | None, subject: Subject) -> Query:
             )
         row, column = y * rows // height, x * columns // width
     number = row * columns + column
-    said = f"attention of patch {number} (row {row}, column {column})"
-    return Query(vit.prefix + number, (row, column), said)
+    who = f"patch {number} (row {row}, column {column})"
+    return Query(vit.prefix + number, (row, column), who)
 
 
 def check_fusion(fusion: str, discard_ratio: float) -> None:

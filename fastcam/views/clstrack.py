@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from fastcam.errors import InputError
 from fastcam.spec import Style
 from fastcam.views.panels import titled
-from fastcam.views.plotting import NUMBERS, drawn, frame, ink_of, map_of, new_page, write_title
+from fastcam.views.plotting import (
+    NUMBERS,
+    drawn,
+    frame,
+    ink_of,
+    map_of,
+    name_row,
+    new_page,
+    write_title,
+)
 from fastcam.views.positions import two_components
 from fastcam.views.subject import pass_on, subject_of
 
@@ -25,8 +34,10 @@ if TYPE_CHECKING:
     from fastcam.inline import Figure
 
 _START, _END, _LINE = "#16a34a", "#dc2626", "#0072b2"
+# A number of two digits and its distance from the step, in pixels.
+_ROOM = 34
 _NOTE = (
-    "The residual stream at CLS: \"in\" is before the first block, a number is after that block; "
+    'The residual stream at CLS: "in" is before the first block, a number is after that block; '
     "before the model's last norm. Components: centred, not scaled."
 )
 
@@ -66,25 +77,30 @@ def cls_evolution(
     if compare is not None:
         passes.append(pass_on(compare, subject.vit))
     tracks = tracks_of([tokens_of(each, subject.index) for each in passes])
-    page = new_page(16.0, 1.3 + 4.4 * len(tracks), style)
-    _, height = page.get_size_inches()
+    # Two rows have their names above them.
+    above, tall = (1.25, 4.45) if len(tracks) == 1 else (1.5, 4.6)
+    height = above + tall * len(tracks)
+    page = new_page(16.0, height, style)
     spread = page.add_gridspec(
-        len(tracks), 3, left=0.05, right=0.985, top=1 - 1.25 / height, bottom=0.6 / height,
-        wspace=0.24, hspace=0.36, width_ratios=[1.25, 1, 1],
+        len(tracks), 3, left=0.05, right=0.985, top=1 - above / height, bottom=0.6 / height,
+        wspace=0.24, hspace=0.4, width_ratios=[1.25, 1, 1],
     )  # fmt: skip
     write_title(page, titled(title, "the CLS token through the layers"), _NOTE, style)
     rows = []
     for row, track in enumerate(tracks):
-        name = f"{labels[row]} · " if len(tracks) > 1 else ""
         axes = [page.add_subplot(spread[row, column]) for column in range(3)]
-        _way(axes[0], track, name, style)
-        _curve(axes[1], track.norm, f"{name}norm", "Euclidean norm", style)
-        _curve(axes[2], track.cosine, f"{name}cosine to the last layer", "cosine", style)
+        if len(tracks) > 1:
+            name_row(axes[0], labels[row], style)
+        _way(axes[0], track, style)
+        _curve(axes[1], track.norm, "norm", "Euclidean norm", style)
+        _curve(axes[2], track.cosine, "cosine to the last layer", "cosine", style)
         axes[1].set_ylim(bottom=0)
         axes[2].set_ylim(min(-0.05, float(track.cosine.min()) - 0.05), 1.05)
         rows.append(axes)
     for column in zip(*rows, strict=True):
         _same_limits(column)
+    for axes, track in zip(rows, tracks, strict=True):
+        _number(axes[0], track, style)
     return drawn(page)
 
 
@@ -119,42 +135,66 @@ def _to_last(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _way(axes: Axes, track: Track, name: str, style: Style) -> None:
+def _way(axes: Axes, track: Track, style: Style) -> None:
     x, y = track.points.T
     share = track.share
     ink = ink_of(style)
     frame(
-        axes, f"{name}way", style,
+        axes, "in the plane of its principal components", style,
         f"component 1 ({share[0]:.0%} of the variance)", f"component 2 ({share[1]:.0%})",
     )  # fmt: skip
     axes.plot(x, y, color=ink.text, linewidth=1.3, zorder=2)
     axes.scatter(
         x, y, c=np.arange(len(x)), cmap=map_of("viridis", 0.05, 0.95), s=40, zorder=3, linewidths=0
     )
-    mark = {"zorder": 4, "edgecolors": ink.paper, "linewidths": 1.0}
-    axes.scatter(x[0], y[0], marker="s", s=130, color=_START, label="input", **mark)
-    axes.scatter(x[-1], y[-1], marker="*", s=330, color=_END, label="output", **mark)
-    axes.margins(0.1)
-    for step in _labelled(track.points):
-        axes.annotate(
-            "in" if step == 0 else str(step - 1), (x[step], y[step]), xytext=(7, 6),
-            textcoords="offset points", size=NUMBERS, color=ink.title, zorder=5,
+    for at, marker, size, colour, label in (
+        (0, "s", 130, _START, "input"),
+        (-1, "*", 330, _END, "output"),
+    ):
+        axes.scatter(
+            x[at], y[at], marker=marker, s=size, color=colour, label=label, zorder=4,
+            edgecolors=ink.paper, linewidths=1.0,
         )  # fmt: skip
+    axes.margins(0.1)
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=NUMBERS,
         labelcolor=ink.text, frameon=False, markerscale=0.7,
     )  # fmt: skip
 
 
-def _labelled(points: NDArray[np.float64]) -> list[int]:
-    """Steps whose number has room: first and last, and those between that are apart from all
-    that have one."""
-    extent = float(np.ptp(points, axis=0).max()) or 1.0
+def _number(axes: Axes, track: Track, style: Style) -> None:
+    """Block numbers at the steps. The limits of the axes must be set by now."""
+    from matplotlib.patheffects import withStroke
+
+    ink = ink_of(style)
+    halo = withStroke(linewidth=2.5, foreground=ink.paper)
+    pixels = axes.transData.transform(track.points)
+    for step in with_room(pixels):
+        right, up = _aside(pixels, step)
+        axes.annotate(
+            "in" if step == 0 else str(step - 1), track.points[step], xytext=(right, up),
+            textcoords="offset points", ha="left" if right > 0 else "right",
+            va="bottom" if up > 0 else "top", size=NUMBERS, color=ink.title, zorder=5,
+            path_effects=[halo],
+        )  # fmt: skip
+
+
+def _aside(pixels: NDArray[np.float64], step: int) -> tuple[float, float]:
+    """Where a step's number goes, in points from the step: at the ends away from the line."""
+    if 0 < step < len(pixels) - 1:
+        return 5.0, 4.0
+    ahead = pixels[step] - pixels[1 if step == 0 else step - 1]
+    return (8.0 if ahead[0] >= 0 else -8.0), (6.0 if ahead[1] >= 0 else -6.0)
+
+
+def with_room(points: NDArray[np.float64]) -> list[int]:
+    """Which of ``points`` (steps, 2) in pixels have room for a number: the first, the last, and
+    those between that are apart from all that have one."""
     last = len(points) - 1
     chosen = [0, last]
     for step in range(1, last):
         nearest = min(float(np.abs(points[step] - points[other]).max()) for other in chosen)
-        if nearest > 0.05 * extent:
+        if nearest > _ROOM:
             chosen.append(step)
     return chosen
 

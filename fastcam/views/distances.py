@@ -19,7 +19,6 @@ from fastcam.views.plotting import (
     drawn,
     frame,
     ink_of,
-    letters,
     map_of,
     new_page,
     write_title,
@@ -27,6 +26,7 @@ from fastcam.views.plotting import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
     from torch import nn
 
     from fastcam.attribution.vitpass import VitPass
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Images whose queries and keys are kept at once when a model is run here.
 _BATCH = 16
 # Colours that people with any colour vision tell apart (Okabe & Ito 2008).
-_LINES = ("#0072b2", "#d55e00")
+_LINES = {"light": ("#0072b2", "#d55e00"), "dark": ("#56b4e9", "#e69f00")}
 
 
 def attention_distance(
@@ -80,13 +80,18 @@ def attention_distance(
     highest = max(float(values.max()) for values in heads) * 1.06 or 1.0
     names = ("every head of every layer",) if len(found) == 1 else labels
     for at, (values, name) in enumerate(zip(heads, names, strict=True)):
-        _dots(page.add_subplot(spread[0, at]), values, name, highest, _LINES[at], style)
-    _bars(page.add_subplot(spread[0, -1]), heads, names, highest, style)
+        axes = page.add_subplot(spread[0, at])
+        _dots(axes, values, name, highest, _LINES[style.theme][at], style)
+        if len(found) > 1:
+            # The colour of its bars.
+            axes.set_title(axes.get_title(loc="left"), loc="left", color=_LINES[style.theme][at])
+    _legend(page, style)
+    _bars(page.add_subplot(spread[0, -1]), heads, highest, style)
     return drawn(page)
 
 
 def distances_of(seen: VitPass) -> NDArray[np.float32]:
-    """Mean attention distance (images, layers, heads) float32 in pixels of every image of a pass."""
+    """Mean attention distance (images, layers, heads) float32 in pixels of a pass's images."""
     from fastcam.attribution.distance import mean_distances
 
     found: NDArray[np.float32] = mean_distances(seen).cpu().numpy()
@@ -184,33 +189,30 @@ def _dots(
     axes.set_ylim(0, highest)
     axes.set_xlim(-0.6, layers - 0.4)
     axes.set_xticks(range(0, layers, -(-layers // 16)))
-    _legend(axes, style)
 
 
-def _legend(axes: Axes, style: Style) -> None:
-    ink = ink_of(style)
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=NUMBERS,
-        labelcolor=ink.text, frameon=False, borderaxespad=0.2, handletextpad=0.4, columnspacing=1.2,
+def _legend(page: Page, style: Style) -> None:
+    page.legend(
+        *page.axes[0].get_legend_handles_labels(), loc="upper right", bbox_to_anchor=(0.99, 0.98),
+        ncols=2, fontsize=NUMBERS + 0.5, labelcolor=ink_of(style).text, frameon=False,
     )  # fmt: skip
 
 
 def _bars(
     axes: Axes,
     models: Sequence[NDArray[np.float64]],
-    names: Sequence[str],
     highest: float,
     style: Style,
 ) -> None:
     frame(axes, "shallow and deep layers", style)
     ink = ink_of(style)
     width = 0.7 / len(models)
-    for at, (values, name) in enumerate(zip(models, names, strict=True)):
+    for at, values in enumerate(models):
         for group, part in enumerate(thirds(len(values))):
             here = values[part].ravel()
             left = group + (at - (len(models) - 1) / 2) * width
-            label = name if group == 0 else ""
-            axes.bar(left, here.mean(), width * 0.92, color=_LINES[at], alpha=0.55, label=label)
+            colour = _LINES[style.theme][at]
+            axes.bar(left, here.mean(), width * 0.92, color=colour, alpha=0.55)
             aside = np.linspace(-0.3, 0.3, here.size) * width if here.size > 1 else np.zeros(1)
             axes.scatter(left + aside, here, s=12, color=ink.title, alpha=0.6, linewidths=0)
             axes.text(
@@ -221,8 +223,3 @@ def _bars(
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], ["shallow", "deep"])
     axes.grid(axis="x", visible=False)
-    if len(models) > 1:
-        axes.legend(
-            loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, labelcolor=ink.text,
-            frameon=False, prop=letters("".join(names), style),
-        )  # fmt: skip

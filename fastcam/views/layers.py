@@ -81,4 +81,4 @@ def attention_layers(
             for name, cells in zip(names, found, strict=True)
         ]
         rows.append([image_panel(behind), *(p[0] for p in pairs), *(p[1] for p in pairs)])
-    return figure_of_rows(titled(title, asked.said), of_head, rows, style)
+    return figure_of_rows(titled(title, f"attention of {asked.who}"), of_head, rows, style)

@@ -31,7 +31,9 @@ def head_maps(vit: VitPass, index: int, layer: int, query: Query) -> NDArray[np.
     return _placed(row[0], vit, f"layer {layer} ({vit.layers[layer].name})")
 
 
-def layer_map(vit: VitPass, index: int, layer: int, head: Head, query: Query) -> NDArray[np.float32]:
+def layer_map(
+    vit: VitPass, index: int, layer: int, head: Head, query: Query
+) -> NDArray[np.float32]:
     """Attention (rows, columns) float32 of one head, or of the mean of all heads."""
     heads = head_maps(vit, index, layer, query)
     chosen: NDArray[np.float32] = heads.mean(axis=0) if head == "mean" else heads[head]

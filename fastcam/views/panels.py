@@ -25,7 +25,7 @@ Limits = tuple[float, float]
 
 _METHODS = {"nearest": resize.NEAREST, "bilinear": resize.BILINEAR, "bicubic": resize.BICUBIC}
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-# A white line is lost on light pictures, so it lies on a black one.
+# A white line is lost on light pictures, so it has a black edge.
 _MARK_WIDTH, _MARK_EDGE = 2, 1
 
 
@@ -129,9 +129,7 @@ def map_panels(
     return heat, overlay
 
 
-def figure_of_rows(
-    title: str, said: str, rows: Sequence[Sequence[Panel]], style: Style
-) -> Figure:
+def figure_of_rows(title: str, said: str, rows: Sequence[Sequence[Panel]], style: Style) -> Figure:
     """Rows of panels under a header: ``title`` at the left, ``said`` at the right."""
     panels = [panel for row in rows for panel in row]
     longer = max(max(panel.height, panel.width) for panel in panels)
@@ -162,11 +160,9 @@ def _mark(
         patch_edges(count, length)[at : at + 2]
         for at, count, length in zip(chosen, grid, (height, width), strict=True)
     )
-    inner = [x1, y1, x2, y2]
-    outer = [x1 - _MARK_EDGE, y1 - _MARK_EDGE, x2 + _MARK_EDGE, y2 + _MARK_EDGE]
-    thick = _MARK_WIDTH + 2 * _MARK_EDGE
+    # Around the patch, whose own colour is to be seen, however small it is.
+    reach = [_MARK_WIDTH, _MARK_WIDTH + _MARK_EDGE]
+    around = [(x1 - out, y1 - out, x2 + out, y2 + out) for out in reach]
     return Outlines(
-        np.array([inner, outer], np.int32),
-        np.array([_WHITE, _BLACK], np.uint8),
-        np.array([_MARK_WIDTH, thick], np.int32),
+        np.array(around, np.int32), np.array([_WHITE, _BLACK], np.uint8), np.array(reach, np.int32)
     )

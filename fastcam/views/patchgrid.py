@@ -60,9 +60,7 @@ def patch_grid(
     return figure_of_rows(titled(title, "patches"), "", [[panel]], style)
 
 
-def numbered(
-    picture: NDArray[np.uint8], grid: tuple[int, int], style: Style
-) -> NDArray[np.uint8]:
+def numbered(picture: NDArray[np.uint8], grid: tuple[int, int], style: Style) -> NDArray[np.uint8]:
     """``picture`` (h, w, 1 or 3) enlarged to whole pixels a patch, with lines and numbers:
     (rows * m, columns * n, 3) uint8. The line of an edge begins at its first pixel; the last ones
     lie inside the picture."""
@@ -113,7 +111,7 @@ def _room(font: int, count: int) -> tuple[int, int]:
     """Pixels (width, height) that the widest number needs, with the line and some air."""
     hand = _letters(font).label
     digits = len(str(count - 1))
-    return hand.width("0" * digits) + 8, hand.ascent + 6
+    return hand.width("0" * digits) + 10, hand.ascent + 6
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.figures import fonts
-from fastcam.figures.sheet import PALETTES, Colour
+from fastcam.figures.sheet import PALETTES
 from fastcam.inline import Figure
 from fastcam.spec import Style
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DPI = 150
 # Titles, text beside the plots, and numbers at axes, in points.
 TITLE, TEXT, NUMBERS = 15.0, 10.5, 9.0
+_BOX = "□"
 _FAINT = {"light": "#e6e6e6", "dark": "#3a3c42"}
 
 
@@ -43,7 +44,7 @@ def ink_of(style: Style) -> Ink:
     )
 
 
-def _hex(colour: Colour) -> str:
+def _hex(colour: tuple[int, int, int]) -> str:
     return "#" + "".join(f"{level:02x}" for level in colour)
 
 
@@ -71,33 +72,46 @@ def write_title(page: Page, title: str, note: str, style: Style) -> None:
     """Title and a line below it, at the top left of the page, 0.2 and 0.55 inches from its top."""
     ink = ink_of(style)
     _, height = page.get_size_inches()
-    font = letters(title, style)
+    text, font = lettered(title, style)
     page.text(
-        0.012, 1 - 0.2 / height, title, va="top", color=ink.title, font=font, size=TITLE,
+        0.012, 1 - 0.2 / height, text, va="top", color=ink.title, font=font, size=TITLE,
         parse_math=False,
     )  # fmt: skip
-    page.text(
-        0.012, 1 - 0.55 / height, note, va="top", color=ink.text, size=TEXT, linespacing=1.35,
+    page.text(0.012, 1 - 0.55 / height, note, va="top", color=ink.text, size=TEXT, parse_math=False)
+
+
+def name_row(axes: Axes, name: str, style: Style) -> None:
+    """What a row of plots is of, above its first one."""
+    text, font = lettered(name, style)
+    axes.annotate(
+        text, (0, 1), xytext=(0, 26), xycoords="axes fraction", textcoords="offset points",
+        font=font, size=TEXT + 1.5, color=ink_of(style).title, annotation_clip=False,
         parse_math=False,
     )  # fmt: skip
 
 
-def letters(text: str, style: Style) -> Any:
-    """The first font that draws all letters of ``text``: DejaVu, --font, or one of the system's."""
+def lettered(text: str, style: Style) -> tuple[str, Any]:
+    """``text`` and the first font that has all its letters: DejaVu, --font, or one of the system's.
+
+    Letters that the best of them hasn't are boxes, as in the other figures.
+    """
     from matplotlib.font_manager import FontProperties
 
-    found = fonts.chain(text, style.font)
-    whole = [font for font in found if all(c.isspace() or fonts.covers(font, c) for c in text)]
-    return FontProperties(fname=str((whole or found)[0]))
+    letters = {letter for letter in text if not letter.isspace()}
+    found = fonts.chain(letters, style.font)
+    best = max(found, key=lambda font: sum(fonts.covers(font, letter) for letter in letters))
+    missing = {letter for letter in letters if not fonts.covers(best, letter)}
+    drawable = "".join(_BOX if letter in missing else letter for letter in text)
+    return drawable, FontProperties(fname=str(best))
 
 
 def frame(axes: Axes, title: str, style: Style, x: str = "", y: str = "") -> None:
     """Title, names of the axes and a faint grid."""
     ink = ink_of(style)
+    text, font = lettered(title, style)
     axes.set_facecolor(ink.paper)
     axes.set_title(
-        title, font=letters(title, style), size=TEXT, loc="left", color=ink.title, pad=8,
-        parse_math=False,
+        text, font=font, size=TEXT, loc="left", color=ink.title, pad=8, parse_math=False
     )  # fmt: skip
     axes.set_xlabel(x, size=NUMBERS + 0.5, color=ink.text)
     axes.set_ylabel(y, size=NUMBERS + 0.5, color=ink.text)
@@ -115,14 +129,13 @@ def picture_frame(axes: Axes, title: str, style: Style, x: str = "", y: str = ""
     axes.spines[:].set(visible=True, color=ink_of(style).text)
 
 
-def colour_bar(page: Page, drawing: Any, axes: Axes, style: Style, label: str = "") -> None:
+def colour_bar(page: Page, drawing: Any, axes: Axes, style: Style) -> None:
     """A bar of the drawing's colours and their numbers, right of ``axes``."""
     ink = ink_of(style)
     place = axes.inset_axes((1.03, 0.0, 0.04, 1.0))
     bar = page.colorbar(drawing, cax=place)
-    bar.set_label(label, size=NUMBERS, color=ink.text)
     bar.ax.tick_params(labelsize=NUMBERS - 0.5, color=ink.text, labelcolor=ink.text)
-    bar.outline.set_edgecolor(ink.text)  # type: ignore[operator]
+    bar.outline.set_edgecolor(ink.text)
 
 
 def map_of(name: str, low: float = 0.0, high: float = 1.0) -> Colormap:

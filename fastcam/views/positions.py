@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from fastcam.errors import InputError
 from fastcam.spec import Style
 from fastcam.views.panels import titled
-from fastcam.views.plotting import colour_bar, drawn, frame, new_page, picture_frame, write_title
+from fastcam.views.plotting import (
+    colour_bar,
+    drawn,
+    frame,
+    name_row,
+    new_page,
+    picture_frame,
+    write_title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,19 +89,21 @@ def position_embedding(
     cosines = [cosine(one.vectors) for one in found]
     planes = [two_components(one.vectors) for one in found]
     low = min(float(values.min()) for values in cosines)
-    page = new_page(19.0, 1.3 + 4.5 * len(found), style)
+    # Two rows have their names above them.
+    page = new_page(18.0, (1.0 + 4.3) if len(found) == 1 else 1.2 + 4.8 * len(found), style)
     _, height = page.get_size_inches()
     spread = page.add_gridspec(
-        len(found), 4, left=0.032, right=0.965, top=1 - 1.2 / height, bottom=0.55 / height,
-        wspace=0.34, hspace=0.34,
+        len(found), 4, left=0.035, right=0.968, top=1 - (1.2 if len(found) == 1 else 1.5) / height,
+        bottom=0.6 / height, wspace=0.36, hspace=0.36,
     )  # fmt: skip
     write_title(page, titled(title, "position embedding"), _note(found[0]), style)
     for row, (one, values, plane) in enumerate(zip(found, cosines, planes, strict=True)):
         axes = [page.add_subplot(spread[row, column]) for column in range(4)]
-        name = f"{labels[row]} · " if len(found) > 1 else ""
-        _matrix(page, axes[0], values, low, name, style)
-        _centre(page, axes[1], values, one.grid, low, name, style)
-        _planes(page, axes[2:], plane, one.grid, name, style)
+        if len(found) > 1:
+            name_row(axes[0], labels[row], style)
+        _matrix(page, axes[0], values, low, style)
+        _centre(page, axes[1], values, one.grid, low, style)
+        _planes(page, axes[2:], plane, one.grid, style)
         for each in axes[2:]:
             _same_limits(each, planes)
     return drawn(page)
@@ -174,13 +184,13 @@ def _why_none(model: nn.Module, rotary: bool) -> str:
     name = type(model).__name__
     if rotary:
         return (
-            f"{name} has a rotary position embedding: it turns queries and keys by angles, and adds "
-            "no vectors to the patches whose similarity could be shown; leave out this view"
+            f"{name} has a rotary position embedding: it turns queries and keys by angles, and "
+            "there are no vectors of patches whose similarity could be shown; leave out this view"
         )
     if _mentions(model, _RELATIVE):
         return (
-            f"{name} has relative positions only: they are added to attention scores, and there are "
-            "no vectors of patches whose similarity could be shown; leave out this view"
+            f"{name} has relative positions only: they are added to attention scores, and there "
+            "are no vectors of patches whose similarity could be shown; leave out this view"
         )
     return (
         f"{name} has no position embedding (looked for parameters called {', '.join(_NAMES)}); "
@@ -222,10 +232,8 @@ def two_components(
     return found, share
 
 
-def _matrix(
-    page: Page, axes: Axes, values: NDArray[np.float64], low: float, name: str, style: Style
-) -> None:
-    picture_frame(axes, f"{name}cosine, every patch with every other", style, "patch", "patch")
+def _matrix(page: Page, axes: Axes, values: NDArray[np.float64], low: float, style: Style) -> None:
+    picture_frame(axes, "cosine, every patch with every other", style, "patch", "patch")
     # Each pixel shows the mean of what it covers: 1024 patches have more pairs than pixels.
     drawing = axes.imshow(
         values, cmap=_COLORMAP, vmin=low, vmax=1.0, interpolation="antialiased",
@@ -240,7 +248,6 @@ def _centre(
     values: NDArray[np.float64],
     grid: tuple[int, int],
     low: float,
-    name: str,
     style: Style,
 ) -> None:
     from matplotlib.patches import Rectangle
@@ -248,7 +255,7 @@ def _centre(
     rows, columns = grid
     row, column = rows // 2, columns // 2
     picture_frame(
-        axes, f"{name}cosine with patch at row {row}, column {column}", style, "column", "row"
+        axes, f"cosine with the patch at row {row}, column {column}", style, "column", "row"
     )
     shown = values[row * columns + column].reshape(grid)
     drawing = axes.imshow(shown, cmap=_COLORMAP, vmin=low, vmax=1.0, interpolation="nearest")
@@ -263,7 +270,6 @@ def _planes(
     axes: Sequence[Axes],
     plane: tuple[NDArray[np.float64], NDArray[np.float64]],
     grid: tuple[int, int],
-    name: str,
     style: Style,
 ) -> None:
     points, share = plane
@@ -271,13 +277,14 @@ def _planes(
     size = float(np.clip(9000 / len(points), 6, 42))
     for each, what, colours in zip(axes, ("row", "column"), place, strict=True):
         frame(
-            each, f"{name}principal components, coloured by {what}", style,
+            each, f"two principal components, coloured by {what}", style,
             f"component 1 ({share[0]:.0%} of the variance)", f"component 2 ({share[1]:.0%})",
         )  # fmt: skip
         drawing = each.scatter(
             points[:, 0], points[:, 1], c=colours, cmap=_COLORMAP, s=size, linewidths=0
         )
-        colour_bar(page, drawing, each, style, what)
+        each.set_box_aspect(1)
+        colour_bar(page, drawing, each, style)
 
 
 def _same_limits(

@@ -73,5 +73,5 @@ def attention_rollout(
     how = f"{fusion} of heads · layers {start_layer} to {len(vit.layers) - 1}"
     if discard_ratio:
         how += f" · lowest {discard_ratio:.0%} left out"
-    said = titled(title, "rollout, " + asked.said)
+    said = titled(title, f"attention rollout of {asked.who}")
     return figure_of_rows(said, how, [row], style)

@@ -1,4 +1,4 @@
-"""What a view is of: one image of a forward pass, with the picture that is shown behind its maps."""
+"""What a view is of: one image of a forward pass, with the picture that is behind its maps."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def subject_of(
     if not -count <= index < count:
         raise InputError(f"index {index}: there are {count} images, counted from 0")
     if pictures is None:
-        return Subject(vit, index % count, _covered(_stretched(vit.batch[index]), vit))
+        return Subject(vit, index % count, covered(_stretched(vit.batch[index]), vit))
     if len(pictures) != count:
         raise InputError(f"{len(pictures)} pictures were given for {count} images: one for each")
-    return Subject(vit, index % count, _covered(_checked(pictures[index]), vit))
+    return Subject(vit, index % count, covered(_checked(pictures[index]), vit))
 
 
 def pass_on(model_or_pass: nn.Module | VitPass, other: VitPass) -> VitPass:
@@ -138,7 +138,7 @@ def _checked(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(made)
 
 
-def _covered(picture: NDArray[np.uint8], vit: VitPass) -> NDArray[np.uint8]:
+def covered(picture: NDArray[np.uint8], vit: VitPass) -> NDArray[np.uint8]:
     """The part of a picture that patches lie on: strides rounded down leave an edge out."""
     sides = []
     for axis in range(2):

@@ -96,7 +96,9 @@ def noise(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(6))
 
 
-@pytest.mark.parametrize("more", [{}, {"reg_tokens": 3, "no_embed_class": True}, {"pre_norm": True}])
+@pytest.mark.parametrize(
+    "more", [{}, {"reg_tokens": 3, "no_embed_class": True}, {"pre_norm": True}]
+)
 def test_cls_like_timms_intermediates(more: dict[str, Any]) -> None:
     model: Any = timm_vit(**more)
     batch = noise(2, 3, 32, 48)
@@ -201,9 +203,7 @@ class Loose(nn.Module):
         super().__init__()
         self.cls_token = nn.Parameter(noise(1, 1, 12))
         self.patches = nn.Conv2d(3, 12, 8, 8)
-        self.layers = nn.ModuleList(
-            nn.ModuleList([OneHead(), nn.Linear(12, 12)]) for _ in range(2)
-        )
+        self.layers = nn.ModuleList(nn.ModuleList([OneHead(), nn.Linear(12, 12)]) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.patches(x).flatten(2).transpose(1, 2)

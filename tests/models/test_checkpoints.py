@@ -105,9 +105,7 @@ def test_code_is_named_with_the_remedy(tmp_path: Path, state) -> None:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_what_training_scripts_keep_beside_the_weights(
-    tmp_path: Path, state, zipped: bool
-) -> None:
+def test_what_training_scripts_keep_beside_the_weights(tmp_path: Path, state, zipped: bool) -> None:
     beside = {
         "args": argparse.Namespace(lr=1, output=Path("out")),
         "best_acc": np.float64(0.9),
@@ -115,9 +113,7 @@ def test_what_training_scripts_keep_beside_the_weights(
         "epoch": 7,
     }
     path = tmp_path / "checkpoint.pth.tar"
-    torch.save(
-        {"state_dict": state, **beside}, path, _use_new_zipfile_serialization=zipped
-    )
+    torch.save({"state_dict": state, **beside}, path, _use_new_zipfile_serialization=zipped)
     assert_same(read_state_dict(path), state)
 
 

@@ -54,8 +54,8 @@ def test_whose_attention() -> None:
     assert query_of(None, subject()).token == 0
     mean = query_of(None, subject("mean", 0))
     assert mean.token is None
-    assert "no CLS token" in mean.said
-    assert "the head doesn't read CLS" in query_of(None, subject("mean", 1)).said
+    assert "no CLS token" in mean.who
+    assert "the head doesn't read CLS" in query_of(None, subject("mean", 1)).who
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_patch_by_its_pixel_or_its_number(asked, patch) -> None:
     query = query_of(asked, subject(prefix=5))
     assert query.patch == patch
     assert query.token == 5 + 4 * patch[0] + patch[1]
-    assert f"patch {4 * patch[0] + patch[1]} (row {patch[0]}, column {patch[1]})" in query.said
+    assert f"patch {4 * patch[0] + patch[1]} (row {patch[0]}, column {patch[1]})" in query.who
 
 
 @pytest.mark.parametrize(

@@ -69,4 +69,5 @@ class Fusion(nn.Module):
         """(b, 3, dim, 1, 1), which sum to one over the three."""
         b, sizes, dim = maps.shape[:3]
         scores = self.fc2(self.act(self.fc1(maps.sum(1).mean((2, 3)))))
-        return scores.reshape(b, sizes, dim, 1, 1).softmax(1)
+        shares: Tensor = scores.reshape(b, sizes, dim, 1, 1).softmax(1)
+        return shares

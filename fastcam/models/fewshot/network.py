@@ -73,7 +73,8 @@ class FewshotViT(VisionTransformer):
     def describe(self, tokens: Tensor) -> Tensor:
         """``features`` from the tokens of ``encode``, over √dim as FRN's are."""
         described: Tensor = self.descriptor(tokens[:, self.num_prefix_tokens :])
-        return described / described.shape[-1] ** 0.5
+        scaled: Tensor = described / described.shape[-1] ** 0.5
+        return scaled
 
     def compare(self, support: Tensor, query: Tensor) -> Tensor:
         """Logits (b, classes) of ``query`` images (b, c, h, w) by ``support`` images

@@ -28,9 +28,11 @@ def ridge_weights(query: Tensor, support: Tensor, penalty: Tensor | float) -> Te
     with torch.autocast(query.device.type, enabled=False):
         if support.shape[-2] < support.shape[-1]:
             inner = _with_penalty(support @ support.mT, penalty)
-            return torch.linalg.solve(inner, support @ query.mT).mT
-        inner = _with_penalty(support.mT @ support, penalty)
-        return query @ torch.linalg.solve(inner, support.mT)
+            weights: Tensor = torch.linalg.solve(inner, support @ query.mT).mT
+        else:
+            inner = _with_penalty(support.mT @ support, penalty)
+            weights = query @ torch.linalg.solve(inner, support.mT)
+    return weights
 
 
 def ridge_reconstruction(
@@ -48,7 +50,8 @@ def ridge_reconstruction(
         else:
             gram = support.mT @ support
             hat = torch.linalg.solve(_with_penalty(gram, penalty), gram)
-        return rho * (query @ hat)
+        found: Tensor = rho * (query @ hat)
+    return found
 
 
 class RidgeReconstruction(nn.Module):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from fastcam.errors import InputError
@@ -13,7 +14,7 @@ ReconstructionKind = Literal["ridge", "mutual"]
 
 # Width and heads; both have 12 blocks, as in DeiT (Touvron et al. 2021).
 ARCHS = {"vit_tiny": (192, 3), "vit_small": (384, 6)}
-# Side of a window (Swin, Liu et al. 2021) and how much wider its keys reach (HAT, Chen et al. 2023).
+# Side of a window (Swin, Liu et al. 2021); how much wider its keys reach (HAT, Chen et al. 2023).
 WINDOW = 7
 OVERLAP_RATIO = 0.5
 # A ratio is read as a number of tokens when it is this near to one: 0.286 of 7 is 2.
@@ -37,7 +38,7 @@ class FewshotSettings:
     use_drff: bool = False
     mixed_depth: int = 2
     window: int = WINDOW
-    enlarged: int = field(default=WINDOW + 4)
+    enlarged: int = WINDOW + 4
     reconstruction: ReconstructionKind = "ridge"
 
     def __post_init__(self) -> None:
@@ -54,12 +55,6 @@ class FewshotSettings:
             overlap = self.enlarged - self.window
             if overlap < 2 or overlap % 2 or overlap > 2 * self.window:
                 raise _bad_ratio(overlap / self.window, self.window)
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The options that are on, as the command line calls them."""
-        on = {"--use-mab": self.use_mab, "--use-ocab": self.use_ocab, "--use-drff": self.use_drff}
-        return tuple(flag for flag, used in on.items() if used)
 
 
 def allowed_ratios(window: int) -> tuple[float, ...]:
@@ -100,8 +95,8 @@ def check_window(grid: tuple[int, int], window: int) -> None:
         if not _divisors(grid):
             raise _no_window(grid)
         raise InputError(
-            f"a grid of {grid[0]}x{grid[1]} patches can't be cut into windows of {window}x{window}: "
-            f"use an image size that gives a multiple of {window} patches a side, or windows of "
+            f"{_grid(grid)} can't be cut into windows of {window}x{window}: use an image size that "
+            f"gives a multiple of {window} patches a side, or windows of "
             f"{_or(str(side) for side in _divisors(grid))}"
         )
 
@@ -113,20 +108,25 @@ def _divisors(grid: tuple[int, int]) -> list[int]:
 
 def _no_window(grid: tuple[int, int]) -> InputError:
     return InputError(
-        f"a grid of {grid[0]}x{grid[1]} patches can't be cut into windows: its sides have no common "
-        f"divisor; use an image size that gives a multiple of {WINDOW} patches a side"
+        f"{_grid(grid)} can't be cut into windows: its sides have no common divisor; use an image "
+        f"size that gives a multiple of {WINDOW} patches a side"
     )
+
+
+def _grid(grid: tuple[int, int]) -> str:
+    return f"a grid of {grid[0]}x{grid[1]} patches"
 
 
 def _bad_ratio(ratio: float, window: int) -> InputError:
     allowed = [f"{r:.4g} ({round(r * window)} tokens)" for r in allowed_ratios(window)[:4]]
     more = ", …" if window > 4 else ""
     return InputError(
-        f"overlap ratio {ratio:.4g} makes windows of {window} tokens wider by {ratio * window:.4g}, "
-        f"which isn't the same whole number of tokens on both sides; use {', '.join(allowed)}{more}"
+        f"overlap ratio {ratio:.4g} makes windows of {window} tokens {ratio * window:.4g} wider, "
+        "which isn't the same whole number of tokens on both sides, one at "
+        f"least; use {', '.join(allowed)}{more}"
     )
 
 
-def _or(words: object) -> str:
-    listed = list(words)  # type: ignore[call-overload]
+def _or(words: Iterable[str]) -> str:
+    listed = list(words)
     return " or ".join([", ".join(listed[:-1]), listed[-1]]) if len(listed) > 1 else listed[0]

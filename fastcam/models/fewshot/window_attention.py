@@ -39,7 +39,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("hidden", hidden, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        b, h, w, dim = x.shape
+        b, h, w, _ = x.shape
         window, (y, right) = self.window_size[0], self.shift_size
         parts = cut(torch.roll(x, (-y, -right), (1, 2)), window)
         qkv = self.qkv(parts).reshape(*parts.shape[:2], 3, self.num_heads, self.head_dim)

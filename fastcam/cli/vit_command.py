@@ -1,0 +1,190 @@
+"""``fastcam vit``: the seven views of a Vision Transformer, from one forward pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fastcam.cli import model_options as opt
+from fastcam.errors import InputError
+from fastcam.spec import COLORMAPS, Blend, Theme
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Option = typer.Option
+_VIEWS, _LOOK = "The views", "How they look"
+
+
+def vit(
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="IMAGE...", help="Images, or folders.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        Option(
+            help="A Vision Transformer: built-in name (vit_tiny, vit_small, vit_base), timm:NAME, "
+            "torchvision:NAME, hf:FOLDER, or file.py:factory.",
+            rich_help_panel=opt.MODEL,
+        ),
+    ] = None,
+    output_dir: Annotated[
+        Path, Option(help="Folder for the figures; made if need be. Several images have a folder "
+                     "each in it.", rich_help_panel=opt.RUN)
+    ] = Path("fastcam-vit"),
+    demo: Annotated[
+        bool, Option("--demo", help="Use the model and the images that come with fastcam.",
+                     rich_help_panel=opt.RUN)
+    ] = False,
+    checkpoint: opt.Checkpoint = None,
+    compare: Annotated[
+        Path | None,
+        Option(metavar="CHECKPOINT", help="Other weights of the same model, side by side with the "
+               "first on one colour scale.", rich_help_panel=opt.MODEL),
+    ] = None,
+    view: Annotated[
+        list[str] | None,
+        Option(help="1 patch_grid, 2 position_embedding, 3 attention_layers, 4 all_heads, "
+               "5 attention_distance, 6 cls_evolution, 7 attention_rollout; repeatable. "
+               "Default: all.", rich_help_panel=_VIEWS),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        Option(metavar="N,N,...", help="Layers of view 3, from 0; view 4 shows the last of them. "
+               "Default: four from first to last, as 0,3,6,11.", rich_help_panel=_VIEWS),
+    ] = None,
+    head: Annotated[
+        str, Option(metavar="N|mean", help="Head of view 3, from 0.", rich_help_panel=_VIEWS)
+    ] = "mean",
+    query: Annotated[
+        str | None,
+        Option(metavar="X,Y|N", help="Attention from the patch at this pixel of the image, or with "
+               "this number in view 1, instead of CLS.", rich_help_panel=_VIEWS),
+    ] = None,
+    interpolation: Annotated[
+        Literal["nearest", "bilinear", "bicubic"],
+        Option(help="Of maps; nearest shows the patches.", rich_help_panel=_LOOK),
+    ] = "bilinear",
+    scale: Annotated[
+        Literal["patient", "slice"],
+        Option(help="One colour scale for all maps of a figure, or one for each row of view 3.",
+               rich_help_panel=_LOOK),
+    ] = "patient",
+    colormap: Annotated[
+        str, Option(help=f"One of {', '.join(COLORMAPS)}.", rich_help_panel=_LOOK)
+    ] = "jet",
+    heat_alpha: Annotated[
+        float, Option(help="Weight of the heat in the overlay, 0 to 1.", rich_help_panel=_LOOK)
+    ] = 0.5,
+    blend: Annotated[
+        Blend, Option(help="The same weight everywhere, or growing with the heat.",
+                      rich_help_panel=_LOOK)
+    ] = "flat",
+    panel_size: Annotated[
+        int, Option(help="Longer side of a panel in pixels; view 4 has half of it.",
+                    rich_help_panel=_LOOK)
+    ] = 512,
+    theme: Annotated[Theme, Option(help="Paper of the figures.", rich_help_panel=_LOOK)] = "light",
+    fit: opt.Fit = None,
+    mean: opt.Numbers = None,
+    std: opt.Numbers = None,
+    num_classes: opt.NumClasses = None,
+    in_channels: opt.InChannels = None,
+    image_size: opt.ImageSize = None,
+    allow_partial: opt.AllowPartial = False,
+    device: opt.Device = "auto",
+    batch_size: opt.BatchSize = 16,
+    as_json: Annotated[
+        bool, Option("--json", help="Print one JSON result to stdout.", rich_help_panel=opt.RUN)
+    ] = False,
+) -> None:  # fmt: skip
+    """Show a Vision Transformer from inside: seven figures of an image, from one forward pass.
+
+    `fastcam vit --demo` needs no image and no model.
+    """
+    from fastcam import modelapi
+    from fastcam.cli.given import numbers_of, size_of
+    from fastcam.cli.vit_given import layers_of, query_of
+    from fastcam.inference.device import choose_device
+    from fastcam.read.inputs import find_inputs
+    from fastcam.spec import MapChoice, Style
+    from fastcam.views.writing import ViewChoice, view_name, write_views
+
+    choice = ViewChoice(
+        views=tuple(dict.fromkeys(view_name(text) for text in view or ())),
+        layers=layers_of(layers), head=MapChoice.head_of(head), query=query_of(query),
+        interpolation=interpolation, labels=_labels(checkpoint, compare),
+        style=Style(colormap=colormap, heat_alpha=heat_alpha, blend=blend, scale=scale,
+                    panel_size=panel_size, theme=theme),
+    )  # fmt: skip
+    if demo:
+        if images or model or checkpoint or compare or choice != ViewChoice(labels=choice.labels):
+            raise InputError("--demo goes with --output-dir and --json only: leave out the others")
+        _demo(output_dir, as_json)
+        return
+    if not images:
+        raise InputError("no images given: name files or folders, or use --demo")
+    if model is None:
+        raise InputError("no model given: name one with --model, or use --demo")
+    items = find_inputs(images)
+    size = size_of(image_size)
+    where = choose_device(device)
+
+    def loaded(weights: Path | None) -> nn.Module:
+        return modelapi.load_model(
+            model, weights, num_classes=num_classes, in_channels=in_channels, image_size=size,
+            allow_partial=allow_partial,
+        ).to(where)  # fmt: skip
+
+    first = loaded(checkpoint)
+    spec = modelapi.settled(first, size, numbers_of("mean", mean), numbers_of("std", std), fit)
+    written = write_views(
+        first, items, spec, output_dir, choice, loaded(compare) if compare else None,
+        batch_size=batch_size, told=_noted,
+    )  # fmt: skip
+    _listed(written, as_json)
+
+
+def _demo(output_dir: Path, as_json: bool) -> None:
+    from fastcam.vitdemo import run_vit_demo
+
+    score = run_vit_demo(output_dir, _noted)
+    if as_json:
+        typer.echo(json.dumps(asdict(score)))
+        return
+    typer.echo(
+        f"\non {score.images} images that the model has not seen:\n"
+        f"  accuracy                                      {score.accuracy:.3f}"
+        f"   (the commonest class alone: {score.chance_accuracy:.3f})\n"
+        f"  patch of highest CLS attention on the object  {score.attention_hits:.3f}"
+        f"   (a patch at random: {score.chance_hits:.3f})\n"
+        f"  patch of highest rollout on the object        {score.rollout_hits:.3f}"
+        f"   (a patch at random: {score.chance_hits:.3f})"
+    )
+    typer.echo(f"\nlook at the figures in {output_dir}")
+
+
+def _labels(checkpoint: Path | None, compare: Path | None) -> tuple[str, str]:
+    """What two models are called: their files, with the folder where these are called alike."""
+    first = "random weights" if checkpoint is None else checkpoint.name
+    second = "" if compare is None else compare.name
+    if checkpoint is not None and compare is not None and first == second:
+        return f"{checkpoint.parent.name}/{first}", f"{compare.parent.name}/{second}"
+    return first, second
+
+
+def _noted(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _listed(written: Sequence[Path], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"figures": [str(path) for path in written]}))
+        return
+    for path in written:
+        typer.echo(f"{path}")

@@ -1,0 +1,168 @@
+"""The few-shot network by its options, and by what a checkpoint's keys say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from fastcam.errors import InputError
+from fastcam.models.checkpoints import fitted
+from fastcam.models.fewshot.checkpoint import (
+    STAGES,
+    flags_of,
+    heads_of,
+    mixed_depth,
+    other_flags,
+    window_sides,
+)
+from fastcam.models.fewshot.network import FewshotViT
+from fastcam.models.fewshot.settings import (
+    ARCHS,
+    FewshotSettings,
+    ReconstructionKind,
+    enlarged_window,
+    fitting_window,
+)
+from fastcam.models.sizes import Sizes, plane_of
+from fastcam.models.vit import VitSettings
+from fastcam.models.vit_checkpoint import LANDMARKS, settings_of
+
+
+@dataclass(frozen=True)
+class FewshotOptions:
+    """What is asked of the network. None means: as in the checkpoint, else ``vit_small``, patches
+    of 16 pixels, and the overlap nearest to half a window. A flag that is not set is off; a
+    checkpoint trained with others is refused."""
+
+    arch: str | None = None
+    patch_size: int | None = None
+    use_mab: bool = False
+    use_ocab: bool = False
+    use_drff: bool = False
+    overlap_ratio: float | None = None
+    reconstruction: ReconstructionKind | None = None
+
+    def __post_init__(self) -> None:
+        if self.arch is not None and self.arch not in ARCHS:
+            raise InputError(f"--arch {self.arch!r} is not known: use {' or '.join(ARCHS)}")
+        if self.patch_size is not None and self.patch_size < 1:
+            raise InputError(f"--patch-size {self.patch_size} is too small: at least 1 pixel")
+        if self.reconstruction not in (None, "ridge", "mutual"):
+            raise InputError(f"reconstruction {self.reconstruction!r}: give 'ridge' or 'mutual'")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        used = (self.use_mab, self.use_ocab, self.use_drff)
+        return tuple(flag for flag, on in zip(STAGES.values(), used, strict=True) if on)
+
+
+def build(
+    options: FewshotOptions | None = None,
+    state: Mapping[str, Tensor] | None = None,
+    sizes: Sizes | None = None,
+    source: str = "the checkpoint",
+    *,
+    allow_partial: bool = False,
+) -> FewshotViT:
+    """The network, new, in the sizes asked for and for the rest those of ``state``.
+
+    Weights are not loaded. ``sizes``: 224 × 224 pixels, 3 channels and no head unless given or in
+    the checkpoint. With ``allow_partial`` a checkpoint trained with other flags is taken all the
+    same, and only its trunk's sizes count: so a plain Vision Transformer's weights can be used.
+    Raises InputError where options, sizes and checkpoint don't go together; ``source`` is what the
+    message calls the checkpoint.
+    """
+    options, sizes = options or FewshotOptions(), sizes or Sizes()
+    if state is None:
+        return FewshotViT(_with_stages(_trunk(options, sizes), options))
+    held = fitted(dict(state), LANDMARKS)
+    trunk = settings_of(held, sizes, source, heads_of(held))
+    _check_trunk(trunk, options, source)
+    needed = flags_of(held)
+    if needed != options.flags:
+        if not allow_partial:
+            raise other_flags(source, needed, options.flags)
+        return FewshotViT(_with_stages(trunk, options))
+    return FewshotViT(_as_trained(trunk, options, held, source))
+
+
+def _trunk(options: FewshotOptions, sizes: Sizes) -> VitSettings:
+    dim, heads = ARCHS[options.arch or "vit_small"]
+    side = options.patch_size or 16
+    return VitSettings(
+        dim=dim,
+        depth=12,
+        heads=heads,
+        patch_size=(side, side),
+        image_size=plane_of(sizes.image_size or (224, 224)),
+        in_channels=sizes.in_channels or 3,
+        num_classes=sizes.num_classes or 0,
+    )
+
+
+def _with_stages(trunk: VitSettings, options: FewshotOptions) -> FewshotSettings:
+    settings = FewshotSettings(
+        trunk, use_drff=options.use_drff, reconstruction=options.reconstruction or "ridge"
+    )
+    if not (options.use_mab or options.use_ocab):
+        return settings
+    window = fitting_window(trunk.grid)
+    return FewshotSettings(
+        trunk,
+        options.use_mab,
+        options.use_ocab,
+        options.use_drff,
+        window=window,
+        enlarged=enlarged_window(window, options.overlap_ratio),
+        reconstruction=settings.reconstruction,
+    )
+
+
+def _as_trained(
+    trunk: VitSettings, options: FewshotOptions, state: Mapping[str, Tensor], source: str
+) -> FewshotSettings:
+    kind: ReconstructionKind = "mutual" if "reconstruct.q.weight" in state else "ridge"
+    if options.reconstruction not in (None, kind):
+        raise InputError(
+            f"{source}: was trained with {kind} reconstruction, not {options.reconstruction}"
+        )
+    settings = FewshotSettings(trunk, use_drff=options.use_drff, reconstruction=kind)
+    if not (options.use_mab or options.use_ocab):
+        return settings
+    window, enlarged = window_sides(state, source)
+    if options.overlap_ratio is not None and options.use_ocab:
+        asked = enlarged_window(window, options.overlap_ratio)
+        if asked != enlarged:
+            raise InputError(
+                f"{source}: was trained with keys from {enlarged}x{enlarged} tokens around windows "
+                f"of {window}x{window}: overlap ratio {(enlarged - window) / window:.4g}, not "
+                f"{options.overlap_ratio:.4g}"
+            )
+    return FewshotSettings(
+        trunk,
+        options.use_mab,
+        options.use_ocab,
+        options.use_drff,
+        mixed_depth=mixed_depth(state),
+        window=window,
+        enlarged=enlarged,
+        reconstruction=kind,
+    )
+
+
+def _check_trunk(trunk: VitSettings, options: FewshotOptions, source: str) -> None:
+    if options.arch is not None and ARCHS[options.arch][0] != trunk.dim:
+        known = {dim: name for name, (dim, _) in ARCHS.items()}
+        fitting = f"use --arch {known[trunk.dim]}" if trunk.dim in known else "leave --arch out"
+        raise InputError(
+            f"{source}: is {trunk.dim} channels wide, --arch {options.arch} is "
+            f"{ARCHS[options.arch][0]}: {fitting}"
+        )
+    side = options.patch_size
+    if side is not None and trunk.patch_size != (side, side):
+        raise InputError(
+            f"{source}: has patches of {trunk.patch_size[0]}x{trunk.patch_size[1]} pixels, not "
+            f"{side}; leave --patch-size out, and they are taken as they are"
+        )

@@ -1,0 +1,134 @@
+"""Synthetic few-shot episodes: pictures of small objects of many kinds, each with its mask.
+
+A kind is a shape in a colour. Each picture holds an object of the class it stands for and one of
+another kind that no class of the episode has, on a noisy background; so what a query has in common
+with its support is the object alone. A quarter of the kinds never appears in training.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 64
+SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
+# Red, green, blue, yellow, magenta, cyan, orange, white.
+COLOURS = np.array(
+    [
+        (0.9, 0.15, 0.15),
+        (0.15, 0.75, 0.2),
+        (0.2, 0.3, 0.95),
+        (0.9, 0.85, 0.15),
+        (0.85, 0.2, 0.85),
+        (0.15, 0.8, 0.85),
+        (0.95, 0.55, 0.1),
+        (0.95, 0.95, 0.95),
+    ]
+)
+KINDS = tuple(itertools.product(range(len(SHAPES)), range(len(COLOURS))))
+HELD_OUT = tuple(kind for kind in KINDS if (kind[0] + kind[1]) % 4 == 3)
+TRAINED = tuple(kind for kind in KINDS if kind not in HELD_OUT)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """``images`` (n, 3, 64, 64) float32, 0 to 1; ``masks`` bool (n, 64, 64): the object of the
+    picture's class, ``others`` bool (n, 64, 64): the other one; ``kinds`` (n, 2): the places of
+    both kinds in ``KINDS``."""
+
+    images: NDArray[np.float32]
+    masks: NDArray[np.bool_]
+    others: NDArray[np.bool_]
+    kinds: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """``support``: ``shots`` pictures of each of ``ways`` classes, the first class first;
+    ``query`` pictures have the classes ``labels`` (n,)."""
+
+    ways: int
+    shots: int
+    support: Pictures
+    query: Pictures
+    labels: NDArray[np.int64]
+
+
+def draw_episode(
+    rng: np.random.Generator,
+    kinds: Literal["trained", "held out"],
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 2,
+) -> Episode:
+    """One episode with ``queries`` query pictures a class; the same ``rng`` gives the same one."""
+    pool = TRAINED if kinds == "trained" else HELD_OUT
+    order = rng.permutation(len(pool))
+    classes, rest = order[:ways], order[ways:]
+    labels = np.repeat(np.arange(ways), queries)
+
+    def pictures(of: NDArray[np.int64]) -> Pictures:
+        pairs = [(pool[classes[c]], pool[rng.choice(rest)]) for c in of]
+        return _stack([_picture(rng, kind, other) for kind, other in pairs], pairs)
+
+    support = pictures(np.repeat(np.arange(ways), shots))
+    return Episode(ways, shots, support, pictures(labels), labels)
+
+
+def on_grid(
+    masks: NDArray[np.bool_], grid: tuple[int, int], share: float = 0.25
+) -> NDArray[np.bool_]:
+    """bool (n, h, w): the cells of which a ``share`` or more is in the mask."""
+    n, side, _ = masks.shape
+    cells = masks.reshape(n, grid[0], side // grid[0], grid[1], side // grid[1]).mean((2, 4))
+    return np.asarray(cells >= share)
+
+
+def _stack(
+    drawn: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]],
+    pairs: list[tuple[tuple[int, int], tuple[int, int]]],
+) -> Pictures:
+    images, masks, others = (np.stack(parts) for parts in zip(*drawn, strict=True))
+    places = [(KINDS.index(kind), KINDS.index(other)) for kind, other in pairs]
+    return Pictures(images, masks, others, np.array(places))
+
+
+def _picture(
+    rng: np.random.Generator, kind: tuple[int, int], other: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    radii = rng.uniform(8.0, 12.0, 2)
+    while True:
+        places = rng.uniform(12.0, SIDE - 12.0, (2, 2))
+        if np.hypot(*(places[0] - places[1])) > radii.sum() + 2.0:
+            break
+    slope = rng.normal(0.0, 0.15, 3) / SIDE
+    y, x = np.mgrid[:SIDE, :SIDE]
+    grey = 0.4 + rng.normal(0.0, 0.05) + slope[0] * (y - SIDE / 2) + slope[1] * (x - SIDE / 2)
+    image = np.repeat(grey[None], 3, axis=0)
+    masks = []
+    for (shape, colour), place, radius in zip((kind, other), places, radii, strict=True):
+        inside = _shape(SHAPES[shape], (y - place[0]) / radius, (x - place[1]) / radius)
+        shade = COLOURS[colour] * rng.uniform(0.85, 1.0)
+        image = np.where(inside[None], shade[:, None, None], image)
+        masks.append(inside)
+    image = np.clip(image + rng.normal(0.0, 0.06, image.shape), 0.0, 1.0)
+    return image.astype(np.float32), masks[0], masks[1]
+
+
+def _shape(name: str, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The shape that fills -1 to 1 in (y, x)."""
+    radius = np.hypot(y, x)
+    ay, ax = np.abs(y), np.abs(x)
+    inside = {
+        "disc": radius < 1.0,
+        "square": np.maximum(ay, ax) < 0.9,
+        "triangle": (ay < 0.9) & (ax < (y + 0.9) / 1.8),
+        "cross": (np.minimum(ay, ax) < 0.33) & (np.maximum(ay, ax) < 1.0),
+        "ring": (radius < 1.0) & (radius > 0.5),
+        "bar": (ay < 0.45) & (ax < 1.0),
+    }
+    return inside[name]

@@ -1,0 +1,252 @@
+"""``fastcam vit`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from fastcam import vitdemo
+from fastcam.attribution import vitpass
+from fastcam.models.vit import VisionTransformer, VitSettings
+from fastcam.views import layers as layers_view
+from fastcam.views.writing import VIEWS
+
+Call = Callable[..., Any]
+FILES = [
+    "vis_1_patch_grid.png",
+    "vis_2_position_embedding.png",
+    "vis_3_attention_layers.png",
+    "vis_4_all_heads.png",
+    "vis_5_attention_distance.png",
+    "vis_6_cls_evolution.png",
+    "vis_7_attention_rollout.png",
+]
+OF_EACH = [FILES[at] for at in (0, 2, 3, 5, 6)]
+NO_CLS = """
+from fastcam.models.vit import VisionTransformer, VitSettings
+
+def factory():
+    return VisionTransformer(VitSettings(dim=12, depth=2, heads=3, patch_size=(8, 8),
+        image_size=(32, 32), num_classes=3, class_token=False, mean_pooling=True))
+"""
+
+
+def saved(path: Path, seed: int) -> Path:
+    """A Vision Transformer of 4 x 4 patches, as small as the name vit_tiny allows."""
+    torch.manual_seed(seed)
+    settings = VitSettings(
+        dim=192, depth=2, heads=3, patch_size=(8, 8), image_size=(32, 32), num_classes=3
+    )
+    path.parent.mkdir(exist_ok=True)
+    save_file(VisionTransformer(settings).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("weights")
+    return [saved(folder / name / "model.safetensors", at) for at, name in enumerate("ab")]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"picture{index}.png" for index in range(3)]
+    for path, channels in zip(paths, (3, 1, 4), strict=True):
+        pixels = rng.integers(0, 256, (40, 60, channels), dtype=np.uint8)
+        Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(path)
+    return paths
+
+
+def options(weights: Path, output: Path, *more: Any) -> list[Any]:
+    return ["--model", "vit_tiny", "--checkpoint", weights, "--panel-size", 64,
+            "--output-dir", output, *more]  # fmt: skip
+
+
+def test_seven_views_of_one_image(
+    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "deep" / "out"
+    made = fastcam("vit", images[0], *options(weights[0], out))
+    assert made.code == 0, made
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert made.out.split() == [str(out / name) for name in FILES]
+
+
+@pytest.mark.parametrize("batch_size", [16, 2])
+def test_several_images_share_the_forward_pass(
+    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path, batch_size: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Grey and RGBA ones too; figures are the same as alone, whatever the batch is."""
+    sizes: list[int] = []
+    run = vitpass.run_vit
+
+    def counted(model: Any, batch: Any, *rest: Any) -> Any:
+        sizes.append(len(batch))
+        return run(model, batch, *rest)
+
+    monkeypatch.setattr(vitpass, "run_vit", counted)
+    out = tmp_path / "out"
+    views = ["--view", 1, "--view", 3, "--view", 5]
+    given = options(weights[0], out, "--batch-size", batch_size, "--json", *views)
+    made = fastcam("vit", *images, *given)
+    assert made.code == 0, made
+    assert sizes == ([3] if batch_size == 16 else [2, 1])
+    assert sorted(p.name for p in out.iterdir()) == [
+        "picture0", "picture1", "picture2", FILES[4],
+    ]  # fmt: skip
+    assert len(json.loads(made.out)["figures"]) == 3 * 2 + 1
+    monkeypatch.setattr(vitpass, "run_vit", run)
+    alone = tmp_path / "alone"
+    assert fastcam("vit", images[1], *options(weights[0], alone, *views)).code == 0
+    for name in (FILES[0], FILES[2]):
+        assert (out / "picture1" / name).is_file()
+        found, expected = (np.asarray(Image.open(f / name)) for f in (out / "picture1", alone))
+        assert found.shape == expected.shape
+        # Another batch rounds differently: a level of colour here and there.
+        assert np.mean(np.abs(found.astype(int) - expected) > 6) < 0.002
+
+
+def test_chosen_views_by_number_or_name(
+    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    given = options(weights[0], out, "--view", "7", "--view", "patch_grid", "--view", "1")
+    made = fastcam("vit", images[0], *given)
+    assert made.code == 0, made
+    assert sorted(path.name for path in out.iterdir()) == [FILES[0], FILES[6]]
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"), [("59,39", (59, 39)), ("5", 5), ("10,0", (10, 0))]
+)  # fmt: skip
+def test_what_is_asked_reaches_the_view(
+    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path, query: str, asked,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    seen: list[dict[str, Any]] = []
+    whole = layers_view.attention_layers
+
+    def watched(*args: Any, **named: Any) -> Any:
+        seen.append(named)
+        return whole(*args, **named)
+
+    monkeypatch.setattr("fastcam.views.writing.attention_layers", watched)
+    made = fastcam(
+        "vit", images[0], *options(weights[0], tmp_path / "out", "--view", 3, "--layers", "1,-2"),
+        "--head", 2, "--query", query, "--compare", weights[1], "--interpolation", "nearest",
+    )  # fmt: skip
+    assert made.code == 0, made
+    (named,) = seen
+    assert (named["layers"], named["head"], named["query"]) == ((1, -2), 2, asked)
+    assert named["interpolation"] == "nearest"
+    assert named["labels"] == ("a/model.safetensors", "b/model.safetensors")
+    assert named["compare"].grid == (4, 4)
+
+
+def test_a_pixel_of_a_cropped_image(
+    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path
+) -> None:
+    """Of 60 x 40 pixels the middle 40 x 40 are seen: x from 10 to 49."""
+    out = tmp_path / "out"
+    given = options(weights[0], out, "--view", 3, "--fit", "crop", "--query")
+    for query, code in (("9,0", 2), ("50,0", 2), ("10,0", 0), ("49,39", 0)):
+        made = fastcam("vit", images[0], *given, query)
+        assert made.code == code, made
+        assert out.exists() == (code == 0)
+        assert "the model sees x from 10 to 49 and y from 0 to 39" in made.err or not code
+
+
+def test_all_views_compare(
+    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made = fastcam("vit", images[0], images[1], *options(weights[0], out, "--compare", weights[1]))
+    assert made.code == 0, made
+    assert sorted(path.name for path in (out / "picture1").iterdir()) == OF_EACH
+
+
+def test_a_model_without_cls(fastcam: Call, images: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NO_CLS)
+    out = tmp_path / "out"
+    given = ["--model", f"{tmp_path / 'net.py'}:factory", "--output-dir", out, "--panel-size", 64]
+    made = fastcam("vit", images[0], *given)
+    assert made.code == 0, made
+    assert "no view cls_evolution: the model has no CLS token" in made.err
+    assert sorted(p.name for p in out.iterdir()) == [n for n in FILES if "cls_evo" not in n]
+    asked = fastcam("vit", images[0], *given[:2], "--output-dir", tmp_path / "no", "--view", 6)
+    assert asked.code == 2
+    assert "the model has no CLS token" in asked.err
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["IMAGE"], "no model given"),
+        (["--model", "vit_tiny"], "no images given"),
+        (["IMAGE", "--demo"], "--demo goes with --output-dir and --json only"),
+        (["--demo", "--head", "1"], "--demo goes with --output-dir and --json only"),
+        (["IMAGE", "VIT", "--view", "8"], "1 patch_grid, 2 position_embedding"),
+        (["IMAGE", "VIT", "--view", "rollout"], "--view 'rollout'"),
+        (["IMAGE", "VIT", "--layers", "0,2"], "has 2 layers of attention; use 0 to 1"),
+        (["IMAGE", "VIT", "--layers", "one"], "--layers 'one'"),
+        (["IMAGE", "VIT", "--head", "3"], "layer 0 has 3 heads; use 0 to 2"),
+        (["IMAGE", "VIT", "--head", "all"], "--head 'all'"),
+        (["IMAGE", "VIT", "--query", "60,0"], "x is 0 to 59, y is 0 to 39"),
+        (["IMAGE", "VIT", "--query", "16"], "there are 16 patches"),
+        (["IMAGE", "VIT", "--query", "1,2,3"], "--query '1,2,3'"),
+        (["IMAGE", "VIT", "--compare", "no.safetensors"], "no.safetensors"),
+        (["IMAGE", "VIT", "--panel-size", "8"], "--panel-size 8"),
+        (["IMAGE", "--model", "resnet18"], "ResNet"),
+        (["NOWHERE", "VIT"], "NOWHERE"),
+        (["TEXT", "VIT"], "text.png"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(
+    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path, arguments: list[str],
+    said: str,
+) -> None:  # fmt: skip
+    (tmp_path / "text.png").write_text("no picture")
+    places: dict[str, list[Any]] = {
+        "IMAGE": [images[0]],
+        "TEXT": [tmp_path / "text.png"],
+        "VIT": ["--model", "vit_tiny", "--checkpoint", weights[0]],
+    }
+    given = [each for argument in arguments for each in places.get(argument, [argument])]
+    outcome = fastcam("vit", *given, "--output-dir", tmp_path / "out")
+    assert outcome.code == 2, outcome
+    assert said in outcome.err
+    assert len([line for line in outcome.err.splitlines() if "warning" not in line]) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_demo(fastcam: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said; the demo itself has its own tests."""
+
+    def short(folder: Path, told: Callable[[str], None]) -> vitdemo.VitDemoScore:
+        told(f"figures into {folder}")
+        return vitdemo.VitDemoScore(9, 0.9, 0.2, 0.96, 0.91, 0.05)
+
+    monkeypatch.setattr(vitdemo, "run_vit_demo", short)
+    made = fastcam("vit", "--demo", "--output-dir", tmp_path)
+    assert made.code == 0, made
+    assert f"figures into {tmp_path}" in made.err
+    lines = [" ".join(line.split()) for line in made.out.splitlines()]
+    assert "patch of highest CLS attention on the object 0.960 (a patch at random: 0.050)" in lines
+    assert "patch of highest rollout on the object 0.910 (a patch at random: 0.050)" in lines
+    said = json.loads(fastcam("vit", "--demo", "--output-dir", tmp_path, "--json").out)
+    assert said["rollout_hits"] == 0.91
+
+
+def test_names_of_files_and_functions_agree() -> None:
+    assert [f"vis_{at}_{view}.png" for at, view in enumerate(VIEWS, 1)] == FILES
