@@ -86,7 +86,7 @@ def run_vit_demo(
 
 
 def load_demo_model() -> nn.Module:
-    """The Vision Transformer that ships with fastcam, in eval mode: 96x96 pixels, 12x12 patches,
+    """The Vision Transformer that ships with fastcam, in eval mode: 80x80 pixels, 10x10 patches,
     four layers of four heads, a class token. ``python -m fastcam.models.vit_training`` made it."""
     from fastcam.models.named import load_model
     from fastcam.models.vit_training import MODEL_NAME

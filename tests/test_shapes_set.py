@@ -34,7 +34,7 @@ def test_pictures_labels_and_masks(made: ShapesSet) -> None:
         rows, columns = np.nonzero(mask)
         assert 0 < rows.min() < rows.max() < SIDE - 1
         assert 0 < columns.min() < columns.max() < SIDE - 1
-        assert 0.015 < mask.mean() < 0.12
+        assert 0.02 < mask.mean() < 0.14
 
 
 def test_the_seed_and_the_place_decide_a_picture(made: ShapesSet) -> None:

@@ -36,20 +36,19 @@ def mean_distance(
             f"attention of shape {attention.shape} has not {prefix} tokens before a grid of "
             f"{rows}×{columns} patches"
         )
-    like = _any_of(attention)
+    among, like = _among_patches(attention, prefix)
     places = _centres(grid, patch, like.device)
     total = torch.zeros(b, h, dtype=torch.float64, device=like.device)
     queries = torch.zeros_like(total)
     with torch.no_grad(), exact(like):
-        for start, block in attention.blocks(prefix):
-            weights = block[..., prefix:]
-            first = start - prefix
-            here = places[:, first : first + weights.shape[2], None]
-            far = torch.einsum("bhrn,rn->bhr", weights, torch.hypot(*(here - places[:, None])))
-            mass = weights.sum(-1)
+        for start, weights in among.blocks():
+            mass = weights.sum(-1, keepdim=True)
             some = mass > 0
-            total += (far / mass.where(some, 1)).where(some, 0).sum(-1, dtype=torch.float64)
-            queries += some.sum(-1)
+            weights /= mass.where(some, 1)
+            here = places[:, start : start + weights.shape[2], None]
+            apart = torch.hypot(*(here - places[:, None]))
+            total += weights.flatten(2) @ apart.flatten()
+            queries += some.sum((2, 3))
     return (total / queries).float()
 
 
@@ -80,7 +79,17 @@ def _centres(grid: tuple[int, int], patch: tuple[int, int], device: torch.device
     return torch.cartesian_prod(y, x).T
 
 
-def _any_of(attention: Attention) -> Tensor:
-    if isinstance(attention, Scores):
-        return attention.q
-    return attention.given if isinstance(attention, Weights) else attention.row(0)
+def _among_patches(attention: Attention, prefix: int) -> tuple[Attention, Tensor]:
+    """Patches attending to patches, and a tensor of it. Scores are cut before the softmax: where
+    CLS takes nearly all weight, float32 would keep nothing of the patches."""
+    if isinstance(attention, Weights):
+        return Weights(attention.given[:, :, prefix:, prefix:]), attention.given
+    if not isinstance(attention, Scores):
+        raise TypeError(f"attention is kept as {type(attention).__name__}")
+    q, k, mask = attention.q, attention.k, attention.mask
+    if mask is not None:
+        for axis in range(-min(mask.ndim, 2), 0):
+            if mask.shape[axis] > 1:
+                mask = mask.narrow(axis, prefix, mask.shape[axis] - prefix)
+    cut = Scores(q[:, :, prefix:], k[:, :, prefix:], attention.scale, mask, attention.causal)
+    return cut, q

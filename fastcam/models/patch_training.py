@@ -85,8 +85,8 @@ def train(
     Torch's global random state and number of threads are left as they were. InputError where the
     labels are of one kind only, or there is none.
     """
-    # The matrices are small: on two quiet cores one thread takes about as long as two, and where
-    # others work, threads that wait for each other made an epoch of one second one of forty-five.
+    # The matrices are small, and threads that wait for each other on a busy machine made an epoch
+    # of one second one of forty-five.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -24,13 +24,14 @@ from torch.nn import functional
 from fastcam.errors import FastcamError, InputError
 from fastcam.models.vit import VisionTransformer, VitSettings
 from fastcam.read.preprocess import MEAN, STD
-from fastcam.shapes_set import CLASSES, SIDE, TRAINING_SEED, make_shapes
+from fastcam.shapes_set import CLASSES, SIDE, TRAINING_SEED, ShapesSet, make_shapes
 from fastcam.write import write_bytes
 
 ARCHITECTURE = VitSettings(
     dim=64,
     depth=4,
     heads=4,
+    mlp_dim=256,
     patch_size=(8, 8),
     image_size=(SIDE, SIDE),
     num_classes=len(CLASSES),
@@ -66,12 +67,19 @@ class Step:
     accuracy: float
 
 
+def training_pictures(count: int, first: int) -> ShapesSet:
+    return make_shapes(count, TRAINING_SEED, first)
+
+
 def train(
     settings: TrainSettings | None = None,
     told: Callable[[int, Step], None] = lambda at, step: None,
     architecture: VitSettings = ARCHITECTURE,
+    pictures: Callable[[int, int], ShapesSet] = training_pictures,
 ) -> tuple[VisionTransformer, list[Step]]:
     """A model in eval mode and what it did in each step; ``told`` hears of each as it ends.
+
+    ``pictures`` gives a step's batch by its count and the number of its first picture.
 
     AdamW, the learning rate rising for a tenth of the steps and falling after (one cycle),
     gradients clipped at norm 1. The same settings give the same weights on one machine with one
@@ -90,7 +98,7 @@ def train(
     history = []
     model.train()
     for at in range(settings.steps):
-        made = make_shapes(settings.batch, TRAINING_SEED, at * settings.batch)
+        made = pictures(settings.batch, at * settings.batch)
         labels = torch.from_numpy(made.labels)
         logits = model(normalised(made.images))
         loss = functional.cross_entropy(logits, labels)

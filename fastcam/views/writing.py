@@ -98,8 +98,6 @@ def write_views(
     folders = _folders(items, output_dir)
     left_out: dict[str, str] = {}
     together: list[tuple[Path, Figure]] = []
-    if "position_embedding" in (choice.views or VIEWS):
-        together += _positions(model, compare, choice, output_dir, left_out)
     distances: list[list[NDArray[np.float32]]] = []
     written: list[Path] = []
     for start in range(0, len(items), batch_size):
@@ -107,6 +105,8 @@ def write_views(
         passes = _passes(model, compare, shown.batch[part])
         if not start:
             _check(passes, choice, shown, queries)
+            if "position_embedding" in (choice.views or VIEWS):
+                together += _positions(model, compare, choice, output_dir, left_out)
             views = _possible(passes, choice, left_out)
             for why in left_out.values():
                 told(why)

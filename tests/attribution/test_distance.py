@@ -112,6 +112,29 @@ def test_like_slow_loops(
         assert found[image, head].item() == pytest.approx(expected, rel=1e-4, abs=limit)
 
 
+@pytest.mark.parametrize("added", ["keys", "pairs", "heads", "causal"])
+def test_masks_are_cut_with_the_prefix(added: str) -> None:
+    random = torch.Generator().manual_seed(1)
+    q, k = (torch.randn(2, 3, 8, 4, generator=random) for _ in range(2))
+    shape = {"keys": (8,), "pairs": (8, 8), "heads": (2, 1, 1, 8), "causal": (8, 8)}[added]
+    mask = torch.randn(shape, generator=random)
+    causal = torch.full((8, 8), -torch.inf).triu(1) if added == "causal" else torch.zeros(8, 8)
+    given = Scores(q, k, 0.5, None if added == "causal" else mask, added == "causal")
+    found = mean_distance(given, (2, 3), (4, 4), 2)
+    scores = q.double() @ k.double().transpose(-1, -2) * 0.5 + causal
+    exact = (scores if added == "causal" else scores + mask).softmax(-1).numpy()
+    for image, head in product(range(2), range(3)):
+        expected = slow(exact[image, head], (2, 3), (4, 4), 2)
+        assert found[image, head].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_cls_that_takes_all_weight_leaves_the_distance_of_the_rest() -> None:
+    k = torch.zeros(1, 1, 5, 2)
+    k[..., 0, :] = 1000
+    found = mean_distance(Scores(torch.ones(1, 1, 5, 2), k, 1.0), (2, 2), (3, 4), 1)
+    assert found.item() == pytest.approx((0 + 3 + 4 + 5) / 4)
+
+
 def test_half_precision_is_widened() -> None:
     q, k = (torch.randn(1, 2, 17, 8, dtype=torch.bfloat16) for _ in range(2))
     wide = mean_distance(Scores(q.float(), k.float(), 0.3), (4, 4), (16, 16), 1)
@@ -126,9 +149,10 @@ def test_never_the_whole_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(stop - start)
         return rows(self, start, stop)
 
-    monkeypatch.setattr(records, "_BLOCK", 2 * 65 * 10)
+    monkeypatch.setattr(records, "_BLOCK", 2 * 64 * 10)
     monkeypatch.setattr(Scores, "rows", watched)
-    mean_distance(Scores(torch.randn(1, 2, 65, 4), torch.randn(1, 2, 65, 4), 1), (8, 8), (4, 4), 1)
+    q, k = torch.randn(1, 2, 65, 4), torch.randn(1, 2, 65, 4)
+    mean_distance(Scores(q, k, 1), (8, 8), (4, 4), 1)
     assert sum(asked) == 64
     assert max(asked) == 10
 

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from fastcam.models.preprocessing import MEAN, STD
 
 SIDE = 64
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
@@ -77,6 +81,14 @@ def draw_episode(
 
     support = pictures(np.repeat(np.arange(ways), shots))
     return Episode(ways, shots, support, pictures(labels), labels)
+
+
+def model_input(episode: Episode) -> Tensor:
+    """Support, then query pictures, (n, 3, 64, 64) float32, normalised as ``fastcam explain`` does
+    where nothing else is said: by ImageNet's mean and deviation."""
+    images = torch.from_numpy(np.concatenate([episode.support.images, episode.query.images]))
+    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, STD))
+    return (images - mean) / std
 
 
 def on_grid(

@@ -21,7 +21,9 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             for dy in range(-reach, reach + 1):
                 for dx in range(-reach, reach + 1):
                     if 0 <= y + dy < h and 0 <= right + dx < w:
-                        out[y, right] += x[y + dy, right + dx] * weight[:, 0, dy + reach, dx + reach]
+                        out[y, right] += (
+                            x[y + dy, right + dx] * weight[:, 0, dy + reach, dx + reach]
+                        )
             out[y, right] += bias
     assert c == len(bias)
     return out

@@ -16,7 +16,9 @@ from timm.models import swin_transformer as swin
 assert torchvision
 
 
-def made(dim: int, heads: int, grid: tuple[int, int], window: int, shifted: bool) -> WindowAttention:
+def made(
+    dim: int, heads: int, grid: tuple[int, int], window: int, shifted: bool
+) -> WindowAttention:
     torch.manual_seed(3)
     layer = WindowAttention(dim, heads, grid, window, shifted).eval()
     torch.nn.init.normal_(layer.relative_position_bias_table)
