@@ -9,14 +9,13 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastcam.errors import InputError, OutputError
+from fastcam.errors import InputError
 from fastcam.mapschema import MapAttrs
 from fastcam.mapstore import MapStore, create_maps
 from fastcam.progress import Progress, Silent
@@ -24,7 +23,7 @@ from fastcam.read.inputs import Item, find_inputs
 from fastcam.runfolder import FAILURES, STORE
 from fastcam.spec import Axes
 from fastcam.workitem import Trouble
-from fastcam.write import make_folder, write_text
+from fastcam.write import make_folder, remove, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -219,13 +218,7 @@ def _opened(
             f"({_difference(store.attrs, attrs, len(store), len(items))}); give another "
             "--output-dir, or --overwrite to replace it"
         )
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be removed: {error.strerror}") from error
+    remove(path)
     return create_maps(path, attrs, items, batch)
 
 

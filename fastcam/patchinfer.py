@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastcam.errors import CaseError, InputError, OutputError
+from fastcam.errors import CaseError, InputError
 from fastcam.inferjob import InferReport, InputChoice, Running, claimed, write_failures
 from fastcam.progress import Progress, Silent
 from fastcam.read.case import Case
@@ -25,7 +25,7 @@ from fastcam.read.volumes import open_volume
 from fastcam.runfolder import FAILURES, STORE
 from fastcam.store import RunStore, create_from_results, open_store
 from fastcam.workitem import Trouble
-from fastcam.write import make_folder, write_bytes
+from fastcam.write import make_folder, remove, write_bytes
 
 if TYPE_CHECKING:
     from fastcam.models.patch_attention import PatchAttention
@@ -79,7 +79,7 @@ def infer_patches(
                 write_failures(output_dir / FAILURES, report.troubles)
                 return report
             results = Results(Path(str(described["model"])), sha256, tuple(cases), rejected, ())
-            _remove(output_dir / STORE)
+            remove(output_dir / STORE)
             create_from_results(output_dir / STORE, results)
             shutil.rmtree(output_dir / _PARTS, ignore_errors=True)
         else:
@@ -111,16 +111,6 @@ def _kept(path: Path, sha256: str, overwrite: bool) -> RunStore | None:
             "or --overwrite to replace it"
         )
     return store
-
-
-def _remove(path: Path) -> None:
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be removed: {error.strerror}") from error
 
 
 def _run(

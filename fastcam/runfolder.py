@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from fastcam.errors import InputError, OutputError
 from fastcam.workitem import Drawn, Trouble
-from fastcam.write import TEMPORARY, make_folder, write_text
+from fastcam.write import TEMPORARY, make_folder, remove, write_text
 
 RUN = "run.json"
 FIGURES = "figures.csv"
@@ -154,14 +154,7 @@ class RunFolder:
 
     def remove_store(self) -> None:
         """Make room for a new run store."""
-        path = self.path / STORE
-        try:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{path}: can't be removed: {error.strerror}") from error
+        remove(self.path / STORE)
 
     def _earlier_settings(self, overwrite: bool) -> object:
         path = self.path / RUN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -77,3 +78,17 @@ def make_folder(path: Path) -> None:
         if isinstance(error, FileExistsError):
             reason = "a file of that name is in the way; remove it or choose another --output-dir"
         raise OutputError(f"{path}: can't be made: {reason}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it; nothing where there is none.
+
+    OutputError names it and the reason when that fails.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: can't be removed: {error.strerror}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fastcam.errors import OutputError
-from fastcam.write import write_bytes, write_text
+from fastcam.write import remove, write_bytes, write_text
 
 
 def test_pieces_are_joined_and_no_temporary_file_stays(tmp_path: Path) -> None:
@@ -124,3 +124,14 @@ def test_two_threads_writing_one_file_never_mix(tmp_path: Path) -> None:
 def test_text_is_utf8_and_broken_letters_become_escapes(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "患者 \udcff\n")
     assert (tmp_path / "a").read_bytes() == "患者 \\udcff\n".encode()
+
+
+def test_remove_takes_whatever_is_there(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    (tmp_path / "folder" / "below" / "a").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    for name in ("folder", "file", "link", "nothing"):
+        remove(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from fastcam.cli import model_options as opt
-from fastcam.spec import COLORMAPS, Blend, PictureFormat, Theme
+from fastcam.cli import style_options as look
 
 Option = typer.Option
-_LOOK = "How they look"
 
 
 def explain(
@@ -42,22 +41,12 @@ def explain(
     device: opt.Device = "auto",
     precision: opt.Precision = "fp32",
     batch_size: opt.BatchSize = 16,
-    colormap: Annotated[
-        str, Option(help=f"One of {', '.join(COLORMAPS)}.", rich_help_panel=_LOOK)
-    ] = "jet",
-    heat_alpha: Annotated[
-        float, Option(help="Weight of the heat in the overlay, 0 to 1.", rich_help_panel=_LOOK)
-    ] = 0.5,
-    blend: Annotated[
-        Blend, Option(help="The same weight everywhere, or growing with the heat.",
-                      rich_help_panel=_LOOK)
-    ] = "flat",
-    panel_size: Annotated[
-        int, Option(help="Smaller images are enlarged until the longer side has as many pixels.",
-                    rich_help_panel=_LOOK)
-    ] = 512,
-    theme: Annotated[Theme, Option(help="Paper of the figures.", rich_help_panel=_LOOK)] = "light",
-    format: Annotated[PictureFormat, Option(help="File format.", rich_help_panel=_LOOK)] = "png",
+    colormap: look.Colormap = "jet",
+    heat_alpha: look.HeatAlpha = 0.5,
+    blend: look.HeatBlend = "flat",
+    panel_size: look.PanelSize = 512,
+    theme: look.Theme = "light",
+    format: look.Format = "png",
     as_json: Annotated[
         bool, Option("--json", help="Print one JSON result to stdout.", rich_help_panel=opt.RUN)
     ] = False,

@@ -9,20 +9,10 @@ from typing import Annotated
 
 import typer
 
-from fastcam.spec import (
-    COLORMAPS,
-    Axes,
-    Blend,
-    Language,
-    MapChoice,
-    Mode,
-    Orient,
-    PictureFormat,
-    Scale,
-    Theme,
-)
+from fastcam.cli import style_options as look
+from fastcam.spec import Axes, Language, MapChoice, Mode, Orient, Scale
 
-_WHAT, _SOURCES, _LOOK, _RUN = "Which figures", "Where the images are", "How they look", "Running"
+_WHAT, _SOURCES, _RUN = "Which figures", "Where the images are", "Running"
 Option = typer.Option
 
 
@@ -103,32 +93,24 @@ def render(
     ] = "all",
     scale: Annotated[
         Scale, Option(help="Within what the heat of figures can be compared.",
-                      rich_help_panel=_LOOK)
+                      rich_help_panel=look.LOOK)
     ] = "patient",
-    colormap: Annotated[
-        str, Option(help=f"One of {', '.join(COLORMAPS)}.", rich_help_panel=_LOOK)
-    ] = "jet",
-    heat_alpha: Annotated[
-        float, Option(help="Weight of the heat in the overlay, 0 to 1.", rich_help_panel=_LOOK)
-    ] = 0.5,
-    blend: Annotated[
-        Blend, Option(help="The same weight everywhere, or growing with the heat.",
-                      rich_help_panel=_LOOK)
-    ] = "flat",
-    top_k: Annotated[int, Option(help="Boxes drawn on the overlay.", rich_help_panel=_LOOK)] = 3,
-    panel_size: Annotated[
-        int, Option(help="Smaller slices are enlarged until the longer side has as many pixels.",
-                    rich_help_panel=_LOOK)
-    ] = 512,
-    theme: Annotated[Theme, Option(help="Paper of the figures.", rich_help_panel=_LOOK)] = "light",
+    colormap: look.Colormap = "jet",
+    heat_alpha: look.HeatAlpha = 0.5,
+    blend: look.HeatBlend = "flat",
+    top_k: Annotated[
+        int, Option(help="Boxes drawn on the overlay.", rich_help_panel=look.LOOK)
+    ] = 3,
+    panel_size: look.PanelSize = 512,
+    theme: look.Theme = "light",
     language: Annotated[
-        Language, Option(help="Language of the summaries.", rich_help_panel=_LOOK)
+        Language, Option(help="Language of the summaries.", rich_help_panel=look.LOOK)
     ] = "en",
     font: Annotated[
         Path | None,
-        Option(help="Font for characters that DejaVu Sans lacks.", rich_help_panel=_LOOK),
+        Option(help="Font for characters that DejaVu Sans lacks.", rich_help_panel=look.LOOK),
     ] = None,
-    format: Annotated[PictureFormat, Option(help="File format.", rich_help_panel=_LOOK)] = "png",
+    format: look.Format = "png",
     workers: Annotated[
         int | None, Option(help="Workers on this machine; default: all cores.",
                            rich_help_panel=_RUN)

@@ -72,7 +72,9 @@ def all_heads(
         mean = map_panels(behind, f"{label}mean of heads", heads.mean(axis=0), limits, bar=True)
         rows.append([image_panel(behind), *mean])
         rows += _grid(behind, label, heads, limits)
-    return figure_of_rows(titled(title, f"attention of {asked.who}"), f"layer {at} · every head", rows, style)
+    return figure_of_rows(
+        titled(title, f"attention of {asked.who}"), f"layer {at} · every head", rows, style
+    )
 
 
 def _grid(
