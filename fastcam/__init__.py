@@ -55,10 +55,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "views":
+        return importlib.import_module("fastcam.views")
     if name not in _HOMES:
         raise AttributeError(f"module 'fastcam' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "views"])

@@ -25,6 +25,7 @@ LAYERS = (
     "mapbatch",
     "mapstore",
     "openstore",
+    "shapes_set",
     "models",
     "attribution",
     "inference",
@@ -60,6 +61,8 @@ LAYERS = (
     "api",
     "explaining",
     "modelapi",
+    "views",
+    "vitdemo",
     "demonstration",
     "cli",
 )

@@ -19,6 +19,7 @@ from fastcam.cli import (
     infer_command,
     inspect_command,
     render_command,
+    vit_command,
 )
 from fastcam.errors import FastcamError, one_line
 
@@ -34,6 +35,7 @@ app.command("demo")(demo_command.demo)
 app.command("infer")(infer_command.infer)
 app.command("render")(render_command.render)
 app.command("explain")(explain_command.explain)
+app.command("vit")(vit_command.vit)
 app.command("export")(export_command.export)
 app.command("gallery")(gallery_command.gallery)
 app.command("inspect")(inspect_command.inspect)

@@ -21,7 +21,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from fastcam.errors import FastcamError, InputError
@@ -62,7 +62,7 @@ class TrainSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     kinds_share: float = 5.0
-    length_share: float = 0.2
+    length_share: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -116,7 +116,8 @@ def _started(network: FewshotSettings) -> FewshotViT:
     """New weights, but for two numbers with which nothing would be learnt in so short a time."""
     model = FewshotViT(network)
     with torch.no_grad():
-        model.head.bias.fill_(math.log(2 / (len(KINDS) - 2)))  # a picture has two kinds of all
+        # A picture has two of all kinds.
+        nn.init.constant_(model.head.get_parameter("bias"), math.log(2 / (len(KINDS) - 2)))
         if isinstance(model.reconstruct, RidgeReconstruction):
             model.reconstruct.temperature.fill_(_TEMPERATURE)
     return model

@@ -155,7 +155,7 @@ def _way(axes: Axes, track: Track, style: Style) -> None:
             x[at], y[at], marker=marker, s=size, color=colour, label=label, zorder=4,
             edgecolors=ink.paper, linewidths=1.0,
         )  # fmt: skip
-    axes.margins(0.1)
+    axes.margins(0.14)
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=NUMBERS,
         labelcolor=ink.text, frameon=False, markerscale=0.7,

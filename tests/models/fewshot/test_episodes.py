@@ -1,4 +1,4 @@
-"""Synthetic episodes: what is in them, and that nothing of a query is in its support but the object."""
+"""Synthetic episodes: what is in them, and what a query has in common with its support."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_masks_are_where_the_objects_are() -> None:
     pictures = draw_episode(np.random.default_rng(2), "trained").query
     for image, mask, other in zip(pictures.images, pictures.masks, pictures.others, strict=True):
         assert image.dtype == np.float32
-        assert 0.0 <= image.min()
+        assert image.min() >= 0.0
         assert image.max() <= 1.0
         assert not (mask & other).any()
         grey = image[:, ~mask & ~other].mean(1)

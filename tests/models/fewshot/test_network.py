@@ -99,6 +99,14 @@ def test_a_query_is_told_by_its_own_picture(kind: str) -> None:
         assert logits.argmax(1).tolist() == [0, 1, 2]
 
 
+def test_features_are_those_of_the_normed_patches_over_the_root_of_the_channels() -> None:
+    model = made()
+    with torch.no_grad():
+        expected = model.descriptor(model.encode(images(2))[:, 1:]) / 4.0
+        torch.testing.assert_close(model.features(images(2)), expected)
+        assert torch.equal(model(images(2)), model.head(model.encode(images(2))[:, 0]))
+
+
 def test_registers_stay_before_the_patches() -> None:
     model = made(replace(ALL, trunk=replace(TRUNK, registers=2)))
     with torch.no_grad():

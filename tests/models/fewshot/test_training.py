@@ -1,10 +1,8 @@
-"""Training and measuring: the seed decides, the losses reach everything, features decide the rates."""
+"""Training and measuring: the seed decides, all weights are trained, features decide the rates."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from fastcam.models.fewshot.build import FewshotOptions, build
 from fastcam.models.fewshot.episodes import draw_episode, model_input, on_grid
 from fastcam.models.fewshot.measuring import measure
 from fastcam.models.fewshot.network import FewshotViT
-from fastcam.models.fewshot_training import SMALL, TrainSettings, train
+from fastcam.models.fewshot_training import SMALL, TrainSettings, main, train
 
 # The same with fewer channels.
 TINY = replace(SMALL, trunk=replace(SMALL.trunk, dim=24, depth=1, mlp_dim=24))
@@ -37,21 +35,20 @@ def test_the_same_seed_gives_the_same_weights_and_all_are_trained() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         start = FewshotViT(TINY).state_dict()
-    # Rows of the bias table that no pair of places reads are not there, so nothing stays.
     stayed = [key for key, value in one.items() if torch.equal(value, start[key])]
     assert stayed == ["overlap.attn.sides"]
 
 
 def test_the_loss_falls() -> None:
     losses: list[float] = []
-    model = train(TrainSettings(episodes=24), TINY, lambda at, loss, told: losses.append(loss))
-    assert len(losses) == 24
-    assert np.mean(losses[-6:]) < 0.97 * np.mean(losses[:6])
+    model = train(TrainSettings(episodes=16), TINY, lambda at, loss, told: losses.append(loss))
+    assert len(losses) == 16
+    assert np.mean(losses[-4:]) < 0.97 * np.mean(losses[:4])
     assert not model.training
 
 
 class Seeing(FewshotViT):
-    """Its features are the colours of the cells, less the background's grey: what there is to see."""
+    """Its features are the colours of the cells, less the background's grey."""
 
     def features(self, x: Tensor) -> Tensor:
         cells = torch.nn.functional.avg_pool2d(x, 8).flatten(2).transpose(1, 2)
@@ -62,16 +59,18 @@ class Blind(FewshotViT):
     """Noise in every cell."""
 
     def features(self, x: Tensor) -> Tensor:
-        return torch.randn(len(x), 64, 80, generator=torch.Generator().manual_seed(0))
+        chance = torch.Generator().manual_seed(int(x.double().abs().sum()))
+        return torch.randn(len(x), 64, 80, generator=chance)
 
 
 def test_rates_are_high_for_features_of_the_object_and_at_chance_for_noise() -> None:
     seen, blind = measure(Seeing(TINY).eval(), 20), measure(Blind(TINY).eval(), 20)
-    assert seen.told_chance == blind.told_chance == 0.2
+    assert seen.told_chance == pytest.approx(0.2)
     assert seen.peak_chance == blind.peak_chance
     assert 0.04 < seen.peak_chance < 0.15
-    assert seen.told > 0.5
-    assert seen.object_peak > 0.6
+    assert seen.told > 0.3
+    assert seen.peak > 0.4
+    assert seen.object_peak > 0.8
     for rate in (blind.peak, blind.object_peak):
         assert abs(rate - blind.peak_chance) < 0.07
     assert abs(blind.told - 0.2) < 0.09
@@ -108,14 +107,12 @@ def test_settings_out_of_range(asked: dict[str, float], said: str) -> None:
         TrainSettings(**asked)
 
 
-def test_the_script_writes_a_checkpoint_that_loads(tmp_path: Path) -> None:
+def test_the_script_writes_a_checkpoint_that_loads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "few.safetensors"
-    asked = ["--output", str(path), "--episodes", "1", "--held-out", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "fastcam.models.fewshot_training", *asked],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    rates = re.findall(r"[\d.]+%", done.stdout.splitlines()[-1])
+    main(path, episodes=1, held_out=1)
+    rates = re.findall(r"[\d.]+%", capsys.readouterr().out.splitlines()[-1])
     assert len(rates) == 5
     state = read_state_dict(path)
     model = build(FewshotOptions(use_mab=True, use_ocab=True, use_drff=True), state)
