@@ -31,7 +31,7 @@ PINS := constraints.txt pyproject.toml
 
 help:
 	@echo "make demo       environment in $(VENV), then fastcam demo"
-	@echo "make test       the test suite               (ARGS='-k png -n 2')"
+	@echo "make test       the test suite               (ARGS='-k png')"
 	@echo "make lint       ruff check and format check   make format mends"
 	@echo "make types      mypy --strict"
 	@echo "make bench      every benchmark               (ARGS='--quick')"
@@ -42,8 +42,9 @@ help:
 demo: $(VENV)/.installed
 	$(VENV)/bin/fastcam demo $(ARGS)
 
+# One process a core, each with one thread: PyTorch's threads would wait for each other.
 test: $(VENV)/.test
-	$(PY) -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check .

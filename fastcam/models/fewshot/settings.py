@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,8 +95,7 @@ def check_window(grid: tuple[int, int], window: int) -> None:
             raise _no_window(grid)
         raise InputError(
             f"{_grid(grid)} can't be cut into windows of {window}x{window}: use an image size that "
-            f"gives a multiple of {window} patches a side, or windows of "
-            f"{_or(str(side) for side in _divisors(grid))}"
+            f"gives a multiple of {window} patches a side"
         )
 
 
@@ -125,8 +123,3 @@ def _bad_ratio(ratio: float, window: int) -> InputError:
         "which isn't the same whole number of tokens on both sides, one at "
         f"least; use {', '.join(allowed)}{more}"
     )
-
-
-def _or(words: Iterable[str]) -> str:
-    listed = list(words)
-    return " or ".join([", ".join(listed[:-1]), listed[-1]]) if len(listed) > 1 else listed[0]

@@ -17,6 +17,7 @@ from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.fewshot_training import save
 from fastcam.models.sizes import Sizes
 from fastcam.models.vit import VisionTransformer, VitSettings
+from fastcam.models.vit_checkpoint import with_positions_of
 
 TRUNK = VitSettings(
     dim=16, depth=1, heads=2, patch_size=(4, 4), image_size=(32, 32), num_classes=5, mlp_dim=32
@@ -65,6 +66,15 @@ def test_a_checkpoint_gives_the_sizes(settings: FewshotSettings, tmp_path: Path)
         with torch.no_grad():
             assert torch.equal(model(x), same(x))
             assert torch.equal(model.compare(x[:, None], x), same.compare(x[:, None], x))
+
+
+def test_another_image_size_keeps_the_windows() -> None:
+    state = FewshotViT(ALL).state_dict()
+    model = build(EVERY, state, Sizes(image_size=(64, 48)))
+    assert (model.fewshot.trunk.grid, model.fewshot.window) == ((16, 12), 4)
+    assert load_into(model, with_positions_of(dict(state), model, "a.pth"), "a.pth").complete
+    with pytest.raises(InputError, match=r"10x8 patches .* windows of 4x4: use an image size"):
+        build(EVERY, state, Sizes(image_size=(40, 32)))
 
 
 @pytest.mark.parametrize(
