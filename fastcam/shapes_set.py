@@ -188,5 +188,5 @@ def _star(x: Floats, y: Floats) -> Floats:
     run = notch * math.cos(half) - tip, notch * math.sin(half)
     length = math.hypot(*run)
     normal = run[1] / length, -run[0] / length
-    made: Floats = radius * (np.cos(folded) * normal[0] + np.sin(folded) * normal[1])
-    return made - np.float32(tip * normal[0])
+    made = radius * (np.cos(folded) * normal[0] + np.sin(folded) * normal[1])
+    return (made - np.float32(tip * normal[0])).astype(np.float32)

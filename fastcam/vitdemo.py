@@ -133,11 +133,9 @@ def look(
     for start in range(0, len(images), _BATCH):
         seen = run_vit(model, normalised(images[start : start + _BATCH]))
         layers = [layer.attention for layer in seen.layers]
+        rows = layers[-1].row(0).mean(dim=1), rollout(layers)
+        patches = [row[:, seen.prefix :].reshape(-1, *seen.grid) for row in rows]
         predicted.append(seen.output.argmax(dim=1))
-        for kept, row in ((attention, layers[-1].row(0).mean(dim=1)), (rolled, rollout(layers))):
-            kept.append(row[:, seen.prefix :].reshape(-1, *seen.grid))
-    return (
-        torch.cat(predicted).numpy(),
-        torch.cat(attention).numpy(),
-        torch.cat(rolled).numpy(),
-    )
+        attention.append(patches[0])
+        rolled.append(patches[1])
+    return torch.cat(predicted).numpy(), torch.cat(attention).numpy(), torch.cat(rolled).numpy()

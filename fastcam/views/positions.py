@@ -90,11 +90,11 @@ def position_embedding(
     planes = [two_components(one.vectors) for one in found]
     low = min(float(values.min()) for values in cosines)
     # Two rows have their names above them.
-    page = new_page(18.0, (1.0 + 4.3) if len(found) == 1 else 1.2 + 4.8 * len(found), style)
+    page = new_page(20.0, (1.0 + 4.3) if len(found) == 1 else 1.2 + 4.8 * len(found), style)
     _, height = page.get_size_inches()
     spread = page.add_gridspec(
         len(found), 4, left=0.035, right=0.968, top=1 - (1.2 if len(found) == 1 else 1.5) / height,
-        bottom=0.6 / height, wspace=0.36, hspace=0.36,
+        bottom=0.6 / height, wspace=0.46, hspace=0.36,
     )  # fmt: skip
     write_title(page, titled(title, "position embedding"), _note(found[0]), style)
     for row, (one, values, plane) in enumerate(zip(found, cosines, planes, strict=True)):
@@ -284,6 +284,7 @@ def _planes(
             points[:, 0], points[:, 1], c=colours, cmap=_COLORMAP, s=size, linewidths=0
         )
         each.set_box_aspect(1)
+        each.locator_params(nbins=5)
         colour_bar(page, drawing, each, style)
 
 

@@ -82,33 +82,23 @@ def enlarged_window(window: int, ratio: float | None = None) -> int:
 def fitting_window(grid: tuple[int, int]) -> int:
     """``WINDOW`` where it divides both sides of the grid, else the largest smaller side that
     does; InputError where only 1 does."""
-    allowed = [side for side in _divisors(grid) if side <= WINDOW]
+    common = math.gcd(*grid)
+    allowed = [side for side in range(2, WINDOW + 1) if common % side == 0]
     if not allowed:
-        raise _no_window(grid)
+        raise InputError(
+            f"{_grid(grid)} can't be cut into windows: no side from 2 to {WINDOW} divides both of "
+            f"its own; use an image size that gives a multiple of {WINDOW} patches a side"
+        )
     return max(allowed)
 
 
 def check_window(grid: tuple[int, int], window: int) -> None:
     """InputError unless windows of ``window`` tokens a side divide ``grid`` (rows, columns)."""
-    if window not in _divisors(grid):
-        if not _divisors(grid):
-            raise _no_window(grid)
+    if window < 2 or grid[0] % window or grid[1] % window:
         raise InputError(
             f"{_grid(grid)} can't be cut into windows of {window}x{window}: use an image size that "
             f"gives a multiple of {window} patches a side"
         )
-
-
-def _divisors(grid: tuple[int, int]) -> list[int]:
-    common = math.gcd(*grid)
-    return [side for side in range(2, common + 1) if common % side == 0]
-
-
-def _no_window(grid: tuple[int, int]) -> InputError:
-    return InputError(
-        f"{_grid(grid)} can't be cut into windows: its sides have no common divisor; use an image "
-        f"size that gives a multiple of {WINDOW} patches a side"
-    )
 
 
 def _grid(grid: tuple[int, int]) -> str:
@@ -120,6 +110,6 @@ def _bad_ratio(ratio: float, window: int) -> InputError:
     more = ", …" if window > 4 else ""
     return InputError(
         f"overlap ratio {ratio:.4g} makes windows of {window} tokens {ratio * window:.4g} wider, "
-        "which isn't the same whole number of tokens on both sides, one at "
-        f"least; use {', '.join(allowed)}{more}"
+        "which isn't the same whole number of tokens on both sides, at least one; "
+        f"use {', '.join(allowed)}{more}"
     )

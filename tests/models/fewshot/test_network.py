@@ -123,13 +123,14 @@ def test_support_is_needed() -> None:
 def test_windows_must_divide_the_grid() -> None:
     with pytest.raises(InputError, match=r"8x4 .* windows of 7x7.* multiple of 7 patches"):
         FewshotSettings(TRUNK, use_mab=True)
-    with pytest.raises(InputError, match="no common divisor"):
+    with pytest.raises(InputError, match="13x14 patches can't be cut into windows of 7x7"):
         check_window((13, 14), 7)
     assert FewshotSettings(TRUNK).window == 7  # not used, so not checked
     assert fitting_window((14, 14)) == 7
     assert fitting_window((24, 16)) == 4
-    with pytest.raises(InputError, match="no common divisor"):
-        fitting_window((16, 15))
+    for grid in ((16, 15), (11, 11)):
+        with pytest.raises(InputError, match="no side from 2 to 7 divides both"):
+            fitting_window(grid)
     with pytest.raises(InputError, match=r"overlap ratio 0\.75"):
         replace(ALL, enlarged=7)
     with pytest.raises(InputError, match="class token"):

@@ -25,14 +25,16 @@ def made(
     return layer
 
 
-@pytest.mark.parametrize("shifted", [False, True])
-def test_the_numbers_are_timms(shifted: bool) -> None:
-    layer = made(384, 6, (14, 14), 7, shifted)
-    assert layer.shift_size == ((3, 3) if shifted else (0, 0))
-    block = swin.SwinTransformerBlock(384, (14, 14), 6, window_size=7, shift_size=3 * shifted)
+@pytest.mark.parametrize(
+    ("grid", "shift"), [((14, 14), (0, 0)), ((14, 14), (3, 3)), ((7, 14), (0, 3))]
+)
+def test_the_numbers_are_timms(grid: tuple[int, int], shift: tuple[int, int]) -> None:
+    layer = made(384, 6, grid, 7, any(shift))
+    assert layer.shift_size == shift
+    block = swin.SwinTransformerBlock(384, grid, 6, window_size=7, shift_size=3 * any(shift))
     block.eval().attn.load_state_dict(layer.state_dict(), strict=False)
     assert set(layer.state_dict()) == set(dict(block.attn.named_parameters()))
-    x = torch.randn(2, 14, 14, 384)
+    x = torch.randn(2, *grid, 384)
     with torch.no_grad():
         torch.testing.assert_close(layer(x), block._attn(x), atol=1e-5, rtol=1e-5)
 
