@@ -44,8 +44,9 @@ def test_it_is_fed_as_any_other_image_would_be(model: nn.Module) -> None:
 def test_peaks_lie_on_the_object(tmp_path: Path) -> None:
     score = run_vit_demo(tmp_path, images=100, shown=0, seed=7)
     assert score.images == 100
-    assert score.accuracy >= 0.9
-    assert max(score.attention_hits, score.rollout_hits) >= 0.9
+    assert score.accuracy >= 0.8
+    assert score.rollout_hits >= 0.9
+    assert score.attention_hits >= 0.65
     assert score.chance_hits < 0.12
     assert score.chance_accuracy == pytest.approx(0.17)
 

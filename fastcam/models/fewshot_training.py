@@ -77,7 +77,8 @@ def train(
     network: FewshotSettings = SMALL,
     heard: Callable[[int, float, float], None] = lambda at, loss, told: None,
 ) -> FewshotViT:
-    """The network in eval mode; ``heard`` gets the episode's number, loss and share told right.
+    """The ``network`` (64 pixels a side, a head for every kind) in eval mode; ``heard`` gets the
+    episode's number, loss and share told right.
 
     AdamW, the learning rate rising for a tenth of the steps and falling after. The same settings
     give the same weights on one machine with one number of threads. Torch's global random state is

@@ -1,8 +1,9 @@
 """Synthetic few-shot episodes: pictures of small objects of many kinds, each with its mask.
 
 A kind is a shape in a colour. Each picture holds an object of the class it stands for and one of
-another kind that no class of the episode has, on a noisy background; so what a query has in common
-with its support is the object alone. A quarter of the kinds never appears in training.
+another kind, on a noisy background. The other kinds are no class of the episode, and those of the
+support are none of the queries': the object is all that a query has in common with its support. A
+quarter of the kinds never appears in training.
 """
 
 from __future__ import annotations
@@ -75,12 +76,14 @@ def draw_episode(
     classes, rest = order[:ways], order[ways:]
     labels = np.repeat(np.arange(ways), queries)
 
-    def pictures(of: NDArray[np.int64]) -> Pictures:
-        pairs = [(pool[classes[c]], pool[rng.choice(rest)]) for c in of]
+    def pictures(of: NDArray[np.int64], others: NDArray[np.int64]) -> Pictures:
+        pairs = [(pool[classes[c]], pool[rng.choice(others)]) for c in of]
         return _stack([_picture(rng, kind, other) for kind, other in pairs], pairs)
 
-    support = pictures(np.repeat(np.arange(ways), shots))
-    return Episode(ways, shots, support, pictures(labels), labels)
+    # No other kind is both in support and query: it would be found there as rightly as the object.
+    support = pictures(np.repeat(np.arange(ways), shots), rest[: len(rest) // 2])
+    query = pictures(labels, rest[len(rest) // 2 :])
+    return Episode(ways, shots, support, query, labels)
 
 
 def model_input(episode: Episode) -> Tensor:

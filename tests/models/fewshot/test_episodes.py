@@ -46,6 +46,7 @@ def test_what_an_episode_holds(pool, kinds) -> None:
         np.testing.assert_array_equal(episode.query.kinds[:, 0], classes[episode.labels])
         others = np.concatenate([episode.support.kinds[:, 1], episode.query.kinds[:, 1]])
         assert not set(others) & set(classes)
+        assert not set(episode.support.kinds[:, 1]) & set(episode.query.kinds[:, 1])
         assert {KINDS[kind] for kind in (*classes, *others)} <= set(kinds)
 
 
