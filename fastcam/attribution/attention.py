@@ -19,8 +19,9 @@ from fastcam.attribution.batchmaps import BatchMaps, logits_of
 from fastcam.attribution.capture import capture
 from fastcam.attribution.checks import check_found, watch_shapes
 from fastcam.attribution.placing import Placed, Scene, place
-from fastcam.attribution.records import AttentionCall, Kind, Record, Reducer, nothing, query_row
+from fastcam.attribution.records import AttentionCall, Kind, Record, Reducer, nothing
 from fastcam.attribution.tokens import count_prefix, image_size, patch_size
+from fastcam.attribution.windows import window_module
 from fastcam.errors import InputError
 
 _KINDS: tuple[Kind, ...] = ("sdpa", "softmax", "pooling")
@@ -79,7 +80,7 @@ class AttentionEngine:
         """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed."""
         size = image_size(batch)
         known = self._plans.get(tuple(batch.shape))
-        reduce = query_row(0) if self.query == "cls" else self._received(size)
+        reduce = self._cls_rows() if self.query == "cls" else self._received(size)
         with torch.no_grad():
             if known is None:
                 known, records, output = self._first(batch, size, reduce)
@@ -99,6 +100,12 @@ class AttentionEngine:
         """The first run with a shape of batch, in which everything found is checked and placed."""
         if self._compiled:
             looked, shapes = self._look(batch)
+            mixed = [r.path for r in looked if window_module(self._eager, r.path) is not None]
+            if mixed and self.query == "cls":
+                raise InputError(
+                    f"{type(self._eager).__name__} has windows ({mixed[0]}) beside a CLS token, "
+                    "which can't be told apart in a compiled model; run it with --no-compile"
+                )
             with capture(self._model, reduce, _KINDS) as seen:
                 output = self._model(batch)
             records = _with_paths(seen.records, looked)
@@ -109,6 +116,18 @@ class AttentionEngine:
         patch = patch_size(self._eager, len(size))
         scene = Scene(self._eager, len(batch), size, patch, self._prefix, shapes)
         return self._plan(records, scene), records, output
+
+    def _cls_rows(self) -> Reducer:
+        """The CLS row; of windows beside it, in which there is no CLS, what a key receives."""
+        windowed: dict[str, bool] = {}
+        model = self._eager
+
+        def reduce(call: AttentionCall) -> Tensor:
+            if call.path not in windowed:
+                windowed[call.path] = window_module(model, call.path) is not None
+            return call.attention.mean_row(0) if windowed[call.path] else call.attention.row(0)
+
+        return reduce
 
     def _received(self, size: tuple[int, ...]) -> Reducer:
         prefix = self._prefix.count
@@ -207,7 +226,7 @@ def _unique(paths: list[str]) -> list[str]:
 def _named(placed: list[Placed], word: str = "attention") -> dict[str, tuple[Placed, ...]]:
     groups: dict[tuple[Any, ...], list[Placed]] = {}
     for layer in placed:
-        groups.setdefault((layer.heads, layer.grid), []).append(layer)
+        groups.setdefault((layer.heads, layer.grid, layer.shows), []).append(layer)
     if len(groups) == 1:
         return {word: tuple(placed)}
     return {f"{word}/stage{i}": tuple(group) for i, group in enumerate(groups.values(), 1)}

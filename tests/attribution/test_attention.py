@@ -11,6 +11,9 @@ from fastcam.attribution.attention import AttentionEngine
 from fastcam.attribution.capture import capture
 from fastcam.attribution.records import full
 from fastcam.errors import InputError
+from fastcam.models.fewshot.network import FewshotViT
+from fastcam.models.fewshot.settings import FewshotSettings
+from fastcam.models.vit import VitSettings
 
 from . import families
 
@@ -289,3 +292,36 @@ def test_models_without_attention_and_with_attention_unseen():
     model.blocks[1].attn.forward = lambda x, **_: x
     with pytest.raises(InputError, match=r"seen in 2 of 3 modules .* not in blocks\.1\.attn"):
         AttentionEngine(model)(families.images("timm vit"))
+
+
+def test_windows_beside_a_cls_token() -> None:
+    """CLS rows of the trunk and what keys receive in windows are maps of their own."""
+    trunk = VitSettings(
+        dim=16, depth=2, heads=2, patch_size=(4, 4), image_size=(32, 32), num_classes=3, mlp_dim=32
+    )
+    torch.manual_seed(0)
+    model = FewshotViT(FewshotSettings(trunk, use_mab=True, window=4)).eval()
+    batch = torch.randn(2, 3, 32, 32)
+    engine = AttentionEngine(model)
+    maps = engine(batch).maps
+    shown = {engine.shows[name]: name for name in maps}
+    windows = shown["windows"]
+    with torch.no_grad(), capture(model, full, ("sdpa", "softmax")) as seen:
+        model(batch)
+    by_path = {record.path: record.value for record in seen.records}
+    first = engine.layer_names[windows][0]
+    weights = by_path[first]  # (images x windows, heads, 16, 16); the first block is not shifted
+    for image in range(2):
+        for row in range(2):
+            for column in range(2):
+                place = (image * 2 + row) * 2 + column
+                wanted = weights[place].mean(1).reshape(2, 4, 4)
+                found = maps[windows][
+                    image, 0, :, row * 4 : row * 4 + 4, column * 4 : column * 4 + 4
+                ]
+                torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
+    trunk_maps = maps[shown["cls"]]
+    name = engine.layer_names[shown["cls"]][0]
+    torch.testing.assert_close(
+        trunk_maps[:, 0].flatten(2), by_path[name][:, :, 0, 1:], atol=1e-6, rtol=0
+    )
