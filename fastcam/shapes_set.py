@@ -2,9 +2,9 @@
 picture.
 
 What makes it a problem: ground and colours differ from picture to picture, and bars and dots lie
-about, most of them in the shape's own colour and texture, others in a second colour. Colour and
-texture tell nothing of the class and the covered area hardly anything, so what decides is the
-outline of one object of 24 to 34 pixels.
+about, most of them in the shape's own colour and texture, others in a second colour, and large
+enough to fill a patch of 8 pixels. Colour and texture tell nothing of the class and the covered
+area hardly anything; what decides is the outline of one object of 24 to 34 pixels.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _picture(rng: np.random.Generator, shape: str) -> tuple[NDArray[np.uint8], B
     image = ground + _noise(rng, 5, 14.0) + _noise(rng, 20, 8.0)
     texture = _noise(rng, 20, 16.0)
     count = int(rng.integers(7, 12))
-    bars = rng.uniform((0.0, 0.0, 0.0, 1.5, 1.5), (SIDE, SIDE, math.pi, 9.0, 3.5), (count, 5))
+    bars = rng.uniform((0.0, 0.0, 0.0, 1.5, 1.5), (SIDE, SIDE, math.pi, 9.0, 6.0), (count, 5))
     for at, (y, x, angle, half, thick) in enumerate(bars.tolist()):
         colour = other if at % 3 == 2 else own
         bar = partial(_bar, half, thick)

@@ -39,7 +39,8 @@ class VitDemoScore:
     ``accuracy``: predicted right; ``chance_accuracy``: the share of the commonest class.
     ``attention_hits`` and ``rollout_hits``: those in which the patch of highest CLS attention (last
     layer, mean of heads), or of highest rollout, lies on the object (:func:`on_object`), however
-    they were predicted; ``chance_hits``: the share of a picture's patches that do, mean.
+    they were predicted; ``chance_hits``: the share of a picture's patches that do, mean;
+    ``brightest_hits``: the same of the brightest patch, which needs no model.
     """
 
     images: int
@@ -48,13 +49,14 @@ class VitDemoScore:
     attention_hits: float
     rollout_hits: float
     chance_hits: float
+    brightest_hits: float
 
 
 def run_vit_demo(
     output_dir: Path,
     told: Callable[[str], None] = lambda line: None,
     *,
-    images: int = 300,
+    images: int = 600,
     shown: int = 3,
     seed: int = HELD_OUT_SEED,
 ) -> VitDemoScore:
@@ -107,14 +109,17 @@ def write_images(made: ShapesSet, folder: Path, count: int) -> list[Path]:
 def score_vit(model: nn.Module, made: ShapesSet) -> VitDemoScore:
     """How ``model`` does on ``made``, and where it looks."""
     predicted, attention, rolled = look(model, made.images)
-    chance = on_object(made.masks, (attention.shape[1], attention.shape[2])).mean()
+    n, h, w = attention.shape
+    high, wide = made.masks.shape[1:]
+    brightness = made.images.reshape(n, h, high // h, w, wide // w, 3).mean(axis=(2, 4, 5))
     return VitDemoScore(
-        images=len(made.images),
+        images=n,
         accuracy=float(np.mean(predicted == made.labels)),
-        chance_accuracy=float(np.bincount(made.labels).max()) / len(made.labels),
+        chance_accuracy=float(np.bincount(made.labels).max()) / n,
         attention_hits=float(peaks_on_object(attention, made.masks).mean()),
         rollout_hits=float(peaks_on_object(rolled, made.masks).mean()),
-        chance_hits=float(chance),
+        chance_hits=float(on_object(made.masks, (h, w)).mean()),
+        brightest_hits=float(peaks_on_object(brightness, made.masks).mean()),
     )
 
 

@@ -42,13 +42,14 @@ def test_it_is_fed_as_any_other_image_would_be(model: nn.Module) -> None:
 
 
 def test_peaks_lie_on_the_object(tmp_path: Path) -> None:
-    score = run_vit_demo(tmp_path, images=100, shown=0, seed=7)
-    assert score.images == 100
+    score = run_vit_demo(tmp_path, images=600, shown=0, seed=7)
+    assert score.images == 600
     assert score.accuracy >= 0.8
     assert score.rollout_hits >= 0.9
-    assert score.attention_hits >= 0.65
+    assert score.attention_hits >= 0.6
     assert score.chance_hits < 0.12
-    assert score.chance_accuracy == pytest.approx(0.17)
+    assert score.brightest_hits < 0.75
+    assert score.chance_accuracy == pytest.approx(1 / 6)
 
 
 def test_the_score_needs_the_training() -> None:
