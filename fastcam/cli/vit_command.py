@@ -164,7 +164,8 @@ def _demo(output_dir: Path, as_json: bool) -> None:
         f"  patch of highest CLS attention on the object  {score.attention_hits:.3f}"
         f"   (a patch at random: {score.chance_hits:.3f})\n"
         f"  patch of highest rollout on the object        {score.rollout_hits:.3f}"
-        f"   (a patch at random: {score.chance_hits:.3f})"
+        f"   (a patch at random: {score.chance_hits:.3f})\n"
+        f"  brightest patch on the object, without model  {score.brightest_hits:.3f}"
     )
     typer.echo(f"\nlook at the figures in {output_dir}")
 

@@ -235,7 +235,7 @@ def test_the_demo(fastcam: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def short(folder: Path, told: Callable[[str], None]) -> vitdemo.VitDemoScore:
         told(f"figures into {folder}")
-        return vitdemo.VitDemoScore(9, 0.9, 0.2, 0.96, 0.91, 0.05)
+        return vitdemo.VitDemoScore(9, 0.9, 0.2, 0.96, 0.91, 0.05, 0.5)
 
     monkeypatch.setattr(vitdemo, "run_vit_demo", short)
     made = fastcam("vit", "--demo", "--output-dir", tmp_path)
