@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fastcam.errors import InputError
+from fastcam.errors import InputError, one_line
 from fastcam.read import pickle_scan, tensors
 from fastcam.read.numpy_pickle import TWINS
 
@@ -56,9 +56,9 @@ def load(path: Path) -> object:
             return _load_checked(file)
     except ForeignGlobalError as error:
         raise InputError(
-            f"{path}: the pickle asks for {error.name}, which is not on the list of things a "
-            "results file may hold; nothing in it was run. Save plain NumPy arrays, numbers, "
-            "strings, lists and dicts"
+            f"{path}: the pickle asks for {one_line(error.name)}, which is not on the list of "
+            "things a results file may hold; nothing in it was run. Save plain NumPy arrays, "
+            "numbers, strings, lists and dicts"
         ) from error
     except pickle_scan.ScanError as error:
         raise InputError(

@@ -119,6 +119,11 @@ def region(height: int, width: int, spec: Preprocessing) -> tuple[int, int, int,
     (high, wide), (top, left) = _placed(height, width, spec)
     rows = [round(at * height / high) for at in (top, top + spec.size[-2])]
     columns = [round(at * width / wide) for at in (left, left + spec.size[-1])]
+    for ends, length in ((rows, height), (columns, width)):
+        if ends[0] == ends[1]:
+            # Less than half a pixel of a tiny image: the one it lies in.
+            ends[0] = min(ends[0], length - 1)
+            ends[1] = ends[0] + 1
     return columns[0], rows[0], columns[1], rows[1]
 
 

@@ -325,3 +325,12 @@ def test_torch_zip_with_something_foreign_is_refused(
     with pytest.raises(InputError, match="refuses it"):
         load(saved(tmp_path, buffer.getvalue()[:200]))
     assert ran == []
+
+
+def test_a_global_with_a_line_end_in_its_name_is_told_on_one_line(tmp_path: Path) -> None:
+    data = bytearray(pickle.dumps([{"w": np.arange(4, dtype=np.float32), "s": np.float64(1)}], 4))
+    data[22] = 10
+    (tmp_path / "a.pkl").write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        load(tmp_path / "a.pkl")
+    assert "\n" not in str(caught.value)
