@@ -60,7 +60,8 @@ class Running:
 
 @dataclass
 class InferReport:
-    """What a run did. Of ``images`` some were ``already`` there from a run before."""
+    """What a run did. Of ``images`` some were ``already`` there from a run before; ``sources`` are
+    the options by which ``fastcam render`` finds them, where the store doesn't say."""
 
     output_dir: Path
     store: Path
@@ -71,6 +72,7 @@ class InferReport:
     seconds: float = 0.0
     device: str = ""
     precision: str = ""
+    sources: str = ""
     notes: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
 

@@ -67,6 +67,7 @@ def infer_patches(
     sha256 = hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
     report = InferReport(output_dir, output_dir / STORE, len(items), device=str(device))
     report.precision = str(dtype).removeprefix("torch.")
+    report.sources = "--root-dir IMAGES --mask-dir MASKS "
     with claimed(output_dir):
         kept = _kept(output_dir / STORE, sha256, overwrite)
         if kept is None:

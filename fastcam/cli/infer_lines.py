@@ -46,7 +46,7 @@ def told(report: InferReport) -> str:
         rest = len(report.troubles) - _LISTED
         lines.append(f"error: and {rest} more in {report.output_dir / FAILURES}")
     lines.append(
-        f"maps: {report.store}; draw them with: fastcam render {report.store} "
+        f"maps: {report.store}; draw them with: fastcam render {report.store} {report.sources}"
         f"--output-dir {report.output_dir / 'figures'}"
     )
     return "\n".join(lines)
