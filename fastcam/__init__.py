@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastcam.analyzing import Analyzer as Analyzer
     from fastcam.api import export as export
     from fastcam.api import gallery as gallery
     from fastcam.api import render as render
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastcam.errors import FastcamError as FastcamError
     from fastcam.errors import InputError as InputError
     from fastcam.errors import OutputError as OutputError
+    from fastcam.evaluating import evaluate as evaluate
     from fastcam.modelapi import explain as explain
     from fastcam.modelapi import infer as infer
     from fastcam.modelapi import load_model as load_model
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Analyzer": "fastcam.analyzing",
     "export": "fastcam.api",
     "gallery": "fastcam.api",
+    "evaluate": "fastcam.evaluating",
     "explain": "fastcam.modelapi",
     "infer": "fastcam.modelapi",
     "load_model": "fastcam.modelapi",
@@ -39,11 +43,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Analyzer",
     "CaseError",
     "FastcamError",
     "InputError",
     "OutputError",
     "__version__",
+    "evaluate",
     "explain",
     "export",
     "gallery",

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from fastcam.write import make_folder, remove, write_text
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from fastcam.attribution.engines import Engine
     from fastcam.attribution.wanted import Wanted
     from fastcam.inference.answers import Task
     from fastcam.read.preprocess import Preprocessing
@@ -35,13 +36,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputChoice:
-    """Which images or volumes: ``paths`` are folders, files or lists; see ``find_inputs``."""
+    """Which images or volumes: ``paths`` are folders, files or lists; see ``find_inputs``.
+    ``items``, where they were found already, take the place of all that but ``axes``."""
 
     paths: tuple[Path, ...]
     pattern: str | None = None
     table: Path | None = None
     mask_dir: Path | None = None
     axes: Axes = "zyx"
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,13 @@ def infer_maps(
     output_dir: Path,
     overwrite: bool = False,
     progress: Progress | None = None,
+    build: Callable[..., Engine] | None = None,
 ) -> InferReport:
     """Run ``model`` over the images and store their maps; finished batches are kept.
 
-    ``described`` holds ``model`` and ``checkpoint`` as they were asked for. Raises
-    :class:`InputError` before anything is written when something is wrong with the model, the
+    ``described`` holds ``model`` and ``checkpoint`` as they were asked for, and whatever else a job
+    knows itself by. ``build`` makes another engine than :func:`build_engine`, called as it is.
+    Raises :class:`InputError` before anything is written when something is wrong with the model, the
     settings or the inputs; images that fail are in the report and in ``failures.csv``.
     """
     from fastcam.attribution.engines import build_engine
@@ -115,11 +120,13 @@ def infer_maps(
     device = choose_device(running.device)
     dtype = choose_precision(running.precision, device)
     dims = len(spec.size)
-    items = find_inputs(choice.paths, choice.pattern, choice.table, choice.mask_dir, dims=dims)
+    items = list(choice.items) or find_inputs(
+        choice.paths, choice.pattern, choice.table, choice.mask_dir, dims=dims
+    )
     targets = _labels(items) if running.by_label else None
     model = model.to(device)
     compiled = device.type == "cuda" if running.compiled is None else running.compiled
-    engine = build_engine(model, wanted, compiled=compiled)
+    engine = (build or build_engine)(model, wanted, compiled=compiled)
     attrs = _attrs(model, described, spec, wanted, choice, running, items, dtype)
     report = InferReport(output_dir, output_dir / STORE, device=str(device))
     report.precision = str(dtype).removeprefix("torch.")

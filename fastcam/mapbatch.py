@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.mapschema import FIXED, GROWN, check_map_name
+from fastcam.mapschema import FIXED, GROWN, check_map_name, gate_name
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class BatchRows:
     heads, then the space. ``layer_names`` by map: the layers, where they are an axis. ``output``
     (m, k) · ``shape`` (m, 3) int, z, y, x of the source · ``affine`` (m, 4, 4), NaN where there is
     none · ``prediction`` (m,) int · ``confidence`` (m,) · ``probability`` (m, k) · ``target``
-    (m, t) int.
+    (m, t) int · ``measures`` (m, k) numbers that the engine took beside its maps · ``notes`` by
+    map: what figures must say of it · ``gates`` (m, c) by module path: channel gates, 0 to 1.
     """
 
     reasons: tuple[str, ...]
@@ -36,7 +37,10 @@ class BatchRows:
     confidence: NDArray[Any] | None = None
     probability: NDArray[Any] | None = None
     target: NDArray[Any] | None = None
+    measures: NDArray[Any] | None = None
     layer_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    gates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def failed(cls, reasons: tuple[str, ...]) -> BatchRows:
@@ -66,6 +70,8 @@ def settle(rows: BatchRows) -> Settled:
         check_map_name(name)
         half = values.dtype == np.float16
         columns[f"maps/{name}"] = np.asarray(values, np.float16 if half else np.float32)
+    for path, values in rows.gates.items():
+        columns[f"gates/{gate_name(path)}"] = np.asarray(values, np.float32)
     kinds = {name: dtype for name, (_, dtype, _) in FIXED.items()}
     kinds |= {name: dtype for name, (dtype, _) in GROWN.items()}
     for name, dtype in kinds.items():
@@ -79,7 +85,7 @@ def settle(rows: BatchRows) -> Settled:
             raise ValueError(f"{name} has {len(values)} rows for {len(good)} finished images")
     finite = np.ones(len(good), bool)
     for name, values in columns.items():
-        if not name.startswith("maps/") and name != "cases/output":
+        if not name.startswith(("maps/", "gates/")) and name != "cases/output":
             continue
         here = np.isfinite(values).reshape(len(good), -1).all(axis=1)
         for row in good[finite & ~here]:
@@ -88,3 +94,12 @@ def settle(rows: BatchRows) -> Settled:
     if not finite.all():
         good, columns = good[finite], {name: part[finite] for name, part in columns.items()}
     return Settled(reasons, good, columns)
+
+
+def filled(values: NDArray[Any], good: NDArray[np.intp], count: int, fill: Any) -> NDArray[Any]:
+    """The whole chunk of ``count`` rows: ``values`` at rows ``good``, ``fill`` at the others."""
+    if len(good) == count:
+        return values
+    chunk = np.full((count, *values.shape[1:]), fill, values.dtype)
+    chunk[good] = values
+    return chunk

@@ -19,6 +19,8 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.mapscales import MapScale, bounds, map_scale
 from fastcam.figures.mapsheets import Heading, ShownMap, map_sheet
 from fastcam.figures.patches import Look, look_of
+from fastcam.figures.sheet import Sheet
+from fastcam.judging import Judging
 from fastcam.mappicture import OpenImage, open_image, open_volume_image
 from fastcam.mapplan import MapCase, MapRow, VolumeHeat, depth_of, slice_of
 from fastcam.mapstore import MapStore
@@ -38,7 +40,8 @@ Limits = tuple[float, float]
 
 @dataclass(frozen=True)
 class MapJob:
-    """All that a worker needs besides the item. ``cohort`` has the limits of each row."""
+    """All that a worker needs besides the item. ``cohort`` has the limits of each row;
+    ``judging`` makes the figures those of an evaluation."""
 
     store_path: Path
     store_created: str
@@ -50,6 +53,7 @@ class MapJob:
     characters: str
     fonts: tuple[Path, ...]
     cohort: tuple[Limits, ...] = ()
+    judging: Judging | None = None
 
     @property
     def store(self) -> MapStore:
@@ -112,12 +116,11 @@ def map_bounds_item(job: MapJob, item: WorkItem) -> tuple[Limits, ...]:
 
 
 def _draw_case(job: MapJob, portion: Portion, drawn: list[Drawn], troubles: list[Trouble]) -> None:
-    opened = _recent.get((job, portion.case), partial(_open, job, portion))
+    opened = _recent.get((job, portion.case), partial(open_maps, job, portion))
     case = opened.case
     if opened.image.warning:
         troubles.append(Trouble("warning", case.place, case.name, None, 0, opened.image.warning))
-    side = max(layout.enlarged(*opened.image.size, job.style.panel_size))
-    look = look_of(job.style, job.characters, job.fonts, side)
+    look = look_at(job, opened)
     if opened.heat is not None and job.mode == "all_slices":
         make_folder(job.output_dir / names.case_folder(case))
     for index in portion.slices:
@@ -132,7 +135,14 @@ def _draw_case(job: MapJob, portion: Portion, drawn: list[Drawn], troubles: list
         drawn.append(Drawn(path, case.place, case.name, None, False, 0.0, 0.0, 0.0))
 
 
-def _open(job: MapJob, portion: Portion) -> OpenMaps:
+def look_at(job: MapJob, opened: OpenMaps) -> Look:
+    """The style for panels of an image's size."""
+    side = max(layout.enlarged(*opened.image.size, job.style.panel_size))
+    return look_of(job.style, job.characters, job.fonts, side)
+
+
+def open_maps(job: MapJob, portion: Portion) -> OpenMaps:
+    """An image with its maps; CaseError where one of them isn't there."""
     case = MapCase(job.store.headers[portion.case])
     values = tuple(row.read(job.store, portion.case) for row in job.rows)
     image: OpenImage
@@ -153,12 +163,6 @@ def _open(job: MapJob, portion: Portion) -> OpenMaps:
 
 def _draw_slice(job: MapJob, opened: OpenMaps, look: Look, index: int, drawn: list[Drawn]) -> None:
     case, heat = opened.case, opened.heat
-    picture = opened.image.cut(index)
-    captions = _captions(job, case.header)
-    maps = [
-        ShownMap(caption, _cells(opened, values, index), scale)
-        for caption, values, scale in zip(captions, opened.values, opened.scales, strict=True)
-    ]
     best, average = True, float(opened.values[0].mean())
     if heat is None:
         path = names.image_path(case, job.style.format)
@@ -166,11 +170,28 @@ def _draw_slice(job: MapJob, opened: OpenMaps, look: Look, index: int, drawn: li
         best, average = index == heat.best_slice, heat.slice_averages[index]
         path_of = names.slice_path if job.mode == "all_slices" else names.best_slice_path
         path = path_of(heat, index, job.style.format)
-    heading = heading_of(case, None if heat is None else index, best)
-    sheet, limits = map_sheet(heading, picture, maps, look)
+    sheet, limits = sheet_of(job, opened, look, index)
+    captions = _captions(job, case.header)
     write_sheet(job.output_dir / path, sheet, look, job.style.format, _buffers)
     said = json.dumps(dict(zip(captions, limits, strict=True)), ensure_ascii=False)
     drawn.append(Drawn(path, case.place, case.name, index, best, average, *limits[0], said))
+
+
+def sheet_of(job: MapJob, opened: OpenMaps, look: Look, index: int) -> tuple[Sheet, list[Limits]]:
+    """The figure of an image, or of slice ``index``, and the limits of each of its maps."""
+    case, heat, judging = opened.case, opened.heat, job.judging
+    maps = [
+        ShownMap(caption, _cells(opened, values, index), scale, row.note)
+        for row, caption, values, scale in zip(
+            job.rows, _captions(job, case.header), opened.values, opened.scales, strict=True
+        )
+    ]
+    heading = heading_of(
+        case, None if heat is None else index, heat is None or index == heat.best_slice
+    )
+    if judging is not None:
+        heading = judging.heading(case.header)
+    return map_sheet(heading, opened.image.cut(index), maps, look, judging is not None)
 
 
 def _cells(opened: OpenMaps, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:
@@ -189,6 +210,9 @@ def _captions(job: MapJob, header: MapHeader) -> list[str]:
         targeted = row.head is None and row.layer is None and not row.array.startswith("eigencam")
         explains = targeted and at < len(header.targets)
         target = f" · target {header.targets[at]}" if explains else ""
+        if job.judging is not None:
+            said = job.judging.evidence(int(header.targets[at]) if explains else None)
+            target = f", {said}" if said else ""
         captions.append(row.caption + target)
     return captions
 
@@ -224,6 +248,7 @@ def _told(case: MapCase, heat: VolumeHeat, caption: str) -> RankedSlices:
 
 def texts_of(store: MapStore, rows: tuple[MapRow, ...]) -> Mapping[str, None]:
     """Every text that stands on the figures, once."""
-    texts = [row.caption for row in rows]
-    texts += [text for header in store.headers for text in (header.id, header.label)]
+    texts = [text for row in rows for text in (row.caption, row.note)]
+    for header in store.headers:
+        texts += [header.id, header.label, header.group, header.source.name]
     return dict.fromkeys(texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,21 @@ from fastcam import plan, schedule
 from fastcam.drawplan import DrawPlan
 from fastcam.errors import InputError
 from fastcam.figures import fonts, lettering
-from fastcam.mapitem import MapJob, map_bounds_item, render_map_item, texts_of
+from fastcam.figures.buffers import Buffers
+from fastcam.judging import Judging
+from fastcam.mapitem import (
+    MapJob,
+    look_at,
+    map_bounds_item,
+    open_maps,
+    render_map_item,
+    sheet_of,
+    texts_of,
+)
 from fastcam.mapplan import MapCase, choose_rows, locate_maps, plan_maps
 from fastcam.mapstore import MapStore
 from fastcam.names import Named
+from fastcam.picture import write_sheet
 from fastcam.plan import Portion, WorkItem
 from fastcam.progress import Progress
 from fastcam.read.sources import SourceIndex
@@ -42,8 +53,9 @@ class MapsJob:
         selection: Selection,
         choice: MapChoice,
         statistics: bool,
+        judging: Judging | None = None,
     ) -> None:
-        self.store, self.output_dir = store, output_dir
+        self.store, self.output_dir, self.judging = store, output_dir, judging
         self.sources, self.style, self.selection = sources, style, selection
         _check_options(store, sources, selection, statistics)
         mask_dir = sources.mask_dir
@@ -65,7 +77,8 @@ class MapsJob:
     def looks(self) -> dict[str, Any]:
         """The settings that decide how the figures look."""
         described = looks(self.store.attrs.sha256, self.sources, self.style)
-        return {**described, "maps": [row.caption for row in self._rows]}
+        judged = {} if self.judging is None else {"judging": asdict(self.judging)}
+        return {**described, "maps": [row.caption for row in self._rows], **judged}
 
     def import_into(self, folder: RunFolder) -> Iterator[Trouble]:
         """Nothing: the store is there already."""
@@ -74,10 +87,17 @@ class MapsJob:
     def plan(self, finished: Container[str]) -> DrawPlan:
         """What is left to draw."""
         store = self.store
-        characters = lettering.alphabet(texts_of(store, self._rows))
-        self._job = MapJob(
-            store.path.resolve(),
-            store.attrs.created,
+        self._job = self.settings()
+        located = locate_maps(store, self._chosen, self._masks)
+        return plan_maps(store, located, self._rows, self.selection, self.style, finished)
+
+    def settings(self) -> MapJob:
+        """What a worker needs to draw."""
+        texts = [*texts_of(self.store, self._rows), *(self.judging.names if self.judging else ())]
+        characters = lettering.alphabet(texts)
+        return MapJob(
+            self.store.path.resolve(),
+            self.store.attrs.created,
             self.output_dir.resolve(),
             self._rows,
             self.sources,
@@ -85,9 +105,20 @@ class MapsJob:
             self.selection.mode,
             characters,
             fonts.chain(characters, self.style.font),
+            judging=self.judging,
         )
-        located = locate_maps(store, self._chosen, self._masks)
-        return plan_maps(store, located, self._rows, self.selection, self.style, finished)
+
+    def draw_one(self, index: int, path: Path) -> str:
+        """Draw the figure of image ``index``, from 0, into a file in this process; a warning where
+        there is something to say. CaseError where its image or maps can't be read."""
+        (portion,) = locate_maps(self.store, [index], self._masks)
+        job = self.settings()
+        opened = open_maps(job, portion)
+        at = 0 if opened.heat is None else opened.heat.best_slice
+        look = look_at(job, opened)
+        sheet, _ = sheet_of(job, opened, look, at)
+        write_sheet(path, sheet, look, self.style.format, Buffers())
+        return opened.image.warning
 
     @property
     def available(self) -> Sequence[Named]:

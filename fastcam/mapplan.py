@@ -17,12 +17,13 @@ from fastcam.errors import CaseError, InputError
 from fastcam.mapschema import MapHeader
 from fastcam.mapstore import MapStore
 from fastcam.plan import Portion
+from fastcam.read.halves import in_halves, pasted
 from fastcam.read.sources import SourceIndex
 from fastcam.spec import MapChoice, Selection, Style
 from fastcam.workitem import Trouble
 
 # Attention is never negative, whatever sign was asked of the other methods.
-_UNSIGNED = ("attention", "rollout")
+_UNSIGNED = ("attention", "rollout", "window", "channel", "overlap")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class MapRow:
 
     ``array`` is the map's name in the store; ``layer`` and ``head`` pick from an attention map
     (``head`` None is the mean of the heads), ``target`` from maps of several targets. ``caption``
-    says all that to people. ``signed``: the map has evidence for and against.
+    says all that to people, ``note`` what else must be said of the map. ``signed``: it has evidence
+    for and against.
     """
 
     array: str
@@ -40,15 +42,23 @@ class MapRow:
     head: int | None = None
     target: int | None = None
     signed: bool = False
+    note: str = ""
 
     def read(self, store: MapStore, index: int) -> NDArray[np.float32]:
-        """The map (h, w) or (d, h, w) float32 of an image, raw; CaseError where there is none."""
+        """The map (h, w) or (d, h, w) float32 of an image, raw; CaseError where there is none.
+
+        Of a model that saw the image's halves it is on both, (h, w) of the whole image.
+        """
         found = store.map(self.array, index)
         if self.layer is not None:
             heads = found[self.layer]
             found = heads.mean(axis=0) if self.head is None else heads[self.head]
         if self.target is not None:
             found = found[self.target]
+        halves = in_halves(store.attrs.preprocessing, self.array)
+        if halves != "no":
+            _, height, width = store.headers[index].shape
+            found = pasted(found, height, width, halves)
         return found
 
 
@@ -94,8 +104,9 @@ def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
         for layer in wanted if choice.layers else wanted[-1:]:
             head = _head(store, name, choice.head)
             said = "mean of heads" if head is None else f"head {head}"
-            caption = f"{method_of(name)} · {layer} · {said}"
-            yield MapRow(name, caption, layers.index(layer), head)
+            of = [] if store.shape(name)[1] == 1 else [said]
+            caption = " · ".join([method_of(name), layer, *of])
+            yield MapRow(name, caption, layers.index(layer), head, note=store.note(name))
         return
     caption = " · ".join([method_of(name), *layers])
     targets = _shape(store, name)[0] if "target" in axes else 0

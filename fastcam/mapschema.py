@@ -4,8 +4,10 @@
       cases/    id, group, source, mask_source, label (n,) text
                 shape (n, 3) int32 · affine (n, 4, 4) float64 · prediction (n,) int32 ·
                 confidence (n,) float32, and from the first finished batch on
-                output (n, k) float32 · probability (n, k) float32 · target (n, t) int32
+                output (n, k) float32 · probability (n, k) float32 · target (n, t) int32 ·
+                measures (n, m) float32
       maps/     <method>/<layer> or <method>: (n, [target,] [layer, head,] [z,] y, x)
+      gates/    <module path>: (n, c) float32, channel gates, with the maps of method channel
       done/     status (n,) int8 · reason (n,) text
 
 What a batch writes has one chunk per batch and array, so a chunk has one writer and is written
@@ -55,6 +57,7 @@ GROWN: dict[str, tuple[Any, float]] = {
     "output": (np.float32, np.nan),
     "probability": (np.float32, np.nan),
     "target": (np.int32, NO_PREDICTION),
+    "measures": (np.float32, np.nan),
 }
 
 
@@ -93,8 +96,9 @@ class MapHeader:
     ``place`` is 1-based. ``source`` is absolute. ``shape`` (z, y, x) of the source, z = 1 for a
     picture, zeros until known; ``affine`` (4, 4) takes the source's voxel (x, y, z, 1) to RAS
     millimetres. ``output`` (k,) float32 is the model's, raw; ``probabilities`` (k,) float32 and
-    ``targets`` (t,) int32 are of length 0 where there are none; ``prediction`` is None for a
-    regression; all of these also where the image isn't done. ``confidence`` is NaN where there is
+    ``targets`` (t,) int32 are of length 0 where there are none, as are ``measures`` (m,) float32,
+    numbers that the run's engine took beside its maps; ``prediction`` is None for a regression;
+    all of these also where the image isn't done. ``confidence`` is NaN where there is
     none. ``reason`` says why it failed.
     """
 
@@ -111,6 +115,7 @@ class MapHeader:
     confidence: float
     probabilities: NDArray[np.float32]
     targets: NDArray[np.int32]
+    measures: NDArray[np.float32]
     status: Status
     reason: str
 
@@ -165,12 +170,16 @@ def create_batch_array(
 
 
 def map_attributes(
-    place: int, count: int, ndim: int, dims: int, layers: Sequence[str]
+    place: int, count: int, ndim: int, dims: int, layers: Sequence[str], note: str = ""
 ) -> dict[str, Any]:
-    """Attributes of the map array at ``place`` among ``count``: by these a lost one is missed."""
+    """Attributes of the map array at ``place`` among ``count``: by these a lost one is missed.
+
+    ``note``: what figures must say of the map.
+    """
     axes = axes_of(ndim, dims)
     named = [storable(layer) for layer in layers] if "layer" in axes else []
-    return {"axes": list(axes), "layer_names": named, "place": place, "maps": count}
+    found: dict[str, Any] = {"axes": list(axes), "layer_names": named, "place": place}
+    return found | {"maps": count, "note": storable(note)}
 
 
 def read_map_table(path: Path) -> dict[str, dict[str, Any]]:
@@ -191,14 +200,30 @@ def read_map_table(path: Path) -> dict[str, dict[str, Any]]:
     return {name: attributes for _, name, attributes in found} if whole else {}
 
 
+def read_gate_names(path: Path) -> tuple[str, ...]:
+    """The names in ``gates/`` of the store at ``path``, in the order of the model.
+
+    Raises ``ZARR_ERRORS`` where one is damaged.
+    """
+    found = []
+    for file in (path / "gates").glob("*/zarr.json"):
+        node = json.loads(file.read_text(encoding="utf-8"))
+        found.append((int(node["attributes"]["place"]), file.parent.name))
+    return tuple(name for _, name in sorted(found))
+
+
+def gate_name(path: str) -> str:
+    """The array in ``gates/`` of the gate at a module's dotted path; the model itself has none."""
+    return path or "model"
+
+
 def headers_of(columns: Mapping[str, NDArray[Any]], root: Path) -> tuple[MapHeader, ...]:
     """The rows of the columns of ``cases/`` and ``done/``; those that may be missing are empty."""
     plain = {
         name: columns[name].tolist()
         for name in (*TEXTS, "reason", "status", "prediction", "confidence", "shape")
     }
-    wide = {"output": np.float32, "probability": np.float32, "target": np.int32}
-    empty = {name: np.empty(0, dtype) for name, dtype in wide.items()}
+    empty = {name: np.empty(0, dtype) for name, (dtype, _) in GROWN.items()}
     located = "affine" in columns and np.isfinite(columns["affine"]).all(axis=(1, 2))
     headers = []
     for i, status in enumerate(plain["status"]):
@@ -223,6 +248,7 @@ def headers_of(columns: Mapping[str, NDArray[Any]], root: Path) -> tuple[MapHead
                 confidence=row["confidence"],
                 probabilities=arrays["probability"],
                 targets=arrays["target"],
+                measures=arrays["measures"],
                 status=STATUS[status],
                 reason=row["reason"],
             )

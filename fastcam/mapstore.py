@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from fastcam import mapschema
 from fastcam.chunks import Chunks
 from fastcam.errors import CaseError, InputError, OutputError
 from fastcam.mapbatch import BatchRows as BatchRows
-from fastcam.mapbatch import settle
+from fastcam.mapbatch import filled, settle
 from fastcam.mapschema import DONE, FAILED, MapAttrs, MapHeader
 from fastcam.read.inputs import Item
 from fastcam.storeroot import ZARR_ERRORS, read_root, storable
@@ -163,6 +163,27 @@ class MapStore:
         CaseError where the row isn't finished, has failed, or its map is gone.
         """
         self._attributes_of(name)
+        return self._row(f"maps/{name}", index)
+
+    def note(self, name: str) -> str:
+        """What figures must say of map ``name``, "" for nothing."""
+        return str(self._attributes_of(name).get("note", ""))
+
+    @property
+    def gate_names(self) -> tuple[str, ...]:
+        """Dotted paths of the modules whose channel gates are stored, in the model's order."""
+        try:
+            return mapschema.read_gate_names(self.path)
+        except ZARR_ERRORS as error:
+            raise self._damaged(f"gates: {error}") from error
+
+    def gate(self, name: str, index: int) -> NDArray[np.float32]:
+        """The channel gates (c,), 0 to 1, of a module for a row; CaseError as for ``map``."""
+        if name not in self.gate_names:
+            raise InputError(f"{self.path}: has no channel gates {name!r}")
+        return self._row(f"gates/{name}", index)
+
+    def _row(self, name: str, index: int) -> NDArray[np.float32]:
         status = int(self._known_status[index])
         header = self.headers[index]
         if status == FAILED:
@@ -177,7 +198,7 @@ class MapStore:
         # Maps are mostly read one after the other: the chunk read last is kept.
         if kept is None or kept[0] != first:
             try:
-                kept = first, self._array(f"maps/{name}").read(first)
+                kept = first, self._array(name).read(first)
             except ZARR_ERRORS as error:
                 raise CaseError(f"{header.id}: {self._lost(name)}: {error}") from error
             self._kept[name] = kept
@@ -200,10 +221,10 @@ class MapStore:
         status = np.array([FAILED if reason else DONE for reason in reasons], np.int8)
         with self._appending:
             if len(settled.good):
-                self._grow(settled.columns, rows.layer_names)
+                self._grow(settled.columns, rows)
             for name, values in settled.columns.items():
                 array = self._array(name)
-                array.write(index, _filled(values, settled.good, len(place), array.fill))
+                array.write(index, filled(values, settled.good, len(place), array.fill))
             self._array("done/reason").write(index, np.array(reasons, dtype=object))
             self._array("done/status").write(index, status)
             with self._state:
@@ -211,9 +232,7 @@ class MapStore:
                 self._headers = None
                 self._kept.clear()
 
-    def _grow(
-        self, columns: dict[str, NDArray[Any]], layer_names: Mapping[str, Sequence[str]]
-    ) -> None:
+    def _grow(self, columns: dict[str, NDArray[Any]], rows: BatchRows) -> None:
         """Make the arrays whose shape only a finished batch tells, those that aren't there yet.
 
         After a kill in between some may be there already; they are empty, and used.
@@ -231,12 +250,14 @@ class MapStore:
             if not (self.path / name / "zarr.json").exists():
                 root = root or zarr.open_group(self.path, mode="r+", zarr_format=3)
                 attributes: dict[str, Any] = {}
-                if name.startswith("maps/"):
+                parent, _, own = name.partition("/")
+                if parent == "maps":
                     attributes = mapschema.map_attributes(
-                        names.index(name.removeprefix("maps/")),
-                        len(names), values.ndim, self.attrs.dims,
-                        layer_names.get(name.removeprefix("maps/"), ()),
+                        names.index(own), len(names), values.ndim, self.attrs.dims,
+                        rows.layer_names.get(own, ()), rows.notes.get(own, ""),
                     )  # fmt: skip
+                elif parent == "gates":
+                    attributes = {"place": list(columns).index(name)}
                 mapschema.create_batch_array(root, name, values, len(self), self.batch, attributes)
                 self._map_table = None
             there = self._array(name).tail
@@ -313,8 +334,8 @@ class MapStore:
 
     def _lost(self, name: str) -> str:
         return (
-            f"its map {name} in {self.path} is damaged or gone; remove the store and run fastcam "
-            "infer again"
+            f"its map {name.partition('/')[2]} in {self.path} is damaged or gone; remove the store "
+            "and run fastcam infer again"
         )
 
     def _damaged(self, what: str) -> InputError:
@@ -324,12 +345,3 @@ class MapStore:
 
 
 _NOTHING = np.full((1, 1), np.nan)
-
-
-def _filled(values: NDArray[Any], good: NDArray[np.intp], count: int, fill: Any) -> NDArray[Any]:
-    """The whole chunk: ``values`` at the rows ``good``, ``fill`` at the others."""
-    if len(good) == count:
-        return values
-    chunk = np.full((count, *values.shape[1:]), fill, values.dtype)
-    chunk[good] = values
-    return chunk

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastcam.errors import InputError
-from fastcam.explaining import Explanation, explanation_of, gather
+from fastcam.explaining.explanation import Explanation
+from fastcam.gathering import gather
+from fastcam.gathering import settled as settled
 from fastcam.inferjob import InferReport, InputChoice, Running, infer_maps
 from fastcam.patchinfer import infer_patches
-from fastcam.progress import Progress, Silent
+from fastcam.progress import Progress
 from fastcam.report.inventory import Inventory
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from fastcam.attribution.wanted import Fusion, Reshape, Sign
     from fastcam.inference.answers import Task
+    from fastcam.models.fewshot.build import FewshotOptions
     from fastcam.read.preprocess import Fit, Preprocessing
     from fastcam.spec import Axes
 
@@ -33,12 +36,14 @@ def load_model(
     in_channels: int | None = None,
     image_size: int | Sequence[int] | None = None,
     allow_partial: bool = False,
+    fewshot: FewshotOptions | None = None,
 ) -> nn.Module:
     """A model by its name, in eval mode, on the CPU.
 
     ``model``: a built-in name (``vit_small``, ``resnet50``, ``patch_attention``, ...),
     ``timm:NAME``, ``torchvision:NAME``, ``hf:FOLDER``, ``monai:CLASS?key=value``,
-    ``file.py:factory``, or a module of your own. ``checkpoint``: ``.safetensors``, ``.pth``,
+    ``file.py:factory``, or a module of your own. ``fewshot``: which parts ``fewshot_vit`` has
+    (``fastcam.models.fewshot.build.FewshotOptions``). ``checkpoint``: ``.safetensors``, ``.pth``,
     ``.pt`` or ``.ckpt``; only tensors are read from it, nothing in it is run. What is not given is
     taken from the checkpoint.
 
@@ -51,6 +56,7 @@ def load_model(
     return load(
         model, None if checkpoint is None else Path(checkpoint), num_classes=num_classes,
         in_channels=in_channels, image_size=image_size, allow_partial=allow_partial,
+        fewshot=fewshot,
     )  # fmt: skip
 
 
@@ -58,9 +64,10 @@ def explain(
     model: nn.Module,
     images: Any,
     method: str | Sequence[str] | None = None,
-    layers: Sequence[str | int] | str | None = None,
+    layers: Sequence[str | int] | Mapping[str, Sequence[str | int]] | str | int | None = None,
     targets: Any = None,
     *,
+    support: Any = None,
     sign: Sign = "positive",
     fusion: Fusion = "mean",
     discard_ratio: float = 0.0,
@@ -75,57 +82,49 @@ def explain(
     batch_size: int = 16,
     device: str | None = None,
     precision: str = "fp32",
+    told: Callable[[str], None] = lambda line: None,
 ) -> Explanation:
     """Maps of what ``model`` looked at, for a few images, in memory.
 
     ``images``: a float tensor (n, c, h, w) or (n, c, d, h, w), already preprocessed, or paths, PIL
     images or uint8 arrays (h, w[, c]), which are preprocessed as the model wants it. ``method``:
     one or several of gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, attention,
-    rollout; by default attention for a Vision Transformer and gradcam for all else. ``layers``:
-    dotted module names, or numbers of blocks for attention. ``targets``: None for the predicted
-    class (or the value of a regression), a class for all images, a list with one class or a list
-    of classes an image, or a callable that takes the output to one number an image. ``device``:
-    by default where the model is.
+    rollout, window, channel, overlap, reconstruction, or "all" that the model has (without
+    scorecam); by default attention for a Vision Transformer and gradcam for all else. ``layers``:
+    dotted module names, or numbers of blocks for attention of any kind; by method where methods
+    want different ones. ``targets``: None for the predicted class (or the value of a regression),
+    a class for all images, a list with one class or a list of classes an image, or a callable that
+    takes the output to one number an image. ``support``: examples that reconstruction compares
+    with: images as above, or a mapping of classes to images. ``device``: by default where the model
+    is. ``told`` gets what is being done.
 
     Raises :class:`~fastcam.errors.InputError` for a layer or method that doesn't exist, targets of
-    the wrong length, and images that can't be read.
+    the wrong length, support images without reconstruction or the reverse, and images that can't
+    be read.
     """
-    from fastcam.attribution.engines import build_engine, default_method
-    from fastcam.attribution.targets import rows_of
-    from fastcam.attribution.wanted import Wanted
-    from fastcam.inference.device import arithmetic, choose_device, choose_precision
-    from fastcam.inference.halving import Halving, joined
+    from fastcam.explaining.asked import Asked, layers_of, steps_of, with_methods
+    from fastcam.explaining.runs import explained
+    from fastcam.explaining.support import support_of
 
-    methods = (method,) if isinstance(method, str) else tuple(method or (default_method(model),))
-    names = (layers,) if isinstance(layers, str | int) else tuple(layers or ())
-    wanted = Wanted(
-        methods,
-        tuple(map(str, names)),
-        (),
-        sign,
-        prefix_tokens,
-        reshape,
-        fusion,
-        discard_ratio,
-        start_layer,
-    )
+    methods = (method,) if isinstance(method, str) else tuple(method or ())
+    asked = Asked(
+        methods, {}, sign, fusion, discard_ratio, start_layer, prefix_tokens, reshape, task,
+        batch_size, device, precision,
+    )  # fmt: skip
+    asked = with_methods(asked, [model], support is not None)
+    asked = replace(asked, layers=layers_of(_listed(layers), asked.methods))
+    steps = steps_of(asked, support is not None)
     spec = settled(model, image_size, mean, std, fit)
-    where = _device_of(model) if device is None else choose_device(device)
-    dtype = choose_precision(precision, where)
-    shown = gather(images, spec)
-    rows = rows_of(targets, len(shown.batch))
-    engine = build_engine(model.to(where), wanted, targets if rows is None else None)
-    halving = Halving(engine, batch_size, Silent().note)
-    pieces = []
-    with arithmetic(where, dtype):
-        for start in range(0, len(shown.batch), batch_size):
-            part = slice(start, start + batch_size)
-            batch = shown.batch[part].to(where)
-            pieces.append(halving(batch, None if rows is None else rows[part]))
-    made = joined(pieces)
-    maps = {name: values.cpu().numpy() for name, values in made.maps.items()}
-    output = made.output.float().cpu().numpy()
-    return explanation_of(maps, output, made.targets, shown, wanted, task)
+    return explained(
+        model, gather(images, spec), asked, steps, targets, support_of(support, spec), told, told
+    )
+
+
+def _listed(layers: Any) -> list[str | int]:
+    """Layers as they are written on the command line."""
+    if isinstance(layers, Mapping):
+        return [f"{method}={layer}" for method, some in layers.items() for layer in _listed(some)]
+    return [layers] if isinstance(layers, str | int) else list(layers or ())
 
 
 def infer(
@@ -141,6 +140,7 @@ def infer(
     in_channels: int | None = None,
     image_size: int | Sequence[int] | None = None,
     allow_partial: bool = False,
+    fewshot: FewshotOptions | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     fit: Fit | None = None,
@@ -182,6 +182,7 @@ def infer(
     loaded = load_model(
         model, checkpoint, num_classes=num_classes, in_channels=in_channels,
         image_size=image_size if isinstance(model, str) else None, allow_partial=allow_partial,
+        fewshot=fewshot,
     )  # fmt: skip
     name = model if isinstance(model, str) else type(model).__name__
     described = {"model": name, "checkpoint": checkpoint}
@@ -207,32 +208,6 @@ def infer(
     return infer_maps(
         loaded, described, spec, choice, wanted, running, Path(output_dir), overwrite, progress
     )
-
-
-def settled(
-    model: nn.Module,
-    image_size: int | Sequence[int] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    fit: Fit | None = None,
-) -> Preprocessing:
-    """The model's own preprocessing with what is given in its place."""
-    from fastcam.models.preprocessing import preprocessing_of
-
-    spec = preprocessing_of(model, image_size)
-    return replace(
-        spec,
-        mean=spec.mean if mean is None else tuple(mean),
-        std=spec.std if std is None else tuple(std),
-        fit=fit or spec.fit,
-    )
-
-
-def _device_of(model: nn.Module) -> Any:
-    import torch
-
-    first = next(model.parameters(), None)
-    return torch.device("cpu") if first is None else first.device
 
 
 def describe_model(model: str, checkpoint: PathLike | None = None, **options: Any) -> Inventory:

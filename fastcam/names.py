@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 SUMMARY = "_summary.txt"
@@ -46,6 +46,15 @@ def safe(name: str) -> str:
     core = kept.strip(". ")
     lead = len(kept) - len(kept.lstrip(". "))
     return ("_" * min(lead, 1) + core + "_" * (kept != kept.rstrip(". ") and bool(core))) or "_"
+
+
+def image_folders(ids: Sequence[str]) -> list[str]:
+    """A folder for each of several images: ``<id>``, or ``NNN_<id>`` for all where two would be
+    alike, on file systems too that don't tell upper from lower case."""
+    found = [safe(name) for name in ids]
+    if len(set(map(str.casefold, found))) < len(found):
+        found = [f"{place:03d}_{name}" for place, name in enumerate(found, 1)]
+    return found
 
 
 def image_path(case: Named, suffix: str) -> str:

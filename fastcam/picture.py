@@ -23,12 +23,17 @@ _LARGEST = {"jpg": 65535, "webp": 16383, "png": 2**31 - 1}
 
 
 def write_sheet(
-    path: Path, sheet: Sheet, look: Look, kind: PictureFormat, buffers: Buffers
+    path: Path,
+    sheet: Sheet,
+    look: Look,
+    kind: PictureFormat,
+    buffers: Buffers,
+    dpi: float | None = None,
 ) -> None:
-    """Draw a figure and write it as a whole file or not at all."""
+    """Draw a figure and write it as a whole file or not at all; ``dpi`` stands in a PNG."""
     if kind == "png":
         rows = draw_rows(sheet, look.lettering, look.palette, buffers)
-        write_bytes(path, png_pieces(rows))
+        write_bytes(path, png_pieces(rows, dpi))
     else:
         write_picture(path, draw(sheet, look.lettering, look.palette), kind)
 

@@ -16,6 +16,7 @@ from fastcam import __version__, plan, schedule
 from fastcam.errors import FastcamError, InputError
 from fastcam.figures import warmup
 from fastcam.jobreport import RenderReport
+from fastcam.judging import Judging
 from fastcam.mapjob import MapsJob
 from fastcam.mapstore import MapStore
 from fastcam.openstore import open_store
@@ -45,16 +46,18 @@ def render(
     overwrite: bool = False,
     analyze_stats: bool = False,
     progress: Progress | None = None,
+    judging: Judging | None = None,
 ) -> RenderReport:
     """Draw the figures of a results file or run store; what is finished already is kept.
 
+    With ``judging`` the figures of a store of maps are those of an evaluation.
     Raises :class:`InputError` before anything is written when an input is unusable, and
     :class:`OutputError` when the output can't be written. Cases that can't be drawn are in the
     report and in ``failures.csv``.
     """
     progress = progress or Silent()
     report = RenderReport(output_dir)
-    job = _job(results, output_dir, sources, style, selection, choice, analyze_stats)
+    job = _job(results, output_dir, sources, style, selection, choice, analyze_stats, judging)
     if scheduler is not None:
         with schedule.existing_cluster(scheduler):
             pass  # it answers and has workers: nothing is claimed or replaced before that is known
@@ -99,6 +102,7 @@ def _job(
     selection: Selection,
     choice: MapChoice | None,
     analyze_stats: bool,
+    judging: Judging | None,
 ) -> PatchJob | MapsJob:
     """The job for the kind of store that ``results`` is; all its inputs are checked."""
     check_results(results)
@@ -108,7 +112,9 @@ def _job(
         if isinstance(store, MapStore):
             if sources.root_dir is not None:
                 store = MapStore.open(results, sources.root_dir)
-            return MapsJob(store, output_dir, sources, style, selection, choice, analyze_stats)
+            return MapsJob(
+                store, output_dir, sources, style, selection, choice, analyze_stats, judging
+            )
     if choice != MapChoice():
         raise InputError(
             f"--method, --layer and --head choose among maps, and {results} holds patch attention"

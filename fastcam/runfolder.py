@@ -14,7 +14,8 @@ import io
 import json
 import shutil
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -29,6 +30,9 @@ FAILURES = "failures.csv"
 STORE = "run.zarr"
 _DRAWN_COLUMNS = [field.name for field in fields(Drawn)]
 _TROUBLE_COLUMNS = [field.name for field in fields(Trouble)]
+# astuple copies every field deeply: a third of a second in 10,000 figures, once there, once back.
+_drawn_row = attrgetter(*_DRAWN_COLUMNS)
+_trouble_row = attrgetter(*_TROUBLE_COLUMNS)
 
 
 def whole_rows(text: str) -> list[dict[str, str]]:
@@ -95,7 +99,7 @@ class RunFolder:
         writer = csv.writer(self._journal)
         for record in drawn:
             self.finished[record.path] = record
-            writer.writerow(astuple(record))
+            writer.writerow(_drawn_row(record))
         try:
             self._journal.flush()
         except OSError as error:
@@ -113,7 +117,7 @@ class RunFolder:
         try:
             self._journal.seek(0)
             self._journal.truncate()
-            csv.writer(self._journal).writerows([_DRAWN_COLUMNS, *map(astuple, ordered)])
+            csv.writer(self._journal).writerows([_DRAWN_COLUMNS, *map(_drawn_row, ordered)])
             self._journal.flush()
         except OSError as error:
             raise OutputError(
@@ -133,7 +137,7 @@ class RunFolder:
             if t.place not in redone and replace(t, figures=0) not in said
         ]
         rows = [
-            astuple(t)
+            _trouble_row(t)
             for t in sorted(
                 [*kept, *now],
                 key=lambda t: (t.place, -1 if t.slice is None else t.slice, t.level, t.reason),

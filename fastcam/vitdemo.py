@@ -21,7 +21,8 @@ from fastcam.shapes_set import (
     on_object,
     peaks_on_object,
 )
-from fastcam.views.writing import ViewChoice, write_views
+from fastcam.views.chosen import ViewChoice
+from fastcam.views.writing import write_views
 from fastcam.write import make_folder
 
 if TYPE_CHECKING:

@@ -53,3 +53,12 @@ def rows(count: int, seed: int = 0, reasons: tuple[str, ...] = (), **changes: An
         "target": rng.integers(0, 3, (count, 1)),
     }  # fmt: skip
     return BatchRows(**known | changes)
+
+
+def full_store(folder: Path) -> MapStore:
+    """Five images in batches of two; the second of the second batch failed."""
+    store = new_store(folder)
+    store.append(0, rows(2, 0))
+    store.append(1, rows(1, 1, ("", "b.png: is damaged")))
+    store.append(2, rows(1, 2))
+    return store

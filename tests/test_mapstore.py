@@ -1,8 +1,7 @@
-"""The store of maps gives back what was appended, goes on after a kill, and notices damage."""
+"""The store of maps gives back what was appended, from any thread or process."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import pickle
 import warnings
@@ -13,23 +12,16 @@ import numpy as np
 import pytest
 import zarr
 
-from fastcam import mapschema
-from fastcam.chunks import Chunks
 from fastcam.errors import CaseError, InputError, OutputError
 from fastcam.mapstore import BatchRows, MapStore, create_maps
 
 from . import mapstores
-from .mapstores import CAM, LAST, new_store, rows
+from .mapstores import CAM, LAST, full_store, new_store, rows
 
 
 @pytest.fixture
 def full(tmp_path: Path) -> MapStore:
-    """Five images in batches of two; the second of the second batch failed."""
-    store = new_store(tmp_path)
-    store.append(0, rows(2, 0))
-    store.append(1, rows(1, 1, ("", "b.png: is damaged")))
-    store.append(2, rows(1, 2))
-    return store
+    return full_store(tmp_path)
 
 
 def test_what_goes_in_comes_out(full: MapStore, tmp_path: Path) -> None:
@@ -178,43 +170,6 @@ def test_maps_that_are_not_finite_fail(tmp_path: Path, bad: float) -> None:
     assert np.isnan(zarr.open_array(store.path / "maps" / LAST, mode="r")[1:]).all()
 
 
-class Killed(BaseException):
-    """What a kill looks like from inside."""
-
-
-KILLS = ["maps/gradcam/layer4", "cases/output", "done/reason", "done/status"]
-
-
-@pytest.mark.parametrize("before", KILLS)
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_killed_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, index: int
-) -> None:
-    """Killed at the first writing (arrays just made) and at a later one, before each file."""
-    store = new_store(tmp_path)
-    if index:
-        store.append(0, rows(2, 0))
-    write = Chunks.write
-
-    def dying(self: Chunks, at: int, values: np.ndarray) -> None:
-        if self._folder == store.path / before:
-            raise Killed
-        write(self, at, values)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Chunks, "write", dying)
-        with pytest.raises(Killed):
-            store.append(index, rows(2, 7))
-    again = MapStore.open(store.path)
-    assert again.unfinished() == [0, 1, 2][index:]
-    with pytest.raises((CaseError, InputError), match="no map"):
-        again.map(CAM, 2 * index)
-    again.append(index, rows(2, 8))
-    finished = MapStore.open(store.path)
-    np.testing.assert_array_equal(finished.map(CAM, 2 * index + 1), rows(2, 8).maps[CAM][1])
-    assert finished.unfinished() == [0, 1, 2][index + 1 :]
-
-
 def test_another_process_goes_on(tmp_path: Path) -> None:
     store = new_store(tmp_path)
     store.append(0, rows(2, 0))
@@ -224,42 +179,6 @@ def test_another_process_goes_on(tmp_path: Path) -> None:
     finished = MapStore.open(store.path)
     assert finished.unfinished() == [2]
     np.testing.assert_array_equal(finished.map(CAM, 3), rows(2, 8).maps[CAM][1])
-
-
-def test_killed_between_making_two_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = new_store(tmp_path)
-    made: list[str] = []
-
-    def dying(root: zarr.Group, name: str, *rest: object) -> None:
-        if len(made) == 1:
-            raise Killed
-        made.append(name)
-        create(root, name, *rest)
-
-    create = mapschema.create_batch_array
-    with monkeypatch.context() as patched:
-        patched.setattr("fastcam.mapschema.create_batch_array", dying)
-        with pytest.raises(Killed):
-            store.append(0, rows(2))
-    again = MapStore.open(store.path)
-    assert again.map_names == ()
-    again.append(0, rows(2))
-    assert MapStore.open(store.path).map_names == (CAM, LAST)
-
-
-def test_a_full_disk_leaves_the_batch_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = new_store(tmp_path)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("fastcam.write._write_all", full)
-        with pytest.raises(OutputError, match="disk is full"):
-            store.append(0, rows(2))
-    assert store.unfinished() == MapStore.open(store.path).unfinished() == [0, 1, 2]
-    store.append(0, rows(2))
-    assert store.unfinished() == [1, 2]
 
 
 def test_threads_append_and_read(tmp_path: Path) -> None:
@@ -347,60 +266,26 @@ def test_nothing_warns(tmp_path: Path) -> None:
         MapStore.open(store.path).map(CAM, 0)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["cases/id/zarr.json", "cases/id/c.0", "done/status/zarr.json", "cases/output/c.0.0",
-     f"maps/{LAST}/zarr.json"],
-)  # fmt: skip
-@pytest.mark.parametrize("cut", [True, False])
-def test_damaged_stores_do_not_open(full: MapStore, name: str, cut: bool) -> None:
-    file = full.path / name
-    if cut:
-        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    else:
-        file.unlink()
-    with pytest.raises(InputError, match="damaged") as caught:
-        MapStore.open(full.path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("cut", [0, 10, 60, None])
-def test_a_lost_map_costs_only_its_images(full: MapStore, cut: int | None) -> None:
-    file = full.path / "maps" / CAM / "c.1.0.0"
-    if cut is None:
-        file.unlink()
-    else:
-        file.write_bytes(file.read_bytes()[:cut])
-    store = MapStore.open(full.path)
-    with pytest.raises(CaseError, match=r"图2: its map gradcam/layer4\.1 .* is damaged or gone"):
-        store.map(CAM, 2)
-    assert np.isfinite(store.map(CAM, 0)).all()
-    assert np.isfinite(store.map(LAST, 2)).all()
-
-
-def test_a_lost_status_is_an_open_batch(full: MapStore) -> None:
-    (full.path / "done/status/c.1").unlink()
-    assert MapStore.open(full.path).unfinished() == [1]
-
-
-def change(path: Path, **changes: object) -> None:
-    root = json.loads((path / "zarr.json").read_text())
-    root["attributes"] = {k: v for k, v in (root["attributes"] | changes).items() if v is not ...}
-    (path / "zarr.json").write_text(json.dumps(root))
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"schema": 2}, "has schema 2, this fastcam reads schema 1"),
-        ({"kind": "patch-attention"}, "kind 'patch-attention', which holds no maps"),
-        ({"kind": ...}, "kind None"),
-        ({"model": ...}, "attribute 'model' is missing"),
-    ],
-)
-def test_stores_of_another_kind(full: MapStore, changes: dict[str, object], words: str) -> None:
-    change(full.path, **changes)
-    with pytest.raises(InputError, match=words):
-        MapStore.open(full.path)
-    with pytest.raises(InputError, match="is no run store"):
-        MapStore.open(full.path.parent)
+def test_gates_and_notes(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    assert store.gate_names == ()
+    gates = {"b.se": np.full((2, 3), 0.5, np.float32), "": np.ones((2, 4)), "a": np.zeros((2, 2))}
+    gates["a"][1] = 0.25
+    store.append(0, rows(2, gates=gates, notes={CAM: "windows überlappen"}))
+    bad = {name: values.copy() for name, values in gates.items()}
+    bad["b.se"][0, 0] = np.nan
+    store.append(1, rows(2, 1, gates=bad))
+    again = MapStore.open(store.path)
+    assert again.gate_names == ("b.se", "model", "a")
+    assert (again.note(CAM), again.note(LAST)) == ("windows überlappen", "")
+    np.testing.assert_array_equal(again.gate("a", 1), [0.25, 0.25])
+    assert again.gate("model", 0).tolist() == [1.0] * 4
+    assert again.headers[2].reason == "b.se has values that are no finite numbers"
+    assert again.map_names == (CAM, LAST)
+    with pytest.raises(InputError, match="has no channel gates 'se'"):
+        again.gate("se", 0)
+    with pytest.raises(CaseError, match=r"has no map: b\.se"):
+        again.gate("a", 2)
+    (store.path / "gates" / "a" / "c.0.0").unlink()
+    with pytest.raises(CaseError, match=r"its map a in .* is damaged or gone"):
+        MapStore.open(store.path).gate("a", 0)

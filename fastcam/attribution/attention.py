@@ -7,7 +7,6 @@ image; windows are not comparable with each other.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -16,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.batchmaps import BatchMaps, logits_of
-from fastcam.attribution.capture import capture
+from fastcam.attribution.capture import capture, paths_of
 from fastcam.attribution.checks import check_found, watch_shapes
+from fastcam.attribution.exchange import counted
+from fastcam.attribution.mapgroups import choose, grouped, notes_of, stacked, unique
 from fastcam.attribution.placing import Placed, Scene, place
 from fastcam.attribution.records import AttentionCall, Kind, Record, Reducer, nothing
 from fastcam.attribution.tokens import count_prefix, image_size, patch_size
@@ -29,10 +30,14 @@ _KINDS: tuple[Kind, ...] = ("sdpa", "softmax", "pooling")
 
 @dataclass(frozen=True)
 class _Plan:
-    """What to show of a run with one shape of batch, and what is left out, with reasons."""
+    """What to show of a run with one shape of batch, and what is left out, with reasons.
+
+    ``shapes`` of its calls; ``by_name``: they can be seen without a mode."""
 
     maps: dict[str, tuple[Placed, ...]]
     left_out: dict[str, str]
+    shapes: list[tuple[int, int, int, int]]
+    by_name: bool = False
 
 
 class AttentionEngine:
@@ -49,7 +54,8 @@ class AttentionEngine:
     differ in heads or in resolution there are maps "attention/stage1", … in the model's order;
     "pooling" is a head that pools the patches with a query of its own. After the first batch
     ``layer_names`` gives for each map the paths of its layers, ``shows`` what a map is ("cls",
-    "received", "windows", "pooling"), and ``left_out`` the calls not shown, with reasons.
+    "received", "windows", "pooling"), ``notes`` what figures must say of a map, and ``left_out``
+    the calls not shown, with reasons.
 
     Raises InputError for a model without attention, or in which some can't be seen.
     """
@@ -71,9 +77,13 @@ class AttentionEngine:
         self._layers = layers
         self._prefix = count_prefix(self._eager, prefix_tokens)
         self._plans: dict[tuple[int, ...], _Plan] = {}
+        self._paths = paths_of(model)
+        # Looked up once, not in every batch: half of what a CLS row costs.
+        self._windowed: dict[str, bool] = {}
         self.query: Literal["cls", "mean"] = query if self._prefix.cls else "mean"
         self.layer_names: dict[str, tuple[str, ...]] = {}
         self.shows: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
 
     def __call__(self, batch: Tensor) -> BatchMaps:
@@ -86,18 +96,34 @@ class AttentionEngine:
                 known, records, output = self._first(batch, size, reduce)
                 self._plans[tuple(batch.shape)] = known
             else:
-                with capture(self._model, reduce, _KINDS) as seen:
-                    output = self._model(batch)
-                records = seen.records
+                records, output = self._again(batch, reduce, known)
+            values = [record.value for record in records]
             maps = {
-                name: _stack(layers, records, len(batch)) for name, layers in known.maps.items()
+                name: stacked(layers, values, len(batch)) for name, layers in known.maps.items()
             }
         return BatchMaps(maps, logits_of(output))
+
+    def _again(self, batch: Tensor, reduce: Reducer, known: _Plan) -> tuple[list[Record], Any]:
+        """A run with a shape of batch that is known already."""
+        if known.by_name:
+            with capture(self._model, reduce, ("sdpa",), by_name=True) as seen:
+                output = self._model(batch)
+            if [record.shape for record in seen.records] == known.shapes:
+                return seen.records, output
+        with capture(self._model, reduce, _KINDS, paths=self._paths) as seen:
+            output = self._model(batch)
+        if [record.shape for record in seen.records] != known.shapes:
+            raise InputError(
+                f"{type(self._eager).__name__} made other attention calls for this batch than for "
+                "the first one of its shape: its maps can't be told apart"
+            )
+        return seen.records, output
 
     def _first(
         self, batch: Tensor, size: tuple[int, ...], reduce: Reducer
     ) -> tuple[_Plan, list[Record], Any]:
         """The first run with a shape of batch, in which everything found is checked and placed."""
+        plain = False
         if self._compiled:
             looked, shapes = self._look(batch)
             mixed = [r.path for r in looked if window_module(self._eager, r.path) is not None]
@@ -110,20 +136,25 @@ class AttentionEngine:
                 output = self._model(batch)
             records = _with_paths(seen.records, looked)
         else:
-            with watch_shapes(self._eager) as shapes, capture(self._model, reduce, _KINDS) as seen:
+            with (
+                watch_shapes(self._eager) as shapes,
+                counted() as named,
+                capture(self._model, reduce, _KINDS) as seen,
+            ):
                 output = self._model(batch)
             records = seen.records
+            plain = named.calls == len(records) and not any(self._windowed.values())
         patch = patch_size(self._eager, len(size))
         scene = Scene(self._eager, len(batch), size, patch, self._prefix, shapes)
-        return self._plan(records, scene), records, output
+        plan = replace(self._plan(records, scene), by_name=plain)
+        return plan, records, output
 
     def _cls_rows(self) -> Reducer:
         """The CLS row; of windows beside it, in which there is no CLS, what a key receives."""
-        windowed: dict[str, bool] = {}
-        model = self._eager
+        windowed, model = self._windowed, self._eager
 
         def reduce(call: AttentionCall) -> Tensor:
-            if call.path not in windowed:
+            if call.path not in windowed:  # "" where calls are seen by name: none is windowed.
                 windowed[call.path] = window_module(model, call.path) is not None
             return call.attention.mean_row(0) if windowed[call.path] else call.attention.row(0)
 
@@ -150,7 +181,7 @@ class AttentionEngine:
 
     def _plan(self, records: list[Record], scene: Scene) -> _Plan:
         check_found(self._eager, records, scene.shapes)
-        names = _unique([record.path for record in records])
+        names = unique([record.path for record in records])
         placed: list[Placed] = []
         left_out: dict[str, str] = {}
         for index, (name, record) in enumerate(zip(names, records, strict=True)):
@@ -161,15 +192,16 @@ class AttentionEngine:
                 left_out[name] = found
         layers = [p for p in placed if p.shows != "pooling"]
         self._check_left_out(layers, left_out, records, names)
-        chosen = layers if self._layers is None else _choose(layers, self._layers, left_out)
-        maps = _named(chosen)
+        chosen = layers if self._layers is None else choose(layers, self._layers, left_out)
+        maps = grouped(chosen, "attention")
         pools = [p for p in placed if p.shows == "pooling"]
         if pools and self._layers is None:
-            maps |= _named(pools, "pooling")
+            maps |= grouped(pools, "pooling")
         self.left_out = left_out
         self.layer_names = {name: tuple(p.path for p in group) for name, group in maps.items()}
         self.shows = {name: group[0].shows for name, group in maps.items()}
-        return _Plan(maps, left_out)
+        self.notes = notes_of(maps)
+        return _Plan(maps, left_out, [record.shape for record in records])
 
     def _check_left_out(
         self,
@@ -211,54 +243,6 @@ def _with_paths(records: list[Record], looked: list[Record]) -> list[Record]:
             f"{len(looked)}, or others; run it without torch.compile"
         )
     return [replace(r, path=by.path) for r, by in zip(records, looked, strict=True)]
-
-
-def _unique(paths: list[str]) -> list[str]:
-    """Paths as names; a module's second call in a forward pass is "path:2"."""
-    met: dict[str, int] = {}
-    names = []
-    for path in paths:
-        met[path] = met.get(path, 0) + 1
-        names.append(path if met[path] == 1 else f"{path}:{met[path]}")
-    return names
-
-
-def _named(placed: list[Placed], word: str = "attention") -> dict[str, tuple[Placed, ...]]:
-    groups: dict[tuple[Any, ...], list[Placed]] = {}
-    for layer in placed:
-        groups.setdefault((layer.heads, layer.grid, layer.shows), []).append(layer)
-    if len(groups) == 1:
-        return {word: tuple(placed)}
-    return {f"{word}/stage{i}": tuple(group) for i, group in enumerate(groups.values(), 1)}
-
-
-def _stack(layers: Sequence[Placed], records: Sequence[Record], batch: int) -> Tensor:
-    return torch.stack([layer.map(records[layer.index].value, batch) for layer in layers], 1)
-
-
-def _choose(
-    layers: list[Placed], wanted: Sequence[int | str], left_out: dict[str, str]
-) -> list[Placed]:
-    return [_one(layers, want, left_out) for want in wanted]
-
-
-def _one(layers: list[Placed], want: int | str, left_out: dict[str, str]) -> Placed:
-    if isinstance(want, str) and want.lstrip("-").isdecimal():
-        want = int(want)
-    if isinstance(want, int):
-        if not -len(layers) <= want < len(layers):
-            raise InputError(
-                f"layer {want}: the model shows {len(layers)} attention layers, from 0"
-            )
-        return layers[want]
-    for layer in layers:
-        if layer.path == want or layer.path.startswith(f"{want}."):
-            return layer
-    if want in left_out:
-        raise InputError(f"layer {want!r} can't be shown: {left_out[want]}")
-    names = [layer.path for layer in layers]
-    near = difflib.get_close_matches(want, names, 3, 0) or names[:3]
-    raise InputError(f"layer {want!r} has no attention that is shown; nearest: {', '.join(near)}")
 
 
 def _first(left_out: dict[str, str]) -> str:

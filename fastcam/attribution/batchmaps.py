@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,11 +23,15 @@ class BatchMaps:
     targets, (b, layers, heads, h, w) for attention; volumes have (d, h, w) in place of (h, w).
     ``output`` (b, k) float32: the model's raw answer, logits or the values of a regression.
     ``targets`` (b, t) int64: which outputs the maps explain; None where maps have no target.
+    ``measures`` (b, m) float32: numbers that an engine takes beside its maps, if it does.
+    ``gates``: dotted path to (b, c) float32, 0 to 1, of each channel gate that maps are made of.
     """
 
     maps: dict[str, Tensor]
     output: Tensor
     targets: Tensor | None = None
+    measures: Tensor | None = None
+    gates: dict[str, Tensor] = field(default_factory=dict)
 
 
 def logits_of(output: Any) -> Tensor:

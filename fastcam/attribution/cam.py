@@ -179,6 +179,11 @@ class CamEngine:
         key = (layer, (*values.shape[1:], *batch.shape[2:]))
         if key not in self._layouts:
             assert self._layers is not None
+            if len(values) != len(batch):
+                raise InputError(
+                    f"layer {layer!r} gives {len(values)} parts (windows, crops) of {len(batch)} "
+                    "images, which are no map of an image; choose the layer around it"
+                )
             self._layouts[key] = require_layout(
                 layer, self._model, self._layers[layer], values, tuple(batch.shape[2:]),
                 self._prefix_tokens, self._reshape if isinstance(self._reshape, str) else "auto",

@@ -28,6 +28,8 @@ import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from fastcam.attribution.calls import scores_of, softmax_axis, weights_of
+from fastcam.attribution.exchange import exchanged
 from fastcam.attribution.records import (
     KINDS,
     Attention,
@@ -35,9 +37,11 @@ from fastcam.attribution.records import (
     Kind,
     Record,
     Reducer,
-    Scores,
     Weights,
 )
+
+# PyTorch's own, whatever stands in its place later.
+_SDPA = F.scaled_dot_product_attention
 
 _SOFTMAX = (F.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
 _SIGMOID = (
@@ -61,20 +65,35 @@ _TIMES = (
 )
 
 
+# Given a call and its values (b, h, m, d): what the call returns and what the record keeps, or None
+# where PyTorch's kernel had better make the call and ``reduce`` see it.
+Instead = Callable[[AttentionCall, Tensor], tuple[Tensor, Any] | None]
+
+
 @contextmanager
-def capture(model: nn.Module, reduce: Reducer, kinds: Sequence[Kind] = KINDS) -> Iterator[Capture]:
+def capture(
+    model: nn.Module,
+    reduce: Reducer,
+    kinds: Sequence[Kind] = KINDS,
+    instead: Instead | None = None,
+    paths: dict[int, str] | None = None,
+    by_name: bool = False,
+) -> Iterator[Capture]:
     """While it is open, every attention call of ``model`` is given to ``reduce``.
 
-    ``kinds``: those to record. The calls are made as they are, by the kernels PyTorch chooses;
+    ``kinds``: those to record. ``paths``: those of the model's modules, where :func:`paths_of` was
+    asked before (0.4 ms for a ViT). ``by_name``: the model is known to attend only through
+    ``F.scaled_dot_product_attention``, see :mod:`fastcam.attribution.exchange`; records then have
+    the path "". The calls are made as they are, by the kernels PyTorch chooses;
     the model's output is the same to the last bit (to rounding where the fast path of
-    ``nn.MultiheadAttention`` would have been taken). Everything is undone at the end, also when
-    the model raises.
+    ``nn.MultiheadAttention`` would have been taken, or where ``instead`` made the call). Everything
+    is undone at the end, also when the model raises.
     """
-    mode = Capture(model, reduce, kinds)
+    mode = Capture(model, reduce, kinds, instead, {} if by_name else paths)
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with mode:
+        with exchanged(mode.attend) if by_name else mode:
             yield mode
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -83,19 +102,27 @@ def capture(model: nn.Module, reduce: Reducer, kinds: Sequence[Kind] = KINDS) ->
 class Capture(TorchFunctionMode):
     """The mode itself; ``records`` grows while the model runs."""
 
-    def __init__(self, model: nn.Module, reduce: Reducer, kinds: Sequence[Kind] = KINDS) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        reduce: Reducer,
+        kinds: Sequence[Kind] = KINDS,
+        instead: Instead | None = None,
+        paths: dict[int, str] | None = None,
+    ) -> None:
         super().__init__()
         self.records: list[Record] = []
         self._reduce = reduce
+        self._instead = instead
         self._kinds = frozenset(kinds)
-        self._names = _names(model)
+        self._names = paths_of(model) if paths is None else paths
         self._gates: list[Tensor] = []
         self._watched = self._table()
 
     def _table(self) -> dict[Any, Callable[..., Any]]:
         watched: dict[Any, Callable[..., Any]] = {F.multi_head_attention_forward: self._multi_head}
         if "sdpa" in self._kinds:
-            watched[F.scaled_dot_product_attention] = self._sdpa
+            watched[_SDPA] = self.attend
         if self._kinds & {"softmax", "pooling"}:
             watched |= dict.fromkeys(_SOFTMAX, self._softmax)
         if "gate" in self._kinds:
@@ -112,14 +139,41 @@ class Capture(TorchFunctionMode):
             return func(*args, **kwargs) if kwargs else func(*args)
         return watch(func, args, kwargs or {})
 
-    def _sdpa(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    def attend(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """``F.scaled_dot_product_attention``, recorded."""
+        if self._instead is not None:
+            made = self._made(self._instead, *args, **kwargs)
+            if made is not None:
+                return made
         output = func(*args, **kwargs)
         self._record("sdpa", scores_of(*args, **kwargs))
         return output
 
+    def _made(
+        self,
+        instead: Instead,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        **named: Any,
+    ) -> Tensor | None:
+        if dropout_p or query.ndim != 4:
+            return None
+        scores = scores_of(query, key, value, attn_mask, dropout_p, is_causal, **named)
+        call = AttentionCall(self._path(), "sdpa", scores)
+        with torch.no_grad(), _unseen():
+            made = instead(call, value)
+        if made is None:
+            return None
+        self.records.append(Record(call.path, "sdpa", scores.shape, made[1]))
+        return made[0]
+
     def _softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         output = func(*args, **kwargs)
-        found = weights_of(output, _softmax_axis(output, *args[1:], **kwargs))
+        found = weights_of(output, softmax_axis(output, *args[1:], **kwargs))
         if found is not None and found[0] in self._kinds:
             self._record(*found)
         return output
@@ -128,9 +182,9 @@ class Capture(TorchFunctionMode):
         heads = args[4] if len(args) > 4 else kwargs["num_heads"]
 
         def sdpa(*inner: Any, **named: Any) -> Tensor:
-            output: Tensor = F.scaled_dot_product_attention(*inner, **named)
-            if "sdpa" in self._kinds:
-                self._record("sdpa", scores_of(*inner, **named))
+            if "sdpa" not in self._kinds:
+                return F.scaled_dot_product_attention(*inner, **named)
+            output: Tensor = self.attend(F.scaled_dot_product_attention, inner, named)
             return output
 
         def softmax(scores: Tensor, dim: int) -> Tensor:
@@ -183,7 +237,7 @@ class Capture(TorchFunctionMode):
         self.records.append(Record(call.path, kind, attention.shape, value))
 
     def _path(self) -> str:
-        if torch.compiler.is_compiling():
+        if not self._names or torch.compiler.is_compiling():
             return ""
         frame = sys._getframe(3)
         while frame is not None:
@@ -192,76 +246,6 @@ class Capture(TorchFunctionMode):
                 return name
             frame = frame.f_back  # type: ignore[assignment]
         return ""
-
-
-def scores_of(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    *,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Scores:
-    """The arguments of ``F.scaled_dot_product_attention`` with axes (b, h, n, d).
-
-    Inputs (b, h, n, d); with other leading axes they are all b, and h is 1. Dropout is left out.
-    """
-    lead = query.shape[:-2]
-    mask = attn_mask
-    if len(lead) != 2:
-        # Two windows on the way (Hiera), or none; rare, so copies don't matter.
-        if enable_gqa:
-            key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-        if mask is not None:
-            mask = mask.expand(*lead, query.shape[-2], key.shape[-2])
-            mask = mask.reshape(_four(mask, lead))
-        query = query.reshape(_four(query, lead))
-        key = key.expand(*lead, *key.shape[-2:]).reshape(_four(key, lead))
-    return Scores(
-        query.detach(),
-        key.detach(),
-        query.shape[-1] ** -0.5 if scale is None else scale,
-        None if mask is None else mask.detach(),
-        is_causal,
-    )
-
-
-def weights_of(output: Tensor, axis: int) -> tuple[Kind, Weights] | None:
-    """What a softmax along ``axis`` is: matrices (b, h, n, m), pooling (b, 1, 1, m), or None.
-
-    The keys are the axis that sums to one; it is moved to the end where it is the last but one.
-    A softmax with nothing along any other axis than images is pooling. One along another axis
-    (the choice among branches, say) isn't attention between places.
-    """
-    axis %= max(output.ndim, 1)
-    if output.shape[axis : axis + 1].numel() < 2:
-        return None
-    batch = output.shape[0] if output.ndim > 1 and axis != 0 else 1
-    if output.numel() == batch * output.shape[axis]:
-        return "pooling", Weights(output.detach().reshape(batch, 1, 1, -1))
-    if output.ndim == 2:
-        # (branches, places) or (places, branches) of a single bag.
-        pooled = output if axis == 1 else output.transpose(0, 1)
-        return "pooling", Weights(pooled.detach()[None, None])
-    if axis < output.ndim - 2:
-        return None
-    matrix = output if axis == output.ndim - 1 else output.transpose(-1, -2)
-    return "softmax", Weights(matrix.detach().reshape(_four(matrix, matrix.shape[:-2])))
-
-
-def _four(tensor: Tensor, lead: Sequence[int]) -> tuple[int, int, int, int]:
-    """Axes (b, h, n, m) of (b, h, n, m); any other number of leading axes is all b."""
-    heads = lead[1] if len(lead) == 2 else 1
-    return -1, heads, tensor.shape[-2], tensor.shape[-1]
-
-
-def _softmax_axis(output: Tensor, dim: int | None = None, *_rest: Any, **_named: Any) -> int:
-    if isinstance(dim, int):
-        return dim
-    return 0 if output.ndim in (0, 1, 3) else 1
 
 
 def _per_channel(gate: Tensor) -> bool:
@@ -279,7 +263,7 @@ def _gates(factor: Tensor, features: Tensor, gate: Tensor) -> bool:
     return factor.untyped_storage().data_ptr() == gate.untyped_storage().data_ptr()
 
 
-def _names(model: nn.Module) -> dict[int, str]:
+def paths_of(model: nn.Module) -> dict[int, str]:
     """Dotted path of every module by its id; a call within nn.Softmax belongs to its parent."""
     return {
         id(module): name.replace("_orig_mod.", "").removesuffix("_orig_mod")

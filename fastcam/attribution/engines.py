@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fastcam.attribution.attention import AttentionEngine
 from fastcam.attribution.batchmaps import BatchMaps
 from fastcam.attribution.cam import CamEngine
+from fastcam.attribution.mixed import MixedEngine
 from fastcam.attribution.rollout import RolloutEngine
 from fastcam.attribution.targets import Targets
 from fastcam.attribution.wanted import Wanted
@@ -44,9 +45,9 @@ def build_engine(
                 prefix_tokens=wanted.prefix_tokens, sign=wanted.sign, compile=compiled,
             )
         )  # fmt: skip
+    named = () if wanted.cam_methods else wanted.layers
+    layers = [int(name) if _NUMBER.fullmatch(name) else name for name in named]
     if "attention" in wanted.methods:
-        named = () if wanted.cam_methods else wanted.layers
-        layers = [int(name) if _NUMBER.fullmatch(name) else name for name in named]
         attention = AttentionEngine(model, layers or None, wanted.prefix_tokens, compile=compiled)
         engines.append(_Untargeted(attention))
     if "rollout" in wanted.methods:
@@ -58,6 +59,9 @@ def build_engine(
                 )
             )
         )  # fmt: skip
+    if wanted.mixed_methods:
+        mixed = MixedEngine(model, wanted.mixed_methods, layers or None, wanted.prefix_tokens)
+        engines.append(_Untargeted(mixed))
     return engines[0] if len(engines) == 1 else _Together(engines)
 
 
@@ -81,16 +85,25 @@ class _Together:
         made = [engine(batch, targets) for engine in self.engines]
         maps = {name: values for one in made for name, values in one.maps.items()}
         found = next((one.targets for one in made if one.targets is not None), None)
-        return BatchMaps(maps, made[0].output, found)
+        gates = {name: values for one in made for name, values in one.gates.items()}
+        return BatchMaps(maps, made[0].output, found, gates=gates)
 
 
 def layer_names(engine: Engine) -> dict[str, tuple[str, ...]]:
     """By map, the blocks along its layer axis, where it has one; known after the first batch."""
+    return {name: paths for part in _layered(engine) for name, paths in part.layer_names.items()}
+
+
+def map_notes(engine: Engine) -> dict[str, str]:
+    """By map, what figures must say of it, where something has to be said; known after the first
+    batch."""
+    return {name: note for part in _layered(engine) for name, note in part.notes.items()}
+
+
+def _layered(engine: Engine) -> list[AttentionEngine | MixedEngine]:
     parts = engine.engines if isinstance(engine, _Together) else [engine]
-    for part in parts:
-        if isinstance(part, _Untargeted) and isinstance(part.engine, AttentionEngine):
-            return dict(part.engine.layer_names)
-    return {}
+    inner = [part.engine for part in parts if isinstance(part, _Untargeted)]
+    return [one for one in inner if isinstance(one, AttentionEngine | MixedEngine)]
 
 
 def default_method(model: nn.Module) -> str:

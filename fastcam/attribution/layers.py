@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.batchmaps import logits_of
+from fastcam.attribution.hooks import After, after_every_module
 from fastcam.attribution.leaf import count_tensors, first_tensor, run_split, settled
 from fastcam.attribution.reshape import Layout, layout_of
 from fastcam.errors import InputError
@@ -51,7 +51,8 @@ def candidates(
     listed. Layers that only thin out (pooling, dropout) or hold attention weights are not.
     """
     seen: dict[str, _Seen] = {}
-    with torch.inference_mode(False), torch.no_grad(), settled(model), _watched(model, seen):
+    watched = after_every_module(model, _seeing(seen))
+    with torch.inference_mode(False), torch.no_grad(), settled(model), watched:
         model(example.clone() if example.is_inference() else example)
     found: list[Candidate] = []
     inside: set[str] = set()
@@ -61,6 +62,9 @@ def candidates(
         if name in inside or any(word in kind.lower() for word in _PASSING):
             continue
         inside |= one.same
+        # Windows and crops stand in the first axis with the images: no map of one is the image's.
+        if one.shape[:1] != example.shape[:1]:
+            continue
         layout = layout_of(model, module, one.shape, tuple(example.shape[2:]), prefix_tokens)
         if layout is not None:
             found.append(Candidate(name, kind, layout, one.calls))
@@ -126,11 +130,11 @@ class _Seen:
     same: set[str]
 
 
-@contextmanager
-def _watched(model: nn.Module, seen: dict[str, _Seen]) -> Iterator[None]:
+def _seeing(seen: dict[str, _Seen]) -> Callable[[str], After]:
+    """Hooks that note in ``seen`` what each module gives, in the order in which they finish."""
     last: list[tuple[str, Any]] = []
 
-    def hook(name: str) -> Any:
+    def hook(name: str) -> After:
         def after(_module: nn.Module, _inputs: Any, output: Any) -> None:
             found = first_tensor(output)
             # Of several tensors nobody knows which one goes on to the output.
@@ -147,12 +151,4 @@ def _watched(model: nn.Module, seen: dict[str, _Seen]) -> Iterator[None]:
 
         return after
 
-    handles = []
-    try:
-        for name, module in model.named_modules():
-            if name:
-                handles.append(module.register_forward_hook(hook(name)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hook

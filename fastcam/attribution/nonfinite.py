@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fastcam.attribution.hooks import After, after_every_module
 from fastcam.attribution.leaf import first_tensor, settled
 from fastcam.errors import InputError
 
@@ -49,30 +48,15 @@ def reasons(model: nn.Module, batch: Tensor) -> list[str]:
     """
     count = len(batch)
     found = ["" if good else "the image itself holds NaN or Inf" for good in _rows(batch, count)]
-    with torch.inference_mode(False), torch.no_grad(), settled(model), _watched(model, found):
+
+    def noting(name: str) -> After:
+        return lambda _module, _inputs, output: _note(output, found, f"layer {name!r}")
+
+    watched = after_every_module(model, noting)
+    with torch.inference_mode(False), torch.no_grad(), settled(model), watched:
         output = model(batch.clone() if batch.is_inference() else batch)
     _note(output, found, "the model's output")
     return found
-
-
-@contextmanager
-def _watched(model: nn.Module, found: list[str]) -> Iterator[None]:
-    def hook(name: str) -> Any:
-        def after(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            _note(output, found, f"layer {name!r}")
-
-        return after
-
-    handles = []
-    try:
-        # Modules report as they finish: the innermost comes first.
-        for name, module in model.named_modules():
-            if name:
-                handles.append(module.register_forward_hook(hook(name)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _note(output: Any, found: list[str], where: str) -> None:

@@ -10,9 +10,18 @@ from torch import Tensor, nn
 
 from fastcam.attribution.records import Record
 from fastcam.attribution.tokens import Prefix, even_grid, patch_grid, whole_patches
-from fastcam.attribution.windows import WindowLayout, layout_of, put_back, window_module
+from fastcam.attribution.windows import (
+    WindowLayout,
+    around,
+    enlarged_layout,
+    layout_of,
+    overlap_layout_of,
+    overlap_module,
+    put_back,
+    window_module,
+)
 
-Shows = Literal["cls", "received", "windows", "pooling"]
+Shows = Literal["cls", "received", "windows", "pooling", "overlap", "channel"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ def place(index: int, record: Record, scene: Scene, query: Literal["cls", "mean"
     inside = window_module(scene.model, record.path)
     if inside is not None:
         return _place_windows(index, record, scene, *inside)
+    if isinstance(place_overlap(index, record, scene), Placed):
+        return "its keys come from overlapping windows: method overlap shows them"
     if h == 1 and b % scene.batch == 0 and _tokens_given(record.path, scene) == n:
         # Heads kept in the first axis: every matrix is over all tokens of an image.
         b, h = scene.batch, b // scene.batch
@@ -112,6 +123,74 @@ def _place_windows(
             f"{math.prod(layout.window)} for each image were expected over {grid[0]}×{grid[1]}"
         )
     return Placed(index, record.path, "windows", h, layout.grid, layout)
+
+
+def place_overlap(index: int, record: Record, scene: Scene) -> Placed | str | None:
+    """A record of window queries against keys of enlarged windows: by what its module states
+    (``window_size`` and ``overlap_win_size``, HAT's names), or by its shape, in a module that holds
+    ``nn.Unfold`` or says overlap in its name.
+
+    The reason where a module states it and its sizes don't fit; None where it is no such record.
+    """
+    stated = overlap_module(scene.model, record.path)
+    if stated is not None:
+        path, module = stated
+        for grid in _grids_given(path, scene):
+            layout = overlap_layout_of(module, grid)
+            if layout is not None and _holds(layout, record, scene):
+                return Placed(index, record.path, "overlap", record.shape[1], grid, layout)
+        return (
+            f"windows of {module.window_size} with keys from {module.overlap_win_size} don't fit "
+            f"its attention of the shape {record.shape} over {scene.shapes.get(path, ())}"
+        )
+    window, keys = math.isqrt(record.shape[2]), math.isqrt(record.shape[3])
+    if record.shape[0] == scene.batch or (window**2, keys**2) != record.shape[2:]:
+        return None
+    for path in around(record.path):
+        module = scene.model.get_submodule(path)
+        # Hiera's pooled queries have such shapes too, with keys that lie elsewhere.
+        unfolds = any(isinstance(child, nn.Unfold) for child in module.children())
+        if not (unfolds or "overlap" in f"{path} {type(module).__name__}".lower()):
+            continue
+        for grid in _grids_given(path, scene):
+            layout = enlarged_layout(grid, (window, window), (keys, keys))
+            if layout is not None and _holds(layout, record, scene):
+                return Placed(index, record.path, "overlap", record.shape[1], grid, layout)
+    return None
+
+
+def place_gate(index: int, record: Record, scene: Scene) -> Placed | str:
+    """A channel gate's map of the shape (b, *space) placed, or why it can't be."""
+    space = tuple(record.value[1].shape[1:])
+    if record.shape[0] != scene.batch:
+        return f"its gates are for {record.shape[0]} parts of {scene.batch} images"
+    if len(space) == len(scene.image):
+        grid: tuple[int, ...] | None = space if math.prod(space) > 1 else None
+    else:
+        found = _grid(space[0], scene) if len(space) == 1 else None
+        grid = None if found is None else found[0]
+    if grid is None:
+        return f"what it multiplies lies on {'×'.join(map(str, space))}, no grid over the image"
+    return Placed(index, record.path, "channel", 1, grid)
+
+
+def _holds(layout: WindowLayout, record: Record, scene: Scene) -> bool:
+    b, _, n, m = record.shape
+    whole = all(g % w == 0 for g, w in zip(layout.grid, layout.window, strict=True))
+    sizes = (scene.batch * math.prod(layout.windows), math.prod(layout.window))
+    return whole and (b, n, m) == (*sizes, math.prod(layout.keys))
+
+
+def _grids_given(path: str, scene: Scene) -> list[tuple[int, int]]:
+    """Grids (h, w) that the input of the module at ``path`` may lie on: (b, h, w, c), (b, c, h, w)
+    or tokens (b, n, c)."""
+    shape = scene.shapes.get(path, ())
+    if not shape or shape[0] != scene.batch or len(scene.image) != 2:
+        return []
+    if len(shape) == 4:
+        return [(shape[1], shape[2]), (shape[2], shape[3])]
+    grid = patch_grid(shape[1], scene.image) if len(shape) == 3 else None
+    return [] if grid is None else [(grid[0], grid[1])]
 
 
 def _tokens_given(path: str, scene: Scene) -> int | None:

@@ -1,152 +1,154 @@
-"""Where in the support a query finds itself, and where it does not: maps of reconstruction.
-
-Ridge regression (FRN, Wertheimer et al. 2021) has signed weights W = Q (SᵀS + λI)⁻¹ Sᵀ; mutual
-attention (Bi-FRN, Wu et al. 2023) has weights that a softmax made positive, with rows that sum to
-one. In both a row belongs to a place of the query and a column to a place of the support. The mass
-a support place receives is the mean of its column over the query's places. The mean over the other
-axis, the one a softmax normalised, would be 1 / s everywhere, and is never taken.
-
-Everything is solved in float64 and returned in float32, for one class after the other.
-"""
+"""Queries compared with the support images of several classes, by a model's features."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fastcam.attribution.layers import auto, resolve
+from fastcam.attribution.leaf import run_split
 from fastcam.attribution.precision import exact
+from fastcam.attribution.reconstruction_maps import (
+    ClassMaps,
+    check_support,
+    mutual_maps,
+    ridge_maps,
+)
+from fastcam.attribution.reshape import require_layout, to_maps
+from fastcam.attribution.tokens import image_size
 from fastcam.errors import InputError
 from fastcam.models.fewshot.mutual import MutualReconstruction
 from fastcam.models.fewshot.network import FewshotViT
-from fastcam.models.fewshot.ridge import RidgeReconstruction, ridge_penalty, ridge_weights
+from fastcam.models.fewshot.ridge import RidgeReconstruction
+
+# Support images that go through the model together.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, eq=False)
-class ClassMaps:
-    """Maps of b queries against the k support images of one class, float32, raw.
+class ReconstructionMaps:
+    """``b`` queries against every class; see ``ClassMaps``.
 
-    ``received`` (b, k, h, w): mass of each support place; where ``signed`` it may be negative, and
-    0 is neither found nor avoided. ``error`` (b, h, w): squared distance, summed over channels,
-    between each place of the query and its reconstruction; ``distance`` (b,) is its mean.
-    In the other direction, for mutual attention only: ``returned`` (b, h, w), the mass query
-    places receive from all support places, and ``support_error`` (b, k, h, w).
+    ``scores`` (b, classes) float32: logits, minus the distance times the temperature, in the order
+    of ``classes``; ``probability`` their softmax. ``trained``: the model was made for this
+    comparison; without, probabilities only order the classes.
     """
 
-    received: Tensor
-    error: Tensor
-    signed: bool
-    returned: Tensor | None = None
-    support_error: Tensor | None = None
+    maps: dict[str, ClassMaps]
+    scores: Tensor
+    trained: bool
 
     @property
-    def distance(self) -> Tensor:
-        return self.error.flatten(1).mean(1)
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.maps)
+
+    @property
+    def probability(self) -> Tensor:
+        return self.scores.softmax(1)
 
 
-def ridge_maps(
-    query: Tensor,
-    support: Sequence[Tensor],
-    grid: tuple[int, int],
-    alpha: float = 0.0,
-    beta: float = 0.0,
-) -> tuple[ClassMaps, ...]:
-    """Maps of ``query`` features (b, h·w, d) for each class of ``support``, (k, h·w, d) each; k may
-    differ. Places lie row by row over ``grid`` (h, w).
+class ReconstructionEngine:
+    """Where in the support images a query finds itself, and what it can't find there.
 
-    λ = (k·h·w / d) · e^alpha + 1e-6, and the reconstruction is e^beta · W S (FRN, eq. 5 to 8); with
-    0 and 0, where FRN starts, for features that no such network made. Raises InputError without
-    support, and where shapes don't fit or features are NaN or infinite.
+    engine = ReconstructionEngine(model, {"benign": images, "malignant": others})
+    engine(queries).maps["benign"].received             # (b, k, h, w)
+
+    ``support``: by class, images (k, c, h, w) preprocessed for ``model``; they go through it once,
+    here. Of ``fewshot_vit`` without ``layer``: its own features and the reconstruction that it was
+    trained with, ridge (FRN) or mutual (Bi-FRN). Of any other model, and with ``layer``, a dotted
+    path: ridge regression on what the layer gives, by default the last with a grid of places, with
+    λ and ρ where FRN starts; the features are scaled so that the mean squared norm of the support's
+    places is 1 (FRN divides by √d, which does the same to normed features).
+
+    Raises InputError without support, and for a layer that gives no grid.
     """
-    _check(query, support, grid)
-    found = []
-    with exact(query):
-        q = query.detach().double()
-        for images in support:
-            s = images.detach().double().flatten(0, 1)
-            weights = ridge_weights(q, s, ridge_penalty(s.shape[0], s.shape[1], alpha))
-            error = (torch.as_tensor(beta).exp() * (weights @ s) - q).square().sum(-1)
-            found.append(
-                ClassMaps(_received(weights, len(images), grid), _on(error, grid), signed=True)
-            )
-    return tuple(found)
 
+    def __init__(
+        self, model: nn.Module, support: Mapping[str, Tensor], layer: str | None = None
+    ) -> None:
+        check_support(list(support.values()))
+        model = getattr(model, "_orig_mod", model)
+        self._model = model
+        self._own = model if isinstance(model, FewshotViT) and layer is None else None
+        self._grid: tuple[int, ...] = ()
+        self._scale = 1.0
+        self.layer = ""
+        if self._own is None:
+            some = next(iter(support.values()))[:1]
+            self.layer = layer or auto(model, some)
+            self._module = resolve(model, [self.layer])[self.layer]
+        self._support = {
+            name: torch.cat([self._features(part) for part in images.split(_AT_ONCE)])
+            for name, images in support.items()
+        }
+        if self._own is None:
+            self._scale = self._unit_scale()
+            self._support = {name: self._scale * f for name, f in self._support.items()}
 
-def mutual_maps(
-    query: Tensor, support: Sequence[Tensor], grid: tuple[int, int], attention: MutualReconstruction
-) -> tuple[ClassMaps, ...]:
-    """The same by the softmax attention of Bi-FRN in both directions, with the projections of
-    ``attention``; features and errors as in ``ridge_maps``. The errors are between values."""
-    _check(query, support, grid)
-    found = []
-    with exact(query), torch.no_grad():
-        ours = attention.project(query)
-        q, k, v = (part.double() for part in (ours.q, ours.k, ours.v))
-        for images in support:
-            theirs = attention.project(images.flatten(0, 1))
-            sq, sk, sv = (part.double() for part in (theirs.q, theirs.k, theirs.v))
-            scale = q.shape[-1] ** -0.5
-            to_query = (scale * (q @ sk.mT)).softmax(-1)
-            to_support = (scale * (sq @ k.mT)).softmax(-1)
-            support_error = (to_support @ v - sv).square().sum(-1)
-            found.append(
-                ClassMaps(
-                    _received(to_query, len(images), grid),
-                    _on((to_query @ sv - v).square().sum(-1), grid),
-                    signed=False,
-                    returned=_on(to_support.mean(1), grid),
-                    support_error=support_error.reshape(len(q), -1, *grid).float(),
-                )
-            )
-    return tuple(found)
+    def __call__(self, batch: Tensor, at: int | None = None) -> ReconstructionMaps:
+        """Maps of ``batch`` (b, c, h, w), preprocessed.
 
+        ``at``: ``received`` is what this one place of the query, counted row by row, gives, instead
+        of the mean over all its places.
+        """
+        query = self._scale * self._features(batch)
+        support, head = list(self._support.values()), None
+        if self._own is not None:
+            head = self._own.reconstruct
+        if isinstance(head, MutualReconstruction):
+            found = mutual_maps(query, support, self._grid, head, at)
+            distances = [
+                head.shares[0] * m.distance
+                + head.shares[1] * torch.as_tensor(m.support_error).flatten(1).mean(1)
+                for m in found
+            ]
+            temperature = head.temperature.item()
+        else:
+            alpha, beta, temperature = 0.0, 0.0, 1.0
+            if isinstance(head, RidgeReconstruction):
+                alpha, beta = head.alpha.item(), head.beta.item()
+                temperature = head.temperature.item()
+            found = ridge_maps(query, support, self._grid, alpha, beta, at)
+            distances = [m.distance for m in found]
+        scores = -temperature * torch.stack(distances, 1).detach().float()
+        maps = dict(zip(self._support, found, strict=True))
+        return ReconstructionMaps(maps, scores, trained=self._own is not None)
 
-def reconstruction_maps(
-    model: FewshotViT, query: Tensor, support: Sequence[Tensor]
-) -> tuple[ClassMaps, ...]:
-    """Maps of ``query`` images (b, c, H, W) for each class's ``support`` images (k, c, H, W), all
-    preprocessed for ``model``, by the reconstruction it was trained with.
-
-    All images go through the model together. Raises InputError without support.
-    """
-    if not support or any(len(images) == 0 for images in support):
-        raise _no_support()
-    with torch.no_grad():
-        features = model.features(torch.cat([query, *support]))
-    counts = [len(query), *(len(images) for images in support)]
-    ours, *theirs = features.split(counts)
-    grid, head = model.fewshot.trunk.grid, model.reconstruct
-    if isinstance(head, RidgeReconstruction):
-        return ridge_maps(ours, theirs, grid, head.alpha.item(), head.beta.item())
-    if isinstance(head, MutualReconstruction):
-        return mutual_maps(ours, theirs, grid, head)
-    raise InputError(f"{type(head).__name__} has no reconstruction that can be shown")
-
-
-def _received(weights: Tensor, images: int, grid: tuple[int, int]) -> Tensor:
-    """(b, n, k·h·w) -> (b, k, h, w): the mean over the query's places."""
-    return weights.mean(1).reshape(len(weights), images, *grid).float()
-
-
-def _on(values: Tensor, grid: tuple[int, int]) -> Tensor:
-    return values.reshape(len(values), *grid).float()
-
-
-def _check(query: Tensor, support: Sequence[Tensor], grid: tuple[int, int]) -> None:
-    if not support or any(len(images) == 0 for images in support):
-        raise _no_support()
-    places = (grid[0] * grid[1], query.shape[-1])
-    for features in (query, *support):
-        if features.ndim != 3 or tuple(features.shape[1:]) != places:
+    def _features(self, batch: Tensor) -> Tensor:
+        """(b, places, d) in the layer's precision."""
+        if self._own is not None:
+            self._grid = self._own.fewshot.trunk.grid
+            with torch.no_grad():
+                return self._own.features(batch)
+        values = run_split(self._model, {self.layer: self._module}, batch, False)
+        layout = require_layout(
+            self.layer, self._model, self._module, values.activations[self.layer],
+            image_size(batch), None, "auto",
+        )  # fmt: skip
+        if self._grid and layout.grid != self._grid:
             raise InputError(
-                f"features of shape {tuple(features.shape)} can't be compared over a grid of "
-                f"{grid[0]}x{grid[1]}: query and support must be (images, {places[0]}, {places[1]})"
+                f"layer {self.layer!r} gives a grid of {_grid(layout.grid)} for the query and of "
+                f"{_grid(self._grid)} for the support: images must have one size"
             )
-        if not bool(features.isfinite().all()):
-            raise InputError("features hold NaN or infinite values: no reconstruction can be made")
+        self._grid = layout.grid
+        return to_maps(values.activations[self.layer], layout).flatten(2).mT
+
+    def _unit_scale(self) -> float:
+        with exact(next(iter(self._support.values()))):
+            squares = torch.cat(
+                [f.double().square().sum(-1).flatten() for f in self._support.values()]
+            )
+        mean = float(squares.mean())
+        if not 0.0 < mean < float("inf"):
+            raise InputError(
+                f"layer {self.layer!r} gives {'zeros' if mean == 0 else 'NaN or infinite values'} "
+                "for the support images: nothing can be compared; choose another layer"
+            )
+        return float(mean**-0.5)
 
 
-def _no_support() -> InputError:
-    return InputError("reconstruction compares with support images: give one at least (--support)")
+def _grid(sides: tuple[int, ...]) -> str:
+    return "x".join(map(str, sides))

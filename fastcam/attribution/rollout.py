@@ -7,19 +7,20 @@ fused, the identity is added for the skip connection, rows are normalised, layer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.batchmaps import BatchMaps, logits_of
-from fastcam.attribution.capture import capture
+from fastcam.attribution.capture import Instead, capture, paths_of
 from fastcam.attribution.checks import check_found, watch_shapes
+from fastcam.attribution.exchange import counted
 from fastcam.attribution.nonfinite import keep_finite
 from fastcam.attribution.precision import exact
-from fastcam.attribution.records import AttentionCall, Record, Reducer
-from fastcam.attribution.rollout_chunked import Layer, keep_layer, row_back, step_back
+from fastcam.attribution.records import AttentionCall, Record, Reducer, Scores
+from fastcam.attribution.rollout_chunked import Layer, keep_layer, mixed, row_back, step_back
 from fastcam.attribution.tokens import count_prefix, image_size, patch_grid, patch_size
 from fastcam.attribution.wanted import Fusion
 from fastcam.errors import InputError
@@ -91,18 +92,17 @@ class RolloutEngine:
         self._ratio = discard_ratio
         self._start = start_layer
         self._prefix = count_prefix(self._model, prefix_tokens)
-        self._checked: set[tuple[int, ...]] = set()
+        # Shapes of batches seen, and whether the model attends by name only in them.
+        self._checked: dict[tuple[int, ...], bool] = {}
+        self._paths = paths_of(self._model)
+        self._calls = 0
         self.query = "cls" if self._prefix.cls and not _pools(self._model) else "mean"
 
     def __call__(self, batch: Tensor) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed."""
         size = image_size(batch)
-        look = tuple(batch.shape) not in self._checked
         with torch.no_grad():
-            shapes, records, output = self._run(batch, look)
-            if look:
-                check_found(self._model, records, shapes)
-                self._checked.add(tuple(batch.shape))
+            records, output = self._run(batch)
             layers = self._layers(records, batch.shape[0])
             n = layers[0].shape[-1]
             prefix = self._prefix.count
@@ -122,21 +122,43 @@ class RolloutEngine:
         logits = logits_of(output)
         return BatchMaps({"rollout": keep_finite(maps, logits)}, logits)
 
-    def _run(self, batch: Tensor, look: bool) -> tuple[dict[str, Any], list[Record], Any]:
-        watched: AbstractContextManager[dict[str, Any]] = nullcontext({})
-        if look:
-            watched = watch_shapes(self._model)
+    def _run(self, batch: Tensor) -> tuple[list[Record], Any]:
+        shape = tuple(batch.shape)
+        if self._checked.get(shape):
+            keep, mix = self._keeper()
+            with capture(self._model, keep, ("sdpa",), mix, by_name=True) as seen:
+                output = self._model(batch)
+            if len(seen.records) == self._calls:
+                return seen.records, output
+        keep, mix = self._keeper()
+        reduce = capture(self._model, keep, ("sdpa", "softmax"), mix, self._paths)
         stance: Any = nullcontext()
         if any(getattr(m, "_compiled_call_impl", None) for m in self._model.modules()):
             stance = torch.compiler.set_stance("force_eager")
-        reduce = capture(self._model, self._keeper(), ("sdpa", "softmax"))
-        with stance, watched as shapes, reduce as seen:
+        if shape in self._checked:
+            with stance, reduce as seen:
+                return seen.records, self._model(batch)
+        with stance, watch_shapes(self._model) as shapes, counted() as named, reduce as seen:
             output = self._model(batch)
-        return shapes, seen.records, output
+        check_found(self._model, seen.records, shapes)
+        self._checked[shape] = named.calls == len(seen.records)
+        self._calls = named.calls
+        return seen.records, output
 
-    def _keeper(self) -> Reducer:
-        """Reduces within the record, so that no layer's qkv stays alive."""
+    def _keeper(self) -> tuple[Reducer, Instead | None]:
+        """Reduces within the record, so that no layer's qkv stays alive.
+
+        The second of the two makes the attention itself where that costs less.
+        """
         met = 0
+
+        def mix(call: AttentionCall, value: Tensor) -> tuple[Tensor, Layer] | None:
+            nonlocal met
+            if met < self._start or not isinstance(call.attention, Scores):
+                return None
+            made = mixed(call.attention, value)
+            met += made is not None
+            return made
 
         def keep(call: AttentionCall) -> Layer | None:
             nonlocal met
@@ -147,7 +169,8 @@ class RolloutEngine:
                 return None
             return keep_layer(call.attention, self._fusion, self._ratio)
 
-        return keep
+        plain = self._fusion == "mean" and not self._ratio
+        return keep, mix if plain else None
 
     def _layers(self, records: Sequence[Record], b: int) -> list[Layer]:
         square = [r for r in records if r.shape[2] == r.shape[3]]

@@ -38,6 +38,32 @@ def keeps_matrix(attention: Attention) -> bool:
     return not isinstance(attention, Scores) or h * n * m <= _CPU_BLOCK
 
 
+def mixed(scores: Scores, value: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Attention made here, (b, h, n, d), and its weights' mean of heads (b, n, n), in float32.
+
+    ``value`` (b, h, m, d). None where PyTorch's own kernel and recomputing are better. One image
+    of ViT-S at 197 tokens, on one core: PyTorch's fused kernel takes 1.55 ms and the weights once
+    more beside it 1.7, both from here 1.75. On an accelerator the fused kernel wins by far.
+    """
+    _, h, n, m = scores.shape
+    q, k, d = scores.q, scores.k, value.shape[-1]
+    small = n == m and h * n * m <= _CPU_BLOCK and q.device.type == "cpu"
+    same = q.dtype == k.dtype == value.dtype == torch.float32 and value.shape[1] == h
+    if not (small and same and _plain(scores)) or torch.is_autocast_enabled("cpu"):
+        return None
+    output = q.new_empty((len(q), n, h, d)).transpose(1, 2)
+    fused = q.new_empty((len(q), n * m))
+    block = q.new_empty((h, n, m))
+    share = q.new_full((1, h), 1 / h)
+    for image in range(len(q)):
+        torch.baddbmm(block, q[image], k[image].mT, beta=0, alpha=scores.scale, out=block)
+        torch.softmax(block, -1, out=block)
+        output[image] = torch.bmm(block, value[image])
+        # The mean as a product: 0.05 ms, where mean() takes 0.08.
+        torch.mm(share, block.view(h, -1), out=fused[image : image + 1])
+    return output, fused.view(-1, n, m)
+
+
 def keep_layer(attention: Attention, fusion: Fusion, discard_ratio: float) -> Layer:
     """What rollout needs of a layer, in memory of its own."""
     if not keeps_matrix(attention):

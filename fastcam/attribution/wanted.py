@@ -10,7 +10,9 @@ from fastcam.errors import InputError
 
 CAM_METHODS = ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam")
 TOKEN_METHODS = ("attention", "rollout")
-METHODS = (*CAM_METHODS, *TOKEN_METHODS)
+# Of parts that a mixed-attention network has: windows, channel gates, overlapping windows.
+MIXED_METHODS = ("window", "channel", "overlap")
+METHODS = (*CAM_METHODS, *TOKEN_METHODS, *MIXED_METHODS)
 
 Sign = Literal["positive", "negative", "both"]
 Fusion = Literal["mean", "max", "min"]
@@ -22,9 +24,10 @@ class Wanted:
     """The maps to make.
 
     ``methods``: of METHODS. ``layers``: dotted module names for the CAM methods, numbers or names
-    of blocks for attention; empty: the last spatial layer, and all blocks. ``classes``: outputs
-    that CAMs explain, several for several maps an image; empty: the predicted one. ``sign``:
-    evidence for the output, against it, or both. ``prefix_tokens``: None: counted from the model.
+    of modules for attention, window, channel and overlap; empty: the last spatial layer, and all.
+    ``classes``: outputs that CAMs explain, several for several maps an image; empty: the predicted
+    one. ``sign``: evidence for the output, against it, or both. ``prefix_tokens``: None: counted
+    from the model.
     ``reshape``: how a layer's output becomes a grid, "auto" finds it, "none" takes (b, k, h, w).
     ``fusion``, ``discard_ratio`` (0 to below 1) and ``start_layer`` are rollout's.
     """
@@ -76,6 +79,11 @@ class Wanted:
     def cam_methods(self) -> tuple[str, ...]:
         """Those of the methods that explain an output by a layer's activations."""
         return tuple(method for method in self.methods if method in CAM_METHODS)
+
+    @property
+    def mixed_methods(self) -> tuple[str, ...]:
+        """Those that show windows, channel gates or overlapping windows."""
+        return tuple(method for method in self.methods if method in MIXED_METHODS)
 
 
 _OPTION = {"methods": "method", "layers": "layer", "classes": "target"}

@@ -1,7 +1,9 @@
-"""Attention within windows, put back into the image (Swin, Liu et al. 2021, section 3.2).
+"""Attention within windows, put back into the image.
 
 A block pads its grid to whole windows, rolls it by minus the shift, and cuts it into windows, row
-by row. timm rolls first and pads the rolled grid; torchvision and Hugging Face pad first.
+by row (Swin, Liu et al. 2021, section 3.2). timm rolls first and pads the rolled grid; torchvision
+and Hugging Face pad first. Overlapping cross-attention cuts keys from windows that reach over
+their neighbours (HAT, Chen et al. 2023, section 3.2.3).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 
 from fastcam.errors import InputError
@@ -21,13 +24,19 @@ class WindowLayout:
     """How windows lie over a grid of tokens; all pairs are (y, x), in tokens.
 
     ``grid``: without padding. ``shift``: the grid was rolled by minus this. ``roll_first``:
-    rolled before it was padded.
+    rolled before it was padded. ``reach``: how far keys lie beyond their window on each side.
     """
 
     grid: tuple[int, int]
     window: tuple[int, int]
     shift: tuple[int, int] = (0, 0)
     roll_first: bool = False
+    reach: tuple[int, int] = (0, 0)
+
+    @property
+    def keys(self) -> tuple[int, int]:
+        """Sides (y, x) of the window that keys come from."""
+        return self.window[0] + 2 * self.reach[0], self.window[1] + 2 * self.reach[1]
 
     @property
     def windows(self) -> tuple[int, int]:
@@ -37,14 +46,20 @@ class WindowLayout:
 
 
 def put_back(values: Tensor, layout: WindowLayout) -> Tensor:
-    """Values (b · windows, c, wh · ww) of the tokens in windows to (b, c, h, w) over the grid."""
+    """Values (b · windows, c, places) of the keys of windows to (b, c, h, w) over the grid.
+
+    A place that several windows reach over has the mean of what they say.
+    """
     (ny, nx), (wh, ww), (h, w) = layout.windows, layout.window, layout.grid
-    c = values.shape[1]
-    if values.shape[0] % (ny * nx) or values.shape[2] != wh * ww:
+    c, places = values.shape[1], math.prod(layout.keys)
+    if values.shape[0] % (ny * nx) or values.shape[2] != places:
         raise InputError(
             f"windows of {wh}×{ww} over a grid of {h}×{w} are {ny * nx} for each image with "
-            f"{wh * ww} places, but there are {values.shape[0]} with {values.shape[2]}"
+            f"{places} places, but there are {values.shape[0]} with {values.shape[2]}"
         )
+    if any(layout.reach):
+        one = values.new_ones(ny * nx, 1, places)
+        return add_back(values, layout) / add_back(one, layout)
     cut = values.reshape(-1, ny, nx, c, wh, ww)
     padded = cut.permute(0, 3, 1, 4, 2, 5).reshape(-1, c, ny * wh, nx * ww)
     if layout.roll_first:
@@ -52,17 +67,43 @@ def put_back(values: Tensor, layout: WindowLayout) -> Tensor:
     return torch.roll(padded, layout.shift, (2, 3))[..., :h, :w]
 
 
+def add_back(values: Tensor, layout: WindowLayout) -> Tensor:
+    """As ``put_back``, but what several windows say of one place is added.
+
+    The adjoint of cutting enlarged windows with zeros around the grid: what lies there is dropped.
+    Windows that reach over their neighbours are not shifted.
+    """
+    (ny, nx), (wh, ww), (h, w) = layout.windows, layout.window, layout.grid
+    columns = values.reshape(-1, ny * nx, values.shape[1] * values.shape[2]).transpose(1, 2)
+    padded = F.fold(
+        columns, (ny * wh, nx * ww), layout.keys, padding=layout.reach, stride=layout.window
+    )
+    return padded[..., :h, :w]
+
+
 def window_module(model: nn.Module, path: str) -> tuple[str, nn.Module] | None:
     """Path and module that state ``window_size`` and ``shift_size`` of the attention at ``path``:
     itself or one of the two modules around it. None where attention isn't in shifted windows."""
-    for up in range(3):
-        at = ".".join(path.split(".")[: path.count(".") + 1 - up])
-        if not at:
-            return None
+    return _stating(model, path, ("window_size", "shift_size"))
+
+
+def overlap_module(model: nn.Module, path: str) -> tuple[str, nn.Module] | None:
+    """The same for windows whose keys reach over their neighbours: HAT's names of both sizes."""
+    return _stating(model, path, ("window_size", "overlap_win_size"))
+
+
+def _stating(model: nn.Module, path: str, names: tuple[str, ...]) -> tuple[str, nn.Module] | None:
+    for at in around(path):
         module = model.get_submodule(at)
-        if hasattr(module, "window_size") and hasattr(module, "shift_size"):
+        if all(hasattr(module, name) for name in names):
             return at, module
     return None
+
+
+def around(path: str) -> list[str]:
+    """The module at ``path`` and the two around it, without the model itself."""
+    parts = path.split(".") if path else []
+    return [".".join(parts[:end]) for end in range(len(parts), max(len(parts) - 3, 0), -1)]
 
 
 def layout_of(module: nn.Module, grid: tuple[int, int]) -> WindowLayout:
@@ -76,6 +117,23 @@ def layout_of(module: nn.Module, grid: tuple[int, int]) -> WindowLayout:
         one = [count == 1 for count in WindowLayout(grid, window).windows]
         shift = (0 if one[0] else shift[0], 0 if one[1] else shift[1])
     return WindowLayout(grid, window, shift, roll_first=library == "timm")
+
+
+def overlap_layout_of(module: nn.Module, grid: tuple[int, int]) -> WindowLayout | None:
+    """The layout of a module that states ``window_size`` and ``overlap_win_size``; None where the
+    second isn't as much larger on both sides."""
+    window, keys = _pair(module.window_size), _pair(module.overlap_win_size)
+    return enlarged_layout(grid, window, keys)
+
+
+def enlarged_layout(
+    grid: tuple[int, int], window: tuple[int, int], keys: tuple[int, int]
+) -> WindowLayout | None:
+    """Windows over ``grid`` with keys from windows of ``keys`` tokens around them, if possible."""
+    y, x = keys[0] - window[0], keys[1] - window[1]
+    if min(y, x) < 0 or y % 2 or x % 2 or not (y or x):
+        return None
+    return WindowLayout(grid, window, reach=(y // 2, x // 2))
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -22,13 +22,16 @@ def demo(
     """Train a small patch-attention model, run it over a test set, draw what it looked at.
 
     Everything is made here: volumes with and without a lesion, masks, labels; no network, no input.
+    Then the seven views of the small Vision Transformer that comes with fastcam.
     """
-    from fastcam.cli import progress
+    from fastcam.cli import progress, vit_lines
     from fastcam.demonstration import DemoSize, run_demo
     from fastcam.runpage import PAGE
 
-    size = DemoSize(train_cases=6, test_cases=4, epochs=1) if quick else DemoSize()
-    score = run_demo(output_dir, size, workers, typer.echo, progress.for_stderr())
+    small = DemoSize(train_cases=6, test_cases=4, epochs=1, vit_images=12)
+    size = small if quick else DemoSize()
+    found = run_demo(output_dir, size, workers, typer.echo, progress.for_stderr())
+    score = found.lesions
     typer.echo(
         f"\non the {size.test_cases} test cases, which the model has not seen:\n"
         f"  accuracy                                 {score.accuracy:.3f}"
@@ -36,4 +39,8 @@ def demo(
         f"  patch of highest weight on the lesion    {score.hits:.3f}"
         f"   (a patch at random: {score.chance_hits:.3f})"
     )
-    typer.echo(f"\nlook at {output_dir / 'best_slice' / PAGE} first")
+    typer.echo(vit_lines.said(found.shapes))
+    typer.echo(
+        f"\nlook at {output_dir / 'best_slice' / PAGE} first,\n"
+        f"then at the views of the Vision Transformer in {output_dir / 'vit'}"
+    )

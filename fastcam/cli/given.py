@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from fastcam.errors import InputError
+
+if TYPE_CHECKING:
+    from fastcam.models.fewshot.build import FewshotOptions
 
 
 def size_of(text: str | None) -> int | tuple[int, ...] | None:
@@ -47,3 +51,27 @@ def classes_of(texts: Sequence[str] | None) -> tuple[int, ...] | Literal["label"
                 )
             found.append(int(part))
     return tuple(found)
+
+
+def fewshot_of(
+    use_mab: bool, use_ocab: bool, use_drff: bool, arch: str | None, patch_size: int | None
+) -> FewshotOptions | None:
+    """The options of ``fewshot_vit``; None where none of them is given."""
+    if not (use_mab or use_ocab or use_drff or arch or patch_size):
+        return None
+    from fastcam.models.fewshot.build import FewshotOptions
+
+    return FewshotOptions(arch, patch_size, use_mab, use_ocab, use_drff)
+
+
+def support_of(texts: Sequence[str] | None) -> dict[str, list[Path]]:
+    """``--support``: images, or folders of them, by class; without CLASS= it is "support"."""
+    found: dict[str, list[Path]] = {}
+    for text in texts or ():
+        name, sign, path = text.partition("=")
+        if not sign or Path(text).exists():
+            name, path = "support", text
+        if not name.strip() or not path.strip():
+            raise InputError(f"--support {text!r}: give IMAGE or CLASS=IMAGE, as in benign=a.png")
+        found.setdefault(name.strip(), []).append(Path(path))
+    return found

@@ -59,6 +59,11 @@ def infer(
     in_channels: opt.InChannels = None,
     image_size: opt.ImageSize = None,
     allow_partial: opt.AllowPartial = False,
+    use_mab: opt.UseMab = False,
+    use_ocab: opt.UseOcab = False,
+    use_drff: opt.UseDrff = False,
+    arch: opt.Arch = None,
+    patch_size: opt.PatchSize = None,
     task: opt.Task = "auto",
     device: opt.Device = "auto",
     precision: opt.Precision = "auto",
@@ -85,13 +90,14 @@ def infer(
     """
     from fastcam import modelapi
     from fastcam.cli import infer_lines, progress
-    from fastcam.cli.given import classes_of, numbers_of, size_of
+    from fastcam.cli.given import classes_of, fewshot_of, numbers_of, size_of
 
     try:
         report = modelapi.infer(
             model, images, output_dir, checkpoint=checkpoint, method=method, layers=layer or (),
             classes=classes_of(target), num_classes=num_classes, in_channels=in_channels,
             image_size=size_of(image_size), allow_partial=allow_partial,
+            fewshot=fewshot_of(use_mab, use_ocab, use_drff, arch, patch_size),
             mean=numbers_of("mean", mean), std=numbers_of("std", std), fit=fit, pattern=pattern,
             table=table, mask_dir=mask_dir, axes=axes, sign=sign, fusion=fusion,
             discard_ratio=discard_ratio, start_layer=start_layer, prefix_tokens=prefix_tokens,

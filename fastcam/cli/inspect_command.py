@@ -28,6 +28,11 @@ def inspect(
     in_channels: opt.InChannels = None,
     image_size: opt.ImageSize = None,
     allow_partial: opt.AllowPartial = False,
+    use_mab: opt.UseMab = False,
+    use_ocab: opt.UseOcab = False,
+    use_drff: opt.UseDrff = False,
+    arch: opt.Arch = None,
+    patch_size: opt.PatchSize = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows of the table to show; 0 for all.")] = _ROWS,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON result to stdout.")
@@ -41,12 +46,13 @@ def inspect(
 
         found = describe(file)
     else:
-        from fastcam.cli.given import size_of
+        from fastcam.cli.given import fewshot_of, size_of
         from fastcam.modelapi import describe_model
 
         found = describe_model(
             str(model), checkpoint, num_classes=num_classes, in_channels=in_channels,
             image_size=size_of(image_size), allow_partial=allow_partial,
+            fewshot=fewshot_of(use_mab, use_ocab, use_drff, arch, patch_size),
         )  # fmt: skip
         rows = 0
     if as_json:

@@ -11,8 +11,10 @@ from typing import Any
 import typer
 
 from fastcam.cli import (
+    analyze_command,
     demo_command,
     doctor_command,
+    evaluate_command,
     explain_command,
     export_command,
     gallery_command,
@@ -36,6 +38,8 @@ app.command("infer")(infer_command.infer)
 app.command("render")(render_command.render)
 app.command("explain")(explain_command.explain)
 app.command("vit")(vit_command.vit)
+app.command("evaluate")(evaluate_command.evaluate)
+app.command("analyze")(analyze_command.analyze)
 app.command("export")(export_command.export)
 app.command("gallery")(gallery_command.gallery)
 app.command("inspect")(inspect_command.inspect)

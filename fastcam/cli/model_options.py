@@ -9,11 +9,12 @@ import typer
 
 Option = typer.Option
 MODEL, MAPS, INPUT, RUN = "The model", "The maps", "The images", "Running"
+FEWSHOT = "Mixed attention and few-shot"
 
 Model = Annotated[
     str,
     Option(
-        help="Built-in name (vit_small, resnet50, patch_attention, ...), timm:NAME, "
+        help="Built-in name (vit_small, resnet50, patch_attention, fewshot_vit, ...), timm:NAME, "
         "torchvision:NAME, hf:FOLDER, monai:CLASS?key=value, or file.py:factory.",
         rich_help_panel=MODEL,
     ),
@@ -48,6 +49,37 @@ AllowPartial = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+UseMab = Annotated[
+    bool,
+    Option("--use-mab", help="fewshot_vit: mixed attention, by windows and channels. The --use "
+           "flags are taken from the checkpoint where none is given.", rich_help_panel=FEWSHOT),
+]  # fmt: skip
+UseOcab = Annotated[
+    bool,
+    Option("--use-ocab", help="fewshot_vit: overlapping cross-attention.",
+           rich_help_panel=FEWSHOT),
+]  # fmt: skip
+UseDrff = Annotated[
+    bool,
+    Option("--use-drff", help="fewshot_vit: fusion of depthwise convolutions.",
+           rich_help_panel=FEWSHOT),
+]  # fmt: skip
+Arch = Annotated[
+    Literal["vit_tiny", "vit_small"] | None,
+    Option(help="fewshot_vit: its trunk; default: from the checkpoint, else vit_small.",
+           rich_help_panel=FEWSHOT),
+]  # fmt: skip
+PatchSize = Annotated[
+    int | None,
+    Option(min=1, help="fewshot_vit: side of a patch in pixels; default: from the checkpoint, "
+           "else 16.", rich_help_panel=FEWSHOT),
+]  # fmt: skip
+Support = Annotated[
+    list[str] | None,
+    Option(metavar="[CLASS=]IMAGE", help="Example of a class, or a folder of examples, that "
+           "reconstruction compares with; repeatable. Without CLASS= the class is the folder that "
+           "a file lies in, if they lie in several.", rich_help_panel=FEWSHOT),
+]  # fmt: skip
 Fit = Annotated[
     Literal["stretch", "crop"] | None,
     Option(
@@ -66,16 +98,17 @@ Numbers = Annotated[
 Method = Annotated[
     list[str] | None,
     Option(
-        help="gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, attention, rollout; "
-        "repeatable. Default: gradcam, for a Vision Transformer attention.",
+        help="gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, attention, rollout, "
+        "window, channel, overlap; repeatable. Default: gradcam, for a Vision Transformer "
+        "attention.",
         rich_help_panel=MAPS,
     ),
 ]
 Layer = Annotated[
     list[str] | None,
     Option(
-        help="Module by its dotted name, or block by its number for attention; repeatable. "
-        "Default: the last spatial layer; attention: all. `fastcam inspect --model` lists them.",
+        help="Module by its dotted name, or by its number for attention, window, channel, overlap; "
+        "repeatable. Default: the last spatial layer; for those: all. `fastcam inspect --model` lists them.",
         rich_help_panel=MAPS,
     ),
 ]

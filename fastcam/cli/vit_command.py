@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fastcam.cli import model_options as opt
+from fastcam.cli import style_options as look
 from fastcam.errors import InputError
-from fastcam.spec import COLORMAPS, Blend, Theme
 
 if TYPE_CHECKING:
     from torch import nn
 
 Option = typer.Option
-_VIEWS, _LOOK = "The views", "How they look"
+_VIEWS = "The views"
 
 
 def vit(
@@ -66,31 +65,32 @@ def vit(
         Option(metavar="X,Y|N", help="Attention from the patch at this pixel of the image, or with "
                "this number in view 1, instead of CLS.", rich_help_panel=_VIEWS),
     ] = None,
+    fusion: opt.Fusion = "mean",
+    discard_ratio: opt.DiscardRatio = 0.0,
+    start_layer: opt.StartLayer = 0,
+    prefix_tokens: opt.PrefixTokens = None,
     interpolation: Annotated[
         Literal["nearest", "bilinear", "bicubic"],
-        Option(help="Of maps; nearest shows the patches.", rich_help_panel=_LOOK),
+        Option(help="Of maps; nearest shows the patches.", rich_help_panel=look.LOOK),
     ] = "bilinear",
     scale: Annotated[
         Literal["patient", "slice"],
-        Option(help="One colour scale for all maps of a figure, or one for each row of view 3.",
-               rich_help_panel=_LOOK),
+        Option(help="One colour scale for all maps of a figure, or one for each layer of view 3.",
+               rich_help_panel=look.LOOK),
     ] = "patient",
-    colormap: Annotated[
-        str, Option(help=f"One of {', '.join(COLORMAPS)}.", rich_help_panel=_LOOK)
-    ] = "jet",
-    heat_alpha: Annotated[
-        float, Option(help="Weight of the heat in the overlay, 0 to 1.", rich_help_panel=_LOOK)
-    ] = 0.5,
-    blend: Annotated[
-        Blend, Option(help="The same weight everywhere, or growing with the heat.",
-                      rich_help_panel=_LOOK)
-    ] = "flat",
+    colormap: look.Colormap = "jet",
+    heat_alpha: look.HeatAlpha = 0.5,
+    blend: look.HeatBlend = "flat",
     panel_size: Annotated[
         int, Option(help="Longer side of a panel in pixels; view 4 has half of it.",
-                    rich_help_panel=_LOOK)
+                    rich_help_panel=look.LOOK)
     ] = 512,
-    theme: Annotated[Theme, Option(help="Paper of the figures.", rich_help_panel=_LOOK)] = "light",
-    fit: opt.Fit = None,
+    theme: look.Theme = "light",
+    fit: Annotated[
+        Literal["stretch", "crop", "exact"] | None,
+        Option(help="Stretch the whole image to the model's size, cut its middle out, or refuse "
+               "images that don't have this size.", rich_help_panel=opt.INPUT),
+    ] = None,
     mean: opt.Numbers = None,
     std: opt.Numbers = None,
     num_classes: opt.NumClasses = None,
@@ -108,17 +108,22 @@ def vit(
     `fastcam vit --demo` needs no image and no model.
     """
     from fastcam import modelapi
+    from fastcam.cli import progress, vit_lines
     from fastcam.cli.given import numbers_of, size_of
-    from fastcam.cli.vit_given import layers_of, query_of
+    from fastcam.cli.vit_given import labels_of, layers_of, query_of
     from fastcam.inference.device import choose_device
     from fastcam.read.inputs import find_inputs
     from fastcam.spec import MapChoice, Style
-    from fastcam.views.writing import ViewChoice, view_name, write_views
+    from fastcam.views.chosen import ViewChoice, view_name
+    from fastcam.views.filesizes import check_sizes
+    from fastcam.views.writing import write_views
 
     choice = ViewChoice(
         views=tuple(dict.fromkeys(view_name(text) for text in view or ())),
         layers=layers_of(layers), head=MapChoice.head_of(head), query=query_of(query),
-        interpolation=interpolation, labels=_labels(checkpoint, compare),
+        fusion=fusion, discard_ratio=discard_ratio, start_layer=start_layer,
+        prefix_tokens=prefix_tokens, interpolation=interpolation,
+        labels=labels_of(checkpoint, compare),
         style=Style(colormap=colormap, heat_alpha=heat_alpha, blend=blend, scale=scale,
                     panel_size=panel_size, theme=theme),
     )  # fmt: skip
@@ -142,45 +147,32 @@ def vit(
         ).to(where)  # fmt: skip
 
     first = loaded(checkpoint)
-    spec = modelapi.settled(first, size, numbers_of("mean", mean), numbers_of("std", std), fit)
+    spec = modelapi.settled(
+        first, size, numbers_of("mean", mean), numbers_of("std", std),
+        "stretch" if fit == "exact" else fit,
+    )  # fmt: skip
+    if fit == "exact":
+        check_sizes(items, spec)
     written = write_views(
         first, items, spec, output_dir, choice, loaded(compare) if compare else None,
-        batch_size=batch_size, told=_noted,
+        batch_size=batch_size, told=vit_lines.noted,
+        progress=progress.for_stderr() if len(items) > 1 else None,
     )  # fmt: skip
     _listed(written, as_json)
 
 
 def _demo(output_dir: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from fastcam.cli import vit_lines
     from fastcam.vitdemo import run_vit_demo
 
-    score = run_vit_demo(output_dir, _noted)
+    score = run_vit_demo(output_dir, vit_lines.noted)
     if as_json:
         typer.echo(json.dumps(asdict(score)))
         return
-    typer.echo(
-        f"\non {score.images} images that the model has not seen:\n"
-        f"  accuracy                                      {score.accuracy:.3f}"
-        f"   (the commonest class alone: {score.chance_accuracy:.3f})\n"
-        f"  patch of highest CLS attention on the object  {score.attention_hits:.3f}"
-        f"   (a patch at random: {score.chance_hits:.3f})\n"
-        f"  patch of highest rollout on the object        {score.rollout_hits:.3f}"
-        f"   (a patch at random: {score.chance_hits:.3f})\n"
-        f"  brightest patch on the object, without model  {score.brightest_hits:.3f}"
-    )
+    typer.echo(vit_lines.said(score))
     typer.echo(f"\nlook at the figures in {output_dir}")
-
-
-def _labels(checkpoint: Path | None, compare: Path | None) -> tuple[str, str]:
-    """What two models are called: their files, with the folder where these are called alike."""
-    first = "random weights" if checkpoint is None else checkpoint.name
-    second = "" if compare is None else compare.name
-    if checkpoint is not None and compare is not None and first == second:
-        return f"{checkpoint.parent.name}/{first}", f"{compare.parent.name}/{second}"
-    return first, second
-
-
-def _noted(line: str) -> None:
-    typer.echo(line, err=True)
 
 
 def _listed(written: Sequence[Path], as_json: bool) -> None:

@@ -1,8 +1,10 @@
-"""``--layers`` and ``--query`` of ``fastcam vit`` turned into numbers."""
+"""``--layers`` and ``--query`` of ``fastcam vit`` as numbers, and what its models are called."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 from fastcam.errors import InputError
 
@@ -31,3 +33,18 @@ def query_of(text: str | None) -> int | tuple[int, int] | None:
         )
     numbers = tuple(map(int, parts))
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def labels_of(checkpoint: Path | None, compare: Path | None) -> tuple[str, str]:
+    """What two models are called: their files, with as much of the path as tells them apart."""
+    if checkpoint is None or compare is None:
+        first, second = (path.stem if path else "" for path in (checkpoint, compare))
+        return first or "random weights", second
+    calls: tuple[Callable[[Path], str], ...] = (
+        lambda path: path.stem,
+        lambda path: path.name,
+        lambda path: f"{path.parent.name}/{path.stem}",
+        str,
+    )
+    pairs = [(call(checkpoint), call(compare)) for call in calls]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])

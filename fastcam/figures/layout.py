@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from fastcam_kernels.rows import filters_of
 from numpy.typing import NDArray
 
 # At zoom 1 (panels of up to 512 pixels); all grow with the panels.
@@ -56,7 +57,8 @@ class Place:
 class Layout:
     """A canvas of ``height`` x ``width`` pixels; ``places`` row by row.
 
-    ``holes`` (n, 4) int32 ``x1, y1, x2, y2`` are the rectangles that panels and bars fill.
+    ``holes`` (n, 4) int32 ``x1, y1, x2, y2`` are the rectangles that panels and bars fill;
+    ``filters`` (height,) uint8 the PNG filters of its rows.
     """
 
     width: int
@@ -65,6 +67,7 @@ class Layout:
     header_line: int
     places: tuple[Place, ...]
     holes: NDArray[np.int32]
+    filters: NDArray[np.uint8]
 
 
 def zoom_of(longer_side: int) -> float:
@@ -114,6 +117,7 @@ def arrange(rows: tuple[tuple[Cell, ...], ...], header_lines: int, zoom: float) 
     header = Rect(
         px(_MARGIN), px(_MARGIN), widest - 2 * px(_MARGIN), header_lines * px(_HEADER_LINE)
     )
+    filled = np.array(holes, dtype=np.int32)
     return Layout(
-        widest, height, header, px(_HEADER_LINE), tuple(places), np.array(holes, dtype=np.int32)
+        widest, height, header, px(_HEADER_LINE), tuple(places), filled, filters_of(height, filled)
     )

@@ -80,8 +80,9 @@ class Lettering:
     """The atlas and the hands that point into it.
 
     ``coverage`` (rows, columns) uint8, 255 where a glyph covers a pixel wholly; ``boxes`` (n, 4)
-    int32 ``x, y, width, height`` of each glyph in it. The arrays are read-only and shared by all
-    threads of a worker.
+    int32 ``x, y, width, height`` of each glyph in it. The arrays are shared by all threads of
+    a worker and never written; marked read-only they would be copied for every panel, since the
+    kernels are compiled for writeable ones.
     """
 
     coverage: NDArray[np.uint8]
@@ -161,6 +162,4 @@ class _Sheet:
         for (x, y, width, height), bitmap in zip(self.boxes, self.bitmaps, strict=True):
             coverage[y : y + height, x : x + width] = bitmap
         boxes = np.array(self.boxes, dtype=np.int32).reshape(-1, 4)
-        coverage.setflags(write=False)
-        boxes.setflags(write=False)
         return coverage, boxes

@@ -83,28 +83,36 @@ def map_scale(
 
 
 def map_levels(
-    scale: MapScale, cells: NDArray[np.float32], height: int, width: int
+    scale: MapScale,
+    cells: NDArray[np.float32],
+    height: int,
+    width: int,
+    method: int = resize.BILINEAR,
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
     """A map (h, w), enlarged to (height, width) levels of the colour table, and its limits.
 
-    Enlarging is bilinear with half-pixel centres (``align_corners=False``). ``slice`` does what
+    Enlarging is bilinear with half-pixel centres (``align_corners=False``), or by another
+    ``method`` of ``fastcam_kernels.resize``. ``slice`` is always bilinear and does what
     pytorch-grad-cam does: min-max at the layer's resolution, enlarge, min-max again, both with
     ``EPS``; its limits are the raw values that the two ends stand for then.
     """
     if scale.constant:
         value = float(cells.flat[0])
-        levels = np.full((height, width), _MIDDLE if scale.diverging else 0, dtype=np.uint8)
-        return levels, (value, value)
+        return np.full((height, width), _level_of_none(scale), dtype=np.uint8), (value, value)
     if scale.kind == "slice" and not scale.diverging:
         return _min_max(cells, height, width)
     if scale.kind == "rank" and scale.ranks is not None:
         cells = _shares(cells, scale.ranks)
-    enlarged = resize.resize(cells, height, width, resize.BILINEAR)
+    enlarged = resize.resize(cells, height, width, method)
     limits = bounds(enlarged, True) if scale.kind == "slice" else scale.limits
     if limits[0] == limits[1]:
         # An empty slice on a scale of its own: nothing for, nothing against.
-        return np.full((height, width), _MIDDLE, dtype=np.uint8), limits
+        return np.full((height, width), _level_of_none(scale), dtype=np.uint8), limits
     return levels_of(enlarged, *limits), limits
+
+
+def _level_of_none(scale: MapScale) -> int:
+    return _MIDDLE if scale.diverging else 0
 
 
 def _min_max(

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from fastcam_kernels import colormap
+from fastcam_kernels import colormap, resize
 from numpy.typing import NDArray
 
 from fastcam.figures import layout
 from fastcam.figures.mapscales import MapScale, map_levels
 from fastcam.figures.patches import Look
-from fastcam.figures.sheet import NO_TINT, Paint, Panel, Sheet, paint
-from fastcam.spec import Blend
+from fastcam.figures.sheet import NO_OUTLINES, NO_TINT, Outlines, Paint, Panel, Sheet, paint
+from fastcam.spec import Blend, Style
 
 DIVERGING_TABLE = "coolwarm"
 MASK_COLOUR = np.array((255, 0, 0), dtype=np.uint8)
@@ -47,23 +47,32 @@ class MapPicture:
 
 @dataclass(frozen=True, eq=False)
 class ShownMap:
-    """One map: ``cells`` (h, w) float32, raw, over the whole picture and turned as it is."""
+    """One map: ``cells`` (h, w) float32, raw, over the whole picture and turned as it is; ``note``:
+    what has to be said of it, beside "overlay"."""
 
     caption: str
     cells: NDArray[np.float32]
     scale: MapScale
+    note: str = ""
 
 
 def map_sheet(
-    heading: Heading, picture: MapPicture, maps: Sequence[ShownMap], look: Look
+    heading: Heading,
+    picture: MapPicture,
+    maps: Sequence[ShownMap],
+    look: Look,
+    overlay_first: bool = False,
 ) -> tuple[Sheet, list[tuple[float, float]]]:
-    """The figure of one image or slice, and the limits of each of its maps."""
+    """The figure of one image or slice, and the limits of each of its maps.
+
+    A row is image | heat | overlay, or with ``overlay_first`` image | overlay | heat.
+    """
     rows_there, columns_there, _ = picture.image.shape
     height, width = layout.enlarged(rows_there, columns_there, look.style.panel_size)
     rows, limits = [], []
     for shown in maps:
         row, ends = _row(picture, shown, height, width, look)
-        rows.append(row)
+        rows.append((row[0], row[2], row[1]) if overlay_first else row)
         limits.append(ends)
     colours = look.palette
     known = colours.right if heading.correct else colours.wrong
@@ -87,31 +96,57 @@ def _one_colour(table: Paint, level: int) -> Paint:
     return weight, np.repeat(colour[level : level + 1], len(colour), axis=0)
 
 
-def _row(
-    picture: MapPicture, shown: ShownMap, height: int, width: int, look: Look
-) -> tuple[tuple[Panel, ...], tuple[float, float]]:
-    style, scale = look.style, shown.scale
-    heat_paint, overlay_paint = look.heat_paint, look.overlay_paint
+def map_pair(
+    image: NDArray[np.uint8],
+    cells: NDArray[np.float32],
+    scale: MapScale,
+    captions: tuple[str, str],
+    height: int,
+    width: int,
+    style: Style,
+    *,
+    method: int = resize.BILINEAR,
+    bar: bool = True,
+    outlines: Outlines = NO_OUTLINES,
+) -> tuple[Panel, Panel]:
+    """A map as heat, and over ``image``: two panels of ``height`` x ``width`` pixels.
+
+    ``cells`` (h, w) float32, raw, over the whole image (h, w, 1 or 3) uint8; ``method`` enlarges
+    them. ``captions`` of both panels; ``bar``: the heat has a colour bar; ``outlines`` on both.
+    """
+    heat_paint = paint(style.colormap, 1.0, "only")
+    overlay_paint = paint(style.colormap, style.heat_alpha, style.blend)
     if scale.diverging:
         heat_paint = paint(DIVERGING_TABLE, 1.0, "only")
         overlay_paint = diverging_paint(style.heat_alpha, style.blend)
-    levels, limits = map_levels(scale, shown.cells, height, width)
-    said = NO_EVIDENCE if scale.constant else f"scale: {style.scale}"
-    bar = _one_colour(heat_paint, int(levels[0, 0])) if scale.constant else heat_paint
+    levels, limits = map_levels(scale, cells, height, width, method)
+    colours = _one_colour(heat_paint, int(levels[0, 0])) if scale.constant else heat_paint
+    heat = Panel(
+        captions[0], height, width, heat=levels, limits=limits, paint=heat_paint,
+        bar=colours if bar else None, outlines=outlines,
+    )  # fmt: skip
+    overlay = Panel(
+        captions[1], height, width, image=image, heat=levels, limits=limits, paint=overlay_paint,
+        outlines=outlines,
+    )  # fmt: skip
+    return heat, overlay
+
+
+def _row(
+    picture: MapPicture, shown: ShownMap, height: int, width: int, look: Look
+) -> tuple[tuple[Panel, Panel, Panel], tuple[float, float]]:
+    said = NO_EVIDENCE if shown.scale.constant else f"scale: {look.style.scale}"
     image = Panel(
         _image_caption(picture), height, width, image=picture.image,
         tint=NO_TINT if picture.mask is None else picture.mask,
         tint_colour=MASK_COLOUR, tint_alpha=MASK_ALPHA, left_side=picture.left_side,
     )  # fmt: skip
-    heat = Panel(
-        f"{shown.caption}, {said}", height, width,
-        heat=levels, limits=limits, paint=heat_paint, bar=bar,
+    heat, overlay = map_pair(
+        picture.image, shown.cells, shown.scale,
+        (f"{shown.caption}, {said}", "; ".join(filter(None, ["overlay", shown.note]))),
+        height, width, look.style,
     )  # fmt: skip
-    overlay = Panel(
-        "overlay", height, width,
-        image=picture.image, heat=levels, limits=limits, paint=overlay_paint,
-    )  # fmt: skip
-    return (image, heat, overlay), limits
+    return (image, heat, overlay), heat.limits
 
 
 def _image_caption(picture: MapPicture) -> str:

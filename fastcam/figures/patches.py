@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -169,8 +170,15 @@ def _outlines(picture: SlicePicture, height: int, width: int, top_k: int) -> Out
         ]
         for box in picture.boxes[chosen].tolist()
     ]
-    colours = np.full((len(chosen), 3), OTHER_COLOUR, dtype=np.uint8)
-    widths = np.full(len(chosen), OTHER_WIDTH, dtype=np.int32)
-    colours[:1], widths[:1] = TOP_COLOUR, TOP_WIDTH
+    colours, widths = _pens(len(chosen))
     texts = tuple(numbers.weight(w) for w in picture.weights[chosen].tolist())
     return Outlines(np.array(boxes, dtype=np.int32).reshape(-1, 4), colours, widths, texts)
+
+
+@lru_cache(maxsize=64)
+def _pens(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Colours (count, 3) and widths (count,) of the heaviest box and those after it."""
+    colours = np.full((count, 3), OTHER_COLOUR, dtype=np.uint8)
+    widths = np.full(count, OTHER_WIDTH, dtype=np.int32)
+    colours[:1], widths[:1] = TOP_COLOUR, TOP_WIDTH
+    return colours, widths

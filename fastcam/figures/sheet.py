@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from fastcam_kernels import colormap, compose, labels, margins, resize
-from fastcam_kernels import rows as rows_kernel
 from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
@@ -83,7 +82,7 @@ class Outlines:
     texts: tuple[str, ...] = ()
 
 
-_NO_OUTLINES = Outlines(NO_BOXES, _NO_COLOURS, _NO_WIDTHS)
+NO_OUTLINES = Outlines(NO_BOXES, _NO_COLOURS, _NO_WIDTHS)
 
 
 @dataclass(frozen=True)
@@ -110,19 +109,21 @@ class Panel:
     tint: NDArray[np.uint8] = field(default_factory=lambda: NO_TINT)
     tint_colour: NDArray[np.uint8] = field(default_factory=lambda: _BLACK)
     tint_alpha: float = 0.0
-    outlines: Outlines = field(default_factory=lambda: _NO_OUTLINES)
+    outlines: Outlines = field(default_factory=lambda: NO_OUTLINES)
     notice: str = ""
     left_side: str = ""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A figure: header texts at the left and the right, and rows of panels."""
+    """A figure: header texts at the left and the right, below them ``note`` in the captions' size,
+    over as many lines as it takes, and rows of panels."""
 
     title: str
     verdict: str
     verdict_colour: Colour
     rows: tuple[tuple[Panel, ...], ...]
+    note: str = ""
 
 
 def draw(sheet: Sheet, lettering: Lettering, palette: Palette) -> NDArray[np.uint8]:
@@ -143,13 +144,12 @@ def draw_rows(
     """
     plan = _plan(sheet, lettering)
     rows = buffers.take("rows", (plan.height, 1 + 3 * plan.width), np.uint8)
-    filters = rows_kernel.filters_of(plan.height, plan.holes)
     # The colour bar and the paper around the panels are those of the figure before, if that was
     # a slice of the same case: only what is above the panels is drawn anew. Saves 0.2 ms.
     around = (plan, lettering, palette, rows.ctypes.data, *_bars(sheet))
     top_only = len(sheet.rows) == 1 and buffers.contents == around
     buffers.contents = None
-    _draw(sheet, plan, lettering, palette, rows, filters, top_only)
+    _draw(sheet, plan, lettering, palette, rows, plan.filters, top_only)
     buffers.contents = around
     return rows
 
@@ -165,9 +165,20 @@ def _plan(sheet: Sheet, lettering: Lettering) -> layout.Layout:
     )
     plan = layout.arrange(cells, 1, zoom)
     room = lettering.title.width(sheet.title) + lettering.title.width(sheet.verdict)
-    if room + 2 * lettering.title.height > plan.header.width:
-        plan = layout.arrange(cells, 2, zoom)
-    return plan
+    lines = 2 if room + 2 * lettering.title.height > plan.header.width else 1
+    noted = len(_note_lines(sheet.note, plan.header.width, lettering))
+    return plan if lines + noted == 1 else layout.arrange(cells, lines + noted, zoom)
+
+
+def _note_lines(note: str, width: int, lettering: Lettering) -> list[str]:
+    lines: list[str] = []
+    for word in note.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and lettering.caption.width(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _draw(
@@ -203,12 +214,22 @@ def _header(
     sheet: Sheet, plan: layout.Layout, lettering: Lettering, palette: Palette
 ) -> list[NDArray[np.int32]]:
     area, hand = plan.header, lettering.title
-    two_lines = area.height > plan.header_line
+    note = _note_lines(sheet.note, area.width, lettering)
+    two_lines = area.height > plan.header_line * (1 + len(note))
     verdict = hand.fit(sheet.verdict, area.width)
     title = hand.fit(sheet.title, area.width)
     right = area.x + area.width - hand.width(verdict)
     y = area.y - 2
+    below = y + area.height - len(note) * plan.header_line
+    marks = [
+        lettering.caption.marks(
+            lettering.caption.fit(line, area.width), area.x, below + at * plan.header_line,
+            palette.caption,
+        )
+        for at, line in enumerate(note)
+    ]  # fmt: skip
     return [
+        *marks,
         hand.marks(title, area.x, y, palette.title),
         hand.marks(
             verdict,
@@ -225,8 +246,10 @@ def _ticks(
     low, high = limits
     hand = lettering.tick
     marks = []
-    for share in _TICKS if bar.height > len(_TICKS) * hand.height else _FEW_TICKS:
-        text = numbers.tick(low + share * (high - low), max(abs(low), abs(high)))
+    shares = _TICKS if bar.height > len(_TICKS) * hand.height else _FEW_TICKS
+    step = (high - low) * shares[1]
+    for share in shares:
+        text = numbers.tick(low + share * (high - low), max(abs(low), abs(high)), step)
         middle = bar.y + (1.0 - share) * (bar.height - 1)
         y = round(middle - hand.ascent * 0.62)
         y = min(max(y, bar.y - hand.ascent // 4), bar.y + bar.height - hand.ascent)

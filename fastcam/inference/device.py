@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Literal, get_args
 
 import torch
+from torch import nn
 
 from fastcam.errors import InputError
 
@@ -51,6 +52,12 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     if wanted == "fp16" and device.type == "cpu":
         raise InputError("--precision fp16 needs a GPU; use bf16 or fp32 on a CPU")
     return _DTYPES[wanted]
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's weights are; the CPU for a model that has none."""
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -85,5 +85,9 @@ def joined(pieces: Sequence[BatchMaps]) -> BatchMaps:
     targets = None
     if first.targets is not None:
         targets = torch.cat([p.targets for p in pieces if p.targets is not None])
+    measures = None
+    if first.measures is not None:
+        measures = torch.cat([p.measures for p in pieces if p.measures is not None])
     maps = {name: torch.cat([p.maps[name] for p in pieces]) for name in first.maps}
-    return BatchMaps(maps, torch.cat([p.output for p in pieces]), targets)
+    gates = {path: torch.cat([p.gates[path] for p in pieces]) for path in first.gates}
+    return BatchMaps(maps, torch.cat([p.output for p in pieces]), targets, measures, gates)

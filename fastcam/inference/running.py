@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution import nonfinite
 from fastcam.attribution.batchmaps import BatchMaps
-from fastcam.attribution.engines import Engine, layer_names
+from fastcam.attribution.engines import Engine, layer_names, map_notes
 from fastcam.attribution.targets import Targets
 from fastcam.errors import InputError
 from fastcam.inference.answers import Task, answers
@@ -27,7 +27,7 @@ from fastcam.mapstore import BatchRows, MapStore
 from fastcam.progress import Progress
 
 # Beside the maps on their way to the host; no map is called so.
-_OUTPUT, _TARGETS = ".output", ".targets"
+_OUTPUT, _TARGETS, _MEASURES, _GATES = ".output", ".targets", ".measures", ".gates/"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def run_batches(
 
     numbers = store.unfinished()
     batches = [store.rows(number) for number in numbers]
-    halving = Halving(_within(engine, settings), settings.batch_size, told)
+    halving = Halving(guarded(engine, settings), settings.batch_size, told)
     offload = Offload(settings.device)
     loading = read_ahead(inputs, batches, settings.readers, settings.device.type == "cuda")
     progress.begin("images", sum(map(len, batches)))
@@ -150,6 +150,9 @@ def _started(
     tensors = {**made.maps, _OUTPUT: made.output.float()}
     if made.targets is not None:
         tensors[_TARGETS] = made.targets
+    if made.measures is not None:
+        tensors[_MEASURES] = made.measures
+    tensors |= {_GATES + path: values for path, values in made.gates.items()}
     return UnderWay(number, loaded, batch, offload.start(tensors))
 
 
@@ -160,7 +163,9 @@ def _finite(arrays: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
     return every
 
 
-def _within(engine: Engine, settings: RunSettings) -> Engine:
+def guarded(engine: Engine, settings: RunSettings) -> Engine:
+    """``engine`` in the arithmetic of ``settings``; what the model fails on becomes InputError."""
+
     def call(batch: Tensor, targets: Targets = None) -> BatchMaps:
         try:
             with arithmetic(settings.device, settings.dtype):
@@ -182,7 +187,9 @@ def _append(
 ) -> None:
     maps = dict(done.arrays)
     output = maps.pop(_OUTPUT, np.empty((0, 1), np.float32))
-    targets = maps.pop(_TARGETS, None)
+    targets, measures = maps.pop(_TARGETS, None), maps.pop(_MEASURES, None)
+    paths = [name for name in maps if name.startswith(_GATES)]
+    gates = {name.removeprefix(_GATES): maps.pop(name) for name in paths}
     read = [place for place, entry in enumerate(done.loaded) if entry.tensor is not None]
     good = np.array([not done.reasons[place] for place in read], dtype=bool)
     kept = [done.loaded[place] for place, fine in zip(read, good, strict=True) if fine]
@@ -195,7 +202,10 @@ def _append(
         np.array([entry.affine for entry in kept]).reshape(-1, 4, 4),
         said.prediction, said.confidence, said.probability,
         None if targets is None else targets[good],
+        None if measures is None else measures[good],
         layer_names(engine),
+        map_notes(engine),
+        {path: values[good] for path, values in gates.items()},
     )  # fmt: skip
     store.append(done.number, rows)
     failed = sum(map(bool, done.reasons))

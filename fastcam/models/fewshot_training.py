@@ -25,8 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastcam.errors import FastcamError, InputError
+from fastcam.models.fewshot.episode_files import write_episode
 from fastcam.models.fewshot.episodes import KINDS, SIDE, Episode, draw_episode, model_input
-from fastcam.models.fewshot.measuring import measure
+from fastcam.models.fewshot.measuring import SEED, measure
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.ridge import RidgeReconstruction
 from fastcam.models.fewshot.settings import FewshotSettings
@@ -165,6 +166,9 @@ def main(
     held_out: Annotated[int, typer.Option(min=1, help="Episodes to measure on.")] = 100,
     learning_rate: Annotated[float, typer.Option(help="Highest of the cycle.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Decides start and episodes.")] = 0,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures of one held-out episode.")
+    ] = None,
 ) -> None:
     """Train the few-shot network on synthetic episodes; print how it does on held-out ones."""
     recent: list[tuple[float, float]] = []
@@ -182,6 +186,9 @@ def main(
         save(model, output)
         typer.echo(f"saved {output}")
         typer.echo(str(measure(model, held_out)))
+        if pictures is not None:
+            write_episode(pictures, draw_episode(np.random.default_rng(SEED), "held out"))
+            typer.echo(f"saved a held-out episode in {pictures}")
     except FastcamError as error:
         typer.echo(f"fastcam: {error}", err=True)
         raise typer.Exit(error.exit_code) from error

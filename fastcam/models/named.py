@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from fastcam.errors import InputError
 from fastcam.models import external, resnet, vit_checkpoint
 from fastcam.models.checkpoints import LoadReport, fitted, load_into, read_state_dict
+from fastcam.models.fewshot.build import FewshotOptions
+from fastcam.models.fewshot.build import build as build_fewshot
 from fastcam.models.huggingface import load_huggingface
 from fastcam.models.resnet import DESIGNS, build_resnet
 from fastcam.models.sizes import Sizes, image_size_of, plane_of
@@ -21,7 +23,8 @@ from fastcam.models.vit_checkpoint import settings_of, with_positions_of
 
 _VITS = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_base": (768, 12)}
 _VIT_NAME = re.compile(r"(vit_tiny|vit_small|vit_base)(?:_patch(\d+))?(?:_heads(\d+))?")
-BUILT_IN = (*_VITS, *DESIGNS, "patch_attention")
+FEWSHOT = "fewshot_vit"
+BUILT_IN = (*_VITS, *DESIGNS, "patch_attention", FEWSHOT)
 
 
 def load_model(
@@ -32,15 +35,17 @@ def load_model(
     in_channels: int | None = None,
     image_size: int | Sequence[int] | None = None,
     allow_partial: bool = False,
+    fewshot: FewshotOptions | None = None,
 ) -> nn.Module:
     """The model, in eval mode, on the CPU, with the checkpoint's weights.
 
     ``model`` is a built-in name (``vit_tiny``, ``vit_small``, ``vit_base``, also with ``_patchN``
-    and ``_headsN``; ``resnet18``, ``resnet34``, ``resnet50``; ``patch_attention``), ``timm:NAME``,
-    ``torchvision:NAME``, ``hf:FOLDER``, ``monai:CLASS?argument=value&…``,
-    ``path/to/file.py:factory``, or a module, which is changed in place. ``image_size``: (h, w) in
-    pixels, (d, h, w) for volumes, or one number for both sides. Sizes that are not given come from
-    the checkpoint; a Vision Transformer's positions are resampled when its image size is given.
+    and ``_headsN``; ``resnet18``, ``resnet34``, ``resnet50``; ``patch_attention``;
+    ``fewshot_vit``, for which ``fewshot`` is), ``timm:NAME``, ``torchvision:NAME``, ``hf:FOLDER``,
+    ``monai:CLASS?argument=value&…``, ``path/to/file.py:factory``, or a module, which is changed in
+    place. ``image_size``: (h, w) in pixels, (d, h, w) for volumes, or one number for both sides.
+    Sizes that are not given come from the checkpoint; a Vision Transformer's positions are
+    resampled when its image size is given.
 
     Warns of what was left out with ``allow_partial``, and of random weights. Raises InputError when
     there is no such model or checkpoint, or the two don't fit (see ``load_into``).
@@ -48,6 +53,11 @@ def load_model(
     sizes = Sizes(num_classes, in_channels, image_size_of(image_size))
     state = None if checkpoint is None else read_state_dict(checkpoint)
     source, report = str(checkpoint), LoadReport()
+    if fewshot is not None and fewshot.given and model != FEWSHOT:
+        name = model if isinstance(model, str) else type(model).__name__
+        raise InputError(
+            f"{', '.join(fewshot.given)}: only --model {FEWSHOT} has this, {name} has not"
+        )
     if not isinstance(model, str):
         if sizes != Sizes():
             raise InputError(
@@ -63,6 +73,9 @@ def load_model(
         state, random, source = None, False, model if checkpoint is None else source
     elif external.is_external(model):
         built, random = external.build(model, state, sizes)
+    elif model == FEWSHOT:
+        built = build_fewshot(fewshot, state, sizes, source, allow_partial=allow_partial)
+        random = True
     else:
         built, random = _built_in(model, state, sizes, source), True
     if state is not None:

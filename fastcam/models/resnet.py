@@ -81,22 +81,25 @@ class ResNet(nn.Module):
     """Images (b, c, h, w) float of any size to logits (b, num_classes).
 
     ``name`` is one of ``DESIGNS``. ``layer1`` to ``layer4`` are 4, 8, 16 and 32 times coarser than
-    the image.
+    the image. ``width``: channels of the stem, 64 in the paper; the stages have 1, 2, 4 and 8
+    times as many.
     """
 
-    def __init__(self, name: str, num_classes: int = 1000, in_channels: int = 3) -> None:
+    def __init__(
+        self, name: str, num_classes: int = 1000, in_channels: int = 3, width: int = 64
+    ) -> None:
         super().__init__()
         design = DESIGNS[name]
         self.num_classes = num_classes
         self.in_channels = in_channels
-        self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         stages = []
-        channels = 64
+        channels = width
         for stage, depth in enumerate(design.depths):
-            planes = 64 * 2**stage
+            planes = width * 2**stage
             blocks = []
             for index in range(depth):
                 stride = 2 if stage and not index else 1
@@ -122,7 +125,7 @@ def build_resnet(name: str, state: dict[str, Tensor] | None, sizes: Sizes, sourc
 
     Without a state dict: 1000 classes and 3 channels unless asked otherwise.
     """
-    channels, classes = sizes.in_channels, sizes.num_classes
+    channels, classes, width = sizes.in_channels, sizes.num_classes, 64
     if state is not None:
         stem, head = state.get("conv1.weight"), state.get("fc.weight")
         if stem is None or stem.ndim != 4:
@@ -131,9 +134,9 @@ def build_resnet(name: str, state: dict[str, Tensor] | None, sizes: Sizes, sourc
                 f"there is no usable conv1.weight among its {len(state)} tensors "
                 f"({', '.join(list(state)[:3])}, …)"
             )
-        channels = channels or stem.shape[1]
+        channels, width = channels or stem.shape[1], stem.shape[0]
         classes = classes or (None if head is None else head.shape[0])
-    return ResNet(name, classes or 1000, channels or 3)
+    return ResNet(name, classes or 1000, channels or 3, width)
 
 
 def _shortcut(channels: int, out: int, stride: int) -> nn.Sequential | None:

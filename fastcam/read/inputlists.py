@@ -1,13 +1,13 @@
-"""Lists (.txt) and tables (.csv) that name images, one a line."""
+"""Lists (.txt) and tables (.csv, .xlsx, ...) that name images, one a line."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastcam.errors import InputError
+from fastcam.read.tables import read_cells, read_text
 
 _IMAGE_COLUMNS = ("image", "path", "file")
 
@@ -25,7 +25,7 @@ class Listed:
 def read_list(path: Path) -> list[Path]:
     """The paths in a text file, relative to its folder; empty lines and ``# comments`` are left
     out. InputError where files are missing, or none is named."""
-    lines = [line.strip() for line in _text(path).splitlines()]
+    lines = [line.strip() for line in read_text(path).splitlines()]
     found = [path.parent / line for line in lines if line and not line.startswith("#")]
     if not found:
         raise InputError(f"{path}: names no image")
@@ -36,31 +36,23 @@ def read_list(path: Path) -> list[Path]:
 def read_table(path: Path, base: Path) -> list[Listed]:
     """The rows of a table whose first line names its columns; paths are relative to ``base``.
 
-    Columns are parted by commas, semicolons or tabs, whichever the first line has most of.
-    InputError where there is no column of images, a row has none, or files are missing.
+    CSV, Excel or Parquet: see :func:`fastcam.read.tables.read_cells`. InputError where there is no
+    column of images, a row has none, or files are missing.
     """
-    text = _text(path)
-    heading = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=heading.count)
-    try:
-        rows = list(csv.reader(text.splitlines(), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}: is no table of comma-separated values: {error}") from error
-    columns = [name.strip().lower() for name in rows[0]] if rows else []
-    image = next((columns.index(name) for name in _IMAGE_COLUMNS if name in columns), None)
+    table = read_cells(path)
+    spelled = {name.lower(): name for name in table.columns}
+    image = next((spelled[name] for name in _IMAGE_COLUMNS if name in spelled), None)
     if image is None:
         raise InputError(
             f"{path}: has no column {', '.join(_IMAGE_COLUMNS[:-1])} or {_IMAGE_COLUMNS[-1]};"
-            f" it has {', '.join(filter(None, columns)) or 'none'}"
+            f" it has {', '.join(table.columns) or 'none'}"
         )
     listed, masks = [], []
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(cell.strip() for cell in row):
-            continue
-        cells = dict(zip(columns, (cell.strip() for cell in row), strict=False))
-        source = cells.get(columns[image], "")
+    for row in table.rows:
+        cells = {name.lower(): cell for name, cell in row.cells.items()}
+        source = row.cells[image]
         if not source:
-            raise InputError(f"{path}: row {number} names no image")
+            raise InputError(f"{path}: row {row.number} names no image")
         mask = base / cells["mask"] if cells.get("mask") else None
         masks += [mask] if mask else []
         listed.append(Listed(base / source, mask, cells.get("label", ""), cells.get("id", "")))
@@ -69,15 +61,6 @@ def read_table(path: Path, base: Path) -> list[Listed]:
     _check_there(path, [entry.source for entry in listed])
     _check_there(path, masks)
     return listed
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text: {error}; save it as UTF-8") from error
 
 
 def _check_there(path: Path, named: Sequence[Path]) -> None:

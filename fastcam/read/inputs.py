@@ -18,6 +18,7 @@ from fastcam.read.sources import (
     is_dicom,
     natural_key,
 )
+from fastcam.read.tables import PARQUET, SHEETS
 
 _PICTURES = (*PICTURE_SUFFIXES, ".webp")
 _VOLUMES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", *ITK_SUFFIXES)
@@ -52,11 +53,12 @@ def find_inputs(
     """The images (``dims`` 2) or volumes (3) that ``sources`` and ``table`` name, in order.
 
     A source is a folder, read with all folders below in natural order, or only what ``pattern``
-    (``**/*_t2.png``) matches in it; a ``.txt`` list of paths, one a line; a ``.csv`` table; any
-    other file; or a pattern itself. ``table`` has a column ``image``, ``path`` or ``file`` and
-    optionally ``mask``, ``label`` and ``id``; its paths, like a list's, are relative to the one
-    folder among ``sources``, if there is one beside ``table``, else to the table's own. A folder
-    of DICOM files or of numbered pictures is one volume. Hidden files and run stores are left out.
+    (``**/*_t2.png``) matches in it; a ``.txt`` list of paths, one a line; a ``.csv``, Excel or
+    Parquet table; any other file; or a pattern itself. ``table`` has a column ``image``, ``path``
+    or ``file`` and optionally ``mask``, ``label`` and ``id``; its paths, like a list's, are
+    relative to the one folder among ``sources``, if there is one beside ``table``, else to the
+    table's own. A folder of DICOM files or of numbered pictures is one volume. Hidden files and
+    run stores are left out.
 
     A mask in ``mask_dir`` has the image's path or stem, with ``_mask`` or without, and any suffix.
     InputError where nothing is found, where a listed file is missing, and where a mask or an id
@@ -124,7 +126,7 @@ def _of_source(path: Path, pattern: str | None, dims: int, skipped: Path | None)
     if path.is_file():
         if suffix == ".txt":
             return [_Found(file, path.parent) for file in read_list(path)]
-        if suffix == ".csv":
+        if suffix in (".csv", ".tsv", *SHEETS, *PARQUET):
             return [_from_table(listed, path.parent) for listed in read_table(path, path.parent)]
         return [_Found(path, path.parent)]
     if glob.has_magic(str(path)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,8 +14,11 @@ from fastcam.read.levels import luminance
 
 Fit = Literal["stretch", "crop"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Halves = Literal["no", "plain", "mirror"]
 # A side of one pixel has nothing between its ends to look at.
 _LEAST = 2
+# Two halves in grey, or in colour.
+_HALVES_CHANNELS = (2, 6)
 
 
 # Mean and standard deviation of ImageNet's red, green and blue, for pixels from 0 to 1.
@@ -31,7 +34,10 @@ class Preprocessing:
     ``std`` have one number for each. ``fit``: "stretch" resizes both sides at will, so the maps
     cover the whole image; "crop" keeps the aspect, fills ``size`` and cuts the middle out.
     ``interpolation`` of the resizing, trilinear for volumes where it is bilinear; volumes are
-    always stretched. Raises InputError when these don't go together.
+    always stretched. ``halves`` other than "no": the image is cut in the middle, each half
+    stretched to ``size``, and the right one put behind the left one along the channels, of which
+    each half has ``channels / 2``; "mirror" flips the right half before. Raises InputError when
+    these don't go together.
     """
 
     size: tuple[int, ...]
@@ -40,6 +46,7 @@ class Preprocessing:
     std: tuple[float, ...] = STD
     fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
+    halves: Halves = "no"
 
     def __post_init__(self) -> None:
         if len(self.size) not in (2, 3) or min(self.size) < 1:
@@ -62,6 +69,7 @@ class Preprocessing:
         for option, value, allowed in (
             ("fit", self.fit, get_args(Fit)),
             ("interpolation", self.interpolation, get_args(Interpolation)),
+            ("halves", self.halves, get_args(Halves)),
         ):
             if value not in allowed:
                 raise InputError(f"--{option} {value!r} is not known: use {', '.join(allowed)}")
@@ -69,6 +77,20 @@ class Preprocessing:
             raise InputError("volumes are stretched to the model's size, not cropped")
         if len(self.size) == 3 and self.interpolation == "bicubic":
             raise InputError("volumes are resized bilinear or nearest, not bicubic")
+        if self.halves != "no":
+            self._check_halves()
+
+    def _check_halves(self) -> None:
+        if len(self.size) == 3:
+            raise InputError("--asymmetry is for images, and the model takes volumes")
+        if self.channels not in _HALVES_CHANNELS:
+            raise InputError(
+                f"--asymmetry needs a model of {_HALVES_CHANNELS[-1]} input channels, three for "
+                f"the left half and three for the right one, but this one has {self.channels}: "
+                "leave it out, or check --model and --in-channels"
+            )
+        if self.fit == "crop":
+            raise InputError("--fit crop: halves of images are stretched, not cropped")
 
 
 def prepare(image: NDArray[Any], spec: Preprocessing) -> NDArray[np.float32]:
@@ -77,8 +99,11 @@ def prepare(image: NDArray[Any], spec: Preprocessing) -> NDArray[np.float32]:
     Pillow resizes it, antialiased, as the transforms do that models are trained with: "crop" is
     torchvision's ``Resize`` and ``CenterCrop``. Then it is divided by 255 and normalised. Grey is
     repeated for several channels, three colours become luma (ITU-R BT.601) for one. CaseError
-    where the image is too small or has another number of channels.
+    where the image is too small or has another number of channels, or halves are wanted of an odd
+    width.
     """
+    if spec.halves != "no":
+        return np.concatenate([prepare(half, _half(spec, at)) for at, half in _halves(image, spec)])
     height, width, channels = image.shape
     _check_size((height, width))
     if channels == 3 and spec.channels == 1:
@@ -112,6 +137,27 @@ def prepare_volume(
         across = share.reshape([-1 if at == axis else 1 for at in range(3)])
         made = parts[0] + (parts[1] - parts[0]) * across
     return _normalised(made[None], spec)
+
+
+def _halves(image: NDArray[Any], spec: Preprocessing) -> list[tuple[int, NDArray[Any]]]:
+    """(0, left half) and (1, right half), each (h, w / 2, c)."""
+    width = image.shape[1]
+    if width % 2:
+        raise CaseError(
+            f"the image is {width} pixels wide: an odd width has no middle to cut it at; crop it "
+            "or pad it by one column"
+        )
+    left, right = image[:, : width // 2], image[:, width // 2 :]
+    return [(0, left), (1, right[:, ::-1] if spec.halves == "mirror" else right)]
+
+
+def _half(spec: Preprocessing, side: int) -> Preprocessing:
+    """The preprocessing of the left (0) or right (1) half."""
+    count = spec.channels // 2
+    part = slice(side * count, (side + 1) * count)
+    return replace(
+        spec, channels=count, mean=spec.mean[part], std=spec.std[part], halves="no"
+    )  # fmt: skip
 
 
 def region(height: int, width: int, spec: Preprocessing) -> tuple[int, int, int, int]:

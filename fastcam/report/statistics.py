@@ -165,10 +165,10 @@ def summarise(rows: Sequence[CaseStatistics]) -> CohortStatistics:
     wrong = [row for row in rows if row.correct is False]
     metrics = {
         name: MetricStatistics(
-            all=_spread(known_values(rows, name)),
-            right=_spread(known_values(right, name)),
-            wrong=_spread(known_values(wrong, name)),
-            test=_rank_sum(known_values(right, name), known_values(wrong, name)),
+            all=spread(known_values(rows, name)),
+            right=spread(known_values(right, name)),
+            wrong=spread(known_values(wrong, name)),
+            test=rank_sum(known_values(right, name), known_values(wrong, name)),
         )
         for name in METRICS
     }
@@ -213,7 +213,8 @@ def _half_slices(weights: NDArray[np.float64], slices: NDArray[np.int32]) -> int
     return int(np.searchsorted(np.cumsum(per_slice), _HALF)) + 1
 
 
-def _spread(values: NDArray[np.float64]) -> Spread:
+def spread(values: NDArray[np.float64]) -> Spread:
+    """Mean, sample deviation and quartiles of one group's values (n,)."""
     if not values.size:
         return Spread(0, None, None, None, None, None)
     q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
@@ -221,7 +222,8 @@ def _spread(values: NDArray[np.float64]) -> Spread:
     return Spread(values.size, float(values.mean()), sd, median, q1, q3)
 
 
-def _rank_sum(right: NDArray[np.float64], wrong: NDArray[np.float64]) -> RankSum | None:
+def rank_sum(right: NDArray[np.float64], wrong: NDArray[np.float64]) -> RankSum | None:
+    """The test of two groups' values; None where one is empty."""
     if not right.size or not wrong.size:
         return None
     # Imported here: scipy.stats takes 0.5 s, and drawing figures doesn't need it.

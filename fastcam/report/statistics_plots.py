@@ -87,13 +87,13 @@ def _strip(
     whole_range: bool,
 ) -> None:
     _frame(axes, title)
-    tested = _test_text(cohort.metrics[metric].test)
-    axes.text(0, 1.04, tested, transform=axes.transAxes, size=9.5, color="#555555")
+    words = tested(cohort.metrics[metric].test)
+    axes.text(0, 1.04, words, transform=axes.transAxes, size=9.5, color="#555555")
     groups = [[row for row in rows if row.correct is correct] for correct in (True, False)]
     values = [known_values(group, metric) for group in groups]
     _set_limits(axes, np.concatenate(values), whole_range)
     for place, (found, color) in enumerate(zip(values, (_RIGHT, _WRONG), strict=True)):
-        _dots_and_box(axes, found, place, color, "o^"[place])
+        dots_and_box(axes, found, place, color, "o^"[place])
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], [f"right\nn = {values[0].size:,}", f"wrong\nn = {values[1].size:,}"])
     axes.set_ylabel(meaning, size=9, color=_INK)
@@ -101,9 +101,10 @@ def _strip(
         _say_nothing(axes)
 
 
-def _dots_and_box(
+def dots_and_box(
     axes: Axes, values: NDArray[np.float64], place: int, color: str, marker: str
 ) -> None:
+    """One group's values over ``place``; the limits of y must be set before."""
     if not values.size:
         axes.text(
             place,
@@ -249,7 +250,8 @@ def _say_nothing(axes: Axes) -> None:
     axes.text(0.5, 0.5, "not known", transform=axes.transAxes, ha="center", color=_FAINT, size=11)
 
 
-def _test_text(test: RankSum | None) -> str:
+def tested(test: RankSum | None) -> str:
+    """p and effect in words; empty without a test."""
     return "" if test is None else f"p {_p_text(test.p, True)}   effect {test.effect:+.2f}"
 
 

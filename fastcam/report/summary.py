@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastcam.errors import one_line
 from fastcam.read.case import Case
+from fastcam.report.columns import padded, padded_left, width_of
 from fastcam.spec import Language
 
 
@@ -90,8 +90,8 @@ def summary_text(case: Case, language: Language = "en") -> str:
         (words.best_slice, str(case.best_slice)),
         (words.highest_weight, f"{case.weights.max():.{decimals}f}"),
     )
-    name_width = max(_width(name) for name, _ in fields) + 2
-    lines = [_pad(f"{name}:", name_width) + value for name, value in fields]
+    name_width = max(width_of(name) for name, _ in fields) + 2
+    lines = [padded(f"{name}:", name_width) + value for name, value in fields]
     return "\n".join([*lines, "", f"{words.ranking}:", *_ranking(case, words, decimals)]) + "\n"
 
 
@@ -111,9 +111,9 @@ def _ranking(case: Case, words: _Wording, decimals: int) -> list[str]:
         weights = (f"{averages[at]:.{decimals}f}", f"{highest[at]:.{decimals}f}")
         rows.append((str(rank), str(indices[at]), *weights, str(counts[at])))
     marks = ["  BEST" if row[1] == str(case.best_slice) else "" for row in rows]
-    widths = [max(_width(text) for text in column) for column in zip(*rows, strict=True)]
+    widths = [max(width_of(text) for text in column) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(_pad_left(text, width) for text, width in zip(row, widths, strict=True)) + mark
+        "  ".join(padded_left(text, width) for text, width in zip(row, widths, strict=True)) + mark
         for row, mark in zip(rows, marks, strict=True)
     ]
 
@@ -122,19 +122,3 @@ def _decimals(highest_average: float) -> int:
     if highest_average <= 0.0:
         return 4
     return min(max(4, 2 - math.floor(math.log10(highest_average))), 12)
-
-
-def _width(text: str) -> int:
-    """Columns on a terminal: CJK letters take two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
-        for letter in text
-    )
-
-
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
-def _pad_left(text: str, width: int) -> str:
-    return " " * (width - _width(text)) + text

@@ -18,13 +18,14 @@ from fastcam.views.plotting import (
     drawn,
     frame,
     ink_of,
-    map_of,
     name_row,
     new_page,
+    shades,
     write_title,
 )
 from fastcam.views.positions import two_components
 from fastcam.views.subject import pass_on, subject_of
+from fastcam.views.tracknumbers import place_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from fastcam.inline import Figure
 
 _START, _END, _LINE = "#16a34a", "#dc2626", "#0072b2"
-# A number of two digits and its distance from the step, in pixels.
-_ROOM = 34
+# Pixels: a digit's width and height, and half of what marks a step, the input and the output.
+_DIGIT = (12.0, 15.0)
+_DOT, _SQUARE, _STAR = 7.0, 15.0, 18.0
 _NOTE = (
     'The residual stream at CLS: "in" is before the first block, a number is after that block; '
     "before the model's last norm. Components: centred, not scaled."
@@ -94,8 +96,9 @@ def cls_evolution(
         _way(axes[0], track, style)
         _curve(axes[1], track.norm, "norm", "Euclidean norm", style)
         _curve(axes[2], track.cosine, "cosine to the last layer", "cosine", style)
-        axes[1].set_ylim(bottom=0)
-        axes[2].set_ylim(min(-0.05, float(track.cosine.min()) - 0.05), 1.05)
+        # Room for the star.
+        axes[1].set_ylim(0, 1.1 * float(track.norm.max()) or 1.0)
+        axes[2].set_ylim(min(-0.05, float(track.cosine.min()) - 0.05), 1.1)
         rows.append(axes)
     for column in zip(*rows, strict=True):
         _same_limits(column)
@@ -144,9 +147,7 @@ def _way(axes: Axes, track: Track, style: Style) -> None:
         f"component 1 ({share[0]:.0%} of the variance)", f"component 2 ({share[1]:.0%})",
     )  # fmt: skip
     axes.plot(x, y, color=ink.text, linewidth=1.3, zorder=2)
-    axes.scatter(
-        x, y, c=np.arange(len(x)), cmap=map_of("viridis", 0.05, 0.95), s=40, zorder=3, linewidths=0
-    )
+    axes.scatter(x, y, c=np.arange(len(x)), cmap=shades(style), s=40, zorder=3, linewidths=0)
     for at, marker, size, colour, label in (
         (0, "s", 130, _START, "input"),
         (-1, "*", 330, _END, "output"),
@@ -164,39 +165,18 @@ def _way(axes: Axes, track: Track, style: Style) -> None:
 
 def _number(axes: Axes, track: Track, style: Style) -> None:
     """Block numbers at the steps. The limits of the axes must be set by now."""
-    from matplotlib.patheffects import withStroke
-
-    ink = ink_of(style)
-    halo = withStroke(linewidth=2.5, foreground=ink.paper)
     pixels = axes.transData.transform(track.points)
-    for step in with_room(pixels):
-        right, up = _aside(pixels, step)
+    words = ["in", *map(str, range(len(pixels) - 1))]
+    sizes = np.array([(len(word) * _DIGIT[0], _DIGIT[1]) for word in words], np.float64)
+    radii = np.full(len(pixels), _DOT)
+    radii[[0, -1]] = _SQUARE, _STAR
+    for step, (x, y) in place_numbers(pixels, radii, sizes).items():
+        right, up = (x, y) - pixels[step]
         axes.annotate(
-            "in" if step == 0 else str(step - 1), track.points[step], xytext=(right, up),
-            textcoords="offset points", ha="left" if right > 0 else "right",
-            va="bottom" if up > 0 else "top", size=NUMBERS, color=ink.title, zorder=5,
-            path_effects=[halo],
+            words[step], track.points[step], xytext=(right, up), textcoords="offset pixels",
+            ha="center", va="center_baseline", size=NUMBERS, color=ink_of(style).title, zorder=5,
+            annotation_clip=False,
         )  # fmt: skip
-
-
-def _aside(pixels: NDArray[np.float64], step: int) -> tuple[float, float]:
-    """Where a step's number goes, in points from the step: at the ends away from the line."""
-    if 0 < step < len(pixels) - 1:
-        return 5.0, 4.0
-    ahead = pixels[step] - pixels[1 if step == 0 else step - 1]
-    return (8.0 if ahead[0] >= 0 else -8.0), (6.0 if ahead[1] >= 0 else -6.0)
-
-
-def with_room(points: NDArray[np.float64]) -> list[int]:
-    """Which of ``points`` (steps, 2) in pixels have room for a number: the first, the last, and
-    those between that are apart from all that have one."""
-    last = len(points) - 1
-    chosen = [0, last]
-    for step in range(1, last):
-        nearest = min(float(np.abs(points[step] - points[other]).max()) for other in chosen)
-        if nearest > _ROOM:
-            chosen.append(step)
-    return chosen
 
 
 def _curve(axes: Axes, values: NDArray[np.float64], title: str, what: str, style: Style) -> None:

@@ -19,8 +19,8 @@ from fastcam.views.plotting import (
     drawn,
     frame,
     ink_of,
-    map_of,
     new_page,
+    shades,
     write_title,
 )
 
@@ -140,14 +140,13 @@ def _second(
 def _run(model: nn.Module, images: Any) -> NDArray[np.float32]:
     """Batch by batch: queries and keys of all images at once could be too much."""
     from fastcam.attribution.vitpass import run_vit
-    from fastcam.explaining import gather
-    from fastcam.modelapi import settled
+    from fastcam.gathering import gather, settled
+    from fastcam.inference.device import device_of
 
     if images is None:
         raise InputError("give images with a model, or a pass of run_vit in place of the model")
     batch = gather(images, settled(model)).batch
-    first = next(model.parameters(), None)
-    where = batch.device if first is None else first.device
+    where = device_of(model)
     parts = [
         distances_of(run_vit(model, batch[start : start + _BATCH].to(where)))
         for start in range(0, len(batch), _BATCH)
@@ -179,7 +178,7 @@ def _dots(
     place = np.repeat(np.arange(layers), heads)
     shade = np.tile(np.arange(heads), layers)
     axes.scatter(
-        place, values.ravel(), c=shade, cmap=map_of("viridis", 0.05, 0.95), s=30, alpha=0.8,
+        place, values.ravel(), c=shade, cmap=shades(style), s=30, alpha=0.8,
         linewidths=0, zorder=2, label="a head, coloured by its number",
     )  # fmt: skip
     axes.plot(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +11,20 @@ from numpy.typing import NDArray
 from fastcam.figures.sheet import Panel
 from fastcam.inline import Figure
 from fastcam.spec import Style
-from fastcam.views.choice import layer_of, query_of
+from fastcam.views.choice import layer_of
 from fastcam.views.maps import head_maps
+from fastcam.views.mapview import map_view
 from fastcam.views.panels import (
     Backdrop,
     Interpolation,
     Limits,
-    backdrop_of,
     figure_of_rows,
     image_panel,
+    in_rows,
     map_panels,
     shared_limits,
     titled,
 )
-from fastcam.views.subject import pass_on, subject_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,36 +56,30 @@ def all_heads(
     those of :func:`fastcam.views.attention_layers`.
     """
     style = style or Style()
-    subject = subject_of(model_or_pass, images, pictures, index)
-    vit = subject.vit
-    passes = [vit] if compare is None else [vit, pass_on(compare, vit)]
-    at = layer_of(layer, vit)
-    asked = query_of(query, subject)
-    side = max(32, style.panel_size // 2)
-    behind = backdrop_of(subject.picture, vit.grid, asked.patch, interpolation, style, side)
-    maps = [head_maps(each, subject.index, at, asked) for each in passes]
+    view = map_view(
+        model_or_pass, images, pictures, index, query, interpolation, compare, labels, style,
+        max(32, style.panel_size // 2),
+    )  # fmt: skip
+    at = layer_of(layer, view.passes[0])
+    maps = [head_maps(each, view.index, at, view.query) for each in view.passes]
     limits = shared_limits([maps], style)[0]
     rows = []
-    for number, heads in enumerate(maps):
-        label = "" if compare is None else f"{labels[number]} · "
-        mean = map_panels(behind, f"{label}mean of heads", heads.mean(axis=0), limits, bar=True)
-        rows.append([image_panel(behind), *mean])
-        rows += _grid(behind, label, heads, limits)
+    for prefix, heads in zip(view.prefixes, maps, strict=True):
+        whole = map_panels(view.behind, f"{prefix}mean of heads", heads.mean(axis=0), limits, True)
+        rows.append([image_panel(view.behind), *whole])
+        rows += _grid(view.behind, prefix, heads, limits)
     return figure_of_rows(
-        titled(title, f"attention of {asked.who}"), f"layer {at} · every head", rows, style
+        titled(title, f"attention of {view.query.who}"), f"layer {at} · every head", rows, style
     )
 
 
 def _grid(
-    behind: Backdrop, label: str, heads: NDArray[np.float32], limits: Limits
+    behind: Backdrop, prefix: str, heads: NDArray[np.float32], limits: Limits
 ) -> list[list[Panel]]:
-    count = len(heads)
-    across = math.ceil(count / math.ceil(count / _COLUMNS))
     rows = []
-    for start in range(0, count, across):
-        numbers = range(start, min(start + across, count))
+    for numbers in in_rows(len(heads), _COLUMNS):
         pairs = [
-            map_panels(behind, f"{label}head {n}", heads[n], limits, bar=n == numbers[-1])
+            map_panels(behind, f"{prefix}head {n}", heads[n], limits, bar=n == numbers[-1])
             for n in numbers
         ]
         rows += [[heat for heat, _ in pairs], [overlay for _, overlay in pairs]]

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.figures.sheet import Panel
 from fastcam.inline import Figure
 from fastcam.spec import Style
-from fastcam.views.choice import Head, check_head, layers_of, query_of
+from fastcam.views.choice import Head, check_head, layers_of
 from fastcam.views.maps import layer_map
+from fastcam.views.mapview import MapView, map_view
 from fastcam.views.panels import (
     Interpolation,
-    backdrop_of,
+    Limits,
+    blank_panel,
     figure_of_rows,
     image_panel,
+    in_rows,
     map_panels,
     shared_limits,
     titled,
 )
-from fastcam.views.subject import pass_on, subject_of
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fastcam.attribution.vitpass import VitPass
+
+    Maps = list[list[NDArray[np.float32]]]
+
+# Layers beside each other.
+_COLUMNS = 5
 
 
 def attention_layers(
@@ -44,41 +53,60 @@ def attention_layers(
     title: str = "",
     style: Style | None = None,
 ) -> Figure:
-    """Attention of CLS (or of ``query``) to the patches: a row for each layer, with image, heat
-    and overlay.
+    """Attention of CLS (or of ``query``) to the patches: beside the image every layer as heat, and
+    below it as overlay.
 
     ``model_or_pass``: a model, with ``images`` as paths, PIL images, uint8 arrays or a tensor, or
     what ``run_vit`` returned; ``index``: which of its images. ``pictures`` (h, w[, c]) uint8: shown
     behind the maps. ``layers``: from 0, negative from the end; None: four of them. ``head``: a
     number from 0, or "mean" of all. ``query``: a patch's number or a pixel (x, y) of the picture,
     whose patch is outlined; models whose answer isn't read from CLS show the mean over all
-    patches. ``compare``: another model, or pass of the same images, beside the first, called as
-    ``labels`` say. The colours go from the lowest to the highest value of all maps of the figure,
-    or with scale ``slice`` of those of each row. A map sums to at most 1.
+    patches. ``compare``: another model, or pass of the same images, each layer below that of the
+    first, called as ``labels`` say. The colours go from the lowest to the highest value of all maps
+    of the figure, or with scale ``slice`` of those of each layer. A map sums to at most 1.
 
     Raises InputError for a model that is no plain Vision Transformer, for layers, heads, queries
     and images that don't exist, and for attention that isn't finite.
     """
     style = style or Style()
-    subject = subject_of(model_or_pass, images, pictures, index)
-    vit, index = subject.vit, subject.index
-    passes = [vit] if compare is None else [vit, pass_on(compare, vit)]
-    chosen = layers_of(layers, vit)
-    for each in passes:
+    view = map_view(
+        model_or_pass, images, pictures, index, query, interpolation, compare, labels, style,
+        style.panel_size,
+    )  # fmt: skip
+    chosen = layers_of(layers, view.passes[0])
+    for each in view.passes:
         check_head(head, each, chosen)
-    asked = query_of(query, subject)
-    behind = backdrop_of(
-        subject.picture, vit.grid, asked.patch, interpolation, style, style.panel_size
-    )
-    maps = [[layer_map(each, index, layer, head, asked) for each in passes] for layer in chosen]
+    maps = [
+        [layer_map(each, view.index, layer, head, view.query) for each in view.passes]
+        for layer in chosen
+    ]
     of_head = "mean of heads" if head == "mean" else f"head {head}"
-    rows = []
-    for layer, found, limits in zip(chosen, maps, shared_limits(maps, style), strict=True):
-        said = f"layer {layer} · {of_head}"
-        names = [said] if compare is None else [f"{label} · {said}" for label in labels]
+    captions = [f"layer {layer} · {of_head}" for layer in chosen]
+    rows = _rows(view, captions, maps, shared_limits(maps, style), style.scale == "slice")
+    return figure_of_rows(titled(title, f"attention of {view.query.who}"), of_head, rows, style)
+
+
+def _rows(
+    view: MapView, captions: list[str], maps: Maps, limits: list[Limits], own_bars: bool
+) -> list[list[Panel]]:
+    """The heat of some layers, a row for each pass, then their overlays, until all are there."""
+    rows: list[list[Panel]] = []
+    for part in in_rows(len(maps), _COLUMNS):
         pairs = [
-            map_panels(behind, name, cells, limits, bar=cells is found[-1])
-            for name, cells in zip(names, found, strict=True)
+            [
+                map_panels(
+                    view.behind, f"{prefix}{captions[at]}", maps[at][place], limits[at],
+                    bar=own_bars or at == part[-1],
+                )
+                for at in part
+            ]
+            for place, prefix in enumerate(view.prefixes)
+        ]  # fmt: skip
+        rows += [[heat for heat, _ in each] for each in pairs]
+        # A bar at each overlay too, where each heat has one: the columns stay in line.
+        rows += [
+            [replace(overlay, bar=heat.bar) if own_bars else overlay for heat, overlay in each]
+            for each in pairs
         ]
-        rows.append([image_panel(behind), *(p[0] for p in pairs), *(p[1] for p in pairs)])
-    return figure_of_rows(titled(title, f"attention of {asked.who}"), of_head, rows, style)
+    first = [image_panel(view.behind), *[blank_panel(view.behind)] * (len(rows) - 1)]
+    return [[left, *row] for left, row in zip(first, rows, strict=True)]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from fastcam_kernels import resize
-from fastcam_kernels.blend import levels_of
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
 from fastcam.figures import fonts, lettering
-from fastcam.figures.mapscales import bounds, is_constant
-from fastcam.figures.mapsheets import NO_EVIDENCE
+from fastcam.figures.mapscales import MapScale, bounds, is_constant
+from fastcam.figures.mapsheets import NO_EVIDENCE, map_pair
 from fastcam.figures.patches import look_of
-from fastcam.figures.sheet import Outlines, Panel, Sheet, draw, paint
+from fastcam.figures.sheet import NO_OUTLINES, PALETTES, Outlines, Panel, Sheet, draw
 from fastcam.inline import Figure
 from fastcam.spec import Style
 
@@ -113,29 +113,37 @@ def map_panels(
     behind: Backdrop, caption: str, cells: NDArray[np.float32], limits: Limits, bar: bool
 ) -> tuple[Panel, Panel]:
     """A map (rows, columns) float32 as heat and as overlay. ``bar``: the heat has a colour bar."""
-    style, height, width = behind.style, behind.height, behind.width
-    levels = levels_of(resize.resize(cells, height, width, behind.method), *limits)
-    colours = paint(style.colormap, 1.0, "only")
     if is_constant(cells):
         caption = f"{caption}, {NO_EVIDENCE}"
-    heat = Panel(
-        caption, height, width, heat=levels, limits=limits, paint=colours,
-        bar=colours if bar else None, outlines=behind.mark,
+    return map_pair(
+        behind.picture, cells, MapScale("patient", limits), (caption, f"overlay, {caption}"),
+        behind.height, behind.width, behind.style,
+        method=behind.method, bar=bar, outlines=behind.mark,
     )  # fmt: skip
-    overlay = Panel(
-        f"overlay, {caption}", height, width, image=behind.picture, heat=levels, limits=limits,
-        paint=paint(style.colormap, style.heat_alpha, style.blend), outlines=behind.mark,
-    )  # fmt: skip
-    return heat, overlay
 
 
-def figure_of_rows(title: str, said: str, rows: Sequence[Sequence[Panel]], style: Style) -> Figure:
-    """Rows of panels under a header: ``title`` at the left, ``said`` at the right."""
+def blank_panel(behind: Backdrop) -> Panel:
+    """Paper, where a grid of panels has a place to spare."""
+    paper = PALETTES[behind.style.theme].paper.reshape(1, 1, 3)
+    return Panel("", behind.height, behind.width, image=paper)
+
+
+def in_rows(count: int, most: int) -> list[range]:
+    """``count`` numbers from 0 in rows of nearly the same length, none longer than ``most``."""
+    across = math.ceil(count / math.ceil(count / most))
+    return [range(start, min(start + across, count)) for start in range(0, count, across)]
+
+
+def figure_of_rows(
+    title: str, said: str, rows: Sequence[Sequence[Panel]], style: Style, note: str = ""
+) -> Figure:
+    """Rows of panels under a header: ``title`` at the left, ``said`` at the right, and ``note``
+    below, in smaller letters."""
     panels = [panel for row in rows for panel in row]
     longer = max(max(panel.height, panel.width) for panel in panels)
-    characters = lettering.alphabet([title, said, *(panel.caption for panel in panels)])
+    characters = lettering.alphabet([title, said, note, *(panel.caption for panel in panels)])
     look = look_of(style, characters, fonts.chain(characters, style.font), longer)
-    sheet = Sheet(title, said, look.palette.caption, tuple(tuple(row) for row in rows))
+    sheet = Sheet(title, said, look.palette.caption, tuple(tuple(row) for row in rows), note)
     return Figure(draw(sheet, look.lettering, look.palette))
 
 
@@ -154,8 +162,7 @@ def _mark(
     grid: tuple[int, int], chosen: tuple[int, int] | None, height: int, width: int
 ) -> Outlines:
     if chosen is None:
-        boxes = np.zeros((0, 4), np.int32)
-        return Outlines(boxes, np.zeros((0, 3), np.uint8), np.zeros(0, np.int32))
+        return NO_OUTLINES
     (y1, y2), (x1, x2) = (
         patch_edges(count, length)[at : at + 2]
         for at, count, length in zip(chosen, grid, (height, width), strict=True)

@@ -48,14 +48,26 @@ def patch_grid(
     until the numbers can be read. Arguments and errors are those of
     :func:`fastcam.views.attention_layers`.
     """
-    style = style or Style()
     subject = subject_of(model_or_pass, images, pictures, index)
     vit = subject.vit
-    rows, columns = vit.grid
-    cut = numbered(subject.picture, vit.grid, style)
+    return grid_figure(subject.picture, vit.grid, vit.patch, vit.prefix, title, style)
+
+
+def grid_figure(
+    picture: NDArray[np.uint8],
+    grid: tuple[int, int],
+    patch: tuple[int, int],
+    prefix: int,
+    title: str = "",
+    style: Style | None = None,
+) -> Figure:
+    """The same of a ``picture`` (h, w, 1 or 3) uint8 that is cut into a ``grid`` of (rows, columns)
+    patches of ``patch`` (height, width) pixels, with ``prefix`` tokens before them."""
+    style = style or Style()
+    cut = numbered(picture, grid, style)
     height, width, _ = cut.shape
-    before = f"{vit.prefix} {'token' if vit.prefix == 1 else 'tokens'} before them"
-    caption = f"{rows} × {columns} patches of {vit.patch[0]} × {vit.patch[1]} pixels, {before}"
+    before = f"{prefix} {'token' if prefix == 1 else 'tokens'} before them"
+    caption = f"{grid[0]} × {grid[1]} patches of {patch[0]} × {patch[1]} pixels, {before}"
     panel = Panel(caption, height, width, image=cut)
     return figure_of_rows(titled(title, "patches"), "", [[panel]], style)
 

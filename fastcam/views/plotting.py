@@ -22,6 +22,8 @@ DPI = 150
 # Titles, text beside the plots, and numbers at axes, in points.
 TITLE, TEXT, NUMBERS = 15.0, 10.5, 9.0
 _BOX = "□"
+# The part of viridis that is seen on the theme's paper.
+_SHADES = {"light": (0.05, 0.95), "dark": (0.3, 1.0)}
 _FAINT = {"light": "#e6e6e6", "dark": "#3a3c42"}
 
 
@@ -73,6 +75,9 @@ def write_title(page: Page, title: str, note: str, style: Style) -> None:
     ink = ink_of(style)
     _, height = page.get_size_inches()
     text, font = lettered(title, style)
+    if font.get_file() == str(fonts.dejavu(bold=False)):
+        # Bold as in the other figures.
+        font.set_file(str(fonts.dejavu(bold=True)))
     page.text(
         0.012, 1 - 0.2 / height, text, va="top", color=ink.title, font=font, size=TITLE,
         parse_math=False,
@@ -138,9 +143,9 @@ def colour_bar(page: Page, drawing: Any, axes: Axes, style: Style) -> None:
     bar.outline.set_edgecolor(ink.text)
 
 
-def map_of(name: str, low: float = 0.0, high: float = 1.0) -> Colormap:
-    """The part of a colour table between two shares of it."""
+def shades(style: Style) -> Colormap:
+    """Colours of heads, or of steps, by their number: those of viridis that are seen on paper."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap(colormaps[name](np.linspace(low, high, 256)))
+    return ListedColormap(colormaps["viridis"](np.linspace(*_SHADES[style.theme], 256)))

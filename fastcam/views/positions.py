@@ -46,6 +46,8 @@ _NAMES = (
 _ROTARY = ("rope", "rotary")
 _RELATIVE = ("relative_position_bias", "rel_pos")
 _COLORMAP = "viridis"
+# What an error about a model without position embedding ends with.
+REMEDY = "; leave out this view"
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +165,7 @@ def _grid(model: nn.Module, count: int) -> tuple[tuple[int, int] | None, int]:
     """The patches' grid and how many of ``count`` vectors come before it: those of all prefix
     tokens, of CLS alone (registers have no position in DINOv2), or none."""
     from fastcam.attribution.tokens import count_prefix, patch_size, whole_patches
-    from fastcam.modelapi import settled
+    from fastcam.gathering import settled
 
     prefix = count_prefix(model)
     before = list(dict.fromkeys((prefix.count, int(prefix.cls), 0)))
@@ -185,16 +187,16 @@ def _why_none(model: nn.Module, rotary: bool) -> str:
     if rotary:
         return (
             f"{name} has a rotary position embedding: it turns queries and keys by angles, and "
-            "there are no vectors of patches whose similarity could be shown; leave out this view"
+            f"there are no vectors of patches whose similarity could be shown{REMEDY}"
         )
     if _mentions(model, _RELATIVE):
         return (
             f"{name} has relative positions only: they are added to attention scores, and there "
-            "are no vectors of patches whose similarity could be shown; leave out this view"
+            f"are no vectors of patches whose similarity could be shown{REMEDY}"
         )
     return (
-        f"{name} has no position embedding (looked for parameters called {', '.join(_NAMES)}); "
-        "leave out this view"
+        f"{name} has no position embedding (looked for parameters called {', '.join(_NAMES)})"
+        f"{REMEDY}"
     )
 
 

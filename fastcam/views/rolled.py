@@ -10,18 +10,17 @@ from numpy.typing import NDArray
 
 from fastcam.inline import Figure
 from fastcam.spec import Style
-from fastcam.views.choice import check_fusion, query_of
+from fastcam.views.choice import check_fusion
 from fastcam.views.maps import rollout_map
+from fastcam.views.mapview import map_view
 from fastcam.views.panels import (
     Interpolation,
-    backdrop_of,
     figure_of_rows,
     image_panel,
     map_panels,
     shared_limits,
     titled,
 )
-from fastcam.views.subject import pass_on, subject_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,23 +54,22 @@ def attention_rollout(
     """
     style = style or Style()
     check_fusion(fusion, discard_ratio)
-    subject = subject_of(model_or_pass, images, pictures, index)
-    vit, index = subject.vit, subject.index
-    passes = [vit] if compare is None else [vit, pass_on(compare, vit)]
-    asked = query_of(query, subject)
-    behind = backdrop_of(
-        subject.picture, vit.grid, asked.patch, interpolation, style, style.panel_size
-    )
-    maps = [rollout_map(p, index, asked, fusion, discard_ratio, start_layer) for p in passes]
-    limits = shared_limits([maps], style)[0]
-    names = ["rollout"] if compare is None else [f"{label} · rollout" for label in labels]
-    pairs = [
-        map_panels(behind, name, cells, limits, bar=cells is maps[-1])
-        for name, cells in zip(names, maps, strict=True)
+    view = map_view(
+        model_or_pass, images, pictures, index, query, interpolation, compare, labels, style,
+        style.panel_size,
+    )  # fmt: skip
+    maps = [
+        rollout_map(each, view.index, view.query, fusion, discard_ratio, start_layer)
+        for each in view.passes
     ]
-    row = [image_panel(behind), *(p[0] for p in pairs), *(p[1] for p in pairs)]
-    how = f"{fusion} of heads · layers {start_layer} to {len(vit.layers) - 1}"
+    limits = shared_limits([maps], style)[0]
+    pairs = [
+        map_panels(view.behind, f"{prefix}rollout", cells, limits, bar=cells is maps[-1])
+        for prefix, cells in zip(view.prefixes, maps, strict=True)
+    ]
+    row = [image_panel(view.behind), *(p[0] for p in pairs), *(p[1] for p in pairs)]
+    how = f"{fusion} of heads · layers {start_layer} to {len(view.passes[0].layers) - 1}"
     if discard_ratio:
         how += f" · lowest {discard_ratio:.0%} left out"
-    said = titled(title, f"attention rollout of {asked.who}")
+    said = titled(title, f"attention rollout of {view.query.who}")
     return figure_of_rows(said, how, [row], style)

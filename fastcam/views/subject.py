@@ -35,7 +35,7 @@ def subject_of(
 ) -> Subject:
     """The image of a view: of a pass made before, or of a model that is run on ``images`` here.
 
-    ``images`` as :func:`fastcam.explaining.gather` takes them. ``pictures`` (h, w[, c]) uint8, one
+    ``images`` as :func:`fastcam.gathering.gather` takes them. ``pictures`` (h, w[, c]) uint8, one
     for each image, are shown in their place; a pass that has neither shows its batch, stretched
     from its darkest to its brightest value. Patches that don't reach the edge leave the rest of
     the picture out. InputError for images that are missing, can't be read or aren't as many as in
@@ -66,10 +66,11 @@ def pass_on(model_or_pass: nn.Module | VitPass, other: VitPass) -> VitPass:
     InputError where the two haven't the same images, grid of patches and number of layers.
     """
     from fastcam.attribution.vitpass import VitPass, run_vit
+    from fastcam.inference.device import device_of
 
     vit = model_or_pass
     if not isinstance(vit, VitPass):
-        vit = run_vit(vit, other.batch.to(_device(vit)))
+        vit = run_vit(vit, other.batch.to(device_of(vit)))
     for what, first, second in (
         ("images", len(other.batch), len(vit.batch)),
         ("patches", other.grid, vit.grid),
@@ -89,24 +90,17 @@ def _said(value: int | tuple[int, int]) -> str:
 
 def _run(model: nn.Module, images: Any) -> tuple[VitPass, list[NDArray[np.uint8]]]:
     from fastcam.attribution.vitpass import run_vit
-    from fastcam.explaining import gather
-    from fastcam.modelapi import settled
+    from fastcam.gathering import gather, settled
+    from fastcam.inference.device import device_of
 
     if images is None:
         raise InputError("give images with a model, or a pass of run_vit in place of the model")
     shown = gather(images, settled(model))
-    return run_vit(model, shown.batch.to(_device(model))), shown.pictures
-
-
-def _device(model: nn.Module) -> Any:
-    import torch
-
-    first = next(model.parameters(), None)
-    return torch.device("cpu") if first is None else first.device
+    return run_vit(model, shown.batch.to(device_of(model))), shown.pictures
 
 
 def _pictures(images: Any, vit: VitPass) -> list[NDArray[np.uint8]]:
-    from fastcam.explaining import gather
+    from fastcam.gathering import gather
 
     return gather(images, _plain(vit)).pictures
 
@@ -140,9 +134,17 @@ def _checked(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def covered(picture: NDArray[np.uint8], vit: VitPass) -> NDArray[np.uint8]:
     """The part of a picture that patches lie on: strides rounded down leave an edge out."""
+    _, _, height, width = vit.batch.shape
+    return patched_part(picture, (height, width), vit.grid, vit.patch)
+
+
+def patched_part(
+    picture: NDArray[np.uint8], size: tuple[int, int], grid: tuple[int, int], patch: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """The part on which a ``grid`` of (rows, columns) patches of ``patch`` (height, width) pixels
+    lies, of a picture (h, w, c) that a model sees in ``size`` (height, width)."""
     sides = []
     for axis in range(2):
-        whole = vit.batch.shape[2 + axis]
-        part = min(vit.grid[axis] * vit.patch[axis], whole)
-        sides.append(max(1, round(picture.shape[axis] * part / whole)))
+        part = min(grid[axis] * patch[axis], size[axis])
+        sides.append(max(1, round(picture.shape[axis] * part / size[axis])))
     return np.ascontiguousarray(picture[: sides[0], : sides[1]])

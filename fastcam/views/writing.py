@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +11,19 @@ from numpy.typing import NDArray
 
 from fastcam import names
 from fastcam.errors import InputError
-from fastcam.explaining import Shown, gather
+from fastcam.gathering import Shown, gather
+from fastcam.progress import Progress, Silent
 from fastcam.read.inputs import Item
-from fastcam.read.preprocess import Preprocessing, region
-from fastcam.spec import Style
-from fastcam.views.choice import Head, check_head, layer_of, layers_of, query_of
+from fastcam.read.preprocess import Preprocessing
+from fastcam.views.choice import check_fusion, check_head, layer_of, layers_of, query_of
+from fastcam.views.chosen import VIEWS, ViewChoice, file_name
 from fastcam.views.clstrack import cls_evolution
 from fastcam.views.distances import attention_distance, distances_of
+from fastcam.views.filesizes import in_picture
 from fastcam.views.heads import all_heads
 from fastcam.views.layers import attention_layers
-from fastcam.views.panels import Interpolation
 from fastcam.views.patchgrid import patch_grid
-from fastcam.views.positions import position_embedding
+from fastcam.views.positions import REMEDY, position_embedding
 from fastcam.views.rolled import attention_rollout
 from fastcam.views.subject import Subject, covered, pass_on
 from fastcam.write import make_folder
@@ -33,46 +33,6 @@ if TYPE_CHECKING:
 
     from fastcam.attribution.vitpass import VitPass
     from fastcam.inline import Figure
-
-VIEWS = (
-    "patch_grid",
-    "position_embedding",
-    "attention_layers",
-    "all_heads",
-    "attention_distance",
-    "cls_evolution",
-    "attention_rollout",
-)
-
-
-@dataclass(frozen=True)
-class ViewChoice:
-    """What is drawn. ``views``: names of :data:`VIEWS`, empty for all that the model has; the other
-    fields as in :func:`fastcam.views.attention_layers`. ``query`` (x, y): a pixel of the file.
-    ``all_heads`` shows the last of ``layers``."""
-
-    views: tuple[str, ...] = ()
-    layers: tuple[int, ...] | None = None
-    head: Head = "mean"
-    query: int | tuple[int, int] | None = None
-    interpolation: Interpolation = "bilinear"
-    labels: tuple[str, str] = ("first", "second")
-    style: Style = field(default_factory=Style)
-
-
-def view_name(text: str) -> str:
-    """A view by its name or its number, 1 to 7. InputError for another one."""
-    if text.isdecimal() and 1 <= int(text) <= len(VIEWS):
-        return VIEWS[int(text) - 1]
-    if text in VIEWS:
-        return text
-    offer = ", ".join(f"{at} {view}" for at, view in enumerate(VIEWS, 1))
-    raise InputError(f"--view {text!r} is not known: use a number or name of {offer}")
-
-
-def file_name(view: str) -> str:
-    """``vis_1_patch_grid.png`` and so on."""
-    return f"vis_{VIEWS.index(view) + 1}_{view}.png"
 
 
 def write_views(
@@ -85,6 +45,7 @@ def write_views(
     *,
     batch_size: int = 16,
     told: Callable[[str], None] = lambda line: None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Run ``model``, and ``compare``, once on each batch of images and write the views; the files.
 
@@ -93,51 +54,51 @@ def write_views(
     averaged over all. ``told`` is given what can't be shown of this model, unless it was asked for:
     then, as for all wrong choices, InputError is raised before anything is written.
     """
+    progress = progress or Silent()
     shown = gather([item.source for item in items], spec)
-    queries = [_in_picture(choice.query, item, spec) for item in items]
+    queries = [in_picture(choice.query, item, spec) for item in items]
     folders = _folders(items, output_dir)
-    left_out: dict[str, str] = {}
     together: list[tuple[Path, Figure]] = []
     distances: list[list[NDArray[np.float32]]] = []
     written: list[Path] = []
-    for start in range(0, len(items), batch_size):
-        part = slice(start, start + batch_size)
-        passes = _passes(model, compare, shown.batch[part])
-        if not start:
-            _check(passes, choice, shown, queries)
-            if "position_embedding" in (choice.views or VIEWS):
-                together += _positions(model, compare, choice, output_dir, left_out)
-            views = _possible(passes, choice, left_out)
-            for why in left_out.values():
-                told(why)
-        if "attention_distance" in views:
-            distances.append([distances_of(vit) for vit in passes])
-        for index, item in enumerate(items[part]):
-            at = start + index
-            made = [
-                (folders[at] / file_name(view), figure)
-                for view, figure in _of_image(
+    progress.begin("images", len(items))
+    try:
+        for start in range(0, len(items), batch_size):
+            part = slice(start, start + batch_size)
+            passes = _passes(model, compare, shown.batch[part], choice.prefix_tokens)
+            if not start:
+                _check(passes, choice, shown, queries)
+                together += _positions(model, compare, choice, output_dir, told)
+                views = _possible(passes, choice, told)
+            if "attention_distance" in views:
+                distances.append([distances_of(vit) for vit in passes])
+            for index, item in enumerate(items[part]):
+                at = start + index
+                figures = _of_image(
                     passes, views, choice, item.id, shown.pictures[part], index, queries[at]
                 )
-            ]
-            written += _save(made)
+                written += _save([(folders[at] / file_name(view), made) for view, made in figures])
+                progress.advance(1)
+    finally:
+        progress.end()
     if distances:
-        joined = [np.concatenate(each) for each in zip(*distances, strict=True)]
         title = items[0].id if len(items) == 1 else ""
-        figure = attention_distance(
-            joined[0], compare=joined[1] if compare else None, labels=choice.labels, title=title,
-            style=choice.style,
-        )  # fmt: skip
-        together.append((output_dir / file_name("attention_distance"), figure))
+        together.append(
+            (output_dir / file_name("attention_distance"), _distance(distances, choice, title))
+        )
     return sorted(written + _save(together))
 
 
-def _passes(model: nn.Module, compare: nn.Module | None, batch: Any) -> list[VitPass]:
+def _passes(
+    model: nn.Module, compare: nn.Module | None, batch: Any, prefix_tokens: int | None
+) -> list[VitPass]:
     from fastcam.attribution.vitpass import run_vit
+    from fastcam.inference.device import device_of
 
-    where = next(model.parameters()).device
-    first = run_vit(model, batch.to(where))
-    return [first] if compare is None else [first, pass_on(compare, first)]
+    first = run_vit(model, batch.to(device_of(model)), prefix_tokens)
+    if compare is None:
+        return [first]
+    return [first, pass_on(run_vit(compare, first.batch, prefix_tokens), first)]
 
 
 def _check(
@@ -147,6 +108,7 @@ def _check(
     queries: Sequence[int | tuple[int, int] | None],
 ) -> None:
     """Everything that can be wrong with a choice, before the first figure is drawn."""
+    check_fusion(choice.fusion, choice.discard_ratio)
     layers = layers_of(choice.layers, passes[0])
     for vit in passes:
         check_head(choice.head, vit, layers)
@@ -159,8 +121,11 @@ def _positions(
     compare: nn.Module | None,
     choice: ViewChoice,
     folder: Path,
-    left_out: dict[str, str],
+    told: Callable[[str], None],
 ) -> list[tuple[Path, Figure]]:
+    """View 2; where the model can't have it, and it wasn't asked for, that is told."""
+    if choice.views and "position_embedding" not in choice.views:
+        return []
     try:
         figure = position_embedding(
             model, compare=compare, labels=choice.labels, style=choice.style
@@ -168,21 +133,31 @@ def _positions(
     except InputError as error:
         if choice.views:
             raise
-        left_out["position_embedding"] = str(error)
+        told(f"no view position_embedding: {str(error).removesuffix(REMEDY)}")
         return []
     return [(folder / file_name("position_embedding"), figure)]
 
 
 def _possible(
-    passes: Sequence[VitPass], choice: ViewChoice, left_out: dict[str, str]
+    passes: Sequence[VitPass], choice: ViewChoice, told: Callable[[str], None]
 ) -> tuple[str, ...]:
-    """The views to draw; those of the CLS token only where there is one to follow."""
-    if choice.views:
-        return choice.views
-    for vit in passes:
-        if vit.cls is None:
-            left_out["cls_evolution"] = f"no view cls_evolution: {vit.no_cls}"
-    return tuple(view for view in VIEWS if view not in left_out)
+    """The views to draw; that of the CLS token only where there is one to follow."""
+    why = next((vit.no_cls for vit in passes if vit.cls is None), "")
+    if choice.views or not why:
+        return choice.views or VIEWS
+    told(f"no view cls_evolution: {why}")
+    return tuple(view for view in VIEWS if view != "cls_evolution")
+
+
+def _distance(
+    parts: Sequence[Sequence[NDArray[np.float32]]], choice: ViewChoice, title: str
+) -> Figure:
+    """View 5 of all images; ``parts``: of every batch those of each model."""
+    first, *second = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return attention_distance(
+        first, compare=second[0] if second else None, labels=choice.labels, title=title,
+        style=choice.style,
+    )  # fmt: skip
 
 
 def _of_image(
@@ -208,38 +183,18 @@ def _of_image(
         ),
         "all_heads": lambda: all_heads(vit, layer=layer, **maps),
         "cls_evolution": lambda: cls_evolution(vit, **both),
-        "attention_rollout": lambda: attention_rollout(vit, **maps),
-    }
+        "attention_rollout": lambda: attention_rollout(
+            vit, fusion=choice.fusion, discard_ratio=choice.discard_ratio,
+            start_layer=choice.start_layer, **maps,
+        ),
+    }  # fmt: skip
     return [(view, drawing[view]()) for view in VIEWS if view in views and view in drawing]
-
-
-def _in_picture(
-    query: int | tuple[int, int] | None, item: Item, spec: Preprocessing
-) -> int | tuple[int, int] | None:
-    """A pixel of the file as one of the picture, which is the part that the model sees."""
-    if not isinstance(query, tuple) or spec.fit != "crop":
-        return query
-    from fastcam.read.pictures import opened
-
-    with opened(item.source) as image:
-        width, height = image.size
-    x1, y1, x2, y2 = region(height, width, spec)
-    x, y = query
-    if not (x1 <= x < x2 and y1 <= y < y2):
-        raise InputError(
-            f"--query {x},{y}: of {item.source} the model sees x from {x1} to {x2 - 1} and y from "
-            f"{y1} to {y2 - 1}; choose a pixel there, or --fit stretch"
-        )
-    return x - x1, y - y1
 
 
 def _folders(items: Sequence[Item], output_dir: Path) -> list[Path]:
     if len(items) == 1:
         return [output_dir]
-    found = [names.safe(item.id) for item in items]
-    if len(set(map(str.casefold, found))) < len(found):
-        found = [f"{place:03d}_{name}" for place, name in enumerate(found, 1)]
-    return [output_dir / name for name in found]
+    return [output_dir / name for name in names.image_folders([item.id for item in items])]
 
 
 def _save(figures: Sequence[tuple[Path, Figure]]) -> list[Path]:

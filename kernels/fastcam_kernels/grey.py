@@ -125,18 +125,22 @@ def to_grey(
 
 def _readable(source: NDArray[Any]) -> NDArray[Any]:
     """``source`` in one of few dtypes, each of which is a version to compile."""
-    kind, size = source.dtype.kind, source.dtype.itemsize
-    if kind not in "biuf":
-        raise ValueError(f"grey levels need a real dtype; {source.dtype} isn't one")
-    if kind == "f":
-        wanted = np.dtype(np.float32 if size <= 4 else np.float64)
-    elif size == 1:
-        wanted = np.dtype(np.int16 if kind == "i" else np.uint8)
-    else:
-        wanted = np.dtype(source.dtype.newbyteorder("=") if size == 2 else np.float64)
+    wanted = _wanted(source.dtype)
     if source.dtype == wanted and source.flags.writeable and source.flags.aligned:
         return source
     return source.astype(wanted)
+
+
+@lru_cache(maxsize=64)
+def _wanted(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    kind, size = dtype.kind, dtype.itemsize
+    if kind not in "biuf":
+        raise ValueError(f"grey levels need a real dtype; {dtype} isn't one")
+    if kind == "f":
+        return np.dtype(np.float32 if size <= 4 else np.float64)
+    if size == 1:
+        return np.dtype(np.int16 if kind == "i" else np.uint8)
+    return np.dtype(dtype.newbyteorder("=") if size == 2 else np.float64)
 
 
 @kernel

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import nn
 
-from fastcam.attribution.capture import capture, scores_of, weights_of
+from fastcam.attribution.calls import scores_of, weights_of
+from fastcam.attribution.capture import capture
 from fastcam.attribution.records import full, gate, keep_qk, nothing, query_row
 
 from . import families

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from fastcam.attribution.reconstruction import mutual_maps, reconstruction_maps, ridge_maps
+from fastcam.attribution.reconstruction import ReconstructionEngine
+from fastcam.attribution.reconstruction_maps import mutual_maps, ridge_maps
 from fastcam.errors import InputError
 from fastcam.models.fewshot.mutual import MutualReconstruction
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.vit import VitSettings
+
+from .nets import Small
 
 GRID, DIM = (2, 3), 8
 SETTINGS = FewshotSettings(
@@ -103,9 +106,14 @@ def test_maps_agree_with_the_models_own_logits(kind: str) -> None:
             model.reconstruct.alpha.fill_(-1.0)
             model.reconstruct.beta.fill_(0.1)
     images = torch.randn(5, 3, 16, 16)
-    found = reconstruction_maps(model, images[:1], [images[1:3], images[3:]])
+    engine = ReconstructionEngine(model, {"a": images[1:3], "b": images[3:]})
+    made = engine(images[:1])
+    assert (made.classes, made.trained) == (("a", "b"), True)
+    found = list(made.maps.values())
     with torch.no_grad():
         logits = model.compare(images[1:].reshape(2, 2, 3, 16, 16), images[:1])
+    torch.testing.assert_close(made.scores, logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(made.probability.sum(1), torch.ones(1))
     for maps, logit in zip(found, logits[0], strict=True):
         assert maps.received.shape == (1, 2, 4, 4)
         other = 0.0 if maps.support_error is None else float(maps.support_error.mean())
@@ -115,23 +123,85 @@ def test_maps_agree_with_the_models_own_logits(kind: str) -> None:
         )
 
 
+def test_one_place_of_the_query() -> None:
+    """The mean over all places is that of each place alone."""
+    torch.manual_seed(2)
+    head = MutualReconstruction(DIM)
+    query, support = drawn(2, 0), [drawn(3, 1)]
+    for maps_of in (
+        lambda at: ridge_maps(query, support, GRID, at=at)[0],
+        lambda at: mutual_maps(query, support, GRID, head, at)[0],
+    ):
+        alone = torch.stack([maps_of(at).received for at in range(6)])
+        assert not torch.equal(alone[0], alone[1])
+        torch.testing.assert_close(alone.mean(0), maps_of(None).received, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["one", "two", None])
+def test_features_of_any_layer(layer: str | None) -> None:
+    """A layer of a CNN: by the formula, with features of unit mean square norm over the support."""
+    torch.manual_seed(3)
+    model = Small().eval()
+    x = torch.randn(5, 3, 8, 8)
+    support = {"a": x[:1], "b": x[1:3]}
+    made = ReconstructionEngine(model, support, layer)(x[3:])
+    name = layer or "relu"
+    assert ReconstructionEngine(model, support, layer).layer == name
+    kept: dict[str, torch.Tensor] = {}
+    handle = getattr(model, name).register_forward_hook(
+        lambda _m, _i, out: kept.update(out=out.clone())
+    )
+    with torch.no_grad():
+        model(x)
+    handle.remove()
+    flat = kept["out"].flatten(2).mT.double().numpy()
+    scale = 1 / math.sqrt((flat[:3] ** 2).sum(2).mean())
+    side = 8 if name == "one" else 4
+    assert not made.trained
+    for maps, images in zip(made.maps.values(), (flat[:1], flat[1:3]), strict=True):
+        s = scale * images.reshape(-1, images.shape[2])
+        penalty = len(s) / s.shape[1] + 1e-6
+        weights_of = np.linalg.inv(s.T @ s + penalty * np.eye(s.shape[1])) @ s.T
+        for b in range(2):
+            weights = scale * flat[3 + b] @ weights_of
+            error = ((weights @ s - scale * flat[3 + b]) ** 2).sum(1)
+            assert maps.received.shape == (2, len(images), side, side)
+            np.testing.assert_allclose(
+                maps.received[b].flatten(), weights.mean(0), rtol=1e-4, atol=1e-7
+            )
+            np.testing.assert_allclose(maps.error[b].flatten(), error, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            made.scores[:, list(made.maps.values()).index(maps)], -maps.distance
+        )
+
+
+def test_a_layer_without_a_grid() -> None:
+    with pytest.raises(InputError, match=r"'head' gives .* no grid"):
+        ReconstructionEngine(Small().eval(), {"a": torch.randn(1, 3, 8, 8)}, "head")
+    with pytest.raises(InputError, match=r"layer 'tow' does not exist .* two"):
+        ReconstructionEngine(Small().eval(), {"a": torch.randn(1, 3, 8, 8)}, "tow")
+
+
 def test_a_picture_finds_itself() -> None:
     torch.manual_seed(1)
     model = FewshotViT(SETTINGS).eval()
     with torch.no_grad():
         model.reconstruct.alpha.fill_(-12.0)
     images = torch.randn(2, 3, 16, 16)
-    same, other = reconstruction_maps(model, images[:1], [images[:1], images[1:]])
-    assert float(same.distance) < 0.01 * float(other.distance)
+    made = ReconstructionEngine(model, {"same": images[:1], "other": images[1:]})(images[:1])
+    assert float(made.maps["same"].distance) < 0.01 * float(made.maps["other"].distance)
+    assert int(made.scores.argmax()) == 0
 
 
 def test_bad_input() -> None:
     model, images = FewshotViT(SETTINGS).eval(), torch.zeros(1, 3, 16, 16)
-    for support in ([], [images[:0]]):
+    for support in ({}, {"a": images[:0]}):
         with pytest.raises(InputError, match="--support"):
-            reconstruction_maps(model, images, support)
-        with pytest.raises(InputError, match="--support"):
-            ridge_maps(drawn(1, 0), [part.reshape(len(part), 6, DIM) for part in support[:0]], GRID)
+            ReconstructionEngine(model, support)
+    with pytest.raises(InputError, match="--support"):
+        ridge_maps(drawn(1, 0), [], GRID)
+    with pytest.raises(InputError, match="query place 6: there are 6"):
+        ridge_maps(drawn(1, 0), [drawn(1, 1)], GRID, at=6)
     with pytest.raises(InputError, match=r"\(1, 5, 8\).*2x3.*\(images, 6, 8\)"):
         ridge_maps(drawn(1, 0), [drawn(1, 1)[:, :5]], GRID)
     bad = drawn(1, 1)

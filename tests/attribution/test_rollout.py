@@ -83,7 +83,7 @@ def test_vit_with_registers(fusion: Any, ratio: float, first: int) -> None:
     # The models' queries differ by rounding between fused and written-out attention.
     assert_close(found.maps["rollout"].flatten(1), wanted)
     with torch.no_grad():
-        assert torch.equal(found.output, model(batch))
+        assert_close(found.output, model(batch))  # To rounding: small layers are made here.
 
 
 @pytest.mark.usefixtures("kept")

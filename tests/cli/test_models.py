@@ -77,17 +77,6 @@ def test_infer_render_and_again(fastcam: Call, weights: Path, images: Path, tmp_
     assert len(list((tmp_path / "fig").glob("*.png"))) == 4
 
 
-def test_explain(fastcam: Call, weights: Path, images: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    made = fastcam(
-        "explain", images / "a" / "a0.png", images / "b", *options(weights, out),
-        "--method", "gradcam", "--method", "eigencam", "--target", "0,2",
-    )  # fmt: skip
-    assert made.code == 0, made
-    assert sorted(path.name for path in out.iterdir()) == ["a0.png", "b0.png", "b1.png"]
-    assert made.out.split() == [str(out / name) for name in ("a0.png", "b0.png", "b1.png")]
-
-
 def test_inspect_lists_layers(fastcam: Call, weights: Path) -> None:
     found = fastcam("inspect", "--model", "resnet18", "--checkpoint", weights, "--image-size", "64")
     assert found.code == 0, found

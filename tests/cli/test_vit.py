@@ -17,7 +17,7 @@ from fastcam import vitdemo
 from fastcam.attribution import vitpass
 from fastcam.models.vit import VisionTransformer, VitSettings
 from fastcam.views import layers as layers_view
-from fastcam.views.writing import VIEWS
+from fastcam.views.chosen import VIEWS
 
 Call = Callable[..., Any]
 FILES = [
@@ -149,7 +149,7 @@ def test_what_is_asked_reaches_the_view(
     (named,) = seen
     assert (named["layers"], named["head"], named["query"]) == ((1, -2), 2, asked)
     assert named["interpolation"] == "nearest"
-    assert named["labels"] == ("a/model.safetensors", "b/model.safetensors")
+    assert named["labels"] == ("a/model", "b/model")
     assert named["compare"].grid == (4, 4)
 
 
@@ -207,6 +207,12 @@ def test_a_model_without_cls(fastcam: Call, images: list[Path], tmp_path: Path) 
         (["IMAGE", "VIT", "--query", "1,2,3"], "--query '1,2,3'"),
         (["IMAGE", "VIT", "--compare", "no.safetensors"], "no.safetensors"),
         (["IMAGE", "VIT", "--panel-size", "8"], "--panel-size 8"),
+        (["IMAGE", "VIT", "--fusion", "sum"], "--fusion"),
+        (["IMAGE", "VIT", "--start-layer", "2"], "has 2 layers of attention; use 0 to 1"),
+        (["IMAGE", "VIT", "--discard-ratio", "1"], "--discard-ratio 1.0"),
+        (["IMAGE", "VIT", "--prefix-tokens", "3"], "17 tokens"),
+        (["IMAGE", "VIT", "--fit", "exact"], "picture0.png is 60x40 pixels, and the model sees"),
+        (["IMAGE", "VIT", "--image-size", "30"], "--image-size 30x30 is no multiple"),
         (["IMAGE", "--model", "resnet18"], "ResNet"),
         (["NOWHERE", "VIT"], "NOWHERE"),
         (["TEXT", "VIT"], "text.png"),

@@ -47,12 +47,12 @@ def figure(case: Case, grey, style: Style, mask=None, index=0, notice="", high=0
 
 
 def plan_of(sheet, canvas) -> layout.Layout:
-    """The layout that explains the canvas: one header line or two."""
+    """The layout that explains the canvas: one header line or two, and those of a note."""
     cells = tuple(
         tuple(layout.Cell(p.width, p.height, p.bar is not None) for p in row) for row in sheet.rows
     )
     zoom = layout.zoom_of(max(max(p.height, p.width) for row in sheet.rows for p in row))
-    plans = [layout.arrange(cells, lines, zoom) for lines in (1, 2)]
+    plans = [layout.arrange(cells, lines, zoom) for lines in range(1, 8)]
     return next(plan for plan in plans if (plan.height, plan.width) == canvas.shape[:2])
 
 

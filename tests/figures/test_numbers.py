@@ -42,6 +42,22 @@ def test_a_tick(value, span, shown):
     assert numbers.tick(value, span) == shown
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (0.00501, 0.00517, [".00501", ".00505", ".00509", ".00513", ".00517"]),
+        (0.9, 0.92, [".900", ".905", ".910", ".915", ".920"]),
+        (0.0, 0.0333, ["0", ".0083", ".0166", ".0250", ".0333"]),
+        (100.0, 101.0, ["100.0", "100.2", "100.5", "100.8", "101.0"]),
+        (1e-6, 1.01e-6, ["1.0e-6"] * 5),
+    ],
+)
+def test_ticks_of_a_narrow_bar_differ(low, high, shown):
+    """As far as there is room for decimals."""
+    step = (high - low) / 4
+    assert [numbers.tick(low + at * step, high, step) for at in range(5)] == shown
+
+
 @given(FLOAT32.filter(lambda v: v > 0), st.sampled_from([0.25, 0.5, 0.75, 1.0]))
 def test_ticks_tell_the_quarters_of_a_bar_apart(high, share):
     """Two significant digits are enough for four steps, and eight characters are all there is."""

@@ -11,6 +11,9 @@ import torch
 from torch import nn
 
 from fastcam.errors import InputError
+from fastcam.models.fewshot.build import FewshotOptions
+from fastcam.models.fewshot.network import FewshotViT
+from fastcam.models.fewshot_training import save
 from fastcam.models.named import load_model
 from fastcam.models.resnet import ResNet
 from fastcam.models.vit import VisionTransformer, VitSettings
@@ -148,3 +151,22 @@ def test_unknown_names(name: str, said: str) -> None:
 def test_sizes_that_can_not_be(sizes, said: str) -> None:
     with pytest.raises(InputError, match=said):
         load_model("vit_tiny", **sizes)
+
+
+def test_the_fewshot_network_by_name(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    every = FewshotOptions("vit_tiny", 16, use_mab=True, use_ocab=True, use_drff=True)
+    with pytest.warns(UserWarning, match="fewshot_vit: has no checkpoint"):
+        model = load_model("fewshot_vit", image_size=32, num_classes=3, fewshot=every)
+    assert isinstance(model, FewshotViT)
+    path = tmp_path / "few.safetensors"
+    save(model, path)
+    x = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        expected = model(x)
+        assert torch.equal(load_model("fewshot_vit", path)(x), expected)
+        assert torch.equal(load_model("fewshot_vit", path, fewshot=every)(x), expected)
+    with pytest.raises(InputError, match=r"few.safetensors: .* use --use-mab --use-ocab --use-drf"):
+        load_model("fewshot_vit", path, fewshot=FewshotOptions(use_ocab=True))
+    with pytest.raises(InputError, match="--use-drff, --arch: only --model fewshot_vit has this"):
+        load_model("resnet18", fewshot=FewshotOptions("vit_tiny", use_drff=True))

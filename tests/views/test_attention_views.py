@@ -61,7 +61,7 @@ def test_one_patch_lights_up() -> None:
     layer = np.zeros((2, 1, N, N), np.float32)
     layer[:, :, 0, 0] = 1
     layer[1, :, 0, 0], layer[1, :, 0, 1 + 6] = 0, 1
-    _, ((image, heat, overlay),) = show(attention_layers, made_pass([layer], GRID))
+    _, ((image, heat), (_, overlay)) = show(attention_layers, made_pass([layer], GRID))
     lit = np.zeros((HEIGHT, WIDTH), bool)
     lit[32:64, 64:96] = True
     assert np.array_equal((heat == JET[255]).all(axis=2), lit)
@@ -72,54 +72,73 @@ def test_one_patch_lights_up() -> None:
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("head", ["mean", 1])
-def test_layers_are_rows_on_one_scale(method: str, head) -> None:
+def test_layers_are_beside_each_other_on_one_scale(method: str, head) -> None:
     vit = vit_of(3)
     sheet, rows = show(attention_layers, vit, layers=[2, 0], head=head, interpolation=method)
+    (image, *heats), (_, *overlays) = rows
+    assert np.abs(image - photo()).max() <= 1
     maps = [cls_maps(vit, 1)[at] for at in (2, 0)]
     maps = [m.mean(axis=0) if head == "mean" else m[head] for m in maps]
     low, high = min(m.min() for m in maps), max(m.max() for m in maps)
-    for (image, heat, overlay), cells in zip(rows, maps, strict=True):
+    for heat, overlay, cells in zip(heats, overlays, maps, strict=True):
         expected = painted(cells, low, high, method)
-        assert np.abs(image - photo()).max() <= 1
         assert np.abs(heat - expected).max() <= STEP
         assert np.abs(overlay - (0.6 * photo() + 0.4 * expected)).max() <= STEP
-    for row, layer in zip(sheet.rows, (2, 0), strict=True):
-        assert row[1].caption.startswith(f"layer {layer} · ")
-        assert row[1].limits == pytest.approx((low, high))
-        assert row[1].bar is not None
+    for panel, layer in zip(sheet.rows[0][1:], (2, 0), strict=True):
+        assert panel.caption.startswith(f"layer {layer} · ")
+        assert panel.limits == pytest.approx((low, high))
+    assert [panel.bar is not None for panel in sheet.rows[0]] == [False, False, True]
     assert sheet.title == "attention of CLS"
 
 
-def test_with_scale_slice_every_row_has_its_own() -> None:
+def test_many_layers_go_on_below_and_the_image_is_there_once() -> None:
+    """Seven in two rows of four and three, the overlays below each."""
+    vit = vit_of(7)
+    sheet, rows = show(attention_layers, vit, layers=range(7))
+    assert [len(row) for row in rows] == [5, 5, 4, 4]
+    assert [row[0].caption for row in sheet.rows] == ["image", "", "", ""]
+    assert all((row[0] == 255).all() for row in rows[1:])
+    maps = [heads.mean(axis=0) for heads in cls_maps(vit, 1)]
+    expected = [painted(cells, np.min(maps), np.max(maps)) for cells in maps]
+    for heat, cells in zip([*rows[0][1:], *rows[2][1:]], expected, strict=True):
+        assert np.abs(heat - cells).max() <= STEP
+    for overlay, cells in zip([*rows[1][1:], *rows[3][1:]], expected, strict=True):
+        assert np.abs(overlay - (0.6 * photo() + 0.4 * cells)).max() <= STEP
+
+
+def test_with_scale_slice_every_layer_has_its_own() -> None:
     vit = vit_of(2)
     style = Style(panel_size=128, scale="slice")
     sheet, rows = show(attention_layers, vit, layers=[0, 1], style=style)
-    for row, (_, heat, _), heads in zip(sheet.rows, rows, cls_maps(vit, 1), strict=True):
+    panels = zip(*(row[1:] for row in sheet.rows), strict=True)
+    for (panel, below), heat, heads in zip(panels, rows[0][1:], cls_maps(vit, 1), strict=True):
         cells = heads.mean(axis=0)
-        assert row[1].limits == pytest.approx((cells.min(), cells.max()))
+        assert panel.limits == below.limits == pytest.approx((cells.min(), cells.max()))
+        # The columns stay in line.
+        assert panel.bar is not None is not below.bar
         assert np.abs(heat - painted(cells, cells.min(), cells.max())).max() <= STEP
 
 
-def test_two_models_side_by_side_on_one_scale() -> None:
+def test_two_models_beside_each_other_on_one_scale() -> None:
     first, second = vit_of(2), vit_of(2)
     sheet, rows = show(
         attention_layers, first, layers=[0, 1], compare=second, labels=("before", "after")
     )
     maps = [[m.mean(axis=0) for m in cls_maps(vit, 1)] for vit in (first, second)]
     low, high = np.min(maps), np.max(maps)
-    for at, (_, *heats) in enumerate(rows):
+    for at in range(2):
         for number in range(2):
             expected = painted(maps[number][at], low, high)
-            assert np.abs(heats[number] - expected).max() <= STEP
+            assert np.abs(rows[number][1 + at] - expected).max() <= STEP
             mixed = 0.6 * photo() + 0.4 * expected
-            assert np.abs(heats[2 + number] - mixed).max() <= STEP
-    names = [panel.caption.partition(" · ")[0] for panel in sheet.rows[0]]
-    assert names == ["image", "before", "after", "overlay, before", "overlay, after"]
+            assert np.abs(rows[2 + number][1 + at] - mixed).max() <= STEP
+    names = [row[1].caption.partition(" · ")[0] for row in sheet.rows]
+    assert names == ["before", "after", "overlay, before", "overlay, after"]
 
 
 def test_the_chosen_patch_is_outlined_and_its_attention_shown() -> None:
     vit = vit_of(1)
-    sheet, ((image, heat, _),) = show(attention_layers, vit, query=(95, 40))
+    sheet, ((image, heat), _) = show(attention_layers, vit, query=(95, 40))
     number = 1 * 4 + 3
     cells = vit.layers[0].attention.given[1, :, 1 + number, 1:].mean(0).numpy().reshape(GRID)
     expected = painted(cells, cells.min(), cells.max())
@@ -138,7 +157,7 @@ def test_the_chosen_patch_is_outlined_and_its_attention_shown() -> None:
 
 def test_without_cls_it_is_the_mean_over_patches() -> None:
     vit = made_pass([random_weights(RNG, 2, 2, 12)], GRID, prefix=0, query="mean")
-    sheet, ((_, heat, _),) = show(attention_layers, vit)
+    sheet, ((_, heat), _) = show(attention_layers, vit)
     cells = vit.layers[0].attention.given[1].mean(0).mean(0).numpy().reshape(GRID)
     assert np.abs(heat - painted(cells, cells.min(), cells.max())).max() <= STEP
     assert "attention of all patches, mean over queries (no CLS token)" in sheet.title
@@ -201,7 +220,7 @@ def test_rollout_of_two_models(query, token: int) -> None:
 
 def test_attention_that_is_the_same_everywhere_is_no_evidence() -> None:
     layer = np.full((2, 1, N, N), 1 / N, np.float32)
-    sheet, ((_, heat, _),) = show(attention_layers, made_pass([layer], GRID))
+    sheet, ((_, heat), _) = show(attention_layers, made_pass([layer], GRID))
     assert (heat == JET[0]).all()
     assert sheet.rows[0][1].caption.endswith("no evidence")
 

@@ -97,9 +97,12 @@ def test_one_block() -> None:
     assert cls_evolution(vit(depth=1), noise(1)).pixels.any()
 
 
-def test_numbers_only_where_there_is_room() -> None:
-    points = np.array([[0, 0], [10, 0], [40, 0], [50, 30], [100, 40], [100, 100], [120, 100]])
-    assert clstrack.with_room(points.astype(float)) == [0, 6, 2, 4]
+def test_the_star_is_whole() -> None:
+    with pages(clstrack) as kept:
+        cls_evolution(vit(), noise(1))
+    for axes in kept[0].axes[1:]:
+        high = max(line.get_ydata().max() for line in axes.lines)
+        assert axes.get_ylim()[1] > 1.05 * high
 
 
 def test_no_cls() -> None:

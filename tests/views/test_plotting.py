@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fastcam.spec import Style
-from fastcam.views.plotting import drawn, frame, ink_of, lettered, map_of, new_page, write_title
+from fastcam.views.plotting import drawn, frame, ink_of, lettered, new_page, shades, write_title
 
 
 def test_pixels_are_the_page(tmp_path: Path) -> None:
@@ -58,10 +59,16 @@ def test_letters_that_no_font_has_are_boxes() -> None:
     assert font.get_file().endswith("DejaVuSans.ttf")
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.1, 0.9)])
-def test_part_of_a_colour_table(low: float, high: float) -> None:
-    from matplotlib import colormaps
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_shades_are_seen_on_the_paper(theme: Literal["light", "dark"]) -> None:
+    """Contrast by WCAG 2.1: 1 is none."""
+    colours = shades(Style(theme=theme))(np.linspace(0, 1, 9))[:, :3]
+    paper = np.array([int(ink_of(Style(theme=theme)).paper[at : at + 2], 16) for at in (1, 3, 5)])
+    lights = [_luminance(colour) for colour in (*colours, paper / 255)]
+    for light in lights[:-1]:
+        assert (max(light, lights[-1]) + 0.05) / (min(light, lights[-1]) + 0.05) > 1.3
 
-    part = map_of("viridis", low, high)
-    assert part(0.0) == pytest.approx(colormaps["viridis"](low))
-    assert part(1.0) == pytest.approx(colormaps["viridis"](high))
+
+def _luminance(colour: np.ndarray) -> float:
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])

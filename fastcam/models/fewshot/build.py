@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -33,8 +33,8 @@ from fastcam.models.vit_checkpoint import LANDMARKS, settings_of
 @dataclass(frozen=True)
 class FewshotOptions:
     """What is asked of the network. None means: as in the checkpoint, else ``vit_small``, patches
-    of 16 pixels, and the overlap nearest to half a window. A flag that is not set is off; a
-    checkpoint trained with others is refused."""
+    of 16 pixels, and the overlap nearest to half a window. With no flag set they are those of the
+    checkpoint; with any, the others are off, and a checkpoint trained with them is refused."""
 
     arch: str | None = None
     patch_size: int | None = None
@@ -56,6 +56,16 @@ class FewshotOptions:
     def flags(self) -> tuple[str, ...]:
         used = (self.use_mab, self.use_ocab, self.use_drff)
         return tuple(flag for flag, on in zip(STAGES.values(), used, strict=True) if on)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options set here, as they are called on the command line."""
+        named = {"--arch": self.arch, "--patch-size": self.patch_size}
+        return (*self.flags, *(name for name, value in named.items() if value is not None))
+
+    def with_flags(self, flags: tuple[str, ...]) -> FewshotOptions:
+        mab, ocab, drff = (flag in flags for flag in STAGES.values())
+        return replace(self, use_mab=mab, use_ocab=ocab, use_drff=drff)
 
 
 def build(
@@ -81,6 +91,8 @@ def build(
     trunk = settings_of(held, sizes, source, heads_of(held))
     _check_trunk(trunk, options, source)
     needed = flags_of(held)
+    if not options.flags:
+        options = options.with_flags(needed)
     if needed != options.flags:
         if not allow_partial:
             raise other_flags(source, needed, options.flags)

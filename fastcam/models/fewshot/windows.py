@@ -1,4 +1,4 @@
-"""Windows cut from a grid of tokens, and back; windows that reach over their neighbours.
+"""Windows cut from a grid of tokens, and joined; windows that reach over their neighbours.
 
 Windows lie row by row over the grid; the places within one too. Sizes are in tokens.
 """
@@ -47,24 +47,6 @@ def cut_enlarged(x: Tensor, window: int, enlarged: int) -> Tensor:
 def inside_grid(grid: tuple[int, int], window: int, enlarged: int) -> Tensor:
     """bool (windows, enlarged²): which places of the enlarged windows the grid has."""
     return cut_enlarged(torch.ones(1, *grid, 1), window, enlarged)[..., 0] > 0
-
-
-def put_back_enlarged(
-    values: Tensor, grid: tuple[int, int], window: int, enlarged: int, *, mean: bool = True
-) -> Tensor:
-    """Values (b · windows, c, enlarged²) of places in enlarged windows to (b, c, h, w).
-
-    The adjoint of ``cut_enlarged``: what lies in the padding is dropped, what several windows say
-    of one place is added, and with ``mean`` divided by how many they are.
-    """
-    windows = (grid[0] // window) * (grid[1] // window)
-    c = values.shape[1]
-    columns = values.reshape(-1, windows, c * enlarged**2).transpose(1, 2)
-    sides = {"kernel_size": enlarged, "padding": (enlarged - window) // 2, "stride": window}
-    total = F.fold(columns, grid, **sides)
-    if not mean:
-        return total
-    return total / F.fold(columns.new_ones(1, enlarged**2, windows), grid, **sides)
 
 
 def relative_index(window: int, enlarged: int) -> Tensor:

@@ -68,6 +68,14 @@ def test_a_checkpoint_gives_the_sizes(settings: FewshotSettings, tmp_path: Path)
             assert torch.equal(model.compare(x[:, None], x), same.compare(x[:, None], x))
 
 
+def test_without_flags_those_of_the_checkpoint() -> None:
+    plain = FewshotSettings(replace(TRUNK, dim=64, heads=1))
+    for settings in (ALL, replace(ALL, use_ocab=False), plain):
+        found = build(None, FewshotViT(settings).state_dict()).fewshot
+        for flag in ("use_mab", "use_ocab", "use_drff"):
+            assert getattr(found, flag) == getattr(settings, flag)
+
+
 def test_another_image_size_keeps_the_windows() -> None:
     state = FewshotViT(ALL).state_dict()
     model = build(EVERY, state, Sizes(image_size=(64, 48)))
@@ -80,9 +88,8 @@ def test_another_image_size_keeps_the_windows() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (FewshotOptions(), r"--use-mab --use-ocab --use-drff \(its keys mixed.\*, overlap.\*, "
-         r"fusion.\*\), but no --use flag was given; use --use-mab --use-ocab --use-drff"),
-        (FewshotOptions(use_mab=True), "but --use-mab was given; use --use-mab --use-ocab"),
+        (FewshotOptions(use_mab=True), r"--use-mab --use-ocab --use-drff \(its keys mixed.\*, "
+         r"overlap.\*, fusion.\*\), but --use-mab was given; use --use-mab --use-ocab --use-drff"),
         (replace(EVERY, arch="vit_tiny"), "16 channels wide, --arch vit_tiny is 192: leave"),
         (replace(EVERY, patch_size=16), "patches of 4x4 pixels, not 16"),
         (replace(EVERY, overlap_ratio=0.5), "8x8 tokens .* overlap ratio 1, not 0.5"),

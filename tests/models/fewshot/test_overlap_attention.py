@@ -9,10 +9,10 @@ import torch
 
 from fastcam.attribution.capture import capture
 from fastcam.attribution.records import full
+from fastcam.attribution.windows import WindowLayout, add_back
 from fastcam.errors import InputError
 from fastcam.models.fewshot.overlap_attention import OverlapAttention
 from fastcam.models.fewshot.settings import allowed_ratios, enlarged_window
-from fastcam.models.fewshot.windows import put_back_enlarged
 
 
 def made(grid: tuple[int, int], window: int, enlarged: int) -> OverlapAttention:
@@ -55,7 +55,7 @@ def test_recorded_weights_leave_nothing_in_the_padding() -> None:
     assert record.shape == (12, 2, 4, 16)
     torch.testing.assert_close(record.value.sum(-1), torch.ones(12, 2, 4))
     received = record.value.sum(2)
-    back = put_back_enlarged(received, (4, 6), 2, 4, mean=False)
+    back = add_back(received, WindowLayout((4, 6), (2, 2), reach=(1, 1)))
     torch.testing.assert_close(back.sum((2, 3)), torch.full((2, 2), 24.0))
 
 

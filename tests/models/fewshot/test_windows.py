@@ -5,18 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fastcam.attribution.windows import WindowLayout, add_back, put_back
 from fastcam.models.fewshot.windows import (
     cut,
     cut_enlarged,
     inside_grid,
     join,
-    put_back_enlarged,
     relative_index,
     shifted_together,
 )
 
 # grid, window, enlarged
 CASES = [((14, 14), 7, 11), ((6, 9), 3, 5), ((8, 4), 4, 8), ((4, 4), 2, 6)]
+
+
+def layout(grid: tuple[int, int], window: int, enlarged: int) -> WindowLayout:
+    reach = (enlarged - window) // 2
+    return WindowLayout(grid, (window, window), reach=(reach, reach))
 
 
 def places(grid: tuple[int, int], window: int, enlarged: int) -> list[list[tuple[int, int] | None]]:
@@ -62,23 +67,23 @@ def test_put_back_is_the_adjoint_by_a_loop(grid, window, enlarged) -> None:
                     total[image, :, place[0], place[1]] += cell
     assert int(count.min()) >= 1
     assert int(count.max()) > 1
-    added = put_back_enlarged(values, grid, window, enlarged, mean=False)
-    torch.testing.assert_close(added, total)
-    torch.testing.assert_close(put_back_enlarged(values, grid, window, enlarged), total / count)
+    lies = layout(grid, window, enlarged)
+    torch.testing.assert_close(add_back(values, lies), total)
+    torch.testing.assert_close(put_back(values, lies), total / count)
 
 
 def test_put_back_and_cut_are_adjoint() -> None:
     x = torch.randn(1, 14, 14, 2, dtype=torch.float64)
     values = torch.randn(4, 2, 121, dtype=torch.float64)
     left = (cut_enlarged(x, 7, 11).mT * values).sum()
-    right = (x.permute(0, 3, 1, 2) * put_back_enlarged(values, (14, 14), 7, 11, mean=False)).sum()
+    right = (x.permute(0, 3, 1, 2) * add_back(values, layout((14, 14), 7, 11))).sum()
     torch.testing.assert_close(left, right)
 
 
 def test_what_is_cut_comes_back() -> None:
     x = torch.randn(2, 14, 21, 5)
     assert torch.equal(join(cut(x, 7), 7, (14, 21)), x)
-    back = put_back_enlarged(cut_enlarged(x, 7, 11).mT, (14, 21), 7, 11)
+    back = put_back(cut_enlarged(x, 7, 11).mT, layout((14, 21), 7, 11))
     torch.testing.assert_close(back, x.permute(0, 3, 1, 2))
 
 

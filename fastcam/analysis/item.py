@@ -1,0 +1,248 @@
+"""One work item of an analysis: an image's maps to numbers and figures. Runs inside a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.analysis.mapstatistics import FeatureStatistics, feature_statistics, normalised
+from fastcam.analysis.naming import Naming, class_folder
+from fastcam.analysis.results import correlation
+from fastcam.analysis.sheets import (
+    Subject,
+    heatmap_sheet,
+    layers_sheet,
+    models_sheet,
+    overlay_sheet,
+)
+from fastcam.figures import layout
+from fastcam.figures.buffers import Buffers
+from fastcam.figures.mapsheets import Heading
+from fastcam.figures.patches import Look, look_of
+from fastcam.figures.sheet import Sheet
+from fastcam.mappicture import FlatImage, field_of, open_image
+from fastcam.mapplan import check_done
+from fastcam.mapschema import MapHeader
+from fastcam.mapstore import MapStore
+from fastcam.picture import write_sheet
+from fastcam.plan import Portion, WorkItem
+from fastcam.spec import Style
+from fastcam.workitem import Drawn, Trouble, attempt
+
+SALIENCY = "saliency"
+
+
+@dataclass(frozen=True)
+class AnalysisJob:
+    """All that a worker needs besides the item.
+
+    ``stores`` are paths and creation times of one run, or of two to be compared, called ``models``;
+    ``maps`` are the names in them of the ``layers``' maps.
+    """
+
+    stores: tuple[tuple[Path, str], ...]
+    models: tuple[str, ...]
+    output_dir: Path
+    layers: tuple[str, ...]
+    maps: tuple[str, ...]
+    naming: Naming
+    style: Style
+    dpi: float
+    characters: str
+    fonts: tuple[Path, ...]
+
+    @property
+    def store(self) -> MapStore:
+        """The first run's store, opened once in each process."""
+        return _opened(*self.stores[0])
+
+    @property
+    def other(self) -> MapStore | None:
+        """The store to compare with."""
+        return _opened(*self.stores[1]) if len(self.stores) > 1 else None
+
+    @property
+    def halves(self) -> str:
+        """How the model saw the images."""
+        return str(self.store.attrs.preprocessing.get("halves", "no"))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The numbers of an image's layers, and how far two models' maps agree."""
+
+    image: int
+    layers: dict[str, FeatureStatistics]
+    agreement: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class AnalysisItem:
+    """What came of a work item."""
+
+    measured: tuple[Measured, ...]
+    drawn: tuple[Drawn, ...]
+    troubles: tuple[Trouble, ...]
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, created: str) -> MapStore:
+    # `created` is there so that a store which was made anew is opened anew.
+    return MapStore.open(path)
+
+
+_buffers = Buffers()
+
+
+def analyse_item(job: AnalysisJob, item: WorkItem) -> AnalysisItem:
+    """Measure every image of an item, and draw those of its figures that are wanted.
+
+    Raises :class:`OutputError` when a file can't be written: that ends the job.
+    """
+    measured: list[Measured] = []
+    drawn: list[Drawn] = []
+    troubles: list[Trouble] = []
+    for portion in item:
+        header = job.store.headers[portion.case]
+        before = len(drawn)
+        reason = attempt(partial(_one, job, portion, measured, drawn))
+        if reason:
+            left = len(portion.slices) - (len(drawn) - before)
+            troubles.append(Trouble("error", header.place, header.id, None, left, reason))
+    return AnalysisItem(tuple(measured), tuple(drawn), tuple(troubles))
+
+
+def figure_paths(job: AnalysisJob, index: int) -> list[str]:
+    """The figures of an image, relative to the output folder, by the numbers of its portion: two
+    for each layer, then all layers, then the models."""
+    output = explained(job.naming, job.store.headers[index])
+    paths = []
+    for at in range(len(job.layers)):
+        paths += [job.naming.heatmap(index, at, output), job.naming.overlay(index, at, output)]
+    paths.append(job.naming.layer_figure(index))
+    if job.other is not None:
+        paths.append(job.naming.model_figure(index))
+    return paths
+
+
+def explained(naming: Naming, header: MapHeader) -> str:
+    """The name of the output that an image's maps explain; of a regression, ``value``."""
+    if header.prediction is None and len(header.output) <= 1:
+        return naming.output(None)
+    return naming.output(int(header.targets[0]) if len(header.targets) else header.prediction)
+
+
+def right(naming: Naming, header: MapHeader) -> bool | None:
+    """Whether the prediction is the class of the image's folder; None where nobody knows."""
+    folder = class_folder(header)
+    if header.prediction is None or folder not in naming.classes:
+        return None
+    return naming.output(header.prediction) == folder
+
+
+def _one(
+    job: AnalysisJob, portion: Portion, measured: list[Measured], drawn: list[Drawn]
+) -> None:  # fmt: skip
+    index, header = portion.case, job.store.headers[portion.case]
+    check_done(header)
+    raw = {
+        layer: job.store.map(name, index) for layer, name in zip(job.layers, job.maps, strict=True)
+    }
+    _, height, width = header.shape
+    rows, columns = field_of(height, width, job.store.attrs.preprocessing)
+    field = (columns.start, rows.start, columns.stop, rows.stop)
+    numbers = {
+        layer: feature_statistics(cells, field, job.halves) for layer, cells in raw.items()
+    }  # fmt: skip
+    second = _second(job, index, raw)
+    agreement = {
+        layer: correlation(normalised(raw[layer]), normalised(cells))
+        for layer, cells in second.items()
+    }
+    measured.append(Measured(index, numbers, agreement))
+    if not portion.slices:
+        return
+    image = open_image(header, None, "", job.store.attrs.preprocessing)
+    subject = _subject(job, header, image)
+    side = max(layout.enlarged(*image.size, job.style.panel_size))
+    single = look_of(job.style, job.characters, job.fonts, side)
+    beside = look_of(job.style, job.characters, job.fonts, job.style.panel_size)
+    sheets = _sheets(job, index, subject, raw, second, numbers, agreement, field, single, beside)
+    paths = figure_paths(job, index)
+    for number in portion.slices:
+        sheet, look = sheets[number]()
+        path = paths[number]
+        write_sheet(job.output_dir / path, sheet, look, "png", _buffers, job.dpi)
+        drawn.append(
+            Drawn(path, header.place, header.id, number, False, 0.0, 0.0, 0.0)
+        )  # fmt: skip
+
+
+def _second(
+    job: AnalysisJob, index: int, raw: dict[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    if job.other is None:
+        return {}
+    check_done(job.other.headers[index])
+    return {
+        layer: job.other.map(name, index) for layer, name in zip(raw, job.maps, strict=True)
+    }  # fmt: skip
+
+
+def _sheets(
+    job: AnalysisJob,
+    index: int,
+    subject: Subject,
+    raw: dict[str, NDArray[np.float32]],
+    second: dict[str, NDArray[np.float32]],
+    numbers: dict[str, FeatureStatistics],
+    agreement: dict[str, float | None],
+    field: tuple[int, int, int, int],
+    single: Look,
+    beside: Look,
+) -> list[Callable[[], tuple[Sheet, Look]]]:
+    """The figures of an image in the order of their numbers, each made when it is wanted."""
+    made: list[Callable[[], tuple[Sheet, Look]]] = []
+
+    def of(make: Callable[..., Sheet], *given: object, look: Look) -> None:
+        made.append(lambda: (make(*given, look), look))
+
+    for layer, cells in raw.items():
+        of(heatmap_sheet, subject, layer, cells, look=single)
+        of(overlay_sheet, subject, layer, cells, look=single)
+    saliency = job.store.map(SALIENCY, index) if subject.halves != "no" else None
+    of(layers_sheet, subject, raw, numbers, field, saliency, look=beside)
+    if second:
+        both = {layer: (raw[layer], second[layer]) for layer in raw}
+        of(models_sheet, subject, job.models, both, agreement, look=beside)
+    return made
+
+
+def _subject(job: AnalysisJob, header: MapHeader, image: FlatImage) -> Subject:
+    share = float(header.measures[-1]) if job.halves != "no" else None
+    return Subject(heading_of(job.naming, header), image.picture.image, job.halves, share)
+
+
+def heading_of(naming: Naming, header: MapHeader) -> Heading:
+    """The texts above an image's figures; a regression says its values instead of a class."""
+    judged, parts = right(naming, header), []
+    if judged is not None:
+        parts.append("correct" if judged else "wrong")
+    folder = class_folder(header)
+    if folder in naming.classes:
+        parts.append(f"true {folder}")
+    if header.prediction is None:
+        parts.append("predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4]))
+    else:
+        parts.append(f"predicted {naming.output(header.prediction)}")
+        output = explained(naming, header)
+        if output != naming.output(header.prediction):
+            parts.append(f"explained {output}")
+    if header.prediction is not None and np.isfinite(header.confidence):
+        parts.append(f"confidence {header.confidence:.4f}")
+    return Heading(header.id, "  ·  ".join(parts), judged)

@@ -1,0 +1,331 @@
+"""The job of ``fastcam analyze``: maps at several depths, numbers, figures and comparisons."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastcam import plan, schedule
+from fastcam.analysis import channels, comparing, features, plots
+from fastcam.analysis.cohort import Cohort, compare_classes, group_of
+from fastcam.analysis.imageresults import image_results
+from fastcam.analysis.item import AnalysisJob, Measured, analyse_item, figure_paths
+from fastcam.analysis.naming import FEATURES, FOLDERS, Naming, class_names, naming_of
+from fastcam.analysis.results import Analysis, ImageResult
+from fastcam.analysis.results_file import results_text
+from fastcam.analysis.summary_text import summary_report
+from fastcam.errors import FastcamError, InputError
+from fastcam.figures import fonts, lettering, warmup
+from fastcam.inferjob import InputChoice, Running, infer_maps
+from fastcam.mapstore import MapStore
+from fastcam.plan import Portion
+from fastcam.progress import Progress, Silent
+from fastcam.runfolder import STORE, RunFolder
+from fastcam.spec import Language, Style
+from fastcam.workitem import Trouble
+from fastcam.write import TEMPORARY, make_folder, write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from fastcam.attribution.wanted import Wanted
+    from fastcam.read.preprocess import Preprocessing
+
+RESULTS, REPORT = "analysis_results.json", "summary_report.txt"
+COMPARED = "compare"
+# One of each class, of so many classes.
+_EXAMPLES = 4
+
+
+@dataclass(frozen=True)
+class AnalysisChoice:
+    """How an analysis looks. ``class_names`` in the order of the model's outputs; ``models`` what
+    two models are called on figures; ``dpi`` stands in the PNG files, and changes no pixel."""
+
+    style: Style = field(default_factory=lambda: Style(heat_alpha=0.7))
+    dpi: float = 300.0
+    language: Language = "en"
+    class_names: tuple[str, ...] = ()
+    models: tuple[str, str] = ("first", "second")
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dpi <= 10000:
+            raise InputError(f"--dpi {self.dpi}: must be 1 to 10000")
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What is analysed: a model, described by name and checkpoint, and one to compare it with."""
+
+    model: nn.Module
+    described: dict[str, Any]
+    other: nn.Module | None = None
+    other_described: dict[str, Any] = field(default_factory=dict)
+
+
+def analyse_images(
+    subjects: Subjects,
+    spec: Preprocessing,
+    choice: InputChoice,
+    wanted: Wanted,
+    running: Running,
+    how: AnalysisChoice,
+    output_dir: Path,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Run the model over the images, and write what its layers looked at into ``output_dir``.
+
+    What is finished is kept, images and figures alike; the numbers are taken again from the store.
+    Raises :class:`InputError` before anything is written when the model, the settings or the
+    inputs are wrong, :class:`OutputError` when a file can't be written.
+    """
+    progress = progress or Silent()
+    _check_apart(choice, output_dir)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "infer"):
+        stores = _run(
+            subjects, spec, choice, wanted, running, output_dir, overwrite, progress
+        )  # fmt: skip
+    store = stores[0]
+    done = [index for index, header in enumerate(store.headers) if header.status == "done"]
+    outputs = len(store.headers[done[0]].output) if done else 0
+    classes = class_names(store.headers, outputs, how.class_names) if done else ()
+    naming = naming_of(store.headers, wanted.layers, classes)
+    job = _job(stores, wanted, how, naming, output_dir)
+    with RunFolder(output_dir, _settings(stores, how), overwrite) as folder:
+        _remove_leftovers(output_dir)
+        troubles = _failed(store)
+        status = "stopped"
+        try:
+            with _timed(seconds, "draw"):
+                measured, drawn, there = _draw(job, done, folder, how, troubles, progress)
+            images = image_results(job, measured, folder.finished)
+            places = [one.image for one in measured]
+            with _timed(seconds, "compare"):
+                cohort = compare_classes(images, job.layers, partial(_read, job, places))
+                files = _compared(subjects.model, spec, wanted, job, images, places, cohort, how)
+            found = Analysis(
+                output_dir, images, cohort, tuple(troubles), (*files, RESULTS, REPORT), seconds,
+                drawn, there,
+            )  # fmt: skip
+            facts = _facts(subjects, spec, wanted, stores)
+            write_text(output_dir / RESULTS, results_text(found, facts))
+            write_text(output_dir / REPORT, summary_report(found, facts, how.language))
+            status = "finished"
+        finally:
+            with contextlib.suppress(FastcamError):
+                folder.rewrite_journal()
+                folder.write_failures(troubles, range(1, len(store) + 1))
+                folder.write_run({"status": status, "seconds": seconds, "store": STORE})
+    return found
+
+
+def _check_apart(choice: InputChoice, output_dir: Path) -> None:
+    """InputError where the output would be among the images of the next run."""
+    for path in choice.paths:
+        if path.is_dir() and output_dir.resolve().is_relative_to(path.resolve()):
+            raise InputError(
+                f"--output-dir {output_dir}: lies inside the images' folder {path}, where a second "
+                "run would take the figures for images; give one beside it"
+            )
+
+
+def _run(
+    subjects: Subjects,
+    spec: Preprocessing,
+    choice: InputChoice,
+    wanted: Wanted,
+    running: Running,
+    output_dir: Path,
+    overwrite: bool,
+    progress: Progress,
+) -> list[MapStore]:
+    """The store of the run, and of the model to compare with, finished."""
+    from fastcam.attribution.features import FeatureEngine
+
+    def build(model: nn.Module, wanted: Wanted, compiled: bool) -> FeatureEngine:
+        return FeatureEngine(model, wanted, spec.halves, compiled)
+
+    runs = [(subjects.model, subjects.described, output_dir)]
+    if subjects.other is not None:
+        runs.append((subjects.other, subjects.other_described, output_dir / COMPARED))
+    stores = []
+    for model, described, folder in runs:
+        said = {**described, "measures": "activations"}
+        report = infer_maps(
+            model, said, spec, choice, wanted, running, folder, overwrite, progress, build
+        )
+        stores.append(MapStore.open(report.store))
+    return stores
+
+
+def _job(
+    stores: Sequence[MapStore],
+    wanted: Wanted,
+    how: AnalysisChoice,
+    naming: Naming,
+    output_dir: Path,
+) -> AnalysisJob:
+    texts = [text for h in stores[0].headers for text in (h.id, h.group)]
+    characters = lettering.alphabet([*texts, *wanted.layers, *naming.classes, *how.models])
+    return AnalysisJob(
+        tuple((store.path.resolve(), store.attrs.created) for store in stores),
+        how.models,
+        output_dir.resolve(),
+        wanted.layers,
+        tuple(f"{wanted.methods[0]}/{layer}" for layer in wanted.layers),
+        naming,
+        how.style,
+        how.dpi,
+        characters,
+        fonts.chain(characters, how.style.font),
+    )
+
+
+def _settings(stores: Sequence[MapStore], how: AnalysisChoice) -> dict[str, Any]:
+    """All that decides how the figures look."""
+    style = asdict(how.style)
+    return {
+        "results": stores[0].attrs.sha256[:16],
+        "compare": stores[1].attrs.sha256[:16] if len(stores) > 1 else "",
+        **{name: style[name] for name in ("colormap", "heat_alpha", "blend", "panel_size",
+                                          "theme", "font")},
+        "dpi": how.dpi,
+        "class_names": list(how.class_names),
+        "models": list(how.models),
+    }  # fmt: skip
+
+
+def _failed(store: MapStore) -> list[Trouble]:
+    return [
+        Trouble("error", header.place, header.id, None, 0, header.reason)
+        for header in store.headers
+        if header.status == "failed"
+    ]
+
+
+def _draw(
+    job: AnalysisJob,
+    done: Sequence[int],
+    folder: RunFolder,
+    how: AnalysisChoice,
+    troubles: list[Trouble],
+    progress: Progress,
+) -> tuple[list[Measured], int, int]:
+    """Numbers of all images in order, and how many figures were drawn and were there already."""
+    portions, there = [], 0
+    for index in done:
+        paths = figure_paths(job, index)
+        left = tuple(at for at, path in enumerate(paths) if path not in folder.finished)
+        there += len(paths) - len(left)
+        source = str(job.store.headers[index].source)
+        portions.append(Portion(index, left, False, source, "", None, ""))
+    if not portions:
+        return [], 0, 0
+    for name in FOLDERS:
+        make_folder(job.output_dir / name)
+    figures = sum(len(portion.slices) for portion in portions)
+    if figures and warmup.needed():
+        progress.note("first run: compiling the kernels, once for this installation")
+        warmup.warm_up()
+    measured: list[Measured] = []
+    drawn = 0
+    shape = schedule.shape_of(how.workers or schedule.cores(), figures)
+    with schedule.local_cluster(shape) as client:
+        progress.begin("figures", figures)
+        try:
+            items = plan.work_items(portions)
+            for item, made in schedule.run(client, partial(analyse_item, job), items):
+                folder.record(made.drawn)
+                measured += made.measured
+                drawn += len(made.drawn)
+                troubles += made.troubles
+                progress.advance(plan.figures_of(item))
+        finally:
+            progress.end()
+    return sorted(measured, key=lambda one: one.image), drawn, there
+
+
+def _read(
+    job: AnalysisJob, places: Sequence[int], image: int, layer: str
+) -> NDArray[np.float32]:  # fmt: skip
+    return job.store.map(job.maps[job.layers.index(layer)], places[image])
+
+
+def _compared(
+    model: nn.Module,
+    spec: Preprocessing,
+    wanted: Wanted,
+    job: AnalysisJob,
+    images: Sequence[ImageResult],
+    places: Sequence[int],
+    cohort: Cohort,
+    how: AnalysisChoice,
+) -> list[str]:
+    """Everything that is drawn or listed of many images together; the files."""
+    if not images:
+        return []
+    _, groups = group_of(images)
+    files = comparing.write_class_figures(
+        cohort, images, places, job.store, job.halves, how.style, how.dpi, job.output_dir
+    )
+    files += features.write_statistics(images, job.layers, job.output_dir)
+    figure = plots.activation_page(images, groups, job.layers, how.style)
+    figures = {f"{FEATURES}/activation_statistics.png": figure}
+    if job.halves != "no":
+        figures["left_right_shares.png"] = plots.shares_page(images, groups, how.style)
+    for path, one in figures.items():
+        one.save(job.output_dir / path)
+    examples = [places[members[0]] for members in groups.values()][:_EXAMPLES]
+    shown = channels.write_channel_figures(
+        model, spec, wanted, job.store, examples, job.naming, how.style, job.output_dir
+    )
+    return [*files, *figures, *shown]
+
+
+def _facts(
+    subjects: Subjects, spec: Preprocessing, wanted: Wanted, stores: Sequence[MapStore]
+) -> dict[str, Any]:
+    same = None
+    if len(stores) > 1:
+        pairs = zip(stores[0].headers, stores[1].headers, strict=True)
+        same = sum(
+            a.prediction == b.prediction
+            for a, b in pairs
+            if a.status == b.status == "done" and a.prediction is not None
+        )
+    return {
+        "model": subjects.described["model"],
+        "checkpoint": str(subjects.described["checkpoint"] or ""),
+        "compare": str(subjects.other_described.get("checkpoint") or ""),
+        "same_predictions": same,
+        "method": wanted.methods[0],
+        "sign": wanted.sign,
+        "layers": list(wanted.layers),
+        "halves": spec.halves,
+    }
+
+
+def _remove_leftovers(output_dir: Path) -> None:
+    """Half-written files of a run that was killed; nobody else writes here now."""
+    for name in FOLDERS:
+        for path in (output_dir / name).glob(f"{TEMPORARY}*"):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = round(time.perf_counter() - start, 3)

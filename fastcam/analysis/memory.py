@@ -1,0 +1,116 @@
+"""One image analysed in memory, without a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.analysis.imageresults import activation_statistics
+from fastcam.analysis.job import AnalysisChoice
+from fastcam.analysis.mapstatistics import feature_statistics
+from fastcam.analysis.naming import Naming
+from fastcam.analysis.results import ImageResult, LayerResult
+from fastcam.analysis.sheets import Subject, layers_sheet
+from fastcam.errors import CaseError, InputError
+from fastcam.figures import fonts, lettering
+from fastcam.figures.mapsheets import Heading
+from fastcam.figures.patches import look_of
+from fastcam.figures.sheet import draw
+from fastcam.gathering import pixels_of
+from fastcam.inferjob import Running
+from fastcam.inline import Figure
+from fastcam.read.images import read_image
+from fastcam.read.preprocess import Preprocessing, prepare, region, seen
+from fastcam.spec import Style
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fastcam.attribution.wanted import Wanted
+
+Maps = dict[str, NDArray[np.float32]]
+
+
+def analyse_one(
+    model: nn.Module,
+    spec: Preprocessing,
+    wanted: Wanted,
+    running: Running,
+    how: AnalysisChoice,
+    style: Style,
+    image: Any,
+) -> tuple[ImageResult, Maps, NDArray[np.float32] | None, Figure]:
+    """The numbers, the maps by layer, the saliency, and the figure of all layers of one image.
+
+    ``image``: a path, a PIL image, or an array (h, w[, c]) uint8. InputError where it can't be
+    read, or isn't what the model takes.
+    """
+    import torch
+
+    from fastcam.attribution.features import SALIENCY, FeatureEngine
+    from fastcam.inference.answers import answers
+    from fastcam.inference.device import arithmetic, choose_device, choose_precision
+
+    is_path = isinstance(image, str | Path)
+    try:
+        pixels = read_image(Path(image)) if is_path else pixels_of(image, 0)
+        prepared = prepare(pixels, spec)
+    except CaseError as error:
+        raise InputError(str(error)) from error
+    device = choose_device(running.device)
+    engine = FeatureEngine(model, wanted, spec.halves, compiled=False)
+    with arithmetic(device, choose_precision(running.precision, device)):
+        made = engine(torch.from_numpy(prepared)[None].to(device))
+    maps = {name: values[0].cpu().numpy() for name, values in made.maps.items()}
+    if not all(np.isfinite(values).all() for values in maps.values()):
+        raise InputError("the map has values that are no finite numbers; look at the weights")
+    saliency = maps.pop(SALIENCY, None)
+    layers = {name.partition("/")[2]: values for name, values in maps.items()}
+    assert made.measures is not None
+    measures = made.measures[0].float().cpu().numpy()
+    output = made.output.float().cpu().numpy()
+    said = answers(output, running.task)
+    height, width = pixels.shape[:2]
+    field = region(height, width, spec)
+    numbers = {
+        name: feature_statistics(cells, field, spec.halves) for name, cells in layers.items()
+    }
+    found = activation_statistics(measures, len(layers))
+    naming = Naming(("image",), tuple(layers), how.class_names)
+    predicted = None if said.prediction is None else int(said.prediction[0])
+    target = None if made.targets is None else int(made.targets[0])
+    share = float(measures[-1]) if spec.halves != "no" else None
+    result = ImageResult(
+        id=Path(image).name if is_path else "image",
+        source=Path(image) if is_path else Path(),
+        size=(height, width),
+        class_folder="",
+        predicted=predicted,
+        predicted_name=naming.output(predicted),
+        confidence=None if said.confidence is None else float(said.confidence[0]),
+        right=None,
+        explained=naming.output(None if predicted is None and output.shape[1] == 1 else target),
+        output=tuple(float(value) for value in output[0]),
+        layers={
+            name: LayerResult(numbers[name], activations)
+            for name, activations in zip(layers, found, strict=True)
+        },
+        left_share=share,
+        right_share=None if share is None else 1.0 - share,
+    )
+    subject = Subject(_heading(result), seen(pixels, spec), spec.halves, share)
+    characters = lettering.alphabet([result.id, subject.heading.verdict, *layers])
+    look = look_of(style, characters, fonts.chain(characters, style.font), style.panel_size)
+    sheet = layers_sheet(subject, layers, numbers, field, saliency, look)
+    return result, layers, saliency, Figure(draw(sheet, look.lettering, look.palette))
+
+
+def _heading(result: ImageResult) -> Heading:
+    if result.predicted is None:
+        values = ", ".join(f"{value:.4g}" for value in result.output[:4])
+        return Heading(result.id, f"predicted {values}")
+    told = "" if result.confidence is None else f"  ·  confidence {result.confidence:.4f}"
+    return Heading(result.id, f"predicted {result.predicted_name}{told}")

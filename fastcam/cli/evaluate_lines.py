@@ -1,0 +1,84 @@
+"""What an evaluation found, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastcam.errors import InputError, one_line
+from fastcam.evaluatejob import METRICS, UNMATCHED, EvaluationReport
+from fastcam.report.columns import table
+from fastcam.report.estimates import Estimate
+from fastcam.report.localisation import describe
+from fastcam.runfolder import FAILURES
+
+_LISTED = 5
+
+
+def names_of(text: str | None) -> tuple[str, ...]:
+    """``--class-names A,B`` as names."""
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    if "" in names or len(set(names)) < len(names):
+        raise InputError(f"--class-names {text!r}: give different names with commas between")
+    return names
+
+
+def as_dict(report: EvaluationReport) -> dict[str, Any]:
+    """The result that ``--json`` prints."""
+    found, figures = report.found, report.figures
+    return {
+        "output_dir": str(report.output_dir),
+        "exit_code": report.exit_code,
+        "task": found.kind,
+        "target": found.target,
+        "n": len(found.cases),
+        "images_without_row": sum(entry.what == "image" for entry in report.unmatched),
+        "rows_without_image": sum(entry.what == "row" for entry in report.unmatched),
+        "already_there": report.inferred.already,
+        "metrics": {name: asdict(value) for name, value in found.metrics.items()},
+        "figures": 0 if figures is None else figures.drawn + figures.already,
+        "files": [str(path) for path in report.files],
+        "notes": report.notes,
+        "troubles": [
+            {"level": t.level, "image": t.case, "reason": t.reason} for t in report.troubles
+        ],
+    }
+
+
+def told(report: EvaluationReport) -> str:
+    """What people want to know: the numbers, what was left out, where to look."""
+    found, ran = report.found, report.inferred
+    before = f", {ran.already} of them by an earlier run" if ran.already else ""
+    lines = [f"{len(found.cases)} images evaluated{before}: {found.target}, {found.kind}"]
+    rows = [[name, *_shown(value)] for name, value in found.metrics.items()]
+    lines += [f"  {line}" for line in table([["", "value", "95 % interval"], *rows])]
+    if found.localisation is not None:
+        lines += describe(found.localisation)
+    lines += report.notes
+    for what, other in (("image", "row"), ("row", "image")):
+        count = sum(entry.what == what for entry in report.unmatched)
+        if count:
+            said = f"{what} has" if count == 1 else f"{what}s have"
+            lines.append(f"{count} {said} no {other}: see {report.output_dir / UNMATCHED}")
+    wrong = [t for t in report.troubles if t.level == "error"]
+    warned = [t for t in report.troubles if t.level != "error"]
+    for level, troubles in (("error", wrong), ("warning", warned)):
+        lines += [one_line(f"{level}: {t.case}: {t.reason}") for t in troubles[:_LISTED]]
+        if len(troubles) > _LISTED:
+            rest = len(troubles) - _LISTED
+            lines.append(f"{level}: and {rest} more in {report.output_dir / FAILURES}")
+    lines.append(f"all numbers: {report.output_dir / METRICS}; {len(report.files)} files in all")
+    if report.figures is not None:
+        count = report.figures.drawn + report.figures.already
+        lines.append(f"{count} figures: {report.figures.output_dir}")
+    return "\n".join(lines)
+
+
+def _shown(estimate: Estimate) -> tuple[str, str]:
+    if estimate.value is None:
+        return "undefined", ""
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.4g}", ""
+    return f"{estimate.value:.4g}", f"{estimate.low:.4g} to {estimate.high:.4g}"

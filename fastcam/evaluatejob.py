@@ -1,0 +1,275 @@
+"""The job of ``fastcam evaluate``: a model over a test set, and everything that follows from it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastcam.errors import CaseError
+from fastcam.evaluationfigures import Explain, draw_ends, draw_explained
+from fastcam.evaluationset import EvaluationSet
+from fastcam.evaluationtrust import measure_trust
+from fastcam.inferjob import InferReport, InputChoice, Running, infer_maps, write_failures
+from fastcam.jobreport import RenderReport
+from fastcam.judging import Judging
+from fastcam.mappicture import field_of
+from fastcam.mapplan import MapRow, choose_rows
+from fastcam.mapschema import MapHeader
+from fastcam.mapstore import MapStore
+from fastcam.progress import Progress
+from fastcam.read.idmatch import Unmatched
+from fastcam.read.masks import open_mask
+from fastcam.report import error_samples, localisation
+from fastcam.report.evaluation import (
+    EvaluatedCase,
+    Evaluation,
+    evaluated,
+    metrics_json,
+    predictions_csv,
+    predictions_json,
+)
+from fastcam.report.localisation import Localisation
+from fastcam.runfolder import FAILURES
+from fastcam.spec import Axes, MapChoice, Style
+from fastcam.workitem import Trouble
+from fastcam.write import write_bytes, write_text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fastcam.attribution.wanted import Wanted
+    from fastcam.read.preprocess import Preprocessing
+
+METRICS, UNMATCHED = "test_metrics.json", "unmatched.csv"
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """What is made of the results. ``classes``: how many there are, 0 for a regression."""
+
+    group_width: float = 10.0
+    classes: int = 0
+    explain: Explain = field(default_factory=Explain)
+    style: Style = field(default_factory=Style)
+    workers: int = 1
+    faithfulness: int = 0
+
+
+@dataclass
+class EvaluationReport:
+    """What an evaluation did and found. ``figures`` is None where only the best and the worst were
+    drawn."""
+
+    output_dir: Path
+    inferred: InferReport
+    found: Evaluation
+    unmatched: tuple[Unmatched, ...] = ()
+    files: list[Path] = field(default_factory=list)
+    figures: RenderReport | None = None
+    notes: list[str] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Each metric by its name, without its interval."""
+        return {name: estimate.value for name, estimate in self.found.metrics.items()}
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 nothing could be evaluated, 3 finished but some failed."""
+        if not self.found.cases:
+            return 1
+        failed = any(trouble.level == "error" for trouble in self.troubles)
+        drawn = 0 if self.figures is None else self.figures.exit_code
+        return 3 if failed or drawn else 0
+
+
+def evaluate_set(
+    model: nn.Module,
+    described: dict[str, Any],
+    spec: Preprocessing,
+    chosen: EvaluationSet,
+    axes: Axes,
+    wanted: Wanted,
+    running: Running,
+    judging: Judging,
+    reporting: Reporting,
+    output_dir: Path,
+    overwrite: bool,
+    progress: Progress,
+) -> EvaluationReport:
+    """Run the model over the images, then report from the store; a finished run isn't repeated."""
+    choice = InputChoice((), axes=axes, items=chosen.items)
+    inferred = infer_maps(
+        model, described, spec, choice, wanted, running, output_dir, overwrite, progress
+    )
+    store = MapStore.open(inferred.store)
+    troubles = [*chosen.troubles, *inferred.troubles]
+    cases = _cases(store, judging, troubles, axes)
+    found = evaluated(
+        judging.kind, chosen.target, judging.good_below, cases,
+        group_width=reporting.group_width, names=judging.names, classes=reporting.classes,
+        localisation=_compared(cases), facts=_facts(store, chosen, inferred),
+    )  # fmt: skip
+    report = EvaluationReport(output_dir, inferred, found, chosen.unmatched)
+    report.notes = [*chosen.notes, *inferred.notes]
+    report.troubles = troubles
+    report.files = [*_write_numbers(found, output_dir), *_write_plots(found, output_dir)]
+    if cases:
+        ends, wrong = draw_ends(store, found, output_dir, reporting.style, judging)
+        report.files += ends
+        _add(troubles, wrong)
+        report.figures = draw_explained(
+            store, found, reporting.explain, output_dir, reporting.style, judging,
+            reporting.workers, progress,
+        )  # fmt: skip
+        if reporting.faithfulness:
+            made, said = measure_trust(
+                model, store, found, spec, wanted, running.task, axes, reporting.faithfulness,
+                output_dir, progress,
+            )  # fmt: skip
+            report.files += made
+            report.notes += said
+    report.files += _write_unmatched(chosen.unmatched, output_dir)
+    write_failures(output_dir / FAILURES, troubles)
+    report.files += [output_dir / FAILURES] if troubles else []
+    return report
+
+
+def _cases(
+    store: MapStore, judging: Judging, troubles: list[Trouble], axes: Axes
+) -> list[EvaluatedCase]:
+    cases = []
+    masked = any(header.mask_source is not None for header in store.headers)
+    row = choose_rows(store, MapChoice())[0] if store.map_names else None
+    for index, header in enumerate(store.headers):
+        judged = judging.judge(header)
+        if judged is None:
+            continue
+        located = None
+        if masked and row is not None:
+            located = _localised(store, row, index, axes)
+            if located.reason and header.mask_source is not None and store.attrs.dims == 2:
+                _add(troubles, [Trouble("warning", header.place, header.id, None, 0,
+                                        located.reason)])  # fmt: skip
+        cases.append(
+            EvaluatedCase(
+                header.place, header.id, _file(header), judged.true, judged.predicted,
+                judged.error, judged.good, tuple(judged.probability.astype(float).tolist()),
+                located,
+            )
+        )  # fmt: skip
+    return cases
+
+
+def _file(header: MapHeader) -> str:
+    return "/".join(filter(None, [header.group, header.source.name]))
+
+
+def _localised(store: MapStore, row: MapRow, index: int, axes: Axes) -> Localisation:
+    """Where the map of an image lies against its mask, both cut to what the model saw."""
+    header = store.headers[index]
+    if header.mask_source is None:
+        return localisation.unmeasured("no mask")
+    if store.attrs.dims == 3:
+        return localisation.unmeasured("masks of volumes are drawn, not measured")
+    try:
+        values = row.read(store, index)
+        inside = open_mask(header.mask_source, header.shape, axes).inside
+    except CaseError as error:
+        return localisation.unmeasured(str(error))
+    if row.signed:
+        values = np.abs(values)
+    rows, columns = field_of(*header.shape[1:], store.attrs.preprocessing)
+    return localisation.localise(values, inside[0, rows, columns])
+
+
+def _compared(cases: Sequence[EvaluatedCase]) -> localisation.LocalisationSummary | None:
+    located = [case.localisation for case in cases if case.localisation is not None]
+    if not located:
+        return None
+    return localisation.compare_groups(located, [case.good for case in cases])
+
+
+def _facts(store: MapStore, chosen: EvaluationSet, inferred: InferReport) -> dict[str, Any]:
+    rows = choose_rows(store, MapChoice()) if store.map_names else ()
+    return {
+        "failed": len(chosen.troubles) + inferred.failed,
+        "images_without_row": chosen.alone("image"),
+        "rows_without_image": chosen.alone("row"),
+        "id_column": chosen.id_column,
+        "model": store.attrs.model,
+        "checkpoint": store.attrs.checkpoint,
+        "maps": [row.caption for row in rows],
+        "sign": store.attrs.settings.get("sign"),
+    }
+
+
+def _write_numbers(found: Evaluation, folder: Path) -> list[Path]:
+    texts = {
+        METRICS: metrics_json(found),
+        "predictions.json": predictions_json(found),
+        "predictions.csv": predictions_csv(found),
+    }
+    for name, samples in (
+        ("high_error_samples", error_samples.high_errors(found)),
+        ("low_error_samples", error_samples.low_errors(found)),
+    ):
+        texts[f"{name}.txt"] = error_samples.samples_text(samples, found)
+        texts[f"{name}.csv"] = predictions_csv(found, samples.cases)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def _write_plots(found: Evaluation, folder: Path) -> list[Path]:
+    # Imported here: matplotlib is none of a light command's business.
+    from fastcam.report import evaluation_plots
+    from fastcam.report.classification_plots import classification_page
+
+    if found.kind == "regression":
+        pages = {
+            "evaluation_results.png": evaluation_plots.results_page,
+            "bland_altman.png": evaluation_plots.bland_altman_page,
+            "age_group_comparison.png": evaluation_plots.groups_page,
+        }
+    else:
+        pages = {"evaluation_results.png": classification_page}
+    for name, page in pages.items():
+        write_bytes(folder / name, [page(found)])
+    written = [folder / name for name in pages]
+    located = [case.localisation for case in found.cases if case.localisation is not None]
+    if located:
+        from fastcam.report.localisation_plots import localisation_page
+
+        names = ("right", "wrong")
+        if found.kind == "regression":
+            names = (f"error < {found.good_below:g}", f"error ≥ {found.good_below:g}")
+        good = [case.good for case in found.cases]
+        write_bytes(folder / "localisation.png", [localisation_page(located, good, names)])
+        written.append(folder / "localisation.png")
+    return written
+
+
+def _write_unmatched(unmatched: Sequence[Unmatched], folder: Path) -> list[Path]:
+    path = folder / UNMATCHED
+    if not unmatched:
+        path.unlink(missing_ok=True)
+        return []
+    text = io.StringIO()
+    columns = [entry.name for entry in fields(Unmatched)]
+    csv.writer(text, lineterminator="\n").writerows([columns, *map(astuple, unmatched)])
+    write_text(path, text.getvalue())
+    return [path]
+
+
+def _add(troubles: list[Trouble], more: Sequence[Trouble]) -> None:
+    """Each thing once, however often it shows."""
+    said = {replace(trouble, figures=0) for trouble in troubles}
+    troubles += [trouble for trouble in more if replace(trouble, figures=0) not in said]

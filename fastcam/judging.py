@@ -1,0 +1,103 @@
+"""How an evaluation judges an image: its error, whether that is good, and what its figure says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.figures.mapsheets import Heading
+from fastcam.mapschema import MapHeader
+
+Kind = Literal["regression", "classification"]
+
+_FOR = {"positive": "for class", "negative": "against class", "both": "red for, blue against"}
+_RAISES = {
+    "positive": "what raises the output",
+    "negative": "what lowers the output",
+    "both": "red raises, blue lowers the output",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One image against its table. Of a regression ``true`` and ``predicted`` are values and
+    ``error`` is predicted - true; of a classification they are class numbers and ``error`` is
+    1 - probability of the true class, ``probability`` (k,). ``good``: error below the limit, or
+    right."""
+
+    true: float
+    predicted: float
+    error: float
+    good: bool
+    probability: NDArray[np.float32]
+
+    @property
+    def size(self) -> float:
+        """The error's magnitude."""
+        return abs(self.error)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """``good_below``: errors of a regression below it are good. ``names`` of the classes, where
+    they have any. ``sign``: the evidence that maps show."""
+
+    kind: Kind
+    good_below: float = 5.0
+    names: tuple[str, ...] = ()
+    sign: str = "positive"
+
+    def judge(self, header: MapHeader) -> Judged | None:
+        """What came out for an image; None for one without an answer or a label.
+
+        A model of one output between two classes gives class 1 from a probability of 0.5 on.
+        """
+        if header.status != "done" or not header.label:
+            return None
+        true = float(header.label)
+        if self.kind == "regression":
+            predicted = float(header.output[0])
+            error = predicted - true
+            return Judged(true, predicted, error, abs(error) < self.good_below, _NONE)
+        shares = header.probabilities
+        if len(shares) == 1:
+            shares = np.array([1.0 - shares[0], shares[0]], np.float32)
+            answer = int(shares[1] >= 0.5)
+        else:
+            answer = int(np.argmax(header.output))
+        error = 1.0 - float(shares[int(true)])
+        return Judged(true, float(answer), error, answer == int(true), shares)
+
+    def said(self, value: float) -> str:
+        """A true value or prediction as people read it."""
+        if self.kind == "regression":
+            return f"{value:.4g}"
+        return self.names[int(value)] if self.names else f"{int(value)}"
+
+    def heading(self, header: MapHeader) -> Heading:
+        """The file's name; true value, prediction and error, green where good."""
+        title = "/".join(filter(None, [header.group, header.source.name]))
+        judged = self.judge(header)
+        if judged is None:
+            return Heading(title, "no true value")
+        parts = [f"true {self.said(judged.true)}", f"predicted {self.said(judged.predicted)}"]
+        if self.kind == "regression":
+            parts.append(f"error {judged.error:+.4g}")
+        else:
+            parts.append(f"probability {judged.probability[int(judged.predicted)]:.4f}")
+            parts.insert(0, "correct" if judged.good else "wrong")
+        return Heading(title, "  ·  ".join(parts), judged.good)
+
+    def evidence(self, target: int | None) -> str:
+        """What a map shows, for its caption: for or against which output; None: of all."""
+        if self.kind == "regression":
+            return _RAISES[self.sign]
+        if target is None:
+            return ""
+        return f"{_FOR[self.sign]} {self.said(target)}"
+
+
+_NONE = np.empty(0, np.float32)

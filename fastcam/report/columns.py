@@ -1,0 +1,37 @@
+"""Columns of text that line up on a terminal, also where letters take two places."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def width_of(text: str) -> int:
+    """Columns on a terminal: CJK letters take two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """``text`` with spaces behind it."""
+    return text + " " * (width - width_of(text))
+
+
+def padded_left(text: str, width: int) -> str:
+    """``text`` with spaces before it."""
+    return " " * (width - width_of(text)) + text
+
+
+def table(rows: Sequence[Sequence[str]], left: int = 1, gap: str = "  ") -> list[str]:
+    """Rows as lines; the first ``left`` columns are flush left, the others flush right."""
+    widths = [max(width_of(text) for text in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            (padded if at < left else padded_left)(text, width)
+            for at, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(gap.join(cells).rstrip())
+    return lines

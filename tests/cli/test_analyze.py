@@ -1,0 +1,330 @@
+"""``fastcam analyze`` as a user types it, on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+Call = Callable[..., Any]
+NET = """
+import torch
+from torch import nn
+
+def factory(in_channels=CHANNELS, num_classes=2):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1),
+        nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, OUTPUTS))
+"""
+LAYERS = ("2", "5")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two class folders, with a name that both have."""
+    rng = np.random.default_rng(0)
+    for folder, names in (("cat", ("1", "2", "3")), ("dog", ("1", "4", "5"))):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        for name in names:
+            pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / folder / f"{name}.png")
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def analyze(fastcam: Call, tmp_path: Path) -> Call:
+    """Run the command with the tiny model into ``out``."""
+
+    def call(images: Path, *more: object, channels: int = 3, outputs: int = 2) -> Any:
+        net = tmp_path / f"net{channels}{outputs}.py"
+        net.write_text(NET.replace("CHANNELS", str(channels)).replace("OUTPUTS", str(outputs)))
+        return fastcam(
+            "analyze", "--model", f"{net}:factory", "--images", images, "--image-size", 24,
+            "--output-dir", tmp_path / "out", "--panel-size", 64, "--workers", 1,
+            "--device", "cpu", *more,
+        )  # fmt: skip
+
+    return call
+
+
+def results(folder: Path) -> Any:
+    return json.loads((folder / "analysis_results.json").read_text(encoding="utf-8"))
+
+
+def test_the_whole_road(
+    analyze: Call, images: Path, tmp_path: Path, whole: Callable[[Path], None]
+) -> None:
+    made = analyze(images, "--json", "--dpi", 300)
+    assert made.code == 0, made
+    said = json.loads(made.out)
+    assert (said["images"], said["failed"], said["figures_drawn"]) == (6, 0, 6 * 5)
+    assert said["classes"] == {"cat": 3, "dog": 3}
+    out = tmp_path / "out"
+    found = results(out)
+    assert [image["id"] for image in found["images"]] == [
+        "cat/1", "2", "3", "dog/1", "4", "5",
+    ]  # fmt: skip
+    assert found["layers"] == list(LAYERS)
+    for image in found["images"]:
+        for layer in LAYERS:
+            entry = image["layers"][layer]
+            name = image["id"].replace("/", "_")
+            stem = f"{name}_{layer}_{image['predicted_name']}"
+            assert entry["heatmap_path"] == f"gradcam_heatmaps/{stem}_heatmap.png"
+            assert entry["overlay_path"] == f"overlay_images/{stem}_overlay.png"
+            assert {"raw", "normalised", "activation_area", "center_of_mass", "peak"} == set(
+                entry["feature_statistics"]
+            )
+            with Image.open(out / entry["heatmap_path"]) as picture:
+                assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.02)
+                picture.load()
+        assert (out / image["layers_path"]).is_file()
+    for file in found["files"]:
+        assert (out / file).is_file(), file
+    assert "class_comparison/cat_vs_dog.png" in found["files"]
+    report = (out / "summary_report.txt").read_text(encoding="utf-8")
+    for word in ("cat", "dog", "consistency", "Mann-Whitney U", "cat/1"):
+        assert word in report
+    whole(out)
+
+
+def test_a_second_run_draws_nothing_and_says_the_same(
+    analyze: Call, images: Path, tmp_path: Path
+) -> None:
+    first = analyze(images, "--json")
+    before = results(tmp_path / "out")
+    (tmp_path / "out" / before["images"][0]["layers"]["5"]["overlay_path"]).unlink()
+    again = analyze(images, "--json", "--language", "zh")
+    assert (first.code, again.code) == (0, 0), again
+    said = json.loads(again.out)
+    assert (said["figures_drawn"], said["figures_already_there"]) == (1, 29)
+    assert results(tmp_path / "out") == before
+    assert "一致性" in (tmp_path / "out" / "summary_report.txt").read_text(encoding="utf-8")
+    other = analyze(images, "--heat-alpha", 0.4)
+    assert other.code == 2
+    assert "heat-alpha 0.7, now 0.4" in other.err
+    assert analyze(images, "--heat-alpha", 0.4, "--overwrite").code == 0
+
+
+def test_statistics_are_those_of_the_stored_maps(
+    analyze: Call, images: Path, tmp_path: Path
+) -> None:
+    from fastcam.analysis.mapstatistics import feature_statistics
+    from fastcam.mapstore import MapStore
+
+    analyze(images)
+    store = MapStore.open(tmp_path / "out" / "run.zarr")
+    for index, image in enumerate(results(tmp_path / "out")["images"]):
+        cells = store.map("gradcam/5", index)
+        known = feature_statistics(cells, (0, 0, 48, 40))
+        found = image["layers"]["5"]["feature_statistics"]
+        assert found["raw"]["max_activation"] == pytest.approx(known.raw.max_activation)
+        assert found["activation_area"] == pytest.approx(known.activation_area)
+
+
+def test_halves(analyze: Call, images: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    odd = rng.integers(0, 256, (40, 47, 3), dtype=np.uint8)
+    Image.fromarray(odd).save(images / "dog" / "odd.png")
+    made = analyze(images, "--mirror", "--json", channels=6)
+    assert made.code == 3, made
+    (trouble,) = json.loads(made.out)["troubles"]
+    assert trouble["image"] == "odd"
+    assert "47 pixels wide" in trouble["reason"]
+    assert "47 pixels wide" in (tmp_path / "out" / "failures.csv").read_text(encoding="utf-8")
+    found = results(tmp_path / "out")
+    assert found["halves"] == "mirror"
+    for image in found["images"]:
+        assert image["left_share"] + image["right_share"] == pytest.approx(1)
+        statistics = image["layers"]["5"]["feature_statistics"]
+        if statistics["center_of_mass"] is not None:
+            left, right = statistics["center_of_mass"], statistics["center_of_mass_right"]
+            assert left["x"] + right["x"] == pytest.approx(47)
+            assert left["y"] == right["y"]
+    assert (tmp_path / "out" / "left_right_shares.png").is_file()
+    drawn = tmp_path / "rendered"
+    assert drawn.exists() is False
+
+
+def test_a_store_of_halves_is_drawn_on_both_by_render(
+    analyze: Call, fastcam: Call, images: Path, tmp_path: Path
+) -> None:
+    from fastcam.mapplan import choose_rows
+    from fastcam.mapstore import MapStore
+    from fastcam.spec import MapChoice
+
+    assert analyze(images, "--asymmetry", channels=6).code == 0
+    path = tmp_path / "out" / "run.zarr"
+    store = MapStore.open(path)
+    shapes = {
+        row.array: row.read(store, 0).shape for row in choose_rows(store, MapChoice())
+    }  # fmt: skip
+    assert shapes == {"gradcam/2": (40, 48), "gradcam/5": (40, 48), "saliency": (24, 48)}
+    layer = store.map("gradcam/5", 0)
+    row = next(r for r in choose_rows(store, MapChoice()) if r.array == "gradcam/5")
+    shown = row.read(store, 0)
+    np.testing.assert_array_equal(shown[:, :24], shown[:, 24:])
+    assert layer.shape == (12, 12)
+    drawn = fastcam(
+        "render", path, "--output-dir", tmp_path / "fig", "--workers", 1, "--panel-size", 64
+    )
+    assert drawn.code == 0, drawn
+
+
+def test_two_models(analyze: Call, images: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    namespace: dict[str, Any] = {}
+    exec(NET.replace("CHANNELS", "3").replace("OUTPUTS", "2"), namespace)
+    model = namespace["factory"]()
+    save_file(model.state_dict(), tmp_path / "same.safetensors")
+    with torch.no_grad():
+        model[5].weight.neg_()
+    save_file(model.state_dict(), tmp_path / "other.safetensors")
+    made = analyze(
+        images, "--checkpoint", tmp_path / "same.safetensors", "--compare",
+        tmp_path / "other.safetensors",
+    )  # fmt: skip
+    assert made.code == 0, made
+    found = results(tmp_path / "out")
+    for image in found["images"]:
+        assert (tmp_path / "out" / image["models_path"]).is_file()
+        assert set(image["agreement"]) == set(LAYERS)
+    shutil.rmtree(tmp_path / "out")
+    shutil.copy(tmp_path / "same.safetensors", tmp_path / "twin.safetensors")
+    analyze(
+        images, "--checkpoint", tmp_path / "same.safetensors", "--compare",
+        tmp_path / "twin.safetensors",
+    )  # fmt: skip
+    for image in results(tmp_path / "out")["images"]:
+        known = [value for value in image["agreement"].values() if value is not None]
+        assert known == pytest.approx([1.0] * len(known))
+
+
+def test_a_regression(analyze: Call, images: Path, tmp_path: Path) -> None:
+    made = analyze(images, "--layer", "5", outputs=1)
+    assert made.code == 0, made
+    (first, *_) = results(tmp_path / "out")["images"]
+    assert first["predicted"] is None
+    assert first["layers"]["5"]["heatmap_path"].endswith("_5_value_heatmap.png")
+
+
+def test_one_image(analyze: Call, images: Path, tmp_path: Path) -> None:
+    made = analyze(images / "cat" / "2.png", "--class-names", "ill,well")
+    assert made.code == 0, made
+    (only,) = results(tmp_path / "out")["images"]
+    assert only["predicted_name"] in ("ill", "well")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--asymmetry",), "this one has 3"),
+        (("--mirror",), "--mirror turns over the right half"),
+        (("--layer", "nowhere"), "layer 'nowhere' does not exist"),
+        (("--layer", "auto", "--layer", "5"), "auto goes alone"),
+        (("--pattern", "*.tiff"), "no file matches"),
+        (("--method", "rollout"), "analyze compares CAMs"),
+        (("--class-names", "a,b,c"), "names 3 classes, but the model has 2"),
+        (("--target", "7"), "the model has 2 outputs"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    analyze: Call, images: Path, tmp_path: Path, more: tuple[str, ...], words: str
+) -> None:
+    made = analyze(images, *more)
+    assert made.code == 2, made
+    said = [line for line in made.err.splitlines() if line.startswith("fastcam: ")]
+    assert words in said[-1]
+    assert not (tmp_path / "out" / "gradcam_heatmaps").exists()
+
+
+def test_an_empty_folder_and_an_output_among_the_images(
+    analyze: Call, images: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    made = analyze(tmp_path / "empty")
+    assert made.code == 2
+    assert "is empty" in made.err
+    made = analyze(images, "--output-dir", images / "out")
+    assert made.code == 2
+    assert "lies inside the images' folder" in made.err
+
+
+def test_an_unreadable_image_costs_itself(analyze: Call, images: Path, tmp_path: Path) -> None:
+    (images / "cat" / "broken.png").write_bytes(b"no picture")
+    made = analyze(images)
+    assert made.code == 3, made
+    assert "broken" in (tmp_path / "out" / "failures.csv").read_text(encoding="utf-8")
+    assert len(results(tmp_path / "out")["images"]) == 6
+
+
+def test_stopped_midway_goes_on(
+    analyze: Call, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastcam.analysis import item, job
+
+    whole_item = item.analyse_item
+    calls = []
+
+    def stop(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole_item(*given)
+
+    def run_here(_client: Any, function: Any, items: Any) -> Any:
+        for one in items:
+            yield one, stop(function.args[0], one)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job.schedule, "run", run_here)
+        stopped = analyze(images)
+    assert stopped.code == 130, stopped
+    assert "run the same command again" in stopped.err
+    again = analyze(images, "--json")
+    said = json.loads(again.out)
+    assert (said["figures_drawn"], said["figures_already_there"]) == (10, 20)
+
+
+def test_quick_start_off_a_terminal(fastcam: Call, tmp_path: Path, images: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    (tmp_path / "best.pth").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    made = fastcam("analyze")
+    assert made.code == 2
+    assert "--model and --images missing" in made.err
+    assert "--checkpoint best.pth --images images" in made.err
+    assert made.err.count("\n") == 1
+    assert not (tmp_path / "fastcam-analyze").exists()
+
+
+def test_quick_start_asks_on_a_terminal(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import typer
+
+    from fastcam.cli import analyze_quick
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(analyze_quick.sys, "stdin", Terminal())
+    monkeypatch.setattr(analyze_quick.sys, "stderr", Terminal())
+    monkeypatch.setattr(typer, "echo", lambda *_, **__: None)
+    monkeypatch.setattr(typer, "confirm", lambda *_, **__: True)
+    answers = iter([7, 1, "resnet18"])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
+    (tmp_path / "best.pth").write_bytes(b"")
+    found = analyze_quick.quick_start(None, None, (), tmp_path)
+    assert found == analyze_quick.QuickStart("resnet18", tmp_path / "best.pth", (images,))
