@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastcam.errors import InputError as InputError
     from fastcam.errors import OutputError as OutputError
     from fastcam.evaluating import evaluate as evaluate
+    from fastcam.explaining.comparison import compare as compare
     from fastcam.modelapi import explain as explain
     from fastcam.modelapi import infer as infer
     from fastcam.modelapi import load_model as load_model
@@ -31,6 +32,7 @@ _HOMES = {
     "export": "fastcam.api",
     "gallery": "fastcam.api",
     "evaluate": "fastcam.evaluating",
+    "compare": "fastcam.explaining.comparison",
     "explain": "fastcam.modelapi",
     "infer": "fastcam.modelapi",
     "load_model": "fastcam.modelapi",

@@ -91,8 +91,8 @@ def _face(rng: np.random.Generator, age: float) -> tuple[NDArray[np.uint8], Bool
     image = np.empty((SIDE, SIDE, 3), np.float32)
     image[:] = wall
     _stripes(image, np.float32(1), rng, rng.uniform(0.0, 60.0))
-    head = rng.uniform(26.0, 31.0)  # pixels, the unit of all that follows
-    y, x = rng.uniform(42.0, 60.0), rng.uniform(34.0, 62.0)
+    head = rng.uniform(29.0, 34.0)  # pixels, the unit of all that follows
+    y, x = rng.uniform(42.0, 58.0), rng.uniform(33.0, 63.0)
     for down, high, wide, colour in ((2.1, 1.1, 1.1, shirt), (-0.15, 1.36, 1.18, hair)):
         covered = _ellipse(image, (y + down * head, x), (high * head, wide * head), colour)
         _stripes(image, covered, rng, rng.uniform(0.0, 55.0))

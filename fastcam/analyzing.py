@@ -33,13 +33,13 @@ PathLike = str | Path
 class ImageAnalysis:
     """One image: its numbers, its maps, and a figure that shows itself in a notebook.
 
-    ``maps``: layer to the raw CAM (h, w) float32 at the layer's resolution. ``saliency`` (h, w):
-    |gradient| at the input over the whole image, of models that see halves.
+    ``maps``: layer to the raw CAM (h, w) float32 at the layer's resolution. ``at_input`` (h, w):
+    |gradient × input| over the whole image, of models that see halves.
     """
 
     result: ImageResult
     maps: Mapping[str, NDArray[np.float32]]
-    saliency: NDArray[np.float32] | None
+    at_input: NDArray[np.float32] | None
     figure: Figure = field(repr=False)
 
     def _repr_png_(self) -> bytes:

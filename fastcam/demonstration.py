@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DemoSize:
-    """How much is made and trained; ``vit_images``: pictures for the Vision Transformer."""
+    """How much is made and trained; ``vit_images``: pictures that the Vision Transformer is scored
+    on, of which ``vit_shown`` are drawn."""
 
     train_cases: int = 80
     test_cases: int = 40
     epochs: int = 24
     vit_images: int = 600
+    vit_shown: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,10 @@ def run_demo(
     told(
         "\nthe Vision Transformer that ships with fastcam, which learned to tell six shapes apart:"
     )
-    return DemoResult(lesions, run_vit_demo(folder / "vit", told, images=size.vit_images))
+    shapes = run_vit_demo(
+        folder / "vit", told, images=size.vit_images, shown=size.vit_shown
+    )  # fmt: skip
+    return DemoResult(lesions, shapes)
 
 
 def _train(

@@ -154,10 +154,7 @@ def _cases(
             continue
         located = None
         if masked and row is not None:
-            located = _localised(store, row, index, axes)
-            if located.reason and header.mask_source is not None and store.attrs.dims == 2:
-                _add(troubles, [Trouble("warning", header.place, header.id, None, 0,
-                                        located.reason)])  # fmt: skip
+            located = _localised(store, row, index, axes, troubles)
         cases.append(
             EvaluatedCase(
                 header.place, header.id, _file(header), judged.true, judged.predicted,
@@ -172,18 +169,22 @@ def _file(header: MapHeader) -> str:
     return "/".join(filter(None, [header.group, header.source.name]))
 
 
-def _localised(store: MapStore, row: MapRow, index: int, axes: Axes) -> Localisation:
-    """Where the map of an image lies against its mask, both cut to what the model saw."""
+def _localised(
+    store: MapStore, row: MapRow, index: int, axes: Axes, troubles: list[Trouble]
+) -> Localisation:
+    """Where the map of an image lies against its mask, both cut to what the model saw. A mask that
+    can't be used is a warning."""
     header = store.headers[index]
     if header.mask_source is None:
         return localisation.unmeasured("no mask")
     if store.attrs.dims == 3:
         return localisation.unmeasured("masks of volumes are drawn, not measured")
     try:
-        values = row.read(store, index)
         inside = open_mask(header.mask_source, header.shape, axes).inside
+        values = row.read(store, index)
     except CaseError as error:
-        return localisation.unmeasured(str(error))
+        _add(troubles, [Trouble("warning", header.place, header.id, None, 0, str(error))])
+        return localisation.unmeasured("its mask or map can't be used")
     if row.signed:
         values = np.abs(values)
     rows, columns = field_of(*header.shape[1:], store.attrs.preprocessing)
@@ -203,6 +204,7 @@ def _facts(store: MapStore, chosen: EvaluationSet, inferred: InferReport) -> dic
         "failed": len(chosen.troubles) + inferred.failed,
         "images_without_row": chosen.alone("image"),
         "rows_without_image": chosen.alone("row"),
+        "duplicate_rows": chosen.alone("duplicate"),
         "id_column": chosen.id_column,
         "model": store.attrs.model,
         "checkpoint": store.attrs.checkpoint,

@@ -16,7 +16,7 @@ from fastcam.mapjob import MapsJob
 from fastcam.mapplan import method_of
 from fastcam.mapstore import MapStore
 from fastcam.progress import Progress
-from fastcam.read.inputs import Item
+from fastcam.read.inputs import Item, stem_of
 from fastcam.report.error_samples import high_threshold
 from fastcam.report.evaluation import EvaluatedCase, Evaluation
 from fastcam.runfolder import RUN
@@ -54,7 +54,7 @@ def explain_of(texts: Sequence[str], items: Sequence[Item]) -> Explain:
         elif text.isdecimal():
             found = replace(found, worst=max(found.worst, int(text)))
         else:
-            named = [item.id for item in items if text in (item.id, item.source.name)]
+            named = [i.id for i in items if text in (i.id, i.source.name, stem_of(i.source.name))]
             if len(named) != 1:
                 known = "several images are" if named else "no image that is evaluated is"
                 raise InputError(

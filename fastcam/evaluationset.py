@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.judging import Kind
-from fastcam.read.idmatch import Unmatched, match_rows
+from fastcam.read.idmatch import Unmatched, match_rows, naming_column
 from fastcam.read.inputs import Item, find_inputs
 from fastcam.read.maskpairs import with_masks_beside
 from fastcam.read.tables import read_cells
@@ -45,7 +45,7 @@ class EvaluationSet:
     notes: tuple[str, ...]
 
     def alone(self, what: str) -> int:
-        """How many images, or rows, have no partner."""
+        """How many images, or rows, have no partner; how many rows are a "duplicate"."""
         return sum(entry.what == what for entry in self.unmatched)
 
 
@@ -60,10 +60,15 @@ def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> Evaluation
     table = read_cells(choice.table)
     if not table.rows:
         raise InputError(f"{choice.table}: has no rows")
-    target = target_column(table, choice.target, choice.id_column)
     items = find_inputs([choice.image_dir], choice.pattern, None, choice.mask_dir, dims)
     if choice.mask_dir is None:
         items = with_masks_beside(items)
+    ids = choice.id_column
+    if ids is not None:
+        ids = table.column("--id-column", ids)
+    elif choice.target is None:
+        ids = naming_column(items, table)
+    target = target_column(table, choice.target, ids)
     matched = match_rows(items, table, target, choice.id_column)
     if kind == "regression":
         found = numbers(matched.rows, target)
@@ -79,7 +84,7 @@ def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> Evaluation
     )
     return EvaluationSet(
         labelled, target, matched.column, found.names, matched.unmatched,
-        tuple(_troubles(items, found.wrong)), tuple(_notes(choice, labelled, found)),
+        tuple(_troubles(items, {**matched.wrong, **found.wrong})), tuple(_notes(choice, labelled, found)),
     )  # fmt: skip
 
 

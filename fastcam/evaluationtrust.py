@@ -65,7 +65,9 @@ def measure_trust(
         return [], ["faithfulness: none of the images can be read any more"]
     where = next(model.parameters()).device
     images = stacked(loaded, where)
-    maps = torch.from_numpy(np.stack([row.read(store, drawn[at]) for at in kept])).to(where)
+    values = np.stack([row.read(store, drawn[at]) for at in kept])
+    # What lowers the output changes it as well when it is deleted.
+    maps = torch.from_numpy(np.abs(values) if row.signed else values).to(where)
     targets = _targets(store, [drawn[at] for at in kept], where)
 
     def engine_of(other: nn.Module) -> Engine:

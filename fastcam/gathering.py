@@ -95,9 +95,7 @@ def _of_list(images: Sequence[Any], spec: Preprocessing) -> Shown:
 Read = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 
-def read_each(
-    paths: Sequence[Path], spec: Preprocessing
-) -> tuple[dict[int, Read], dict[int, str]]:
+def read_each(paths: Sequence[Path], spec: Preprocessing) -> tuple[dict[int, Read], dict[int, str]]:
     """By place the files that can be read, each as the model's input (c, *size) and as a picture,
     and the reasons why the others can't."""
     read, failed = {}, {}

@@ -224,23 +224,30 @@ def _opened(
             return store
         raise InputError(
             f"{path} was made with other images, weights or settings "
-            f"({_difference(store.attrs, attrs, len(store), len(items))}); give another "
+            f"({_difference(store, attrs, items)}); give another "
             "--output-dir, or --overwrite to replace it"
         )
     remove(path)
     return create_maps(path, attrs, items, batch)
 
 
-def _difference(old: MapAttrs, new: MapAttrs, had: int, have: int) -> str:
+def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
+    old = store.attrs
     pairs: list[tuple[str, Any, Any]] = [
         ("model", old.model, new.model),
         ("checkpoint", old.checkpoint, new.checkpoint),
     ]
-    pairs += [("images", had, have), ("folder", old.root, new.root)]
+    pairs += [("images", len(store), len(items)), ("folder", old.root, new.root)]
     for name in ("preprocessing", "settings"):
         before, now = dict(getattr(old, name)), json.loads(json.dumps(getattr(new, name)))
         pairs += [(key, before.get(key), now[key]) for key in now]
     changed = [f"{what} {a}, now {b}" for what, a, b in pairs if a != b]
+    if not changed and len(store) == len(items):
+        both = list(zip(store.headers, items, strict=True))
+        labels = sum(header.label != item.label for header, item in both)
+        masks = sum((header.mask_source is None) != (item.mask is None) for header, item in both)
+        for count, what in ((labels, "labels"), (masks, "masks")):
+            changed += [f"{what} of {count} images"] if count else []
     return "; ".join(changed) or "other files"
 
 

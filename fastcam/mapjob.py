@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,11 +108,20 @@ class MapsJob:
             judging=self.judging,
         )
 
+    @cached_property
+    def _alone(self) -> MapJob:
+        """The settings of figures that are drawn without a cluster."""
+        job = self.settings()
+        if self.style.scale != "cohort":
+            return job
+        everything = locate_maps(self.store, range(len(self._cases)), None)
+        return replace(job, cohort=map_bounds_item(job, tuple(everything)))
+
     def draw_one(self, index: int, path: Path) -> str:
         """Draw the figure of image ``index``, from 0, into a file in this process; a warning where
         there is something to say. CaseError where its image or maps can't be read."""
         (portion,) = locate_maps(self.store, [index], self._masks)
-        job = self.settings()
+        job = self._alone
         opened = open_maps(job, portion)
         at = 0 if opened.heat is None else opened.heat.best_slice
         look = look_at(job, opened)

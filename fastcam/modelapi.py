@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastcam.attribution.wanted import Fusion, Reshape, Sign
     from fastcam.inference.answers import Task
     from fastcam.models.fewshot.build import FewshotOptions
-    from fastcam.read.preprocess import Fit, Preprocessing
+    from fastcam.read.preprocess import Fit
     from fastcam.spec import Axes
 
 PathLike = str | Path

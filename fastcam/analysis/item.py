@@ -34,7 +34,7 @@ from fastcam.plan import Portion, WorkItem
 from fastcam.spec import Style
 from fastcam.workitem import Drawn, Trouble, attempt
 
-SALIENCY = "saliency"
+AT_INPUT = "gradient_x_input"
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,12 @@ class AnalysisJob:
     def other(self) -> MapStore | None:
         """The store to compare with."""
         return _opened(*self.stores[1]) if len(self.stores) > 1 else None
+
+    @property
+    def said(self) -> str:
+        """What kind of maps they are."""
+        method, sign = self.maps[0].partition("/")[0], self.store.attrs.settings.get("sign")
+        return f"{method}, evidence against" if sign == "negative" else method
 
     @property
     def halves(self) -> str:
@@ -215,21 +221,33 @@ def _sheets(
     for layer, cells in raw.items():
         of(heatmap_sheet, subject, layer, cells, look=single)
         of(overlay_sheet, subject, layer, cells, look=single)
-    saliency = job.store.map(SALIENCY, index) if subject.halves != "no" else None
-    of(layers_sheet, subject, raw, numbers, field, saliency, look=beside)
+    at_input = job.store.map(AT_INPUT, index) if subject.halves != "no" else None
+    of(layers_sheet, subject, raw, numbers, field, at_input, look=beside)
     if second:
         both = {layer: (raw[layer], second[layer]) for layer in raw}
-        of(models_sheet, subject, job.models, both, agreement, look=beside)
+        of(models_sheet, subject, _called(job, index), both, agreement, look=beside)
     return made
+
+
+def _called(job: AnalysisJob, index: int) -> tuple[str, str]:
+    """The two models, each with the output that its own maps explain."""
+    assert job.other is not None
+    headers = (job.store.headers[index], job.other.headers[index])
+    first, second = (
+        f"{name} for {explained(job.naming, header)}"
+        for name, header in zip(job.models, headers, strict=True)
+    )
+    return first, second
 
 
 def _subject(job: AnalysisJob, header: MapHeader, image: FlatImage) -> Subject:
     share = float(header.measures[-1]) if job.halves != "no" else None
-    return Subject(heading_of(job.naming, header), image.picture.image, job.halves, share)
+    return Subject(heading_of(job.naming, header, job.said), image.picture.image, job.halves, share)
 
 
-def heading_of(naming: Naming, header: MapHeader) -> Heading:
-    """The texts above an image's figures; a regression says its values instead of a class."""
+def heading_of(naming: Naming, header: MapHeader, said: str) -> Heading:
+    """The texts above an image's figures; a regression says its values instead of a class.
+    ``said`` is what kind of maps they show."""
     judged, parts = right(naming, header), []
     if judged is not None:
         parts.append("correct" if judged else "wrong")
@@ -245,4 +263,4 @@ def heading_of(naming: Naming, header: MapHeader) -> Heading:
             parts.append(f"explained {output}")
     if header.prediction is not None and np.isfinite(header.confidence):
         parts.append(f"confidence {header.confidence:.4f}")
-    return Heading(header.id, "  ·  ".join(parts), judged)
+    return Heading(f"{header.id}  ·  {said}", "  ·  ".join(parts), judged)

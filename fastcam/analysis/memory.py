@@ -43,14 +43,14 @@ def analyse_one(
     style: Style,
     image: Any,
 ) -> tuple[ImageResult, Maps, NDArray[np.float32] | None, Figure]:
-    """The numbers, the maps by layer, the saliency, and the figure of all layers of one image.
+    """The numbers, the maps by layer, that at the input of halves, and the figure of all layers.
 
     ``image``: a path, a PIL image, or an array (h, w[, c]) uint8. InputError where it can't be
     read, or isn't what the model takes.
     """
     import torch
 
-    from fastcam.attribution.features import SALIENCY, FeatureEngine
+    from fastcam.attribution.features import AT_INPUT, FeatureEngine
     from fastcam.inference.answers import answers
     from fastcam.inference.device import arithmetic, choose_device, choose_precision
 
@@ -67,7 +67,7 @@ def analyse_one(
     maps = {name: values[0].cpu().numpy() for name, values in made.maps.items()}
     if not all(np.isfinite(values).all() for values in maps.values()):
         raise InputError("the map has values that are no finite numbers; look at the weights")
-    saliency = maps.pop(SALIENCY, None)
+    at_input = maps.pop(AT_INPUT, None)
     layers = {name.partition("/")[2]: values for name, values in maps.items()}
     assert made.measures is not None
     measures = made.measures[0].float().cpu().numpy()
@@ -101,16 +101,17 @@ def analyse_one(
         left_share=share,
         right_share=None if share is None else 1.0 - share,
     )
-    subject = Subject(_heading(result), seen(pixels, spec), spec.halves, share)
+    subject = Subject(_heading(result, wanted), seen(pixels, spec), spec.halves, share)
     characters = lettering.alphabet([result.id, subject.heading.verdict, *layers])
     look = look_of(style, characters, fonts.chain(characters, style.font), style.panel_size)
-    sheet = layers_sheet(subject, layers, numbers, field, saliency, look)
-    return result, layers, saliency, Figure(draw(sheet, look.lettering, look.palette))
+    sheet = layers_sheet(subject, layers, numbers, field, at_input, look)
+    return result, layers, at_input, Figure(draw(sheet, look.lettering, look.palette))
 
 
-def _heading(result: ImageResult) -> Heading:
+def _heading(result: ImageResult, wanted: Wanted) -> Heading:
+    title = f"{result.id}  ·  {wanted.methods[0]}"
     if result.predicted is None:
         values = ", ".join(f"{value:.4g}" for value in result.output[:4])
-        return Heading(result.id, f"predicted {values}")
+        return Heading(title, f"predicted {values}")
     told = "" if result.confidence is None else f"  ·  confidence {result.confidence:.4f}"
-    return Heading(result.id, f"predicted {result.predicted_name}{told}")
+    return Heading(title, f"predicted {result.predicted_name}{told}")

@@ -61,13 +61,13 @@ def activation_page(
 def shares_page(
     images: Sequence[ImageResult], groups: Mapping[str, Sequence[int]], style: Style
 ) -> Figure:
-    """The left half's share of the saliency, a dot an image, by class."""
+    """The left half's share of Σ|gradient × input|, a dot an image, by class."""
     chosen = _largest(groups)
-    page = new_page(max(6.5, 2.2 + 1.5 * len(chosen)), 5.2, style)
-    write_title(page, "Left against right", "share of |gradient at the input| in the left half",
-                style)  # fmt: skip
+    page = new_page(max(7.5, 2.2 + 1.5 * len(chosen)), 5.2, style)
+    note = "share of |gradient × input| in the left half; a dot is an image, a line the median"
+    write_title(page, "Left against right", note, style)
     axes = page.add_axes((0.13, 0.15, 0.84, 0.66))
-    frame(axes, "a dot is an image; line: median", style, y="left share")
+    frame(axes, "", style, y="left share")
     ink = ink_of(style)
     axes.axhline(0.5, color=ink.text, linewidth=1.0, linestyle=(0, (4, 3)))
     for place, name in enumerate(chosen):

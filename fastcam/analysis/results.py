@@ -47,8 +47,8 @@ class ImageResult:
 
     ``class_folder`` is the folder of its class, "" where there is none. ``predicted`` is None for a
     regression, whose values are in ``output``. ``right`` is None where the class is not known.
-    ``explained`` is the output that the maps explain. ``left_share``: of the saliency at the input,
-    only of models that see halves; ``right_share`` is the rest.
+    ``explained`` is the output that the maps explain. ``left_share``: of
+    Σ|gradient × input|, only of models that see halves; ``right_share`` is the rest.
     """
 
     id: str

@@ -32,8 +32,8 @@ _PEAK_SIDE = 13
 @dataclass(frozen=True, eq=False)
 class Subject:
     """What a figure is of: its heading, the picture (h, w, 1 or 3) uint8 that the model saw, and
-    how maps lie on it: "no", or on each of its "plain" or "mirror" halves. ``left_share`` of the
-    saliency, where the model tells the halves apart."""
+    how maps lie on it: "no", or on each of its "plain" or "mirror" halves. ``left_share`` of
+    Σ|gradient × input|, where the model sees halves."""
 
     heading: Heading
     picture: NDArray[np.uint8]
@@ -68,11 +68,11 @@ def layers_sheet(
     maps: Mapping[str, NDArray[np.float32]],
     statistics: Mapping[str, FeatureStatistics],
     field: tuple[int, int, int, int],
-    saliency: NDArray[np.float32] | None,
+    at_input: NDArray[np.float32] | None,
     look: Look,
 ) -> Sheet:
     """All layers beside each other, overlays above their heat; at the left the picture, and below
-    it the places of the peaks, or for halves the saliency at the input."""
+    it the places of the peaks, or for halves |gradient × input|."""
     height, width = panel_size(subject.picture, look.style.panel_size)
     picture = shrunk(subject.picture, height, width)
     rows: list[list[Panel]] = []
@@ -82,8 +82,8 @@ def layers_sheet(
         boxes = _peaks(statistics, names, field, height, width)
         first = Panel("image", height, width, image=picture)
         below = Panel("peaks of the layers", height, width, image=picture, outlines=boxes)
-        if saliency is not None:
-            below = _saliency(subject, saliency, height, width, look.style)
+        if at_input is not None:
+            below = _input_panel(subject, at_input, height, width, look.style)
         rows.append([first, *(_with_bar(overlay, heat) for heat, overlay in pairs)])
         rows.append([below, *(heat for heat, _ in pairs)])
     return _sheet(subject.heading, rows, look)
@@ -186,13 +186,13 @@ def _difference(
     return _with_bar(overlay, heat)
 
 
-def _saliency(
-    subject: Subject, saliency: NDArray[np.float32], height: int, width: int, style: Style
+def _input_panel(
+    subject: Subject, at_input: NDArray[np.float32], height: int, width: int, style: Style
 ) -> Panel:
-    """The gradient at the input over the picture, left and right with their shares."""
+    """|gradient × input| over the picture, left and right with their shares."""
     # A few pixels have most of it: above the 99th percentile all are the brightest.
-    high = float(np.quantile(saliency, 0.99)) or float(saliency.max())
-    scale = map_scale(saliency, "patient")
+    high = float(np.quantile(at_input, 0.99)) or float(at_input.max())
+    scale = map_scale(at_input, "patient")
     if not scale.constant:
         scale = MapScale("patient", (0.0, high))
     texts = ("", "")
@@ -201,8 +201,8 @@ def _saliency(
         texts = (f"left {left:.1%}", f"right {1 - left:.1%}")
     # Without a bar, as the panel above it: the columns of both rows stay below each other.
     _, overlay = map_pair(
-        shrunk(subject.picture, height, width), saliency, scale,
-        ("", "saliency at the input, to its 99th percentile"), height, width, style, bar=False,
+        shrunk(subject.picture, height, width), at_input, scale,
+        ("", "|gradient × input|, to its 99th percentile"), height, width, style, bar=False,
         outlines=_midline(subject, height, width, texts),
     )  # fmt: skip
     return overlay

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,12 +35,18 @@ def summary_report(found: Analysis, facts: Mapping[str, Any], language: Language
         sections.append(
             (words.failures, [one_line(f"{t.case}: {t.reason}") for t in found.failures])
         )  # fmt: skip
-    notes = [*words.explained, *([words.saliency_note] if halves else [])]
-    sections.append((words.notes, [f"- {note}" for note in notes]))
+    notes = [*words.explained, *([words.halves_note] if halves else [])]
+    sections.append((words.notes, [line for note in notes for line in _wrapped(note, language)]))
     sections.append((words.every_image, _images(found.images, halves, words)))
     for title, rows in sections:
         lines += ["", title, "-" * width_of(title), *rows]
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(note: str, language: Language) -> list[str]:
+    # A Chinese letter is as wide as two of ours, and no spaces part words.
+    lines = textwrap.wrap(note, 96 if language == "en" else 48)
+    return ["- " + lines[0], *("  " + line for line in lines[1:])]
 
 
 def _head(found: Analysis, facts: Mapping[str, Any], words: Words) -> list[str]:

@@ -21,9 +21,10 @@ from fastcam.errors import InputError
 # share above 0, and (Σ e)² / Σ e² with e the mean square of each channel: how many channels of
 # equal strength would spread as the k channels do.
 ACTIVATION_MEASURES = ("mean", "std", "min", "max", "positive_share", "effective_channels")
-# Σ over channels of |∂y/∂x| at the input (Simonyan et al. 2013, with the sum for their maximum).
-SALIENCY = "saliency"
-# Longer side of the saliency of a half, in cells: as fine as the finest layer of most models.
+# Σ over channels of |∂y/∂x · x| at the input, x normalised (Shrikumar et al. 2016). Not of |∂y/∂x|
+# alone: a model that compares the halves moves as much by either, wherever the finding is.
+AT_INPUT = "gradient_x_input"
+# Longer side of that map of a half, in cells: as fine as the finest layer of most models.
 _CELLS = 56
 _INPUT = ".input"
 
@@ -32,9 +33,9 @@ class FeatureEngine:
     """As a :class:`CamEngine` of ``wanted`` gives them, maps of one target an image, and more.
 
     ``measures`` (b, layers * len(ACTIVATION_MEASURES)), layer by layer; with ``halves`` other than
-    "no" one more, the left half's share of the saliency, and a map ``saliency`` (b, h, w) over the
-    whole image, left half beside right half, the right one as it lies in the image. ``saliency``
-    needs a backward pass to the input, the rest a few sums.
+    "no" one more, the left half's share of Σ|gradient · input|, and a map of these,
+    ``gradient_x_input`` (b, h, w), over the whole image: left half beside right half, the right one
+    as it lies in the image. It takes a backward pass to the input, the rest a few sums.
     """
 
     def __init__(self, model: nn.Module, wanted: Wanted, halves: str, compiled: bool) -> None:
@@ -58,12 +59,13 @@ class FeatureEngine:
         maps = dict(made.maps)
         flow = self._engine.flow
         if flow is not None:
-            left, right = flow.abs().float().flatten(2).chunk(2, 1)
+            flow = flow.float().mul(batch).abs()
+            left, right = flow.flatten(2).chunk(2, 1)
             sums = torch.stack([left.sum((1, 2)), right.sum((1, 2))], 1)
             # Nobody's share where nothing has a gradient: half and half.
             total = sums.sum(1, keepdim=True)
             measured.append(torch.where(total > 0, sums[:, :1] / total, 0.5))
-            maps[SALIENCY] = _side_by_side(flow, self._halves)
+            maps[AT_INPUT] = _side_by_side(flow, self._halves)
         self._engine.let_go()
         return replace(made, maps=maps, measures=torch.cat(measured, 1))
 
@@ -120,23 +122,20 @@ class _Engine(CamEngine):
 
 def _activation_measures(values: Tensor) -> Tensor:
     """(b, k, h, w) -> (b, len(ACTIVATION_MEASURES)) float32."""
-    flat = values.float().flatten(2)
-    every = flat.flatten(1)
-    energy = flat.square().mean(2)
+    # Without flattening: channels-last activations would be copied for it, and again for squares.
+    plain = values.float()
+    variance, mean = torch.var_mean(plain, (1, 2, 3), correction=0)
+    energy = torch.linalg.vector_norm(plain, dim=(2, 3)).square()
     effective = energy.sum(1).square() / energy.square().sum(1).clamp_min(
         torch.finfo(torch.float32).tiny
     )
-    return torch.stack(
-        [
-            every.mean(1), every.std(1, correction=0), every.amin(1), every.amax(1),
-            (every > 0).float().mean(1), effective,
-        ],
-        1,
-    )  # fmt: skip
+    positive = (plain > 0).sum((1, 2, 3)) / plain[0].numel()
+    low, high = plain.amin((1, 2, 3)), plain.amax((1, 2, 3))
+    return torch.stack([mean, variance.sqrt(), low, high, positive, effective], 1)
 
 
 def _side_by_side(flow: Tensor, halves: str) -> Tensor:
-    """|gradient| (b, c, h, w) of two halves, summed over channels, as a map of the whole image.
+    """Magnitudes (b, c, h, w) of two halves, summed over channels, as a map of the whole image.
 
     Cells are means of their pixels; each half is scaled so that its mean stays that of its pixels,
     also where the cells don't divide them.
@@ -145,7 +144,7 @@ def _side_by_side(flow: Tensor, halves: str) -> Tensor:
     step = max(1, -(-max(height, width) // _CELLS))
     cells = (-(-height // step), -(-width // step))
     parts = []
-    for half in flow.abs().float().chunk(2, 1):
+    for half in flow.chunk(2, 1):
         plain = half.sum(1)
         pooled = torch.nn.functional.adaptive_avg_pool2d(plain[:, None], cells)[:, 0]
         mean, own = plain.mean((1, 2), keepdim=True), pooled.mean((1, 2), keepdim=True)

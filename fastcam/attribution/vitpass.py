@@ -11,9 +11,10 @@ asks for the rows it wants. Block outputs are kept of the CLS token only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,27 @@ from fastcam.attribution.nonfinite import check_weights, reasons
 from fastcam.attribution.placing import Placed, Scene, place
 from fastcam.attribution.records import Attention, AttentionCall, Record
 from fastcam.attribution.rollout import RolloutEngine
-from fastcam.attribution.tokens import count_prefix, image_size, patch_size
+from fastcam.attribution.tokens import Prefix, count_prefix, image_size, patch_size
 from fastcam.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What the first pass of a model at one size of images found out, for those after it.
+
+    ``blocks``: the modules whose tokens are followed.
+    """
+
+    prefix: Prefix
+    query: Literal["cls", "mean"]
+    patch: tuple[int, ...] | None
+    shapes: dict[str, tuple[int, ...]]
+    blocks: frozenset[str]
+
+
+# Looking at every module takes as long as a tenth of the forward pass of a ViT-S, so it is done
+# once. By shape of the batch, and number of prefix tokens if it is given.
+_KNOWN: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], _Known]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,23 +100,33 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
     stance: Any = nullcontext()
     if any(getattr(m, "_compiled_call_impl", None) for m in eager.modules()):
         stance = torch.compiler.set_stance("force_eager")
+    kept = _KNOWN.setdefault(eager, {})
+    key = (*batch.shape, prefix_tokens)
+    known = kept.get(key)
+    watched: AbstractContextManager[dict[str, tuple[int, ...]]] = watch_shapes(eager)
+    if known is not None:
+        watched = nullcontext(known.shapes)
     with (
         torch.no_grad(),
         stance,
-        watch_shapes(eager) as shapes,
-        _first_tokens(eager) as tokens,
+        watched as shapes,
+        _first_tokens(eager, None if known is None else known.blocks) as tokens,
         capture(eager, _keep, ("sdpa", "softmax")) as seen,
     ):
         output = eager(batch)
-    check_found(eager, seen.records, shapes)
     logits = logits_of(output).float()
+    if known is None:
+        check_found(eager, seen.records, shapes)
     _check_finite(eager, batch, logits)
-    prefix = count_prefix(eager, prefix_tokens)
-    scene = Scene(eager, len(batch), size, patch_size(eager), prefix, shapes)
+    if known is None:
+        known = _looked_at(eager, prefix_tokens, seen.records, shapes)
+    prefix = known.prefix
+    scene = Scene(eager, len(batch), size, known.patch, prefix, known.shapes)
     records, grid = _whole_layers(seen.records, scene)
     follow, why = None, "the model has no CLS token"
     if prefix.cls:
         follow, why = _track(eager, [r.path for r in records], tokens, records[0].shape[2])
+    kept[key] = known
     return VitPass(
         batch=batch,
         output=logits,
@@ -105,9 +135,24 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
         grid=grid,
         patch=_sides(scene, grid),
         prefix=prefix.count,
-        query="cls" if RolloutEngine(eager, prefix_tokens=prefix_tokens).query == "cls" else "mean",
+        query=known.query,
         no_cls=why,
     )
+
+
+def _looked_at(
+    model: nn.Module,
+    prefix_tokens: int | None,
+    records: Sequence[Record],
+    shapes: dict[str, tuple[int, ...]],
+) -> _Known:
+    prefix = count_prefix(model, prefix_tokens)
+    query = RolloutEngine(model, prefix_tokens=prefix_tokens).query
+    paths = [r.path for r in records if r.shape[2] == r.shape[3]]
+    followed = frozenset(_blocks(model, paths) if prefix.cls and paths else ())
+    return _Known(
+        prefix, "cls" if query == "cls" else "mean", patch_size(model), shapes, followed
+    )  # fmt: skip
 
 
 def _check_finite(model: nn.Module, batch: Tensor, output: Tensor) -> None:
@@ -192,11 +237,9 @@ class _Tokens:
 
 
 @contextmanager
-def _first_tokens(model: nn.Module) -> Iterator[_Tokens]:
-    """While it is open, the first token (b, dim) that goes in and out of every module with parts.
-
-    Which of them are blocks is known only after the pass, from where attention was seen.
-    """
+def _first_tokens(model: nn.Module, blocks: frozenset[str] | None) -> Iterator[_Tokens]:
+    """While it is open, the first token (b, dim) that goes in and out of the blocks; None: of every
+    module with parts, since where attention is, and so the blocks, is known only after a pass."""
     tokens = _Tokens()
     handles = []
 
@@ -218,7 +261,8 @@ def _first_tokens(model: nn.Module) -> Iterator[_Tokens]:
 
     try:
         for name, module in model.named_modules():
-            if next(module.children(), None) is not None:
+            parts = next(module.children(), None) is not None
+            if parts if blocks is None else name in blocks:
                 handles.append(module.register_forward_pre_hook(before(name), with_kwargs=True))
                 handles.append(module.register_forward_hook(after(name)))
         yield tokens

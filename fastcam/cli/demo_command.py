@@ -28,7 +28,7 @@ def demo(
     from fastcam.demonstration import DemoSize, run_demo
     from fastcam.runpage import PAGE
 
-    small = DemoSize(train_cases=6, test_cases=4, epochs=1, vit_images=12)
+    small = DemoSize(train_cases=6, test_cases=4, epochs=1, vit_images=12, vit_shown=1)
     size = small if quick else DemoSize()
     found = run_demo(output_dir, size, workers, typer.echo, progress.for_stderr())
     score = found.lesions

@@ -57,11 +57,15 @@ def told(report: EvaluationReport) -> str:
     if found.localisation is not None:
         lines += describe(found.localisation)
     lines += report.notes
-    for what, other in (("image", "row"), ("row", "image")):
+    for what, one, many in (
+        ("image", "image has no row", "images have no row"),
+        ("row", "row has no image", "rows have no image"),
+        ("duplicate", "row repeats another", "rows repeat others"),
+    ):
         count = sum(entry.what == what for entry in report.unmatched)
         if count:
-            said = f"{what} has" if count == 1 else f"{what}s have"
-            lines.append(f"{count} {said} no {other}: see {report.output_dir / UNMATCHED}")
+            said = one if count == 1 else many
+            lines.append(f"{count} {said}: see {report.output_dir / UNMATCHED}")
     wrong = [t for t in report.troubles if t.level == "error"]
     warned = [t for t in report.troubles if t.level != "error"]
     for level, troubles in (("error", wrong), ("warning", warned)):

@@ -80,10 +80,10 @@ def explain(
     batch_size: opt.BatchSize = 16,
     scale: Annotated[
         Literal["auto", "shared", "each", "slice", "rank"],
-        Option(help="What goes from the lowest to the highest colour. auto: together the maps that "
-               "are measured alike: attention of all layers, a CAM of one layer in all models; "
-               "shared: all maps of a method; each: every map; slice: every map, as "
-               "pytorch-grad-cam does it; rank: its ranks.", rich_help_panel=look.LOOK),
+        Option(help="What goes from the lowest to the highest colour. auto: together the same row "
+               "of all models, and of attention of any kind all layers, whose unit is the same, "
+               "not so of CAMs; shared: all maps of a method; each: every map; slice: every map, "
+               "as pytorch-grad-cam does it; rank: its ranks.", rich_help_panel=look.LOOK),
     ] = "auto",
     colormap: look.Colormap = "jet",
     heat_alpha: look.HeatAlpha = 0.5,

@@ -12,7 +12,7 @@ from fastcam.spec import Style
 from fastcam.views.panels import titled
 from fastcam.views.plotting import drawn, frame, ink_of, new_page, write_title
 
-TOP = 20
+TOP, MOST = 20, 8
 _WIDTH, _ROW, _HEAD = 11.0, 2.7, 0.95
 _COLOUR = {"light": "#2f6db5", "dark": "#6ea8ec"}
 
@@ -26,15 +26,20 @@ def top_channels(gates: NDArray[np.float32], count: int = TOP) -> list[int]:
 def channel_bars(
     gates: Mapping[str, NDArray[np.float32]], title: str = "", style: Style | None = None
 ) -> Figure:
-    """A row of bars for every module: its ``TOP`` channels with the highest gates, highest first.
+    """A row of bars for every module, or the last ``MOST`` of them: its ``TOP`` channels with the
+    highest gates, highest first.
 
     ``gates``: by module (channels,) float32, 0 to 1. A line marks the mean of all channels.
     """
+    count = len(gates)
+    gates = dict(list(gates.items())[-MOST:])
     style = style or Style()
     ink = ink_of(style)
     height = _HEAD + _ROW * len(gates)
     page = new_page(_WIDTH, height, style)
     note = f"The {TOP} channels with the highest gates; the line is the mean of all channels."
+    if count > MOST:
+        note += f" The last {MOST} of {count} modules."
     write_title(page, titled(title, "channel attention"), note, style)
     for at, (name, values) in enumerate(gates.items()):
         bottom = height - _HEAD - (at + 1) * _ROW

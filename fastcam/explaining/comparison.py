@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,9 +61,9 @@ class Comparison:
         """The figure of one image: a row for every map, with the image, then the heat of each
         model, then its overlay.
 
-        ``scale``: ``auto`` gives maps in the same unit the same colours: attention and
-        reconstruction in all rows, CAMs and channels of one layer in all models; ``shared``: all
-        maps of a method, ``each``: every map from its own lowest to its own highest value;
+        ``scale``: ``auto`` gives the same colours to all models, and to all layers where these have
+        the same unit: attention of any kind and reconstruction, not CAMs and channels; ``shared``:
+        to all maps of a method; ``each``: every map from its own lowest to its own highest value;
         ``slice``: as pytorch-grad-cam draws it; ``rank``: by rank. InputError for an index or a
         head out of range, and for maps that are not finite.
         """
@@ -88,9 +88,7 @@ class Comparison:
         """
         return self.write(Path(folder), index, scale, head, Style(**style))
 
-    def write(
-        self, folder: Path, index: int, scale: Scale, head: Head, style: Style
-    ) -> list[Path]:
+    def write(self, folder: Path, index: int, scale: Scale, head: Head, style: Style) -> list[Path]:
         """:meth:`save` with a style that is made."""
         drawn = list(self.figures(index, scale, head, style))
         make_folder(folder)
@@ -139,11 +137,12 @@ class Comparison:
         }
         if gates:
             yield "channel_bars", channel_bars(gates, title, style)
-        first, cut = self.results[0], self.results[0].patches
-        if cut is not None:
-            part = patched_part(first.images[at], cut.image, cut.grid, cut.size)
-            figure = grid_figure(part, cut.grid, cut.size, cut.prefix, title, style)
-            yield "patch_grid", figure
+        for result in self.results:
+            cut = result.patches
+            if cut is not None:
+                part = patched_part(result.images[at], cut.image, cut.grid, cut.size)
+                yield "patch_grid", grid_figure(part, cut.grid, cut.size, cut.prefix, title, style)
+                break
 
 
 def _noted(rows: Sequence[Row], named: bool = False) -> str:
@@ -162,38 +161,40 @@ def _panels(row: Row, scales: _Scales, style: Style) -> list[Panel]:
     for group in row.groups:
         height, width = panel_size(group.picture, style.panel_size)
         small = shrunk(group.picture, height, width)
-        pairs = _pairs(group, small, (height, width), scales, style)
+        over = "overlay" if len(group.maps) == 1 else "overlay · {}"
+        pairs = _pairs(group, small, (height, width), scales, style, over)
         panels.append(Panel(group.name, height, width, image=small))
         panels += [heat for heat, _ in pairs] + [overlay for _, overlay in pairs]
     return panels
 
 
-def _apart(
-    rows: Sequence[Row], scales: _Scales, style: Style
-) -> dict[str, list[list[Panel]]]:
+def _apart(rows: Sequence[Row], scales: _Scales, style: Style) -> dict[str, list[list[Panel]]]:
     """All heat of a method, and all its overlays, each picture in its own size."""
     found: dict[str, list[list[Panel]]] = {"heatmap": [], "overlay": []}
     for row in rows:
         pairs = []
         for group in row.groups:
-            size = layout.enlarged(*group.picture.shape[:2], style.panel_size)
-            pairs += _pairs(group, group.picture, size, scales, style)
+            height, width, _ = group.picture.shape
+            size = layout.enlarged(height, width, style.panel_size)
+            pairs += _pairs(group, group.picture, size, scales, style, "{}")
         found["heatmap"].append([heat for heat, _ in pairs])
         found["overlay"].append([overlay for _, overlay in pairs])
     return found
 
 
 def _pairs(
-    group: Group, picture: NDArray[Any], size: tuple[int, int], scales: _Scales, style: Style
+    group: Group,
+    picture: NDArray[Any],
+    size: tuple[int, int],
+    scales: _Scales,
+    style: Style,
+    over: str,
 ) -> list[tuple[Panel, Panel]]:
-    """Heat and overlay of every map on a picture."""
+    """Heat and overlay of every map on a picture; ``over``: the overlay's caption, around the
+    map's."""
     made = []
     for shown in group.maps:
         scale, said = scales[shown]
-        over = "overlay" if len(group.maps) == 1 else f"overlay · {shown.caption}"
-        made.append(
-            map_pair(
-                picture, shown.cells, scale, (f"{shown.caption}, {said}", over), *size, style
-            )
-        )
+        captions = f"{shown.caption}, {said}", over.replace("{}", shown.caption)
+        made.append(map_pair(picture, shown.cells, scale, captions, *size, style))
     return made

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastcam.errors import InputError
 
 if TYPE_CHECKING:
+    from fastcam.explaining.comparison import Comparison
     from fastcam.explaining.limits import Scale
     from fastcam.inline import Figure
 
@@ -138,7 +139,7 @@ class Explanation:
         """
         return self._alone().save(folder, index, scale, head, **style)
 
-    def _alone(self) -> Any:
+    def _alone(self) -> Comparison:
         from fastcam.explaining.comparison import Comparison
 
         return Comparison((self,), ("",))

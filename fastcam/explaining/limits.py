@@ -25,8 +25,8 @@ def check_scale(scale: str) -> None:
 def scales_of(rows: Sequence[Row], scale: Scale) -> dict[Shown, tuple[MapScale, str]]:
     """The scale of every map of a figure, and what it is called beside the map.
 
-    ``auto``: maps in the same unit go from their lowest to their highest value together, such as
-    attention in all layers, or one layer of several models; ``shared``: all maps of a method;
+    ``auto``: maps of the same unit go from their lowest to their highest value together: attention
+    of all layers and models, a CAM's layer in all models; ``shared``: all maps of a method;
     ``each``: every map by itself; ``slice`` and ``rank``: by itself, as DESIGN's scales of that
     name.
     """

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fastcam.explaining.explanation import Explanation, Head, MapFacts
 
 RECONSTRUCTION = "reconstruction"
-# Their values are shares of attention, or of what is reconstructed: alike in every layer. What a
-# CAM or a gated activation is measured in differs from layer to layer.
+# Their values are shares of attention, or of what is reconstructed: alike in all layers. A CAM or a
+# gated activation has another unit in each: Grad-CAM of layer4 can be 14 times that of layer2.
 ALIKE = ("attention", "pooling", "rollout", "window", "overlap", RECONSTRUCTION)
 # A gate is one number a channel: its map has no heads to choose from.
 _HEADLESS = ("channel",)
@@ -26,8 +26,9 @@ _HEADLESS = ("channel",)
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """One map: ``cells`` (h, w) float32, raw. Maps with the same ``unit`` can be compared with each
-    other. ``note``: what a figure says about it."""
+    """One map: ``cells`` (h, w) float32, raw. Maps with the same ``unit`` are compared with each
+    other: those in the same unit of measure, and those of several models at the same place.
+    ``note``: what a figure says about it."""
 
     caption: str
     cells: NDArray[np.float32]
@@ -74,39 +75,40 @@ def rows_of(
 
 def _rows(result: Explanation, index: int, head: Head) -> Iterator[Row]:
     cls = any(fact.method == "attention" and not fact.note for fact in result.facts.values())
+    layers: defaultdict[str, int] = defaultdict(int)
     for name, fact in result.facts.items():
         if cls and fact.method == "attention" and fact.note and not fact.chosen:
             # Windows beside a CLS token have a method of their own.
             continue
-        values = result.maps[name][index]
-        for place, (what, cells) in enumerate(_maps(result, fact, values, index, head)):
+        for layer, what, cells in _maps(result, fact, result.maps[name][index], index, head):
             caption = " · ".join(filter(None, [fact.method, what]))
             # What CLS attends to is no share of what a window's places receive, which has a note.
-            where = (fact.note,) if fact.method in ALIKE else (fact.layer or (what, place),)
+            where = (fact.note,) if fact.method in ALIKE else (layers[fact.method] + layer,)
             shown = Shown(
                 caption, _middle(_finite(cells, caption)), (fact.method, *where), fact.signed,
                 fact.note,
             )  # fmt: skip
             yield Row(fact.method, (Group(result.images[index], "image", (shown,)),))
+        layers[fact.method] += max(1, len(fact.layers))
     yield from _compared(result, index)
 
 
 def _maps(
     result: Explanation, fact: MapFacts, values: NDArray[np.float32], index: int, head: Head
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The maps (h, w) or (d, h, w) of one image, with what each is."""
+) -> Iterator[tuple[int, str, NDArray[np.float32]]]:
+    """The maps (h, w) or (d, h, w) of one image, with the layer's place and what each is."""
     extra = values.ndim - result.dims
     if extra == 2:
         layers = range(len(values)) if fact.chosen else [len(values) - 1]
         for layer in layers:
             heads, said = _heads(values[layer], fact, head)
             named = fact.layers[layer] if layer < len(fact.layers) else f"layer {layer}"
-            yield " · ".join(filter(None, [named, said])), heads
+            yield layer, " · ".join(filter(None, [named, said])), heads
     elif extra == 1 and result.targets is not None:
         for place, target in enumerate(result.targets[index].tolist()):
-            yield " · ".join(filter(None, [fact.layer, f"class {target}"])), values[place]
+            yield 0, " · ".join(filter(None, [fact.layer, f"class {target}"])), values[place]
     else:
-        yield fact.layer, values
+        yield 0, fact.layer, values
 
 
 def _heads(
@@ -128,7 +130,8 @@ def _compared(result: Explanation, index: int) -> Iterator[Row]:
     """For each class where its support is found in the query, and what is left of the query."""
     if result.reconstruction is None:
         return
-    for name, found in result.reconstruction.classes.items():
+    compared = result.reconstruction
+    for at, (name, found) in enumerate(compared.classes.items()):
         for place, picture in enumerate(found.pictures):
             caption = f"{name}: mass received"
             received = Shown(
@@ -142,7 +145,9 @@ def _compared(result: Explanation, index: int) -> Iterator[Row]:
                 error = Shown(
                     caption, _finite(found.error[index], caption), (RECONSTRUCTION, "error")
                 )
-                groups.append(Group(result.images[index], "query", (error,)))
+                share = f" · {name} {compared.probability[index, at]:.4f}"
+                asking = "query" + share * compared.trained
+                groups.append(Group(result.images[index], asking, (error,)))
             yield Row(RECONSTRUCTION, tuple(groups))
 
 
@@ -150,9 +155,7 @@ def _labelled(row: Row, label: str) -> Row:
     if not label:
         return row
     groups = [
-        replace(
-            group, maps=tuple(replace(m, caption=f"{label} · {m.caption}") for m in group.maps)
-        )
+        replace(group, maps=tuple(replace(m, caption=f"{label} · {m.caption}") for m in group.maps))
         for group in row.groups
     ]
     return Row(row.method, tuple(groups))

@@ -213,4 +213,3 @@ def _patches(model: nn.Module, batch: Tensor) -> Patches | None:
     if not 1 < grid[0] * grid[1] <= _MOST_PATCHES:
         return None
     return Patches(grid, (size[0], size[1]), (height, width), count_prefix(model).count)
-

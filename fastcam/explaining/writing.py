@@ -92,9 +92,9 @@ def write_explanations(
     known = len(steps_of(asked, has_support)) if asked.methods else 1
     begun = numbered(told, len(models) * (1 + known) + 2)
     loaded = []
-    for model in models:
-        begun(f"loading {model.name}")
-        loaded.append(model.load())
+    for candidate in models:
+        begun(f"loading {candidate.name}")
+        loaded.append(candidate.load())
     asked = with_methods(asked, loaded, has_support)
     asked = replace(asked, layers=layers_of(layers, asked.methods))
     steps = steps_of(asked, has_support)

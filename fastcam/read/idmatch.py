@@ -20,8 +20,9 @@ _USUAL = (
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A line of ``unmatched.csv``: ``what`` is "image" or "row", ``name`` the image's id or the
-    row's, ``row`` its number, 0 for an image."""
+    """A line of ``unmatched.csv``: ``what`` is "image", "row", or "duplicate" for a row that says
+    again what another says; ``name`` the image's id or the row's, ``row`` its number, 0 for an
+    image."""
 
     what: str
     name: str
@@ -31,14 +32,16 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Matched:
-    """``rows`` has the row of each image, by the image's place among ``items``, from 0."""
+    """``rows`` has the row of each image, by the image's place among ``items``, from 0; ``wrong``,
+    also by place, why an image with several rows has none."""
 
     column: str
     rows: Mapping[int, Row]
+    wrong: Mapping[int, str]
     unmatched: tuple[Unmatched, ...]
 
     def count(self, what: str) -> int:
-        """How many images, or rows, stayed alone."""
+        """How many lines there are of images, of rows, or of duplicates."""
         return sum(entry.what == what for entry in self.unmatched)
 
 
@@ -47,9 +50,9 @@ def match_rows(items: Sequence[Item], table: Table, target: str, column: str | N
 
     An id names an image by its file name or path, with or without folders and suffix, in any
     letter case; a number also without leading zeros, which spreadsheets drop. Where several
-    images are called alike, the folders decide. Rows and images that stay alone, ids that fit
-    several images, and rows of one image that contradict each other in the column ``target`` are
-    in ``unmatched``. InputError where no row fits any image.
+    images are called alike, the folders decide. Rows and images that stay alone, and ids that fit
+    several images, are in ``unmatched``; an image whose rows contradict each other in the column
+    ``target`` is in ``wrong``. InputError where no row fits any image.
     """
     names = _Names(items)
     if column is None:
@@ -76,13 +79,12 @@ def match_rows(items: Sequence[Item], table: Table, target: str, column: str | N
             f"has {_shown(row.cells[column] for row in table.rows)}, the images are called "
             f"{_shown(item.id for item in items)}; give --id-column"
         )
-    rows = {}
+    rows, wrong = {}, {}
     for place, item in enumerate(items):
         several = found.get(place, [])
         if len({row.cells[target] for row in several}) > 1:
             numbers = ", ".join(str(row.number) for row in several)
-            reason = f"rows {numbers} give it different values of {target!r}"
-            unmatched.append(Unmatched("image", item.id, 0, reason))
+            wrong[place] = f"rows {numbers} give it different values of {target!r}"
             continue
         if not several:
             unmatched.append(Unmatched("image", item.id, 0, "has no row in the table"))
@@ -90,8 +92,13 @@ def match_rows(items: Sequence[Item], table: Table, target: str, column: str | N
         rows[place] = several[0]
         for row in several[1:]:
             reason = f"says the same of {item.id} as row {several[0].number}"
-            unmatched.append(Unmatched("row", row.cells[column], row.number, reason))
-    return Matched(column, rows, tuple(unmatched))
+            unmatched.append(Unmatched("duplicate", row.cells[column], row.number, reason))
+    return Matched(column, rows, wrong, tuple(unmatched))
+
+
+def naming_column(items: Sequence[Item], table: Table) -> str:
+    """The column whose ids fit most images; InputError where none fits any."""
+    return _best_column(_Names(items), table, None)
 
 
 class _Names:
@@ -152,7 +159,7 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
     return count
 
 
-def _best_column(names: _Names, table: Table, target: str) -> str:
+def _best_column(names: _Names, table: Table, target: str | None) -> str:
     counts: Counter[str] = Counter()
     for column in table.columns:
         if column != target:

@@ -148,7 +148,10 @@ def metrics_json(found: Evaluation) -> str:
         order = found.ordered
         content["best"], content["worst"] = order[0].id, order[-1].id
     if found.localisation is not None:
-        content["localisation"] = asdict(found.localisation)
+        content["localisation"] = {
+            **asdict(found.localisation),
+            "cases": {c.id: asdict(c.localisation) for c in found.cases if c.localisation},
+        }
     return as_json(content)
 
 

@@ -21,11 +21,10 @@ def new_page(width: float, height: float) -> Figure:
     # whose global list of figures isn't for threads and keeps every page in memory.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    page = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-    engine = page.get_layout_engine()
-    if engine is not None:
-        engine.set(w_pad=0.12, h_pad=0.12)
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    page = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout=layout)
     FigureCanvasAgg(page)
     return page
 

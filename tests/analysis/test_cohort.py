@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from fastcam.analysis.cohort import compare_classes, group_of
+from fastcam.analysis.cohort import Cohort, compare_classes, group_of
 from fastcam.analysis.mapstatistics import feature_statistics
 from fastcam.analysis.results import ImageResult, LayerResult, correlation
 
@@ -30,7 +30,9 @@ def maps(count: int, seed: int) -> list[NDArray[np.float32]]:
     return [(base + 0.5 * rng.random((5, 6))).astype(np.float32) for _ in range(count)]
 
 
-def cohort(cells: dict[str, list[NDArray[np.float32]]]):  # noqa: ANN201
+def cohort(
+    cells: dict[str, list[NDArray[np.float32]]],
+) -> tuple[list[ImageResult], Cohort]:
     flat = [(name, one) for name, group in cells.items() for one in group]
     images = [image(one, name, 0.5 + at / 100) for at, (name, one) in enumerate(flat)]
     return images, compare_classes(images, (LAYER,), lambda index, layer: flat[index][1])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastcam.attribution.cam import CamEngine
-from fastcam.attribution.features import ACTIVATION_MEASURES, SALIENCY, FeatureEngine
+from fastcam.attribution.features import ACTIVATION_MEASURES, AT_INPUT, FeatureEngine
 from fastcam.attribution.wanted import Wanted
 from fastcam.errors import InputError
 
@@ -32,7 +32,7 @@ def test_maps_are_the_cam_engines(model: Small) -> None:
         for name, values in known.maps.items():
             torch.testing.assert_close(made.maps[name], values)
         torch.testing.assert_close(made.output, known.output)
-        assert (SALIENCY in made.maps) == (halves != "no")
+        assert (AT_INPUT in made.maps) == (halves != "no")
 
 
 def test_measures_are_numpys(model: Small) -> None:
@@ -53,15 +53,15 @@ def test_measures_are_numpys(model: Small) -> None:
 
 
 @pytest.mark.parametrize("halves", ["plain", "mirror"])
-def test_the_saliency_is_the_gradient_at_the_input(model: Small, halves: str) -> None:
+def test_at_the_input_it_is_gradient_times_input(model: Small, halves: str) -> None:
     batch = torch.randn(2, 6, 16, 12)
     made = FeatureEngine(model, Wanted(("gradcam",), LAYERS), halves, compiled=False)(batch)
     leaf = batch.clone().requires_grad_()
     model(leaf).amax(1).sum().backward()
     assert leaf.grad is not None
-    left, right = (half.abs().sum(1) for half in leaf.grad.chunk(2, 1))
+    left, right = (half.abs().sum(1) for half in (leaf.grad * batch).chunk(2, 1))
     shown = torch.cat([left, right.flip(2) if halves == "mirror" else right], 2)
-    torch.testing.assert_close(made.maps[SALIENCY], shown)
+    torch.testing.assert_close(made.maps[AT_INPUT], shown)
     assert made.measures is not None
     share = left.sum((1, 2)) / (left + right).sum((1, 2))
     torch.testing.assert_close(made.measures[:, -1], share)
@@ -70,7 +70,7 @@ def test_the_saliency_is_the_gradient_at_the_input(model: Small, halves: str) ->
 def test_cells_keep_the_shares_of_a_larger_input(model: Small) -> None:
     batch = torch.randn(2, 6, 70, 58)
     made = FeatureEngine(model, Wanted(("gradcam",), LAYERS), "plain", compiled=False)(batch)
-    found = made.maps[SALIENCY]
+    found = made.maps[AT_INPUT]
     assert found.shape == (2, 35, 58)
     share = found[:, :, :29].sum((1, 2)) / found.sum((1, 2))
     assert made.measures is not None
@@ -80,7 +80,9 @@ def test_cells_keep_the_shares_of_a_larger_input(model: Small) -> None:
 @pytest.mark.parametrize(("side", "share"), [(0, 1.0), (1, 0.0)])
 def test_a_model_that_looks_at_one_side(model: Small, side: int, share: float) -> None:
     with torch.no_grad():
-        model.one[0].weight[:, 3 * (1 - side) : 3 * (1 - side) + 3] = 0
+        first = model.one[0].weight
+        assert isinstance(first, torch.Tensor)
+        first[:, 3 * (1 - side) : 3 * (1 - side) + 3] = 0
     made = FeatureEngine(model, Wanted(("gradcam",), LAYERS), "plain", compiled=False)(
         torch.randn(4, 6, 16, 12)
     )

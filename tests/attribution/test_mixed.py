@@ -293,6 +293,8 @@ def test_layers_by_number_and_path(every: FewshotViT) -> None:
         ("timm vit", "window", r"no window attention; .*shift_size.* 3 attention calls \(blocks.0"),
         ("timm vit", "channel", "no channel gate; .*sigmoid of each channel.* nothing of the kind"),
         ("timm swin", "overlap", "no overlapping window attention; .*HAT.* 4 attention calls"),
+        # Its pooled queries and their keys are 4×4 and 8×8 tokens, which lie elsewhere.
+        ("timm hiera", "overlap", "Hiera has no overlapping window attention"),
         ("timm convnext", "window", "ConvNeXt has no window attention"),
     ],
 )

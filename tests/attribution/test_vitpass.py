@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -45,6 +47,33 @@ CNN = ["timm convnext", "timm resnet with squeeze-and-excitation", "timm resnet 
 
 def test_every_family_is_in_a_list() -> None:
     assert {*WHOLE, *PARTIAL, *CNN} == set(families.FAMILIES)
+
+
+@pytest.mark.parametrize("name", ["timm vit", "timm dinov2 with registers", "hf vit, eager"])
+def test_later_passes_are_as_the_first(name: str) -> None:
+    """They look at fewer modules; another size of batch is looked at anew."""
+    model, images = families.build(name), families.images(name)
+    first, second, other = (run_vit(model, x) for x in (images, images, images[:1]))
+    for one, whole in ((second, slice(None)), (other, slice(1))):
+        assert first.cls is not None
+        assert one.cls is not None
+        torch.testing.assert_close(one.cls, first.cls[:, whole])
+        torch.testing.assert_close(one.output, first.output[whole])
+        assert (one.grid, one.patch, one.prefix, one.query) == (
+            first.grid, first.patch, first.prefix, first.query
+        )  # fmt: skip
+        for again, layer in zip(one.layers, first.layers, strict=True):
+            assert again.name == layer.name
+            torch.testing.assert_close(again.attention.full(), layer.attention.full()[whole])
+
+
+def test_a_model_is_let_go_of() -> None:
+    model = VisionTransformer(VitSettings(dim=12, depth=1, heads=3, image_size=(32, 32))).eval()
+    run_vit(model, torch.zeros(1, 3, 32, 32))
+    alive = weakref.ref(model)
+    del model
+    gc.collect()
+    assert alive() is None
 
 
 @pytest.mark.parametrize("name", WHOLE)

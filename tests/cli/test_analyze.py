@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def test_a_store_of_halves_is_drawn_on_both_by_render(
     shapes = {
         row.array: row.read(store, 0).shape for row in choose_rows(store, MapChoice())
     }  # fmt: skip
-    assert shapes == {"gradcam/2": (40, 48), "gradcam/5": (40, 48), "saliency": (24, 48)}
+    assert shapes == {"gradcam/2": (40, 48), "gradcam/5": (40, 48), "gradient_x_input": (24, 48)}
     layer = store.map("gradcam/5", 0)
     row = next(r for r in choose_rows(store, MapChoice()) if r.array == "gradcam/5")
     shown = row.read(store, 0)
@@ -271,7 +272,8 @@ def test_an_unreadable_image_costs_itself(analyze: Call, images: Path, tmp_path:
 def test_stopped_midway_goes_on(
     analyze: Call, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastcam.analysis import item, job
+    from fastcam import schedule
+    from fastcam.analysis import item
 
     whole_item = item.analyse_item
     calls = []
@@ -287,7 +289,7 @@ def test_stopped_midway_goes_on(
             yield one, stop(function.args[0], one)
 
     with monkeypatch.context() as patched:
-        patched.setattr(job.schedule, "run", run_here)
+        patched.setattr(schedule, "run", run_here)
         stopped = analyze(images)
     assert stopped.code == 130, stopped
     assert "run the same command again" in stopped.err
@@ -319,8 +321,8 @@ def test_quick_start_asks_on_a_terminal(
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(analyze_quick.sys, "stdin", Terminal())
-    monkeypatch.setattr(analyze_quick.sys, "stderr", Terminal())
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setattr(typer, "echo", lambda *_, **__: None)
     monkeypatch.setattr(typer, "confirm", lambda *_, **__: True)
     answers = iter([7, 1, "resnet18"])

@@ -74,7 +74,7 @@ def test_mistakes_are_one_line(
 ) -> None:
     for options, words in (
         (["--target", "aeg"], "did you mean 'age'?"),
-        ([], "give --target; it has id, age, sex"),
+        (["--target", "age", "--id-column", "sex"], "none of its 4 rows fits an image"),
         (["--target", "sex"], "no true value in column 'sex' can be used: row 2: sex is 'f'"),
         (["--target", "age", "--class-names", "a,,b"], "--class-names 'a,,b': give different"),
     ):

@@ -67,7 +67,8 @@ def test_models_side_by_side_have_one_scale() -> None:
     assert limits == [(both.min(), both.max())] * 4
     captions = [panel.caption for panel in sheet.rows[0]]
     assert captions == [
-        "image", "before · gradcam · layer4, shared scale", "after · gradcam · layer4, shared scale",
+        "image",
+        "before · gradcam · layer4, shared scale", "after · gradcam · layer4, shared scale",
         "overlay · before · gradcam · layer4", "overlay · after · gradcam · layer4",
     ]  # fmt: skip
     assert sheet.verdict.startswith("before: predicted 1")
@@ -155,7 +156,10 @@ def _sheets(one: Explanation) -> dict[str, Any]:
 
 
 def test_attention_in_windows_beside_a_class_token_is_left_to_its_method() -> None:
-    maps = {"stage1": attention(("cls",), False), "stage2": attention(("w",), False, note="windows")}
+    maps = {
+        "stage1": attention(("cls",), False),
+        "stage2": attention(("w",), False, note="windows"),
+    }
     sheet, _ = combined([explanation(maps)])
     assert [row[1].caption for row in sheet.rows] == ["attention · cls · mean of heads, own scale"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -63,7 +65,7 @@ def test_an_odd_width_is_an_images_own_error() -> None:
         ({"size": (4, 4, 4), "channels": 6, "mean": (0,) * 6, "std": (1,) * 6}, "volumes"),
     ],
 )
-def test_what_does_not_go_together(given: dict, words: str) -> None:
+def test_what_does_not_go_together(given: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         Preprocessing(**{"size": (4, 4), "halves": "plain", **given})
 
@@ -87,5 +89,5 @@ def test_nothing_runs_over_the_midline() -> None:
 
 def test_what_was_taken_at_the_input_is_whole() -> None:
     assert in_halves({"halves": "mirror"}, "gradcam/layer4") == "mirror"
-    assert in_halves({"halves": "mirror"}, "saliency") == "no"
+    assert in_halves({"halves": "mirror"}, "gradient_x_input") == "no"
     assert in_halves({}, "gradcam/layer4") == "no"

@@ -69,10 +69,11 @@ def test_nobody_is_dropped_silently() -> None:
         "age", None,
     )  # fmt: skip
     assert sorted(found.rows) == [0, 1]
+    assert not found.wrong
     assert [(e.what, e.name, e.row) for e in found.unmatched] == [
-        ("row", "ghost", 3), ("row", "", 4), ("row", "b.png", 6), ("image", "c", 0),
+        ("row", "ghost", 3), ("row", "", 4), ("duplicate", "b.png", 6), ("image", "c", 0),
     ]  # fmt: skip
-    assert found.count("row") == 3
+    assert (found.count("row"), found.count("duplicate")) == (2, 1)
 
 
 def test_rows_that_contradict_each_other() -> None:
@@ -80,9 +81,8 @@ def test_rows_that_contradict_each_other() -> None:
         items("a.png", "b.png"), table(("a", "1"), ("a", "2"), ("b", "3")), "age", None
     )
     assert list(found.rows) == [1]
-    (entry,) = found.unmatched
-    assert (entry.what, entry.name) == ("image", "a")
-    assert "rows 2, 3 give it different values" in entry.reason
+    assert found.wrong == {0: "rows 2, 3 give it different values of 'age'"}
+    assert not found.unmatched
 
 
 def test_the_column_of_ids_is_found() -> None:

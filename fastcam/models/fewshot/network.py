@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -40,6 +43,7 @@ class FewshotViT(VisionTransformer):
         for name, stage in stages.items():
             self.add_module(name, stage)
         self._stages = tuple(stages)
+        self._examples: list[Tensor] = []
         if stages:
             self.read = ClassRead(settings)
         self.descriptor = nn.Linear(dim, dim)
@@ -50,8 +54,26 @@ class FewshotViT(VisionTransformer):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.head(self.encode(x)[:, 0])
+        tokens = self.encode(x)
+        if self._examples:
+            query = self.describe(tokens)
+            each = [self.reconstruct(support[None], query) for support in self._examples]
+            return torch.cat(each, dim=1)
+        out: Tensor = self.head(tokens[:, 0])
         return out
+
+    @contextmanager
+    def told_by(self, support: Sequence[Tensor]) -> Iterator[None]:
+        """While it is open the model answers with ``compare``'s logits (b, classes), so that what
+        explains its answer explains those. ``support``: (k, c, h, w) of each class; k may differ.
+        """
+        with torch.no_grad():
+            found = [self.features(images).flatten(0, 1) for images in support]
+        before, self._examples = self._examples, found
+        try:
+            yield
+        finally:
+            self._examples = before
 
     def encode(self, x: Tensor) -> Tensor:
         """Normed tokens (b, prefix + patches, dim), class token first, patches row by row."""

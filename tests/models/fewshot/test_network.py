@@ -137,3 +137,20 @@ def test_windows_must_divide_the_grid() -> None:
         FewshotSettings(replace(TRUNK, class_token=False, mean_pooling=True))
     with pytest.raises(InputError, match="mixed_depth 0"):
         replace(ALL, mixed_depth=0)
+
+
+@pytest.mark.parametrize("kind", ["ridge", "mutual"])
+def test_told_by_examples_it_answers_as_compare_does(kind: str) -> None:
+    model = made(replace(ALL, reconstruction=kind))
+    support, query = images(4).reshape(2, 2, 3, 32, 16), images(3)
+    with torch.no_grad():
+        plain = model(query)
+        with model.told_by(list(support)):
+            told = model(query)
+        torch.testing.assert_close(told, model.compare(support, query))
+        assert torch.equal(model(query), plain)
+        with model.told_by([support[0], support[1, :1]]):
+            assert model(query).shape == (3, 2)
+        with pytest.raises(RuntimeError), model.told_by(list(support)):
+            model(query[:, :1])
+        assert torch.equal(model(query), plain)

@@ -1,0 +1,141 @@
+"""``fastcam explain`` of the few-shot network: mixed attention, and support against query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastcam.attribution.reconstruction_maps import ridge_maps
+from fastcam.modelapi import explain, load_model
+from fastcam.models.fewshot.episode_files import write_episode
+from fastcam.models.fewshot.episodes import draw_episode
+from fastcam.models.fewshot.network import FewshotViT
+from fastcam.models.fewshot.settings import FewshotSettings
+from fastcam.models.fewshot_training import save
+from fastcam.models.preprocessing import MEAN, STD
+from fastcam.models.vit import VitSettings
+
+Call = Callable[..., Any]
+SETTINGS = FewshotSettings(
+    VitSettings(
+        dim=16, depth=1, heads=2, patch_size=(8, 8), image_size=(64, 64), num_classes=5, mlp_dim=32
+    ),
+    use_mab=True, use_ocab=True, use_drff=True, window=4, enlarged=6,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("fewshot") / "small.safetensors"
+    save(FewshotViT(SETTINGS).eval(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def episode(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("episode")
+    write_episode(folder, draw_episode(np.random.default_rng(0), "held out", ways=2, queries=1))
+    return folder
+
+
+def tensor(path: Path) -> torch.Tensor:
+    pixels = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1).float() / 255
+    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, STD))
+    return ((pixels - mean) / std)[None]
+
+
+def test_an_episode_lies_on_disk_by_class(episode: Path) -> None:
+    support = sorted(episode.glob("support/*/*.png"))
+    query = sorted(episode.glob("query/*.png"))
+    assert len(support) == len(query) == 2
+    assert {path.parent.name for path in support} == {path.stem[3:] for path in query}
+    assert np.asarray(Image.open(support[0])).shape == (64, 64, 3)
+
+
+def test_reconstruction_is_that_of_the_models_features(weights: Path, episode: Path) -> None:
+    model = load_model("fewshot_vit", weights)
+    query = sorted(episode.glob("query/*.png"))
+    found = explain(model, query, "reconstruction", support=episode / "support")
+    assert found.reconstruction is not None
+    classes = found.reconstruction.classes
+    assert list(classes) == sorted(path.name for path in (episode / "support").iterdir())
+    assert isinstance(model, FewshotViT)
+    for name, shown in classes.items():
+        support = tensor(next((episode / "support" / name).iterdir()))
+        for at, path in enumerate(query):
+            with torch.no_grad():
+                ours, theirs = model.features(tensor(path)), model.features(support)
+            alpha, beta = model.reconstruct.alpha.item(), model.reconstruct.beta.item()
+            (maps,) = ridge_maps(ours, [theirs], (8, 8), alpha, beta)
+            np.testing.assert_allclose(shown.received[at], maps.received[0], atol=1e-5)
+            np.testing.assert_allclose(shown.error[at], maps.error[0], atol=1e-4)
+    assert found.maps == {}
+    nearest = found.reconstruction.probability.argmax(1)
+    assert np.array_equal(found.prediction, nearest)
+    np.testing.assert_allclose(found.reconstruction.probability.sum(1), 1, atol=1e-5)
+
+
+def test_all_views_of_mixed_attention(
+    fastcam: Call, weights: Path, episode: Path, tmp_path: Path
+) -> None:
+    query = sorted(episode.glob("query/*.png"))[0]
+    out = tmp_path / "out"
+    methods = ["gradcam", "attention", "window", "channel", "overlap", "reconstruction"]
+    given = [word for method in methods for word in ("--method", method)]
+    made = fastcam(
+        "explain", query, "--model", "fewshot_vit", "--checkpoint", weights, "--use-mab",
+        "--use-ocab", "--use-drff", *given, "--support", episode / "support", "--panel-size", 64,
+        "--output-dir", out,
+    )  # fmt: skip
+    assert made.code == 0, made
+    stems = ["gradcam", "patch_attention", "window", "channel", "overlap", "reconstruction"]
+    names = {f"{stem}_{what}.png" for stem in stems for what in ("heatmap", "overlay")}
+    names |= {f"{query.stem}_explained.png", "channel_bars.png", "patch_grid.png"}
+    assert {path.name for path in out.iterdir()} == names
+    assert "[8/9] reconstruction" in made.err
+
+
+def test_classes_are_named_on_the_command_line(
+    fastcam: Call, weights: Path, episode: Path, tmp_path: Path
+) -> None:
+    query = sorted(episode.glob("query/*.png"))[0]
+    first, second = sorted(episode.glob("support/*/*.png"))
+    made = fastcam(
+        "explain", query, "--model", "fewshot_vit", "--checkpoint", weights, "--support",
+        f"x={first}", "--support", f"y={second}", "--output-dir", tmp_path / "out",
+        "--panel-size", 64,
+    )  # fmt: skip
+    assert made.code == 0, made
+    assert "reconstruction" in made.err
+    assert (tmp_path / "out" / "reconstruction_heatmap.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--method", "reconstruction"], "give one at least, --support"),
+        (["--support", "missing.png"], "missing.png: does not exist"),
+        (["--support", "x="], "--support 'x='"),
+        (["--support", "SUPPORT", "--layer", "a", "--layer", "b"], "features of one layer"),
+        (["--support", "SUPPORT", "--use-mab"], "--use-ocab"),
+    ],
+)
+def test_mistakes(
+    fastcam: Call, weights: Path, episode: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    query = sorted(episode.glob("query/*.png"))[0]
+    given = [str(episode / "support") if a == "SUPPORT" else a for a in arguments]
+    made = fastcam(
+        "explain", query, "--model", "fewshot_vit", "--checkpoint", weights, "--output-dir",
+        tmp_path / "out", *given,
+    )  # fmt: skip
+    assert made.code == 2, made
+    assert said in made.err
+    assert not (tmp_path / "out").exists()
