@@ -1,9 +1,10 @@
 """A made-up test set for ``fastcam evaluate``: faces whose age shows in one place, the forehead.
 
-What makes it a problem: the lines of the forehead get deeper and more with age, and nothing else in
-the picture has to do with it. Faces differ in place, size, skin, eyes, mouth and hair; lines as dark
-lie in the hair, on the collar and on the wall behind, and marks on the cheeks, all of them drawn
-without regard to age. The mask is the forehead, so how well a map lies on it can be measured.
+What makes it a problem: the lines of the forehead get deeper and more with age, and nothing else
+in the picture has to do with it. Faces differ in place, size, skin, eyes, mouth and hair; lines as
+dark lie in the hair, on the collar and on the wall behind, and marks on the cheeks, all of them
+drawn without regard to age. The mask is the forehead, so how well a map lies on it can be
+measured.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AgeSet:
-    """``images`` (n, 96, 96, 3) uint8 RGB; ``ages`` (n,) float32, years; ``masks`` (n, 96, 96) bool,
-    the forehead; ``ids`` the pictures' names."""
+    """``images`` (n, 96, 96, 3) uint8 RGB; ``ages`` (n,) float32, years; ``masks`` (n, 96, 96)
+    bool, the forehead; ``ids`` the pictures' names."""
 
     images: NDArray[np.uint8]
     ages: Floats
@@ -66,8 +67,9 @@ def make_ages(count: int, seed: int, first: int = 0) -> AgeSet:
 
 
 def write_ages(made: AgeSet, folder: Path) -> None:
-    """``Images/<id>.png``, ``Masks/<id>.png`` and ``characteristics.csv`` with the columns ``image``
-    and ``age``, as ``fastcam evaluate`` takes them. OutputError where that can't be written."""
+    """``Images/<id>.png``, ``Masks/<id>.png`` and ``characteristics.csv`` with the columns
+    ``image`` and ``age``, as ``fastcam evaluate`` takes them. OutputError where that can't be
+    written."""
     from PIL import Image
 
     for name in (IMAGES, MASKS):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from fastcam import schedule
 from fastcam.errors import InputError
 from fastcam.evaluatejob import EvaluationReport, Reporting, evaluate_set
@@ -15,6 +17,7 @@ from fastcam.inferjob import Running
 from fastcam.judging import Judging, Kind
 from fastcam.modelapi import PathLike, load_model, settled
 from fastcam.progress import Progress, Silent
+from fastcam.report.regression import groups
 from fastcam.spec import Style
 
 if TYPE_CHECKING:
@@ -118,6 +121,9 @@ def evaluate(
         None if mask_dir is None else Path(mask_dir), pattern, tuple(class_names), axes,
     )  # fmt: skip
     chosen = read_set(choice, kind, classes, len(spec.size))
+    if kind == "regression":
+        true = np.array([float(item.label) for item in chosen.items])
+        groups(true, true, group_width)  # a width that makes too many is told before the model runs
     asked = [explain] if isinstance(explain, str | int) else list(explain)
     reporting = Reporting(
         group_width, classes, explain_of([str(one) for one in asked], chosen.items), style,
@@ -145,6 +151,11 @@ def _kind(task: Task, outputs: int) -> tuple[Kind, int]:
                 "number an image with the table"
             )
         return kind, 0
+    if task == "classification" and outputs == 1:
+        raise InputError(
+            "--task classification: the model has one output; use multilabel (its sigmoid is the "
+            "probability of class 1) or regression"
+        )
     if task == "multilabel" and outputs > 1:
         raise InputError(
             f"--task multilabel: the model has {outputs} outputs; evaluate takes multilabel for a "

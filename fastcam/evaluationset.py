@@ -82,9 +82,10 @@ def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> Evaluation
         for place, item in enumerate(items)
         if place in found.values
     )
+    troubles = _troubles(items, {**matched.wrong, **found.wrong})
     return EvaluationSet(
         labelled, target, matched.column, found.names, matched.unmatched,
-        tuple(_troubles(items, {**matched.wrong, **found.wrong})), tuple(_notes(choice, labelled, found)),
+        tuple(troubles), tuple(_notes(choice, labelled, found)),
     )  # fmt: skip
 
 

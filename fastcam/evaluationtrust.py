@@ -84,7 +84,7 @@ def measure_trust(
         ),
     )  # fmt: skip
     content = faithfulness_summary(curves, randomised)
-    content = {"map": row.caption, "images": [items[at].id for at in kept], **content}
+    content = {"map": row.caption, **content, "ids": [items[at].id for at in kept]}
     write_text(output_dir / JSON, as_json(content))
     title = f"{row.caption}, {len(kept)} images"
     write_bytes(output_dir / PAGE, [faithfulness_page(curves, randomised, title)])

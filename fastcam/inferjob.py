@@ -108,8 +108,8 @@ def infer_maps(
 
     ``described`` holds ``model`` and ``checkpoint`` as they were asked for, and whatever else a job
     knows itself by. ``build`` makes another engine than :func:`build_engine`, called as it is.
-    Raises :class:`InputError` before anything is written when something is wrong with the model, the
-    settings or the inputs; images that fail are in the report and in ``failures.csv``.
+    Raises :class:`InputError` before anything is written when something is wrong with the model,
+    the settings or the inputs; images that fail are in the report and in ``failures.csv``.
     """
     from fastcam.attribution.engines import build_engine
     from fastcam.inference.device import choose_device, choose_precision

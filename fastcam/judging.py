@@ -77,9 +77,12 @@ class Judging:
             return f"{value:.4g}"
         return self.names[int(value)] if self.names else f"{int(value)}"
 
-    def heading(self, header: MapHeader) -> Heading:
-        """The file's name; true value, prediction and error, green where good."""
+    def heading(self, header: MapHeader, index: int | None = None) -> Heading:
+        """The file's name, and which slice of a volume; true value, prediction and error, green
+        where good."""
         title = "/".join(filter(None, [header.group, header.source.name]))
+        if index is not None:
+            title += f"  ·  slice {index:03d}"
         judged = self.judge(header)
         if judged is None:
             return Heading(title, "no true value")
@@ -91,13 +94,14 @@ class Judging:
             parts.insert(0, "correct" if judged.good else "wrong")
         return Heading(title, "  ·  ".join(parts), judged.good)
 
-    def evidence(self, target: int | None) -> str:
-        """What a map shows, for its caption: for or against which output; None: of all."""
+    def evidence(self, header: MapHeader, target: int | None) -> str:
+        """What a map shows, for its caption: for or against which output; None: of no output."""
         if self.kind == "regression":
             return _RAISES[self.sign]
         if target is None:
             return ""
-        return f"{_FOR[self.sign]} {self.said(target)}"
+        # The one output between two classes speaks for the second.
+        return f"{_FOR[self.sign]} {self.said(1 if len(header.probabilities) == 1 else target)}"
 
 
 _NONE = np.empty(0, np.float32)

@@ -190,7 +190,7 @@ def sheet_of(job: MapJob, opened: OpenMaps, look: Look, index: int) -> tuple[She
         case, None if heat is None else index, heat is None or index == heat.best_slice
     )
     if judging is not None:
-        heading = judging.heading(case.header)
+        heading = judging.heading(case.header, None if heat is None else index)
     return map_sheet(heading, opened.image.cut(index), maps, look, judging is not None)
 
 
@@ -211,7 +211,7 @@ def _captions(job: MapJob, header: MapHeader) -> list[str]:
         explains = targeted and at < len(header.targets)
         target = f" · target {header.targets[at]}" if explains else ""
         if job.judging is not None:
-            said = job.judging.evidence(int(header.targets[at]) if explains else None)
+            said = job.judging.evidence(header, int(header.targets[at]) if explains else None)
             target = f", {said}" if said else ""
         captions.append(row.caption + target)
     return captions

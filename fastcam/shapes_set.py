@@ -37,7 +37,8 @@ Bools = NDArray[np.bool_]
 @dataclass(frozen=True, slots=True, eq=False)
 class ShapesSet:
     """``images`` (n, 80, 80, 3) uint8 RGB; ``labels`` (n,) int64, places in ``CLASSES``;
-    ``masks`` (n, 80, 80) bool, the pixels that are at least half the object's."""
+    ``masks`` (n, 80, 80) bool, the pixels that are at least half the object's; the hole of a ring,
+    which tells it from a disc, is part of the ring."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -100,7 +101,11 @@ def _picture(rng: np.random.Generator, shape: str) -> tuple[NDArray[np.uint8], B
     outline = partial(_outline, shape, radius)
     cover = _paint(image, own, texture, (y, x), reach, rng.uniform(*_TURN), outline)
     image += 6.0 * rng.standard_normal(image.shape, np.float32)
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8), cover >= 0.5
+    mask = cover >= 0.5
+    if shape == "ring":
+        down, right = np.ogrid[0.5:SIDE, 0.5:SIDE]
+        mask |= np.hypot(down - y, right - x) < radius
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), mask
 
 
 def _colour(rng: np.random.Generator, ground: Floats) -> Floats:

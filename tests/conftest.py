@@ -32,6 +32,33 @@ def neck(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
     return make_test_set(tmp_path_factory.mktemp("neck"), cases=3, slices=4, size=96)
 
 
+@dataclass(frozen=True)
+class Aged:
+    """A network that tells the age of made-up faces, trained here, and 60 faces it hasn't seen.
+
+    ``folder`` has Images/, Masks/ (the forehead, where alone the age shows) and
+    characteristics.csv with the columns image and age. ``name`` is what --model takes.
+    """
+
+    model: Any
+    name: str
+    checkpoint: Path
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def aged(tmp_path_factory: pytest.TempPathFactory) -> Aged:
+    """Trained once, in ten seconds of processor time; nobody may change it."""
+    from fastcam.age_set import make_ages, write_ages
+    from fastcam.models.age_training import HELD_OUT_SEED, MODEL_NAME, save, train
+
+    folder = tmp_path_factory.mktemp("aged")
+    model, _ = train()
+    save(model, folder / "age.safetensors")
+    write_ages(make_ages(60, HELD_OUT_SEED), folder)
+    return Aged(model, MODEL_NAME, folder / "age.safetensors", folder)
+
+
 @pytest.fixture
 def records(neck: SyntheticSet) -> list[dict[str, Any]]:
     """The results of ``neck``, fresh, to be spoiled."""

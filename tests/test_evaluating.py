@@ -302,10 +302,11 @@ def test_several_layers_and_both_signs(folder: Path) -> None:
         ({"pattern": "*.bmp"}, r"no file matches the pattern '\*\.bmp'"),
         ({"table": "no.xlsx"}, "no.xlsx: does not exist"),
         ({"explain": "im77"}, "--explain 'im77': no image that is evaluated is called so"),
+        ({"group_width": 0.1}, "--group-width 0.1 makes 2080 groups"),
         ({"group_width": 0}, "--group-width 0 must be above 0"),
         ({"good_below": -1}, "--good-below -1 must be above 0"),
         ({"sign": "up"}, "--sign 'up' is not known"),
-        ({"task": "classification"}, "no true value in column 'grey level' can be used: row 2"),
+        ({"task": "classification"}, "the model has one output"),
         ({"layers": ["feature"]}, "did you mean features"),
     ],
 )

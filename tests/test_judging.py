@@ -34,6 +34,7 @@ def test_errors_below_the_limit_are_good(predicted: float, good: bool) -> None:
 def test_the_heading_of_a_regression() -> None:
     heading = Judging("regression", 5.0).heading(header([27.25], "30.0"))
     assert heading.title == "s/a.png"
+    assert Judging("regression").heading(header([1.0], "1.0"), 7).title == "s/a.png  ·  slice 007"
     assert heading.verdict == "true 30  ·  predicted 27.25  ·  error -2.75"
     assert heading.correct is True
 
@@ -48,8 +49,9 @@ def test_classes() -> None:
     assert judging.heading(asked).verdict == (
         "wrong  ·  true owl  ·  predicted dog  ·  probability 0.6000"
     )
-    assert judging.evidence(1) == "for class dog"
-    assert Judging("classification", sign="negative").evidence(1) == "against class 1"
+    assert judging.evidence(asked, 1) == "for class dog"
+    assert judging.evidence(asked, None) == ""
+    assert Judging("classification", sign="negative").evidence(asked, 1) == "against class 1"
 
 
 @pytest.mark.parametrize(("share", "answer"), [(0.5, 1), (0.49, 0), (0.9, 1)])
@@ -59,6 +61,8 @@ def test_one_output_between_two_classes(share: float, answer: int) -> None:
     assert judged.predicted == answer
     assert judged.error == pytest.approx(1 - share)
     assert judged.probability.tolist() == pytest.approx([1 - share, share])
+    one = header([1.0], "1", (share,))
+    assert Judging("classification").evidence(one, 0) == "for class 1"
 
 
 def test_who_has_no_label_is_not_judged() -> None:
@@ -70,4 +74,4 @@ def test_who_has_no_label_is_not_judged() -> None:
     ("sign", "words"), [("positive", "raises"), ("negative", "lowers"), ("both", "blue lowers")]
 )
 def test_the_figure_says_which_evidence(sign: str, words: str) -> None:
-    assert words in Judging("regression", sign=sign).evidence(None)
+    assert words in Judging("regression", sign=sign).evidence(header([1.0], ""), None)

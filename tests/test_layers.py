@@ -26,6 +26,7 @@ LAYERS = (
     "mapstore",
     "openstore",
     "shapes_set",
+    "age_set",
     "models",
     "attribution",
     "inference",

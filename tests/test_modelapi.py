@@ -150,6 +150,36 @@ def test_the_model_is_left_as_it_was(net: Net, batch: Tensor) -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
+def test_layers_by_method(net: Net, batch: Tensor) -> None:
+    steps: list[str] = []
+    result = fastcam.explain(
+        net, batch, ["gradcam", "eigencam"], {"gradcam": "conv"}, told=steps.append
+    )
+    assert list(result.facts) == list(result.maps)
+    assert next(iter(result.facts.values())).layer == "conv"
+    assert steps == ["gradcam at conv", "eigencam"]
+    assert result.methods == ("gradcam", "eigencam")
+
+
+def test_files_of_one_image(net: Net, batch: Tensor, tmp_path: Path) -> None:
+    result = fastcam.explain(net, batch, "gradcam", ["conv"])
+    written = result.save(tmp_path / "out", 4, panel_size=32)
+    assert [path.name for path in written] == [
+        "image 4_explained.png", "gradcam_heatmap.png", "gradcam_overlay.png",
+    ]  # fmt: skip
+    beside = fastcam.compare({"one": result, "two": result})
+    assert (
+        beside.figure(4, panel_size=32).pixels.shape[1] > 1.5 * np.shape(Image.open(written[0]))[1]
+    )
+
+
+def test_patch_attention_is_for_volumes() -> None:
+    with pytest.warns(UserWarning, match="weights are random"):
+        model = fastcam.load_model("patch_attention")
+    with pytest.raises(InputError, match="use `fastcam infer` with --mask-dir"):
+        fastcam.explain(model, np.zeros((30, 30), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("images", "said"),
     [

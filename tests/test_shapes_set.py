@@ -34,7 +34,15 @@ def test_pictures_labels_and_masks(made: ShapesSet) -> None:
         rows, columns = np.nonzero(mask)
         assert 0 < rows.min() < rows.max() < SIDE - 1
         assert 0 < columns.min() < columns.max() < SIDE - 1
-        assert 0.02 < mask.mean() < 0.14
+        assert 0.02 < mask.mean() < 0.15
+
+
+def test_a_ring_has_no_hole_in_its_mask(made: ShapesSet) -> None:
+    """Its area is that of a disc of the same width; the ground shows in the middle."""
+    for place in np.flatnonzero(made.labels == CLASSES.index("ring")):
+        rows, columns = np.nonzero(made.masks[place])
+        width = (np.ptp(rows) + np.ptp(columns)) / 2 + 1
+        assert len(rows) == pytest.approx(np.pi / 4 * width**2, rel=0.06)
 
 
 def test_the_seed_and_the_place_decide_a_picture(made: ShapesSet) -> None:

@@ -100,7 +100,7 @@ def _figure(
         for channel, cells in channels:
             said = f", {NO_EVIDENCE}" if is_constant(cells) else ""
             heat, _ = map_pair(
-                picture, subject.whole(cells), map_scale(cells, "patient"),
+                picture, subject.whole(cells, height, width), map_scale(cells, "patient"),
                 (f"channel {channel}{said}", ""), height, width, style,
             )  # fmt: skip
             row.append(heat)

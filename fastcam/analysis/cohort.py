@@ -27,6 +27,8 @@ IMAGE_METRICS: dict[str, Callable[[ImageResult], float | None]] = {
     "confidence": lambda image: image.confidence,
     "left_share": lambda image: image.left_share,
 }
+# What a regression's images are called together.
+_EVERY = "all"
 # A class of one image has no spread to compare.
 _LEAST = 2
 
@@ -87,12 +89,13 @@ class Cohort:
 
 def group_of(images: Sequence[ImageResult]) -> tuple[str, dict[str, list[int]]]:
     """How images are grouped, and the indices of each group by name: by the folders of their
-    classes where there are two or more, else by what was predicted."""
+    classes where there are two or more, else by the predicted class."""
     folders = {image.class_folder for image in images}
     by_folder = len(folders) > 1
     groups: dict[str, list[int]] = {}
     for index, image in enumerate(images):
-        name = image.class_folder if by_folder else image.predicted_name
+        answer = _EVERY if image.predicted is None else image.predicted_name
+        name = image.class_folder if by_folder else answer
         groups.setdefault(name, []).append(index)
     how = "folder" if by_folder else "predicted"
     return how if len(groups) > 1 else "", {name: groups[name] for name in sorted(groups)}

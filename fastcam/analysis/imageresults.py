@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.analysis.item import AnalysisJob, Measured, explained, figure_paths, right
-from fastcam.analysis.naming import class_folder
+from fastcam.analysis.item import AnalysisJob, Measured, figure_paths, right
+from fastcam.analysis.naming import class_folder, explained, output_name
 from fastcam.analysis.results import ActivationStatistics, ImageResult, LayerResult
 
 
@@ -23,7 +23,7 @@ def image_results(
 
 
 def _result(job: AnalysisJob, one: Measured, there: Container[str]) -> ImageResult:
-    header, naming = job.store.headers[one.image], job.naming
+    header = job.store.headers[one.image]
     paths = [path if path in there else "" for path in figure_paths(job, one.image)]
     count = len(job.layers)
     layers = {
@@ -38,10 +38,10 @@ def _result(job: AnalysisJob, one: Measured, there: Container[str]) -> ImageResu
         size=(header.shape[1], header.shape[2]),
         class_folder=class_folder(header),
         predicted=header.prediction,
-        predicted_name=naming.output(header.prediction),
+        predicted_name=output_name(job.classes, header.prediction),
         confidence=header.confidence if math.isfinite(header.confidence) else None,
-        right=right(naming, header),
-        explained=explained(naming, header),
+        right=right(job.classes, header),
+        explained=explained(header, job.classes),
         output=tuple(float(value) for value in header.output),
         layers=layers,
         layers_path=paths[2 * count],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.analysis.mapstatistics import FeatureStatistics, feature_statistics, normalised
-from fastcam.analysis.naming import Naming, class_folder
+from fastcam.analysis.naming import Naming, class_folder, explained, naming_of, output_name
 from fastcam.analysis.results import correlation
 from fastcam.analysis.sheets import (
     Subject,
@@ -50,7 +50,7 @@ class AnalysisJob:
     output_dir: Path
     layers: tuple[str, ...]
     maps: tuple[str, ...]
-    naming: Naming
+    classes: tuple[str, ...]
     style: Style
     dpi: float
     characters: str
@@ -65,6 +65,12 @@ class AnalysisJob:
     def other(self) -> MapStore | None:
         """The store to compare with."""
         return _opened(*self.stores[1]) if len(self.stores) > 1 else None
+
+    @property
+    def naming(self) -> Naming:
+        """What files are called; made once in each process, as ten thousand names would travel
+        with every task."""
+        return _named(*self.stores[0], self.layers, self.classes)
 
     @property
     def said(self) -> str:
@@ -102,6 +108,11 @@ def _opened(path: Path, created: str) -> MapStore:
     return MapStore.open(path)
 
 
+@lru_cache(maxsize=4)
+def _named(path: Path, created: str, layers: tuple[str, ...], classes: tuple[str, ...]) -> Naming:
+    return naming_of(_opened(path, created).headers, layers, classes)
+
+
 _buffers = Buffers()
 
 
@@ -126,29 +137,21 @@ def analyse_item(job: AnalysisJob, item: WorkItem) -> AnalysisItem:
 def figure_paths(job: AnalysisJob, index: int) -> list[str]:
     """The figures of an image, relative to the output folder, by the numbers of its portion: two
     for each layer, then all layers, then the models."""
-    output = explained(job.naming, job.store.headers[index])
-    paths = []
+    naming, paths = job.naming, []
     for at in range(len(job.layers)):
-        paths += [job.naming.heatmap(index, at, output), job.naming.overlay(index, at, output)]
-    paths.append(job.naming.layer_figure(index))
+        paths += [naming.heatmap(index, at), naming.overlay(index, at)]
+    paths.append(naming.layer_figure(index))
     if job.other is not None:
-        paths.append(job.naming.model_figure(index))
+        paths.append(naming.model_figure(index))
     return paths
 
 
-def explained(naming: Naming, header: MapHeader) -> str:
-    """The name of the output that an image's maps explain; of a regression, ``value``."""
-    if header.prediction is None and len(header.output) <= 1:
-        return naming.output(None)
-    return naming.output(int(header.targets[0]) if len(header.targets) else header.prediction)
-
-
-def right(naming: Naming, header: MapHeader) -> bool | None:
+def right(classes: Sequence[str], header: MapHeader) -> bool | None:
     """Whether the prediction is the class of the image's folder; None where nobody knows."""
     folder = class_folder(header)
-    if header.prediction is None or folder not in naming.classes:
+    if header.prediction is None or folder not in classes:
         return None
-    return naming.output(header.prediction) == folder
+    return output_name(classes, header.prediction) == folder
 
 
 def _one(
@@ -218,8 +221,10 @@ def _sheets(
     def of(make: Callable[..., Sheet], *given: object, look: Look) -> None:
         made.append(lambda: (make(*given, look), look))
 
+    header = job.store.headers[index]
+    alone = replace(subject, heading=heading_of(job.classes, header, job.said, brief=True))
     for layer, cells in raw.items():
-        of(heatmap_sheet, subject, layer, cells, look=single)
+        of(heatmap_sheet, alone, layer, cells, look=single)
         of(overlay_sheet, subject, layer, cells, look=single)
     at_input = job.store.map(AT_INPUT, index) if subject.halves != "no" else None
     of(layers_sheet, subject, raw, numbers, field, at_input, look=beside)
@@ -234,7 +239,7 @@ def _called(job: AnalysisJob, index: int) -> tuple[str, str]:
     assert job.other is not None
     headers = (job.store.headers[index], job.other.headers[index])
     first, second = (
-        f"{name} for {explained(job.naming, header)}"
+        f"{name} for {explained(header, job.classes)}"
         for name, header in zip(job.models, headers, strict=True)
     )
     return first, second
@@ -242,25 +247,29 @@ def _called(job: AnalysisJob, index: int) -> tuple[str, str]:
 
 def _subject(job: AnalysisJob, header: MapHeader, image: FlatImage) -> Subject:
     share = float(header.measures[-1]) if job.halves != "no" else None
-    return Subject(heading_of(job.naming, header, job.said), image.picture.image, job.halves, share)
+    return Subject(
+        heading_of(job.classes, header, job.said), image.picture.image, job.halves, share
+    )
 
 
-def heading_of(naming: Naming, header: MapHeader, said: str) -> Heading:
+def heading_of(
+    classes: Sequence[str], header: MapHeader, said: str, brief: bool = False
+) -> Heading:
     """The texts above an image's figures; a regression says its values instead of a class.
-    ``said`` is what kind of maps they show."""
-    judged, parts = right(naming, header), []
-    if judged is not None:
+    ``said`` is what kind of maps they show; ``brief`` is for figures of one panel."""
+    judged, parts = right(classes, header), []
+    if judged is not None and not brief:
         parts.append("correct" if judged else "wrong")
     folder = class_folder(header)
-    if folder in naming.classes:
+    if folder in classes:
         parts.append(f"true {folder}")
     if header.prediction is None:
         parts.append("predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4]))
     else:
-        parts.append(f"predicted {naming.output(header.prediction)}")
-        output = explained(naming, header)
-        if output != naming.output(header.prediction):
+        parts.append(f"predicted {output_name(classes, header.prediction)}")
+        output = explained(header, classes)
+        if output != output_name(classes, header.prediction):
             parts.append(f"explained {output}")
     if header.prediction is not None and np.isfinite(header.confidence):
-        parts.append(f"confidence {header.confidence:.4f}")
+        parts.append(f"{'' if brief else 'confidence '}{header.confidence:.4f}")
     return Heading(f"{header.id}  ·  {said}", "  ·  ".join(parts), judged)

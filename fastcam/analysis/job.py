@@ -15,7 +15,7 @@ from fastcam.analysis import channels, comparing, features, plots
 from fastcam.analysis.cohort import Cohort, compare_classes, group_of
 from fastcam.analysis.imageresults import image_results
 from fastcam.analysis.item import AnalysisJob, Measured, analyse_item, figure_paths
-from fastcam.analysis.naming import FEATURES, FOLDERS, Naming, class_names, naming_of
+from fastcam.analysis.naming import FEATURES, FOLDERS, class_names
 from fastcam.analysis.results import Analysis, ImageResult
 from fastcam.analysis.results_file import results_text
 from fastcam.analysis.summary_text import summary_report
@@ -99,8 +99,7 @@ def analyse_images(
     done = [index for index, header in enumerate(store.headers) if header.status == "done"]
     outputs = len(store.headers[done[0]].output) if done else 0
     classes = class_names(store.headers, outputs, how.class_names) if done else ()
-    naming = naming_of(store.headers, wanted.layers, classes)
-    job = _job(stores, wanted, how, naming, output_dir)
+    job = _job(stores, wanted, how, classes, output_dir)
     with RunFolder(output_dir, _settings(stores, how), overwrite) as folder:
         _remove_leftovers(output_dir)
         troubles = _failed(store)
@@ -150,10 +149,11 @@ def _run(
     progress: Progress,
 ) -> list[MapStore]:
     """The store of the run, and of the model to compare with, finished."""
+    from fastcam.attribution.faithfulness import black_of
     from fastcam.attribution.features import FeatureEngine
 
     def build(model: nn.Module, wanted: Wanted, compiled: bool) -> FeatureEngine:
-        return FeatureEngine(model, wanted, spec.halves, compiled)
+        return FeatureEngine(model, wanted, spec.halves, compiled, black_of(spec))
 
     runs = [(subjects.model, subjects.described, output_dir)]
     if subjects.other is not None:
@@ -172,18 +172,18 @@ def _job(
     stores: Sequence[MapStore],
     wanted: Wanted,
     how: AnalysisChoice,
-    naming: Naming,
+    classes: tuple[str, ...],
     output_dir: Path,
 ) -> AnalysisJob:
     texts = [text for h in stores[0].headers for text in (h.id, h.group)]
-    characters = lettering.alphabet([*texts, *wanted.layers, *naming.classes, *how.models])
+    characters = lettering.alphabet([*texts, *wanted.layers, *classes, *how.models])
     return AnalysisJob(
         tuple((store.path.resolve(), store.attrs.created) for store in stores),
         how.models,
         output_dir.resolve(),
         wanted.layers,
         tuple(f"{wanted.methods[0]}/{layer}" for layer in wanted.layers),
-        naming,
+        classes,
         how.style,
         how.dpi,
         characters,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastcam.analysis.imageresults import activation_statistics
 from fastcam.analysis.job import AnalysisChoice
 from fastcam.analysis.mapstatistics import feature_statistics
-from fastcam.analysis.naming import Naming
+from fastcam.analysis.naming import output_name
 from fastcam.analysis.results import ImageResult, LayerResult
 from fastcam.analysis.sheets import Subject, layers_sheet
 from fastcam.errors import CaseError, InputError
@@ -50,6 +50,7 @@ def analyse_one(
     """
     import torch
 
+    from fastcam.attribution.faithfulness import black_of
     from fastcam.attribution.features import AT_INPUT, FeatureEngine
     from fastcam.inference.answers import answers
     from fastcam.inference.device import arithmetic, choose_device, choose_precision
@@ -61,7 +62,7 @@ def analyse_one(
     except CaseError as error:
         raise InputError(str(error)) from error
     device = choose_device(running.device)
-    engine = FeatureEngine(model, wanted, spec.halves, compiled=False)
+    engine = FeatureEngine(model, wanted, spec.halves, compiled=False, black=black_of(spec))
     with arithmetic(device, choose_precision(running.precision, device)):
         made = engine(torch.from_numpy(prepared)[None].to(device))
     maps = {name: values[0].cpu().numpy() for name, values in made.maps.items()}
@@ -79,7 +80,6 @@ def analyse_one(
         name: feature_statistics(cells, field, spec.halves) for name, cells in layers.items()
     }
     found = activation_statistics(measures, len(layers))
-    naming = Naming(("image",), tuple(layers), how.class_names)
     predicted = None if said.prediction is None else int(said.prediction[0])
     target = None if made.targets is None else int(made.targets[0])
     share = float(measures[-1]) if spec.halves != "no" else None
@@ -89,10 +89,12 @@ def analyse_one(
         size=(height, width),
         class_folder="",
         predicted=predicted,
-        predicted_name=naming.output(predicted),
+        predicted_name=output_name(how.class_names, predicted),
         confidence=None if said.confidence is None else float(said.confidence[0]),
         right=None,
-        explained=naming.output(None if predicted is None and output.shape[1] == 1 else target),
+        explained=output_name(
+            how.class_names, None if predicted is None and output.shape[1] == 1 else target
+        ),
         output=tuple(float(value) for value in output[0]),
         layers={
             name: LayerResult(numbers[name], activations)

@@ -18,20 +18,21 @@ _LONGEST = {"image": 110, "layer": 60, "class": 50}
 
 @dataclass(frozen=True)
 class Naming:
-    """``images`` and ``layers`` as they stand in file names, no two alike; ``classes`` are the
-    names of the model's outputs, in their order, empty where they have none."""
+    """``images`` as they stand in file names, no two alike; ``stems`` of each image's layers, with
+    the output they explain, no two alike; ``classes`` are the names of the model's outputs, in
+    their order, empty where they have none."""
 
     images: tuple[str, ...]
-    layers: tuple[str, ...]
+    stems: tuple[tuple[str, ...], ...]
     classes: tuple[str, ...]
 
-    def heatmap(self, image: int, layer: int, output: str) -> str:
+    def heatmap(self, image: int, layer: int) -> str:
         """``gradcam_heatmaps/<image>_<layer>_<class>_heatmap.png``."""
-        return f"{HEATMAPS}/{self._stem(image, layer, output)}_heatmap.png"
+        return f"{HEATMAPS}/{self.stems[image][layer]}_heatmap.png"
 
-    def overlay(self, image: int, layer: int, output: str) -> str:
+    def overlay(self, image: int, layer: int) -> str:
         """``overlay_images/<image>_<layer>_<class>_overlay.png``."""
-        return f"{OVERLAYS}/{self._stem(image, layer, output)}_overlay.png"
+        return f"{OVERLAYS}/{self.stems[image][layer]}_overlay.png"
 
     def layer_figure(self, image: int) -> str:
         """``layer_comparison/<image>_layers.png``."""
@@ -41,22 +42,37 @@ class Naming:
         """``model_comparison/<image>_models.png``."""
         return f"{MODELS}/{self.images[image]}_models.png"
 
-    def _stem(self, image: int, layer: int, output: str) -> str:
-        return f"{self.images[image]}_{self.layers[layer]}_{_cut(output, 'class')}"
-
-    def output(self, index: int | None) -> str:
-        """The name of an output; of a regression, ``value``."""
-        if index is None:
-            return "value"
-        return self.classes[index] if index < len(self.classes) else str(index)
-
 
 def naming_of(
-    headers: Sequence[MapHeader], layers: Sequence[str], classes: Sequence[str]
-) -> Naming:  # fmt: skip
-    """Names for a run's images, by their ids, and its layers."""
+    headers: Sequence[MapHeader], layers: Sequence[str], classes: tuple[str, ...]
+) -> Naming:
+    """Names for a run's images, by their ids, and for their layers."""
     images = _distinct([_cut(header.id, "image") for header in headers])
-    return Naming(images, _distinct([_cut(layer, "layer") for layer in layers]), tuple(classes))
+    stems = _distinct(
+        [
+            f"{image}_{_cut(layer, 'layer')}_{_cut(explained(header, classes), 'class')}"
+            for image, header in zip(images, headers, strict=True)
+            for layer in layers
+        ]
+    )
+    count = len(layers)
+    rows = tuple(stems[at * count : (at + 1) * count] for at in range(len(images)))
+    return Naming(images, rows, classes)
+
+
+def output_name(classes: Sequence[str], index: int | None) -> str:
+    """The name of an output; of a regression, ``value``."""
+    if index is None:
+        return "value"
+    return classes[index] if index < len(classes) else str(index)
+
+
+def explained(header: MapHeader, classes: Sequence[str]) -> str:
+    """The name of the output that an image's maps explain; of a regression, ``value``."""
+    if header.prediction is None and len(header.output) <= 1:
+        return output_name(classes, None)
+    target = int(header.targets[0]) if len(header.targets) else header.prediction
+    return output_name(classes, target)
 
 
 def class_folder(header: MapHeader) -> str:

@@ -40,11 +40,11 @@ class Subject:
     halves: str = "no"
     left_share: float | None = None
 
-    def whole(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A layer's map over the whole picture."""
+    def whole(self, cells: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """A layer's map over the whole picture; of halves as large as its panel, so that nothing
+        runs over the midline when it is drawn."""
         if self.halves == "no":
             return np.ascontiguousarray(cells)
-        height, width, _ = self.picture.shape
         return pasted(cells, height, width, self.halves)
 
 
@@ -165,8 +165,8 @@ def _pair(
     if scale.constant:
         caption = f"{caption}, {NO_EVIDENCE}"
     return map_pair(
-        shrunk(subject.picture, height, width), subject.whole(cells), scale, (caption, caption),
-        height, width, style, outlines=_midline(subject, height, width),
+        shrunk(subject.picture, height, width), subject.whole(cells, height, width), scale,
+        (caption, caption), height, width, style, outlines=_midline(subject, height, width),
     )  # fmt: skip
 
 
@@ -179,7 +179,7 @@ def _difference(
     look: Look,
 ) -> Panel:
     heat, overlay = map_pair(
-        shrunk(subject.picture, height, width), subject.whole(cells),
+        shrunk(subject.picture, height, width), subject.whole(cells, height, width),
         map_scale(cells, "patient", diverging=True), (caption, caption), height, width,
         look.style, outlines=_midline(subject, height, width),
     )  # fmt: skip

@@ -109,10 +109,10 @@ _EN = Words(
         "q: p corrected for all comparisons in this report (Benjamini & Hochberg).",
         "A map says where the evidence for an output is, not whether the output is right.",
     ),
-    halves_note="left share: of the sum of |gradient of the explained output × normalised pixel| "
-    "over the input, left half against right half; 0.5 where both count alike. The layers' maps "
-    "can't tell left from right: they are the same on both halves, and centres are those of the "
-    "left.",
+    halves_note="left share: of the sum of |gradient of the explained output × input| over the "
+    "pixels, counted from black, left half against right half; 0.5 where both count alike. The "
+    "layers' maps can't tell left from right: they are the same on both halves, and centres are "
+    "those of the left.",
     whole_image="all",
 )  # fmt: skip
 
@@ -169,8 +169,8 @@ _ZH = Words(
         "q：对本报告中全部比较校正后的 p 值（Benjamini-Hochberg）。",
         "热图说明某个输出的依据在哪里，并不说明该输出是否正确。",
     ),
-    halves_note="左侧占比：|梯度 × 归一化像素| 之和（所解释输出对输入的梯度）中左半图像所占的比例；"
-    "0.5 表示左右同等重要。各层热图无法区分左右：两半显示同一热图，质心取左半图像的。",
+    halves_note="左侧占比：|梯度 × 输入| 之和（所解释输出对输入的梯度，输入以黑色为零）中左半图像"
+    "所占的比例；0.5 表示左右同等重要。各层热图无法区分左右：两半显示同一热图，质心取左半图像的。",
     whole_image="整体",
 )  # fmt: skip
 

@@ -14,7 +14,6 @@ from fastcam.attribution.records import Attention, Scores, Weights
 from fastcam.attribution.vitpass import VitPass
 from fastcam.errors import InputError
 
-
 # Patches whose distances from each other are kept from layer to layer, 16 MiB of them.
 _MOST_KEPT = 2048
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -103,15 +102,15 @@ def faithfulness(
     task: Task | Literal["auto"] = "auto",
     settings: FaithfulnessSettings | None = None,
     told: Callable[[int], None] = lambda more: None,
-    context: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Curves:
     """Curves of ``images`` (n, c, *S), preprocessed, whose ``maps`` (n, *s) are raw.
 
     Maps are enlarged to the images linearly (align_corners=False), as in the figures; equal values
     are put in random order. Evidence for and against both matter to a regression: there pixels are
     ordered by magnitude. ``targets``: the output that each map explains, None the predicted class.
-    ``task`` "auto": a regression where the model has one output. ``told`` hears 1 after each image; ``context`` is entered around every forward pass (autocast). For each image the model runs
-    2 (steps - 1) (1 + random_maps + centre) + 3 times. The model is left as it was.
+    ``task`` "auto": a regression where the model has one output. ``told`` hears 1 after each image.
+    For each image the model sees 2 (steps - 1) (1 + random_maps + centre) + 3 pictures, 493 by
+    default. It is left as it was.
 
     Raises InputError where maps and images don't fit together.
     """
@@ -122,7 +121,7 @@ def faithfulness(
         raise InputError(
             f"{tuple(maps.shape)} maps for {tuple(images.shape)} images: one map (n, h, w) each"
         )
-    run = _Run(model, settings, device, context)
+    run = _Run(model, settings, device)
     kept: list[dict[str, Floats]] = []
     reasons = []
     with torch.inference_mode(False), torch.no_grad(), settled(model):
@@ -136,7 +135,8 @@ def faithfulness(
             reasons.append(reason)
             kept.append(made if not reason else {})
             told(1)
-    return _gathered(kept, reasons, settings, "closeness" if task == "regression" else "probability")
+    kind: Kind = "closeness" if task == "regression" else "probability"
+    return _gathered(kept, reasons, settings, kind)
 
 
 def black_of(spec: Preprocessing) -> tuple[float, ...]:
@@ -159,10 +159,9 @@ class _Run:
     """The model with all that stays the same from image to image."""
 
     def __init__(
-        self, model: nn.Module, settings: FaithfulnessSettings, device: torch.device,
-        context: Callable[[], AbstractContextManager[Any]],
-    ) -> None:  # fmt: skip
-        self.model, self.settings, self.device, self.context = model, settings, device, context
+        self, model: nn.Module, settings: FaithfulnessSettings, device: torch.device
+    ) -> None:
+        self.model, self.settings, self.device = model, settings, device
 
     def outputs(self, images: Iterator[Tensor]) -> Tensor:
         """Raw answers (m, k) float32 to images (c, *S), ``batch_size`` at a time."""
@@ -179,8 +178,7 @@ class _Run:
     def answer(self, batch: Tensor) -> Tensor:
         if batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
-        with self.context():
-            return logits_of(self.model(batch)).float()
+        return logits_of(self.model(batch)).float()
 
     def targets_of(
         self, images: Tensor, targets: Any, task: Task | Literal["auto"]
@@ -271,7 +269,7 @@ def _places(values: Tensor, size: Sequence[int], chance: torch.Generator) -> Ten
 def _blob(size: Sequence[int]) -> Tensor:
     """Highest in the middle and lower with the distance, in shares of each side."""
     sides = [(torch.arange(n) + 0.5) / n - 0.5 for n in size]
-    return -sum(axis.square() for axis in torch.meshgrid(*sides, indexing="ij"))
+    return -torch.stack(torch.meshgrid(*sides, indexing="ij")).square().sum(0)
 
 
 def _blurred(image: Tensor, share: float) -> Tensor:

@@ -21,8 +21,9 @@ from fastcam.errors import InputError
 # share above 0, and (Σ e)² / Σ e² with e the mean square of each channel: how many channels of
 # equal strength would spread as the k channels do.
 ACTIVATION_MEASURES = ("mean", "std", "min", "max", "positive_share", "effective_channels")
-# Σ over channels of |∂y/∂x · x| at the input, x normalised (Shrikumar et al. 2016). Not of |∂y/∂x|
-# alone: a model that compares the halves moves as much by either, wherever the finding is.
+# Σ over channels of |∂y/∂x · (x - black)| at the input (gradient × input, Shrikumar et al. 2016).
+# Not of |∂y/∂x| alone: a model that compares the halves moves as much by either, wherever the
+# finding is. Counted from black, since empty background has no part in an answer.
 AT_INPUT = "gradient_x_input"
 # Longer side of that map of a half, in cells: as fine as the finest layer of most models.
 _CELLS = 56
@@ -33,15 +34,24 @@ class FeatureEngine:
     """As a :class:`CamEngine` of ``wanted`` gives them, maps of one target an image, and more.
 
     ``measures`` (b, layers * len(ACTIVATION_MEASURES)), layer by layer; with ``halves`` other than
-    "no" one more, the left half's share of Σ|gradient · input|, and a map of these,
+    "no" one more, the left half's share of Σ|gradient × input|, and a map of these,
     ``gradient_x_input`` (b, h, w), over the whole image: left half beside right half, the right one
-    as it lies in the image. It takes a backward pass to the input, the rest a few sums.
+    as it lies in the image. It takes a backward pass to the input, the rest a few sums. ``black``
+    (c,) is black in each channel of the batch, as it is normalised; none: 0.
     """
 
-    def __init__(self, model: nn.Module, wanted: Wanted, halves: str, compiled: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        wanted: Wanted,
+        halves: str,
+        compiled: bool,
+        black: Sequence[float] = (0.0,),
+    ) -> None:
         if len(wanted.classes) > 1:
             raise InputError("--target: an analysis explains one output of each image")
         self._halves = halves
+        self._black = torch.tensor(black)[:, None, None]
         self._engine = _Engine(
             model, wanted.layers, wanted.methods, targets=next(iter(wanted.classes), None),
             prefix_tokens=wanted.prefix_tokens, sign=wanted.sign,
@@ -59,7 +69,7 @@ class FeatureEngine:
         maps = dict(made.maps)
         flow = self._engine.flow
         if flow is not None:
-            flow = flow.float().mul(batch).abs()
+            flow = (flow.float() * (batch - self._black.to(batch))).abs()
             left, right = flow.flatten(2).chunk(2, 1)
             sums = torch.stack([left.sum((1, 2)), right.sum((1, 2))], 1)
             # Nobody's share where nothing has a gradient: half and half.

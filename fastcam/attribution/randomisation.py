@@ -84,8 +84,8 @@ def randomise_layers(
     explained, all along; None what the model itself predicts. Layers that know how
     (``reset_parameters``) are reset, other parameters drawn from a normal distribution of the same
     root mean square; batch norms among them measure their statistics anew on the first batch,
-    without which their activations would fade from layer to layer. ``told`` hears 1 after each step, ``settings.steps`` at
-    most.
+    without which their activations would fade from layer to layer. ``told`` hears 1 after
+    each step, of which there are ``settings.steps`` at most.
 
     Raises InputError where no image has a map to compare with.
     """
@@ -228,8 +228,9 @@ def reset(model: nn.Module, names: tuple[str, ...]) -> None:
 
 
 def _wants_arguments(method: Callable[..., Any]) -> bool:
+    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = inspect.signature(method).parameters.values()
-    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in needed)
+    return any(p.default is p.empty and p.kind not in free for p in needed)
 
 
 def _own(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -277,10 +278,10 @@ def _maps(
     engine: Engine, batches: list[Tensor], name: str, explained: list[Targets], dims: int
 ) -> Floats:
     made = [
-        engine(batch, wanted).maps[name]
-        for batch, wanted in zip(batches, explained, strict=True)
+        engine(batch, wanted).maps[name] for batch, wanted in zip(batches, explained, strict=True)
     ]
-    return np.nan_to_num(np.concatenate([_flat(values, dims) for values in made]))
+    maps: Floats = np.nan_to_num(np.concatenate([_flat(values, dims) for values in made]))
+    return maps
 
 
 def _flat(values: Tensor, dims: int) -> Floats:
@@ -301,5 +302,5 @@ def _ranked(values: Floats) -> Floats:
 
 def _correlation(one: Floats, other: Floats) -> Floats:
     """Spearman's correlation of each row: that of the ranks."""
-    found: Floats = np.einsum("ij,ij->i", one, other)
-    return np.clip(found, -1.0, 1.0)
+    found: Floats = np.clip(np.einsum("ij,ij->i", one, other), -1.0, 1.0)
+    return found

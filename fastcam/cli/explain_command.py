@@ -101,12 +101,14 @@ def explain(
 ) -> None:  # fmt: skip
     """Explain a few images by one or several methods, layers and models.
 
-    Written for each image: <image>_explained.png, with a row of image, heat and overlay for every
-    map; <method>_heatmap.png and <method>_overlay.png for each method (patch_attention for
-    attention); channel_bars.png, the gates of channel attention; patch_grid.png, the patches of a
-    transformer. An image that can't be read is listed in failures.csv, and the others are drawn.
+    Written for each image: <image>_explained.png, a row of image, heat and
+    overlay for every map; <method>_heatmap.png and <method>_overlay.png
+    (patch_attention for attention); channel_bars.png, the gates of channel
+    attention; patch_grid.png, the patches of a transformer. An image that
+    can't be read is listed in failures.csv, and the others are drawn.
 
-    For a whole test set use `fastcam infer` and `fastcam render`: they resume, and keep the maps.
+    For a whole test set use `fastcam infer` and `fastcam render`: they
+    resume, and keep the maps.
     """
     from fastcam import modelapi
     from fastcam.cli.explain_given import candidates_of

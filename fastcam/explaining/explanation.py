@@ -86,7 +86,8 @@ class Explanation:
     (n, classes) float32, None for a regression; ``output`` (n, k) float32, raw; ``targets``
     (n, t) int64, which outputs the maps explain, None where maps have no target.
     ``gates``: module to (n, channels) float32, 0 to 1, of channel attention. ``reconstruction``:
-    what comparing with support images gave, if that was asked for.
+    what comparing with support images gave, if that was asked for. ``classes``: of the support,
+    where the outputs are these (``fewshot_vit`` with support images); otherwise empty.
     ``images`` are the pictures as the model saw them, (h, w, 3) uint8, behind the maps in figures.
     """
 
@@ -100,6 +101,7 @@ class Explanation:
     facts: dict[str, MapFacts] = field(default_factory=dict, repr=False)
     gates: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     reconstruction: Reconstruction | None = None
+    classes: tuple[str, ...] = ()
     patches: Patches | None = None
     dims: int = 2
 
@@ -159,7 +161,7 @@ class Explanation:
     def said(self, index: int) -> str:
         """What the model answered for one image, in words."""
         parts = []
-        if self.facts:
+        if self.facts and not (self.classes and self.reconstruction is not None):
             if self.probability is None:
                 parts.append(f"output {float(self.output[index, 0]):.4g}")
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -49,26 +50,39 @@ def explained(
     import torch
 
     from fastcam.inference.device import choose_device, choose_precision
+    from fastcam.models.fewshot.network import FewshotViT
+    from fastcam.models.patch_attention import PatchAttention
 
+    if isinstance(model, PatchAttention):
+        raise InputError(
+            "patch_attention looks at the patches of a volume's mask: use `fastcam infer` with "
+            "--mask-dir, then `fastcam render`"
+        )
     first = next(model.parameters(), None)
     here = torch.device("cpu") if first is None else first.device
     where = here if asked.device is None else choose_device(asked.device)
     alone = sum(len(step.methods) for step in steps) == 1
     dtype = choose_precision(asked.precision, where)
     run = _Run(model.to(where), shown, asked, where, dtype, alone)
+    judged: AbstractContextManager[None] = nullcontext()
+    if support and isinstance(model, FewshotViT):
+        # What it is asked for are the classes of the support: CAMs explain those, not its head's.
+        judged = model.told_by([given.batch.to(where) for given in support.values()])
+        run.classes = tuple(support)
     without: list[InputError] = []
-    for step in steps:
-        begun(str(step))
-        try:
-            if step.methods == (RECONSTRUCTION,):
-                run.compare(step, support or {})
-            else:
-                run.maps_of(step, targets)
-        except InputError as error:
-            if not asked.every:
-                raise
-            told(f"no {', '.join(step.methods)}: {error}")
-            without.append(error)
+    with judged:
+        for step in steps:
+            begun(str(step))
+            try:
+                if step.methods == (RECONSTRUCTION,):
+                    run.compare(step, support or {})
+                else:
+                    run.maps_of(step, targets)
+            except InputError as error:
+                if not asked.every:
+                    raise
+                told(f"no {', '.join(step.methods)}: {error}")
+                without.append(error)
     if len(without) == len(steps):
         raise without[0]
     return run.together()
@@ -91,6 +105,7 @@ class _Run:
     targets: Tensor | None = None
     reconstruction: Reconstruction | None = None
     scores: Tensor | None = None
+    classes: tuple[str, ...] = ()
 
     def maps_of(self, step: Step, targets: Any) -> None:
         from fastcam.attribution.engines import build_engine, layer_names, map_notes
@@ -192,6 +207,7 @@ class _Run:
             facts={names[name]: fact for name, fact in self.facts.items()},
             gates=self.gates,
             reconstruction=self.reconstruction,
+            classes=self.classes,
             patches=_patches(self.model, shown.batch),
             dims=shown.batch.ndim - 2,
         )

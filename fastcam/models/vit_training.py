@@ -44,7 +44,7 @@ MODEL_NAME = f"vit_tiny_heads{ARCHITECTURE.heads}"
 class TrainSettings:
     """``batch``: pictures a step. ``seed`` decides the start; the pictures are always the same."""
 
-    steps: int = 2200
+    steps: int = 3400
     batch: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -154,7 +154,7 @@ def save(model: VisionTransformer, path: Path) -> None:
 
 def main(
     output: Annotated[Path, typer.Option(help="Where the weights go: a .safetensors file.")],
-    steps: Annotated[int, typer.Option(min=1, help="Batches it learns from.")] = 2200,
+    steps: Annotated[int, typer.Option(min=1, help="Batches it learns from.")] = 3400,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Highest of the cycle.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Decides the start.")] = 0,

@@ -26,7 +26,12 @@ def pasted(cells: NDArray[np.float32], height: int, width: int, halves: str) -> 
     Each half is enlarged by itself, bilinearly (``align_corners=False``), so that nothing runs over
     the midline. The right half of "mirror" is turned back to how the image lies.
     """
-    half = resize.resize(np.ascontiguousarray(cells, np.float32), height, width // 2,
-                         resize.BILINEAR)  # fmt: skip
-    right = half[:, ::-1] if halves == "mirror" else half
-    return np.ascontiguousarray(np.concatenate([half, right], axis=1))
+    plain = np.ascontiguousarray(cells, np.float32)
+    turned = np.ascontiguousarray(plain[:, ::-1]) if halves == "mirror" else plain
+    # Of an odd width, that of a panel, the right half has one more.
+    left = width // 2
+    parts = [
+        resize.resize(half, height, across, resize.BILINEAR)
+        for half, across in ((plain, left), (turned, width - left))
+    ]
+    return np.concatenate(parts, axis=1)

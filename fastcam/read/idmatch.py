@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.read.inputs import Item, stem_of
@@ -50,7 +51,7 @@ def match_rows(items: Sequence[Item], table: Table, target: str, column: str | N
 
     An id names an image by its file name or path, with or without folders and suffix, in any
     letter case; a number also without leading zeros, which spreadsheets drop. Where several
-    images are called alike, the folders decide. Rows and images that stay alone, and ids that fit
+    images are called alike, the folders decide, then the suffix. Rows and images that stay alone, and ids that fit
     several images, are in ``unmatched``; an image whose rows contradict each other in the column
     ``target`` is in ``wrong``. InputError where no row fits any image.
     """
@@ -106,6 +107,7 @@ class _Names:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.parts = [_parts(item.source.absolute().as_posix()) for item in items]
+        self.suffixes = [item.source.suffix.casefold() for item in items]
         self.exact: defaultdict[str, list[int]] = defaultdict(list)
         self.folded: defaultdict[str, list[int]] = defaultdict(list)
         self.numbers: defaultdict[str, list[int]] = defaultdict(list)
@@ -120,7 +122,7 @@ class _Names:
         """The places of the images that an id fits; none for an empty one."""
         if not written:
             return []
-        parts = _parts(written)
+        parts, suffix = _parts(written), Path(written).suffix.casefold()
         for names, key in (
             (self.exact, parts[-1]),
             (self.folded, parts[-1].casefold()),
@@ -128,14 +130,17 @@ class _Names:
         ):
             places = names.get(key, []) if key else []
             if places:
-                return places if len(places) == 1 else self._nearest(places, parts)
+                return places if len(places) == 1 else self._nearest(places, parts, suffix)
         return []
 
-    def _nearest(self, places: list[int], parts: list[str]) -> list[int]:
-        """Those that have the most folders in common with an id, counted from the file."""
+    def _nearest(self, places: list[int], parts: list[str], suffix: str) -> list[int]:
+        """Those that have the most folders in common with an id, counted from the file, and of
+        these the one with its suffix."""
         common = {place: _common(self.parts[place][:-1], parts[:-1]) for place in places}
         most = max(common.values())
-        return [place for place in places if common[place] == most]
+        nearest = [place for place in places if common[place] == most]
+        same = [place for place in nearest if self.suffixes[place] == suffix]
+        return same if len(same) == 1 else nearest
 
 
 def _parts(written: str) -> list[str]:

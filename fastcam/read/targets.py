@@ -62,7 +62,7 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
 
     ``names`` are in the order of the model's outputs. Without them, names are taken in sorted
     order, as ``ImageFolder`` does, where there are as many as the model has classes. InputError
-    where names are another number than classes, or are unknown.
+    where names are another number than classes, and where most numbers are no class's.
     """
     texts = {place: row.cells[column] for place, row in rows.items()}
     if names:
@@ -92,6 +92,12 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
             )
         else:
             values[place] = number
+    others = [at for at in wrong if plain[at] is not None]
+    if len(others) > len(values):
+        raise InputError(
+            f"{wrong[others[0]]}, and so in {len(others)} of {len(rows)} rows; the model has "
+            f"{count} outputs: for numbers give one with a single output"
+        )
     return Targets(values, wrong)
 
 

@@ -21,9 +21,7 @@ _GAMES = (("deletion", "below"), ("insertion", "above"))
 Floats = NDArray[np.float64]
 
 
-def faithfulness_summary(
-    curves: Curves | None, randomised: Randomised | None
-) -> dict[str, Any]:
+def faithfulness_summary(curves: Curves | None, randomised: Randomised | None) -> dict[str, Any]:
     """Both checks for a JSON file; ``verdicts`` are the sentences for people.
 
     ``deletion`` and ``insertion``: mean area under the curve, ``random`` and ``centre`` that of the

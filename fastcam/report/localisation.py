@@ -1,4 +1,4 @@
-"""Does a map lie where it should: inside a mask, with what chance would give beside every number."""
+"""Does a map lie where it should: inside a mask, with what chance would give beside it."""
 
 from __future__ import annotations
 

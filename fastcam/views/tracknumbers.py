@@ -64,7 +64,7 @@ def _free(points: Points, step: int, radius: float, size: Points, taken: _Taken)
         for direction in _directions(points, step):
             # So far out that the box just clears the dot.
             reach = radius + _AIR + 1.0 + further
-            middle = points[step] + direction * reach + np.sign(np.round(direction, 6)) * half
+            middle: Points = points[step] + direction * reach + np.sign(direction.round(6)) * half
             box = (*(middle - half).tolist(), *(middle + half).tolist())
             if not taken.hits(*box):
                 taken.boxes.append(box)

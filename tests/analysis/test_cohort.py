@@ -80,7 +80,8 @@ def test_two_classes_by_mann_whitney() -> None:
 def test_three_classes_by_kruskal_wallis() -> None:
     images, found = cohort({"a": maps(5, 0), "b": maps(5, 1), "c": maps(4, 2)})
     (test,) = [d for d in found.differences if d.metric == "confidence"]
-    known = stats.kruskal(*[[i.confidence for i in images if i.class_folder == n] for n in "abc"])
+    values = [[i.confidence or 0.0 for i in images if i.class_folder == n] for n in "abc"]
+    known = stats.kruskal(*values)
     assert (test.statistic, test.p) == pytest.approx((known.statistic, known.pvalue))
     assert test.effect == pytest.approx(known.statistic * (14 + 1) / (14**2 - 1))
     assert test.classes == ("a", "b", "c")

@@ -15,7 +15,8 @@ def gaussian(height: int, width: int, x: float, y: float, sigma: float) -> NDArr
     """A bump around (x, y) in cells."""
     rows, columns = np.mgrid[:height, :width]
     distance = (rows - y) ** 2 + (columns - x) ** 2
-    return np.exp(-distance / (2 * sigma**2), dtype=np.float32)
+    found: NDArray[np.float32] = np.exp(-distance / (2 * sigma**2)).astype(np.float32)
+    return found
 
 
 def test_the_centre_of_a_gaussian_in_image_pixels() -> None:

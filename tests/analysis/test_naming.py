@@ -6,11 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastcam.analysis.naming import Naming, class_folder, class_names, naming_of
+from fastcam.analysis.naming import class_folder, class_names, naming_of, output_name
 from fastcam.errors import InputError
 from fastcam.mapschema import MapHeader
 
@@ -32,9 +33,10 @@ def headers(header: MapHeader, ids: list[str], **changes: Any) -> list[MapHeader
 def test_files_are_distinct_and_possible(
     header: MapHeader, ids: list[str], layers: list[str], output: str
 ) -> None:
-    naming = naming_of(headers(header, ids), layers, ())
+    known = headers(header, ids, prediction=0, output=np.zeros(2, np.float32))
+    naming = naming_of(known, layers, (output,))
     paths = [
-        make(image, layer, output)
+        make(image, layer)
         for image in range(len(ids))
         for layer in range(len(layers))
         for make in (naming.heatmap, naming.overlay)
@@ -46,11 +48,17 @@ def test_files_are_distinct_and_possible(
 
 
 def test_as_the_issue_spells_them(header: MapHeader) -> None:
-    naming = naming_of(headers(header, ["a/1", "a_1", "A_1"]), ["layer4.1.conv2"], ("cat", "dog"))
-    assert naming.heatmap(0, 0, "cat") == "gradcam_heatmaps/a_1_layer4.1.conv2_cat_heatmap.png"
-    assert naming.overlay(0, 0, "cat") == "overlay_images/a_1_layer4.1.conv2_cat_overlay.png"
+    known = headers(
+        header, ["a/1", "a_1", "A_1"], prediction=1, output=np.zeros(2, np.float32),
+        targets=np.array([0]),
+    )  # fmt: skip
+    naming = naming_of(known, ["layer4.1.conv2"], ("cat", "dog"))
+    assert naming.heatmap(0, 0) == "gradcam_heatmaps/a_1_layer4.1.conv2_cat_heatmap.png"
+    assert naming.overlay(0, 0) == "overlay_images/a_1_layer4.1.conv2_cat_overlay.png"
+    assert naming.layer_figure(0) == "layer_comparison/a_1_layers.png"
     assert naming.images == ("a_1", "a_1-2", "A_1-3")
-    assert (naming.output(1), naming.output(7), naming.output(None)) == ("dog", "7", "value")
+    names = [output_name(("cat", "dog"), index) for index in (1, 7, None)]
+    assert names == ["dog", "7", "value"]
 
 
 def test_class_names_are_the_folders_in_order_where_they_fit(header: MapHeader) -> None:
@@ -61,7 +69,3 @@ def test_class_names_are_the_folders_in_order_where_they_fit(header: MapHeader) 
     assert class_names(known, 2, ("x", "y")) == ("x", "y")
     with pytest.raises(InputError, match="names 1 classes, but the model has 2"):
         class_names(known, 2, ("x",))
-
-
-def test_a_naming_is_plain_data() -> None:
-    assert Naming(("i",), ("l",), ()).layer_figure(0) == "layer_comparison/i_layers.png"

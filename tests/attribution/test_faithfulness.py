@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_curves_are_those_of_a_plain_loop(batch: int) -> None:
         deletion, insertion = slow(model, images[place], maps[place], target, 9)
         np.testing.assert_allclose(found.deletion[place], deletion, atol=2e-6)
         np.testing.assert_allclose(found.insertion[place], insertion, atol=2e-6)
-        area = sum((a + b) / 18 for a, b in zip(deletion, deletion[1:], strict=False))
+        area = sum((a + b) / 18 for a, b in pairwise(deletion))
         assert found.auc("deletion")[place] == pytest.approx(area, abs=1e-5)
 
 

@@ -55,11 +55,14 @@ def test_measures_are_numpys(model: Small) -> None:
 @pytest.mark.parametrize("halves", ["plain", "mirror"])
 def test_at_the_input_it_is_gradient_times_input(model: Small, halves: str) -> None:
     batch = torch.randn(2, 6, 16, 12)
-    made = FeatureEngine(model, Wanted(("gradcam",), LAYERS), halves, compiled=False)(batch)
+    black = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0)
+    engine = FeatureEngine(model, Wanted(("gradcam",), LAYERS), halves, compiled=False, black=black)
+    made = engine(batch)
     leaf = batch.clone().requires_grad_()
     model(leaf).amax(1).sum().backward()
     assert leaf.grad is not None
-    left, right = (half.abs().sum(1) for half in (leaf.grad * batch).chunk(2, 1))
+    product = leaf.grad * (batch - torch.tensor(black).reshape(6, 1, 1))
+    left, right = (half.abs().sum(1) for half in product.chunk(2, 1))
     shown = torch.cat([left, right.flip(2) if halves == "mirror" else right], 2)
     torch.testing.assert_close(made.maps[AT_INPUT], shown)
     assert made.measures is not None
@@ -68,10 +71,10 @@ def test_at_the_input_it_is_gradient_times_input(model: Small, halves: str) -> N
 
 
 def test_cells_keep_the_shares_of_a_larger_input(model: Small) -> None:
-    batch = torch.randn(2, 6, 70, 58)
+    batch = torch.randn(2, 6, 71, 57)
     made = FeatureEngine(model, Wanted(("gradcam",), LAYERS), "plain", compiled=False)(batch)
     found = made.maps[AT_INPUT]
-    assert found.shape == (2, 35, 58)
+    assert found.shape == (2, 36, 58)
     share = found[:, :, :29].sum((1, 2)) / found.sum((1, 2))
     assert made.measures is not None
     torch.testing.assert_close(made.measures[:, -1], share)

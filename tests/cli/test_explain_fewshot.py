@@ -82,6 +82,35 @@ def test_reconstruction_is_that_of_the_models_features(weights: Path, episode: P
     np.testing.assert_allclose(found.reconstruction.probability.sum(1), 1, atol=1e-5)
 
 
+def test_cams_explain_the_classes_of_the_support(weights: Path, episode: Path) -> None:
+    model = load_model("fewshot_vit", weights)
+    query = sorted(episode.glob("query/*.png"))
+    found = explain(
+        model, query, ["gradcam", "reconstruction"], ["mixed.1"], support=episode / "support"
+    )
+    assert isinstance(model, FewshotViT)
+    names = sorted(path.name for path in (episode / "support").iterdir())
+    support = torch.stack([tensor(next((episode / "support" / n).iterdir())) for n in names])
+    kept: list[torch.Tensor] = []
+    handle = model.mixed[1].register_forward_hook(lambda _m, _i, out: kept.append(out))
+    for at, path in enumerate(query):
+        with torch.no_grad():
+            theirs = [model.features(images).flatten(0, 1) for images in support]
+        ours = model.features(tensor(path))
+        logits = torch.cat([model.reconstruct(s[None], ours) for s in theirs], 1)[0]
+        # The mean is subtracted: evidence for the class against the others.
+        logits = logits - logits.sum() / 2
+        (flow,) = torch.autograd.grad(logits.max(), kept[-1])
+        slow = (flow.mean((1, 2), keepdim=True) * kept[-1]).sum(-1).clamp_min(0)
+        np.testing.assert_allclose(found.maps["gradcam/mixed.1"][at], slow[0].detach(), atol=1e-6)
+        np.testing.assert_allclose(found.output[at], logits.detach(), rtol=1e-4, atol=1e-5)
+        assert found.prediction[at] == int(logits.argmax())
+        assert found.said(at).startswith(f"nearest class {names[int(logits.argmax())]}")
+    handle.remove()
+    assert found.classes == tuple(names)
+    assert model(tensor(query[0])).shape == (1, 5)
+
+
 def test_all_views_of_mixed_attention(
     fastcam: Call, weights: Path, episode: Path, tmp_path: Path
 ) -> None:

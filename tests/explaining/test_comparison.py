@@ -12,6 +12,7 @@ from PIL import Image
 from fastcam.errors import InputError
 from fastcam.explaining.comparison import Comparison, compare
 from fastcam.explaining.explanation import Explanation, MapFacts, Patches
+from fastcam.figures import layout
 from fastcam.figures.mapsheets import DIVERGING_TABLE
 from fastcam.spec import Style
 
@@ -132,6 +133,9 @@ def test_what_has_to_be_said_stands_below_the_title() -> None:
     one = explanation({"window": attention(("a",), method="window", note=note)})
     sheet, _ = combined([one])
     assert sheet.note == f"window: {note}"
+    silent = explanation({"window": attention(("a",), method="window")})
+    taller = len(one.figure(**STYLE).pixels) - len(silent.figure(**STYLE).pixels)
+    assert taller == layout.arrange(((layout.Cell(1, 1),),), 1, 1.0).header_line
     for name, figure in _sheets(one).items():
         assert figure.note == (note if name.startswith("window") else f"window: {note}")
 
@@ -192,7 +196,12 @@ def test_reconstruction_lies_on_the_support_and_its_error_on_the_query(shots: in
         assert np.abs(row[4] - heat).max() <= STEP
         assert sheet.rows[at * shots][1].limits == pytest.approx((-largest, largest))
         assert len(panels[at * shots]) == 6
-        assert all(len(row) == 3 for row in panels[at * shots + 1 : (at + 1) * shots])
+        for place, others in enumerate(panels[at * shots + 1 : (at + 1) * shots], 1):
+            picture, cells = found.pictures[place], found.received[0, place]
+            heat, _ = slow(cells, -largest, largest, picture, table)
+            assert np.array_equal(others[0], picture)
+            assert np.abs(others[1] - heat).max() <= STEP
+            assert len(others) == 3
     assert sheet.verdict == "nearest class benign  ·  confidence 0.9000"
 
 

@@ -57,6 +57,14 @@ def test_folders_decide_between_images_of_one_name() -> None:
     assert "fits 2 images" in found.unmatched[0].reason
 
 
+def test_the_suffix_decides_where_all_else_is_alike() -> None:
+    images = [Item("a.png", "", ROOT / "a.png"), Item("a.jpg", "", ROOT / "a.jpg")]
+    assert ages(images, table(("a.JPG", "2"), ("x/a.png", "1"))) == {"a.png": "1", "a.jpg": "2"}
+    found = match_rows(images, table(("a", "2"), ("a.png", "1")), "age", "id")
+    assert list(found.rows) == [0]
+    assert "fits 2 images" in found.unmatched[0].reason
+
+
 def test_exact_case_goes_first() -> None:
     images = items("a.png", "A.png")
     assert ages(images, table(("A", "2"), ("a", "1"))) == {"a": "1", "A": "2"}

@@ -24,11 +24,13 @@ def test_numbers() -> None:
 
 
 def test_class_numbers() -> None:
-    found = classes(rows("0", "2.0", "3", "-1", "1.5", ""), "y", 3)
-    assert found.values == {0: 0.0, 1: 2.0}
+    found = classes(rows("0", "2.0", "3", "1", "1.5", ""), "y", 3)
+    assert found.values == {0: 0.0, 1: 2.0, 3: 1.0}
     assert found.names == ()
     assert "row 4: y is '3', which is no class number from 0 to 2" in found.wrong[2]
-    assert list(found.wrong) == [2, 3, 4, 5]
+    assert list(found.wrong) == [2, 4, 5]
+    with pytest.raises(InputError, match=r"row 3: .* 2 of 3 rows; the model has 3 outputs"):
+        classes(rows("1", "34.5", "-1"), "y", 3)
 
 
 def test_class_names() -> None:

@@ -142,7 +142,7 @@ def test_plots_of_any_number_of_images(errors: list[float]) -> None:
     for page in PAGES:
         picture = np.asarray(Image.open(io.BytesIO(page(regression(errors)))).convert("RGB"))
         assert picture.shape[0] > 800
-        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 5
+        assert len(np.unique(picture[::4, ::4] @ [65536, 256, 1])) > 5
 
 
 def test_plots_of_classes() -> None:

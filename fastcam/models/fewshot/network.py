@@ -58,14 +58,18 @@ class FewshotViT(VisionTransformer):
         if self._examples:
             query = self.describe(tokens)
             each = [self.reconstruct(support[None], query) for support in self._examples]
-            return torch.cat(each, dim=1)
+            logits = torch.cat(each, dim=1)
+            return logits - logits.mean(1, keepdim=True) if len(each) > 1 else logits
         out: Tensor = self.head(tokens[:, 0])
         return out
 
     @contextmanager
     def told_by(self, support: Sequence[Tensor]) -> Iterator[None]:
-        """While it is open the model answers with ``compare``'s logits (b, classes), so that what
-        explains its answer explains those. ``support``: (k, c, h, w) of each class; k may differ.
+        """While it is open the model answers with ``compare``'s logits (b, classes) less their
+        mean: probabilities are the same, and what explains a class explains it against the others.
+        (A logit alone is minus a distance, whose gradient is lowest where the class fits best.)
+
+        ``support``: (k, c, h, w) of each class; k may differ.
         """
         with torch.no_grad():
             found = [self.features(images).flatten(0, 1) for images in support]
