@@ -5,12 +5,11 @@ pixels with masks and a table. Ways, all in the same precision and with channels
 
 - ``forward``    the model over batches that lie in memory, preprocessed: nothing read or written
 - ``evaluate``   files in; Grad-CAM, metrics, plots, localisation and the best and worst figures out
-- ``draw``       what drawing the plots and figures alone takes: evaluate again on its finished
-                 run, where the model doesn't run any more
-- ``analyze``    four layers, their statistics, pictures and report; ``draw 4`` as ``draw``
+- ``analyze``    the maps of four layers, their statistics, pictures and report
 
-Ways take turns in every round and the median counts. Ratios are a way's seconds less those of its
-drawing, over the forward loop's; what comes before (finding files, loading the model) is in them.
+Ways take turns in every round and the median counts. A ratio is a way's seconds less those it spent
+on plots and figures (``drawing``), over the forward loop's; what comes before (finding files,
+loading the model) and all that is measured is in it.
 
 Run: python -m benchmarks.bench_evaluate [--quick] [--images N] [--rounds N] [--analyze] [--json F]
 """
@@ -19,27 +18,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import nn
 
 from benchmarks.bench_infer import bare_loop, make_images
+from fastcam import evaluatejob
+from fastcam.analyzing import Analyzer
 from fastcam.evaluating import evaluate
 from fastcam.inference.device import choose_device
 from fastcam.models.resnet import ResNet
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
-# Each way, and the one that does its drawing alone.
-_DRAWN = {"evaluate": "draw", "analyze": "draw 4"}
-Way = Callable[[], float]
+# A way's seconds, and those of them that were spent on drawing.
+Way = Callable[[], tuple[float, float]]
 
 
 def make_set(folder: Path, count: int) -> None:
@@ -60,70 +61,77 @@ def make_set(folder: Path, count: int) -> None:
     (folder / "table.csv").write_text("\n".join(rows) + "\n")
 
 
-def timed(run: Callable[[], Any]) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+@contextmanager
+def drawing_timed() -> Iterator[list[float]]:
+    """Seconds of each call by which evaluate draws, as they are made."""
+    spent: list[float] = []
+
+    def watched(draw: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return draw(*given)
+            finally:
+                spent.append(time.perf_counter() - start)
+
+        return call
+
+    with ExitStack() as stack:
+        for name in ("_write_plots", "draw_ends", "draw_explained"):
+            place = f"fastcam.evaluatejob.{name}"
+            stack.enter_context(mock.patch(place, watched(getattr(evaluatejob, name))))
+        yield spent
 
 
 def ways_of(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict[str, Way]:
-    """Each way's seconds for the whole set; ``draw`` must come after ``evaluate``."""
-    out, analysed = folder / "evaluated", folder / "analysed"
+    """Each way for the whole set."""
 
-    def run() -> None:
-        evaluate(
-            model, folder / "Images", folder / "table.csv", out, target="age", layers=["layer4"],
-            batch_size=options.batch, precision=options.precision, compile=False,
-        )  # fmt: skip
+    def forward() -> tuple[float, float]:
+        rate = bare_loop(model, options.images, options.batch, options.precision)
+        return options.images / rate, 0.0
 
-    def fresh() -> None:
-        shutil.rmtree(out, ignore_errors=True)
-        run()
+    def evaluated() -> tuple[float, float]:
+        start = time.perf_counter()
+        with drawing_timed() as spent:
+            evaluate(
+                model, folder / "Images", folder / "table.csv", folder / "evaluated", target="age",
+                layers=["layer4"], batch_size=options.batch, precision=options.precision,
+                compile=False, overwrite=True,
+            )  # fmt: skip
+        return time.perf_counter() - start, sum(spent)
 
-    def analyse() -> None:
-        from fastcam.analyzing import Analyzer
-
+    def analysed() -> tuple[float, float]:
+        start = time.perf_counter()
         analyzer = Analyzer(
-            model, layers=STAGES, output_dir=analysed, batch_size=options.batch,
-            precision=options.precision,
-        )  # fmt: skip
-        analyzer.analyze_batch(folder / "Images", "*.jpg")
+            model, layers=STAGES, batch_size=options.batch, precision=options.precision
+        )
+        found = analyzer.analyze_batch(
+            folder / "Images", "*.jpg", output_dir=folder / "analysed", overwrite=True
+        )
+        spent = sum(v for stage, v in found.seconds.items() if stage != "infer")
+        return time.perf_counter() - start, spent
 
-    def analyse_fresh() -> None:
-        shutil.rmtree(analysed, ignore_errors=True)
-        analyse()
-
-    ways: dict[str, Way] = {
-        "forward": lambda: (
-            options.images / bare_loop(model, options.images, options.batch, options.precision)
-        ),
-        "evaluate": lambda: timed(fresh),
-        "draw": lambda: timed(run),
-    }
-    if options.analyze:
-        ways |= {"analyze": lambda: timed(analyse_fresh), "draw 4": lambda: timed(analyse)}
-    return ways
+    ways: dict[str, Way] = {"forward": forward, "evaluate": evaluated}
+    return ways | ({"analyze": analysed} if options.analyze else {})
 
 
 def measure(ways: dict[str, Way], rounds: int) -> dict[str, Any]:
     """Median seconds of each way, and the ratios to the forward loop, each within its round."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             taken[name].append(way())
     ratios = {
         name: [
-            (whole - drawing) / base
-            for base, whole, drawing in zip(
-                taken["forward"], taken[name], taken[drawn], strict=True
-            )
+            (whole - drawn) / base
+            for (base, _), (whole, drawn) in zip(taken["forward"], found, strict=True)
         ]
-        for name, drawn in _DRAWN.items()
-        if name in taken
+        for name, found in taken.items()
+        if name != "forward"
     }
     return {
-        "seconds": {name: statistics.median(found) for name, found in taken.items()},
+        "seconds": {n: statistics.median(whole for whole, _ in f) for n, f in taken.items()},
+        "drawing": {n: statistics.median(drawn for _, drawn in f) for n, f in taken.items()},
         "ratio": {name: statistics.median(found) for name, found in ratios.items()},
         "ratios": ratios,
     }
@@ -152,7 +160,8 @@ def main() -> None:
         make_set(Path(name), options.images)
         found = measure(ways_of(model, Path(name), options), options.rounds)
     for way, seconds in found["seconds"].items():
-        print(f"{way:>9}: {seconds:8.2f} s, {1000 * seconds / options.images:8.2f} ms an image")
+        each = f"{1000 * seconds / options.images:.2f} ms an image"
+        print(f"{way:>9}: {seconds:.2f} s, {each}; drawing {found['drawing'][way]:.2f} s of them")
     for way, ratio in found["ratio"].items():
         each = ", ".join(f"{one:.3f}" for one in found["ratios"][way])
         print(f"{way:>9}: {ratio:.3f} x the forward loop ({each})")

@@ -68,6 +68,7 @@ def explain(
     targets: Any = None,
     *,
     support: Any = None,
+    query: tuple[int, int] | None = None,
     sign: Sign = "positive",
     fusion: Fusion = "mean",
     discard_ratio: float = 0.0,
@@ -95,8 +96,9 @@ def explain(
     want different ones. ``targets``: None for the predicted class (or the value of a regression),
     a class for all images, a list with one class or a list of classes an image, or a callable that
     takes the output to one number an image. ``support``: examples that reconstruction compares
-    with: images as above, or a mapping of classes to images. ``device``: by default where the model
-    is. ``told`` gets what is being done.
+    with: images as above, or a mapping of classes to images; ``query``: the pixel (x, y) of the
+    picture that it asks from, instead of all places. ``device``: by default where the model is.
+    ``told`` gets what is being done.
 
     Raises :class:`~fastcam.errors.InputError` for a layer or method that doesn't exist, targets of
     the wrong length, support images without reconstruction or the reverse, and images that can't
@@ -109,7 +111,7 @@ def explain(
     methods = (method,) if isinstance(method, str) else tuple(method or ())
     asked = Asked(
         methods, {}, sign, fusion, discard_ratio, start_layer, prefix_tokens, reshape, task,
-        batch_size, device, precision,
+        batch_size, device, precision, query,
     )  # fmt: skip
     asked = with_methods(asked, [model], support is not None)
     asked = replace(asked, layers=layers_of(_listed(layers), asked.methods))

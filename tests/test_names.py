@@ -100,3 +100,9 @@ def test_two_cases_of_one_name_have_different_files():
     one, two = make_case(1, "p", [1.0], [5]), make_case(2, "p", [1.0], [5])
     assert names.best_slice_path(one, 5, "png") != names.best_slice_path(two, 5, "png")
     assert names.case_folder(one) != names.case_folder(two)
+
+
+def test_folders_of_several_images_never_clash() -> None:
+    assert names.image_folders(["a", "b/c"]) == ["a", "b_c"]
+    assert names.image_folders(["a", "A", "b"]) == ["001_a", "002_A", "003_b"]
+    assert names.image_folders(["x/y", "x_y"]) == ["001_x_y", "002_x_y"]

@@ -141,7 +141,7 @@ def figure_paths(job: AnalysisJob, index: int) -> list[str]:
     for at in range(len(job.layers)):
         paths += [naming.heatmap(index, at), naming.overlay(index, at)]
     paths.append(naming.layer_figure(index))
-    if job.other is not None:
+    if _has_second(job, index):
         paths.append(naming.model_figure(index))
     return paths
 
@@ -192,12 +192,16 @@ def _one(
         )  # fmt: skip
 
 
+def _has_second(job: AnalysisJob, index: int) -> bool:
+    """Whether the model to compare with has maps of an image; why not is among the failures."""
+    return job.other is not None and job.other.headers[index].status == "done"
+
+
 def _second(
     job: AnalysisJob, index: int, raw: dict[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
-    if job.other is None:
+    if job.other is None or not _has_second(job, index):
         return {}
-    check_done(job.other.headers[index])
     return {
         layer: job.other.map(name, index) for layer, name in zip(raw, job.maps, strict=True)
     }  # fmt: skip

@@ -102,7 +102,7 @@ def analyse_images(
     job = _job(stores, wanted, how, classes, output_dir)
     with RunFolder(output_dir, _settings(stores, how), overwrite) as folder:
         _remove_leftovers(output_dir)
-        troubles = _failed(store)
+        troubles = _failed(stores)
         status = "stopped"
         try:
             with _timed(seconds, "draw"):
@@ -205,12 +205,17 @@ def _settings(stores: Sequence[MapStore], how: AnalysisChoice) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _failed(store: MapStore) -> list[Trouble]:
-    return [
-        Trouble("error", header.place, header.id, None, 0, header.reason)
-        for header in store.headers
-        if header.status == "failed"
-    ]
+def _failed(stores: Sequence[MapStore]) -> list[Trouble]:
+    """Images without maps, of the second model only those that the first one has."""
+    first = stores[0].headers
+    found = [(header, header.reason) for header in first if header.status == "failed"]
+    for store in stores[1:]:
+        found += [
+            (header, f"not compared: {header.reason}")
+            for header, own in zip(store.headers, first, strict=True)
+            if header.status == "failed" != own.status
+        ]
+    return [Trouble("error", h.place, h.id, None, 0, reason) for h, reason in found]
 
 
 def _draw(

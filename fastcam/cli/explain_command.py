@@ -56,6 +56,12 @@ def explain(
     ] = "mean",
     target: opt.Target = None,
     support: opt.Support = None,
+    query: Annotated[
+        str | None,
+        Option(metavar="X,Y", help="Pixel of the image as the model sees it, whose place "
+               "reconstruction asks from; default: the mean over all places.",
+               rich_help_panel=opt.FEWSHOT),
+    ] = None,
     sign: opt.Sign = "positive",
     fusion: opt.Fusion = "mean",
     discard_ratio: opt.DiscardRatio = 0.0,
@@ -111,7 +117,7 @@ def explain(
     resume, and keep the maps.
     """
     from fastcam import modelapi
-    from fastcam.cli.explain_given import candidates_of
+    from fastcam.cli.explain_given import candidates_of, pixel_of
     from fastcam.cli.given import classes_of, fewshot_of, numbers_of, size_of, support_of
     from fastcam.errors import InputError
     from fastcam.explaining.asked import Asked
@@ -127,7 +133,7 @@ def explain(
         raise InputError("--target label: labels are in a table, which `fastcam infer` takes")
     asked = Asked(
         tuple(method or ()), {}, sign, fusion, discard_ratio, start_layer, prefix_tokens, reshape,
-        task, batch_size, device, precision,
+        task, batch_size, device, precision, pixel_of(query),
     )  # fmt: skip
     size, means, stds = size_of(image_size), numbers_of("mean", mean), numbers_of("std", std)
     models = candidates_of(

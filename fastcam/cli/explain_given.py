@@ -39,6 +39,16 @@ def candidates_of(
     return candidates
 
 
+def pixel_of(text: str | None) -> tuple[int, int] | None:
+    """``--query 120,64`` as a pixel (x, y)."""
+    if text is None:
+        return None
+    x, comma, y = (part.strip() for part in text.partition(","))
+    if not (comma and x.isdecimal() and y.isdecimal()):
+        raise InputError(f"--query {text!r}: give a pixel X,Y of the image, as in 120,64")
+    return int(x), int(y)
+
+
 def pairs_of(models: Sequence[str], checkpoints: Sequence[Path]) -> list[tuple[str, Path | None]]:
     """Each model with its checkpoint. InputError where their numbers don't fit."""
     if not checkpoints:

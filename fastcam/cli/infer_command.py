@@ -79,9 +79,7 @@ def infer(
         Option("--overwrite", help="Replace a store made otherwise; default: resume.",
                rich_help_panel=opt.RUN),
     ] = False,
-    as_json: Annotated[
-        bool, Option("--json", help="Print one JSON result to stdout.", rich_help_panel=opt.RUN)
-    ] = False,
+    as_json: opt.Json = False,
 ) -> None:  # fmt: skip
     """Run a model over IMAGES and store its attention or CAM maps in OUTPUT_DIR/run.zarr.
 

@@ -108,7 +108,8 @@ Layer = Annotated[
     list[str] | None,
     Option(
         help="Module by its dotted name, or by its number for attention, window, channel, overlap; "
-        "repeatable. Default: the last spatial layer; for those: all. `fastcam inspect --model` lists them.",
+        "repeatable. Default: the last spatial layer; for those: all. `fastcam inspect --model` "
+        "lists them.",
         rich_help_panel=MAPS,
     ),
 ]
@@ -165,3 +166,6 @@ Compile = Annotated[
            rich_help_panel=RUN),
 ]  # fmt: skip
 BatchSize = Annotated[int, Option(min=1, help="Images at once.", rich_help_panel=RUN)]
+Json = Annotated[
+    bool, Option("--json", help="Print one JSON result to stdout.", rich_help_panel=RUN)
+]

@@ -99,9 +99,7 @@ def vit(
     allow_partial: opt.AllowPartial = False,
     device: opt.Device = "auto",
     batch_size: opt.BatchSize = 16,
-    as_json: Annotated[
-        bool, Option("--json", help="Print one JSON result to stdout.", rich_help_panel=opt.RUN)
-    ] = False,
+    as_json: opt.Json = False,
 ) -> None:  # fmt: skip
     """Show a Vision Transformer from inside: seven figures of an image, from one forward pass.
 

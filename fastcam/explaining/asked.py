@@ -26,7 +26,8 @@ _NUMBER = re.compile(r"-?\d+")
 class Asked:
     """``methods``: empty for the model's own, or ``("all",)``. ``layers``: by method the dotted
     names or numbers of its layers; those under "" are for every method that knows such layers. The
-    other fields are options of ``fastcam explain``; ``device`` None is where the model is."""
+    other fields are options of ``fastcam explain``; ``query`` (x, y): the picture's pixel whose
+    place reconstruction asks from; ``device`` None is where the model is."""
 
     methods: tuple[str, ...] = ()
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Asked:
     batch_size: int = 16
     device: str | None = None
     precision: str = "fp32"
+    query: tuple[int, int] | None = None
 
     @property
     def every(self) -> bool:
@@ -110,6 +112,8 @@ def steps_of(asked: Asked, support: bool) -> list[Step]:
         )
     if support and RECONSTRUCTION not in methods:
         raise InputError(f"--support is for --method {RECONSTRUCTION}: add it, or leave it out")
+    if asked.query is not None and RECONSTRUCTION not in methods:
+        raise InputError(f"--query is for --method {RECONSTRUCTION}: add it, or leave --query out")
     mixed = any(m in CAM_METHODS for m in methods) and any(m not in CAM_METHODS for m in methods)
     steps: list[Step] = []
     for method in methods:

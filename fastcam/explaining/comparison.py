@@ -17,10 +17,10 @@ from fastcam.explaining.rows import Group, Row, Shown, rows_of
 from fastcam.figures import layout
 from fastcam.figures.mapscales import MapScale
 from fastcam.figures.mapsheets import map_pair
-from fastcam.figures.sheet import Panel
+from fastcam.figures.sheet import Outlines, Panel
 from fastcam.read.inputs import stem_of
 from fastcam.spec import Style
-from fastcam.views.panels import figure_of_rows, panel_size, shrunk, titled
+from fastcam.views.panels import figure_of_rows, mark_of, panel_size, shrunk, titled
 from fastcam.write import make_folder
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def _panels(row: Row, scales: _Scales, style: Style) -> list[Panel]:
         small = shrunk(group.picture, height, width)
         over = "overlay" if len(group.maps) == 1 else "overlay · {}"
         pairs = _pairs(group, small, (height, width), scales, style, over)
-        panels.append(Panel(group.name, height, width, image=small))
+        mark = _mark(group, height, width)
+        panels.append(Panel(group.name, height, width, image=small, outlines=mark))
         panels += [heat for heat, _ in pairs] + [overlay for _, overlay in pairs]
     return panels
 
@@ -196,5 +197,12 @@ def _pairs(
     for shown in group.maps:
         scale, said = scales[shown]
         captions = f"{shown.caption}, {said}", over.replace("{}", shown.caption)
-        made.append(map_pair(picture, shown.cells, scale, captions, *size, style))
+        mark = _mark(group, *size)
+        pair = map_pair(picture, shown.cells, scale, captions, *size, style, outlines=mark)
+        made.append(pair)
     return made
+
+
+def _mark(group: Group, height: int, width: int) -> Outlines:
+    rows, columns = group.maps[0].cells.shape
+    return mark_of((rows, columns), group.mark, height, width)

@@ -67,11 +67,13 @@ class ClassFound:
 class Reconstruction:
     """Queries compared with the support: by class what was found, and ``probability`` (n, classes)
     float32 in the order of ``classes``, which only ranks them unless the model was ``trained`` for
-    it."""
+    it. ``places``: of each query the (row, column) whose mass ``received`` is, None for the mean
+    over all."""
 
     classes: Mapping[str, ClassFound]
     probability: NDArray[np.float32]
     trained: bool
+    places: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

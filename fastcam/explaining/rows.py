@@ -39,11 +39,13 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Maps over one picture (h, w, 1 or 3) uint8, called ``name``."""
+    """Maps over one picture (h, w, 1 or 3) uint8, called ``name``. ``mark``: the (row, column) of
+    their cells that is outlined."""
 
     picture: NDArray[np.uint8]
     name: str
     maps: tuple[Shown, ...]
+    mark: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +133,11 @@ def _compared(result: Explanation, index: int) -> Iterator[Row]:
     if result.reconstruction is None:
         return
     compared = result.reconstruction
+    mark = None if compared.places is None else compared.places[index]
+    what = "mass received" if mark is None else "mass from the mark"
     for at, (name, found) in enumerate(compared.classes.items()):
         for place, picture in enumerate(found.pictures):
-            caption = f"{name}: mass received"
+            caption = f"{name}: {what}"
             received = Shown(
                 caption, _finite(found.received[index, place], caption),
                 (RECONSTRUCTION, "received"), found.signed,
@@ -147,7 +151,7 @@ def _compared(result: Explanation, index: int) -> Iterator[Row]:
                 )
                 share = f" · {name} {compared.probability[index, at]:.4f}"
                 asking = "query" + share * compared.trained
-                groups.append(Group(result.images[index], asking, (error,)))
+                groups.append(Group(result.images[index], asking, (error,), mark))
             yield Row(RECONSTRUCTION, tuple(groups))
 
 

@@ -168,9 +168,21 @@ class _Run:
         def joined(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
             return np.concatenate([t.float().cpu().numpy() for t in tensors])
 
+        asking, places = made, None
+        if self.asked.query is not None:
+            grid = made[0].maps[next(iter(support))].error.shape[1:]
+            places = tuple(
+                place_of(self.asked.query, picture.shape[:2], (grid[0], grid[1]))
+                for picture in self.shown.pictures
+            )
+            with arithmetic(self.where, self.dtype):
+                asking = [
+                    engine(self.shown.batch[at : at + 1].to(self.where), row * grid[1] + column)
+                    for at, (row, column) in enumerate(places)
+                ]
         classes = {
             name: ClassFound(
-                joined([one.maps[name].received for one in made]),
+                joined([one.maps[name].received for one in asking]),
                 joined([one.maps[name].error for one in made]),
                 made[0].maps[name].signed,
                 given.pictures,
@@ -180,7 +192,7 @@ class _Run:
         }
         self.scores = torch.cat([one.scores for one in made])
         self.reconstruction = Reconstruction(
-            classes, joined([one.probability for one in made]), made[0].trained
+            classes, joined([one.probability for one in made]), made[0].trained, places
         )
 
     def together(self) -> Explanation:
@@ -211,6 +223,17 @@ class _Run:
             patches=_patches(self.model, shown.batch),
             dims=shown.batch.ndim - 2,
         )
+
+
+def place_of(pixel: tuple[int, int], size: Sequence[int], grid: tuple[int, int]) -> tuple[int, int]:
+    """The (row, column) of a ``grid`` (rows, columns) that a pixel (x, y) of a picture of ``size``
+    (height, width) lies in. InputError where it lies outside."""
+    (x, y), (height, width) = pixel, size
+    if not (0 <= x < width and 0 <= y < height):
+        raise InputError(
+            f"--query {x},{y} lies outside the image: x is 0 to {width - 1}, y is 0 to {height - 1}"
+        )
+    return y * grid[0] // height, x * grid[1] // width
 
 
 def _parts(count: int, size: int) -> list[slice]:

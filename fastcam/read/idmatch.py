@@ -51,9 +51,9 @@ def match_rows(items: Sequence[Item], table: Table, target: str, column: str | N
 
     An id names an image by its file name or path, with or without folders and suffix, in any
     letter case; a number also without leading zeros, which spreadsheets drop. Where several
-    images are called alike, the folders decide, then the suffix. Rows and images that stay alone, and ids that fit
-    several images, are in ``unmatched``; an image whose rows contradict each other in the column
-    ``target`` is in ``wrong``. InputError where no row fits any image.
+    images are called alike, the folders decide, then the suffix. Rows and images that stay alone,
+    and ids that fit several images, are in ``unmatched``; an image whose rows contradict each
+    other in the column ``target`` is in ``wrong``. InputError where no row fits any image.
     """
     names = _Names(items)
     if column is None:

@@ -111,9 +111,10 @@ def _of_text(path: Path) -> Lines:
 
 
 def _of_workbook(path: Path) -> Lines:
+    _check_file(path)
+    # Imported here: most runs have no table.
     from python_calamine import CalamineError, PasswordError, load_workbook
 
-    _check_file(path)
     try:
         with load_workbook(path) as book:
             for name in book.sheet_names:
@@ -131,6 +132,7 @@ def _of_workbook(path: Path) -> Lines:
 
 
 def _of_parquet(path: Path) -> Lines:
+    _check_file(path)
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -138,7 +140,6 @@ def _of_parquet(path: Path) -> Lines:
             f"{path}: Parquet needs pyarrow: pip install 'fastcam[parquet]', or save the table as "
             "CSV or Excel"
         ) from error
-    _check_file(path)
     try:
         table = parquet.read_table(path)
         columns = {name: table[name].to_pylist() for name in table.column_names}

@@ -106,12 +106,14 @@ def localise(
     if not np.isfinite(values).all():
         return Localisation(area=area, reason="the map is not finite (NaN or infinite)")
     high, wide = inside.shape
-    enlarged = np.maximum(resize.resize(values, high, wide, resize.BILINEAR), 0)
+    enlarged = resize.resize(values, high, wide, resize.BILINEAR)
     peak = float(enlarged.max())
     if peak <= 0.0:
         return Localisation(area=area, reason="the map has no value above 0")
-    # By the highest value first: the sum of tiny gradients' squares is nothing to divide by.
-    enlarged /= np.float32(peak)
+    # By the highest value first: the sum of tiny gradients' squares is nothing to divide by. In
+    # place: each new array of this size costs as much as what is done with it.
+    np.divide(enlarged, np.float32(peak), out=enlarged)
+    np.maximum(enlarged, 0, out=enlarged)
     share = float(enlarged[inside].sum(dtype=np.float64) / enlarged.sum(dtype=np.float64))
     near = _within(inside, tolerance)
     even = is_constant(values)
@@ -255,10 +257,11 @@ def _within(inside: NDArray[np.bool_], tolerance: float) -> NDArray[np.bool_]:
 def _best_iou(
     relative: NDArray[np.float32], inside: NDArray[np.bool_], count: int
 ) -> tuple[float, float]:
-    """The best IoU and its threshold; ``relative`` (H, W) is 0 to 1, ``count`` pixels inside."""
+    """The best IoU and its threshold; ``relative`` (H, W), 0 to 1, is written over; ``count`` pixels
+    are inside."""
     top = THRESHOLDS - 1
     # Counted by level once: sorting a picture of 512x512 takes ten times as long.
-    levels = (relative * np.float32(top)).astype(np.uint8)
+    levels = np.multiply(relative, np.float32(top), out=relative).astype(np.uint8)
     everywhere = np.bincount(levels.ravel(), minlength=THRESHOLDS)
     within = np.bincount(levels[inside], minlength=THRESHOLDS)
     above, both = (np.cumsum(counts[:0:-1])[::-1] for counts in (everywhere, within))

@@ -162,12 +162,12 @@ def thirds(layers: int) -> tuple[slice, slice]:
 
 def _said(layers: int) -> str:
     shallow, deep = (_range(part) for part in thirds(layers))
-    return f"Shallow: layers {shallow}; deep: layers {deep}."
+    return f"Shallow: {shallow}; deep: {deep}."
 
 
 def _range(part: slice) -> str:
     first, last = part.start, part.stop - 1
-    return str(first) if first == last else f"{first} to {last}"
+    return f"layer {first}" if first == last else f"layers {first} to {last}"
 
 
 def _dots(

@@ -67,7 +67,7 @@ def backdrop_of(
             "figure) and slice (one for each row)"
         )
     height, width = panel_size(picture, side)
-    mark = _mark(grid, chosen, height, width)
+    mark = mark_of(grid, chosen, height, width)
     return Backdrop(
         shrunk(picture, height, width), height, width, mark, _METHODS[interpolation], style
     )
@@ -158,9 +158,11 @@ def patch_edges(count: int, length: int) -> list[int]:
     return [-((count - 2 * edge * length) // (2 * count)) for edge in range(count + 1)]
 
 
-def _mark(
+def mark_of(
     grid: tuple[int, int], chosen: tuple[int, int] | None, height: int, width: int
 ) -> Outlines:
+    """A white frame around the patch at ``chosen`` (row, column) of ``grid`` (rows, columns) on a
+    panel of ``height`` x ``width`` pixels; none where none is chosen."""
     if chosen is None:
         return NO_OUTLINES
     (y1, y2), (x1, x2) = (

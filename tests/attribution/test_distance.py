@@ -128,6 +128,19 @@ def test_masks_are_cut_with_the_prefix(added: str) -> None:
         assert found[image, head].item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_masked_queries_that_see_no_patch_are_left_out() -> None:
+    """Their rows are all zero, not spread: the mean is over the others alone."""
+    random = torch.Generator().manual_seed(4)
+    q, k = torch.randn(2, 1, 2, 7, 3, generator=random)
+    mask = torch.ones(7, 7, dtype=torch.bool)
+    mask[2:4, 1:] = False
+    given = Scores(q, k, 0.5, mask)
+    found = mean_distance(given, (2, 3), (4, 8), 1)[0]
+    for head in range(2):
+        expected = slow(given.full()[0, head].double().numpy(), (2, 3), (4, 8), 1)
+        assert found[head].item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_cls_that_takes_all_weight_leaves_the_distance_of_the_rest() -> None:
     k = torch.zeros(1, 1, 5, 2)
     k[..., 0, :] = 1000

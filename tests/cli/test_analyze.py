@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +210,29 @@ def test_two_models(analyze: Call, images: Path, tmp_path: Path) -> None:
         assert known == pytest.approx([1.0] * len(known))
 
 
+def test_what_the_second_model_cannot_is_told(analyze: Call, images: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(images / "cat" / "black.png")
+    namespace: dict[str, Any] = {}
+    exec(NET.replace("CHANNELS", "3").replace("OUTPUTS", "2"), namespace)
+    model = namespace["factory"]()
+    save_file(model.state_dict(), tmp_path / "one.safetensors")
+    with torch.no_grad():
+        # Overflows on all that isn't black.
+        model[0].weight.mul_(1e38)
+    save_file(model.state_dict(), tmp_path / "huge.safetensors")
+    made = analyze(
+        images, "--checkpoint", tmp_path / "one.safetensors", "--compare",
+        tmp_path / "huge.safetensors", "--mean", "0,0,0", "--std", "1,1,1", "--json",
+    )  # fmt: skip
+    assert made.code == 3, made
+    troubles = json.loads(made.out)["troubles"]
+    assert len(troubles) == 6
+    assert all(trouble["reason"].startswith("not compared: ") for trouble in troubles)
+    for image in results(tmp_path / "out")["images"]:
+        assert (tmp_path / "out" / image["layers"]["5"]["heatmap_path"]).is_file()
+        assert bool(image.get("models_path")) == (image["id"] == "black")
+
+
 def test_a_regression(analyze: Call, images: Path, tmp_path: Path) -> None:
     made = analyze(images, "--layer", "5", outputs=1)
     assert made.code == 0, made
@@ -296,37 +318,3 @@ def test_stopped_midway_goes_on(
     again = analyze(images, "--json")
     said = json.loads(again.out)
     assert (said["figures_drawn"], said["figures_already_there"]) == (10, 20)
-
-
-def test_quick_start_off_a_terminal(fastcam: Call, tmp_path: Path, images: Path,
-                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    (tmp_path / "best.pth").write_bytes(b"")
-    monkeypatch.chdir(tmp_path)
-    made = fastcam("analyze")
-    assert made.code == 2
-    assert "--model and --images missing" in made.err
-    assert "--checkpoint best.pth --images images" in made.err
-    assert made.err.count("\n") == 1
-    assert not (tmp_path / "fastcam-analyze").exists()
-
-
-def test_quick_start_asks_on_a_terminal(
-    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import typer
-
-    from fastcam.cli import analyze_quick
-
-    class Terminal:
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setattr(sys, "stdin", Terminal())
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setattr(typer, "echo", lambda *_, **__: None)
-    monkeypatch.setattr(typer, "confirm", lambda *_, **__: True)
-    answers = iter([7, 1, "resnet18"])
-    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
-    (tmp_path / "best.pth").write_bytes(b"")
-    found = analyze_quick.quick_start(None, None, (), tmp_path)
-    assert found == analyze_quick.QuickStart("resnet18", tmp_path / "best.pth", (images,))

@@ -31,6 +31,13 @@ def factory():
     net.image_size = 32
     return net
 """
+# NaN for a picture of one colour.
+CONTRAST = """
+class Contrast(nn.Module):
+    def forward(self, x):
+        flat = (x.amax((2, 3)) - x.amin((2, 3))).sum(1) < 1e-3
+        return x.masked_fill(flat[:, None, None, None], float("nan"))
+"""
 SMALL = ["--panel-size", 64]
 
 
@@ -148,6 +155,25 @@ def test_an_unreadable_image_costs_only_its_own_figures(
     (images / "broken.png").unlink()
     assert fastcam("explain", images, "--model", net, "--output-dir", out, *SMALL).code == 0
     assert not (out / "failures.csv").exists()
+
+
+def test_an_image_whose_answer_is_not_finite_fails_alone(
+    fastcam: Call, images: Path, tmp_path: Path, rows: Any
+) -> None:
+    broken = NET.replace("nn.ReLU()", "Contrast()").replace("padding=1", "padding=0")
+    (tmp_path / "broken.py").write_text(broken + CONTRAST)
+    Image.fromarray(np.full((64, 64, 3), 118, np.uint8)).save(images / "flat.png")
+    out = tmp_path / "out"
+    made = fastcam(
+        "explain", images, "--model", f"{tmp_path / 'broken.py'}:factory", "--layer", "0",
+        "--output-dir", out, *SMALL,
+    )  # fmt: skip
+    assert made.code == 3, made
+    (row,) = rows(out / "failures.csv")
+    assert (row["case"], row["place"]) == ("flat", "2")
+    assert row["reason"].startswith("gradcam · 0 holds NaN")
+    assert (out / "grey" / "gradcam_overlay.png").exists()
+    assert not (out / "flat").exists()
 
 
 def test_layers_and_checkpoints_are_compared(

@@ -16,6 +16,7 @@ from fastcam.modelapi import explain, load_model
 from fastcam.models.fewshot.episode_files import write_episode
 from fastcam.models.fewshot.episodes import draw_episode
 from fastcam.models.fewshot.network import FewshotViT
+from fastcam.models.fewshot.ridge import ridge_penalty, ridge_weights
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.fewshot_training import save
 from fastcam.models.preprocessing import MEAN, STD
@@ -111,6 +112,25 @@ def test_cams_explain_the_classes_of_the_support(weights: Path, episode: Path) -
     assert model(tensor(query[0])).shape == (1, 5)
 
 
+def test_one_place_of_the_query_asks(weights: Path, episode: Path) -> None:
+    model = load_model("fewshot_vit", weights)
+    query = sorted(episode.glob("query/*.png"))
+    pixel, row, column = (17, 60), 7, 2  # patches of 8 pixels
+    given = {"support": episode / "support", "query": pixel}
+    found = explain(model, query, "reconstruction", **given).reconstruction
+    assert found is not None
+    assert found.places == ((row, column),) * 2
+    assert isinstance(model, FewshotViT)
+    for name, shown in found.classes.items():
+        with torch.no_grad():
+            ours = model.features(tensor(query[1]))
+            theirs = model.features(tensor(next((episode / "support" / name).iterdir())))
+        penalty = ridge_penalty(*theirs.shape[1:], model.reconstruct.alpha)
+        weighed = ridge_weights(ours.double(), theirs[0].double(), penalty)
+        wanted = weighed[0, 8 * row + column].reshape(8, 8).detach()
+        np.testing.assert_allclose(shown.received[1, 0], wanted, atol=1e-5)
+
+
 def test_all_views_of_mixed_attention(
     fastcam: Call, weights: Path, episode: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +174,9 @@ def test_classes_are_named_on_the_command_line(
         (["--support", "x="], "--support 'x='"),
         (["--support", "SUPPORT", "--layer", "a", "--layer", "b"], "features of one layer"),
         (["--support", "SUPPORT", "--use-mab"], "--use-ocab"),
+        (["--support", "SUPPORT", "--query", "64,3"], "x is 0 to 63, y is 0 to 63"),
+        (["--support", "SUPPORT", "--query", "7"], "--query '7': give a pixel X,Y"),
+        (["--query", "7,7", "--method", "gradcam"], "--query is for --method reconstruction"),
     ],
 )
 def test_mistakes(

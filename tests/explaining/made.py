@@ -48,7 +48,7 @@ def attention(
     return fact, RNG.random((2, len(layers), 3, 6, 8), np.float32)
 
 
-def reconstruction(shots: int = 1, signed: bool = True) -> Reconstruction:
+def reconstruction(shots: int = 1, signed: bool = True, places: Any = None) -> Reconstruction:
     classes = {}
     for at, name in enumerate(("benign", "malignant")):
         received = RNG.random((2, shots, 3, 4), np.float32) - (0.5 if signed else 0)
@@ -56,4 +56,5 @@ def reconstruction(shots: int = 1, signed: bool = True) -> Reconstruction:
         pictures = [RNG.integers(0, 256, (36, 48, 3), dtype=np.uint8) for _ in range(shots)]
         names = tuple(f"{name}{place}.png" for place in range(shots))
         classes[name] = ClassFound(received, error, signed, pictures, names)
-    return Reconstruction(classes, np.array([[0.9, 0.1], [0.2, 0.8]], np.float32), True)
+    share = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    return Reconstruction(classes, share, True, places)

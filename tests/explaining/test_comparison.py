@@ -211,6 +211,16 @@ def _diverging() -> Any:
     return colormap.table(DIVERGING_TABLE)
 
 
+def test_the_place_that_asks_is_outlined_on_the_query() -> None:
+    one = explanation({}, reconstruction=reconstruction(places=((1, 2), (0, 0))))
+    sheet, _ = combined([one])
+    support, heat, _, query, error, overlay = sheet.rows[0]
+    assert heat.caption == "benign: mass from the mark, shared scale"
+    for panel in (query, error, overlay):  # cells of 12 pixels, framed from outside
+        assert panel.outlines.boxes[0].tolist() == [22, 10, 38, 26]
+    assert len(support.outlines.boxes) == len(heat.outlines.boxes) == 0
+
+
 def test_weights_that_a_softmax_made_are_not_signed() -> None:
     one = explanation({}, reconstruction=reconstruction(signed=False))
     sheet, _ = combined([one])

@@ -17,6 +17,7 @@ EXPECTED = [("007", "34.5", "f"), ("b/x.png", "41", "männlich")]
 
 
 def write_sheet(path: Path, lines: list[list[object]]) -> Path:
+    pytest.importorskip("python_calamine")
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     book.active.title = "empty"
@@ -104,8 +105,10 @@ def test_a_short_row_and_a_column_without_a_name(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong(tmp_path: Path, name: str, content: bytes | None, words: str) -> None:
-    if name.endswith(".parquet"):
-        pytest.importorskip("pyarrow")
+    if name.startswith("t."):
+        for suffix, library in ((".parquet", "pyarrow"), (".xlsx", "python_calamine")):
+            if name.endswith(suffix):
+                pytest.importorskip(library)
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
