@@ -98,7 +98,7 @@ def normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _activation(values: NDArray[np.float32]) -> Activation:
     mean = float(values.mean(dtype=np.float64))
-    # In float32 but for the sum: three passes over float64 copies took 4 ms for 512 x 512, this 0.3.
+    # float64 for the sums alone: with float64 copies 512 x 512 took 4.4 ms, so it takes 0.3.
     apart = values - np.float32(mean)
     variance = float(np.square(apart, out=apart).mean(dtype=np.float64))
     return Activation(float(values.max()), mean, variance**0.5)
