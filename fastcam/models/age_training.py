@@ -28,15 +28,17 @@ from fastcam.write import write_bytes
 # What ``load_model`` takes.
 MODEL_NAME = f"{age_net.__file__}:AgeNet"
 HELD_OUT_SEED = 1
-# From this share of the steps on activations cost more and more; a model that has learnt nothing
-# yet would answer with none at all.
+# Up to this share of the epochs activations cost nothing, then more and more: a model that has
+# learnt nothing yet would answer with none at all.
 _FREE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
     """``faces`` are made once and seen ``epochs`` times, in batches of ``batch``, mirrored in half
-    of the times; ``seed`` decides start and order, the faces are always the same."""
+    of the times. ``cost``: what the mean activation of the last layer adds to the loss at the end,
+    so that the evidence for an age lies in few places. ``seed`` decides start and order, the faces
+    are always the same."""
 
     faces: int = 600
     epochs: int = 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,6 @@ def _game(axes: Axes, curves: Curves | None, game: str, title: str, x: str) -> N
         say(axes, "not measured")
         return
     known = curves.known
-    areas = []
     lines = (("map", game, BLUE, "-"), ("noise", f"random_{game}", FAINT, "--"),
              ("blob in the middle", f"centre_{game}", _CENTRE, ":"))  # fmt: skip
     for name, attribute, color, style in lines:
@@ -58,8 +57,15 @@ def _game(axes: Axes, curves: Curves | None, game: str, title: str, x: str) -> N
             continue
         area = float(curves.auc(attribute)[known].mean())
         label = f"{name}, area {area:.2f}"
-        _band(axes, curves.fractions, values[known], color, style, label, np.median)
-        areas.append(area)
+        _band(
+            axes,
+            curves.fractions,
+            values[known],
+            color,
+            style,
+            label,
+            np.median(values[known], axis=0),
+        )
     frame(axes, f"{title}\n{int(known.sum())} images", x, score)
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.03, 1.03)
@@ -80,9 +86,12 @@ def _depth(axes: Axes, randomised: Randomised | None) -> None:
 
     low, high = np.quantile(randomised.random, [0.025, 0.975])
     axes.axhspan(low, high, color="#e4e4e4", zorder=0, linewidth=0, label="noise, 95 %")
-    _band(axes, steps, whole(randomised.spearman), BLUE, "-", "values", np.mean)
+    kinds = [("values", randomised.spearman, BLUE, "-")]
     if not np.allclose(randomised.spearman, randomised.absolute):
-        _band(axes, steps, whole(randomised.absolute), _CENTRE, "--", "magnitudes", np.mean)
+        kinds.append(("magnitudes", randomised.absolute, _CENTRE, "--"))
+    for name, found, color, style in kinds:
+        values = whole(found)
+        _band(axes, steps, values, color, style, name, values.mean(axis=0))
     if randomised.other_image.size:
         axes.axhline(
             float(randomised.other_image.mean()), color=INK, linewidth=1.2, linestyle=":",
@@ -98,10 +107,9 @@ def _depth(axes: Axes, randomised: Randomised | None) -> None:
 
 
 def _band(
-    axes: Axes, x: NDArray[np.generic], values: NDArray[np.floating], color: str, style: str,
-    label: str, middle: object,
+    axes: Axes, x: NDArray[Any], values: NDArray[np.floating], color: str, style: str, label: str,
+    line: NDArray[np.floating],
 ) -> None:  # fmt: skip
     low, high = np.quantile(values, [0.25, 0.75], axis=0)
     axes.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
-    line = np.median(values, axis=0) if middle is np.median else np.mean(values, axis=0)
     axes.plot(x, line, color=color, linestyle=style, linewidth=1.9, label=label)

@@ -211,8 +211,8 @@ def cosine(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cosine (n, n) of every pair of ``vectors`` (n, dim); 0 with a vector that is all zero."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(length > 0, length, 1.0)
-    found: NDArray[np.float64] = np.clip(unit @ unit.T, -1.0, 1.0)
-    return found
+    found: NDArray[np.float64] = unit @ unit.T
+    return np.clip(found, -1.0, 1.0, out=found)
 
 
 def two_components(

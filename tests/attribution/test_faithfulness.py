@@ -97,8 +97,7 @@ def test_the_map_of_the_region_beats_noise_and_its_inverse(outputs: int) -> None
 
 
 def test_closeness_by_hand() -> None:
-    """y is the mean of four pixels 4, 0, 0, 0, blurred to nothing else: deleting the 4 moves y from
-    1 to 0.25 and on to 1, when all are the mean."""
+    """The output is the mean of the pixels 4, 0, 0, 0; deleted in that order, each becomes -4."""
 
     class Mean(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -148,6 +148,24 @@ def test_every_parameter_is_made_anew() -> None:
     assert groups[-1].modules[-1] == ""
 
 
+def test_layers_that_know_how_are_reset_their_own_way() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).requires_grad_(False)
+    for value in model.state_dict().values():
+        value.add_(5)
+    twin = nn.Linear(4, 3)
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        reset(model, ("0", "1"))
+        torch.manual_seed(7)
+        twin.reset_parameters()
+    state = model.state_dict()
+    assert torch.equal(state["0.weight"], twin.weight)
+    assert [state[f"1.{name}"].tolist() for name in ("weight", "bias", "running_mean")] == [
+        [1, 1, 1], [0, 0, 0], [0, 0, 0],
+    ]  # fmt: skip
+
+
 def test_groups_go_from_the_output_down_and_are_few(resnet: ResNet) -> None:
     example = torch.randn(1, 3, 64, 64)
     fine = layer_groups(resnet, example, 100)
@@ -186,7 +204,7 @@ def test_norms_measure_anew(resnet: ResNet, images: Tensor) -> None:
 
     def engine_of(model: nn.Module) -> Engine:
         model.layer4.register_forward_hook(  # type: ignore[union-attr]
-            lambda m, i, o: seen.append(float(o.std()))
+            lambda m, i, o: seen.append(float(o.detach().std()))
         )
         return gradcam(model, "layer3")
 
