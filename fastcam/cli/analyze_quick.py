@@ -50,10 +50,10 @@ def quick_start(
 
 def _chosen(folders: dict[Path, int]) -> Path:
     offered = list(folders.items())[:_SHOWN]
-    for number, (path, count) in enumerate(offered, 1):
-        typer.echo(f"  {number}  {path}  ({count} images)", err=True)
+    for place, (path, count) in enumerate(offered, 1):
+        typer.echo(f"  {place}  {path}  ({count} images)", err=True)
     while True:
-        number = typer.prompt("which images?", default=1, type=int, err=True)
+        number: int = typer.prompt("which images?", default=1, type=int, err=True)
         if 1 <= number <= len(offered):
             return offered[number - 1][0]
         typer.echo(f"a number from 1 to {len(offered)}", err=True)

@@ -103,7 +103,7 @@ def _depth(axes: Axes, randomised: Randomised | None) -> None:
     axes.set_xlim(0, len(steps) - 1)
     lowest = float(np.quantile(randomised.spearman, 0.25, axis=1).min())
     axes.set_ylim(min(-0.3, float(low) - 0.05, lowest - 0.05), 1.03)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper right")
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
 
 
 def _band(

@@ -257,8 +257,8 @@ def _within(inside: NDArray[np.bool_], tolerance: float) -> NDArray[np.bool_]:
 def _best_iou(
     relative: NDArray[np.float32], inside: NDArray[np.bool_], count: int
 ) -> tuple[float, float]:
-    """The best IoU and its threshold; ``relative`` (H, W), 0 to 1, is written over; ``count`` pixels
-    are inside."""
+    """The best IoU and its threshold; ``relative`` (H, W), 0 to 1, is written over; ``count``
+    pixels are inside."""
     top = THRESHOLDS - 1
     # Counted by level once: sorting a picture of 512x512 takes ten times as long.
     levels = np.multiply(relative, np.float32(top), out=relative).astype(np.uint8)
