@@ -174,14 +174,14 @@ def test_only_queries_and_keys_stay() -> None:
 def test_output_is_the_same() -> None:
     model, batch = timm_vit(), noise(2, 3, 32, 48)
     with torch.no_grad():
-        assert_close(run_vit(model, batch).output, model(batch))
+        torch.testing.assert_close(run_vit(model, batch).output, model(batch))
 
 
 def test_heads_fused_on_the_way_are_the_mean_of_the_weights() -> None:
     seen = run_vit(timm_vit(), noise(2, 3, 32, 48))
     for layer in seen.layers:
         assert layer.fused is not None
-        assert_close(layer.fused, layer.attention.full().mean(1))
+        torch.testing.assert_close(layer.fused, layer.attention.full().mean(1))
 
 
 def hooks(model: nn.Module) -> list[int]:
