@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.evaluationfigures import Explain, draw_ends, draw_explained
@@ -36,6 +38,7 @@ from fastcam.report.evaluation import (
 )
 from fastcam.report.localisation import Localisation
 from fastcam.runfolder import FAILURES
+from fastcam.schedule import cores
 from fastcam.spec import Axes, MapChoice, Style
 from fastcam.workitem import Trouble
 from fastcam.write import write_bytes, write_text
@@ -145,21 +148,20 @@ def evaluate_set(
 def _cases(
     store: MapStore, judging: Judging, troubles: list[Trouble], axes: Axes
 ) -> list[EvaluatedCase]:
-    cases = []
+    judged = [(index, judging.judge(header)) for index, header in enumerate(store.headers)]
+    known = [(index, said) for index, said in judged if said is not None]
     masked = any(header.mask_source is not None for header in store.headers)
-    row = choose_rows(store, MapChoice())[0] if store.map_names else None
-    for index, header in enumerate(store.headers):
-        judged = judging.judge(header)
-        if judged is None:
-            continue
-        located = None
-        if masked and row is not None:
-            located = _localised(store, row, index, axes, troubles)
+    located: dict[int, Localisation] = {}
+    if masked and store.map_names:
+        row = choose_rows(store, MapChoice())[0]
+        located = _localised(store, row, [index for index, _ in known], axes, troubles)
+    cases = []
+    for index, said in known:
+        header = store.headers[index]
         cases.append(
             EvaluatedCase(
-                header.place, header.id, _file(header), judged.true, judged.predicted,
-                judged.error, judged.good, tuple(judged.probability.astype(float).tolist()),
-                located,
+                header.place, header.id, _file(header), said.true, said.predicted, said.error,
+                said.good, tuple(said.probability.astype(float).tolist()), located.get(index),
             )
         )  # fmt: skip
     return cases
@@ -170,25 +172,50 @@ def _file(header: MapHeader) -> str:
 
 
 def _localised(
-    store: MapStore, row: MapRow, index: int, axes: Axes, troubles: list[Trouble]
-) -> Localisation:
-    """Where the map of an image lies against its mask, both cut to what the model saw. A mask that
-    can't be used is a warning."""
-    header = store.headers[index]
-    if header.mask_source is None:
-        return localisation.unmeasured("no mask")
-    if store.attrs.dims == 3:
-        return localisation.unmeasured("masks of volumes are drawn, not measured")
+    store: MapStore, row: MapRow, indices: Sequence[int], axes: Axes, troubles: list[Trouble]
+) -> dict[int, Localisation]:
+    """Where the maps lie against their masks, both cut to what the model saw. A mask that can't be
+    used is a warning.
+
+    Maps are read here, one batch after the other; decoding a mask of 512x512 (1.1 ms) and measuring
+    (1.6 ms) let go of the GIL, and all cores do them.
+    """
+
+    def measure(index: int, values: NDArray[np.float32] | CaseError) -> Localisation | CaseError:
+        header = store.headers[index]
+        if header.mask_source is None:
+            return localisation.unmeasured("no mask")
+        if store.attrs.dims == 3:
+            return localisation.unmeasured("masks of volumes are drawn, not measured")
+        if isinstance(values, CaseError):
+            return values
+        try:
+            inside = open_mask(header.mask_source, header.shape, axes).inside
+        except CaseError as error:
+            return error
+        rows, columns = field_of(*header.shape[1:], store.attrs.preprocessing)
+        return localisation.localise(values, inside[0, rows, columns])
+
+    found: dict[int, Localisation] = {}
+    with ThreadPoolExecutor(cores()) as pool:
+        read = [_read(store, row, index) for index in indices]
+        for index, made in zip(indices, pool.map(measure, indices, read), strict=True):
+            if isinstance(made, CaseError):
+                header = store.headers[index]
+                _add(troubles, [Trouble("warning", header.place, header.id, None, 0, str(made))])
+                made = localisation.unmeasured("its mask or map can't be used")
+            found[index] = made
+    return found
+
+
+def _read(store: MapStore, row: MapRow, index: int) -> NDArray[np.float32] | CaseError:
+    if store.attrs.dims == 3 or store.headers[index].mask_source is None:
+        return np.zeros((0, 0), np.float32)
     try:
-        inside = open_mask(header.mask_source, header.shape, axes).inside
         values = row.read(store, index)
     except CaseError as error:
-        _add(troubles, [Trouble("warning", header.place, header.id, None, 0, str(error))])
-        return localisation.unmeasured("its mask or map can't be used")
-    if row.signed:
-        values = np.abs(values)
-    rows, columns = field_of(*header.shape[1:], store.attrs.preprocessing)
-    return localisation.localise(values, inside[0, rows, columns])
+        return error
+    return np.abs(values) if row.signed else values
 
 
 def _compared(cases: Sequence[EvaluatedCase]) -> localisation.LocalisationSummary | None:
