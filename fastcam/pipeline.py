@@ -165,6 +165,9 @@ def _finish(
 ) -> None:
     """Leave the folder's records and its page true, also when the job was stopped midway."""
     folder.rewrite_journal()
+    if status == "finished":
+        # What a worker was writing when it was lost; its items were done by others.
+        folder.remove_leftovers()
     folder.write_failures(report.troubles, report.redone)
     folder.write_run(
         {

@@ -71,7 +71,7 @@ class RunFolder:
             if overwrite or other:
                 self._clear()
             self._earlier_troubles = self._read_troubles()
-            self._remove_leftovers()
+            self.remove_leftovers()
             self.rewrite_journal()
             self.write_run({"status": "running"})
         except BaseException:
@@ -156,6 +156,16 @@ class RunFolder:
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
         write_text(self.path / RUN, text + "\n")
 
+    def remove_leftovers(self) -> None:
+        """Half-written files of a run, or of a worker, that was killed; nobody writes here now."""
+        if not self._locked:
+            return
+        for folder in (self.path, *self.path.glob("[0-9][0-9][0-9]*_*/")):
+            for path in folder.glob(f"{TEMPORARY}*"):
+                path.unlink(missing_ok=True)
+        for path in self.path.glob(f".{STORE}.*.part"):
+            shutil.rmtree(path, ignore_errors=True)
+
     def remove_store(self) -> None:
         """Make room for a new run store."""
         remove(self.path / STORE)
@@ -229,16 +239,6 @@ class RunFolder:
             ]  # fmt: skip
         except (OSError, KeyError, TypeError, ValueError):
             return []  # none, or a list that somebody edited: this run writes its own
-
-    def _remove_leftovers(self) -> None:
-        """Half-written files of a run that was killed; nobody else writes here now."""
-        if not self._locked:
-            return
-        for folder in (self.path, *self.path.glob("[0-9][0-9][0-9]*_*/")):
-            for path in folder.glob(f"{TEMPORARY}*"):
-                path.unlink(missing_ok=True)
-        for path in self.path.glob(f".{STORE}.*.part"):
-            shutil.rmtree(path, ignore_errors=True)
 
     def _clear(self) -> None:
         root = self.path.resolve()
