@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from fastcam.attribution.batchmaps import logits_of
 from fastcam.attribution.capture import capture
 from fastcam.attribution.checks import check_found, watch_shapes
+from fastcam.attribution.exchange import Counted, counted
 from fastcam.attribution.nonfinite import check_weights, reasons
 from fastcam.attribution.placing import Placed, Scene, place
 from fastcam.attribution.records import Attention, AttentionCall, Record, Scores
@@ -35,7 +36,8 @@ from fastcam.errors import InputError
 class _Known:
     """What the first pass of a model at one size of images found out, for those after it.
 
-    ``blocks``: the modules whose tokens are followed.
+    ``blocks``: the modules whose tokens are followed. ``calls``: path and shape of each attention,
+    empty where not all of them can be seen by name.
     """
 
     prefix: Prefix
@@ -43,6 +45,7 @@ class _Known:
     patch: tuple[int, ...] | None
     shapes: dict[str, tuple[int, ...]]
     blocks: frozenset[str]
+    calls: tuple[tuple[str, tuple[int, int, int, int]], ...]
 
 
 # Looking at every module takes as long as a tenth of the forward pass of a ViT-S, so it is done
@@ -109,23 +112,34 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
     watched: AbstractContextManager[dict[str, tuple[int, ...]]] = watch_shapes(eager)
     if known is not None:
         watched = nullcontext(known.shapes)
+    by_name = known is not None and bool(known.calls)
     with (
         torch.no_grad(),
         stance,
         watched as shapes,
         _first_tokens(eager, None if known is None else known.blocks) as tokens,
-        capture(eager, _keep, ("sdpa", "softmax"), _mix) as seen,
+        nullcontext(Counted()) if by_name else counted() as named,
+        capture(eager, _keep, ("sdpa", "softmax"), _mix, by_name=by_name) as seen,
     ):
         output = eager(batch)
+    records_seen = seen.records
+    if known is not None and by_name:
+        if [r.shape for r in records_seen] != [shape for _, shape in known.calls]:
+            del kept[key]
+            return run_vit(model, batch, prefix_tokens)
+        records_seen = [
+            replace(r, path=path) for r, (path, _) in zip(records_seen, known.calls, strict=True)
+        ]
     logits = logits_of(output).float()
     if known is None:
-        check_found(eager, seen.records, shapes)
+        check_found(eager, records_seen, shapes)
     _check_finite(eager, batch, logits)
     if known is None:
-        known = _looked_at(eager, prefix_tokens, seen.records, shapes)
+        plain = named.calls == len(records_seen)
+        known = _looked_at(eager, prefix_tokens, records_seen, shapes, plain)
     prefix = known.prefix
     scene = Scene(eager, len(batch), size, known.patch, prefix, known.shapes)
-    records, grid = _whole_layers(seen.records, scene)
+    records, grid = _whole_layers(records_seen, scene)
     follow, why = None, "the model has no CLS token"
     if prefix.cls:
         follow, why = _track(eager, [r.path for r in records], tokens, records[0].shape[2])
@@ -148,13 +162,15 @@ def _looked_at(
     prefix_tokens: int | None,
     records: Sequence[Record],
     shapes: dict[str, tuple[int, ...]],
+    by_name: bool,
 ) -> _Known:
     prefix = count_prefix(model, prefix_tokens)
     query = RolloutEngine(model, prefix_tokens=prefix_tokens).query
     paths = [r.path for r in records if r.shape[2] == r.shape[3]]
     followed = frozenset(_blocks(model, paths) if prefix.cls and paths else ())
+    calls = tuple((r.path, r.shape) for r in records) if by_name else ()
     return _Known(
-        prefix, "cls" if query == "cls" else "mean", patch_size(model), shapes, followed
+        prefix, "cls" if query == "cls" else "mean", patch_size(model), shapes, followed, calls
     )  # fmt: skip
 
 
