@@ -25,9 +25,8 @@ from fastcam.attribution.checks import check_found, watch_shapes
 from fastcam.attribution.exchange import Counted, counted
 from fastcam.attribution.nonfinite import check_weights, reasons
 from fastcam.attribution.placing import Placed, Scene, place
-from fastcam.attribution.records import Attention, AttentionCall, Record, Scores
+from fastcam.attribution.records import Attention, AttentionCall, Record
 from fastcam.attribution.rollout import RolloutEngine
-from fastcam.attribution.rollout_chunked import mixed
 from fastcam.attribution.tokens import Prefix, count_prefix, image_size, patch_size
 from fastcam.errors import InputError
 
@@ -55,12 +54,10 @@ _KNOWN: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], _Known]] = WeakKeyDic
 
 @dataclass(frozen=True, eq=False)
 class VitLayer:
-    """``name``: dotted path of the module; ``attention``: (b, heads, n, n) of all tokens;
-    ``fused``: its mean of heads (b, n, n) float32, where the pass made it on the way."""
+    """``name``: dotted path of the module; ``attention``: (b, heads, n, n) of all tokens."""
 
     name: str
     attention: Attention
-    fused: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +87,7 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
     """Run ``model`` once on ``batch`` (b, c, h, w), preprocessed, and keep what views need.
 
     ``prefix_tokens``: CLS and registers before the patches, where the model doesn't say how many.
-    A compiled model is run uncompiled. The model's output is the same as without, to rounding.
+    A compiled model is run uncompiled. The model's output is the same as without.
 
     Raises InputError for a model without attention, with attention that can't be seen, or whose
     layers aren't all from all tokens to all tokens (windows, pyramids), for volumes, and where the
@@ -119,7 +116,7 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
         watched as shapes,
         _first_tokens(eager, None if known is None else known.blocks) as tokens,
         nullcontext(Counted()) if by_name else counted() as named,
-        capture(eager, _keep, ("sdpa", "softmax"), _mix, by_name=by_name) as seen,
+        capture(eager, _keep, ("sdpa", "softmax"), by_name=by_name) as seen,
     ):
         output = eager(batch)
     records_seen = seen.records
@@ -147,7 +144,7 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
     return VitPass(
         batch=batch,
         output=logits,
-        layers=tuple(VitLayer(r.path, *r.value) for r in records),
+        layers=tuple(VitLayer(r.path, r.value) for r in records),
         cls=follow,
         grid=grid,
         patch=_sides(scene, grid),
@@ -182,17 +179,10 @@ def _check_finite(model: nn.Module, batch: Tensor, output: Tensor) -> None:
         raise InputError(f"image {bad[0]} of the batch: {why}")
 
 
-def _keep(call: AttentionCall) -> tuple[Attention] | None:
+def _keep(call: AttentionCall) -> Attention | None:
     """The layer in memory of its own; calls that aren't among all tokens are only counted."""
     _, _, n, m = call.attention.shape
-    return (call.attention.clone(),) if n == m else None
-
-
-def _mix(call: AttentionCall, value: Tensor) -> tuple[Tensor, tuple[Attention, Tensor]] | None:
-    """Where attention is made here at no cost, rollout's mean of heads is kept as well: ViT-S at
-    197 tokens needs 16 ms for it afterwards and 2 here."""
-    made = mixed(call.attention, value) if isinstance(call.attention, Scores) else None
-    return None if made is None else (made[0], (call.attention.clone(), made[1]))
+    return call.attention.clone() if n == m else None
 
 
 def _whole_layers(records: Sequence[Record], scene: Scene) -> tuple[list[Record], tuple[int, int]]:

@@ -48,16 +48,10 @@ def rollout_map(
 
     from fastcam.attribution.rollout import rollout
 
-    plain = fusion == "mean" and not discard_ratio
-    layers = [
-        layer.fused[index : index + 1]
-        if plain and layer.fused is not None
-        else of_image(layer.attention, index)
-        for layer in vit.layers
-    ]
+    layers = [of_image(layer.attention, index) for layer in vit.layers]
     token: Any = query.token
     if token is None:
-        n = layers[0].shape[-1]
+        n = layers[0].shape[2]
         token = torch.zeros(n, device=vit.batch.device)
         token[vit.prefix :] = 1 / (n - vit.prefix)
     return _placed(rollout(layers, token, fusion, discard_ratio, start_layer)[0], vit, "rollout")

@@ -171,17 +171,12 @@ def test_only_queries_and_keys_stay() -> None:
             assert not kept.requires_grad
 
 
-def test_output_is_the_same() -> None:
+def test_output_is_the_same_to_the_last_bit() -> None:
     model, batch = timm_vit(), noise(2, 3, 32, 48)
     with torch.no_grad():
-        torch.testing.assert_close(run_vit(model, batch).output, model(batch))
-
-
-def test_heads_fused_on_the_way_are_the_mean_of_the_weights() -> None:
-    seen = run_vit(timm_vit(), noise(2, 3, 32, 48))
-    for layer in seen.layers:
-        assert layer.fused is not None
-        torch.testing.assert_close(layer.fused, layer.attention.full().mean(1))
+        plain = model(batch)
+    for _ in range(2):  # By the mode, then by the name alone.
+        assert torch.equal(run_vit(model, batch).output, plain)
 
 
 def hooks(model: nn.Module) -> list[int]:
