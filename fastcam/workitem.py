@@ -14,7 +14,7 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.patches import Look, look_of, patch_sheet
 from fastcam.figures.scales import CaseScale, case_scale
 from fastcam.opencase import OpenCase, cut_slice, open_case
-from fastcam.picture import write_sheet
+from fastcam.picture import PILE, Pile
 from fastcam.plan import Portion, WorkItem
 from fastcam.read.case import Case
 from fastcam.read.recent import Recent
@@ -89,6 +89,7 @@ def _opened_store(path: Path, created: str) -> RunStore:
 
 
 _buffers = Buffers()
+_desks = tuple(Buffers() for _ in range(PILE))
 _recent: Recent[tuple[OpenCase, CaseScale]] = Recent()
 
 
@@ -125,10 +126,12 @@ def _draw_case(job: Job, portion: Portion, drawn: list[Drawn], troubles: list[Tr
     look = look_of(job.style, job.characters, job.fonts, side)
     if job.mode == "all_slices":
         make_folder(job.output_dir / names.case_folder(case))
+    pile = Pile(_desks)
     for index in portion.slices:
-        reason = attempt(partial(_draw_slice, job, opened, scale, look, index, drawn))
+        reason = attempt(partial(_draw_slice, job, opened, scale, look, index, pile, drawn))
         if reason:
             troubles.append(Trouble("error", case.place, case.name, index, 1, reason))
+    pile.finish()
     if portion.summary:
         drawn.append(_write_summary(job, case))
 
@@ -158,17 +161,23 @@ def _open(job: Job, portion: Portion) -> tuple[OpenCase, CaseScale]:
 
 
 def _draw_slice(
-    job: Job, opened: OpenCase, scale: CaseScale, look: Look, index: int, drawn: list[Drawn]
+    job: Job,
+    opened: OpenCase,
+    scale: CaseScale,
+    look: Look,
+    index: int,
+    pile: Pile,
+    drawn: list[Drawn],
 ) -> None:
     case = opened.case
     picture = cut_slice(opened, index, _buffers)
     sheet, (low, high) = patch_sheet(case, index, picture, scale, look, _buffers)
     path_of = names.slice_path if job.mode == "all_slices" else names.best_slice_path
     path = path_of(case, index, job.style.format)
-    write_sheet(job.output_dir / path, sheet, look, job.style.format, _buffers)
     best = index == case.best_slice
     average = case.slice_averages.get(index, 0.0)
-    drawn.append(Drawn(path, case.place, case.name, index, best, average, low, high))
+    record = Drawn(path, case.place, case.name, index, best, average, low, high)
+    pile.put(job.output_dir / path, sheet, look, job.style.format, partial(drawn.append, record))
 
 
 def _write_summary(job: Job, case: Case) -> Drawn:

@@ -13,9 +13,9 @@ from nibabel.orientations import axcodes2ornt, ornt_transform
 
 from fastcam.errors import CaseError
 from fastcam.figures import layout
+from fastcam.figures.drawing import draw
 from fastcam.figures.patches import look_of, patch_sheet
 from fastcam.figures.scales import case_scale
-from fastcam.figures.sheet import draw
 from fastcam.opencase import cut_slice, open_case
 from fastcam.read.case import Case
 from fastcam.spec import Sources, Style
@@ -133,7 +133,7 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
         else:
             assert picture.grey.shape == (40, 40)
             np.testing.assert_array_equal(trimmed(picture.grey), trimmed(expected))
-        np.testing.assert_array_equal(picture.boxes, [bounds(picture.grey == 255)])
+        np.testing.assert_array_equal(picture.patches.boxes, [bounds(picture.grey == 255)])
         assert (picture.mask[picture.grey > 0] == 255).all()
         assert set(np.unique(picture.mask)) == {0, 255}
 
@@ -179,8 +179,8 @@ def test_slices_are_counted_within_the_middle_ones(tmp_path: Path):
     greys = [cut_slice(opened, k).grey[0, 0] for k in range(4)]
     expected = [np.floor((3 + k) / 9 * 255 + 0.5) for k in range(4)]
     np.testing.assert_allclose(greys, expected, atol=1)
-    assert cut_slice(opened, 3).boxes.tolist() == [[2, 2, 6, 6]]
-    assert cut_slice(opened, 1).boxes.shape == (0, 4)
+    assert cut_slice(opened, 3).patches.boxes.tolist() == [[2, 2, 6, 6]]
+    assert cut_slice(opened, 1).patches.boxes.shape == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -203,9 +203,9 @@ def test_patches_that_do_not_fit_the_volume_are_named(tmp_path, boxes, slices, s
         assert word in message
 
 
-def test_a_box_that_sticks_out_is_kept(tmp_path: Path):
+def test_a_box_that_sticks_out_ends_at_the_edge(tmp_path: Path):
     opened = _opened(tmp_path, np.zeros((4, 20, 12), np.uint8), make_case([8, -3, 30, 5], [1]))
-    assert cut_slice(opened, 1).boxes.tolist() == [[8, -3, 30, 5]]
+    assert cut_slice(opened, 1).patches.boxes.tolist() == [[8, 0, 12, 5]]
 
 
 def test_an_unusable_mask_costs_only_its_panel(tmp_path: Path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -7,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fastcam.errors import CaseError
+from fastcam.errors import CaseError, OutputError
 from fastcam.figures.buffers import Buffers
+from fastcam.figures.drawing import draw
 from fastcam.figures.patches import look_of
-from fastcam.figures.sheet import Panel, Sheet, draw
-from fastcam.picture import write_picture, write_sheet
+from fastcam.figures.sheet import Panel, Sheet
+from fastcam.picture import Pile, write_picture, write_sheet
 from fastcam.spec import Style
 
 
@@ -77,3 +80,50 @@ def test_a_sheet_is_written_as_it_is_drawn(tmp_path, kind):
         found = np.asarray(Image.open(path).convert("RGB")).astype(int)
         off = np.abs(found - draw(sheet, look.lettering, look.palette))
         assert off.max() == 0 if kind == "png" else off.mean() < 4
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_pile_writes_every_figure_once_and_in_order(tmp_path, kind):
+    look = look_of(Style(), "", (), 100)
+    done: list[int] = []
+    pile = Pile([Buffers(), Buffers(), Buffers()])
+    sheets = {}
+    for number in range(7):
+        panel = Panel("slice", 60, 60, image=ramp(60, 60) // (number + 1))
+        sheets[number] = Sheet(f"slice {number}", "right", (0, 120, 0), ((panel,),))
+        path = tmp_path / f"{number}.{kind}"
+        pile.put(path, sheets[number], look, kind, partial(done.append, number))
+        written = {int(file.stem) for file in tmp_path.iterdir()}
+        assert written == set(done)
+        assert done == list(range(len(done)))
+        assert number + 1 - len(done) < 3
+    pile.finish()
+    pile.finish()
+    assert done == list(range(7))
+    for number, sheet in sheets.items():
+        found = np.asarray(Image.open(tmp_path / f"{number}.{kind}").convert("RGB")).astype(int)
+        off = np.abs(found - draw(sheet, look.lettering, look.palette))
+        assert off.max() == 0 if kind == "png" else off.mean() < 4
+
+
+def test_large_figures_wait_for_nobody(tmp_path):
+    look = look_of(Style(), "", (), 100)
+    pile = Pile([Buffers(), Buffers()])
+    panel = Panel("slice", 3000, 2000, image=ramp(60, 60))  # 18 MiB
+    pile.put(tmp_path / "a.png", Sheet("a", "b", (0, 0, 0), ((panel,),)), look, "png", list)
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_a_file_that_cannot_be_written_ends_a_pile(tmp_path):
+    look = look_of(Style(), "", (), 100)
+    done: list[str] = []
+    pile = Pile([Buffers()] * 3)
+    sheet = Sheet("a", "b", (0, 0, 0), ((Panel("slice", 60, 60, image=ramp(60, 60)),),))
+    for name in ("a.png", "missing/b.png", "c.png"):
+        if name == "c.png":
+            with pytest.raises(OutputError, match="missing"):
+                pile.put(tmp_path / name, sheet, look, "png", partial(done.append, name))
+        else:
+            pile.put(tmp_path / name, sheet, look, "png", partial(done.append, name))
+    assert done == ["a.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -13,10 +13,11 @@ from fastcam.analysis.naming import FEATURES, Naming
 from fastcam.analysis.sheets import Subject
 from fastcam.errors import CaseError
 from fastcam.figures import fonts, lettering
+from fastcam.figures.drawing import draw
 from fastcam.figures.mapscales import is_constant, map_scale
 from fastcam.figures.mapsheets import NO_EVIDENCE, Heading, map_pair
 from fastcam.figures.patches import look_of
-from fastcam.figures.sheet import Panel, Sheet, draw
+from fastcam.figures.sheet import Panel, Sheet
 from fastcam.inline import Figure
 from fastcam.mappicture import open_image
 from fastcam.mapstore import MapStore

@@ -16,9 +16,9 @@ from fastcam.analysis.results import ImageResult, LayerResult
 from fastcam.analysis.sheets import Subject, layers_sheet
 from fastcam.errors import CaseError, InputError
 from fastcam.figures import fonts, lettering
+from fastcam.figures.drawing import draw
 from fastcam.figures.mapsheets import Heading
 from fastcam.figures.patches import look_of
-from fastcam.figures.sheet import draw
 from fastcam.gathering import pixels_of
 from fastcam.inferjob import Running
 from fastcam.inline import Figure

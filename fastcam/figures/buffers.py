@@ -22,12 +22,18 @@ class Buffers(threading.local):
 
     def __init__(self) -> None:
         self._held: dict[str, NDArray[np.uint8]] = {}
-        self.contents: object = None
+        self._taken: dict[str, tuple[tuple[int, ...], DTypeLike, NDArray[Any]]] = {}
+        self.contents: Any = None
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """An uninitialised C-contiguous array; it shares memory with the last of that name."""
+        taken = self._taken.get(name)
+        if taken is not None and taken[0] == shape and taken[1] is dtype:
+            return taken[2]  # 0.3 us instead of 3.5, four times a figure
         needed = math.prod(shape) * np.dtype(dtype).itemsize
         held = self._held.get(name)
         if held is None or held.size < needed:
             held = self._held[name] = np.empty(needed, dtype=np.uint8)
-        return held[:needed].view(dtype).reshape(shape)
+        array = held[:needed].view(dtype).reshape(shape)
+        self._taken[name] = shape, dtype, array
+        return array

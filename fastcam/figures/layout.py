@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from fastcam_kernels.rows import filters_of
@@ -35,8 +36,7 @@ class Rect:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """Size of one panel in canvas pixels, and whether it has a colour bar."""
 
     width: int

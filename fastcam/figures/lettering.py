@@ -6,6 +6,7 @@ and no font library is touched while figures are drawn.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from fastcam.figures import fonts
 
 BASIC = "".join(chr(c) for c in range(32, 127)) + "·…×–é"
-_ATLAS_WIDTH = 2048
+# At zoom 1, in pixels. Narrow, so that the rows of a glyph lie close together: in an atlas of 2048
+# pixels every row of every glyph came from a page of its own.
+_ATLAS_WIDTH = 128
 
 Colour = tuple[int, int, int]
 
@@ -105,7 +108,7 @@ def prepare(characters: str, extra_fonts: tuple[Path, ...], zoom: float) -> Lett
     ``extra_fonts`` are asked, in order, for what DejaVu lacks; ``zoom`` is 1 for panels of 512
     pixels and grows with larger ones, so that text keeps its share of the picture.
     """
-    sheet = _Sheet()
+    sheet = _Sheet(math.ceil(_ATLAS_WIDTH * zoom))
     basic = sorted(set(BASIC))
     wanted = basic + sorted(set(characters) - set(BASIC))
     readable = [path for path in extra_fonts if path.is_file()]
@@ -124,7 +127,8 @@ def prepare(characters: str, extra_fonts: tuple[Path, ...], zoom: float) -> Lett
 class _Sheet:
     """Packs glyph bitmaps row by row."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
+        self.atlas_width = width
         self.bitmaps: list[NDArray[np.uint8]] = []
         self.boxes: list[tuple[int, int, int, int]] = []
         self.x = self.y = self.row_height = 0
@@ -142,14 +146,14 @@ class _Sheet:
         advance = round(font.getlength(character))
         mask, (left, top) = font.getmask2(character, mode="L", anchor="ls")
         width, height = mask.size
-        if width == 0 or height == 0 or width > _ATLAS_WIDTH:
+        if width == 0 or height == 0 or width > self.atlas_width:
             return Glyph(-1, 0, 0, advance)
         bitmap = np.frombuffer(bytes(mask), dtype=np.uint8).reshape(height, width)
         return Glyph(self._place(bitmap), left, ascent + top, advance)
 
     def _place(self, bitmap: NDArray[np.uint8]) -> int:
         height, width = bitmap.shape
-        if self.x + width > _ATLAS_WIDTH:
+        if self.x + width > self.atlas_width:
             self.x, self.y, self.row_height = 0, self.y + self.row_height, 0
         self.boxes.append((self.x, self.y, width, height))
         self.bitmaps.append(bitmap)
@@ -158,7 +162,7 @@ class _Sheet:
         return len(self.boxes) - 1
 
     def finish(self) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        coverage = np.zeros((self.y + self.row_height, _ATLAS_WIDTH), dtype=np.uint8)
+        coverage = np.zeros((self.y + self.row_height, self.atlas_width), dtype=np.uint8)
         for (x, y, width, height), bitmap in zip(self.boxes, self.bitmaps, strict=True):
             coverage[y : y + height, x : x + width] = bitmap
         boxes = np.array(self.boxes, dtype=np.int32).reshape(-1, 4)

@@ -35,20 +35,37 @@ OTHER_WIDTH = 1
 
 
 @dataclass(frozen=True)
+class SlicePatches:
+    """The patches on one slice: ``boxes`` (n, 4) int32 in the picture's own pixels and inside it,
+    ``weights`` (n,) float32, and ``heaviest`` (n,) their indices by falling weight."""
+
+    boxes: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    heaviest: NDArray[np.intp]
+
+
+def slice_patches(
+    boxes: NDArray[np.int32], weights: NDArray[np.float32], height: int, width: int
+) -> SlicePatches:
+    """Patches of a picture of ``height`` x ``width`` pixels. A box that sticks out ends at its
+    edge; of equal weights the earlier patch comes first."""
+    ends = np.array((width, height, width, height), np.int32)
+    inside = np.minimum(np.maximum(boxes, 0), ends)
+    return SlicePatches(inside, weights, np.argsort(-weights, kind="stable"))
+
+
+@dataclass(frozen=True)
 class SlicePicture:
     """One slice as it is shown, its frame cut out and turned for display.
 
     ``grey`` (h, w) uint8; ``mask`` (h, w) uint8, 255 inside and 0 outside, or None;
-    ``mask_notice`` says why there is none, and is empty where no mask was asked for; ``boxes``
-    (n, 4) int32 in the picture's own pixels and ``weights`` (n,) float32 of the patches on this
-    slice.
+    ``mask_notice`` says why there is none, and is empty where no mask was asked for.
     """
 
     grey: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
     mask_notice: str
-    boxes: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    patches: SlicePatches
     left_side: str = ""
 
 
@@ -87,7 +104,8 @@ def patch_sheet(
     With ``buffers`` the heat is theirs: draw the figure before the next one is made.
     """
     held = (buffers or Buffers()).take("levels", picture.grey.shape, np.uint8)
-    cells, rows, columns = heat.patch_cells(picture.boxes, picture.weights, *picture.grey.shape)
+    patches, shape = picture.patches, picture.grey.shape
+    cells, rows, columns = heat.patch_cells(patches.boxes, patches.weights, *shape)
     shown, (low, high) = scale.heat_and_limits(cells)
     levels = heat.spread(levels_of(shown, low, high), rows, columns, held)
     return _sheet(case, index, picture, levels, (low, high), look), (low, high)
@@ -120,7 +138,7 @@ def _sheet(
     )  # fmt: skip
     panels.append(
         Panel(
-            _overlay_caption(len(picture.boxes), style.top_k), height, width,
+            _overlay_caption(len(picture.patches.boxes), style.top_k), height, width,
             image=image, heat=levels, limits=limits, paint=look.overlay_paint, outlines=outlines,
         )
     )  # fmt: skip
@@ -155,24 +173,29 @@ def _overlay_caption(patches: int, top_k: int) -> str:
 
 
 def _outlines(picture: SlicePicture, height: int, width: int, top_k: int) -> Outlines:
-    """The ``top_k`` heaviest boxes of the slice (ties: the earlier patch), in panel pixels."""
-    chosen = np.argsort(-picture.weights, kind="stable")[:top_k]
+    """The ``top_k`` heaviest boxes of the slice, in panel pixels."""
+    patches = picture.patches
+    chosen = patches.heaviest[:top_k]
     rows, columns = picture.grey.shape
-    sides = ((columns, width), (rows, height)) * 2
-    # A box that sticks out ends at the picture's edge. Halves are rounded down, as the kernel's
-    # nearest neighbour does, so that lines lie on the heat's edges: pixel i shows the sample at
-    # (2 i + 1) source / (2 target), so an edge e comes before the first i that is not below it.
-    # In whole numbers of Python: for a few boxes NumPy's calls took longer, 0.05 ms a figure.
-    boxes = [
-        [
-            -((source - 2 * min(max(edge, 0), source) * target) // (2 * source))
-            for edge, (source, target) in zip(box, sides, strict=True)
-        ]
-        for box in picture.boxes[chosen].tolist()
-    ]
+    boxes = _on_panel(patches.boxes[chosen], (columns, rows), (width, height))
     colours, widths = _pens(len(chosen))
-    texts = tuple(numbers.weight(w) for w in picture.weights[chosen].tolist())
-    return Outlines(np.array(boxes, dtype=np.int32).reshape(-1, 4), colours, widths, texts)
+    texts = tuple(numbers.weight(w) for w in patches.weights[chosen].tolist())
+    return Outlines(boxes, colours, widths, texts)
+
+
+def _on_panel(
+    boxes: NDArray[np.int32], size: tuple[int, int], panel: tuple[int, int]
+) -> NDArray[np.int32]:
+    """Boxes (n, 4) inside a picture of ``size`` (width, height) in the pixels of a ``panel``.
+
+    Halves are rounded down, as the kernel's
+    nearest neighbour does, so that lines lie on the heat's edges: pixel i shows the sample at
+    (2 i + 1) source / (2 target), so an edge e comes before the first i that is not below it.
+    """
+    if size == panel:
+        return boxes
+    source, target = np.array(size * 2, np.int64), np.array(panel * 2, np.int64)
+    return (-((source - 2 * boxes * target) // (2 * source))).astype(np.int32)
 
 
 @lru_cache(maxsize=64)

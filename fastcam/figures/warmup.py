@@ -10,9 +10,9 @@ from fastcam_kernels import compose
 from fastcam_kernels._jit import is_cached
 
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.patches import SlicePicture, look_of, patch_sheet
+from fastcam.figures.drawing import draw_rows
+from fastcam.figures.patches import SlicePicture, look_of, patch_sheet, slice_patches
 from fastcam.figures.scales import CaseScale
-from fastcam.figures.sheet import draw_rows
 from fastcam.read.case import Case
 from fastcam.spec import Style
 
@@ -30,7 +30,6 @@ def warm_up() -> None:
     case = Case(1, "a", 0, 0, True, 1.0, (1.0,), weights, boxes, slices, slices, weights)
     grey = np.zeros((8, 8), dtype=np.uint8)
     look = look_of(Style(panel_size=32), "", (), 32)
-    sheet, _ = patch_sheet(
-        case, 0, SlicePicture(grey, grey, "", boxes, weights), CaseScale("slice"), look
-    )
+    patches = slice_patches(boxes, weights, 8, 8)
+    sheet, _ = patch_sheet(case, 0, SlicePicture(grey, grey, "", patches), CaseScale("slice"), look)
     draw_rows(sheet, look.lettering, look.palette, Buffers())

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fastcam.errors import InputError
 from fastcam.figures import fonts, lettering
+from fastcam.figures.drawing import draw
 from fastcam.figures.mapscales import MapScale, bounds, is_constant
 from fastcam.figures.mapsheets import NO_EVIDENCE, map_pair
 from fastcam.figures.patches import look_of
-from fastcam.figures.sheet import NO_OUTLINES, PALETTES, Outlines, Panel, Sheet, draw
+from fastcam.figures.sheet import NO_OUTLINES, PALETTES, Outlines, Panel, Sheet
 from fastcam.inline import Figure
 from fastcam.spec import Style
 

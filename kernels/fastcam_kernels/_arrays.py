@@ -16,7 +16,8 @@ def plain(array: NDArray[Any], dtype: type[Scalar]) -> NDArray[Scalar]:
     Numba compiles one version per dtype, layout and writeability; a kernel that sees one form
     only is compiled (and later loaded) once.
     """
-    flags = array.flags
-    if array.dtype == dtype and flags.c_contiguous and flags.writeable:
+    flags, kind = array.flags, array.dtype
+    # Types are compared by identity: sixty times a figure, 0.15 us each time.
+    if kind.type is dtype and kind.isnative and flags.c_contiguous and flags.writeable:
         return array
     return np.array(array, dtype=dtype, order="C")

@@ -21,6 +21,8 @@ def rows_of(
     Looking through every item on every row would cost more than drawing them.
     """
     start = np.zeros(height + 1, np.int32)
+    if tops.shape[0] == 0:
+        return start, np.empty(0, np.int32)
     for i in range(tops.shape[0]):
         for row in range(max(0, tops[i]), min(height, bottoms[i])):
             start[row + 1] += 1

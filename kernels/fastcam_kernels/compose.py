@@ -25,32 +25,22 @@ from fastcam_kernels.blend import (
 )
 from fastcam_kernels.boxes import fill_span, outline_row, rows_of
 from fastcam_kernels.resize import fill_taps, sample_row
-from fastcam_kernels.rows import as_rows, store_grey, store_row
+from fastcam_kernels.rows import (
+    AHEAD,
+    as_rows,
+    blank_row,
+    prefetch_row,
+    same_bytes,
+    same_row,
+    store_grey,
+    store_row,
+)
 from fastcam_kernels.runs import SHORTEST, blend_runs, exact_steps, runs_of
 from fastcam_kernels.text import ink_row, mark_rows
 
 _NO_HEAT = np.zeros((0, 0), np.float32)
 _NO_LEVELS = np.zeros((0, 0), np.uint8)
 _NO_STEPS = np.zeros((256, 5), np.uint16)
-
-
-@kernel
-def _same_row(rows: NDArray[np.float32], row: int) -> bool:
-    first, second = rows[row], rows[row - 1]
-    different = 0
-    for x in range(first.shape[0]):
-        different += first[x] != second[x]  # NaN differs, and is drawn again
-    return different == 0
-
-
-@kernel
-def _same_bytes(rows: NDArray[np.uint8], row: int) -> bool:
-    first, second = rows[row], rows[row - 1]
-    different = np.uint8(0)
-    for x in range(first.shape[0]):
-        # Numba widens bytes to eight: back to bytes at every step, it takes a seventh of the time.
-        different = np.uint8(different | np.uint8(first[x] ^ second[x]))
-    return bool(different == 0)
 
 
 @kernel
@@ -82,6 +72,7 @@ def _panel(
     coverage: NDArray[np.uint8],
     glyphs: NDArray[np.int32],
     marks: NDArray[np.int32],
+    zeros: NDArray[np.uint8],
 ) -> None:
     has_image = image.shape[0] > 0
     has_ready = ready.shape[0] > 0
@@ -134,6 +125,8 @@ def _panel(
     passed = False  # the row above went by without lines
     for row in range(height):
         up = filters[top + row] == 2
+        if row + AHEAD < height:
+            prefetch_row(canvas, top + row + AHEAD, first, first + 3 * width)
         # Patch heat changes at the edges of boxes only, so most rows have the levels of the row
         # above, and where nothing else is drawn their difference is 0 throughout.
         bare = (
@@ -144,21 +137,26 @@ def _panel(
         )
         same_levels = row > 0 and has_heat
         if same_ready:
-            same_levels = same_levels and _same_bytes(ready, row)
+            same_levels = same_levels and same_bytes(ready, row)
         elif has_ready:
             same_levels = same_levels and heat_y[row, 0] == heat_y[row - 1, 0]
         elif same_heat:
-            same_levels = same_levels and _same_row(heat, row)
+            same_levels = same_levels and same_row(heat, row)
         else:
             same_levels = False
         if same_levels and bare and repeats and not has_image:
             if up:
-                canvas[top + row, first : first + 3 * width] = 0
+                blank_row(zeros, row, canvas, top + row, first, width)
             else:
                 store_row(lines, held, 0, 3 * width, False, canvas, top + row, first)
+                zeros[row] = 0
             continue
         if just_grey and bare and repeats and up:
-            store_grey(image, row, canvas, top + row, first)
+            if same_bytes(image, row):
+                blank_row(zeros, row, canvas, top + row, first, width)
+            else:
+                store_grey(image, row, canvas, top + row, first)
+                zeros[row] = 0
             passed = True
             continue
         if passed:
@@ -231,6 +229,7 @@ def _panel(
         if begin < end:
             ink_row(lines, held, 0, width, row, coverage, glyphs, marks, mark_items, begin, end)
         store_row(lines, held, 0, 3 * width, up, canvas, top + row, first)
+        zeros[row] = 0
 
 
 @lru_cache(maxsize=16)
@@ -274,10 +273,14 @@ def panel(
     glyphs: NDArray[np.int32],
     marks: NDArray[np.int32],
     filters: NDArray[np.uint8] | None = None,
+    zeros: NDArray[np.uint8] | None = None,
 ) -> None:
     """Draw one panel on ``canvas`` (H, W, 3) uint8 RGB, C-contiguous, at (x, y), width x height.
 
-    With ``filters`` (H,) ``canvas`` is the filtered rows (H, 1 + 3 * W) of a PNG file instead.
+    With ``filters`` (H,) ``canvas`` is the filtered rows (H, 1 + 3 * W) of a PNG file instead, and
+    ``zeros`` (height,) uint8 may say which rows of the panel hold nothing but zeros already, from
+    the panel that was drawn there before: they aren't written again, and ``zeros`` is brought up
+    to date. Half of what a figure's panels write are zeros: 0.1 ms of 0.5.
 
     image         (h, w, c) uint8, c = 1 (grey) or 3 (RGB); (0, 0, 1) for none: black
     heat          (hh, ww) float32, (0, 0) for none; sampled to the panel, then its level is
@@ -340,4 +343,5 @@ def panel(
         plain(coverage, np.uint8),
         plain(glyphs, np.int32),
         plain(marks, np.int32),
+        np.zeros(height, np.uint8) if zeros is None else plain(zeros, np.uint8),
     )

@@ -23,35 +23,42 @@ def _margins(
     coverage: NDArray[np.uint8],
     glyphs: NDArray[np.int32],
     marks: NDArray[np.int32],
-    height: int,
+    left: int,
+    top: int,
+    right: int,
+    bottom: int,
 ) -> None:
     width, first = canvas.shape[1] // 3, canvas.shape[1] % 3
     paper = np.empty((2, 3 * width), np.uint8)
-    fill_span(paper, 0, 0, width, width, background, 0)
+    fill_span(paper, 0, left, right, width, background, 0)
     lines = np.empty((2, 3 * width), np.uint8)
-    plate_start, plate_items = rows_of(plates[:, 1], plates[:, 3], height)
+    plate_start, plate_items = rows_of(plates[:, 1], plates[:, 3], bottom)
     mark_tops, mark_bottoms = mark_rows(glyphs, marks)
-    mark_start, mark_items = rows_of(mark_tops, mark_bottoms, height)
+    mark_start, mark_items = rows_of(mark_tops, mark_bottoms, bottom)
     blank = np.full(2, False)
-    for row in range(height):
+    # The row above the first one is drawn, too, since that one is stored as the difference to it.
+    for row in range(max(top - 1, 0), bottom):
         held = row % 2
         if not blank[held]:
-            store_row(paper, 0, 0, 3 * width, False, lines, held, 0)
+            store_row(paper, 0, 3 * left, 3 * right, False, lines, held, 3 * left)
         blank[held] = (
             plate_start[row] == plate_start[row + 1] and mark_start[row] == mark_start[row + 1]
         )
         for k in range(plate_start[row], plate_start[row + 1]):
             p = plate_items[k]
-            fill_span(lines, held, plates[p, 0], plates[p, 2], width, plate_colour, p)
+            start, stop = max(left, plates[p, 0]), min(right, plates[p, 2])
+            fill_span(lines, held, start, stop, width, plate_colour, p)
         begin, end = mark_start[row], mark_start[row + 1]
         if begin < end:
-            ink_row(lines, held, 0, width, row, coverage, glyphs, marks, mark_items, begin, end)
+            ink_row(lines, held, left, right, row, coverage, glyphs, marks, mark_items, begin, end)
+        if row < top:
+            continue
         if first == 1:
             canvas[row, 0] = filters[row]
         up = filters[row] == 2
-        start = 0
-        while start < width:
-            stop, inside = width, start
+        start = left
+        while start < right:
+            stop, inside = right, start
             for h in range(holes.shape[0]):
                 if holes[h, 1] <= row < holes[h, 3] and start < holes[h, 2]:
                     if holes[h, 0] <= start:
@@ -79,16 +86,17 @@ def margins(
     glyphs: NDArray[np.int32],
     marks: NDArray[np.int32],
     filters: NDArray[np.uint8] | None = None,
-    height: int | None = None,
+    area: tuple[int, int, int, int] | None = None,
 ) -> None:
     """Fill ``canvas`` (H, W, 3) outside the panels with paper, plates and text.
 
     background (3,) uint8; holes (n, 4) int32: the panels' x1, y1, x2, y2 on the canvas, where
     nothing is written; plates and marks as for ``panel``, in canvas pixels. With ``filters`` (H,)
-    ``canvas`` is the filtered rows of a PNG file, whose first bytes are written too. ``height``
-    stops after that many rows; below it everything must be drawn already, on paper.
+    ``canvas`` is the filtered rows of a PNG file, whose first bytes are written too. ``area``
+    (x1, y1, x2, y2) in canvas pixels: nothing outside it is written.
     """
-    lines, filters, _ = as_rows(canvas, filters)
+    lines, filters, width = as_rows(canvas, filters)
+    left, top, right, bottom = (0, 0, width, len(lines)) if area is None else area
     if len(plates) != len(plate_colour):
         raise ValueError("each plate needs a colour")
     _margins(
@@ -101,5 +109,8 @@ def margins(
         plain(coverage, np.uint8),
         plain(glyphs, np.int32),
         plain(marks, np.int32),
-        len(lines) if height is None else height,
+        max(0, left),
+        max(0, top),
+        min(width, right),
+        min(len(lines), bottom),
     )

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fastcam_kernels._arrays import plain
 from fastcam_kernels._jit import kernel
 
+_FAR = 1 << 31
+
 
 @kernel
 def mark_rows(
@@ -26,6 +28,38 @@ def mark_rows(
             tops[m] = marks[m, 2]
             bottoms[m] = marks[m, 2] + glyphs[marks[m, 0], 3]
     return tops, bottoms
+
+
+@kernel
+def _changed_area(
+    before: NDArray[np.int32], now: NDArray[np.int32], glyphs: NDArray[np.int32]
+) -> tuple[int, int, int, int]:
+    same = 0
+    while same < min(before.shape[0], now.shape[0]):
+        different = 0
+        for k in range(before.shape[1]):
+            different += before[same, k] != now[same, k]
+        if different > 0:
+            break
+        same += 1
+    left = top = _FAR
+    right = bottom = 0
+    for marks in (before, now):
+        for m in range(same, marks.shape[0]):
+            g = marks[m, 0]
+            if 0 <= g < glyphs.shape[0]:
+                left, top = min(left, marks[m, 1]), min(top, marks[m, 2])
+                right = max(right, marks[m, 1] + glyphs[g, 2])
+                bottom = max(bottom, marks[m, 2] + glyphs[g, 3])
+    return left, top, right, bottom
+
+
+def changed_area(
+    before: NDArray[np.int32], now: NDArray[np.int32], glyphs: NDArray[np.int32]
+) -> tuple[int, int, int, int]:
+    """(x1, y1, x2, y2) that holds all pixels in which two lists of marks differ; x2 <= x1 where
+    there are none. What both begin with is left out."""
+    return _changed_area(plain(before, np.int32), plain(now, np.int32), plain(glyphs, np.int32))
 
 
 @kernel

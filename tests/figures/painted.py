@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from fastcam.figures import layout
-from fastcam.figures.patches import SlicePicture, look_of, patch_sheet
+from fastcam.figures.drawing import draw
+from fastcam.figures.patches import SlicePicture, look_of, patch_sheet, slice_patches
 from fastcam.figures.scales import case_scale
-from fastcam.figures.sheet import draw
 from fastcam.read.case import Case
 from fastcam.spec import Style
 
@@ -31,7 +31,9 @@ def make_case(boxes, weights, slices=None, name="p", correct=True) -> Case:
 def figure(case: Case, grey, style: Style, mask=None, index=0, notice="", high=0.0, fonts=()):
     """Draw with the project; returns the canvas, its panels in order, the sheet and the limits."""
     members = case.slices == index
-    picture = SlicePicture(grey, mask, notice, case.boxes[members], case.weights[members])
+    picture = SlicePicture(
+        grey, mask, notice, slice_patches(case.boxes[members], case.weights[members], *grey.shape)
+    )
     size = layout.enlarged(*grey.shape, style.panel_size)
     letters = "".join({c for c in case.name if c.isprintable()})
     look = look_of(style, letters, fonts, max(size))
@@ -117,10 +119,10 @@ def box_pixels(box, shape, height: int, width: int) -> np.ndarray:
 
 def label_pixels(sheet, look_lettering) -> np.ndarray:
     """Where labels may be: the plates of the sheet's overlay, as the kernels are given them."""
-    from fastcam.figures import sheet as module
+    from fastcam.figures import drawing
 
     panel = sheet.rows[0][-1]
     covered = np.zeros((panel.height, panel.width), bool)
-    for x1, y1, x2, y2 in module._lettered(panel, look_lettering)[0].tolist():
+    for x1, y1, x2, y2 in drawing._lettered(panel, look_lettering)[0].tolist():
         covered[y1:y2, x1:x2] = True
     return covered

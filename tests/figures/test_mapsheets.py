@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fastcam.figures.drawing import draw
 from fastcam.figures.mapscales import map_scale
 from fastcam.figures.mapsheets import Heading, MapPicture, ShownMap, map_sheet
 from fastcam.figures.patches import look_of
-from fastcam.figures.sheet import draw
 from fastcam.spec import Style
 
 from .painted import bilinear, nearest, plan_of

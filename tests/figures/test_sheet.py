@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fastcam.figures import numbers, sheet
+from fastcam.figures import drawing, numbers, surround
 from fastcam.figures.buffers import Buffers
+from fastcam.figures.drawing import draw, draw_rows
 from fastcam.figures.lettering import prepare
-from fastcam.figures.sheet import PALETTES, Outlines, Panel, Sheet, draw, draw_rows, paint
+from fastcam.figures.sheet import PALETTES, Outlines, Panel, Sheet, paint
 from fastcam.picture import png_pieces
 
 from . import painted
@@ -47,7 +48,7 @@ def test_labels_never_overlap_nor_leave_the_panel_and_stand_on_a_backing(
     count, seed, width, height, spread
 ):
     panel = Panel("", height, width, outlines=crowd(count, seed, min(width, height), spread))
-    plates, colours, marks = sheet._lettered(panel, LETTERS)
+    plates, colours, marks = drawing._lettered(panel, LETTERS)
     assert not colours.any()
     covered = np.zeros((height, width), np.int32)
     for x1, y1, x2, y2 in plates.tolist():
@@ -65,7 +66,7 @@ def test_labels_never_overlap_nor_leave_the_panel_and_stand_on_a_backing(
 def test_the_heaviest_patches_are_labelled_first():
     """On a panel with room for a few labels, those of the first boxes are there."""
     panel = Panel("", 60, 130, outlines=crowd(30, 1, 60, 40))
-    plates, _, _ = sheet._lettered(panel, LETTERS)
+    plates, _, _ = drawing._lettered(panel, LETTERS)
     widths = [LETTERS.label.width(t) + 6 for t in panel.outlines.texts]
     assert 2 <= len(plates) < 30
     assert (plates[:2, 2] - plates[:2, 0]).tolist() == widths[:2]
@@ -81,7 +82,7 @@ def test_labels_are_written_in_the_colour_of_their_box():
     panel = replace(ONE_PANEL, outlines=lines)
     drawn = Sheet("t", "v", (1, 2, 3), ((panel,),))
     canvas = draw(drawn, LETTERS, PALETTES["light"])
-    plates, _, _ = sheet._lettered(panel, LETTERS)
+    plates, _, _ = drawing._lettered(panel, LETTERS)
     place = painted.plan_of(drawn, canvas).places[0].panel
     left, top = place.x, place.y
     for (x1, y1, x2, y2), channel in zip(plates.tolist(), (0, 2), strict=True):
@@ -166,6 +167,41 @@ def test_the_rows_of_a_png_are_the_same_picture(seed, heights, bar, theme):
     np.testing.assert_array_equal(decoded, canvas)
 
 
+TITLES = st.sampled_from(
+    ["p · slice 007", "p · slice 008", "p · slice 100 · BEST", "", "患者 Å" * 9]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    figures=st.lists(
+        st.tuples(TITLES, TITLES, st.sampled_from(["top 3", "top 12 of 24", "", "g" * 60])),
+        min_size=2,
+        max_size=6,
+    ),
+    seed=st.integers(0, 9999),
+)
+def test_slices_of_a_case_one_after_the_other_are_the_same_pictures(figures, seed):
+    """Their rows keep what did not change: paper, bars, texts and rows of zeros."""
+    rng = np.random.default_rng(seed)
+    buffers = Buffers()
+    for title, verdict, caption in figures:
+        levels = np.repeat(rng.integers(0, 3, (10, 50), dtype=np.uint8), 8, axis=0)
+        mask = np.repeat(rng.integers(0, 2, (8, 1, 1), dtype=np.uint8) * 255, 10, axis=0)
+        mask = np.repeat(mask, 50, axis=1)
+        limits = 0.0, float(rng.choice([1.0, 1.0, 2.0]))
+        panels = (
+            Panel("mask", 80, 50, image=mask),
+            Panel("heat", 80, 50, heat=levels, limits=limits, paint=JET, bar=JET),
+            Panel(caption, 80, 50, image=mask, heat=levels, paint=JET),
+        )
+        drawn = Sheet(title, verdict, (9, 9, 9), (panels, panels[:1]))
+        canvas = draw(drawn, LETTERS, PALETTES["light"])
+        rows = draw_rows(drawn, LETTERS, PALETTES["light"], buffers)
+        decoded = np.asarray(Image.open(io.BytesIO(b"".join(png_pieces(rows)))))
+        np.testing.assert_array_equal(decoded, canvas)
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 9999), notice=st.sampled_from(["", "no mask"]), lines=st.integers(0, 3))
 def test_grey_panels_at_their_own_size_are_the_same_picture(seed, notice, lines):
@@ -234,7 +270,7 @@ def test_the_numbers_beside_a_bar_never_overlap_and_name_its_limits(height, limi
     drawn = Sheet("", "", (0, 0, 0), ((panel,),))
     canvas = draw(drawn, LETTERS, PALETTES["light"])
     bar = painted.plan_of(drawn, canvas).places[0].bar
-    marks = sheet._ticks(limits, bar, LETTERS, PALETTES["light"])
+    marks = surround._ticks(limits, bar, LETTERS, PALETTES["light"])
     assert len(marks) == (5 if bar.height > 5 * LETTERS.tick.height else 2)
     lines = []
     for line in marks:

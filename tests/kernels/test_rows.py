@@ -12,12 +12,13 @@ from fastcam_kernels.margins import margins
 from fastcam_kernels.png import assemble
 from fastcam_kernels.resize import NEAREST
 from fastcam_kernels.rows import filters_of
+from fastcam_kernels.text import changed_area
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from . import twins
-from .test_compose import NO_HEAT, NO_IMAGE, NO_TINT, overlays
+from .test_compose import NO_HEAT, NO_IMAGE, NO_TINT, nothing_over, overlays
 
 
 def unfiltered(rows: np.ndarray) -> np.ndarray:
@@ -103,28 +104,68 @@ def test_filtered_rows_are_the_canvas(sizes, gap, seed):
     np.testing.assert_array_equal(opencv[:, :, ::-1], canvas)
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), top=st.integers(1, 12))
-def test_the_rows_above_the_panels_can_be_drawn_anew(seed, top):
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), begin=st.integers(0, 4), ends=st.tuples(*[st.integers(0, 4)] * 2)
+)
+def test_what_changed_of_the_texts_can_be_drawn_anew(seed, begin, ends):
+    """Two lists of marks with the same beginning, anywhere on the canvas and beyond it."""
     rng = np.random.default_rng(seed)
-    holes = np.array([[3, top, 20, top + 15]], np.int32)
+    holes = np.array([[3, 7, 20, 22]], np.int32)
     paper = np.array([250, 240, 230], np.uint8)
-    filters = filters_of(top + 17, holes)
-    rows = np.zeros((top + 17, 1 + 3 * 24), np.uint8)
-    expected = rows.copy()
+    filters = filters_of(24, holes)
+    over = overlays(rng, 12, 24)
+    marks = [np.delete(over["marks"], slice(begin, at), axis=0) for at in (4, 8)]
+    marks = [found[: begin + end] for found, end in zip(marks, ends, strict=True)]
 
-    def text(seed):
-        over = overlays(np.random.default_rng(seed), 3, 20)
-        over["marks"][:, 2] = rng.integers(-9, max(1, top - 9), 3)  # ends above the panel
-        over["marks"] = over["marks"][over["marks"][:, 2] + 9 <= top]
-        empty = np.zeros((0, 4), np.int32), np.zeros((0, 3), np.uint8)
-        return *empty, over["coverage"], over["glyphs"], over["marks"]
+    def rows(texts, rows=None, area=None):
+        rows = np.zeros((24, 1 + 3 * 24), np.uint8) if rows is None else rows
+        plates = over["plates"][:2], over["plate_colour"][:2]
+        glyphs = over["coverage"], over["glyphs"]
+        margins(rows, paper, holes, *plates, *glyphs, texts, filters, area)
+        return rows
 
-    before, after = text(seed), text(seed + 1)
-    margins(rows, paper, holes, *before, filters)
-    margins(rows, paper, holes, *after, filters, top)
-    margins(expected, paper, holes, *after, filters)
-    np.testing.assert_array_equal(rows, expected)
+    x1, y1, x2, y2 = changed_area(*marks, over["glyphs"])
+    before, expected = rows(marks[0]), rows(marks[1])
+    if x1 < x2:
+        found = rows(marks[1], before.copy(), (x1, y1, x2, y2 + 1))
+        outside = np.ones(before.shape, bool)
+        outside[max(0, y1) : max(0, y2 + 1), max(0, 1 + 3 * x1) : max(0, 1 + 3 * x2)] = False
+        np.testing.assert_array_equal(found[outside], before[outside])
+    else:
+        found = before
+    np.testing.assert_array_equal(found, expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    kinds=st.lists(st.sampled_from(["any", "blank", "grey"]), min_size=1, max_size=5),
+    seed=st.integers(0, 10**6),
+)
+def test_zeros_that_are_there_already_need_no_writing(sizes, kinds, seed):
+    rng = np.random.default_rng(seed)
+    height, width = sizes
+    filters = filters_of(height + 3, np.array([[2, 1, 2 + width, 1 + height]], np.int32))
+    held, zeros = (
+        np.full((height + 3, 1 + 3 * (width + 4)), 99, np.uint8),
+        np.zeros(height, np.uint8),
+    )
+    for kind in kinds:
+        arguments = list(any_panel(rng, height, width))
+        if kind != "any":
+            arguments[8] = NO_TINT
+            arguments[11:] = nothing_over().values()
+            arguments[0] = np.repeat(rng.integers(0, 2, (height, 1, 1), np.uint8), width, axis=1)
+            arguments[1] = NO_HEAT
+        if kind == "blank":
+            arguments[0], arguments[1] = NO_IMAGE, arguments[0][:, :, 0]  # levels
+        fresh = np.full(held.shape, 99, np.uint8)
+        panel(fresh, 2, 1, width, height, *arguments, filters)
+        panel(held, 2, 1, width, height, *arguments, filters, zeros)
+        np.testing.assert_array_equal(held, fresh)
+        inside = held[1 : 1 + height, 7 : 7 + 3 * width]
+        assert not inside[zeros == 1].any()
 
 
 @settings(max_examples=150, deadline=None)
