@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fastcam.errors import CaseError
-from fastcam.read.images import read_image
+from fastcam.read.images import decode_image
 from fastcam.read.inputs import Item
 from fastcam.read.preprocess import Preprocessing, prepare, prepare_volume
 from fastcam.read.volumes import open_volume
@@ -54,9 +54,12 @@ class Inputs(Dataset[Loaded]):
         try:
             if len(self._spec.size) == 3:
                 return self._volume(index, path)
-            image = read_image(path)
+            image = decode_image(path)
             pixels = prepare(image, self._spec)
-            height, width = image.shape[:2]
+            if isinstance(image, np.ndarray):
+                height, width = image.shape[:2]
+            else:
+                width, height = image.size
             return Loaded(index, torch.from_numpy(pixels), "", (1, height, width), _UNKNOWN)
         except CaseError as error:
             reason = str(error)

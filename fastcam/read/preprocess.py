@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
+from fastcam.read.images import pixels_of_picture
 from fastcam.read.levels import luminance
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Fit = Literal["stretch", "crop"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -93,8 +97,10 @@ class Preprocessing:
             raise InputError("--fit crop: halves of images are stretched, not cropped")
 
 
-def prepare(image: NDArray[Any], spec: Preprocessing) -> NDArray[np.float32]:
+def prepare(image: NDArray[Any] | Image.Image, spec: Preprocessing) -> NDArray[np.float32]:
     """An image (h, w, c), values 0 to 255, uint8 or float, as a model's input (c, H, W).
+
+    Or Pillow's picture of mode L or RGB, as ``images.decode_image`` returns it.
 
     Pillow resizes it, antialiased, as the transforms do that models are trained with: "crop" is
     torchvision's ``Resize`` and ``CenterCrop``. Then it is divided by 255 and normalised. Grey is
@@ -103,17 +109,28 @@ def prepare(image: NDArray[Any], spec: Preprocessing) -> NDArray[np.float32]:
     width.
     """
     if spec.halves != "no":
-        return np.concatenate([prepare(half, _half(spec, at)) for at, half in _halves(image, spec)])
-    height, width, channels = image.shape
-    _check_size((height, width))
-    if channels == 3 and spec.channels == 1:
-        image, channels = luminance(image)[:, :, None], 1
-    if channels not in (1, spec.channels):
-        raise CaseError(f"the image has {channels} channels, but the model takes {spec.channels}")
+        halves = _halves(pixels_of_picture(image), spec)
+        return np.concatenate([prepare(half, _half(spec, at)) for at, half in halves])
+    if not isinstance(image, np.ndarray) and len(image.getbands()) != spec.channels:
+        image = pixels_of_picture(image)
+    if isinstance(image, np.ndarray):
+        height, width, channels = image.shape
+        _check_size((height, width))
+        if channels == 3 and spec.channels == 1:
+            image, channels = luminance(image)[:, :, None], 1
+        if channels not in (1, spec.channels):
+            raise CaseError(
+                f"the image has {channels} channels, but the model takes {spec.channels}"
+            )
+    else:
+        width, height = image.size
+        _check_size((height, width))
     (high, wide), (top, left) = _placed(height, width, spec)
     pixels = _resized(image, high, wide, spec.interpolation)
     pixels = pixels[top : top + spec.size[0], left : left + spec.size[1]]
-    return _normalised(np.moveaxis(pixels, 2, 0).astype(np.float32) / np.float32(255), spec)
+    # Planes of bytes first: floats with the colours side by side take 0.7 ms longer, 224x224.
+    planes = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
+    return _normalised(planes.astype(np.float32) / np.float32(255), spec)
 
 
 def prepare_volume(
@@ -218,13 +235,16 @@ def _placed(
 
 
 def _resized(
-    image: NDArray[Any], height: int, width: int, interpolation: Interpolation
+    image: NDArray[Any] | Image.Image, height: int, width: int, interpolation: Interpolation
 ) -> NDArray[Any]:
     from PIL import Image
 
+    how = getattr(Image.Resampling, interpolation.upper())
+    if not isinstance(image, np.ndarray):
+        same = image.size == (width, height)
+        return pixels_of_picture(image if same else image.resize((width, height), how))
     if image.shape[:2] == (height, width):
         return image
-    how = getattr(Image.Resampling, interpolation.upper())
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((width, height), how))
     kind = np.uint8 if image.dtype == np.uint8 else np.float32

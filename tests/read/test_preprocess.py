@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fastcam.errors import CaseError, InputError
+from fastcam.read.images import decode_image
 from fastcam.read.preprocess import (
     MEAN,
     STD,
@@ -216,3 +217,25 @@ def test_map_affine_covers_the_same_field() -> None:
 def test_settings_that_can_not_be(changes: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         Preprocessing(**{"size": (8, 8), **changes})
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"fit": "crop"}, {"interpolation": "nearest"}, {"size": (40, 30)}, {"halves": "mirror"}],
+)
+def test_a_decoded_picture_is_prepared_as_its_pixels_are(tmp_path, mode, channels, changed):
+    """Pillow's own picture goes to the resizing without becoming an array in between."""
+    if "halves" in changed:
+        channels *= 2
+    shape = (40, 30) if mode == "L" else (40, 30, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    given = {"size": (20, 24), "channels": channels, "mean": (0.3,) * channels} | changed
+    spec = Preprocessing(**given, std=(0.2,) * channels)
+    decoded = decode_image(tmp_path / "a.png")
+    assert not isinstance(decoded, np.ndarray)
+    found = prepare(decoded, spec)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, prepare(pixels.reshape(40, 30, -1), spec))
