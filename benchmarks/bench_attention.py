@@ -1,4 +1,4 @@
-"""Attention and rollout beside the plain forward pass: ViT-S/16, one image, float32.
+"""Attention and rollout beside the plain forward pass: ViT-S/16, float32, one image or a batch.
 
 - ``forward``       the plain pass through fused attention
 - ``attention``     the same with the CLS row of every layer and head (``AttentionEngine``)
@@ -6,12 +6,14 @@
 - ``rollout``       fastcam's rollout, mean of heads (``RolloutEngine``)
 - ``naive``         the usual rollout: ``materialised``, then the product of all layers' matrices
 
-Images of 224, 512 and 1024 pixels: 197, 1025 and 4097 tokens. Rounds alternate, the median counts.
+Images of 224, 512 and 1024 pixels: 197, 1025 and 4097 tokens. Rounds alternate; a ratio is the
+median of those within each round, since the machine's speed changes between them.
 With one thread it is the process's own time, which other processes disturb little; with all
 threads and on CUDA it is the clock's. Memory is the peak above the model and the image, of one
 pass in a process of its own.
 
-Run: python -m benchmarks.bench_attention [--quick] [--tokens N] [--threads N] [--json FILE]
+Run: python -m benchmarks.bench_attention [--quick] [--tokens N] [--threads N] [--batch N]
+     [--json FILE]
 """
 
 from __future__ import annotations
@@ -68,13 +70,13 @@ def naive(attentions: list[Tensor]) -> Tensor:
     return row
 
 
-def make_ways(tokens: int, device: str) -> dict[str, Way]:
-    """All ways on one image and one model with random weights."""
+def make_ways(tokens: int, device: str, batch: int = 1) -> dict[str, Way]:
+    """All ways on the same images and one model with random weights."""
     torch.manual_seed(0)
     side = SIDES[tokens]
     settings = VitSettings(dim=384, depth=12, heads=6, image_size=(side, side))
     model = VisionTransformer(settings).eval().to(device)
-    image = torch.randn(1, 3, side, side, device=device)
+    image = torch.randn(batch, 3, side, side, device=device)
     attend, roll = AttentionEngine(model), RolloutEngine(model)
 
     def materialised() -> Any:
@@ -95,12 +97,18 @@ def make_ways(tokens: int, device: str) -> dict[str, Way]:
 
 
 def measure(
-    tokens: int, rounds: int, threads: int, device: str, wanted: list[str] | None = None
-) -> dict[str, float]:
-    """Median milliseconds of each way; ways take turns in every round."""
+    tokens: int,
+    rounds: int,
+    threads: int,
+    device: str,
+    wanted: list[str] | None = None,
+    batch: int = 1,
+) -> dict[str, tuple[float, float]]:
+    """Median milliseconds of each way and its ratio to the plain forward pass; ways take turns in
+    every round."""
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 and device == "cpu" else time.perf_counter
-    ways = make_ways(tokens, device)
+    ways = make_ways(tokens, device, batch)
     if wanted:
         ways = {name: ways[name] for name in ("forward", *wanted)}
     taken: dict[str, list[float]] = {name: [] for name in ways}
@@ -113,7 +121,13 @@ def measure(
             way()
             _wait(device)
             taken[name].append((clock() - start) * 1000)
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return {
+        name: (
+            statistics.median(times),
+            statistics.median(t / f for t, f in zip(times, taken["forward"], strict=True)),
+        )
+        for name, times in taken.items()
+    }
 
 
 def peak_mib(way: str, tokens: int, device: str) -> float:
@@ -143,11 +157,12 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def _report(tokens: int, label: str, times: dict[str, float], peaks: dict[str, float]) -> None:
+def _report(
+    tokens: int, label: str, times: dict[str, tuple[float, float]], peaks: dict[str, float]
+) -> None:
     print(f"{tokens} tokens, {label}")
-    for name, milliseconds in times.items():
+    for name, (milliseconds, ratio) in times.items():
         memory = f"   {peaks[name]:7.0f} MiB" if name in peaks else ""
-        ratio = milliseconds / times["forward"]
         print(f"{name:>14}: {milliseconds:9.1f} ms   {ratio:5.2f}x{memory}", flush=True)
 
 
@@ -160,6 +175,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--tokens", type=int, action="append", choices=list(SIDES))
     parser.add_argument("--threads", type=int, action="append", help="default: 1, and all")
+    parser.add_argument("--batch", type=int, default=1, help="images at once; memory is of one")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: both, if there")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--way", action="append", help="these and the forward pass only")
@@ -182,7 +198,8 @@ def main() -> None:
             for count in threads if device == "cpu" else [1]:
                 label = f"cpu, {count} threads" if device == "cpu" else device
                 rounds = 1 if options.quick else options.rounds or ROUNDS[tokens]
-                times = measure(tokens, rounds, count, device, options.way)
+                label += f", batch {options.batch}"
+                times = measure(tokens, rounds, count, device, options.way, options.batch)
                 _report(tokens, label, times, peaks)
                 report[f"{tokens} tokens, {label}"] = {"ms": times, "MiB": peaks}
     if options.json:

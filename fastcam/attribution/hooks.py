@@ -13,15 +13,20 @@ After = Callable[[nn.Module, Any, Any], None]
 
 
 @contextmanager
-def after_every_module(model: nn.Module, make: Callable[[str], After]) -> Iterator[None]:
-    """While it is open, ``make(name)`` is called after every module but the model itself.
+def after_every_module(
+    model: nn.Module,
+    make: Callable[[str], After],
+    wanted: Callable[[str, nn.Module], bool] = lambda name, module: True,
+) -> Iterator[None]:
+    """While it is open, ``make(name)`` is called after every module but the model itself, or those
+    of them that are ``wanted``.
 
     Modules report as they finish: the innermost comes first.
     """
     handles = []
     try:
         for name, module in model.named_modules():
-            if name:
+            if name and wanted(name, module):
                 handles.append(module.register_forward_hook(make(name)))
         yield
     finally:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fastcam.attribution.hooks import After, after_every_module
 from fastcam.attribution.layers import Candidate, auto, candidates
 from fastcam.attribution.leaf import settled
 from fastcam.attribution.reshape import layout_of
@@ -64,9 +65,8 @@ def _convolutions(model: nn.Module, example: Tensor) -> list[_Convolution]:
     """Convolutions with maps in the order they finish; by their own hooks, since ``candidates``
     lists the outermost of modules that return one tensor."""
     found: dict[str, _Convolution] = {}
-    handles = []
 
-    def hook(name: str) -> object:
+    def hook(name: str) -> After:
         def after(module: nn.Module, _inputs: object, output: Tensor) -> None:
             layout = layout_of(model, module, tuple(output.shape), tuple(example.shape[2:]))
             found.pop(name, None)
@@ -75,15 +75,16 @@ def _convolutions(model: nn.Module, example: Tensor) -> list[_Convolution]:
 
         return after
 
-    try:
-        for name, module in model.named_modules():
-            if isinstance(module, _CONVOLUTION) and not any(word in name for word in _SHORTCUTS):
-                handles.append(module.register_forward_hook(hook(name)))  # type: ignore[arg-type]
-        with torch.inference_mode(False), torch.no_grad(), settled(model):
-            model(example.clone() if example.is_inference() else example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    def wanted(name: str, module: nn.Module) -> bool:
+        return isinstance(module, _CONVOLUTION) and not any(word in name for word in _SHORTCUTS)
+
+    with (
+        after_every_module(model, hook, wanted),
+        torch.inference_mode(False),
+        torch.no_grad(),
+        settled(model),
+    ):
+        model(example.clone() if example.is_inference() else example)
     return list(found.values())
 
 
