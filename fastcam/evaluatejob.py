@@ -181,23 +181,26 @@ def _localised(
     (1.6 ms) let go of the GIL, and all cores do them.
     """
 
+    volumes = store.attrs.dims == 3
+
     def measure(index: int, values: NDArray[np.float32] | CaseError) -> Localisation | CaseError:
         header = store.headers[index]
         if header.mask_source is None:
             return localisation.unmeasured("no mask")
-        if store.attrs.dims == 3:
-            return localisation.unmeasured("masks of volumes are drawn, not measured")
         if isinstance(values, CaseError):
             return values
         try:
             inside = open_mask(header.mask_source, header.shape, axes).inside
         except CaseError as error:
             return error
+        if volumes:
+            return localisation.localise(values, np.broadcast_to(inside, header.shape))
         rows, columns = field_of(*header.shape[1:], store.attrs.preprocessing)
         return localisation.localise(values, inside[0, rows, columns])
 
     found: dict[int, Localisation] = {}
-    with ThreadPoolExecutor(cores()) as pool:
+    # An enlarged map of a volume is 100 MB and more: one at a time.
+    with ThreadPoolExecutor(1 if volumes else cores()) as pool:
         read = [_read(store, row, index) for index in indices]
         for index, made in zip(indices, pool.map(measure, indices, read), strict=True):
             if isinstance(made, CaseError):
@@ -209,7 +212,7 @@ def _localised(
 
 
 def _read(store: MapStore, row: MapRow, index: int) -> NDArray[np.float32] | CaseError:
-    if store.attrs.dims == 3 or store.headers[index].mask_source is None:
+    if store.headers[index].mask_source is None:
         return np.zeros((0, 0), np.float32)
     try:
         values = row.read(store, index)

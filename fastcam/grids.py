@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from fastcam_kernels import heat, resize
+from fastcam_kernels.resize import slice_of
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures.scales import by_slice
 from fastcam.mappicture import field_of
-from fastcam.mapplan import slice_of
 from fastcam.read import orientation
 from fastcam.read.case import Case
 from fastcam.spec import Axes

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from fastcam_kernels.resize import slice_of
 from numpy.typing import NDArray
 
 from fastcam import names
@@ -22,7 +23,7 @@ from fastcam.figures.patches import Look, look_of
 from fastcam.figures.sheet import Sheet
 from fastcam.judging import Judging
 from fastcam.mappicture import OpenImage, open_image, open_volume_image
-from fastcam.mapplan import MapCase, MapRow, VolumeHeat, depth_of, slice_of
+from fastcam.mapplan import MapCase, MapRow, VolumeHeat, depth_of
 from fastcam.mapstore import MapStore
 from fastcam.picture import write_sheet
 from fastcam.plan import Portion, WorkItem

@@ -6,9 +6,10 @@ import difflib
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from fastcam_kernels.resize import slice_of
 from numpy.typing import NDArray
 
 from fastcam import names
@@ -206,23 +207,6 @@ class VolumeHeat:
         lowest index."""
         values = np.abs(self.values) if self.signed else self.values
         return int(np.argmax([slice_of(values, z, self.depth).max() for z in range(self.depth)]))
-
-
-def slice_of(values: NDArray[Any], index: int, depth: int) -> NDArray[Any]:
-    """The part of ``values`` (d, ...) at slice ``index`` of ``depth``, interpolated linearly.
-
-    Both cover the same field (``align_corners=False``): it lies at ``(index + 0.5) * d / depth -
-    0.5``, and beyond the outermost centres is the outermost value.
-    """
-    count = len(values)
-    at = min(max((index + 0.5) * count / depth - 0.5, 0.0), count - 1.0)
-    low = int(at)
-    share = at - low
-    if share == 0.0:
-        outermost: NDArray[Any] = values[low]
-        return outermost
-    mixed: NDArray[Any] = values[low] * (1.0 - share) + values[low + 1] * share
-    return mixed
 
 
 def locate_maps(store: MapStore, chosen: Iterable[int], masks: SourceIndex | None) -> list[Portion]:

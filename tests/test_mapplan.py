@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fastcam_kernels.resize import slice_of
 from torch.nn.functional import interpolate
 
 from fastcam.errors import InputError
-from fastcam.mapplan import MapCase, VolumeHeat, choose_rows, locate_maps, plan_maps, slice_of
+from fastcam.mapplan import MapCase, VolumeHeat, choose_rows, locate_maps, plan_maps
 from fastcam.spec import MapChoice, Selection, Style
 
 from . import madestores

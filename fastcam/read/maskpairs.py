@@ -1,4 +1,5 @@
-"""Masks that lie beside their images by convention: ``Images/x.jpg`` and ``Masks/x.png``."""
+"""Masks that lie beside their images by convention: ``Images/x.jpg`` and ``Masks/x.png``, or
+``Images/x.nii.gz`` and ``Masks/x.nii.gz``."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from fastcam.read.inputs import Item, stem_of
 
-MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".nii.gz", ".nii", ".npy", ".npz")
 _PAIRS = {"Images": "Masks", "images": "masks", "IMAGES": "MASKS", "Image": "Mask", "image": "mask"}
 
 

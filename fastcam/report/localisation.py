@@ -91,12 +91,13 @@ def localise(
 ) -> Localisation:
     """A map (h, w), raw, at its layer's resolution, against a mask (H, W) of the same field.
 
-    The map is enlarged to the mask as in the figures: bilinearly, half-pixel centres. ``share`` is
-    the energy-based pointing game (Wang et al. 2020, Score-CAM, section 4.3) and ``hit`` the
-    pointing game (Zhang et al. 2018, section 5.1), which counts a peak within ``tolerance`` pixels
-    of the mask as well (they took 15). The peak is the pixel in the middle of the map's highest
-    cell (ties: the first), which is where the enlarged map is highest. ``iou`` tries the 255
-    thresholds k/255 of the highest value; the whole image would reach ``area``.
+    Or of a volume, (d, h, w) against (D, H, W), with voxels for pixels. The map is enlarged to the
+    mask as in the figures: linearly along each axis, half-pixel centres. ``share`` is the
+    energy-based pointing game (Wang et al. 2020, Score-CAM, section 4.3) and ``hit`` the pointing
+    game (Zhang et al. 2018, section 5.1), which counts a peak within ``tolerance`` pixels of the
+    mask as well (they took 15). The peak is the pixel in the middle of the map's highest cell
+    (ties: the first), which is where the enlarged map is highest. ``iou`` tries the 255 thresholds
+    k/255 of the highest value; the whole image would reach ``area``.
     """
     inside = np.ascontiguousarray(mask, np.bool_)
     count = int(np.count_nonzero(inside))
@@ -105,8 +106,7 @@ def localise(
     area = count / inside.size
     if not np.isfinite(values).all():
         return Localisation(area=area, reason="the map is not finite (NaN or infinite)")
-    high, wide = inside.shape
-    enlarged = resize.resize(values, high, wide, resize.BILINEAR)
+    enlarged = _enlarged(values, inside.shape)
     peak = float(enlarged.max())
     if peak <= 0.0:
         return Localisation(area=area, reason="the map has no value above 0")
@@ -235,6 +235,18 @@ def _measured(found: Sequence[Localisation]) -> list[Localisation]:
     return [one for one in found if one.share is not None]
 
 
+def _enlarged(values: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """A map, or the maps of a volume, at ``size``."""
+    *depth, high, wide = size
+    if not depth:
+        return resize.resize(values, high, wide, resize.BILINEAR)
+    enlarged = np.empty(size, np.float32)
+    for z in range(depth[0]):
+        layer = np.ascontiguousarray(resize.slice_of(values, z, depth[0]), np.float32)
+        enlarged[z] = resize.resize(layer, high, wide, resize.BILINEAR)
+    return enlarged
+
+
 def _peak(values: NDArray[np.float32], size: tuple[int, ...]) -> tuple[int, ...]:
     cell = np.unravel_index(int(values.argmax()), values.shape)
     # Not the enlarged map's argmax: at its border a cell's value repeats, up to rounding.
@@ -257,7 +269,7 @@ def _within(inside: NDArray[np.bool_], tolerance: float) -> NDArray[np.bool_]:
 def _best_iou(
     relative: NDArray[np.float32], inside: NDArray[np.bool_], count: int
 ) -> tuple[float, float]:
-    """The best IoU and its threshold; ``relative`` (H, W), 0 to 1, is written over; ``count``
+    """The best IoU and its threshold; ``relative``, 0 to 1, is written over; ``count``
     pixels are inside."""
     top = THRESHOLDS - 1
     # Counted by level once: sorting a picture of 512x512 takes ten times as long.

@@ -163,3 +163,20 @@ def _check(n_in: int, n_out: int, method: int) -> None:
         raise ValueError(f"can't resize {n_in} samples to {n_out}; both sizes must be at least 1")
     if method not in (NEAREST, BILINEAR, BICUBIC):
         raise ValueError(f"resize method {method} is unknown; use NEAREST, BILINEAR or BICUBIC")
+
+
+def slice_of(values: NDArray[Any], index: int, depth: int) -> NDArray[Any]:
+    """The part of ``values`` (d, ...) at slice ``index`` of ``depth``, interpolated linearly.
+
+    Both cover the same field (``align_corners=False``): it lies at ``(index + 0.5) * d / depth -
+    0.5``, and beyond the outermost centres is the outermost value.
+    """
+    count = len(values)
+    at = min(max((index + 0.5) * count / depth - 0.5, 0.0), count - 1.0)
+    low = int(at)
+    share = at - low
+    if share == 0.0:
+        outermost: NDArray[Any] = values[low]
+        return outermost
+    mixed: NDArray[Any] = values[low] * (1.0 - share) + values[low + 1] * share
+    return mixed

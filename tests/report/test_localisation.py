@@ -67,6 +67,31 @@ def test_localise_is_the_slow_loop(seed: int, tolerance: float) -> None:
     assert found.area == mask.mean()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_volumes_are_measured_as_images_are(seed: int) -> None:
+    """Against torch's trilinear enlargement and the definitions."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(3, 4, 5)).astype(np.float32)
+    mask = rng.random((11, 17, 14)) < 0.1
+    large = torch.nn.functional.interpolate(
+        torch.tensor(values)[None, None], size=mask.shape, mode="trilinear", align_corners=False
+    )[0, 0].numpy()
+    found = localise(values, mask)
+    positive = np.maximum(large, 0).astype(np.float64)
+    assert found.share == pytest.approx(positive[mask].sum() / positive.sum(), rel=1e-5)
+    assert found.area == mask.mean()
+    cell = np.unravel_index(values.argmax(), values.shape)
+    peak = tuple(
+        int((at + 0.5) * n / m) for at, n, m in zip(cell, mask.shape, values.shape, strict=True)
+    )
+    assert found.hit == mask[peak]
+    ratios = []
+    for k in range(1, 256):
+        chosen = large / large.max() >= k / 255
+        ratios.append((chosen & mask).sum() / (chosen | mask).sum())
+    assert found.iou == pytest.approx(max(ratios), abs=2e-3)
+
+
 def test_a_case_by_hand() -> None:
     values = np.array([[4, 2], [1, -3]], np.float32)
     mask = np.array([[True, True], [False, False]])
