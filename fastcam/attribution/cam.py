@@ -222,7 +222,7 @@ def _check_options(
     if not callable(reshape) and reshape not in ("auto", "none"):
         raise InputError(f"reshape {reshape!r}: use 'auto', 'none' or a callable")
     if prefix_tokens is not None and prefix_tokens < 0:
-        raise InputError(f"prefix_tokens {prefix_tokens}: must be 0 or more")
+        raise InputError(f"--prefix-tokens {prefix_tokens}: must be 0 or more")
     if chunk < 1:
         raise InputError(f"chunk {chunk}: must be 1 or more")
 

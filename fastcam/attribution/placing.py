@@ -216,5 +216,5 @@ def _why(m: int, scene: Scene) -> str:
     of = f" of patches of {patch}" if patch else ""
     return (
         f"its {m} keys are no grid{of} over an image of {size} after {scene.prefix.count} prefix "
-        f"tokens ({scene.prefix.source}); if the model has others, give prefix_tokens"
+        f"tokens ({scene.prefix.source}); if the model has others, give --prefix-tokens"
     )

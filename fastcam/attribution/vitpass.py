@@ -220,7 +220,7 @@ def _check_count(record: Record, found: Placed, scene: Scene) -> None:
             scene,
             record,
             f"its {record.shape[2]} tokens are not {scene.prefix.count} before a grid of "
-            f"{rows}×{columns} patches ({scene.prefix.source}); give prefix_tokens",
+            f"{rows}×{columns} patches ({scene.prefix.source}); give --prefix-tokens",
         )
 
 

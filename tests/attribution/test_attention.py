@@ -145,7 +145,7 @@ class Bare(nn.Module):
 
 def test_prefix_tokens_given():
     batch = torch.randn(2, 3, 32, 32)
-    with pytest.raises(InputError, match=r"17 keys are no grid .* 32×32 .* prefix_tokens"):
+    with pytest.raises(InputError, match=r"17 keys are no grid .* 32×32 .* --prefix-tokens"):
         AttentionEngine(Bare())(batch)
     engine = AttentionEngine(Bare(), prefix_tokens=1)
     assert engine(batch).maps["attention"].shape == (2, 1, 1, 4, 4)

@@ -270,7 +270,7 @@ def test_mean_pooling_reads_the_mean_though_there_is_cls() -> None:
 
 
 def test_wrong_prefix() -> None:
-    with pytest.raises(InputError, match="give prefix_tokens"):
+    with pytest.raises(InputError, match="give --prefix-tokens"):
         run_vit(timm_vit(), noise(1, 3, 32, 48), prefix_tokens=3)
 
 
