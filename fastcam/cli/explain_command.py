@@ -45,8 +45,9 @@ def explain(
     ] = None,
     layer: Annotated[
         list[str] | None,
-        Option(metavar="[METHOD=]LAYER", help="Module by its dotted name, or block by its number "
-               "for attention of any kind; repeatable: a row for each. With CAMs and attention "
+        Option("--layer", "--layers", metavar="[METHOD=]LAYER,...",
+               help="Module by its dotted name, or block by its number for attention of any kind; "
+               "repeatable, or several with commas: a row for each. With CAMs and attention "
                "together the names are for CAMs and the numbers for attention, unless METHOD= says "
                "which. Default: the last. `fastcam inspect --model` lists them.",
                rich_help_panel=opt.MAPS),
@@ -117,7 +118,7 @@ def explain(
     resume, and keep the maps.
     """
     from fastcam import modelapi
-    from fastcam.cli.explain_given import candidates_of, pixel_of
+    from fastcam.cli.explain_given import candidates_of, layers_given, pixel_of
     from fastcam.cli.given import classes_of, fewshot_of, numbers_of, size_of, support_of
     from fastcam.errors import InputError
     from fastcam.explaining.asked import Asked
@@ -144,7 +145,7 @@ def explain(
     written = write_explanations(
         models, find_inputs(images), output_dir, asked,
         lambda loaded: modelapi.settled(loaded, size, means, stds, fit),
-        layers=layer or (), targets=[list(classes)] if classes else None,
+        layers=layers_given(layer), targets=[list(classes)] if classes else None,
         support=support_of(support) or None, drawing=drawing,
         told=lambda line: typer.echo(line, err=True),
     )  # fmt: skip

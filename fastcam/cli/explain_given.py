@@ -1,4 +1,4 @@
-"""The models of ``fastcam explain``: which --checkpoint is of which --model, and their names."""
+"""What ``fastcam explain`` is given: layers, which --checkpoint is of which --model, and names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,22 @@ from fastcam.errors import InputError
 if TYPE_CHECKING:
     from fastcam.explaining.writing import Candidate
     from fastcam.models.fewshot.build import FewshotOptions
+
+
+def layers_given(texts: Sequence[str] | None) -> list[str]:
+    """Layers one by one; a ``METHOD=`` holds for those after it with commas between.
+
+    >>> layers_given(["layer3,layer4", "attention=0,-1"])
+    ['layer3', 'layer4', 'attention=0', 'attention=-1']
+    """
+    layers = []
+    for text in texts or ():
+        method, equals, names = text.rpartition("=")
+        parts = [part.strip() for part in names.split(",")]
+        if not all(parts):
+            raise InputError(f"--layer {text!r}: a name is missing; give names with commas between")
+        layers += [f"{method}{equals}{part}" for part in parts]
+    return layers
 
 
 def candidates_of(

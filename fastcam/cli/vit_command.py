@@ -54,7 +54,8 @@ def vit(
     ] = None,
     layers: Annotated[
         str | None,
-        Option(metavar="N,N,...", help="Layers of view 3, from 0; view 4 shows the last of them. "
+        Option("--layers", "--layer", metavar="N,N,...",
+               help="Layers of view 3, from 0; view 4 shows the last of them. "
                "Default: four from first to last, as 0,3,6,11.", rich_help_panel=_VIEWS),
     ] = None,
     head: Annotated[

@@ -176,13 +176,14 @@ def test_an_image_whose_answer_is_not_finite_fails_alone(
     assert not (out / "flat").exists()
 
 
+@pytest.mark.parametrize("layers", [("--layer", 0, "--layer", -1), ("--layers", "0,-1")])
 def test_layers_and_checkpoints_are_compared(
-    fastcam: Call, vit_weights: list[Path], images: Path, tmp_path: Path
+    fastcam: Call, vit_weights: list[Path], images: Path, tmp_path: Path, layers: tuple[object, ...]
 ) -> None:
     out = tmp_path / "out"
     made = fastcam(
         "explain", images / "grey.png", "--model", "vit_tiny", "--checkpoint", vit_weights[0],
-        "--checkpoint", vit_weights[1], "--layer", 0, "--layer", -1, "--output-dir", out, *SMALL,
+        "--checkpoint", vit_weights[1], *layers, "--output-dir", out, *SMALL,
     )  # fmt: skip
     assert made.code == 0, made
     assert sorted(path.name for path in out.iterdir()) == [
@@ -220,6 +221,7 @@ def test_every_method_that_the_model_has(
         (["--method", "reconstruction"], "give one at least, --support"),
         (["--support", "IMAGE", "--method", "gradcam"], "--support is for --method reconstruction"),
         (["--layer", "9"], "'9' does not exist"),
+        (["--layers", "0,,1"], "--layer '0,,1': a name is missing"),
         (["--layer", "layercam=0", "--method", "gradcam"], "'layercam' is not among the methods"),
         (["--head", "x"], "--head 'x' is not known"),
         (["--target", "label"], "--target label"),
