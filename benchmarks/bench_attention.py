@@ -114,11 +114,12 @@ def measure(
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way()
-    for _ in range(rounds):
-        for name, way in ways.items():
+    for turn in range(rounds):
+        # Back and forth: what a way leaves in the caches and on the heap helps or hinders the next.
+        for name in list(ways) if turn % 2 == 0 else list(ways)[::-1]:
             _wait(device)
             start = clock()
-            way()
+            ways[name]()
             _wait(device)
             taken[name].append((clock() - start) * 1000)
     return {
