@@ -11,7 +11,13 @@ Ways take turns in every round and the median counts. A ratio is a way's seconds
 on plots and figures (``drawing``), over the forward loop's; what comes before (finding files,
 loading the model) and all that is measured is in it.
 
-Run: python -m benchmarks.bench_evaluate [--quick] [--images N] [--rounds N] [--analyze] [--json F]
+``--figures`` measures instead how fast they draw: megapixels of PNG files a second, by as many
+processes, from the maps that lie in the store to files. All figures of ``analyze`` (statistics of
+the maps and start of the processes in it) and of ``evaluate --explain all`` beside ``render`` of
+the store of analyze, as ratios within a round.
+
+Run: python -m benchmarks.bench_evaluate [--quick] [--images N] [--rounds N]
+     [--analyze | --figures] [--json FILE]
 """
 
 from __future__ import annotations
@@ -21,7 +27,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,11 +40,15 @@ from torch import nn
 from benchmarks.bench_infer import bare_loop, make_images
 from fastcam import evaluatejob
 from fastcam.analyzing import Analyzer
+from fastcam.api import render
 from fastcam.evaluating import evaluate
 from fastcam.inference.device import choose_device
 from fastcam.models.resnet import ResNet
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
+# What evaluatejob draws with, and where analyze puts the figures of each image.
+DRAWING = ("_write_plots", "draw_ends", "draw_explained")
+PER_IMAGE = ("gradcam_heatmaps", "overlay_images", "layer_comparison")
 # A way's seconds, and those of them that were spent on drawing.
 Way = Callable[[], tuple[float, float]]
 
@@ -62,8 +72,8 @@ def make_set(folder: Path, count: int) -> None:
 
 
 @contextmanager
-def drawing_timed() -> Iterator[list[float]]:
-    """Seconds of each call by which evaluate draws, as they are made."""
+def drawing_timed(calls: Sequence[str] = DRAWING) -> Iterator[list[float]]:
+    """Seconds of each of the ``calls`` by which evaluate draws, as they are made."""
     spent: list[float] = []
 
     def watched(draw: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +87,7 @@ def drawing_timed() -> Iterator[list[float]]:
         return call
 
     with ExitStack() as stack:
-        for name in ("_write_plots", "draw_ends", "draw_explained"):
+        for name in calls:
             place = f"fastcam.evaluatejob.{name}"
             stack.enter_context(mock.patch(place, watched(getattr(evaluatejob, name))))
         yield spent
@@ -115,6 +125,53 @@ def ways_of(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict
     return ways | ({"analyze": analysed} if options.analyze else {})
 
 
+def megapixels(files: Iterable[Path]) -> float:
+    """What pictures have together."""
+    from PIL import Image
+
+    found = 0
+    for path in files:
+        with Image.open(path) as picture:
+            found += picture.width * picture.height
+    return found / 1e6
+
+
+def figure_rates(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Megapixels a second of each way to figures, in one round."""
+    how = {"batch_size": options.batch, "precision": options.precision}
+    out = folder / "analysed"
+    analyzer = Analyzer(model, layers=STAGES, **how)
+    analysed = analyzer.analyze_batch(folder / "Images", "*.jpg", output_dir=out, overwrite=True)
+    drawn = [path for name in PER_IMAGE for path in (out / name).glob("*.png")]
+    rates = {"analyze": megapixels(drawn) / analysed.seconds["draw"]}
+    with drawing_timed(["draw_explained"]) as spent:
+        evaluate(
+            model, folder / "Images", folder / "table.csv", folder / "evaluated", target="age",
+            layers=["layer4"], explain="all", compile=False, overwrite=True, **how,
+        )  # fmt: skip
+    explained = (folder / "evaluated" / "explained").glob("*.png")
+    rates["evaluate"] = megapixels(explained) / sum(spent)
+    rendered = render(out / "run.zarr", output_dir=folder / "rendered", overwrite=True)
+    figures = (folder / "rendered").glob("*.png")
+    rates["render"] = megapixels(figures) / rendered.seconds["draw"]
+    return rates
+
+
+def report_figures(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Print the rates at which figures are drawn, and give them back."""
+    rounds = [figure_rates(model, folder, options) for _ in range(options.rounds)]
+    ratios = {
+        way: [rates[way] / rates["render"] for rates in rounds] for way in ("analyze", "evaluate")
+    }
+    for way in rounds[0]:
+        rate = statistics.median(rates[way] for rates in rounds)
+        print(f"{way:>9}: {rate:.1f} megapixels a second")
+    for way, found in ratios.items():
+        each = ", ".join(f"{one:.3f}" for one in found)
+        print(f"{way:>9}: {statistics.median(found):.3f} x the speed of render ({each})")
+    return {"megapixels_a_second": rounds, "ratios": ratios}
+
+
 def measure(ways: dict[str, Way], rounds: int) -> dict[str, Any]:
     """Median seconds of each way, and the ratios to the forward loop, each within its round."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -148,6 +205,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--analyze", action="store_true", help="four layers by analyze, too")
+    parser.add_argument("--figures", action="store_true", help="how fast figures are drawn")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.quick:
@@ -158,15 +216,23 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}")
     with tempfile.TemporaryDirectory() as name:
         make_set(Path(name), options.images)
-        found = measure(ways_of(model, Path(name), options), options.rounds)
+        if options.figures:
+            found = report_figures(model, Path(name), options)
+        else:
+            found = measure(ways_of(model, Path(name), options), options.rounds)
+            report(found, options.images)
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def report(found: dict[str, Any], images: int) -> None:
+    """Print what was measured."""
     for way, seconds in found["seconds"].items():
-        each = f"{1000 * seconds / options.images:.2f} ms an image"
+        each = f"{1000 * seconds / images:.2f} ms an image"
         print(f"{way:>9}: {seconds:.2f} s, {each}; drawing {found['drawing'][way]:.2f} s of them")
     for way, ratio in found["ratio"].items():
         each = ", ".join(f"{one:.3f}" for one in found["ratios"][way])
         print(f"{way:>9}: {ratio:.3f} x the forward loop ({each})")
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

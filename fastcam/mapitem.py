@@ -25,7 +25,7 @@ from fastcam.judging import Judging
 from fastcam.mappicture import OpenImage, open_image, open_volume_image
 from fastcam.mapplan import MapCase, MapRow, VolumeHeat, depth_of
 from fastcam.mapstore import MapStore
-from fastcam.picture import write_sheet
+from fastcam.picture import PILE, Pile
 from fastcam.plan import Portion, WorkItem
 from fastcam.read.recent import Recent
 from fastcam.report.mapsummary import RankedSlices, map_summary
@@ -79,7 +79,7 @@ def _opened_store(path: Path, root: Path | None, created: str) -> MapStore:
     return MapStore.open(path, root)
 
 
-_buffers = Buffers()
+_desks = tuple(Buffers() for _ in range(PILE))
 _recent: Recent[OpenMaps] = Recent()
 
 
@@ -124,11 +124,13 @@ def _draw_case(job: MapJob, portion: Portion, drawn: list[Drawn], troubles: list
     look = look_at(job, opened)
     if opened.heat is not None and job.mode == "all_slices":
         make_folder(job.output_dir / names.case_folder(case))
+    pile = Pile(_desks)
     for index in portion.slices:
-        reason = attempt(partial(_draw_slice, job, opened, look, index, drawn))
+        reason = attempt(partial(_draw_slice, job, opened, look, index, pile, drawn))
         if reason:
             at = None if opened.heat is None else index
             troubles.append(Trouble("error", case.place, case.name, at, 1, reason))
+    pile.finish()
     if portion.summary and opened.heat is not None:
         path = names.summary_path(case)
         told = _told(case, opened.heat, _captions(job, case.header)[0])
@@ -162,7 +164,9 @@ def open_maps(job: MapJob, portion: Portion) -> OpenMaps:
     return OpenMaps(case, image, values, scales, heat)
 
 
-def _draw_slice(job: MapJob, opened: OpenMaps, look: Look, index: int, drawn: list[Drawn]) -> None:
+def _draw_slice(
+    job: MapJob, opened: OpenMaps, look: Look, index: int, pile: Pile, drawn: list[Drawn]
+) -> None:  # fmt: skip
     case, heat = opened.case, opened.heat
     best, average = True, float(opened.values[0].mean())
     if heat is None:
@@ -173,9 +177,9 @@ def _draw_slice(job: MapJob, opened: OpenMaps, look: Look, index: int, drawn: li
         path = path_of(heat, index, job.style.format)
     sheet, limits = sheet_of(job, opened, look, index)
     captions = _captions(job, case.header)
-    write_sheet(job.output_dir / path, sheet, look, job.style.format, _buffers)
     said = json.dumps(dict(zip(captions, limits, strict=True)), ensure_ascii=False)
-    drawn.append(Drawn(path, case.place, case.name, index, best, average, *limits[0], said))
+    record = Drawn(path, case.place, case.name, index, best, average, *limits[0], said)
+    pile.put(job.output_dir / path, sheet, look, job.style.format, partial(drawn.append, record))
 
 
 def sheet_of(job: MapJob, opened: OpenMaps, look: Look, index: int) -> tuple[Sheet, list[Limits]]:

@@ -51,8 +51,8 @@ class Pile:
     one. Large figures wait for nobody, so that a pile stays below 32 MiB.
     """
 
-    def __init__(self, desks: Sequence[Buffers]) -> None:
-        self._desks = desks
+    def __init__(self, desks: Sequence[Buffers], dpi: float | None = None) -> None:
+        self._desks, self._dpi = desks, dpi
         self._waiting: list[tuple[Path, NDArray[np.uint8], Callable[[], None]]] = []
 
     def put(
@@ -60,7 +60,7 @@ class Pile:
     ) -> None:
         """Draw a figure; it is written, and ``done`` called, at the latest by :meth:`finish`."""
         if kind != "png":
-            write_sheet(path, sheet, look, kind, self._desks[0])
+            write_sheet(path, sheet, look, kind, self._desks[0], self._dpi)
             done()
             return
         desk = self._desks[len(self._waiting)]
@@ -72,7 +72,7 @@ class Pile:
     def finish(self) -> None:
         """Encode and write the figures that wait, each as a whole file or not at all."""
         waiting, self._waiting = self._waiting, []
-        files = [png_pieces(rows) for _, rows, _ in waiting]
+        files = [png_pieces(rows, self._dpi) for _, rows, _ in waiting]
         for (path, _, done), pieces in zip(waiting, files, strict=True):
             write_bytes(path, pieces)
             done()

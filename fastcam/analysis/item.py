@@ -29,7 +29,7 @@ from fastcam.mappicture import FlatImage, field_of, open_image
 from fastcam.mapplan import check_done
 from fastcam.mapschema import MapHeader
 from fastcam.mapstore import MapStore
-from fastcam.picture import write_sheet
+from fastcam.picture import PILE, Pile
 from fastcam.plan import Portion, WorkItem
 from fastcam.spec import Style
 from fastcam.workitem import Drawn, Trouble, attempt
@@ -113,7 +113,7 @@ def _named(path: Path, created: str, layers: tuple[str, ...], classes: tuple[str
     return naming_of(_opened(path, created).headers, layers, classes)
 
 
-_buffers = Buffers()
+_desks = tuple(Buffers() for _ in range(PILE))
 
 
 def analyse_item(job: AnalysisJob, item: WorkItem) -> AnalysisItem:
@@ -183,13 +183,15 @@ def _one(
     beside = look_of(job.style, job.characters, job.fonts, job.style.panel_size)
     sheets = _sheets(job, index, subject, raw, second, numbers, agreement, field, single, beside)
     paths = figure_paths(job, index)
-    for number in portion.slices:
-        sheet, look = sheets[number]()
-        path = paths[number]
-        write_sheet(job.output_dir / path, sheet, look, "png", _buffers, job.dpi)
-        drawn.append(
-            Drawn(path, header.place, header.id, number, False, 0.0, 0.0, 0.0)
-        )  # fmt: skip
+    pile = Pile(_desks, job.dpi)
+    try:
+        for number in portion.slices:
+            sheet, look = sheets[number]()
+            path = paths[number]
+            record = Drawn(path, header.place, header.id, number, False, 0.0, 0.0, 0.0)
+            pile.put(job.output_dir / path, sheet, look, "png", partial(drawn.append, record))
+    finally:
+        pile.finish()
 
 
 def _has_second(job: AnalysisJob, index: int) -> bool:
