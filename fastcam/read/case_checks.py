@@ -84,7 +84,7 @@ def check_case(place: int, record: dict[str, object]) -> tuple[Case, list[str]]:
 def _demand_key(record: dict[str, object], key: str, where: str) -> None:
     if key in record:
         return
-    strange = [str(other) for other in record if other not in KNOWN]
+    strange = [other for other in record if isinstance(other, str) and other not in KNOWN]
     near = difflib.get_close_matches(key, strange, n=1, cutoff=0.75)
     hint = f" (rename {printable(near[0])}?)" if near else ""
     raise CaseError(f"{where}: the key {key!r} is missing{hint}")

@@ -2,7 +2,7 @@
 
 ``pickle`` believes the sizes a file declares: a dozen bytes can make it reserve a terabyte or
 fill a memo of billions. This walk goes first and lets nothing through whose declared sizes
-don't fit the file. Seven million opcodes (100 cases of 2400 patches) take 0.3 s because runs of
+don't fit the file. Seven million opcodes (100 cases of 2400 patches) take 0.17 s because runs of
 opcodes of fixed length are skipped by one regular expression; ``pickletools.genops`` takes 12 s.
 """
 
@@ -14,6 +14,8 @@ import pickletools
 import re
 from collections.abc import Callable
 
+import numpy as np
+
 Data = bytes | mmap.mmap
 
 
@@ -22,9 +24,11 @@ class ScanError(ValueError):
 
 
 # A LONG_BINPUT below 2**20 reserves at most 16 MiB and passes here; others are looked at.
+# Opcodes without arguments, and behind those with some: together 0.17 s instead of 0.24.
+_BARE = rb"[()\]}012NQRabdelostu\x81\x85-\x89\x8f-\x94\x97\x98]"
 _FIXED = re.compile(
-    rb"(?s:[()\]}012NQRabdelostu\x81\x85-\x89\x8f-\x94\x97\x98]++|[Khq\x80\x82].|[M\x83].."
-    rb"|[Jj\x84].{4}|G.{8}|r..[\x00-\x0f]\x00|C\x08.{8}|C\x04.{4}){0,4000}+"
+    rb"(?s:[Khq\x80\x82].%b*+|[M\x83]..%b*+|C\x08.{8}%b*+|%b++"
+    rb"|[Jj\x84].{4}|G.{8}|r..[\x00-\x0f]\x00|C\x04.{4}){0,4000}+" % ((_BARE,) * 4)
 )
 _SIZED = {  # opcode: bytes of the little-endian length that follows it
     **dict.fromkeys(b"UC\x8c\x8a", 1),
@@ -33,14 +37,14 @@ _SIZED = {  # opcode: bytes of the little-endian length that follows it
 }
 _LINES = {**dict.fromkeys(b"FILSVPpg", 1), **dict.fromkeys(b"ci", 2)}
 _STOP, _FRAME, _LONG_BINPUT, _PUT = b".\x95rp"
-# One tuple inside another two thousand times: hashing it would overflow the C stack.
-_DEEP = re.compile(rb"(?s:\x85(?:\x94|q.|r.{4})?){2000}")
+# Opcodes that make tuples, and what hashing one takes of the C stack for each tuple inside another:
+# 56 bytes measured (Python 3.11, x86-64).
+_TUPLES = b"\x85\x86\x87t"
+_STACK = 256
 
 
 def check(data: Data) -> None:
     """Raise ScanError unless ``data`` starts with one whole pickle whose sizes fit in it."""
-    if _DEEP.search(data):
-        raise ScanError("it nests tuples thousands deep")
     size = len(data)
     at = 0
     skip: Callable[[Data, int], re.Match[bytes] | None] = _FIXED.match
@@ -102,6 +106,16 @@ def _check_memo(index: int, at: int) -> None:
     # Whoever stores object i has stored i before it, with two bytes each at least.
     if 2 * index > at:
         raise ScanError(f"byte {at} stores memo entry {index}, more than a file this size can have")
+
+
+def stack_for(data: Data) -> int:
+    """Bytes of C stack that are surely enough to hash what a pickle holds: a key may be a tuple in
+    a tuple in a tuple ..., and hashing it goes all the way down."""
+    block, found = 1 << 20, 0
+    for start in range(0, len(data), block):
+        part = np.frombuffer(data[start : start + block], np.uint8)
+        found += sum(int(np.count_nonzero(part == code)) for code in _TUPLES)
+    return _STACK * found
 
 
 def globals_of(data: bytes, most: int = 2_000_000) -> list[str]:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from fastcam.errors import InputError, one_line
 from fastcam.read import pickle_scan, tensors
+from fastcam.read.deepstack import call_deep
 from fastcam.read.numpy_pickle import TWINS
 
 # What the C unpickler raises on bytes that make no sense, beside UnpicklingError.
@@ -78,9 +79,10 @@ def _load_checked(file: BinaryIO) -> object:
         raise pickle_scan.ScanError("the file is empty")
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         pickle_scan.check(data)
+        stack = pickle_scan.stack_for(data)
     file.seek(0)
     with _collector_paused():
-        return _Unpickler(file, encoding="latin1").load()
+        return call_deep(_Unpickler(file, encoding="latin1").load, stack)
 
 
 @contextmanager

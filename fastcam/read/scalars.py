@@ -14,7 +14,10 @@ def printable(value: object) -> str:
     """``value`` as one short line that any terminal and any UTF-8 file can hold."""
     if isinstance(value, np.ndarray) and value.size > 20:
         return f"an array of shape {value.shape}"
-    text = repr(value.tolist() if isinstance(value, np.generic | np.ndarray) else value)
+    try:
+        text = repr(value.tolist() if isinstance(value, np.generic | np.ndarray) else value)
+    except (RecursionError, ValueError):  # nested without end, or a number of 10,000 digits
+        text = f"a {type(value).__name__} too large to print"
     text = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
     return text if len(text) <= 80 else text[:77] + "..."
 
