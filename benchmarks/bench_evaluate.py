@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import tempfile
 import time
@@ -138,6 +139,8 @@ def megapixels(files: Iterable[Path]) -> float:
 
 def figure_rates(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Megapixels a second of each way to figures, in one round."""
+    for name in ("analysed", "evaluated", "rendered"):  # what is there already is not drawn again
+        shutil.rmtree(folder / name, ignore_errors=True)
     how = {"batch_size": options.batch, "precision": options.precision}
     out = folder / "analysed"
     analyzer = Analyzer(model, layers=STAGES, **how)

@@ -1,9 +1,10 @@
 """A whole job: 100 cases of 100 slices, 10,000 figures, with 1 and with 2 workers (up to 16).
 
 Each run is a process of its own (`fastcam render --mode all_slices`), started cold, into an empty
-folder; numbers of workers take turns. Memory is that of all its processes together, looked at once
-a second (more often it takes a core's time itself): the sum of their proportional set sizes, in
-which shared pages count once, and of their resident sizes, in which they count in every process.
+folder; numbers of workers take turns. Memory is that of all its processes together, looked at every
+five seconds (a look takes 35 ms of a core's time, which two workers would miss): the sum of their
+proportional set sizes, in which shared pages count once, and of their resident sizes, in which they
+count in every process.
 
 `--shapes 2x1,0x2` compares worker processes and threads in each (0: threads of the main process).
 
@@ -29,6 +30,9 @@ from pathlib import Path
 from fastcam import pipeline, schedule
 from fastcam.spec import Selection, Sources, Style
 from fastcam.synthetic import SyntheticSet, make_test_set
+
+
+_EVERY = 5.0  # seconds between looks at the memory
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,10 @@ def run_job(made: SyntheticSet, what: str, command: list[str], output: Path) -> 
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     pss = rss = 0.0
     while process.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_EVERY)
         now_pss, now_rss = _memory(process)
         pss, rss = max(pss, now_pss), max(rss, now_rss)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=1.0)
     seconds = time.perf_counter() - start
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
