@@ -1,7 +1,7 @@
 """A whole job: 100 cases of 100 slices, 10,000 figures, with 1 and with 2 workers (up to 16).
 
 Each run is a process of its own (`fastcam render --mode all_slices`), started cold, into an empty
-folder; numbers of workers take turns. Memory is that of all its processes together, looked at every
+folder; numbers of workers take turns, and a ratio is the median of those within the rounds. Memory is that of all its processes together, looked at every
 five seconds (a look takes 35 ms of a core's time, which two workers would miss): the sum of their
 proportional set sizes, in which shared pages count once, and of their resident sizes, in which they
 count in every process.
@@ -28,9 +28,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fastcam import pipeline, schedule
+from fastcam.figures import warmup
 from fastcam.spec import Selection, Sources, Style
 from fastcam.synthetic import SyntheticSet, make_test_set
-
 
 _EVERY = 5.0  # seconds between looks at the memory
 
@@ -145,6 +145,8 @@ def main() -> None:
             if options.shapes
             else {f"{n} workers": _render(made, output, str(n)) for n in counts}
         )
+        if warmup.needed():
+            warmup.warm_up()  # compiling is no part of the job
         runs: dict[str, list[Run]] = {what: [] for what in commands}
         for turn in range(1 if options.quick else options.rounds):
             for what, command in commands.items():
@@ -156,10 +158,12 @@ def main() -> None:
                     f"  peak {run.pss_mib:5.0f} MiB PSS, {run.rss_mib:5.0f} MiB RSS",
                     flush=True,
                 )
-    first = statistics.median(run.seconds for run in next(iter(runs.values())))
+    first = next(iter(runs.values()))
     for what, found in runs.items():
         median = statistics.median(run.seconds for run in found)
-        print(f"{what:>10}: {median:7.1f} s, {first / median:.2f}x")
+        ratios = [alone.seconds / run.seconds for alone, run in zip(first, found, strict=True)]
+        each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"{what:>10}: {median:7.1f} s, {statistics.median(ratios):.2f}x ({each})")
     if options.json:
         content = [asdict(run) for found in runs.values() for run in found]
         options.json.write_text(json.dumps(content, indent=1) + "\n")
