@@ -1,10 +1,10 @@
 """A whole job: 100 cases of 100 slices, 10,000 figures, with 1 and with 2 workers (up to 16).
 
 Each run is a process of its own (`fastcam render --mode all_slices`), started cold, into an empty
-folder; numbers of workers take turns, and a ratio is the median of those within the rounds. Memory is that of all its processes together, looked at every
-five seconds (a look takes 35 ms of a core's time, which two workers would miss): the sum of their
-proportional set sizes, in which shared pages count once, and of their resident sizes, in which they
-count in every process.
+folder; numbers of workers take turns, and a ratio is the median of those within the rounds. Memory
+is that of all its processes together, looked at every five seconds (a look takes 35 ms of a core's
+time, which two workers would miss): the sum of their proportional set sizes, in which shared pages
+count once, and of their resident sizes, in which they count in every process.
 
 `--shapes 2x1,0x2` compares worker processes and threads in each (0: threads of the main process).
 
