@@ -14,7 +14,7 @@ loading the model) and all that is measured is in it.
 ``--figures`` measures instead how fast they draw: megapixels of PNG files a second, by as many
 processes, from the maps that lie in the store to files, the start of the processes in it. All
 figures of ``analyze`` (with the statistics of the maps) and of ``evaluate --explain all`` beside
-``render`` of the store of analyze, as ratios within a round.
+``render`` of the same store, as ratios within a round.
 
 Run: python -m benchmarks.bench_evaluate [--quick] [--images N] [--rounds N]
      [--analyze | --figures] [--json FILE]
@@ -154,10 +154,12 @@ def figure_rates(model: nn.Module, folder: Path, options: argparse.Namespace) ->
         )  # fmt: skip
     explained = (folder / "evaluated" / "explained").glob("*.png")
     rates["evaluate"] = megapixels(explained) / sum(spent)
-    start = time.perf_counter()
-    render(out / "run.zarr", output_dir=folder / "rendered")
-    seconds = time.perf_counter() - start
-    rates["render"] = megapixels((folder / "rendered").glob("*.png")) / seconds
+    for way, name in (("analyze", "analysed"), ("evaluate", "evaluated")):
+        start = time.perf_counter()
+        render(folder / name / "run.zarr", output_dir=folder / "rendered" / name)
+        seconds = time.perf_counter() - start
+        figures = (folder / "rendered" / name).glob("*.png")
+        rates[f"render of {way}"] = megapixels(figures) / seconds
     return rates
 
 
@@ -165,11 +167,12 @@ def report_figures(model: nn.Module, folder: Path, options: argparse.Namespace) 
     """Print the rates at which figures are drawn, and give them back."""
     rounds = [figure_rates(model, folder, options) for _ in range(options.rounds)]
     ratios = {
-        way: [rates[way] / rates["render"] for rates in rounds] for way in ("analyze", "evaluate")
+        way: [rates[way] / rates[f"render of {way}"] for rates in rounds]
+        for way in ("analyze", "evaluate")
     }
     for way in rounds[0]:
         rate = statistics.median(rates[way] for rates in rounds)
-        print(f"{way:>9}: {rate:.1f} megapixels a second")
+        print(f"{way:>18}: {rate:.1f} megapixels a second")
     for way, found in ratios.items():
         each = ", ".join(f"{one:.3f}" for one in found)
         print(f"{way:>9}: {statistics.median(found):.3f} x the speed of render ({each})")

@@ -32,5 +32,5 @@ def test_the_speed_of_figures_is_measured(tmp_path: Path):
     found = json.loads((tmp_path / "found.json").read_text())
     assert set(found["ratios"]) == {"analyze", "evaluate"}
     (rates,) = found["megapixels_a_second"]
-    assert found["ratios"]["analyze"] == [rates["analyze"] / rates["render"]]
+    assert found["ratios"]["analyze"] == [rates["analyze"] / rates["render of analyze"]]
     assert "x the speed of render" in done.stdout
