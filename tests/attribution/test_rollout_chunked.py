@@ -160,14 +160,17 @@ def test_weights_of_the_model_itself(fusion: Fusion, ratio: float) -> None:
 @given(
     b=st.integers(1, 3), h=st.integers(1, 4), n=st.integers(1, 12), d=st.integers(1, 5),
     layers=st.integers(1, 5), seed=st.integers(0, 999), room=st.integers(1, 900),
+    threads=st.integers(1, 5),
     fusion=st.sampled_from(FUSIONS), ratio=st.sampled_from([0.0, 0.1, 0.5, 0.99]),
 )  # fmt: skip
 def test_any_shape_in_blocks_of_any_size(
-    b: int, h: int, n: int, d: int, layers: int, seed: int, room: int, fusion: Fusion, ratio: float
-) -> None:
+    b: int, h: int, n: int, d: int, layers: int, seed: int, room: int, threads: int,
+    fusion: Fusion, ratio: float,
+) -> None:  # fmt: skip
     found = made(b, h, n, d, layers, seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rollout_chunked, "_CPU_BLOCK", room)
+        patch.setattr(rollout_chunked, "_lanes", lambda device: threads)
         row = rollout(found, n - 1, fusion, ratio)
     assert_close(row, expected(found, fusion, ratio)[:, n - 1])
     np.testing.assert_allclose(row.sum(-1).numpy(), 1, atol=1e-5)
