@@ -9,7 +9,7 @@ from typing import Literal
 
 from fastcam import pipeline, schedule
 from fastcam.errors import InputError
-from fastcam.exporting import ExportReport, ImageFormat, export_maps
+from fastcam.exporting import ExportFormat, ExportReport, export_maps
 from fastcam.jobreport import RenderReport
 from fastcam.openstore import open_store
 from fastcam.progress import Progress
@@ -118,11 +118,11 @@ def export(
     root_dir: PathLike | None = None,
     axes: Axes = "zyx",
     slices: str = "all",
-    format: ImageFormat = "tif",
+    format: ExportFormat = "tif",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Write maps of a run store on the grid of their sources: NIfTI, TIFF or NumPy files.
+    """Write maps of a run store on the grid of their sources: NIfTI, DICOM, TIFF, NumPy files.
 
     Every keyword is the option of ``fastcam export`` with the same name; what is written is said
     at :func:`fastcam.exporting.export_maps`. Raises :class:`~fastcam.errors.InputError` for wrong

@@ -10,7 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from fastcam import gridfiles, names, plan
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam import dicomfiles, gridfiles, names, plan
 from fastcam.drawplan import locate
 from fastcam.errors import CaseError, InputError
 from fastcam.grids import image_grid, patch_grid, volume_grid
@@ -28,7 +31,7 @@ from fastcam.workitem import Trouble, attempt
 from fastcam.write import make_folder, write_text
 
 RECORD = "export.json"
-ImageFormat = Literal["tif", "npy"]
+ExportFormat = Literal["tif", "npy", "dcm"]
 
 
 @dataclass
@@ -79,7 +82,7 @@ def export_maps(
     sources: Sources,
     selection: Selection,
     choice: MapChoice,
-    format: ImageFormat = "tif",
+    format: ExportFormat = "tif",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -87,17 +90,22 @@ def export_maps(
 
     Volumes become ``<id>_<method>_<layer>.nii.gz`` on the source's grid and affine, enlarged
     trilinearly; images ``.tif`` or ``.npy`` at the source's size, NaN where the model didn't look;
-    patch attention ``<id>_attention.nii.gz``, the heat of each pixel. What an export of the same
-    settings wrote before is kept.
+    patch attention ``<id>_attention.nii.gz``, the heat of each pixel. With ``dcm`` a volume that
+    came from DICOM becomes one DICOM Parametric Map. What an export of the same settings wrote
+    before is kept.
 
     Raises :class:`InputError` before anything is written when an input is unusable; images that
     fail are in the report and in ``failures.csv``.
     """
     progress = progress or Silent()
+    if format == "dcm":
+        if isinstance(store, MapStore) and store.attrs.dims != 3:
+            raise InputError(f"--format dcm is for volumes, and {store.path} holds maps of images")
+        dicomfiles.check_dicom()
     if isinstance(store, MapStore):
         tasks = list(_map_tasks(store, sources, selection, choice, format))
     else:
-        tasks = list(_patch_tasks(store, sources, selection, choice))
+        tasks = list(_patch_tasks(store, sources, selection, choice, format))
     _check_names(tasks)
     report = ExportReport(output_dir)
     made_of = {"store": store.attrs.sha256[:16], "created": store.attrs.created}
@@ -128,16 +136,20 @@ def _map_tasks(
     sources: Sources,
     selection: Selection,
     choice: MapChoice,
-    format: ImageFormat,
+    format: ExportFormat,
 ) -> Iterator[_Task]:
     rows = choose_rows(store, choice)
     cases = [MapCase(header) for header in store.headers]
-    suffix = "nii.gz" if store.attrs.dims == 3 else format
+    suffix = _volume_suffix(format) if store.attrs.dims == 3 else format
     for index in plan.select(cases, selection):
         for row in rows:
             file = f"{names.safe(cases[index].name)}_{_row_name(store, row, index)}.{suffix}"
             write = partial(_write_map, store, index, row)
             yield _Task(cases[index].place, cases[index].name, file, write)
+
+
+def _volume_suffix(format: ExportFormat) -> str:
+    return "dcm" if format == "dcm" else "nii.gz"
 
 
 def _row_name(store: MapStore, row: MapRow, index: int) -> str:
@@ -159,14 +171,32 @@ def _write_map(store: MapStore, index: int, row: MapRow, path: Path) -> None:
         raise CaseError(f"{header.source}: the store doesn't say how large it is")
     values = row.read(store, index)
     if store.attrs.dims == 3:
-        gridfiles.write_nifti(path, volume_grid(values, header.shape), header.affine)
+        grid = volume_grid(values, header.shape)
+        _write_volume(path, grid, header.affine, Path(header.source), _row_name(store, row, index))
     else:
         height, width = header.shape[1:]
         gridfiles.write_image(path, image_grid(values, height, width, store.attrs.preprocessing))
 
 
+def _write_volume(
+    path: Path,
+    grid: NDArray[np.float32],
+    affine: NDArray[np.float64] | None,
+    source: Path,
+    what: str,
+) -> None:
+    if path.suffix == ".dcm":
+        dicomfiles.write_dicom(path, grid, affine, source, what)
+    else:
+        gridfiles.write_nifti(path, grid, affine)
+
+
 def _patch_tasks(
-    store: RunStore, sources: Sources, selection: Selection, choice: MapChoice
+    store: RunStore,
+    sources: Sources,
+    selection: Selection,
+    choice: MapChoice,
+    format: ExportFormat,
 ) -> Iterator[_Task]:
     if choice != MapChoice():
         raise InputError(f"{store.path} holds patch attention: it has no --method, --layer, --head")
@@ -181,7 +211,7 @@ def _patch_tasks(
     chosen = plan.select(store.cases, selection, store.rejected)
     for portion in locate(store, chosen, images, None):
         header = store.cases[portion.case]
-        file = f"{names.safe(header.name)}_attention.nii.gz"
+        file = f"{names.safe(header.name)}_attention.{_volume_suffix(format)}"
         source, missing = portion.image, portion.image_missing
         write = partial(_write_patches, store, portion.case, source, missing, sources)
         yield _Task(header.place, header.name, file, write)
@@ -196,7 +226,7 @@ def _write_patches(
     first = parse_slices(sources.slices).first(len(volume.voxels))
     depth, height, width = volume.voxels.shape
     grid = patch_grid(store.case(index), (depth, height, width), first, sources.axes)
-    gridfiles.write_nifti(path, grid, volume.affine)
+    _write_volume(path, grid, volume.affine, Path(image), "patch attention")
 
 
 def _check_names(tasks: Sequence[_Task]) -> None:

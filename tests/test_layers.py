@@ -51,6 +51,7 @@ LAYERS = (
     "mapitem",
     "grids",
     "gridfiles",
+    "dicomfiles",
     "runfolder",
     "inferjob",
     "patchinfer",

@@ -1,4 +1,4 @@
-"""``fastcam export``: maps of a run store as NIfTI volumes, or as pictures of numbers."""
+"""``fastcam export``: maps of a run store as NIfTI or DICOM, or as pictures of numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def export(
         str, Option(help="Patch attention: what slice indices count, all or middle:COUNT.")
     ] = "all",
     format: Annotated[
-        Literal["tif", "npy"], Option(help="File format of images; volumes are NIfTI.")
+        Literal["tif", "npy", "dcm"],
+        Option(help="Images: tif or npy. Volumes are NIfTI; dcm makes DICOM of those from DICOM."),
     ] = "tif",
     overwrite: Annotated[
         bool, Option("--overwrite", help="Write all files anew; default: resume.")
@@ -50,8 +51,9 @@ def export(
     """Write maps back on the grid of their source, raw values in float32.
 
     Volumes become gzipped NIfTI with the affine of the source, enlarged trilinearly from the
-    layer's resolution; images float TIFF or NumPy files of the image's size. Exit code 3: finished,
-    but some cases failed; they are listed in failures.csv.
+    layer's resolution, or with --format dcm a DICOM Parametric Map in the study of the source;
+    images float TIFF or NumPy files of the image's size. Exit code 3: finished, but some cases
+    failed; they are listed in failures.csv.
     """
     from fastcam import api
     from fastcam.cli import progress

@@ -22,7 +22,7 @@ _ORDER_TAGS = [
     "Rows", "Columns", "NumberOfFrames",
 ]  # fmt: skip
 # Patient coordinates grow to the left and to the back (PS3.3 C.7.6.2.1.1); RAS the other way.
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_dicom(paths: Sequence[Path]) -> Decoded:
@@ -79,6 +79,17 @@ def dicom_shape(paths: Sequence[Path]) -> tuple[int, int, int]:
     with _reading(path):
         count = len(series) if len(series) > 1 else int(header.get("NumberOfFrames") or 1)
         return count, int(header.Rows), int(header.Columns)
+
+
+def read_headers(paths: Sequence[Path]) -> list[Any]:
+    """The whole headers of a series in the order of its slices, without pixels: pydicom's."""
+    from pydicom import dcmread
+
+    headers = []
+    for path, _ in _series(paths):
+        with _reading(path):
+            headers.append(dcmread(path, stop_before_pixels=True, force=True))
+    return headers
 
 
 class _Part:
@@ -252,4 +263,4 @@ def _affine(parts: list[_Part]) -> NDArray[np.float64] | None:
     affine[:3, 1] = columns * first.spacing[0]
     affine[:3, 2] = step
     affine[:3, 3] = start
-    return _LPS_TO_RAS @ affine
+    return LPS_TO_RAS @ affine

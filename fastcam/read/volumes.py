@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.read.arrays import Axes, array_shape, read_array
-from fastcam.read.dicom import dicom_shape, read_dicom
+from fastcam.read.dicom import dicom_shape, read_dicom, read_headers
 from fastcam.read.itk import itk_shape, read_itk
 from fastcam.read.levels import Decoded, grey_window
 from fastcam.read.nifti import nifti_shape, read_nifti
@@ -74,6 +74,17 @@ def decode(path: Path, axes: Axes = "zyx", labels: bool = False) -> Decoded:
         return read_pictures(files, labels) if is_picture(files[0]) else read_dicom(files)
     except MemoryError as error:
         raise CaseError(f"{path}: is too large for the memory of this machine") from error
+
+
+def dicom_headers(path: Path) -> list[Any]:
+    """The headers of a case's DICOM series in the order of its slices, without pixels: pydicom's.
+
+    CaseError where it is no DICOM."""
+    kind = _kind(path)
+    files = slice_files(path) if kind == "folder" else [path]
+    if kind not in ("folder", "slices") or is_picture(files[0]):
+        raise CaseError(f"{path}: is no DICOM series, so its maps become NIfTI only")
+    return read_headers(files)
 
 
 def _kind(path: Path) -> str:
