@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,10 +10,12 @@ import typer
 
 from fastcam.cli import model_options as opt
 from fastcam.cli import style_options as look
-from fastcam.errors import InputError
+from fastcam.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from fastcam.views.writing import Written
 
 Option = typer.Option
 _VIEWS = "The views"
@@ -104,7 +105,8 @@ def vit(
 ) -> None:  # fmt: skip
     """Show a Vision Transformer from inside: seven figures of an image, from one forward pass.
 
-    `fastcam vit --demo` needs no image and no model.
+    `fastcam vit --demo` needs no image and no model. Exit code 3: finished, but some images failed;
+    they are listed in failures.csv.
     """
     from fastcam import modelapi
     from fastcam.cli import progress, vit_lines
@@ -158,6 +160,8 @@ def vit(
         progress=progress.for_stderr() if len(items) > 1 else None,
     )  # fmt: skip
     _listed(written, as_json)
+    if written.troubles:
+        raise typer.Exit(3)
 
 
 def _demo(output_dir: Path, as_json: bool) -> None:
@@ -174,9 +178,13 @@ def _demo(output_dir: Path, as_json: bool) -> None:
     typer.echo(f"\nlook at the figures in {output_dir}")
 
 
-def _listed(written: Sequence[Path], as_json: bool) -> None:
+def _listed(written: Written, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"figures": [str(path) for path in written]}))
+        failed = [{"image": t.case, "reason": t.reason} for t in written.troubles]
+        figures = [str(path) for path in written.figures]
+        typer.echo(json.dumps({"figures": figures, "failed": failed}))
         return
-    for path in written:
+    for path in written.figures:
         typer.echo(f"{path}")
+    for trouble in written.troubles:
+        typer.echo(one_line(f"error: {trouble.case}: {trouble.reason}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from fastcam import names
 from fastcam.errors import InputError
-from fastcam.gathering import Shown, gather
+from fastcam.gathering import Shown, read_each, together
+from fastcam.inferjob import write_failures
 from fastcam.progress import Progress, Silent
 from fastcam.read.inputs import Item
 from fastcam.read.preprocess import Preprocessing
+from fastcam.runfolder import FAILURES
 from fastcam.views.choice import check_fusion, check_head, layer_of, layers_of, query_of
 from fastcam.views.chosen import VIEWS, ViewChoice, file_name
 from fastcam.views.clstrack import cls_evolution
@@ -26,6 +29,7 @@ from fastcam.views.patchgrid import patch_grid
 from fastcam.views.positions import REMEDY, position_embedding
 from fastcam.views.rolled import attention_rollout
 from fastcam.views.subject import Subject, covered, pass_on
+from fastcam.workitem import Trouble
 from fastcam.write import make_folder
 
 if TYPE_CHECKING:
@@ -33,6 +37,14 @@ if TYPE_CHECKING:
 
     from fastcam.attribution.vitpass import VitPass
     from fastcam.inline import Figure
+
+
+@dataclass(frozen=True)
+class Written:
+    """``figures`` that were written, and images that failed."""
+
+    figures: list[Path]
+    troubles: list[Trouble]
 
 
 def write_views(
@@ -46,47 +58,95 @@ def write_views(
     batch_size: int = 16,
     told: Callable[[str], None] = lambda line: None,
     progress: Progress | None = None,
-) -> list[Path]:
-    """Run ``model``, and ``compare``, once on each batch of images and write the views; the files.
+) -> Written:
+    """Run ``model``, and ``compare``, once on each batch of images and write the views.
 
     One image has all its files right in ``output_dir``; several have a folder each, and beside
     these the two views that aren't of an image: the position embedding, and the attention distance
-    averaged over all. ``told`` is given what can't be shown of this model, unless it was asked for:
-    then, as for all wrong choices, InputError is raised before anything is written.
+    averaged over all. One batch of images is in memory. ``told`` is given what can't be shown of
+    this model, unless it was asked for: then, as for all wrong choices, InputError is raised before
+    anything is written. An image that can't be read, or hasn't the pixel of ``choice.query``, is
+    left out and listed in ``failures.csv``; InputError where none is left.
     """
     progress = progress or Silent()
-    shown = gather([item.source for item in items], spec)
-    queries = [in_picture(choice.query, item, spec) for item in items]
     folders = _folders(items, output_dir)
-    together: list[tuple[Path, Figure]] = []
+    of_all: list[tuple[Path, Figure]] = []
     distances: list[list[NDArray[np.float32]]] = []
     written: list[Path] = []
+    troubles: list[Trouble] = []
+    views: tuple[str, ...] | None = None
     progress.begin("images", len(items))
     try:
         for start in range(0, len(items), batch_size):
-            part = slice(start, start + batch_size)
-            passes = _passes(model, compare, shown.batch[part], choice.prefix_tokens)
-            if not start:
-                _check(passes, choice, shown, queries)
-                together += _positions(model, compare, choice, output_dir, told)
+            places, shown = _read(items, range(start, start + batch_size), spec, troubles)
+            progress.advance(min(batch_size, len(items) - start) - len(places))
+            if shown is None:
+                continue
+            passes = _passes(model, compare, shown.batch, choice.prefix_tokens)
+            if views is None:
+                _check(passes, choice)
+                of_all += _positions(model, compare, choice, output_dir, told)
                 views = _possible(passes, choice, told)
             if "attention_distance" in views:
                 distances.append([distances_of(vit) for vit in passes])
-            for index, item in enumerate(items[part]):
-                at = start + index
-                figures = _of_image(
-                    passes, views, choice, item.id, shown.pictures[part], index, queries[at]
-                )
-                written += _save([(folders[at] / file_name(view), made) for view, made in figures])
+            for index, at in enumerate(places):
+                picture = shown.pictures[index]
+                try:
+                    query = _query(choice.query, items[at], spec, passes[0], picture)
+                except InputError as error:
+                    troubles.append(_trouble(at, items[at], str(error)))
+                else:
+                    name, pictures = items[at].id, shown.pictures
+                    figures = _of_image(passes, views, choice, name, pictures, index, query)
+                    files = [(folders[at] / file_name(view), made) for view, made in figures]
+                    written += _save(files)
                 progress.advance(1)
     finally:
         progress.end()
+    if len(troubles) == len(items):
+        first = troubles[0].reason
+        raise InputError(first if len(items) == 1 else f"no image can be shown: {first}")
     if distances:
         title = items[0].id if len(items) == 1 else ""
-        together.append(
+        of_all.append(
             (output_dir / file_name("attention_distance"), _distance(distances, choice, title))
         )
-    return sorted(written + _save(together))
+    written += _save(of_all)
+    write_failures(output_dir / FAILURES, troubles)
+    return Written(sorted(written), troubles)
+
+
+def _read(
+    items: Sequence[Item], batch: range, spec: Preprocessing, troubles: list[Trouble]
+) -> tuple[list[int], Shown | None]:
+    """Of a batch of places those that can be read, and what was read, None for nothing; the others
+    are troubles."""
+    part = [at for at in batch if at < len(items)]
+    read, failed = read_each([items[at].source for at in part], spec)
+    troubles += [
+        _trouble(part[index], items[part[index]], why) for index, why in sorted(failed.items())
+    ]
+    if not read:
+        return [], None
+    places = [part[index] for index in read]
+    return places, together(list(read.values()), tuple(items[at].id for at in places))
+
+
+def _trouble(at: int, item: Item, reason: str) -> Trouble:
+    return Trouble("error", at + 1, item.id, None, 1, reason)
+
+
+def _query(
+    asked: int | tuple[int, int] | None,
+    item: Item,
+    spec: Preprocessing,
+    vit: VitPass,
+    picture: NDArray[np.uint8],
+) -> int | tuple[int, int] | None:
+    """The query in the picture that the model sees; InputError where that hasn't got it."""
+    query = in_picture(asked, item, spec)
+    query_of(query, Subject(vit, 0, covered(picture, vit)))
+    return query
 
 
 def _passes(
@@ -101,19 +161,12 @@ def _passes(
     return [first, pass_on(run_vit(compare, first.batch, prefix_tokens), first)]
 
 
-def _check(
-    passes: Sequence[VitPass],
-    choice: ViewChoice,
-    shown: Shown,
-    queries: Sequence[int | tuple[int, int] | None],
-) -> None:
-    """Everything that can be wrong with a choice, before the first figure is drawn."""
+def _check(passes: Sequence[VitPass], choice: ViewChoice) -> None:
+    """What can be wrong with a choice whatever the image, before the first figure is drawn."""
     check_fusion(choice.fusion, choice.discard_ratio)
     layers = layers_of(choice.layers, passes[0])
     for vit in passes:
         check_head(choice.head, vit, layers)
-    for picture, query in zip(shown.pictures, queries, strict=True):
-        query_of(query, Subject(passes[0], 0, covered(picture, passes[0])))
 
 
 def _positions(

@@ -116,6 +116,30 @@ def test_several_images_share_the_forward_pass(
         assert np.mean(np.abs(found.astype(int) - expected) > 6) < 0.002
 
 
+def test_an_image_that_fails_costs_only_its_own_figures(
+    fastcam: Call, rows: Call, weights: list[Path], images: list[Path], tmp_path: Path
+) -> None:
+    """The first batch is a broken file alone; a small image hasn't the pixel asked about."""
+    broken, small, out = tmp_path / "broken.png", tmp_path / "small.png", tmp_path / "out"
+    broken.write_bytes(images[0].read_bytes()[:200])
+    Image.new("RGB", (20, 20)).save(small)
+    given = options(weights[0], out, "--view", 3, "--query", "50,30", "--batch-size", 1)
+    made = fastcam("vit", broken, images[0], small, images[1], *given, "--json")
+    assert made.code == 3, made
+    told = json.loads(made.out)
+    assert [Path(path).parent.name for path in told["figures"]] == ["picture0", "picture1"]
+    assert [one["image"] for one in told["failed"]] == ["broken", "small"]
+    assert "x is 0 to 19" in told["failed"][1]["reason"]
+    assert sorted(p.name for p in out.iterdir()) == ["failures.csv", "picture0", "picture1"]
+    assert [row["case"] for row in rows(out / "failures.csv")] == ["broken", "small"]
+    alone = fastcam(
+        "vit", broken, small, *options(weights[0], tmp_path / "none", "--query", "50,30")
+    )
+    assert alone.code == 2
+    assert "no image can be shown: " in alone.err
+    assert not (tmp_path / "none").exists()
+
+
 def test_chosen_views_by_number_or_name(
     fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path
 ) -> None:
