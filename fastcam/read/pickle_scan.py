@@ -38,9 +38,11 @@ _SIZED = {  # opcode: bytes of the little-endian length that follows it
 _LINES = {**dict.fromkeys(b"FILSVPpg", 1), **dict.fromkeys(b"ci", 2)}
 _STOP, _FRAME, _LONG_BINPUT, _PUT = b".\x95rp"
 # Opcodes that make tuples, and what hashing one takes of the C stack for each tuple inside another:
-# 56 bytes measured (Python 3.11, x86-64).
+# 56 bytes measured (Python 3.11, x86-64). No more than a gigabyte is reserved: small machines refuse
+# it, and a file needs 19 million tuples inside each other to come to its end.
 _TUPLES = b"\x85\x86\x87t"
-_STACK = 256
+_STACK = 128
+_MOST_STACK = 1 << 30
 
 
 def check(data: Data) -> None:
@@ -109,13 +111,13 @@ def _check_memo(index: int, at: int) -> None:
 
 
 def stack_for(data: Data) -> int:
-    """Bytes of C stack that are surely enough to hash what a pickle holds: a key may be a tuple in
-    a tuple in a tuple ..., and hashing it goes all the way down."""
+    """Bytes of C stack that are enough to hash what a pickle holds: a key may be a tuple in a tuple
+    in a tuple ..., and hashing it goes all the way down."""
     block, found = 1 << 20, 0
     for start in range(0, len(data), block):
         part = np.frombuffer(data[start : start + block], np.uint8)
         found += sum(int(np.count_nonzero(part == code)) for code in _TUPLES)
-    return _STACK * found
+    return min(_STACK * found, _MOST_STACK)
 
 
 def globals_of(data: bytes, most: int = 2_000_000) -> list[str]:

@@ -182,8 +182,9 @@ def _level(axes: Axes, estimate: Estimate, said: str, style: str) -> None:
     axes.axhline(estimate.value, color=BLUE, linewidth=1.5, linestyle=style)
     if estimate.low is not None and estimate.high is not None:
         axes.axhspan(estimate.low, estimate.high, color=BLUE, alpha=0.13, linewidth=0)
+    value = f"{estimate.value:+.3g}".replace("-", "−")
     axes.annotate(
-        f"{said}\n{estimate.value:+.3g}", (1.0, estimate.value),
+        f"{said}\n{value}", (1.0, estimate.value),
         xycoords=axes.get_yaxis_transform(), xytext=(6, 0), textcoords="offset points",
         va="center", size=9, color=BLUE, annotation_clip=False,
     )  # fmt: skip
