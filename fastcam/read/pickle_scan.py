@@ -38,8 +38,8 @@ _SIZED = {  # opcode: bytes of the little-endian length that follows it
 _LINES = {**dict.fromkeys(b"FILSVPpg", 1), **dict.fromkeys(b"ci", 2)}
 _STOP, _FRAME, _LONG_BINPUT, _PUT = b".\x95rp"
 # Opcodes that make tuples, and what hashing one takes of the C stack for each tuple inside another:
-# 56 bytes measured (Python 3.11, x86-64). No more than a gigabyte is reserved: small machines refuse
-# it, and a file needs 19 million tuples inside each other to come to its end.
+# 56 bytes measured (Python 3.11, x86-64). No more than a gigabyte is reserved, as small machines
+# refuse it; a file needs 19 million tuples inside each other to come to its end.
 _TUPLES = b"\x85\x86\x87t"
 _STACK = 128
 _MOST_STACK = 1 << 30
