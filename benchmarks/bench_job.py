@@ -32,7 +32,7 @@ from fastcam.figures import warmup
 from fastcam.spec import Selection, Sources, Style
 from fastcam.synthetic import SyntheticSet, make_test_set
 
-_EVERY = 5.0  # seconds between looks at the memory
+_FIRST, _EVERY = 1.0, 5.0  # seconds before the first look at the memory, and between looks
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,11 @@ def run_job(made: SyntheticSet, what: str, command: list[str], output: Path) -> 
     start = time.perf_counter()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     pss = rss = 0.0
+    wait = _FIRST
     while process.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_EVERY)
+            process.wait(timeout=wait)
+        wait = _EVERY
         now_pss, now_rss = _memory(process)
         pss, rss = max(pss, now_pss), max(rss, now_rss)
     seconds = time.perf_counter() - start
