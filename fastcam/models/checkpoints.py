@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError
+from fastcam.read.scalars import printable
 from fastcam.read.tensors import TORCH_ERRORS, numpy_twins
+from fastcam.read.torchfiles import load_torch
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
@@ -203,7 +205,7 @@ def _read_torch(path: Path) -> object:
             # What torch says about odd files is said below, in one line.
             warnings.simplefilter("ignore", UserWarning)
             with torch.serialization.safe_globals([*numpy_twins(), *_SETTINGS]):
-                loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+                loaded = load_torch(path)
     except TORCH_ERRORS as error:
         raise InputError(f"{path}: {_refusal(path, str(error))}") from error
     return loaded
@@ -240,7 +242,11 @@ def _find(loaded: object, depth: int = 2) -> dict[str, Tensor]:
 def _contents(loaded: object) -> str:
     if not isinstance(loaded, Mapping):
         return f"a {type(loaded).__name__}"
-    return f"the keys {_few([str(key) for key in loaded])}" if loaded else "nothing"
+    return (
+        f"the keys {_few([k if isinstance(k, str) else printable(k) for k in loaded])}"
+        if loaded
+        else "nothing"
+    )
 
 
 def _without(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -41,8 +41,8 @@ _STOP, _FRAME, _LONG_BINPUT, _PUT = b".\x95rp"
 # 56 bytes measured (Python 3.11, x86-64). No more than a gigabyte is reserved, as small machines
 # refuse it; a file needs 19 million tuples inside each other to come to its end.
 _TUPLES = b"\x85\x86\x87t"
-_STACK = 128
-_MOST_STACK = 1 << 30
+STACK = 128
+MOST_STACK = 1 << 30
 
 
 def check(data: Data) -> None:
@@ -117,7 +117,7 @@ def stack_for(data: Data) -> int:
     for start in range(0, len(data), block):
         part = np.frombuffer(data[start : start + block], np.uint8)
         found += sum(int(np.count_nonzero(part == code)) for code in _TUPLES)
-    return min(_STACK * found, _MOST_STACK)
+    return min(STACK * found, MOST_STACK)
 
 
 def globals_of(data: bytes, most: int = 2_000_000) -> list[str]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fastcam.errors import InputError
 from fastcam.read.numpy_pickle import TWINS as NUMPY_TWINS
 from fastcam.read.numpy_pickle import Call, PendingArray, PendingDtype, Sealed, refuse
+from fastcam.read.torchfiles import load_torch
 
 if TYPE_CHECKING:
     import torch
@@ -63,17 +64,16 @@ def load_torch_file(path: Path) -> object:
 
     try:
         with torch.serialization.safe_globals(numpy_twins()):
-            loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+            return load_torch(path, convert=_as_arrays)
     except TORCH_ERRORS as error:
         lines = str(error).splitlines() or [type(error).__name__]
         said = next((line for line in lines if "GLOBAL" in line), lines[0]).strip()
         raise InputError(
             f"{path}: torch.load(weights_only=True) refuses it: {said:.300}"
         ) from error
-    return _as_arrays(loaded, depth=0)
 
 
-def _as_arrays(value: Any, depth: int) -> Any:
+def _as_arrays(value: Any, depth: int = 0) -> Any:
     """``value`` with its tensors as arrays, down to positions: file > case > list > dict > bbox."""
     import torch
 

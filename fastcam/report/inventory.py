@@ -21,7 +21,9 @@ from fastcam.read import pickle_scan
 from fastcam.read.case import Case
 from fastcam.read.pickles import ForeignGlobalError
 from fastcam.read.results import PICKLE_SUFFIXES, Rejected, Results, Warned, read_results
+from fastcam.read.scalars import printable
 from fastcam.read.tensors import TORCH_ERRORS
+from fastcam.read.torchfiles import load_torch
 from fastcam.store import RunStore
 
 READABLE = (
@@ -231,7 +233,7 @@ def _torch_tensors(path: Path) -> list[_Tensor]:
 
     try:
         mmap = zipfile.is_zipfile(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        loaded = load_torch(path, mmap)
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
     except TORCH_ERRORS as error:
@@ -249,6 +251,10 @@ def _torch_tensors(path: Path) -> list[_Tensor]:
             dtype = str(value.dtype).removeprefix("torch.")
             found.append(_Tensor(name or "(the file)", dtype, tuple(value.shape)))
         elif isinstance(value, dict) and name.count(".") < 20:
-            inner = [(f"{name}.{key}" if name else str(key), part) for key, part in value.items()]
+            called = [key if isinstance(key, str) else printable(key) for key in value]
+            inner = [
+                (f"{name}.{key}" if name else key, part)
+                for key, part in zip(called, value.values(), strict=True)
+            ]
             waiting += reversed(inner)
     return found
