@@ -5,7 +5,9 @@ A ResNet-50 with random weights, 224x224, batches of 16, on JPEG files of 512x51
 - ``forward``  the model over batches that lie in memory, preprocessed: nothing is read or written
 - ``infer``    files in, Grad-CAM of the last stage, predictions and probabilities in the store out
 
-Both in the same precision and with channels last; they take turns and the median of each counts.
+Both in the same precision and with channels last; they take turns. A ratio is that of one infer to
+the mean of the forward loops before and after it, since the machine's speed changes within minutes;
+the median of the rounds counts.
 The rate of infer is that of its own loop, from the first batch read to the last one written;
 what comes before (finding files, loading the model) is a second whatever the number of images.
 
@@ -21,6 +23,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +87,14 @@ def measure(model: ResNet, images: Path, options: argparse.Namespace, precision:
     rates: dict[str, list[float]] = {"forward": [], "infer": []}
     device = choose_device("auto")
     model = model.to(device)
+    rates["forward"].append(bare_loop(model, count, options.batch, precision))
     for _ in range(options.rounds):
-        rates["forward"].append(bare_loop(model, count, options.batch, precision))
         output = images.parent / "out"
         rates["infer"].append(infer_loop(model, images, output, options.batch, precision))
+        rates["forward"].append(bare_loop(model, count, options.batch, precision))
     medians = {way: statistics.median(found) for way, found in rates.items()}
-    ratios = [i / f for f, i in zip(rates["forward"], rates["infer"], strict=True)]
+    beside = [statistics.mean(pair) for pair in pairwise(rates["forward"])]
+    ratios = [infer / forward for infer, forward in zip(rates["infer"], beside, strict=True)]
     return {**medians, "ratio": statistics.median(ratios), "ratios": ratios}
 
 
