@@ -36,8 +36,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor
 
-from fastcam.attribution.attention import AttentionEngine
-from fastcam.attribution.rollout import RolloutEngine
+from fastcam.attribution.attention.engine import AttentionEngine
+from fastcam.attribution.attention.rollout import RolloutEngine
 from fastcam.models.vit import VisionTransformer, VitSettings
 
 SIDES = {197: 224, 1025: 512, 4097: 1024}

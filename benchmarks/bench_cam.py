@@ -30,7 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.cam import CamEngine
+from fastcam.attribution.cam.engine import CamEngine
 from fastcam.models.resnet import ResNet
 
 Way = Callable[[], Any]
@@ -217,7 +217,7 @@ def _declare_torchvision(name: str) -> None:
     try:
         import torchvision  # noqa: F401
     except RuntimeError:
-        import tests.vision  # noqa: F401
+        import tests.torchvision_import  # noqa: F401
 
 
 def report(name: str, found: dict[str, dict[str, float]]) -> None:

@@ -39,11 +39,11 @@ import torch
 from torch import nn
 
 from benchmarks.bench_infer import bare_loop, make_images
-from fastcam import evaluatejob
-from fastcam.analyzing import Analyzer
-from fastcam.api import render
-from fastcam.evaluating import evaluate
+from fastcam.api.analyze import Analyzer
+from fastcam.api.evaluate import evaluate
+from fastcam.api.render import render
 from fastcam.inference.device import choose_device
+from fastcam.jobs.evaluate import job
 from fastcam.models.resnet import ResNet
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -89,8 +89,8 @@ def drawing_timed(calls: Sequence[str] = DRAWING) -> Iterator[list[float]]:
 
     with ExitStack() as stack:
         for name in calls:
-            place = f"fastcam.evaluatejob.{name}"
-            stack.enter_context(mock.patch(place, watched(getattr(evaluatejob, name))))
+            place = f"fastcam.jobs.evaluate.job.{name}"
+            stack.enter_context(mock.patch(place, watched(getattr(job, name))))
         yield spent
 
 

@@ -31,8 +31,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from fastcam.api.infer import infer
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
-from fastcam.modelapi import infer
 from fastcam.models.resnet import ResNet, build_resnet
 from fastcam.models.sizes import Sizes
 

@@ -27,10 +27,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fastcam import pipeline, schedule
+from fastcam.demo.neck_set import SyntheticSet, make_test_set
 from fastcam.figures import warmup
-from fastcam.spec import Selection, Sources, Style
-from fastcam.synthetic import SyntheticSet, make_test_set
+from fastcam.jobs.render import job
+from fastcam.options import Selection, Sources, Style
+from fastcam.run import scheduler
 
 _FIRST, _EVERY = 1.0, 5.0  # seconds before the first look at the memory, and between looks
 
@@ -107,8 +108,8 @@ def _shaped(made: SyntheticSet, output: Path, shape: str) -> list[str]:
 def run_shape(shape: str, results: str, images: str, masks: str, output: str) -> None:
     """The job with so many processes and threads, whatever fastcam itself would choose."""
     processes, threads = map(int, shape.split("x"))
-    schedule.shape_of = lambda workers, figures: schedule.Shape(processes, threads)
-    pipeline.render(
+    scheduler.shape_of = lambda workers, figures: scheduler.Shape(processes, threads)
+    job.render(
         Path(results), Path(output), Sources(Path(images), Path(masks)), Style(),
         Selection("all_slices"), workers=2,
     )  # fmt: skip

@@ -30,19 +30,19 @@ from typing import Any
 import numpy as np
 from fastcam_kernels.png import up_filter
 
+from fastcam.demo.phantom import neck
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw
-from fastcam.figures.patches import look_of, patch_sheet
-from fastcam.figures.scales import case_scale
-from fastcam.opencase import OpenCase, cut_slice
-from fastcam.phantom import neck
-from fastcam.picture import PILE, Pile, png_pieces
-from fastcam.read import orientation
-from fastcam.read.case import Case
-from fastcam.read.masks import Mask
-from fastcam.read.volumes import Volume
-from fastcam.spec import Style
-from fastcam.write import write_bytes
+from fastcam.figures.files import PILE, Pile, png_pieces
+from fastcam.figures.patch_scales import case_scale
+from fastcam.figures.patch_sheets import look_of, patch_sheet
+from fastcam.jobs.render.patches.case import OpenCase, cut_slice
+from fastcam.options import Style
+from fastcam.read.results.case import Case
+from fastcam.read.volumes import orientation
+from fastcam.read.volumes.masks import Mask
+from fastcam.read.volumes.volumes import Volume
+from fastcam.run.files import write_bytes
 
 SIZE = 512
 PATCHES = 24

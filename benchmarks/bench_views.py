@@ -40,14 +40,14 @@ from torch import Tensor, nn
 
 from benchmarks.bench_attention import naive, unfused
 from fastcam import views
-from fastcam.attribution.vitpass import VitPass, run_vit
-from fastcam.inline import Figure
+from fastcam.attribution.attention.vit_pass import VitPass, run_vit
+from fastcam.figures.figure import Figure
+from fastcam.jobs.vit.attention_distance import distances_of
+from fastcam.jobs.vit.cls_evolution import tokens_of, tracks_of
+from fastcam.jobs.vit.map_view import head_maps, layer_map, rollout_map
+from fastcam.jobs.vit.position_embedding import cosine, positions_of, two_components
+from fastcam.jobs.vit.selection import Query, layers_of
 from fastcam.models.vit import VisionTransformer, VitSettings
-from fastcam.views.choice import Query, layers_of
-from fastcam.views.clstrack import tokens_of, tracks_of
-from fastcam.views.distances import distances_of
-from fastcam.views.maps import head_maps, layer_map, rollout_map
-from fastcam.views.positions import cosine, positions_of, two_components
 
 MODELS = {"vit_small": (384, 6), "vit_base": (768, 12)}
 GOAL = 1.3

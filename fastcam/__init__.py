@@ -9,35 +9,35 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastcam._version import __version__
+
 if TYPE_CHECKING:
-    from fastcam.analyzing import Analyzer as Analyzer
-    from fastcam.api import export as export
-    from fastcam.api import gallery as gallery
-    from fastcam.api import render as render
+    from fastcam.api.analyze import Analyzer as Analyzer
+    from fastcam.api.evaluate import evaluate as evaluate
+    from fastcam.api.explain import explain as explain
+    from fastcam.api.export import export as export
+    from fastcam.api.infer import infer as infer
+    from fastcam.api.models import load_model as load_model
+    from fastcam.api.render import gallery as gallery
+    from fastcam.api.render import render as render
     from fastcam.errors import CaseError as CaseError
     from fastcam.errors import FastcamError as FastcamError
     from fastcam.errors import InputError as InputError
     from fastcam.errors import OutputError as OutputError
-    from fastcam.evaluating import evaluate as evaluate
-    from fastcam.explaining.comparison import compare as compare
-    from fastcam.modelapi import explain as explain
-    from fastcam.modelapi import infer as infer
-    from fastcam.modelapi import load_model as load_model
-    from fastcam.openstore import open_store as open_store
-
-__version__ = "0.1.0"
+    from fastcam.jobs.explain.comparison import compare as compare
+    from fastcam.store.open import open_store as open_store
 
 _HOMES = {
-    "Analyzer": "fastcam.analyzing",
-    "export": "fastcam.api",
-    "gallery": "fastcam.api",
-    "evaluate": "fastcam.evaluating",
-    "compare": "fastcam.explaining.comparison",
-    "explain": "fastcam.modelapi",
-    "infer": "fastcam.modelapi",
-    "load_model": "fastcam.modelapi",
-    "render": "fastcam.api",
-    "open_store": "fastcam.openstore",
+    "Analyzer": "fastcam.api.analyze",
+    "export": "fastcam.api.export",
+    "gallery": "fastcam.api.render",
+    "evaluate": "fastcam.api.evaluate",
+    "compare": "fastcam.jobs.explain.comparison",
+    "explain": "fastcam.api.explain",
+    "infer": "fastcam.api.infer",
+    "load_model": "fastcam.api.models",
+    "render": "fastcam.api.render",
+    "open_store": "fastcam.store.open",
     "FastcamError": "fastcam.errors",
     "InputError": "fastcam.errors",
     "CaseError": "fastcam.errors",

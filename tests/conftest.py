@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastcam.synthetic import SyntheticSet, make_test_set
+from fastcam.demo.neck_set import SyntheticSet, make_test_set
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Aged:
 @pytest.fixture(scope="session")
 def aged(tmp_path_factory: pytest.TempPathFactory) -> Aged:
     """Trained once, in ten seconds of processor time; nobody may change it."""
-    from fastcam.age_set import make_ages, write_ages
-    from fastcam.models.age_training import HELD_OUT_SEED, MODEL_NAME, save, train
+    from fastcam.demo.age_set import make_ages, write_ages
+    from fastcam.demo.train_age import HELD_OUT_SEED, MODEL_NAME, save, train
 
     folder = tmp_path_factory.mktemp("aged")
     model, _ = train()

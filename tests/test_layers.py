@@ -10,77 +10,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Each imports only from those before it. A package counts as one layer; inside it, no cycles.
+# Each imports only from those before it; CONTRIBUTING.md has the same list.
 LAYERS = (
-    "errors",
-    "progress",
-    "spec",
-    "write",
-    "read",
-    "names",
-    "storeroot",
-    "store",
-    "chunks",
-    "mapschema",
-    "mapbatch",
-    "mapstore",
-    "openstore",
-    "shapes_set",
-    "age_set",
-    "models",
-    "attribution",
-    "inference",
-    "figures",
-    "opencase",
-    "picture",
-    "inline",
-    "plan",
-    "forkserver",
-    "schedule",
-    "phantom",
-    "synthetic",
-    "lesion_set",
-    "report",
-    "workitem",
-    "measure",
-    "preload",
-    "drawplan",
-    "mappicture",
-    "mapplan",
-    "judging",
-    "mapitem",
-    "grids",
-    "gridfiles",
-    "dicomfiles",
-    "runfolder",
-    "inferjob",
-    "patchinfer",
-    "runpage",
-    "jobreport",
-    "patchjob",
-    "mapjob",
-    "exporting",
-    "pipeline",
-    "evaluationset",
-    "evaluationfigures",
-    "evaluationtrust",
-    "evaluatejob",
-    "api",
-    "gathering",
-    "views",
-    "analysis",
-    "explaining",
-    "modelapi",
-    "analyzing",
-    "evaluating",
-    "vitdemo",
-    "demonstration",
-    "cli",
-)
-# torch takes a second to import: these layers import it, the others import these within functions.
-WITH_TORCH = {"models", "attribution", "inference"}
-# What everybody in the package may take from its face: set before anything is imported there.
-FACE = {"__version__"}
+    "errors", "_version", "options", "read", "run", "store", "figures", "models", "attribution",
+    "inference", "report", "jobs", "api", "views", "demo", "cli",
+)  # fmt: skip
+# Of the jobs, too, each imports only from those before it.
+JOBS = ("infer", "render", "export", "analyze", "evaluate", "explain", "vit", "inspect")
+# torch takes a second to import, and 150 MB in every worker. Nothing that these import when they
+# are imported leads to it: the command's help, the Python face, and all that a worker loads.
+TORCH_FREE = (
+    "fastcam", "fastcam.cli", "fastcam.api.render", "fastcam.api.export", "fastcam.store.open",
+    "fastcam.jobs.render", "fastcam.jobs.export", "fastcam.jobs.inspect",
+    "fastcam.jobs.evaluate.scoring", "fastcam.jobs.analyze.item", "fastcam.jobs.analyze.figures",
+)  # fmt: skip
+# Where own modules may be imported within functions: these import what a command needs when it is
+# called, so that `fastcam --help` and `import fastcam` cost nothing.
+LAZY = ("cli",)
+# Libraries that are imported at the top of a file in their home only, and elsewhere not at all or,
+# where they are optional or slow, within functions.
+HOMES = {
+    "dask": {"run.scheduler", "jobs.render.preload"},
+    "distributed": {"run.scheduler", "jobs.render.preload"},
+    "zarr": {"store"},
+}
 NO_NAMES = {"utils", "util", "helpers", "common", "misc", "types", "io"}
 LONGEST = 350
 
@@ -98,7 +51,7 @@ KERNELS = {
 MODULES = FASTCAM | KERNELS
 
 
-class Running(ast.NodeTransformer):
+class Executed(ast.NodeTransformer):
     """Drops what only type checkers read."""
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
@@ -106,7 +59,7 @@ class Running(ast.NodeTransformer):
         return node.orelse if "TYPE_CHECKING" in ast.dump(node.test) else node
 
 
-class Importing(Running):
+class AtImport(Executed):
     """Drops what does not run when the module is imported, too."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
@@ -141,43 +94,81 @@ def layer(module: str) -> str:
     return module.split(".")[1]
 
 
-def test_every_module_has_its_layer() -> None:
-    unknown = {layer(m) for m in FASTCAM if m != "fastcam"} - {*LAYERS, "__main__"}
-    assert not unknown, f"give them a place in LAYERS: {sorted(unknown)}"
+def within(module: str, place: str) -> bool:
+    return module == place or module.startswith(f"{place}.")
 
 
-@pytest.mark.parametrize("module", [m for m in FASTCAM if m not in ("fastcam", "fastcam.__main__")])
-def test_imports_only_from_layers_above(module: str) -> None:
-    rank = LAYERS.index(layer(module))
-    for source, name in imports(module):
-        reached = target(source, name)
-        if not reached.startswith("fastcam."):
+def own_imports(module: str, only: ast.NodeTransformer | None = None) -> set[str]:
+    """The modules of this project that a module imports."""
+    reached = {target(source, name) for source, name in imports(module, only)}
+    return {name for name in reached if name in MODULES and name != module}
+
+
+def test_the_list_of_layers_is_whole() -> None:
+    found = {layer(m) for m in FASTCAM if m != "fastcam"} - {"__main__"}
+    assert found == set(LAYERS)
+    assert {m.split(".")[2] for m in FASTCAM if m.count(".") > 1 and layer(m) == "jobs"} == set(
+        JOBS
+    )
+
+
+def test_contributing_has_the_same_list() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for names in (LAYERS, JOBS):
+        assert " → ".join(f"`{name}`" for name in names) in " ".join(text.split())
+
+
+def test_imports_run_downward() -> None:
+    wrong = []
+    for module in FASTCAM:
+        if module in ("fastcam", "fastcam.__main__"):
             continue
-        above = LAYERS.index(layer(reached))
-        assert above < rank or layer(reached) == layer(module), f"{module} imports {reached}"
+        for reached in own_imports(module) - set(KERNELS):
+            if reached == "fastcam":
+                wrong.append(f"{module} imports from the package's face")
+            elif LAYERS.index(layer(reached)) > LAYERS.index(layer(module)):
+                wrong.append(f"{module} imports {reached}")
+    assert not wrong
 
 
-@pytest.mark.parametrize("module", [m for m in FASTCAM if m != "fastcam"])
-def test_nothing_imports_its_own_package_face(module: str) -> None:
-    for source, name in imports(module):
-        if source == "fastcam" and target(source, name) == "fastcam":
-            assert name in FACE, f"{module} takes {name or 'all'} from fastcam's face"
+def test_jobs_import_downward() -> None:
+    wrong = []
+    for module in FASTCAM:
+        if layer(f"{module}.") != "jobs" or module.count(".") < 2:
+            continue
+        for reached in own_imports(module):
+            if reached.startswith("fastcam.jobs."):
+                job, used = module.split(".")[2], reached.split(".")[2]
+                if JOBS.index(used) > JOBS.index(job):
+                    wrong.append(f"{module} imports {reached}")
+    assert not wrong
+
+
+def test_own_modules_are_imported_at_the_top() -> None:
+    """No import hides within a function, but for those that keep the command's help quick."""
+    wrong = {
+        f"{module} imports {reached}"
+        for module in FASTCAM
+        if layer(f"{module}.") not in LAZY
+        for reached in own_imports(module, Executed()) - own_imports(module, AtImport())
+    }
+    assert not wrong
 
 
 def test_writing_knows_only_errors() -> None:
-    own = {target(s, n) for s, n in imports("fastcam.write") if s.partition(".")[0] == "fastcam"}
-    assert own <= {"fastcam.errors"}
+    assert own_imports("fastcam.run.files") <= {"fastcam.errors"}
 
 
-def test_dask_has_one_home() -> None:
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_has_one_home(library: str) -> None:
     users = {
         module
         for module in FASTCAM
-        for source, _ in imports(module, Running())
-        if source.partition(".")[0] in ("dask", "distributed")
+        for source, _ in imports(module, Executed())
+        if source.partition(".")[0] == library
     }
-    # preload only loads it, before the workers are forked.
-    assert users <= {"fastcam.schedule", "fastcam.preload"}
+    homes = {f"fastcam.{place}" for place in HOMES[library]}
+    assert not {user for user in users if not any(within(user, home) for home in homes)}
 
 
 @pytest.mark.parametrize("module", list(KERNELS))
@@ -187,25 +178,39 @@ def test_kernels_import_numpy_and_numba_only(module: str) -> None:
     assert {s.partition(".")[0] for s, _ in imports(module)} <= allowed
 
 
-@pytest.mark.parametrize("module", list(FASTCAM))
-def test_only_what_runs_models_imports_torch(module: str) -> None:
-    early = {target(s, n) for s, n in imports(module, Importing())}
-    libraries = {name.partition(".")[0] for name in early}
-    assert not libraries & {"torchvision", "timm", "transformers", "monai", "safetensors"}
-    if layer(f"{module}.") not in WITH_TORCH:
-        assert "torch" not in libraries
-        assert not {layer(name) for name in early if name.startswith("fastcam.")} & WITH_TORCH
+def test_optional_libraries_are_imported_within_functions() -> None:
+    optional = {"torchvision", "timm", "transformers", "monai", "safetensors", "SimpleITK"}
+    for module in FASTCAM:
+        early = {source.partition(".")[0] for source, _ in imports(module, AtImport())}
+        assert not early & optional, module
+
+
+def packages_of(module: str) -> set[str]:
+    """The packages whose ``__init__`` runs before a module is imported."""
+    parts = module.split(".")
+    return {".".join(parts[:count]) for count in range(1, len(parts))} & set(MODULES)
+
+
+def test_what_workers_load_is_free_of_torch() -> None:
+    roots = [m for m in FASTCAM if m == "fastcam" or any(within(m, p) for p in TORCH_FREE[1:])]
+    for root in roots:
+        chain = {root: ""}
+        queue = [root]
+        while queue:
+            module = queue.pop()
+            libraries = {source.partition(".")[0] for source, _ in imports(module, AtImport())}
+            path = module
+            while chain[path.split(" <- ")[-1]]:
+                path += " <- " + chain[path.split(" <- ")[-1]]
+            assert "torch" not in libraries, path
+            for reached in own_imports(module, AtImport()) | packages_of(module):
+                if reached not in chain:
+                    chain[reached] = module
+                    queue.append(reached)
 
 
 def test_no_cycles() -> None:
-    edges = {
-        module: {
-            reached
-            for source, name in imports(module, Importing())
-            if (reached := target(source, name)) in MODULES and reached != module
-        }
-        for module in MODULES
-    }
+    edges = {module: own_imports(module, AtImport()) for module in MODULES}
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:

@@ -18,12 +18,12 @@ ROOT = Path(__file__).parents[1]
 # Files other than modules that a wheel may hold, by suffix and folder. Add with care: whatever is
 # here ends up on every user's disk.
 DATA = {
-    "fastcam/data/vit_demo.safetensors",
+    "fastcam/demo/vit_demo.safetensors",
     "fastcam/py.typed",
     "fastcam_kernels/py.typed",
-    "fastcam/report/gallery.css",
-    "fastcam/report/gallery.html",
-    "fastcam/report/gallery.js",
+    "fastcam/jobs/render/gallery_page.css",
+    "fastcam/jobs/render/gallery_page.html",
+    "fastcam/jobs/render/gallery_page.js",
 }
 
 BLOCKER = """

@@ -9,13 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.attention import AttentionEngine
-from fastcam.attribution.batchmaps import BatchMaps
-from fastcam.attribution.cam import CamEngine
-from fastcam.attribution.mixed import MixedEngine
-from fastcam.attribution.rollout import RolloutEngine
-from fastcam.attribution.targets import Targets
-from fastcam.attribution.wanted import Wanted
+from fastcam.attribution.attention.engine import AttentionEngine
+from fastcam.attribution.attention.mixed import MixedEngine
+from fastcam.attribution.attention.rollout import RolloutEngine
+from fastcam.attribution.batch_maps import BatchMaps
+from fastcam.attribution.cam.engine import CamEngine
+from fastcam.attribution.cam.targets import Targets
+from fastcam.attribution.request import Wanted
 
 _NUMBER = re.compile(r"-?\d+")
 

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.hooks import After, after_every_module
-from fastcam.attribution.leaf import first_tensor, settled
+from fastcam.attribution.modules import After, after_every_module, first_tensor, settled
 from fastcam.errors import InputError
 
 

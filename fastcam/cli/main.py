@@ -11,17 +11,17 @@ from typing import Any
 import typer
 
 from fastcam.cli import (
-    analyze_command,
-    demo_command,
-    doctor_command,
-    evaluate_command,
-    explain_command,
-    export_command,
-    gallery_command,
-    infer_command,
-    inspect_command,
-    render_command,
-    vit_command,
+    analyze,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    gallery,
+    infer,
+    inspect,
+    render,
+    vit,
 )
 from fastcam.errors import FastcamError, one_line
 
@@ -33,22 +33,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo_command.demo)
-app.command("infer")(infer_command.infer)
-app.command("render")(render_command.render)
-app.command("explain")(explain_command.explain)
-app.command("vit")(vit_command.vit)
-app.command("evaluate")(evaluate_command.evaluate)
-app.command("analyze")(analyze_command.analyze)
-app.command("export")(export_command.export)
-app.command("gallery")(gallery_command.gallery)
-app.command("inspect")(inspect_command.inspect)
-app.command("doctor")(doctor_command.doctor)
+app.command("demo")(demo.demo)
+app.command("infer")(infer.infer)
+app.command("render")(render.render)
+app.command("explain")(explain.explain)
+app.command("vit")(vit.vit)
+app.command("evaluate")(evaluate.evaluate)
+app.command("analyze")(analyze.analyze)
+app.command("export")(export.export)
+app.command("gallery")(gallery.gallery)
+app.command("inspect")(inspect.inspect)
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from fastcam import __version__
+        from fastcam._version import __version__
 
         typer.echo(f"fastcam {__version__}")
         raise typer.Exit

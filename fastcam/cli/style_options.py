@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from fastcam.spec import COLORMAPS, Blend, PictureFormat
-from fastcam.spec import Theme as ThemeName
+from fastcam.options import COLORMAPS, Blend, PictureFormat
+from fastcam.options import Theme as ThemeName
 
 Option = typer.Option
 LOOK = "How they look"

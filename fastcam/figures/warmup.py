@@ -11,10 +11,10 @@ from fastcam_kernels._jit import is_cached
 
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw_rows
-from fastcam.figures.patches import SlicePicture, look_of, patch_sheet, slice_patches
-from fastcam.figures.scales import CaseScale
-from fastcam.read.case import Case
-from fastcam.spec import Style
+from fastcam.figures.patch_scales import CaseScale
+from fastcam.figures.patch_sheets import SlicePicture, look_of, patch_sheet, slice_patches
+from fastcam.options import Style
+from fastcam.read.results.case import Case
 
 
 def needed() -> bool:

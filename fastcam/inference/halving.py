@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fastcam.attribution.batchmaps import BatchMaps
+from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.errors import InputError
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError
-from fastcam.read.scalars import printable
-from fastcam.read.tensors import TORCH_ERRORS, numpy_twins
-from fastcam.read.torchfiles import load_torch
+from fastcam.read.results.scalars import printable
+from fastcam.read.results.tensors import TORCH_ERRORS, numpy_twins
+from fastcam.read.results.torch_files import load_torch
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)

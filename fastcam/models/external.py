@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fastcam.errors import InputError, one_line
 from fastcam.models.checkpoints import fitted
 from fastcam.models.sizes import Sizes, plane_of
-from fastcam.models.userfile import build_from_file
+from fastcam.models.user_file import build_from_file
 from fastcam.models.vit_checkpoint import LANDMARKS, is_vit, positions_of
 
 FORMS = ("timm:NAME", "torchvision:NAME", "hf:FOLDER", "monai:CLASS", "path/file.py:factory")

@@ -100,7 +100,7 @@ def _built_in(name: str, state: dict[str, Tensor] | None, sizes: Sizes, source: 
         patch, heads = (int(number) if number else None for number in match.group(2, 3))
         return _vit(match[1], patch, heads, state, sizes, source)
     if name == "patch_attention":
-        from fastcam.models.patch_attention import build
+        from fastcam.models.patch_attention.network import build
 
         return build(state, sizes.num_classes or 2, sizes.in_channels or 1)
     raise _unknown(name)

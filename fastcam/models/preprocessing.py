@@ -12,7 +12,7 @@ from torch import nn
 
 from fastcam.errors import InputError
 from fastcam.models.sizes import image_size_of
-from fastcam.read.preprocess import Interpolation, Preprocessing
+from fastcam.read.inputs.preprocess import Interpolation, Preprocessing
 
 # Mean and standard deviation of ImageNet's red, green and blue, for pixels from 0 to 1.
 MEAN = (0.485, 0.456, 0.406)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.read.case import Case
+from fastcam.read.results.case import Case
 
 METRICS = {
     "confidence": "largest predicted probability",

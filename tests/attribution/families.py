@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.attention import AttentionEngine
-from fastcam.attribution.capture import capture
-from fastcam.attribution.records import gate
+from fastcam.attribution.attention.capture import capture
+from fastcam.attribution.attention.engine import AttentionEngine
+from fastcam.attribution.attention.records import gate
 from fastcam.errors import InputError
 
-from ..vision import torchvision  # isort: skip
+from ..torchvision_import import torchvision  # isort: skip
 import timm
 import transformers
 from timm.models.mvitv2 import MultiScaleVit, MultiScaleVitCfg

@@ -119,8 +119,8 @@ def test_a_second_run_draws_nothing_and_says_the_same(
 def test_statistics_are_those_of_the_stored_maps(
     analyze: Call, images: Path, tmp_path: Path
 ) -> None:
-    from fastcam.analysis.mapstatistics import feature_statistics
-    from fastcam.mapstore import MapStore
+    from fastcam.jobs.analyze.map_statistics import feature_statistics
+    from fastcam.store.maps import MapStore
 
     analyze(images)
     store = MapStore.open(tmp_path / "out" / "run.zarr")
@@ -159,9 +159,9 @@ def test_halves(analyze: Call, images: Path, tmp_path: Path) -> None:
 def test_a_store_of_halves_is_drawn_on_both_by_render(
     analyze: Call, fastcam: Call, images: Path, tmp_path: Path
 ) -> None:
-    from fastcam.mapplan import choose_rows
-    from fastcam.mapstore import MapStore
-    from fastcam.spec import MapChoice
+    from fastcam.options import MapChoice
+    from fastcam.store.map_rows import choose_rows
+    from fastcam.store.maps import MapStore
 
     assert analyze(images, "--asymmetry", channels=6).code == 0
     path = tmp_path / "out" / "run.zarr"
@@ -294,8 +294,8 @@ def test_an_unreadable_image_costs_itself(analyze: Call, images: Path, tmp_path:
 def test_stopped_midway_goes_on(
     analyze: Call, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastcam import schedule
-    from fastcam.analysis import item
+    from fastcam.jobs.analyze import item
+    from fastcam.run import scheduler
 
     whole_item = item.analyse_item
     calls = []
@@ -311,7 +311,7 @@ def test_stopped_midway_goes_on(
             yield one, stop(function.args[0], one)
 
     with monkeypatch.context() as patched:
-        patched.setattr(schedule, "run", run_here)
+        patched.setattr(scheduler, "run", run_here)
         stopped = analyze(images)
     assert stopped.code == 130, stopped
     assert "run the same command again" in stopped.err

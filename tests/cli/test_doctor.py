@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fastcam import __version__
-from fastcam.report import doctor
+from fastcam.jobs.inspect import doctor
 
 Call = Callable[..., Any]
 

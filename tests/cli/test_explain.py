@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from fastcam.api.explain import explain
+from fastcam.api.models import load_model
 from fastcam.figures import layout
-from fastcam.modelapi import explain, load_model
 
-from ..figures.painted import JET
+from ..figures.expected_pixels import JET
 
 Call = Callable[..., Any]
 NET = """

@@ -11,14 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
-from fastcam.attribution.reconstruction_maps import ridge_maps
-from fastcam.modelapi import explain, load_model
-from fastcam.models.fewshot.episode_files import write_episode
-from fastcam.models.fewshot.episodes import draw_episode
+from fastcam.api.explain import explain
+from fastcam.api.models import load_model
+from fastcam.attribution.reconstruction.maps import ridge_maps
+from fastcam.demo.episode_files import write_episode
+from fastcam.demo.episodes import draw_episode
+from fastcam.demo.train_fewshot import save
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.ridge import ridge_penalty, ridge_weights
 from fastcam.models.fewshot.settings import FewshotSettings
-from fastcam.models.fewshot_training import save
 from fastcam.models.preprocessing import MEAN, STD
 from fastcam.models.vit import VitSettings
 

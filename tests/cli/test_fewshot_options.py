@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from fastcam.mapstore import MapStore
+from fastcam.demo.train_fewshot import save
 from fastcam.models.fewshot.build import FewshotOptions
-from fastcam.models.fewshot_training import save
 from fastcam.models.named import load_model
+from fastcam.store.maps import MapStore
 
 Call = Callable[..., Any]
 FLAGS = ["--use-mab", "--use-ocab", "--use-drff"]

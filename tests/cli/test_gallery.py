@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from fastcam.synthetic import SyntheticSet
+from fastcam.demo.neck_set import SyntheticSet
 
 Call = Callable[..., Any]
 

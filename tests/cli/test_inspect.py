@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fastcam.synthetic import SyntheticSet
+from fastcam.demo.neck_set import SyntheticSet
 
 Call = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fastcam import __version__
-from fastcam.cli import inspect_command
+from fastcam.cli import inspect
 
 COMMANDS = ("demo", "render", "gallery", "inspect", "doctor")
 Call = Callable[..., Any]
@@ -79,8 +79,8 @@ def test_ctrl_c_anywhere(fastcam: Call, monkeypatch: pytest.MonkeyPatch) -> None
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastcam.report.inventory.describe", stop)
-    assert inspect_command.inspect
+    monkeypatch.setattr("fastcam.jobs.inspect.inventory.describe", stop)
+    assert inspect.inspect
     outcome = fastcam("inspect", "r.pkl")
     assert outcome.code == 130
     assert "Traceback" not in outcome.err

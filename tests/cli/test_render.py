@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 import pytest
 
-from fastcam import api, spec
+from fastcam import options as spec
+from fastcam.api import render as api
 
 Call = Callable[..., Any]
 
@@ -67,7 +68,7 @@ def test_every_choice_is_in_the_help(fastcam: Call, monkeypatch: pytest.MonkeyPa
 def test_options_and_keywords_have_one_name(fastcam: Call) -> None:
     import inspect
 
-    from fastcam.cli.render_command import render as command
+    from fastcam.cli.render import render as command
 
     many = {"patient": "patients", "method": "methods", "layer": "layers"}
     options = inspect.signature(command).parameters

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from fastcam import vitdemo
-from fastcam.attribution import vitpass
+from fastcam.attribution.attention import vit_pass
+from fastcam.demo import vit
+from fastcam.jobs.vit import attention_layers as layers_view
+from fastcam.jobs.vit.request import VIEWS
 from fastcam.models.vit import VisionTransformer, VitSettings
-from fastcam.views import layers as layers_view
-from fastcam.views.chosen import VIEWS
 
 Call = Callable[..., Any]
 FILES = [
@@ -88,13 +88,13 @@ def test_several_images_share_the_forward_pass(
 ) -> None:  # fmt: skip
     """Grey and RGBA ones too; figures are the same as alone, whatever the batch is."""
     sizes: list[int] = []
-    run = vitpass.run_vit
+    run = vit_pass.run_vit
 
     def counted(model: Any, batch: Any, *rest: Any) -> Any:
         sizes.append(len(batch))
         return run(model, batch, *rest)
 
-    monkeypatch.setattr(vitpass, "run_vit", counted)
+    monkeypatch.setattr(vit_pass, "run_vit", counted)
     out = tmp_path / "out"
     views = ["--view", 1, "--view", 3, "--view", 5]
     given = options(weights[0], out, "--batch-size", batch_size, "--json", *views)
@@ -105,7 +105,7 @@ def test_several_images_share_the_forward_pass(
         "picture0", "picture1", "picture2", FILES[4],
     ]  # fmt: skip
     assert len(json.loads(made.out)["figures"]) == 3 * 2 + 1
-    monkeypatch.setattr(vitpass, "run_vit", run)
+    monkeypatch.setattr(vit_pass, "run_vit", run)
     alone = tmp_path / "alone"
     assert fastcam("vit", images[1], *options(weights[0], alone, *views)).code == 0
     for name in (FILES[0], FILES[2]):
@@ -164,7 +164,7 @@ def test_what_is_asked_reaches_the_view(
         seen.append(named)
         return whole(*args, **named)
 
-    monkeypatch.setattr("fastcam.views.writing.attention_layers", watched)
+    monkeypatch.setattr("fastcam.jobs.vit.job.attention_layers", watched)
     made = fastcam(
         "vit", images[0], *options(weights[0], tmp_path / "out", "--view", 3, "--layers", "1,-2"),
         "--head", 2, "--query", query, "--compare", weights[1], "--interpolation", "nearest",
@@ -262,11 +262,11 @@ def test_mistakes_are_one_line_and_write_nothing(
 def test_the_demo(fastcam: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said; the demo itself has its own tests."""
 
-    def short(folder: Path, told: Callable[[str], None]) -> vitdemo.VitDemoScore:
+    def short(folder: Path, told: Callable[[str], None]) -> vit.VitDemoScore:
         told(f"figures into {folder}")
-        return vitdemo.VitDemoScore(9, 0.9, 0.2, 0.96, 0.91, 0.05, 0.5)
+        return vit.VitDemoScore(9, 0.9, 0.2, 0.96, 0.91, 0.05, 0.5)
 
-    monkeypatch.setattr(vitdemo, "run_vit_demo", short)
+    monkeypatch.setattr(vit, "run_vit_demo", short)
     made = fastcam("vit", "--demo", "--output-dir", tmp_path)
     assert made.code == 0, made
     assert f"figures into {tmp_path}" in made.err

@@ -13,11 +13,11 @@ from PIL import Image
 from fastcam.figures import drawing, numbers, surround
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw, draw_rows
+from fastcam.figures.files import png_pieces
 from fastcam.figures.lettering import prepare
 from fastcam.figures.sheet import PALETTES, Outlines, Panel, Sheet, paint
-from fastcam.picture import png_pieces
 
-from . import painted
+from . import expected_pixels
 
 LETTERS = prepare("患者", (), 1.0)
 JET = paint("jet", 1.0, "only")
@@ -83,7 +83,7 @@ def test_labels_are_written_in_the_colour_of_their_box():
     drawn = Sheet("t", "v", (1, 2, 3), ((panel,),))
     canvas = draw(drawn, LETTERS, PALETTES["light"])
     plates, _, _ = drawing._lettered(panel, LETTERS)
-    place = painted.plan_of(drawn, canvas).places[0].panel
+    place = expected_pixels.plan_of(drawn, canvas).places[0].panel
     left, top = place.x, place.y
     for (x1, y1, x2, y2), channel in zip(plates.tolist(), (0, 2), strict=True):
         label = canvas[top + y1 : top + y2, left + x1 : left + x2]
@@ -227,7 +227,7 @@ def test_grey_panels_at_their_own_size_are_the_same_picture(seed, notice, lines)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_everything_outside_the_panels_is_paper_or_text(theme):
     drawn = some_sheet(0, [90, 120], [True, False])
-    plan = painted.plan_of(drawn, canvas := draw(drawn, LETTERS, PALETTES[theme]))
+    plan = expected_pixels.plan_of(drawn, canvas := draw(drawn, LETTERS, PALETTES[theme]))
     outside = np.ones(canvas.shape[:2], bool)
     for x1, y1, x2, y2 in plan.holes.tolist():
         outside[y1:y2, x1:x2] = False
@@ -256,9 +256,9 @@ def contrast(ink, paper) -> float:
 def test_the_bar_runs_from_the_highest_colour_at_the_top_to_the_lowest():
     drawn = some_sheet(0, [120], [True])
     canvas = draw(drawn, LETTERS, PALETTES["light"])
-    bar = painted.plan_of(drawn, canvas).places[0].bar
+    bar = expected_pixels.plan_of(drawn, canvas).places[0].bar
     column = canvas[bar.y : bar.y + bar.height, bar.x]
-    expected = painted.JET[np.rint(np.linspace(255, 0, bar.height)).astype(int)]
+    expected = expected_pixels.JET[np.rint(np.linspace(255, 0, bar.height)).astype(int)]
     np.testing.assert_array_equal(column, expected)
     assert (canvas[bar.y : bar.y + bar.height, bar.x : bar.x + bar.width] == column[:, None]).all()
 
@@ -269,7 +269,7 @@ def test_the_numbers_beside_a_bar_never_overlap_and_name_its_limits(height, limi
     panel = Panel("", height, height, paint=JET, bar=JET, limits=limits)
     drawn = Sheet("", "", (0, 0, 0), ((panel,),))
     canvas = draw(drawn, LETTERS, PALETTES["light"])
-    bar = painted.plan_of(drawn, canvas).places[0].bar
+    bar = expected_pixels.plan_of(drawn, canvas).places[0].bar
     marks = surround._ticks(limits, bar, LETTERS, PALETTES["light"])
     assert len(marks) == (5 if bar.height > 5 * LETTERS.tick.height else 2)
     lines = []
@@ -292,7 +292,7 @@ def test_the_numbers_beside_a_bar_never_overlap_and_name_its_limits(height, limi
 def test_a_notice_stands_in_the_middle_of_its_panel():
     panel = Panel("mask", 200, 300, notice="no mask found")
     canvas = draw(Sheet("", "", (0, 0, 0), ((panel,),)), LETTERS, PALETTES["light"])
-    place = painted.plan_of(Sheet("", "", (0, 0, 0), ((panel,),)), canvas).places[0].panel
+    place = expected_pixels.plan_of(Sheet("", "", (0, 0, 0), ((panel,),)), canvas).places[0].panel
     inside = canvas[place.y : place.y + 200, place.x : place.x + 300, 0] > 60
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     assert abs((columns[0] + columns[-1]) / 2 - 150) < 4

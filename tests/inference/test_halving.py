@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastcam.attribution.batchmaps import BatchMaps
+from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.errors import InputError
 from fastcam.inference.halving import Halving
 

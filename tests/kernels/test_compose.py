@@ -8,7 +8,7 @@ from fastcam_kernels.margins import margins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from . import twins
+from . import reference
 
 NO_IMAGE = np.zeros((0, 0, 1), np.uint8)
 NO_HEAT = np.zeros((0, 0), np.float32)
@@ -79,7 +79,7 @@ def test_panel_is_its_twin_and_touches_nothing_else(
         x, y, width, height, image, heat, *limits, *weights, *methods,
         tint, np.array([250, 3, 90], np.uint8), 0.3, *over.values(),
     )  # fmt: skip
-    twins.panel(expected, *arguments)
+    reference.panel(expected, *arguments)
     panel(canvas, *arguments)
     np.testing.assert_array_equal(canvas, expected)
 
@@ -172,12 +172,12 @@ def test_margins_fill_all_but_the_panels(width, height, holes, n, seed):
     expected = canvas.copy()
     outside = np.ones((height, width), bool)
     for x1, y1, x2, y2 in holes:
-        twins.fill(outside, x1, y1, x2, y2, False)
+        reference.fill(outside, x1, y1, x2, y2, False)
     page = np.broadcast_to(background, canvas.shape).copy()
     for rectangle, colour in zip(over["plates"], over["plate_colour"], strict=True):
-        twins.fill(page, *rectangle, colour)
+        reference.fill(page, *rectangle, colour)
     text = over["coverage"], over["glyphs"], over["marks"]
-    twins.draw_text(page, *text, (0, 0, width, height))
+    reference.draw_text(page, *text, (0, 0, width, height))
     expected[outside] = page[outside]
     array = np.array(holes, np.int32).reshape(-1, 4)
     margins(canvas, background, array, over["plates"], over["plate_colour"], *text)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from . import twins
+from . import reference
 from .test_compose import NO_HEAT, NO_IMAGE, NO_TINT, nothing_over, overlays
 
 
@@ -193,7 +193,7 @@ def test_patchy_levels_over_grey_are_the_formula(width, height, runs, mode, alph
     )  # fmt: skip
     drawn, expected = np.zeros((2, high, wide, 3), np.uint8)
     panel(drawn, 0, 0, wide, high, image, levels, *rest)
-    twins.panel(expected, 0, 0, wide, high, image, levels.astype(np.float32), *rest)
+    reference.panel(expected, 0, 0, wide, high, image, levels.astype(np.float32), *rest)
     np.testing.assert_array_equal(drawn, expected)
 
 

@@ -5,7 +5,7 @@ from fastcam_kernels.text import blit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .twins import draw_text
+from .reference import draw_text
 
 PLACE = st.integers(-12, 30)
 

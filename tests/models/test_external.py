@@ -16,7 +16,7 @@ from fastcam.errors import InputError
 from fastcam.models import external
 from fastcam.models.named import load_model
 
-from ..vision import OPERATORS, torchvision
+from ..torchvision_import import OPERATORS, torchvision
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weights are random")
 

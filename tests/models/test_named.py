@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from fastcam.demo.train_fewshot import save
 from fastcam.errors import InputError
 from fastcam.models.fewshot.build import FewshotOptions
 from fastcam.models.fewshot.network import FewshotViT
-from fastcam.models.fewshot_training import save
 from fastcam.models.named import load_model
 from fastcam.models.resnet import ResNet
 from fastcam.models.vit import VisionTransformer, VitSettings

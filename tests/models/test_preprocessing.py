@@ -17,7 +17,7 @@ from fastcam.models.preprocessing import Preprocessing, for_channels, preprocess
 from fastcam.models.resnet import ResNet
 from fastcam.models.vit import VisionTransformer, VitSettings
 
-from ..vision import torchvision
+from ..torchvision_import import torchvision
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

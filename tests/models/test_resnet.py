@@ -9,7 +9,7 @@ from fastcam.errors import InputError
 from fastcam.models.resnet import ResNet, build_resnet
 from fastcam.models.sizes import Sizes
 
-from ..vision import torchvision
+from ..torchvision_import import torchvision
 
 
 def theirs(name: str, classes: int, channels: int):

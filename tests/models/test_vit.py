@@ -11,7 +11,7 @@ from fastcam.models.sizes import Sizes
 from fastcam.models.vit import VisionTransformer, VitSettings
 from fastcam.models.vit_checkpoint import positions_of, settings_of, with_positions_of
 
-from ..vision import torchvision  # isort: skip
+from ..torchvision_import import torchvision  # isort: skip
 import timm
 from timm.layers import resample_abs_pos_embed
 

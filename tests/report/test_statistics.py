@@ -18,7 +18,8 @@ from PIL import Image
 from scipy import stats
 
 from fastcam.errors import OutputError
-from fastcam.read.case import Case
+from fastcam.jobs.render.patches.statistics_files import write_statistics
+from fastcam.read.results.case import Case
 from fastcam.report.statistics import (
     METRICS,
     CaseStatistics,
@@ -27,7 +28,6 @@ from fastcam.report.statistics import (
     share_inside,
     summarise,
 )
-from fastcam.report.statistics_files import write_statistics
 
 WEIGHTS = arrays.arrays(
     np.float32, st.integers(1, 60), elements=st.floats(0, 1, width=32, allow_subnormal=False)

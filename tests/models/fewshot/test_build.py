@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastcam.demo.train_fewshot import save
 from fastcam.errors import InputError
 from fastcam.models.checkpoints import load_into, read_state_dict
 from fastcam.models.fewshot.build import FewshotOptions, build
 from fastcam.models.fewshot.checkpoint import flags_of
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.settings import FewshotSettings
-from fastcam.models.fewshot_training import save
 from fastcam.models.sizes import Sizes
 from fastcam.models.vit import VisionTransformer, VitSettings
 from fastcam.models.vit_checkpoint import with_positions_of

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastcam.attribution.capture import capture
-from fastcam.attribution.records import nothing
+from fastcam.attribution.attention.capture import capture
+from fastcam.attribution.attention.records import nothing
 from fastcam.errors import InputError
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.settings import FewshotSettings, check_window, fitting_window

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from fastcam.attribution.capture import capture
-from fastcam.attribution.records import full
-from fastcam.attribution.windows import WindowLayout, add_back
+from fastcam.attribution.attention.capture import capture
+from fastcam.attribution.attention.records import full
+from fastcam.attribution.attention.windows import WindowLayout, add_back
 from fastcam.errors import InputError
 from fastcam.models.fewshot.overlap_attention import OverlapAttention
 from fastcam.models.fewshot.settings import allowed_ratios, enlarged_window

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fastcam.attribution.capture import capture
-from fastcam.attribution.records import full
-from fastcam.attribution.windows import layout_of, put_back, window_module
+from fastcam.attribution.attention.capture import capture
+from fastcam.attribution.attention.records import full
+from fastcam.attribution.attention.windows import layout_of, put_back, window_module
 from fastcam.models.fewshot.window_attention import WindowAttention
 
-from ...vision import torchvision  # isort: skip
+from ...torchvision_import import torchvision  # isort: skip
 from timm.models import swin_transformer as swin
 
 assert torchvision

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fastcam.attribution.windows import WindowLayout, add_back, put_back
+from fastcam.attribution.attention.windows import WindowLayout, add_back, put_back
 from fastcam.models.fewshot.windows import (
     cut,
     cut_enlarged,

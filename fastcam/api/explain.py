@@ -1,0 +1,86 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fastcam.inference.images import gather, settled
+from fastcam.jobs.explain.explanation import Explanation
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fastcam.attribution.request import Fusion, Reshape, Sign
+    from fastcam.inference.predictions import Task
+    from fastcam.read.inputs.preprocess import Fit
+
+
+def explain(
+    model: nn.Module,
+    images: Any,
+    method: str | Sequence[str] | None = None,
+    layers: Sequence[str | int] | Mapping[str, Sequence[str | int]] | str | int | None = None,
+    targets: Any = None,
+    *,
+    support: Any = None,
+    query: tuple[int, int] | None = None,
+    sign: Sign = "positive",
+    fusion: Fusion = "mean",
+    discard_ratio: float = 0.0,
+    start_layer: int = 0,
+    prefix_tokens: int | None = None,
+    reshape: Reshape = "auto",
+    image_size: int | Sequence[int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    fit: Fit | None = None,
+    task: Task = "auto",
+    batch_size: int = 16,
+    device: str | None = None,
+    precision: str = "fp32",
+    told: Callable[[str], None] = lambda line: None,
+) -> Explanation:
+    """Maps of what ``model`` looked at, for a few images, in memory.
+
+    ``images``: a float tensor (n, c, h, w) or (n, c, d, h, w), already preprocessed, or paths, PIL
+    images or uint8 arrays (h, w[, c]), which are preprocessed as the model wants it. ``method``:
+    one or several of gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, attention,
+    rollout, window, channel, overlap, reconstruction, or "all" that the model has (without
+    scorecam); by default attention for a Vision Transformer and gradcam for all else. ``layers``:
+    dotted module names, or numbers of blocks for attention of any kind; by method where methods
+    want different ones. ``targets``: None for the predicted class (or the value of a regression),
+    a class for all images, a list with one class or a list of classes an image, or a callable that
+    takes the output to one number an image. ``support``: examples that reconstruction compares
+    with: images as above, or a mapping of classes to images; ``query``: the pixel (x, y) of the
+    picture that it asks from, instead of all places. ``device``: by default where the model is.
+    ``told`` gets what is being done.
+
+    Raises :class:`~fastcam.errors.InputError` for a layer or method that doesn't exist, targets of
+    the wrong length, support images without reconstruction or the reverse, and images that can't
+    be read.
+    """
+    from fastcam.jobs.explain.job import explained
+    from fastcam.jobs.explain.request import Asked, layers_of, steps_of, with_methods
+    from fastcam.jobs.explain.support import support_of
+
+    methods = (method,) if isinstance(method, str) else tuple(method or ())
+    asked = Asked(
+        methods, {}, sign, fusion, discard_ratio, start_layer, prefix_tokens, reshape, task,
+        batch_size, device, precision, query,
+    )  # fmt: skip
+    asked = with_methods(asked, [model], support is not None)
+    asked = replace(asked, layers=layers_of(_listed(layers), asked.methods))
+    steps = steps_of(asked, support is not None)
+    spec = settled(model, image_size, mean, std, fit)
+    return explained(
+        model, gather(images, spec), asked, steps, targets, support_of(support, spec), told, told
+    )
+
+
+def _listed(layers: Any) -> list[str | int]:
+    """Layers as they are written on the command line."""
+    if isinstance(layers, Mapping):
+        return [f"{method}={layer}" for method, some in layers.items() for layer in _listed(some)]
+    return [layers] if isinstance(layers, str | int) else list(layers or ())

@@ -1,0 +1,81 @@
+"""Arguments and results of attention functions as the matrices they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from fastcam.attribution.attention.records import Kind, Scores, Weights
+
+
+def scores_of(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Scores:
+    """The arguments of ``F.scaled_dot_product_attention`` with axes (b, h, n, d).
+
+    Inputs (b, h, n, d); with other leading axes they are all b, and h is 1. Dropout is left out.
+    """
+    lead = query.shape[:-2]
+    mask = attn_mask
+    if len(lead) != 2:
+        # Two windows on the way (Hiera), or none; rare, so copies don't matter.
+        if enable_gqa:
+            key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+        if mask is not None:
+            mask = mask.expand(*lead, query.shape[-2], key.shape[-2])
+            mask = mask.reshape(_four(mask, lead))
+        query = query.reshape(_four(query, lead))
+        key = key.expand(*lead, *key.shape[-2:]).reshape(_four(key, lead))
+    return Scores(
+        query.detach(),
+        key.detach(),
+        query.shape[-1] ** -0.5 if scale is None else scale,
+        None if mask is None else mask.detach(),
+        is_causal,
+    )
+
+
+def weights_of(output: Tensor, axis: int) -> tuple[Kind, Weights] | None:
+    """What a softmax along ``axis`` is: matrices (b, h, n, m), pooling (b, 1, 1, m), or None.
+
+    The keys are the axis that sums to one; it is moved to the end where it is the last but one.
+    A softmax with nothing along any other axis than images is pooling. One along another axis
+    (the choice among branches, say) isn't attention between places.
+    """
+    axis %= max(output.ndim, 1)
+    if output.shape[axis : axis + 1].numel() < 2:
+        return None
+    batch = output.shape[0] if output.ndim > 1 and axis != 0 else 1
+    if output.numel() == batch * output.shape[axis]:
+        return "pooling", Weights(output.detach().reshape(batch, 1, 1, -1))
+    if output.ndim == 2:
+        # (branches, places) or (places, branches) of a single bag.
+        pooled = output if axis == 1 else output.transpose(0, 1)
+        return "pooling", Weights(pooled.detach()[None, None])
+    if axis < output.ndim - 2:
+        return None
+    matrix = output if axis == output.ndim - 1 else output.transpose(-1, -2)
+    return "softmax", Weights(matrix.detach().reshape(_four(matrix, matrix.shape[:-2])))
+
+
+def _four(tensor: Tensor, lead: Sequence[int]) -> tuple[int, int, int, int]:
+    """Axes (b, h, n, m) of (b, h, n, m); any other number of leading axes is all b."""
+    heads = lead[1] if len(lead) == 2 else 1
+    return -1, heads, tensor.shape[-2], tensor.shape[-1]
+
+
+def softmax_axis(output: Tensor, dim: int | None = None, *_rest: Any, **_named: Any) -> int:
+    """The axis that a softmax with these further arguments was taken along."""
+    if isinstance(dim, int):
+        return dim
+    return 0 if output.ndim in (0, 1, 3) else 1

@@ -1,0 +1,284 @@
+"""Record the attention of any model while it runs, with no change to it, fused kernels staying on.
+
+with capture(model, query_row(0)) as seen:
+    output = model(images)
+seen.records        # one Record for each call, in order
+
+A ``TorchFunctionMode`` sees what a model calls: ``F.scaled_dot_product_attention``, softmax over
+scores, and the sigmoid of a channel gate. ``nn.MultiheadAttention`` makes its calls within
+``F.multi_head_attention_forward``, where no mode looks; that function is run with two of its
+names exchanged. Its fast path would be one opaque call and is switched off meanwhile. No hooks are
+set: the module's path is read from the calling frames.
+
+Under ``torch.compile`` the mode stands outside the compiled call: Dynamo traces what it does into
+the graph, so records come out of the compiled code, with the path "" and without gates.
+``nn.MultiheadAttention`` breaks the graph there. Measured with PyTorch 2.13.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FunctionType
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody calls it so
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from fastcam.attribution.attention.calls import scores_of, softmax_axis, weights_of
+from fastcam.attribution.attention.records import (
+    KINDS,
+    Attention,
+    AttentionCall,
+    Kind,
+    Record,
+    Reducer,
+    Weights,
+)
+from fastcam.attribution.attention.sdpa_patch import exchanged
+
+# PyTorch's own, whatever stands in its place later.
+_SDPA = F.scaled_dot_product_attention
+
+_SOFTMAX = (F.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
+_SIGMOID = (
+    torch.sigmoid,
+    torch.sigmoid_,
+    torch.Tensor.sigmoid,
+    torch.Tensor.sigmoid_,
+    torch.special.expit,
+    F.hardsigmoid,
+)
+_TIMES = (
+    torch.mul,
+    torch.multiply,
+    torch.Tensor.mul,
+    torch.Tensor.mul_,
+    torch.Tensor.multiply,
+    torch.Tensor.multiply_,
+    torch.Tensor.__mul__,
+    torch.Tensor.__rmul__,
+    torch.Tensor.__imul__,
+)
+
+
+# Given a call and its values (b, h, m, d): what the call returns and what the record keeps, or None
+# where PyTorch's kernel had better make the call and ``reduce`` see it.
+Instead = Callable[[AttentionCall, Tensor], tuple[Tensor, Any] | None]
+
+
+@contextmanager
+def capture(
+    model: nn.Module,
+    reduce: Reducer,
+    kinds: Sequence[Kind] = KINDS,
+    instead: Instead | None = None,
+    paths: dict[int, str] | None = None,
+    by_name: bool = False,
+) -> Iterator[Capture]:
+    """While it is open, every attention call of ``model`` is given to ``reduce``.
+
+    ``kinds``: those to record. ``paths``: those of the model's modules, where :func:`paths_of` was
+    asked before (0.4 ms for a ViT). ``by_name``: the model is known to attend only through
+    ``F.scaled_dot_product_attention``, see :mod:`fastcam.attribution.attention.sdpa_patch`; records then have
+    the path "". The calls are made as they are, by the kernels PyTorch chooses;
+    the model's output is the same to the last bit (to rounding where the fast path of
+    ``nn.MultiheadAttention`` would have been taken, or where ``instead`` made the call). Everything
+    is undone at the end, also when the model raises.
+    """
+    mode = Capture(model, reduce, kinds, instead, {} if by_name else paths)
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with exchanged(mode.attend) if by_name else mode:
+            yield mode
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+class Capture(TorchFunctionMode):
+    """The mode itself; ``records`` grows while the model runs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        reduce: Reducer,
+        kinds: Sequence[Kind] = KINDS,
+        instead: Instead | None = None,
+        paths: dict[int, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.records: list[Record] = []
+        self._reduce = reduce
+        self._instead = instead
+        self._kinds = frozenset(kinds)
+        self._names = paths_of(model) if paths is None else paths
+        self._gates: list[Tensor] = []
+        self._watched = self._table()
+
+    def _table(self) -> dict[Any, Callable[..., Any]]:
+        watched: dict[Any, Callable[..., Any]] = {F.multi_head_attention_forward: self._multi_head}
+        if "sdpa" in self._kinds:
+            watched[_SDPA] = self.attend
+        if self._kinds & {"softmax", "pooling"}:
+            watched |= dict.fromkeys(_SOFTMAX, self._softmax)
+        if "gate" in self._kinds:
+            watched |= dict.fromkeys(_SIGMOID, self._sigmoid) | dict.fromkeys(_TIMES, self._times)
+        return watched
+
+    # PyTorch calls this for every function and attribute of tensors, some twenty times a block:
+    # whatever isn't watched goes through with one look-up.
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        watch = self._watched.get(func)
+        if watch is None:
+            return func(*args, **kwargs) if kwargs else func(*args)
+        return watch(func, args, kwargs or {})
+
+    def attend(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """``F.scaled_dot_product_attention``, recorded."""
+        if self._instead is not None:
+            made = self._made(self._instead, *args, **kwargs)
+            if made is not None:
+                return made
+        output = func(*args, **kwargs)
+        self._record("sdpa", scores_of(*args, **kwargs))
+        return output
+
+    def _made(
+        self,
+        instead: Instead,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        **named: Any,
+    ) -> Tensor | None:
+        if dropout_p or query.ndim != 4:
+            return None
+        scores = scores_of(query, key, value, attn_mask, dropout_p, is_causal, **named)
+        call = AttentionCall(self._path(), "sdpa", scores)
+        with torch.no_grad(), _unseen():
+            made = instead(call, value)
+        if made is None:
+            return None
+        self.records.append(Record(call.path, "sdpa", scores.shape, made[1]))
+        return made[0]
+
+    def _softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        output = func(*args, **kwargs)
+        found = weights_of(output, softmax_axis(output, *args[1:], **kwargs))
+        if found is not None and found[0] in self._kinds:
+            self._record(*found)
+        return output
+
+    def _multi_head(self, func: FunctionType, args: Any, kwargs: dict[str, Any]) -> Any:
+        heads = args[4] if len(args) > 4 else kwargs["num_heads"]
+
+        def sdpa(*inner: Any, **named: Any) -> Tensor:
+            if "sdpa" not in self._kinds:
+                return F.scaled_dot_product_attention(*inner, **named)
+            output: Tensor = self.attend(F.scaled_dot_product_attention, inner, named)
+            return output
+
+        def softmax(scores: Tensor, dim: int) -> Tensor:
+            output = F.softmax(scores, dim=dim)
+            if "softmax" in self._kinds:
+                weights = output.detach()
+                self._record("softmax", Weights(weights.reshape(-1, heads, *weights.shape[1:])))
+            return output
+
+        exchanged = {
+            "scaled_dot_product_attention": sdpa,
+            "softmax": softmax,
+            "has_torch_function": _no,
+        }
+        inside = FunctionType(
+            func.__code__,
+            {**func.__globals__, **exchanged},
+            func.__name__,
+            func.__defaults__,
+            func.__closure__,
+        )
+        inside.__kwdefaults__ = func.__kwdefaults__
+        return inside(*args, **kwargs)
+
+    def _sigmoid(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        output = func(*args, **kwargs)
+        if not torch.compiler.is_compiling() and _per_channel(output):
+            self._gates.append(output)
+        return output
+
+    def _times(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        if self._gates and len(args) == 2 and all(isinstance(arg, Tensor) for arg in args):
+            self._match(*args)
+        return func(*args, **kwargs)
+
+    def _match(self, left: Tensor, right: Tensor) -> None:
+        for index, gate in enumerate(self._gates):
+            for factor, features in ((left, right), (right, left)):
+                if _gates(factor, features, gate):
+                    del self._gates[index]
+                    weights = Weights(gate.reshape(gate.shape[0], 1, 1, -1))
+                    first = features.shape[1] == weights.shape[3]
+                    self._record("gate", weights, features if first else features.movedim(-1, 1))
+                    return
+
+    def _record(self, kind: Kind, attention: Attention, features: Tensor | None = None) -> None:
+        call = AttentionCall(self._path(), kind, attention, features)
+        with torch.no_grad(), _unseen():
+            value = self._reduce(call)
+        self.records.append(Record(call.path, kind, attention.shape, value))
+
+    def _path(self) -> str:
+        if not self._names or torch.compiler.is_compiling():
+            return ""
+        frame = sys._getframe(3)
+        while frame is not None:
+            name = self._names.get(id(frame.f_locals.get("self")))
+            if name is not None:
+                return name
+            frame = frame.f_back  # type: ignore[assignment]
+        return ""
+
+
+def _per_channel(gate: Tensor) -> bool:
+    sizes = [size for size in gate.shape[1:] if size > 1]
+    return gate.ndim > 1 and len(sizes) == 1
+
+
+def _gates(factor: Tensor, features: Tensor, gate: Tensor) -> bool:
+    """Whether ``factor`` is ``gate``, or a view of it, that multiplies channels of features."""
+    channels = gate.numel() // gate.shape[0]
+    if features.ndim < 3 or features.numel() <= gate.numel():
+        return False
+    if channels not in (features.shape[1], features.shape[-1]):
+        return False
+    return factor.untyped_storage().data_ptr() == gate.untyped_storage().data_ptr()
+
+
+def paths_of(model: nn.Module) -> dict[int, str]:
+    """Dotted path of every module by its id; a call within nn.Softmax belongs to its parent."""
+    return {
+        id(module): name.replace("_orig_mod.", "").removesuffix("_orig_mod")
+        for name, module in model.named_modules()
+        if not isinstance(module, nn.Softmax | nn.Sigmoid)
+    }
+
+
+def _unseen() -> AbstractContextManager[Any]:
+    """No mode of anybody's sees the reducer's own arithmetic: its softmax isn't the model's."""
+    if torch.compiler.is_compiling():
+        return nullcontext()
+    hidden: AbstractContextManager[Any] = torch._C.DisableTorchFunction()
+    return hidden
+
+
+def _no(_tensors: Any) -> bool:
+    return False

@@ -1,0 +1,211 @@
+"""Attention rollout: how much of each patch reaches the token that the prediction is read from.
+
+Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, equation 1: heads are
+fused, the identity is added for the skip connection, rows are normalised, layers multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.attention.capture import Instead, capture, paths_of
+from fastcam.attribution.attention.checks import check_found, watch_shapes
+from fastcam.attribution.attention.records import AttentionCall, Record, Reducer, Scores
+from fastcam.attribution.attention.rollout_chunked import (
+    Layer,
+    keep_layer,
+    mixed,
+    row_back,
+    step_back,
+)
+from fastcam.attribution.attention.sdpa_patch import counted
+from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_grid, patch_size
+from fastcam.attribution.batch_maps import BatchMaps, logits_of
+from fastcam.attribution.nonfinite import keep_finite
+from fastcam.attribution.precision import exact
+from fastcam.attribution.request import Fusion
+from fastcam.errors import InputError
+
+# How timm, the built-in model and Hugging Face's BEiT say that they don't read CLS.
+_POOLS = ("avg", "avgmax", "max", "map")
+
+
+def rollout(
+    layers: Sequence[Layer],
+    query: int | Tensor = 0,
+    fusion: Fusion = "mean",
+    discard_ratio: float = 0.0,
+    start_layer: int = 0,
+) -> Tensor:
+    """Row ``query`` (b, n) float32 of A'_L ··· A'_s, over all n tokens; it sums to 1.
+
+    ``layers``: in the model's order, each an attention of n queries on n keys, or its fused matrix
+    (b, n, n) float32, to which ``fusion`` and ``discard_ratio`` are not applied any more.
+    ``query``: a token's index (0: CLS), or weights (n,) over the tokens that sum to 1.
+    ``discard_ratio``: the lowest share, 0 to below 1, of each image's fused attention that is set
+    to zero in each layer (never CLS to CLS). ``start_layer`` s: earlier layers are left out.
+    Raises InputError where there is no such layer.
+    """
+    _check_start(start_layer, len(layers))
+    *earlier, last = layers[start_layer:]
+    like = last if isinstance(last, Tensor) else last.row(0)
+    with torch.no_grad(), exact(like):
+        if isinstance(query, int):
+            v = row_back(last, query, fusion, discard_ratio)
+        else:
+            v = step_back(last, query.expand(last.shape[0], -1), fusion, discard_ratio)
+        for layer in reversed(earlier):
+            v = step_back(layer, v, fusion, discard_ratio)
+    return v
+
+
+class RolloutEngine:
+    """Attention rollout of batches of images.
+
+    engine = RolloutEngine(model); engine(images).maps["rollout"]    # (b, h, w) float32
+
+    ``fusion``, ``discard_ratio`` and ``start_layer`` as for :func:`rollout`. ``prefix_tokens``: CLS
+    and registers, where the model doesn't say how many it has; they are left out of the map, which
+    so sums to less than 1. ``query`` says whose row it is: "cls", or "mean" of all patches for
+    models without CLS or whose head doesn't read it. Queries that aren't tokens, as those of a
+    pooling head, have no part in it. A compiled model is run uncompiled.
+
+    Raises InputError for a model without attention, in which some can't be seen, or whose layers
+    aren't all among the same tokens (windows, pyramids).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        fusion: Fusion = "mean",
+        discard_ratio: float = 0.0,
+        start_layer: int = 0,
+        prefix_tokens: int | None = None,
+    ) -> None:
+        if fusion not in get_args(Fusion):
+            raise InputError(f"--fusion {fusion!r} is not known: use {', '.join(get_args(Fusion))}")
+        if not 0.0 <= discard_ratio < 1.0:
+            raise InputError(f"--discard-ratio {discard_ratio}: must be 0 or more, below 1")
+        if start_layer < 0:
+            raise InputError(f"--start-layer {start_layer}: must be 0 or more")
+        self._model: nn.Module = getattr(model, "_orig_mod", model)
+        self._fusion: Fusion = fusion
+        self._ratio = discard_ratio
+        self._start = start_layer
+        self._prefix = count_prefix(self._model, prefix_tokens)
+        # Shapes of batches seen, and whether the model attends by name only in them.
+        self._checked: dict[tuple[int, ...], bool] = {}
+        self._paths = paths_of(self._model)
+        self._calls = 0
+        self.query = "cls" if self._prefix.cls and not _pools(self._model) else "mean"
+
+    def __call__(self, batch: Tensor) -> BatchMaps:
+        """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed."""
+        size = image_size(batch)
+        with torch.no_grad():
+            records, output = self._run(batch)
+            layers = self._layers(records, batch.shape[0])
+            n = layers[0].shape[-1]
+            prefix = self._prefix.count
+            grid = patch_grid(n - prefix, size, patch_size(self._model, len(size)))
+            if grid is None:
+                raise InputError(
+                    f"{type(self._model).__name__}: {n} tokens without {prefix} before the patches "
+                    f"({self._prefix.source}) are no grid over images of "
+                    f"{' x '.join(map(str, size))}; give --prefix-tokens"
+                )
+            query: int | Tensor = 0
+            if self.query == "mean":
+                query = torch.zeros(n, device=batch.device)
+                query[prefix:] = 1 / (n - prefix)
+            v = rollout(layers, query, self._fusion, self._ratio)
+            maps = v[:, prefix:].reshape(-1, *grid)
+        logits = logits_of(output)
+        return BatchMaps({"rollout": keep_finite(maps, logits)}, logits)
+
+    def _run(self, batch: Tensor) -> tuple[list[Record], Any]:
+        shape = tuple(batch.shape)
+        if self._checked.get(shape):
+            keep, mix = self._keeper()
+            with capture(self._model, keep, ("sdpa",), mix, by_name=True) as seen:
+                output = self._model(batch)
+            if len(seen.records) == self._calls:
+                return seen.records, output
+        keep, mix = self._keeper()
+        reduce = capture(self._model, keep, ("sdpa", "softmax"), mix, self._paths)
+        stance: Any = nullcontext()
+        if any(getattr(m, "_compiled_call_impl", None) for m in self._model.modules()):
+            stance = torch.compiler.set_stance("force_eager")
+        if shape in self._checked:
+            with stance, reduce as seen:
+                return seen.records, self._model(batch)
+        with stance, watch_shapes(self._model) as shapes, counted() as named, reduce as seen:
+            output = self._model(batch)
+        check_found(self._model, seen.records, shapes)
+        self._checked[shape] = named.calls == len(seen.records)
+        self._calls = named.calls
+        return seen.records, output
+
+    def _keeper(self) -> tuple[Reducer, Instead | None]:
+        """Reduces within the record, so that no layer's qkv stays alive.
+
+        The second of the two makes the attention itself where that costs less.
+        """
+        met = 0
+
+        def mix(call: AttentionCall, value: Tensor) -> tuple[Tensor, Layer] | None:
+            nonlocal met
+            if met < self._start or not isinstance(call.attention, Scores):
+                return None
+            made = mixed(call.attention, value)
+            met += made is not None
+            return made
+
+        def keep(call: AttentionCall) -> Layer | None:
+            nonlocal met
+            _, _, n, m = call.attention.shape
+            met += n == m
+            # Layers before the first one asked for are counted only.
+            if n != m or met <= self._start:
+                return None
+            return keep_layer(call.attention, self._fusion, self._ratio)
+
+        plain = self._fusion == "mean" and not self._ratio
+        return keep, mix if plain else None
+
+    def _layers(self, records: Sequence[Record], b: int) -> list[Layer]:
+        square = [r for r in records if r.shape[2] == r.shape[3]]
+        tokens = {r.shape[2] for r in square}
+        fewer = next((r for r in records if 1 < r.shape[2] != r.shape[3]), None)
+        odd = fewer or next((r for r in square if r.shape[0] != b), None)
+        if odd is not None or len(tokens) != 1:
+            sizes = ", ".join(map(str, sorted(tokens))) or "none"
+            what = f"{odd.path}: {odd.shape}" if odd else f"tokens: {sizes}"
+            raise InputError(
+                f"{type(self._model).__name__}: rollout needs layers that attend from all tokens "
+                f"to all tokens, the same in each ({what}); use the attention method"
+            )
+        _check_start(self._start, len(square))
+        return [r.value for r in square[self._start :]]
+
+
+def _check_start(start_layer: int, layers: int) -> None:
+    if not 0 <= start_layer < layers:
+        raise InputError(
+            f"--start-layer {start_layer}: the model has {layers} layers of attention; "
+            f"use 0 to {layers - 1}"
+        )
+
+
+def _pools(model: nn.Module) -> bool:
+    """Whether the head reads a mean of the patches instead of CLS."""
+    return (
+        getattr(model, "global_pool", None) in _POOLS
+        or bool(getattr(getattr(model, "settings", None), "mean_pooling", False))
+        or bool(getattr(getattr(model, "config", None), "use_mean_pooling", False))
+    )

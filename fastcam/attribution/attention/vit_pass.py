@@ -1,0 +1,331 @@
+"""One forward pass of a Vision Transformer, with all that its views need of it.
+
+seen = run_vit(model, images)
+seen.layers[0].attention.row(0)      # CLS attention (b, heads, n) of the first layer
+seen.cls                             # the CLS token before the first block and after each
+
+Of a layer only queries and keys are kept (the weights where the model makes them itself); a view
+asks for the rows it wants. Block outputs are kept of the CLS token only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.attention.capture import capture
+from fastcam.attribution.attention.checks import check_found, watch_shapes
+from fastcam.attribution.attention.key_positions import Placed, Scene, place
+from fastcam.attribution.attention.records import Attention, AttentionCall, Record
+from fastcam.attribution.attention.rollout import RolloutEngine
+from fastcam.attribution.attention.sdpa_patch import Counted, counted
+from fastcam.attribution.attention.tokens import Prefix, count_prefix, image_size, patch_size
+from fastcam.attribution.batch_maps import logits_of
+from fastcam.attribution.nonfinite import check_weights, reasons
+from fastcam.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What the first pass of a model at one size of images found out, for those after it.
+
+    ``blocks``: the modules whose tokens are followed. ``calls``: path and shape of each attention,
+    empty where not all of them can be seen by name.
+    """
+
+    prefix: Prefix
+    query: Literal["cls", "mean"]
+    patch: tuple[int, ...] | None
+    shapes: dict[str, tuple[int, ...]]
+    blocks: frozenset[str]
+    calls: tuple[tuple[str, tuple[int, int, int, int]], ...]
+
+
+# Looking at every module takes as long as a tenth of the forward pass of a ViT-S, so it is done
+# once. By shape of the batch, and number of prefix tokens if it is given.
+_KNOWN: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], _Known]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class VitLayer:
+    """``name``: dotted path of the module; ``attention``: (b, heads, n, n) of all tokens."""
+
+    name: str
+    attention: Attention
+
+
+@dataclass(frozen=True, eq=False)
+class VitPass:
+    """What one forward pass of ``b`` images shows; tensors are on the model's device.
+
+    ``batch`` (b, c, h, w) as the model saw it. ``output`` (b, k) float32, the raw answer.
+    ``layers``: in the model's order. ``cls`` (blocks + 1, b, dim) float32: the CLS token before the
+    first block, then after each; None where there is none to follow, for the reason ``no_cls``.
+    ``grid``: patches (rows, columns), ``patch``: a patch's sides (h, w) in pixels; before the
+    patches come ``prefix`` tokens. ``query``: which row the answer is read from, "cls", or "mean"
+    of all patches where the model has no CLS or its head doesn't read it.
+    """
+
+    batch: Tensor
+    output: Tensor
+    layers: tuple[VitLayer, ...]
+    cls: Tensor | None
+    grid: tuple[int, int]
+    patch: tuple[int, int]
+    prefix: int
+    query: Literal["cls", "mean"]
+    no_cls: str = ""
+
+
+def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -> VitPass:
+    """Run ``model`` once on ``batch`` (b, c, h, w), preprocessed, and keep what views need.
+
+    ``prefix_tokens``: CLS and registers before the patches, where the model doesn't say how many.
+    A compiled model is run uncompiled. The model's output is the same as without.
+
+    Raises InputError for a model without attention, with attention that can't be seen, or whose
+    layers aren't all from all tokens to all tokens (windows, pyramids), for volumes, and where the
+    answer is NaN or infinite.
+    """
+    eager: nn.Module = getattr(model, "_orig_mod", model)
+    size = image_size(batch)
+    if len(size) != 2:
+        raise InputError(
+            f"the batch has the shape {tuple(batch.shape)}; the views of a Vision Transformer need "
+            "images (b, c, h, w)"
+        )
+    stance: Any = nullcontext()
+    if any(getattr(m, "_compiled_call_impl", None) for m in eager.modules()):
+        stance = torch.compiler.set_stance("force_eager")
+    kept = _KNOWN.setdefault(eager, {})
+    key = (*batch.shape, prefix_tokens)
+    known = kept.get(key)
+    watched: AbstractContextManager[dict[str, tuple[int, ...]]] = watch_shapes(eager)
+    if known is not None:
+        watched = nullcontext(known.shapes)
+    by_name = known is not None and bool(known.calls)
+    with (
+        torch.no_grad(),
+        stance,
+        watched as shapes,
+        _first_tokens(eager, None if known is None else known.blocks) as tokens,
+        nullcontext(Counted()) if by_name else counted() as named,
+        capture(eager, _keep, ("sdpa", "softmax"), by_name=by_name) as seen,
+    ):
+        output = eager(batch)
+    records_seen = seen.records
+    if known is not None and by_name:
+        if [r.shape for r in records_seen] != [shape for _, shape in known.calls]:
+            del kept[key]
+            return run_vit(model, batch, prefix_tokens)
+        records_seen = [
+            replace(r, path=path) for r, (path, _) in zip(records_seen, known.calls, strict=True)
+        ]
+    logits = logits_of(output).float()
+    if known is None:
+        check_found(eager, records_seen, shapes)
+    _check_finite(eager, batch, logits)
+    if known is None:
+        plain = named.calls == len(records_seen)
+        known = _looked_at(eager, prefix_tokens, records_seen, shapes, plain)
+    prefix = known.prefix
+    scene = Scene(eager, len(batch), size, known.patch, prefix, known.shapes)
+    records, grid = _whole_layers(records_seen, scene)
+    follow, why = None, "the model has no CLS token"
+    if prefix.cls:
+        follow, why = _track(eager, [r.path for r in records], tokens, records[0].shape[2])
+    kept[key] = known
+    return VitPass(
+        batch=batch,
+        output=logits,
+        layers=tuple(VitLayer(r.path, r.value) for r in records),
+        cls=follow,
+        grid=grid,
+        patch=_sides(scene, grid),
+        prefix=prefix.count,
+        query=known.query,
+        no_cls=why,
+    )
+
+
+def _looked_at(
+    model: nn.Module,
+    prefix_tokens: int | None,
+    records: Sequence[Record],
+    shapes: dict[str, tuple[int, ...]],
+    by_name: bool,
+) -> _Known:
+    prefix = count_prefix(model, prefix_tokens)
+    query = RolloutEngine(model, prefix_tokens=prefix_tokens).query
+    paths = [r.path for r in records if r.shape[2] == r.shape[3]]
+    followed = frozenset(_blocks(model, paths) if prefix.cls and paths else ())
+    calls = tuple((r.path, r.shape) for r in records) if by_name else ()
+    return _Known(
+        prefix, "cls" if query == "cls" else "mean", patch_size(model), shapes, followed, calls
+    )  # fmt: skip
+
+
+def _check_finite(model: nn.Module, batch: Tensor, output: Tensor) -> None:
+    bad = (~output.isfinite().all(1)).nonzero()[:, 0].tolist()
+    if bad:
+        check_weights(model)
+        why = reasons(model, batch[bad[:1]])[0] or "the model's answer is not finite"
+        raise InputError(f"image {bad[0]} of the batch: {why}")
+
+
+def _keep(call: AttentionCall) -> Attention | None:
+    """The layer in memory of its own; calls that aren't among all tokens are only counted."""
+    _, _, n, m = call.attention.shape
+    return call.attention.clone() if n == m else None
+
+
+def _whole_layers(records: Sequence[Record], scene: Scene) -> tuple[list[Record], tuple[int, int]]:
+    """Records from all tokens to all tokens, and their grid; pooling heads are left out."""
+    layers, grids = [], set()
+    for index, record in enumerate(records):
+        b, _, n, m = record.shape
+        if n == 1 < m:
+            continue
+        found = place(index, record, scene, "mean")
+        if isinstance(found, str):
+            _refuse(scene, record, found)
+        elif found.shows == "windows":
+            _refuse(scene, record, "it attends within windows")
+        elif n != m or b != scene.batch:
+            _refuse(scene, record, f"its attention has the shape {record.shape}")
+        else:
+            _check_count(record, found, scene)
+            layers.append(record)
+            grids.add(found.grid)
+    if len(grids) != 1:
+        sizes = ", ".join("×".join(map(str, grid)) for grid in sorted(grids)) or "none"
+        raise InputError(
+            f"{_name(scene)}: the grids of its layers are {sizes}; the Vision Transformer views "
+            "need one grid for all layers; use fastcam explain --method attention"
+        )
+    rows, columns = grids.pop()
+    return layers, (rows, columns)
+
+
+def _check_count(record: Record, found: Placed, scene: Scene) -> None:
+    rows, columns = found.grid
+    if record.shape[2] != rows * columns + scene.prefix.count:
+        _refuse(
+            scene,
+            record,
+            f"its {record.shape[2]} tokens are not {scene.prefix.count} before a grid of "
+            f"{rows}×{columns} patches ({scene.prefix.source}); give --prefix-tokens",
+        )
+
+
+def _refuse(scene: Scene, record: Record, why: str) -> None:
+    raise InputError(
+        f"{_name(scene)}: the Vision Transformer views need layers that attend from all tokens to "
+        f"all tokens; {record.path or 'the model itself'}: {why}; use fastcam explain "
+        "--method attention"
+    )
+
+
+def _name(scene: Scene) -> str:
+    return type(scene.model).__name__
+
+
+def _sides(scene: Scene, grid: tuple[int, int]) -> tuple[int, int]:
+    if scene.patch is not None:
+        return scene.patch[0], scene.patch[1]
+    (h, w), (rows, columns) = scene.image, grid
+    return round(h / rows), round(w / columns)
+
+
+@dataclass(eq=False)
+class _Tokens:
+    """What a run gave of each module with parts: its first input's shape and first token, and the
+    same of every output, in order."""
+
+    given: dict[str, tuple[tuple[int, ...], Tensor]] = field(default_factory=dict)
+    made: list[tuple[str, tuple[int, ...], Tensor]] = field(default_factory=list)
+
+
+@contextmanager
+def _first_tokens(model: nn.Module, blocks: frozenset[str] | None) -> Iterator[_Tokens]:
+    """While it is open, the first token (b, dim) that goes in and out of the blocks; None: of every
+    module with parts, since where attention is, and so the blocks, is known only after a pass."""
+    tokens = _Tokens()
+    handles = []
+
+    def before(name: str) -> Any:
+        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            found = _sequence((*args, *kwargs.values()))
+            if found is not None and name not in tokens.given:
+                tokens.given[name] = tuple(found.shape), _token(found)
+
+        return hook
+
+    def after(name: str) -> Any:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            found = _sequence(output if isinstance(output, tuple | list) else (output,))
+            if found is not None:
+                tokens.made.append((name, tuple(found.shape), _token(found)))
+
+        return hook
+
+    try:
+        for name, module in model.named_modules():
+            parts = next(module.children(), None) is not None
+            if parts if blocks is None else name in blocks:
+                handles.append(module.register_forward_pre_hook(before(name), with_kwargs=True))
+                handles.append(module.register_forward_hook(after(name)))
+        yield tokens
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _sequence(values: Sequence[Any]) -> Tensor | None:
+    found = next((v for v in values if isinstance(v, Tensor)), None)
+    return found if found is not None and found.ndim == 3 and found.shape[1] else None
+
+
+def _token(sequence: Tensor) -> Tensor:
+    return sequence[:, 0].detach().to(torch.float32, copy=True)
+
+
+def _track(
+    model: nn.Module, paths: Sequence[str], tokens: _Tokens, n: int
+) -> tuple[Tensor | None, str]:
+    """CLS (blocks + 1, b, dim) before the first block and after each, or why there is none."""
+    blocks = _blocks(model, paths)
+    steps = [(shape, token) for name, shape, token in tokens.made if name in blocks]
+    start = tokens.given.get(blocks[0])
+    if start is None or not {name for name, _, _ in tokens.made}.issuperset(blocks):
+        return None, f"the blocks around {paths[0]} aren't modules that are called"
+    steps.insert(0, start)
+    if any(shape[1] != n for shape, _ in steps):
+        return None, f"the blocks around {paths[0]} don't pass on tokens (b, {n}, dim)"
+    return torch.stack([token for _, token in steps]), ""
+
+
+def _blocks(model: nn.Module, paths: Sequence[str]) -> list[str]:
+    """The blocks around attentions, each once: named by the part where the paths first differ."""
+    split = [path.split(".") for path in dict.fromkeys(paths)]
+    if len(split) == 1:
+        depth = _depth_in_a_row(model, split[0])
+    else:
+        same = (len(set(parts)) == 1 for parts in zip(*split, strict=False))
+        depth = next((depth for depth, equal in enumerate(same) if not equal), 0)
+    return list(dict.fromkeys(".".join(parts[: depth + 1]) for parts in split))
+
+
+def _depth_in_a_row(model: nn.Module, parts: list[str]) -> int:
+    """Of a single attention: the first part of its path that lies in a list of modules."""
+    for depth in range(len(parts)):
+        holder = model.get_submodule(".".join(parts[:depth]))
+        if isinstance(holder, nn.ModuleList | nn.Sequential):
+            return depth
+    return max(len(parts) - 2, 0)

@@ -1,0 +1,242 @@
+"""Class activation maps of a batch: one forward pass, one backward pass, any number of layers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.batch_maps import BatchMaps, logits_of
+from fastcam.attribution.cam.compiled import CompiledSplit, several_backwards
+from fastcam.attribution.cam.formulas import GRADIENT_METHODS, eigencam, signed
+from fastcam.attribution.cam.layers import auto, resolve
+from fastcam.attribution.cam.reshape import Layout, Reshape, called, require_layout, to_maps
+from fastcam.attribution.cam.scorecam import CHUNK, scorecam
+from fastcam.attribution.cam.split import Split, gradients_of, run_split
+from fastcam.attribution.cam.targets import Scores, Targets, as_classes, scores_of
+from fastcam.attribution.nonfinite import check_weights, keep_finite
+from fastcam.attribution.precision import exact
+from fastcam.attribution.request import CAM_METHODS, Sign
+from fastcam.errors import InputError
+
+
+class CamEngine:
+    """Maps of a model's layers, for one batch after another.
+
+    ``layers``: dotted module names; "auto", or none: the last spatial one, found on the first
+    batch. ``methods``: of gradcam, hirescam, layercam, gradcam++, eigencam, scorecam.
+    ``targets``: what is explained, as :func:`scores_of` takes it. ``reshape``: "auto" finds how a
+    layer's output lies, "none" takes it as (b, k, *s), a callable makes it so. ``prefix_tokens``:
+    tokens before the patches; None counts them. ``sign``: the evidence that is kept, "positive"
+    ReLU(L), "negative" ReLU(-L), "both" L; EigenCAM, which explains no target, is always L.
+    ``compile``: run the model through ``torch.compile``, True or the name of a backend;
+    ScoreCAM's masked images go through the plain model. ``chunk``: their number at a time.
+
+    Raises InputError for names that don't exist, weights that are not finite, and the like.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[str] | str | None = "auto",
+        methods: Sequence[str] = ("gradcam",),
+        targets: Targets = None,
+        reshape: Reshape = "auto",
+        prefix_tokens: int | None = None,
+        sign: Sign = "positive",
+        compile: bool | str = False,
+        chunk: int = CHUNK,
+    ) -> None:
+        _check_options(methods, reshape, prefix_tokens, sign, chunk)
+        if targets is not None and (isinstance(targets, Tensor) or not callable(targets)):
+            targets = as_classes(targets)
+        if any(p.is_inference() for p in model.parameters()):
+            raise InputError(
+                "the model was made under torch.inference_mode, its weights can't enter a graph: "
+                "make it under torch.no_grad, or outside"
+            )
+        check_weights(model)
+        names = (layers,) if isinstance(layers, str) else tuple(layers or ())
+        self._model = model
+        self._layers = None if names in ((), ("auto",)) else resolve(model, names)
+        self._methods = tuple(methods)
+        self._targets = targets
+        self._reshape = reshape
+        self._prefix_tokens = prefix_tokens
+        self._sign = sign
+        self._chunk = chunk
+        self._backend = "inductor" if compile is True else compile
+        self._compiled: CompiledSplit | None = None
+        self._layouts: dict[tuple[str, tuple[int, ...]], Layout] = {}
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The target layers; empty while "auto" waits for the first batch."""
+        return tuple(self._layers or ())
+
+    def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
+        """Maps of ``batch`` (b, c, h, w) or (b, c, d, h, w), named ``method/layer``.
+
+        Each is float32 (b, *s) at the layer's resolution, raw, on the batch's device; (b, t, *s)
+        where ``targets`` (for this batch, instead of the engine's) name t for each image; EigenCAM
+        always (b, *s). An image for which the model's output is not finite has a map of NaN, and
+        the others are as they would be without it; :func:`nonfinite.reasons` names the layer.
+
+        Works whatever grad mode the caller is in. Raises InputError for a batch that is no
+        batch of images, wrong targets, and layers that don't give maps.
+        """
+        _check_batch(batch)
+        wanted = self._targets if targets is None else targets
+        layers = self._found_layers(batch)
+        graded = [method for method in self._methods if method in GRADIENT_METHODS]
+        with several_backwards() if self._backend else nullcontext():
+            split = self._run(layers, batch, bool(graded))
+            with torch.inference_mode(False), torch.set_grad_enabled(bool(graded)):
+                scores = scores_of(wanted, split.output)
+                if len(scores.output) != len(batch):
+                    raise InputError(
+                        f"the model gives {len(scores.output)} answers for {len(batch)} images"
+                    )
+                maps = self._gradient_maps(split, scores, graded, batch) if graded else {}
+        with torch.inference_mode(False), torch.no_grad():
+            maps |= self._other_maps(layers, split, scores, wanted, batch)
+            order = [f"{method}/{layer}" for method in self._methods for layer in layers]
+            return BatchMaps(
+                {name: keep_finite(maps[name], scores.output) for name in order},
+                scores.output,
+                scores.classes,
+            )
+
+    def _found_layers(self, batch: Tensor) -> Mapping[str, nn.Module]:
+        if self._layers is None:
+            self._layers = resolve(self._model, [auto(self._model, batch[:1], self._prefix_tokens)])
+        return self._layers
+
+    def _run(self, layers: Mapping[str, nn.Module], batch: Tensor, gradients: bool) -> Split:
+        if not self._backend:
+            return run_split(self._model, layers, batch, gradients)
+        if self._compiled is None:
+            self._compiled = CompiledSplit(self._model, layers, self._backend)
+        return self._compiled(batch, gradients)
+
+    def _gradient_maps(
+        self, split: Split, scores: Scores, methods: Sequence[str], batch: Tensor
+    ) -> dict[str, Tensor]:
+        made: dict[str, list[Tensor]] = {}
+        count = scores.values.shape[1]
+        activations: dict[str, Tensor] = {}
+        for place in range(count):
+            last = place == count - 1
+            total = scores.values[:, place].sum()
+            gradients = gradients_of(total, split, keep_graph=not last)
+            with torch.no_grad(), exact(batch):
+                for layer, gradient in gradients.items():
+                    if layer not in activations:
+                        self._check_reached(layer, split.activations[layer], gradient, batch)
+                        activations[layer] = self._maps(layer, split.activations[layer], batch)
+                    flow = self._maps(layer, gradient, batch)
+                    for method in methods:
+                        drawn = GRADIENT_METHODS[method](activations[layer], flow)
+                        made.setdefault(f"{method}/{layer}", []).append(signed(drawn, self._sign))
+        return {
+            name: torch.stack(parts, 1) if scores.several else parts[0]
+            for name, parts in made.items()
+        }
+
+    def _other_maps(
+        self, layers: Mapping[str, nn.Module], split: Split, scores: Scores, wanted: Targets,
+        batch: Tensor,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        def score(output: Any, rows: Tensor) -> Tensor:
+            if scores.classes is None:
+                return scores_of(wanted, output).values
+            return logits_of(output).gather(1, scores.classes[rows])
+
+        made = {}
+        for layer in layers:
+            if "eigencam" in self._methods:
+                with exact(batch):
+                    made[f"eigencam/{layer}"] = eigencam(
+                        self._maps(layer, split.activations[layer], batch)
+                    )
+            if "scorecam" in self._methods:
+                values = self._maps(layer, split.activations[layer], batch)
+                found = signed(scorecam(self._model, batch, values, score, self._chunk), self._sign)
+                made[f"scorecam/{layer}"] = found if scores.several else found[:, 0]
+        return made
+
+    def _maps(self, layer: str, values: Tensor, batch: Tensor) -> Tensor:
+        """A layer's activations or gradients as float32 (b, k, *s)."""
+        if callable(self._reshape):
+            return called(layer, self._reshape, values, tuple(batch.shape[2:])).float()
+        return to_maps(values, self._layout(layer, values, batch)).float()
+
+    def _layout(self, layer: str, values: Tensor, batch: Tensor) -> Layout:
+        key = (layer, (*values.shape[1:], *batch.shape[2:]))
+        if key not in self._layouts:
+            assert self._layers is not None
+            if len(values) != len(batch):
+                raise InputError(
+                    f"layer {layer!r} gives {len(values)} parts (windows, crops) of {len(batch)} "
+                    "images, which are no map of an image; choose the layer around it"
+                )
+            self._layouts[key] = require_layout(
+                layer, self._model, self._layers[layer], values, tuple(batch.shape[2:]),
+                self._prefix_tokens, self._reshape if isinstance(self._reshape, str) else "auto",
+            )  # fmt: skip
+        return self._layouts[key]
+
+    def _check_reached(self, layer: str, values: Tensor, gradient: Tensor, batch: Tensor) -> None:
+        """InputError where only the CLS token of a layer reaches the output; looked at once."""
+        key = (layer, (*values.shape[1:], *batch.shape[2:]))
+        if callable(self._reshape) or key in self._layouts:
+            return
+        prefix = self._layout(layer, values, batch).prefix
+        if prefix and gradient[:, :prefix].any() and not gradient[:, prefix:].any():
+            better = auto(self._model, batch[:1], self._prefix_tokens)
+            raise InputError(
+                f"layer {layer!r}: after it the class is read from the CLS token alone, so its "
+                f"patches have no gradient and every map would be 0; take {better!r} (--layer "
+                "auto does)"
+            )
+
+
+def _check_options(
+    methods: Sequence[str], reshape: Reshape, prefix_tokens: int | None, sign: Sign, chunk: int
+) -> None:
+    if isinstance(methods, str) or not methods:
+        raise InputError(f"methods {methods!r}: give a list, of {', '.join(CAM_METHODS)}")
+    for method in methods:
+        if method not in CAM_METHODS:
+            near = difflib.get_close_matches(method, CAM_METHODS, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else "use one of "
+            raise InputError(
+                f"method {method!r} is not known: {hint}{'' if near else ', '.join(CAM_METHODS)}"
+            )
+    if sign not in get_args(Sign):
+        raise InputError(f"sign {sign!r}: use one of {', '.join(get_args(Sign))}")
+    if not callable(reshape) and reshape not in ("auto", "none"):
+        raise InputError(f"reshape {reshape!r}: use 'auto', 'none' or a callable")
+    if prefix_tokens is not None and prefix_tokens < 0:
+        raise InputError(f"--prefix-tokens {prefix_tokens}: must be 0 or more")
+    if chunk < 1:
+        raise InputError(f"chunk {chunk}: must be 1 or more")
+
+
+def _check_batch(batch: Tensor) -> None:
+    if not isinstance(batch, Tensor) or batch.ndim not in (4, 5) or not batch.is_floating_point():
+        what = (
+            f"{tuple(batch.shape)} of {batch.dtype}"
+            if isinstance(batch, Tensor)
+            else type(batch).__name__
+        )
+        raise InputError(
+            f"a batch of {what}: must be a float tensor (images, channels, height, width) or "
+            "(volumes, channels, depth, height, width)"
+        )
+    if 0 in batch.shape:
+        raise InputError(f"a batch of shape {tuple(batch.shape)} holds no images")

@@ -1,0 +1,320 @@
+"""Deletion and insertion: does the output follow the pixels that a map marks?
+
+Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models", section
+4.1. Deletion removes the pixels, those with the highest map values first; a faithful map makes the
+output fall early, so a small area under the curve is good. Insertion adds them in the same order to
+a blurred image; a large area is good. An area alone says little, since it depends on model and
+image: beside each map stand maps of noise at the same resolution, and a blob in the middle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fastcam.attribution.batch_maps import logits_of
+from fastcam.attribution.modules import settled
+from fastcam.errors import InputError
+from fastcam.read.inputs.preprocess import Preprocessing
+
+Task = Literal["classification", "multilabel", "regression"]
+Fill = Literal["mean", "zero"]
+Kind = Literal["probability", "closeness"]
+# Below this share of the output's size a change is rounding.
+_ROUNDING = 1e-5
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FaithfulnessSettings:
+    """``steps``: into how many equal parts the pixels are cut. ``random_maps``: maps of noise an
+    image. ``centre``: a Gaussian blob in the middle as well. ``fill``: what deleted pixels become:
+    "mean", the image's mean of each channel; "zero", 0 in the model's input, as in the paper; or a
+    number for each channel (:func:`black_of`). ``blur``: standard deviation of the blur that
+    insertion starts from, as a share of the shortest side. ``batch_size``: images in one forward
+    pass. The same ``seed`` gives the same noise.
+    """
+
+    steps: int = 50
+    random_maps: int = 3
+    centre: bool = True
+    fill: Fill | tuple[float, ...] = "mean"
+    blur: float = 0.05
+    batch_size: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 2), ("random_maps", 1), ("batch_size", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} {getattr(self, name)} is too small: at least {least}")
+        if isinstance(self.fill, str) and self.fill not in get_args(Fill):
+            raise InputError(f"fill {self.fill!r}: use mean, zero, or a number for each channel")
+        if not 0.0 < self.blur < 1.0:
+            raise InputError(f"blur {self.blur}: must be between 0 and 1, a share of the side")
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Curves of n images; each is (n, steps + 1) float32 over ``fractions`` of the pixels, 0 to 1.
+
+    ``kind`` probability: that of the explained class, by softmax (multilabel: sigmoid). closeness,
+    for a regression: 1 - |output - output of the whole image| / the largest such change that any
+    curve of the image has; 1 is the whole image's output, 0 the farthest from it. ``random_…`` is
+    the mean over the maps of noise; ``centre_…`` is None where it wasn't asked for. ``reasons``
+    (n): why an image has no curves (NaN), empty where all is well.
+    """
+
+    kind: Kind
+    fractions: NDArray[np.float64]
+    deletion: Floats
+    insertion: Floats
+    random_deletion: Floats
+    random_insertion: Floats
+    centre_deletion: Floats | None
+    centre_insertion: Floats | None
+    reasons: tuple[str, ...]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(n,): which images have curves."""
+        return np.array([not reason for reason in self.reasons], np.bool_)
+
+    def auc(self, name: str) -> NDArray[np.float64]:
+        """Area under each curve called ``name``, by the trapezoidal rule: (n,), NaN without one."""
+        values = getattr(self, name).astype(np.float64)
+        areas: NDArray[np.float64] = np.trapezoid(values, self.fractions, axis=1)
+        return areas
+
+
+def faithfulness(
+    model: nn.Module,
+    images: Tensor,
+    maps: Tensor | NDArray[np.float32],
+    targets: Tensor | Sequence[int] | int | None = None,
+    task: Task | Literal["auto"] = "auto",
+    settings: FaithfulnessSettings | None = None,
+    told: Callable[[int], None] = lambda more: None,
+) -> Curves:
+    """Curves of ``images`` (n, c, *S), preprocessed, whose ``maps`` (n, *s) are raw.
+
+    Maps are enlarged to the images linearly (align_corners=False), as in the figures; equal values
+    are put in random order. Evidence for and against both matter to a regression: there pixels are
+    ordered by magnitude. ``targets``: the output that each map explains, None the predicted class.
+    ``task`` "auto": a regression where the model has one output. ``told`` hears 1 after each image.
+    For each image the model sees 2 (steps - 1) (1 + random_maps + centre) + 3 pictures, 493 by
+    default. It is left as it was.
+
+    Raises InputError where maps and images don't fit together.
+    """
+    settings = settings or FaithfulnessSettings()
+    device = next((p.device for p in model.parameters()), images.device)
+    maps = torch.as_tensor(maps)
+    if maps.ndim != images.ndim - 1 or len(maps) != len(images) or not len(images):
+        raise InputError(
+            f"{tuple(maps.shape)} maps for {tuple(images.shape)} images: one map (n, h, w) each"
+        )
+    run = _Run(model, settings, device)
+    kept: list[dict[str, Floats]] = []
+    reasons = []
+    with torch.inference_mode(False), torch.no_grad(), settled(model):
+        chosen, task = run.targets_of(images, targets, task)
+        for place in range(len(images)):
+            image = images[place].to(device)
+            values = maps[place].to(device).float()
+            reason = _unusable(values)
+            made = {} if reason else run.curves(image, values, int(chosen[place]), task, place)
+            reason = reason or _nothing_changed(made)
+            reasons.append(reason)
+            kept.append(made if not reason else {})
+            told(1)
+    kind: Kind = "closeness" if task == "regression" else "probability"
+    return _gathered(kept, reasons, settings, kind)
+
+
+def black_of(spec: Preprocessing) -> tuple[float, ...]:
+    """A black pixel as the model's input has it, for ``fill``."""
+    return tuple(-mean / std for mean, std in zip(spec.mean, spec.std, strict=True))
+
+
+def one_map(values: Tensor, dims: int = 2) -> Tensor:
+    """One map an image, (b, *s), of a :class:`BatchMaps` entry for images of ``dims`` axes.
+
+    Of several targets the first; of attention (b, layers, heads, *s) the last layer's mean head.
+    """
+    axes = values.ndim - dims
+    if axes == 3:
+        return values[:, -1].mean(1)
+    return values[:, 0] if axes == 2 else values
+
+
+class _Run:
+    """The model with all that stays the same from image to image."""
+
+    def __init__(
+        self, model: nn.Module, settings: FaithfulnessSettings, device: torch.device
+    ) -> None:
+        self.model, self.settings, self.device = model, settings, device
+
+    def outputs(self, images: Iterator[Tensor]) -> Tensor:
+        """Raw answers (m, k) float32 to images (c, *S), ``batch_size`` at a time."""
+        found, batch = [], []
+        for image in images:
+            batch.append(image)
+            if len(batch) == self.settings.batch_size:
+                found.append(self.answer(torch.stack(batch)))
+                batch = []
+        if batch:
+            found.append(self.answer(torch.stack(batch)))
+        return torch.cat(found)
+
+    def answer(self, batch: Tensor) -> Tensor:
+        if batch.ndim == 4:
+            batch = batch.contiguous(memory_format=torch.channels_last)
+        return logits_of(self.model(batch)).float()
+
+    def targets_of(
+        self, images: Tensor, targets: Any, task: Task | Literal["auto"]
+    ) -> tuple[Tensor, Task]:
+        if targets is None:
+            said = self.outputs(image.to(self.device) for image in images)
+            chosen, outputs = said.argmax(1), said.shape[1]
+        else:
+            outputs = self.answer(images[:1].to(self.device)).shape[1]
+            chosen = torch.as_tensor(targets).reshape(-1).expand(len(images))
+        if int(chosen.min()) < 0 or int(chosen.max()) >= outputs:
+            raise InputError(f"target {int(chosen.max())}: the model has {outputs} outputs")
+        if task == "auto":
+            task = "regression" if outputs == 1 else "classification"
+        return chosen.cpu(), task
+
+    def curves(
+        self, image: Tensor, values: Tensor, target: int, task: Task, place: int
+    ) -> dict[str, Floats]:
+        """By name the curves (steps + 1,) of one image; noise is (random_maps, steps + 1)."""
+        chance = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + place)
+        grid, size = values.shape, image.shape[1:]
+        orders = [_places(values.abs() if task == "regression" else values, size, chance)]
+        for _ in range(self.settings.random_maps):
+            noise = torch.rand(grid, generator=chance).to(self.device)
+            orders.append(_places(noise, size, chance))
+        if self.settings.centre:
+            orders.append(_places(_blob(size).to(self.device), size, chance))
+        filled, blurred = self.filled(image), _blurred(image, self.settings.blur)
+        steps, pixels = self.settings.steps, orders[0].numel()
+        counts = [round(pixels * k / steps) for k in range(1, steps)]
+        ends = self.answer(torch.stack([image, filled, blurred]))
+
+        def changed() -> Iterator[Tensor]:
+            for base, below in ((filled, True), (blurred, False)):
+                for order in orders:
+                    for count in counts:
+                        first = order < count
+                        yield torch.where(first if below else ~first, base, image)
+
+        scores = _scores(torch.cat([ends, self.outputs(changed())]), target, task)
+        whole, none, start = scores[:3].tolist()
+        parts = scores[3:].reshape(2, len(orders), steps - 1).cpu().numpy()
+        rows = len(orders)
+        deletion = np.hstack([np.full((rows, 1), whole), parts[0], np.full((rows, 1), none)])
+        insertion = np.hstack([np.full((rows, 1), start), parts[1], np.full((rows, 1), whole)])
+        both = np.stack([deletion, insertion])
+        if task == "regression":
+            away = np.abs(both - whole)
+            largest = float(away.max())
+            changes = largest > _ROUNDING * max(abs(whole), 1e-30)
+            both = 1 - away / largest if changes else np.full_like(both, np.nan)
+        last = 1 + self.settings.random_maps
+        found = {}
+        for name, table in zip(("deletion", "insertion"), both.astype(np.float32), strict=True):
+            found[name] = table[0]
+            found[f"random_{name}"] = table[1:last].mean(0)
+            if self.settings.centre:
+                found[f"centre_{name}"] = table[last]
+        return found
+
+    def filled(self, image: Tensor) -> Tensor:
+        shape = (-1, *(1,) * (image.ndim - 1))
+        fill = self.settings.fill
+        if fill == "mean":
+            return image.mean(tuple(range(1, image.ndim)), keepdim=True).expand_as(image)
+        if fill == "zero":
+            return torch.zeros_like(image)
+        if len(fill) != len(image):
+            raise InputError(f"fill has {len(fill)} numbers for images of {len(image)} channels")
+        return torch.tensor(fill, device=self.device).reshape(shape).expand_as(image)
+
+
+def _places(values: Tensor, size: Sequence[int], chance: torch.Generator) -> Tensor:
+    """For each pixel of ``size`` its place in the order, 0 for the highest value: int64."""
+    mode = "bilinear" if len(size) == 2 else "trilinear"
+    large = nn.functional.interpolate(
+        values[None, None], size=tuple(size), mode=mode, align_corners=False
+    ).reshape(-1)
+    # A rectified map is 0 in many places; in the array's order those would go from the top down.
+    mixed = torch.randperm(large.numel(), generator=chance).to(large.device)
+    order = mixed[large[mixed].argsort(descending=True, stable=True)]
+    places = torch.empty_like(order)
+    places[order] = torch.arange(len(order), device=order.device)
+    return places.reshape(tuple(size))
+
+
+def _blob(size: Sequence[int]) -> Tensor:
+    """Highest in the middle and lower with the distance, in shares of each side."""
+    sides = [(torch.arange(n) + 0.5) / n - 0.5 for n in size]
+    return -torch.stack(torch.meshgrid(*sides, indexing="ij")).square().sum(0)
+
+
+def _blurred(image: Tensor, share: float) -> Tensor:
+    from scipy.ndimage import gaussian_filter
+
+    sigma = share * min(image.shape[1:])
+    plain = image.float().cpu().numpy()
+    made = gaussian_filter(plain, (0.0, *[sigma] * (image.ndim - 1)), mode="nearest")
+    return torch.from_numpy(made).to(image)
+
+
+def _scores(output: Tensor, target: int, task: Task) -> Tensor:
+    if task == "classification":
+        return output.softmax(1)[:, target]
+    return output.sigmoid()[:, target] if task == "multilabel" else output[:, target]
+
+
+def _unusable(values: Tensor) -> str:
+    if not bool(values.isfinite().all()):
+        return "the map is not finite (NaN or infinite)"
+    return "the map has one value everywhere" if bool((values == values.flatten()[0]).all()) else ""
+
+
+def _nothing_changed(made: dict[str, Floats]) -> str:
+    if made and not math.isfinite(float(sum(values.sum() for values in made.values()))):
+        return "the output is not finite, or the same whatever is deleted"
+    return ""
+
+
+def _gathered(
+    kept: list[dict[str, Floats]], reasons: list[str], settings: FaithfulnessSettings, kind: Kind
+) -> Curves:
+    none = np.full(settings.steps + 1, np.nan, np.float32)
+
+    def table(name: str) -> Floats:
+        return np.stack([made.get(name, none) for made in kept])
+
+    return Curves(
+        kind=kind,
+        fractions=np.linspace(0.0, 1.0, settings.steps + 1),
+        deletion=table("deletion"),
+        insertion=table("insertion"),
+        random_deletion=table("random_deletion"),
+        random_insertion=table("random_insertion"),
+        centre_deletion=table("centre_deletion") if settings.centre else None,
+        centre_insertion=table("centre_insertion") if settings.centre else None,
+        reasons=tuple(reasons),
+    )

@@ -1,0 +1,39 @@
+"""``fastcam doctor``: what this machine has, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    torch: Annotated[
+        bool,
+        typer.Option("--torch", help="Import PyTorch too and look for a GPU (a second or two)."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON result to stdout.")
+    ] = False,
+) -> None:
+    """Show versions, the image library in use and what it changes, GPU, cores and folders.
+
+    Exit code 1 when something is wrong; what, and its remedy, is said at the end.
+    """
+    from fastcam.jobs.inspect.doctor import collect
+
+    found = collect(torch=torch)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict()))
+        raise typer.Exit(1 if found.problems else 0)
+    for section in found.sections:
+        typer.echo(section.name)
+        width = max(len(finding.name) for finding in section.findings)
+        for finding in section.findings:
+            typer.echo(f"  {finding.name:<{width}}  {finding.said}")
+        if section.note:
+            typer.echo(f"  {section.note}")
+    for problem in found.problems:
+        typer.echo(f"problem: {problem}", err=True)
+    raise typer.Exit(1 if found.problems else 0)

@@ -1,0 +1,72 @@
+"""``fastcam analyze`` without arguments: what lies nearby is shown, and asked about."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from fastcam.errors import InputError
+
+_SHOWN = 9
+_EXAMPLE = "fastcam analyze --model resnet50 --checkpoint best.pth --images FOLDER"
+
+
+@dataclass(frozen=True)
+class QuickStart:
+    """What was agreed on."""
+
+    model: str
+    checkpoint: Path | None
+    images: tuple[Path, ...]
+
+
+def quick_start(
+    model: str | None, checkpoint: Path | None, images: tuple[Path, ...], folder: Path
+) -> QuickStart:
+    """What is missing of model, checkpoint and images, found below ``folder`` and agreed on.
+
+    InputError that says what is missing where nobody can be asked: stdin or stderr is no terminal.
+    """
+    from fastcam.jobs.analyze.discovery import look_around
+
+    near = look_around(folder)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError(_missing(model, images, near.checkpoint, list(near.folders)))
+    if not images and not near.folders:
+        raise InputError(f"no folder of images below {folder}: name one with --images")
+    if checkpoint is None and near.checkpoint is not None:
+        typer.echo(f"newest checkpoint: {near.checkpoint}", err=True)
+        if typer.confirm("use it?", default=True, err=True):
+            checkpoint = near.checkpoint
+    if not images:
+        images = (_chosen(near.folders),)
+    if model is None:
+        model = typer.prompt("model (a name such as resnet50, or file.py:factory)", err=True)
+    return QuickStart(str(model), checkpoint, images)
+
+
+def _chosen(folders: dict[Path, int]) -> Path:
+    offered = list(folders.items())[:_SHOWN]
+    for place, (path, count) in enumerate(offered, 1):
+        typer.echo(f"  {place}  {path}  ({count} images)", err=True)
+    while True:
+        number: int = typer.prompt("which images?", default=1, type=int, err=True)
+        if 1 <= number <= len(offered):
+            return offered[number - 1][0]
+        typer.echo(f"a number from 1 to {len(offered)}", err=True)
+
+
+def _missing(
+    model: str | None, images: tuple[Path, ...], checkpoint: Path | None, folders: list[Path]
+) -> str:
+    missing = [name for name, given in (("--model", model), ("--images", images)) if not given]
+    near = []
+    if checkpoint is not None:
+        near.append(f"--checkpoint {checkpoint}")
+    if folders and not images:
+        near.append(f"--images {folders[0]}")
+    hint = f"; found nearby: {' '.join(near)}" if near else ""
+    return f"{' and '.join(missing)} missing, as in `{_EXAMPLE}`{hint}"

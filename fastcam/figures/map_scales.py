@@ -1,0 +1,138 @@
+"""Scales of attention and CAM maps: which values the ends of the colour table stand for.
+
+``patient`` compares within one image or volume and ``cohort`` within a run, both from the lowest
+to the highest value; ``slice`` is each picture's own min-max; ``rank`` shows how many values of
+the image or volume a value is not below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from fastcam_kernels import resize
+from fastcam_kernels.blend import levels_of
+from numpy.typing import NDArray
+
+from fastcam.options import Scale
+
+# What pytorch-grad-cam adds to the range, so that a map without one can be divided by it.
+EPS = 1e-7
+# Values that differ by less, relative to the largest, differ by the rounding of float32 only.
+_ROUNDING = 1e-6
+# The level in the middle of the table, where a diverging one has its neutral colour.
+_MIDDLE = 128
+
+
+@dataclass(frozen=True, eq=False)
+class MapScale:
+    """The scale of one map of one image or volume.
+
+    ``limits`` are the raw values at the two ends of the colour table (``slice`` has its own for
+    each picture). ``diverging``: the map has evidence for and against, and 0 lies in the middle of
+    the table. ``constant``: the map has one value everywhere, which is no evidence for any place.
+    ``ranks`` (m,) float32 ascending, the magnitudes above 0 of the whole map, for ``rank``.
+    """
+
+    kind: Scale
+    limits: tuple[float, float]
+    diverging: bool = False
+    constant: bool = False
+    ranks: NDArray[np.float32] | None = None
+
+
+def bounds(values: NDArray[np.float32], diverging: bool) -> tuple[float, float]:
+    """Limits for maps of these values: the lowest and the highest, or ``-m, m`` with the largest
+    magnitude m where ``diverging``.
+
+    Not from 0, as those of patch heat: attention has a floor that softmax gives to every patch,
+    and on a table from 0 rollout is one colour all over.
+    """
+    low, high = float(values.min()), float(values.max())
+    if diverging:
+        largest = max(abs(low), abs(high))
+        return -largest, largest
+    return low, high
+
+
+def is_constant(values: NDArray[np.float32]) -> bool:
+    """Whether all values are the same up to the rounding of float32."""
+    low, high = float(values.min()), float(values.max())
+    return high - low <= _ROUNDING * max(abs(low), abs(high))
+
+
+def map_scale(
+    values: NDArray[np.float32],
+    kind: Scale,
+    diverging: bool = False,
+    cohort: tuple[float, float] | None = None,
+) -> MapScale:
+    """The scale of a map (h, w) or (d, h, w) float32, raw, at its layer's resolution.
+
+    ``cohort`` are the limits over all images of the run, for ``kind`` ``cohort``.
+    """
+    constant = is_constant(values)
+    if kind == "rank":
+        sizes = np.abs(values)
+        ranks = np.sort(sizes[sizes > 0], axis=None)
+        return MapScale(kind, (-1.0 if diverging else 0.0, 1.0), diverging, constant, ranks)
+    limits = bounds(values, diverging)
+    if kind == "cohort" and cohort is not None:
+        limits = cohort
+    return MapScale(kind, limits, diverging, constant)
+
+
+def map_levels(
+    scale: MapScale,
+    cells: NDArray[np.float32],
+    height: int,
+    width: int,
+    method: int = resize.BILINEAR,
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """A map (h, w), enlarged to (height, width) levels of the colour table, and its limits.
+
+    Enlarging is bilinear with half-pixel centres (``align_corners=False``), or by another
+    ``method`` of ``fastcam_kernels.resize``. ``slice`` is always bilinear and does what
+    pytorch-grad-cam does: min-max at the layer's resolution, enlarge, min-max again, both with
+    ``EPS``; its limits are the raw values that the two ends stand for then.
+    """
+    if scale.constant:
+        value = float(cells.flat[0])
+        return np.full((height, width), _level_of_none(scale), dtype=np.uint8), (value, value)
+    if scale.kind == "slice" and not scale.diverging:
+        return _min_max(cells, height, width)
+    if scale.kind == "rank" and scale.ranks is not None:
+        cells = _shares(cells, scale.ranks)
+    enlarged = resize.resize(cells, height, width, method)
+    limits = bounds(enlarged, True) if scale.kind == "slice" else scale.limits
+    if limits[0] == limits[1]:
+        # An empty slice on a scale of its own: nothing for, nothing against.
+        return np.full((height, width), _level_of_none(scale), dtype=np.uint8), limits
+    return levels_of(enlarged, *limits), limits
+
+
+def _level_of_none(scale: MapScale) -> int:
+    return _MIDDLE if scale.diverging else 0
+
+
+def _min_max(
+    cells: NDArray[np.float32], height: int, width: int
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    low = float(cells.min())
+    span = EPS + (float(cells.max()) - low)
+    small = ((cells - np.float32(low)) / np.float32(span)).astype(np.float32, copy=False)
+    enlarged = resize.resize(small, height, width, resize.BILINEAR)
+    bottom, top = float(enlarged.min()), float(enlarged.max())
+    top += EPS
+    return levels_of(enlarged, bottom, top), (low + bottom * span, low + top * span)
+
+
+def _shares(cells: NDArray[np.float32], ranks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The share of magnitudes at or below each cell's own, with the cell's sign; 0 stays 0.
+
+    Interpolated cells of a volume may lie between two magnitudes, and count as the one below.
+    """
+    sizes = np.abs(cells)
+    found = np.searchsorted(ranks, sizes, side="right") / max(1, len(ranks))
+    shares: NDArray[np.float32] = (np.sign(cells) * found).astype(np.float32)
+    return shares

@@ -1,0 +1,154 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from fastcam_kernels import compose, resize
+from numpy.typing import NDArray
+
+from fastcam.figures import fonts, lettering
+from fastcam.figures.figure import Figure
+from fastcam.figures.panels import figure_of_rows, panel_size, shrunk, titled
+from fastcam.figures.sheet import NO_BOXES, NO_HEAT, NO_TINT, Panel, paint
+from fastcam.options import Style
+
+LINE_COLOUR = (255, 0, 0)
+
+
+_INK = (255, 255, 255)
+
+
+# Digits of fewer pixels can't be told apart on a busy picture.
+_LEAST_FONT, _LARGEST_FONT = 13, 22
+
+
+_AROUND = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0))
+
+
+_THICK_FROM = 34
+
+
+# From the top of a line of text to the middle of its digits, in ascents.
+_DIGIT_MIDDLE = 0.61
+
+
+def grid_figure(
+    picture: NDArray[np.uint8],
+    grid: tuple[int, int],
+    patch: tuple[int, int],
+    prefix: int,
+    title: str = "",
+    style: Style | None = None,
+) -> Figure:
+    """The same of a ``picture`` (h, w, 1 or 3) uint8 that is cut into a ``grid`` of (rows, columns)
+    patches of ``patch`` (height, width) pixels, with ``prefix`` tokens before them."""
+    style = style or Style()
+    cut = numbered(picture, grid, style)
+    height, width, _ = cut.shape
+    before = f"{prefix} {'token' if prefix == 1 else 'tokens'} before them"
+    caption = f"{grid[0]} × {grid[1]} patches of {patch[0]} × {patch[1]} pixels, {before}"
+    panel = Panel(caption, height, width, image=cut)
+    return figure_of_rows(titled(title, "patches"), "", [[panel]], style)
+
+
+def numbered(picture: NDArray[np.uint8], grid: tuple[int, int], style: Style) -> NDArray[np.uint8]:
+    """``picture`` (h, w, 1 or 3) enlarged to whole pixels a patch, with lines and numbers:
+    (rows * m, columns * n, 3) uint8. The line of an edge begins at its first pixel; the last ones
+    lie inside the picture."""
+    rows, columns = grid
+    cell = _cell(picture, grid, style.panel_size)
+    height, width = rows * cell[0], columns * cell[1]
+    letters = _letters(_font(cell, rows * columns))
+    target = np.empty((height, width, 3), np.uint8)
+    boxes = _lines(grid, cell)
+    colours = np.full((len(boxes), 3), LINE_COLOUR, np.uint8)
+    flat = paint("gray", 0.0, "flat")
+    compose.panel(
+        target, 0, 0, width, height, shrunk(picture, height, width), NO_HEAT, 0.0, 1.0, *flat,
+        resize.BILINEAR, resize.NEAREST, NO_TINT, np.zeros(3, np.uint8), 0.0,
+        # As wide as they are high: filled.
+        boxes, colours, np.full(len(boxes), max(height, width), np.int32),
+        NO_BOXES, np.zeros((0, 3), np.uint8),
+        letters.coverage, letters.boxes, _numbers(grid, cell, letters.label),
+    )  # fmt: skip
+    return target
+
+
+def line_width(cell: tuple[int, int]) -> int:
+    """Pixels of a line between patches of ``cell`` (height, width) pixels."""
+    return 2 if min(cell) >= _THICK_FROM else 1
+
+
+def _cell(picture: NDArray[np.uint8], grid: tuple[int, int], side: int) -> tuple[int, int]:
+    """Pixels (height, width) of a patch: whole numbers near the panel's, with room for numbers."""
+    sides = [length / n for length, n in zip(panel_size(picture, side), grid, strict=True)]
+    wide, high = _room(_LEAST_FONT, grid[0] * grid[1])
+    grow = max(1.0, high / sides[0], wide / sides[1])
+    return max(high, round(sides[0] * grow)), max(wide, round(sides[1] * grow))
+
+
+def _font(cell: tuple[int, int], count: int) -> int:
+    """The largest font whose numbers fit."""
+    size = _LEAST_FONT
+    while size < _LARGEST_FONT:
+        wide, high = _room(size + 1, count)
+        if high > cell[0] or wide > cell[1]:
+            break
+        size += 1
+    return size
+
+
+def _room(font: int, count: int) -> tuple[int, int]:
+    """Pixels (width, height) that the widest number needs, with the line and some air."""
+    hand = _letters(font).label
+    digits = len(str(count - 1))
+    return hand.width("0" * digits) + 10, hand.ascent + 6
+
+
+@lru_cache(maxsize=16)
+def _letters(font: int) -> lettering.Lettering:
+    return lettering.prepare("", (fonts.dejavu(bold=False),), font / 15)
+
+
+def _lines(grid: tuple[int, int], cell: tuple[int, int]) -> NDArray[np.int32]:
+    height, width = grid[0] * cell[0], grid[1] * cell[1]
+    thick = line_width(cell)
+    ys = [min(row * cell[0], height - thick) for row in range(grid[0] + 1)]
+    xs = [min(column * cell[1], width - thick) for column in range(grid[1] + 1)]
+    across = [(0, y, width, y + thick) for y in ys]
+    down = [(x, 0, x + thick, height) for x in xs]
+    return np.array(across + down, np.int32)
+
+
+def _numbers(
+    grid: tuple[int, int], cell: tuple[int, int], hand: lettering.Hand
+) -> NDArray[np.int32]:
+    """Marks of all numbers, each in the middle of its patch: black all around, then white."""
+    thick = line_width(cell)
+    top = round((cell[0] + thick) / 2 - hand.ascent * _DIGIT_MIDDLE)
+    marks = []
+    for number in range(grid[0] * grid[1]):
+        row, column = divmod(number, grid[1])
+        left = (cell[1] + thick - hand.width(str(number))) // 2
+        marks.append(
+            hand.marks(str(number), column * cell[1] + left, row * cell[0] + top, _INK)
+        )  # fmt: skip
+    ink = np.concatenate(marks)
+    halo = np.repeat(ink[np.newaxis], len(_AROUND), axis=0)
+    halo[:, :, 1:3] += np.array(_AROUND, np.int32)[:, np.newaxis]
+    halo[:, :, 3:] = 0
+    return np.concatenate([halo.reshape(-1, 6), ink])
+
+
+def patched_part(
+    picture: NDArray[np.uint8], size: tuple[int, int], grid: tuple[int, int], patch: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """The part on which a ``grid`` of (rows, columns) patches of ``patch`` (height, width) pixels
+    lies, of a picture (h, w, c) that a model sees in ``size`` (height, width)."""
+    sides = []
+    for axis in range(2):
+        part = min(grid[axis] * patch[axis], size[axis])
+        sides.append(max(1, round(picture.shape[axis] * part / size[axis])))
+    return np.ascontiguousarray(picture[: sides[0], : sides[1]])

@@ -1,0 +1,118 @@
+"""What images, layers and classes are called in file names and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastcam.errors import InputError
+from fastcam.run import file_names
+from fastcam.store.map_schema import MapHeader
+
+HEATMAPS, OVERLAYS, FEATURES = "gradcam_heatmaps", "overlay_images", "feature_maps"
+LAYERS, CLASSES, MODELS = "layer_comparison", "class_comparison", "model_comparison"
+FOLDERS = (HEATMAPS, OVERLAYS, FEATURES, LAYERS, CLASSES, MODELS)
+# Together with the endings less than the 255 bytes that file systems allow.
+_LONGEST = {"image": 110, "layer": 60, "class": 50}
+
+
+@dataclass(frozen=True)
+class Naming:
+    """``images`` as they stand in file names, no two alike; ``stems`` of each image's layers, with
+    the output they explain, no two alike; ``classes`` are the names of the model's outputs, in
+    their order, empty where they have none."""
+
+    images: tuple[str, ...]
+    stems: tuple[tuple[str, ...], ...]
+    classes: tuple[str, ...]
+
+    def heatmap(self, image: int, layer: int) -> str:
+        """``gradcam_heatmaps/<image>_<layer>_<class>_heatmap.png``."""
+        return f"{HEATMAPS}/{self.stems[image][layer]}_heatmap.png"
+
+    def overlay(self, image: int, layer: int) -> str:
+        """``overlay_images/<image>_<layer>_<class>_overlay.png``."""
+        return f"{OVERLAYS}/{self.stems[image][layer]}_overlay.png"
+
+    def layer_figure(self, image: int) -> str:
+        """``layer_comparison/<image>_layers.png``."""
+        return f"{LAYERS}/{self.images[image]}_layers.png"
+
+    def model_figure(self, image: int) -> str:
+        """``model_comparison/<image>_models.png``."""
+        return f"{MODELS}/{self.images[image]}_models.png"
+
+
+def naming_of(
+    headers: Sequence[MapHeader], layers: Sequence[str], classes: tuple[str, ...]
+) -> Naming:
+    """Names for a run's images, by their ids, and for their layers."""
+    images = _distinct([_cut(header.id, "image") for header in headers])
+    stems = _distinct(
+        [
+            f"{image}_{_cut(layer, 'layer')}_{_cut(explained(header, classes), 'class')}"
+            for image, header in zip(images, headers, strict=True)
+            for layer in layers
+        ]
+    )
+    count = len(layers)
+    rows = tuple(stems[at * count : (at + 1) * count] for at in range(len(images)))
+    return Naming(images, rows, classes)
+
+
+def output_name(classes: Sequence[str], index: int | None) -> str:
+    """The name of an output; of a regression, ``value``."""
+    if index is None:
+        return "value"
+    return classes[index] if index < len(classes) else str(index)
+
+
+def explained(header: MapHeader, classes: Sequence[str]) -> str:
+    """The name of the output that an image's maps explain; of a regression, ``value``."""
+    if header.prediction is None and len(header.output) <= 1:
+        return output_name(classes, None)
+    target = int(header.targets[0]) if len(header.targets) else header.prediction
+    return output_name(classes, target)
+
+
+def class_folder(header: MapHeader) -> str:
+    """The class that an image's folder names: the first folder below the one that was given."""
+    return header.group.partition("/")[0]
+
+
+def class_names(
+    headers: Sequence[MapHeader], outputs: int, given: Sequence[str]
+) -> tuple[str, ...]:
+    """The names of a model's ``outputs``: those ``given``, else the class folders in alphabetical
+    order, as torchvision's ImageFolder counts them, where there are as many. InputError where
+    ``given`` are too few or too many."""
+    if given:
+        if len(given) != outputs:
+            raise InputError(
+                f"--class-names names {len(given)} classes, but the model has {outputs} outputs"
+            )
+        return tuple(given)
+    folders = sorted({class_folder(header) for header in headers} - {""})
+    return tuple(folders) if len(folders) == outputs > 1 else ()
+
+
+def _cut(text: str, kind: str) -> str:
+    kept = file_names.safe(text)
+    while len(kept.encode()) > _LONGEST[kind]:
+        kept = kept[:-1]
+    return kept
+
+
+def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
+    """With ``-2``, ``-3`` ... behind what came before, also where only the case differs: some file
+    systems don't tell it apart."""
+    taken: set[str] = set()
+    found = []
+    for text in texts:
+        name, count = text, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{text}-{count}"
+        taken.add(name.casefold())
+        found.append(name)
+    return tuple(found)

@@ -1,0 +1,199 @@
+"""How well classes were predicted: right and wrong, ranking, calibration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.jobs.evaluate.metrics.bootstrap import Estimate, Floats, Places, estimates
+
+BINS = 15
+# Class probabilities to be ranked in one resample; above it the AUC has no interval.
+_MOST_RANKED = 1_000_000
+
+METRICS = {
+    "accuracy": "share predicted right",
+    "balanced_accuracy": "mean of the recalls of the classes that occur",
+    "auc": "area under the ROC curve; of more than two classes the mean of one against the rest",
+    "f1": "F1 of class 1; of more than two classes the mean over classes",
+    "calibration_error": f"expected calibration error in {BINS} bins of equal width over the "
+    "confidence (Guo et al. 2017)",
+}
+
+Classes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Bins of the confidence that hold cases: mean ``confidence``, share right (``accuracy``) and
+    ``n``, one entry a bin."""
+
+    confidence: Floats
+    accuracy: Floats
+    n: NDArray[np.int64]
+
+
+def classification_metrics(
+    true: Classes, predicted: Classes, probability: Floats
+) -> dict[str, Estimate]:
+    """METRICS of classes (n,) and ``probability`` (n, k), each with its 95 % interval.
+
+    The AUC is None where fewer than two classes occur.
+    """
+    values = dict.fromkeys(METRICS, math.nan)
+    count = probability.shape[1]
+    if true.size:
+        from sklearn.metrics import accuracy_score, f1_score
+
+        values["accuracy"] = accuracy_score(true, predicted)
+        values["balanced_accuracy"] = _balanced(true, predicted)
+        values["auc"] = _auc(true, probability)
+        average = "binary" if count == 2 else "macro"
+        values["f1"] = f1_score(true, predicted, average=average, zero_division=0.0)
+        values["calibration_error"] = _gap(reliability(true, predicted, probability))
+    ranking = _Ranking(true, probability) if probability.size <= _MOST_RANKED else None
+    confidence = _confidence(predicted, probability)
+
+    def resampled(places: Places) -> Floats:
+        return np.stack(
+            [
+                *_counted(true[places], predicted[places], count),
+                np.full(len(places), np.nan) if ranking is None else ranking.auc(places),
+                _gaps(predicted[places] == true[places], confidence[places]),
+            ]
+        )[[0, 1, 3, 2, 4]]
+
+    return estimates(list(values), list(values.values()), true.size, resampled)
+
+
+def confusion(true: Classes, predicted: Classes, count: int) -> NDArray[np.int64]:
+    """(k, k): rows are the true classes, columns the predicted ones."""
+    from sklearn.metrics import confusion_matrix
+
+    found: NDArray[np.int64] = confusion_matrix(true, predicted, labels=range(count))
+    return found
+
+
+def reliability(true: Classes, predicted: Classes, probability: Floats) -> Reliability:
+    """Confidence against accuracy, in bins ``(i / BINS, (i + 1) / BINS]`` of the confidence."""
+    confidence = _confidence(predicted, probability)
+    at = _bins(confidence)
+    n = np.bincount(at, minlength=BINS)
+    right = np.bincount(at, weights=predicted == true, minlength=BINS)
+    sums = np.bincount(at, weights=confidence, minlength=BINS)
+    there = n > 0
+    return Reliability(sums[there] / n[there], right[there] / n[there], n[there])
+
+
+def _confidence(predicted: Classes, probability: Floats) -> Floats:
+    found: Floats = np.take_along_axis(probability, predicted[:, None], axis=1)[:, 0]
+    return found
+
+
+def _bins(confidence: Floats) -> Places:
+    return np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)
+
+
+def _gap(found: Reliability) -> float:
+    return float((found.n * np.abs(found.accuracy - found.confidence)).sum() / found.n.sum())
+
+
+def _balanced(true: Classes, predicted: Classes) -> float:
+    from sklearn.metrics import recall_score
+
+    # balanced_accuracy_score warns of predictions that are nobody's class.
+    return float(recall_score(true, predicted, labels=np.unique(true), average="macro"))
+
+
+def _auc(true: Classes, probability: Floats) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if len(np.unique(true)) < 2:
+        return math.nan
+    if probability.shape[1] == 2:
+        return float(roc_auc_score(true, probability[:, 1]))
+    # One by one: scikit-learn's multi-class AUC refuses a test set in which a class is missing.
+    each = [roc_auc_score(true == c, probability[:, c]) for c in np.unique(true)]
+    return float(np.mean(each))
+
+
+def _counted(true: Classes, predicted: Classes, count: int) -> tuple[Floats, Floats, Floats]:
+    """Accuracy, balanced accuracy and F1 of every row of (r, n)."""
+    rows = np.arange(len(true))[:, None]
+    size = len(true) * count
+
+    def counts(classes: Classes, which: NDArray[np.bool_] | None = None) -> Floats:
+        weights = None if which is None else which.ravel()
+        flat = (rows * count + classes).ravel()
+        return np.bincount(flat, weights, size).reshape(-1, count).astype(np.float64)
+
+    hits = counts(true, true == predicted)
+    support, called = counts(true), counts(predicted)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        recall = hits / support
+        f1 = 2 * hits / (support + called)
+    accuracy = hits.sum(axis=1) / true.shape[1]
+    if count == 2:
+        return accuracy, _mean(recall), np.nan_to_num(f1[:, 1])
+    return accuracy, _mean(recall), _mean(f1)
+
+
+def _mean(values: Floats) -> Floats:
+    """The mean of each row's known values; every row has one."""
+    known = np.isfinite(values)
+    found: Floats = np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
+    return found
+
+
+def _gaps(right: NDArray[np.bool_], confidence: Floats) -> Floats:
+    """The calibration error of every row of (r, n)."""
+    rows = np.arange(len(right))[:, None]
+    flat = (rows * BINS + _bins(confidence)).ravel()
+    missing = np.bincount(flat, (right - confidence).ravel(), len(right) * BINS)
+    gaps: Floats = np.abs(missing.reshape(-1, BINS)).sum(axis=1) / right.shape[1]
+    return gaps
+
+
+class _Ranking:
+    """AUCs of resamples. Probabilities are ranked once; a resample then only counts, for each rank,
+    the cases of the class and the others."""
+
+    def __init__(self, true: Classes, probability: Floats) -> None:
+        present = np.unique(true)
+        self._classes = [1] if probability.shape[1] == 2 else present.tolist()
+        if len(present) < 2:
+            self._classes = []
+        self._true = true
+        self._ranks = {
+            c: np.unique(probability[:, c], return_inverse=True)[1] for c in self._classes
+        }
+
+    def auc(self, places: Places) -> Floats:
+        """(r,) of (r, n); NaN where a class has no case, or all."""
+        if not self._classes:
+            return np.full(len(places), np.nan)
+        each = np.stack([self._of_class(c, places) for c in self._classes], axis=1)
+        with np.errstate(invalid="ignore"):
+            found: Floats = np.where(
+                np.isfinite(each).any(axis=1),
+                np.nansum(each, axis=1) / np.isfinite(each).sum(axis=1),
+                np.nan,
+            )
+        return found
+
+    def _of_class(self, c: int, places: Places) -> Floats:
+        ranks = self._ranks[c]
+        width = int(ranks.max()) + 1
+        flat = np.arange(len(places))[:, None] * width + ranks[places]
+        own = self._true[places] == c
+        size = len(places) * width
+        positive = np.bincount(flat[own], minlength=size).reshape(-1, width)
+        negative = np.bincount(flat[~own], minlength=size).reshape(-1, width)
+        below = negative.cumsum(axis=1) - negative / 2
+        pairs = positive.sum(axis=1) * negative.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found: Floats = np.where(pairs > 0, (positive * below).sum(axis=1) / pairs, np.nan)
+        return found

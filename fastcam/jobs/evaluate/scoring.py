@@ -1,0 +1,132 @@
+"""How an evaluation scores an image: its error, whether that is good, and what its figure says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.figures.map_sheets import Heading
+from fastcam.store.map_schema import MapHeader
+
+Kind = Literal["regression", "classification"]
+
+_FOR = {"positive": "for class", "negative": "against class", "both": "red for, blue against"}
+_RAISES = {
+    "positive": "what raises the output",
+    "negative": "what lowers the output",
+    "both": "red raises, blue lowers the output",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One image against its table. Of a regression ``true`` and ``predicted`` are values and
+    ``error`` is predicted - true; of a classification they are class numbers and ``error`` is
+    1 - probability of the true class, ``probability`` (k,). ``good``: error below the limit, or
+    right."""
+
+    true: float
+    predicted: float
+    error: float
+    good: bool
+    probability: NDArray[np.float32]
+
+    @property
+    def size(self) -> float:
+        """The error's magnitude."""
+        return abs(self.error)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """``good_below``: errors of a regression below it are good. ``names`` of the classes, where
+    they have any. ``sign``: the evidence that maps show."""
+
+    kind: Kind
+    good_below: float = 5.0
+    names: tuple[str, ...] = ()
+    sign: str = "positive"
+
+    def score(self, header: MapHeader) -> Score | None:
+        """What came out for an image; None for one without an answer or a label.
+
+        A model of one output between two classes gives class 1 from a probability of 0.5 on.
+        """
+        if header.status != "done" or not header.label:
+            return None
+        true = float(header.label)
+        if self.kind == "regression":
+            predicted = float(header.output[0])
+            error = predicted - true
+            return Score(true, predicted, error, abs(error) < self.good_below, _NONE)
+        shares = header.probabilities
+        if len(shares) == 1:
+            shares = np.array([1.0 - shares[0], shares[0]], np.float32)
+            answer = int(shares[1] >= 0.5)
+        else:
+            answer = int(np.argmax(header.output))
+        error = 1.0 - float(shares[int(true)])
+        return Score(true, float(answer), error, answer == int(true), shares)
+
+    def value_text(self, value: float) -> str:
+        """A true value or prediction as people read it."""
+        if self.kind == "regression":
+            return f"{value:.4g}"
+        return self.names[int(value)] if self.names else f"{int(value)}"
+
+    @property
+    def overlay_first(self) -> bool:
+        """Image | overlay | heat."""
+        return True
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """The classes' names."""
+        return self.names
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields, under the name that the folder's record has for them."""
+        return {"judging": asdict(self)}
+
+    def heading(self, header: MapHeader, index: int | None = None, best: bool = True) -> Heading:
+        """The file's name, and which slice of a volume; true value, prediction and error, green
+        where good."""
+        title = "/".join(filter(None, [header.group, header.source.name]))
+        if index is not None:
+            title += f"  ·  slice {index:03d}"
+        score = self.score(header)
+        if score is None:
+            return Heading(title, "no true value")
+        parts = [
+            f"true {self.value_text(score.true)}",
+            f"predicted {self.value_text(score.predicted)}",
+        ]
+        if self.kind == "regression":
+            parts.append(f"error {score.error:+.4g}")
+        else:
+            parts.append(f"probability {score.probability[int(score.predicted)]:.4f}")
+            parts.insert(0, "correct" if score.good else "wrong")
+        return Heading(title, "  ·  ".join(parts), score.good)
+
+    def caption(self, caption: str, header: MapHeader, target: int | None) -> str:
+        """``caption`` and what the map shows: for or against which output."""
+        return ", ".join(filter(None, [caption, self.evidence(header, target)]))
+
+    def evidence(self, header: MapHeader, target: int | None) -> str:
+        """What a map shows, for its caption: for or against which output; None: of no output."""
+        if self.kind == "regression":
+            return _RAISES[self.sign]
+        if target is None:
+            return ""
+        # The one output between two classes speaks for the second.
+        return (
+            f"{_FOR[self.sign]} {self.value_text(1 if len(header.probabilities) == 1 else target)}"
+        )
+
+
+_NONE = np.empty(0, np.float32)

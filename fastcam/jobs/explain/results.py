@@ -1,0 +1,133 @@
+"""What the methods give for a few images: the maps, what each is, and what was predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.errors import InputError
+
+Head = int | Literal["mean"]
+
+
+@dataclass(frozen=True)
+class MapFacts:
+    """What one array of maps is. ``method``, and ``layer`` where the map is of one; ``layers``:
+    the modules along its layer axis, if it has one, of which ``chosen`` says that they were asked
+    for; ``note``: what to say under it; ``signed``: values below 0 are evidence against."""
+
+    method: str
+    layer: str = ""
+    layers: tuple[str, ...] = ()
+    chosen: bool = False
+    note: str = ""
+    signed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """How a model cuts its images: ``grid`` (rows, columns) of patches of ``size`` (height, width)
+    pixels, over ``image`` (height, width); ``prefix`` tokens come before them."""
+
+    grid: tuple[int, int]
+    size: tuple[int, int]
+    image: tuple[int, int]
+    prefix: int
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFound:
+    """``n`` queries against the ``k`` support images of one class, raw float32.
+
+    ``received`` (n, k, h, w): the mass each place of the support receives, mean over the query's
+    places, may be below 0 where ``signed``; ``error`` (n, h, w): squared distance between each
+    place of the query and its reconstruction; ``pictures`` and ``names`` of the support.
+    """
+
+    received: NDArray[np.float32]
+    error: NDArray[np.float32]
+    signed: bool
+    pictures: list[NDArray[np.uint8]] = field(repr=False)
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """Queries compared with the support: by class what was found, and ``probability`` (n, classes)
+    float32 in the order of ``classes``, which only ranks them unless the model was ``trained`` for
+    it. ``places``: of each query the (row, column) whose mass ``received`` is, None for the mean
+    over all."""
+
+    classes: Mapping[str, ClassFound]
+    probability: NDArray[np.float32]
+    trained: bool
+    places: tuple[tuple[int, int], ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ExplanationData:
+    """Maps of ``n`` images and what the model predicted, without the figures.
+
+    ``maps``: name to float32, raw, at the layer's resolution: (n, h, w); (n, targets, h, w) for
+    several targets an image; (n, layers, heads, h, w) for attention of any kind; volumes have
+    (d, h, w) for (h, w). With one method the names are those of the layers, with several
+    METHOD/LAYER; ``facts`` says of each what it is.
+    ``prediction`` (n,) int64 classes, or (n,) float32 values of a regression; ``probability``
+    (n, classes) float32, None for a regression; ``output`` (n, k) float32, raw; ``targets``
+    (n, t) int64, which outputs the maps explain, None where maps have no target.
+    ``gates``: module to (n, channels) float32, 0 to 1, of channel attention. ``reconstruction``:
+    what comparing with support images gave, if that was asked for. ``classes``: of the support,
+    where the outputs are these (``fewshot_vit`` with support images); otherwise empty.
+    ``images`` are the pictures as the model saw them, (h, w, 3) uint8, behind the maps in figures.
+    """
+
+    maps: dict[str, NDArray[np.float32]]
+    prediction: NDArray[Any]
+    probability: NDArray[np.float32] | None
+    output: NDArray[np.float32]
+    targets: NDArray[np.int64] | None
+    names: tuple[str, ...]
+    images: list[NDArray[np.uint8]] = field(repr=False)
+    facts: dict[str, MapFacts] = field(default_factory=dict, repr=False)
+    gates: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    reconstruction: Reconstruction | None = None
+    classes: tuple[str, ...] = ()
+    patches: Patches | None = None
+    dims: int = 2
+
+    def __len__(self) -> int:
+        return len(self.output)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that found something, in order."""
+        found = [fact.method for fact in self.facts.values()]
+        return tuple(dict.fromkeys(found + ["reconstruction"] * (self.reconstruction is not None)))
+
+    def said(self, index: int) -> str:
+        """What the model answered for one image, in words."""
+        parts = []
+        if self.facts and not (self.classes and self.reconstruction is not None):
+            if self.probability is None:
+                parts.append(f"output {float(self.output[index, 0]):.4g}")
+            else:
+                predicted = int(self.prediction[index])
+                share = float(self.probability[index, predicted])
+                parts.append(f"predicted {predicted}  ·  confidence {share:.4f}")
+        if self.reconstruction is not None:
+            shares = self.reconstruction.probability[index]
+            nearest = f"nearest class {list(self.reconstruction.classes)[int(shares.argmax())]}"
+            sure = f"  ·  confidence {float(shares.max()):.4f}"
+            parts.append(nearest + sure if self.reconstruction.trained else nearest)
+        return "  ·  ".join(parts)
+
+
+def check_index(index: int, names: Sequence[str]) -> int:
+    """``index`` counted from 0. InputError where there is no such image."""
+    if not -len(names) <= index < len(names):
+        raise InputError(f"figure {index}: there are {len(names)} images, counted from 0")
+    return index % len(names)

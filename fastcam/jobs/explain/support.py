@@ -1,0 +1,53 @@
+"""Support images of a few-shot comparison: what is given, as a batch for every class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastcam.errors import InputError
+from fastcam.inference.images import Shown, gather
+from fastcam.read.inputs.inputs import Item, find_inputs
+from fastcam.read.inputs.preprocess import Preprocessing
+
+CLASS = "support"
+
+
+def support_of(support: Any, spec: Preprocessing) -> dict[str, Shown]:
+    """``support``, a mapping of classes to images, or images alone, by class.
+
+    Images are what ``fastcam.explain`` takes, and folders. Files without a class that lie in
+    several folders are of the class that their folder is called; all else is one class. InputError
+    where a class has no image, or one can't be read.
+    """
+    if support is None:
+        return {}
+    given = support if isinstance(support, Mapping) else {CLASS: support}
+    if not given:
+        raise InputError("support: there is no class in it; give images, or classes with images")
+    found: dict[str, Shown] = {}
+    for name, images in given.items():
+        for inner, part in _classes(str(name), images).items():
+            if inner in found:
+                raise InputError(f"support: class {inner!r} is given twice, by name and by folder")
+            found[inner] = gather(part, spec)
+    return found
+
+
+def _classes(name: str, images: Any) -> dict[str, Any]:
+    paths = [images] if isinstance(images, str | Path) else images
+    listed = isinstance(paths, Sequence) and len(paths) > 0
+    if not listed or not all(isinstance(path, str | Path) for path in paths):
+        return {name: images}
+    items = find_inputs(paths)
+    if name != CLASS:
+        return {name: [item.source for item in items]}
+    found: dict[str, list[Path]] = {}
+    for item in items:
+        found.setdefault(_class_of(item), []).append(item.source)
+    return found if len(found) > 1 else {name: [item.source for item in items]}
+
+
+def _class_of(item: Item) -> str:
+    return item.label or item.source.absolute().parent.name

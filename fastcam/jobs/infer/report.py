@@ -1,0 +1,86 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastcam.errors import one_line
+from fastcam.run.folder import FAILURES
+from fastcam.run.records import Trouble
+
+
+@dataclass
+class InferReport:
+    """What a run did. Of ``images`` some were ``already`` there from a run before; ``sources`` are
+    the options by which ``fastcam render`` finds them, where the store doesn't say."""
+
+    output_dir: Path
+    store: Path
+    images: int = 0
+    already: int = 0
+    done: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    device: str = ""
+    precision: str = ""
+    sources: str = ""
+    notes: list[str] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+
+    @property
+    def images_per_second(self) -> float:
+        """Images answered by this run for each second of it."""
+        return self.done / self.seconds if self.seconds else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 nothing but failures, 3 finished but some failed."""
+        if not self.troubles:
+            return 0
+        return 3 if self.done or self.already else 1
+
+
+_LISTED = 5
+
+
+def as_dict(report: InferReport) -> dict[str, Any]:
+    """The result that ``--json`` prints."""
+    return {
+        "output_dir": str(report.output_dir),
+        "store": str(report.store),
+        "exit_code": report.exit_code,
+        "images": report.images,
+        "already_there": report.already,
+        "done": report.done,
+        "failed": report.failed,
+        "seconds": report.seconds,
+        "images_per_second": round(report.images_per_second, 2),
+        "device": report.device,
+        "precision": report.precision,
+        "notes": report.notes,
+        "troubles": [{"image": t.case, "reason": t.reason} for t in report.troubles],
+    }
+
+
+def told(report: InferReport) -> str:
+    """A few lines for people: what was done, where it is, and what went wrong."""
+    parts = [f"{report.done} images in {report.seconds:.1f} s"]
+    if report.done:
+        parts[0] += f" ({report.images_per_second:.1f}/s)"
+    parts[0] += f" on {report.device} in {report.precision}"
+    if report.already:
+        parts.append(f"{report.already} were there already")
+    if report.failed:
+        parts.append(f"{report.failed} failed")
+    lines = [", ".join(parts)]
+    lines += [one_line(f"error: {t.case}: {t.reason}") for t in report.troubles[:_LISTED]]
+    if len(report.troubles) > _LISTED:
+        rest = len(report.troubles) - _LISTED
+        lines.append(f"error: and {rest} more in {report.output_dir / FAILURES}")
+    lines.append(
+        f"maps: {report.store}; draw them with: fastcam render {report.store} {report.sources}"
+        f"--output-dir {report.output_dir / 'figures'}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,224 @@
+"""The gallery page of a run's output folder, made from what the run left there."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fastcam.errors import InputError, OutputError
+from fastcam.jobs.render.gallery_page import GENERATOR, Failure, Figure, Gallery, GalleryCase, page
+from fastcam.run.files import write_text
+from fastcam.run.folder import FAILURES, FIGURES, RUN, STORE, whole_rows
+from fastcam.store.map_rows import MapCase, method_of
+from fastcam.store.maps import MapStore
+from fastcam.store.open import open_store
+from fastcam.store.patches import RunStore
+
+PAGE = "index.html"
+_BESIDE = (FIGURES, FAILURES, RUN, "statistics.csv", "statistics.json", "statistics.png")
+# Where the generator stands in a page: a tenth of this.
+_HEAD = 4096
+
+
+def write_page(folder: Path) -> Path:
+    """Write ``index.html`` into the output folder of a run, in place of an older one.
+
+    Raises :class:`InputError` when ``folder`` isn't a run's output, and :class:`OutputError` when
+    the page can't be written or an ``index.html`` of somebody else is in the way.
+    """
+    path = folder / PAGE
+    gallery = read_gallery(folder)
+    _check_page(path)
+    write_text(path, page(gallery))
+    return path
+
+
+def read_gallery(folder: Path) -> Gallery:
+    """What a run left in ``folder``; figures that are listed but gone are left out.
+
+    Raises :class:`InputError` that names what is missing.
+    """
+    run = _read_run(folder)
+    store = open_store(_store_path(folder, run))
+    drawn, summaries = _drawn(folder)
+    if isinstance(store, MapStore):
+        cases = tuple(_map_cases(store, drawn, summaries))
+        what = f"{', '.join(dict.fromkeys(map(method_of, store.map_names)))}: {store.attrs.model}"
+    else:
+        cases = tuple(_cases(store, drawn, summaries))
+        what = f"Patch attention: {store.attrs.source}"
+    settings = run.get("settings")
+    return Gallery(
+        title=f"{what} ({folder.resolve().name})",
+        status=str(run.get("status", "")),
+        settings=settings if isinstance(settings, dict) else {},
+        available=len(store.headers if isinstance(store, MapStore) else store.cases),
+        cases=cases,
+        failures=tuple(_failures(folder)),
+        files=tuple(name for name in _BESIDE if (folder / name).is_file()),
+        maps=isinstance(store, MapStore),
+        flat=isinstance(store, MapStore) and store.attrs.dims == 2,
+    )
+
+
+def _read_run(folder: Path) -> dict[str, Any]:
+    path = folder / RUN
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        missing = f"it has no {RUN}" if folder.is_dir() else "there is no such folder"
+        raise InputError(
+            f"{folder}: is not the output of a run ({missing}); give the --output-dir of a "
+            f"`fastcam render`"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: is not a run's description ({error}); run `fastcam render` again"
+        ) from error
+    if not isinstance(run, dict):
+        raise InputError(f"{path}: is not a run's description; run `fastcam render` again")
+    return run
+
+
+def _store_path(folder: Path, run: dict[str, Any]) -> Path:
+    """The run store that was rendered: in the folder, or where it lay then."""
+    said = run.get("store")
+    path = folder / (said if isinstance(said, str) else STORE)
+    if not path.exists():
+        raise InputError(
+            f"{folder}: is not the whole output of a run (its run store {path} is missing); run "
+            f"`fastcam render` again"
+        )
+    return path
+
+
+def _drawn(folder: Path) -> tuple[dict[int, dict[int, Figure]], dict[int, str]]:
+    """Figures by place and slice, and summaries by place."""
+    figures: defaultdict[int, dict[int, Figure]] = defaultdict(dict)
+    summaries: dict[int, str] = {}
+    there = _Listing(folder)
+    for row in _rows(folder / FIGURES, needed=True):
+        try:
+            path, place, index = row["path"], int(row["place"]), row["slice"]
+            best, high = row["best"] == "True", float(row.get("high") or 0.0)
+            figure = Figure(path, int(index or 0), best, float(row["average"]), high)
+        except (KeyError, TypeError, ValueError):
+            continue  # somebody edited it: the next run draws that figure again, as this can't
+        if path not in there:
+            continue
+        if not index:
+            summaries[place] = path
+        elif "/" in path or figure.slice not in figures[place]:
+            # Both modes in one folder draw the best slice twice, alike.
+            figures[place][figure.slice] = figure
+    return figures, summaries
+
+
+class _Listing:
+    """Which files there are below a folder: one look at each subfolder, not at each file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, frozenset[str]] = {}
+
+    def __contains__(self, path: str) -> bool:
+        parts = PurePosixPath(path).parts
+        if not parts or parts[0] == "/" or ".." in parts:
+            return False  # no run writes outside its folder
+        parent, _, name = path.rpartition("/")
+        if parent not in self._names:
+            try:
+                self._names[parent] = frozenset(
+                    entry.name for entry in (self._folder / parent).iterdir()
+                )
+            except (OSError, ValueError):
+                self._names[parent] = frozenset()
+        return name in self._names[parent]
+
+
+def _cases(
+    store: RunStore, drawn: dict[int, dict[int, Figure]], summaries: dict[int, str]
+) -> Iterator[GalleryCase]:
+    for number, header in enumerate(store.cases):
+        figures = drawn.get(header.place)
+        if figures:
+            yield GalleryCase(
+                header.place,
+                header.name,
+                "" if header.true_label is None else header.true_label,
+                header.predicted_label,
+                header.correct,
+                header.confidence,
+                float(store.case(number).weights.max()),
+                tuple(figures[index] for index in sorted(figures)),
+                summaries.get(header.place),
+            )
+
+
+def _map_cases(
+    store: MapStore, drawn: dict[int, dict[int, Figure]], summaries: dict[int, str]
+) -> Iterator[GalleryCase]:
+    for header in store.headers:
+        figures = drawn.get(header.place)
+        if figures:
+            predicted = header.prediction
+            if predicted is None:
+                answer: int | str = ", ".join(f"{value:.4g}" for value in header.output[:4])
+            else:
+                answer = predicted
+            yield GalleryCase(
+                header.place,
+                header.id,
+                header.label,
+                answer,
+                MapCase(header).right,
+                header.confidence,
+                max(figure.high for figure in figures.values()),
+                tuple(figures[index] for index in sorted(figures)),
+                summaries.get(header.place),
+            )
+
+
+def _failures(folder: Path) -> Iterator[Failure]:
+    for row in _rows(folder / FAILURES, needed=False):
+        try:
+            index = int(row["slice"]) if row["slice"] else None
+            yield Failure(row["level"], row["case"], index, row["reason"])
+        except (KeyError, TypeError, ValueError):
+            continue  # as above
+
+
+def _rows(path: Path, needed: bool) -> list[dict[str, str]]:
+    try:
+        # A killed run may have left half a character at the end.
+        with path.open(newline="", encoding="utf-8", errors="backslashreplace") as file:
+            text = file.read()
+    except FileNotFoundError as error:
+        if not needed:
+            return []
+        raise InputError(
+            f"{path.parent}: is not the whole output of a run ({path.name} is missing); run "
+            f"`fastcam render` again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+    return whole_rows(text)
+
+
+def _check_page(path: Path) -> None:
+    """Nobody's own index.html is replaced."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return  # none there; or writing will say what is wrong
+    if head and GENERATOR not in head:
+        raise OutputError(
+            f"{path}: is no gallery page of fastcam; move it away, then run "
+            f"`fastcam gallery {path.parent}`"
+        )

@@ -1,0 +1,104 @@
+"""The texts of a figure of maps: its heading, and the captions of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fastcam.figures.map_sheets import Heading
+from fastcam.store.map_rows import MapCase, MapRow
+from fastcam.store.maps import MapStore
+
+if TYPE_CHECKING:
+    from fastcam.store.map_schema import MapHeader
+
+
+class Captions(Protocol):
+    """What the figures of a job say beside their maps. It travels to the workers with every task,
+    so it is small and can be pickled."""
+
+    @property
+    def overlay_first(self) -> bool:
+        """Whether a row is image | overlay | heat instead of image | heat | overlay."""
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """Texts that may stand on the figures besides the store's own."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides how the figures look, as plain values for the folder's record."""
+
+    def heading(self, header: MapHeader, index: int | None, best: bool) -> Heading:
+        """The texts above the figure of an image, or of slice ``index`` of a volume, which is the
+        ``best`` one or not."""
+
+    def caption(self, caption: str, header: MapHeader, target: int | None) -> str:
+        """``caption`` of a row and what its map is evidence of: output ``target``, or none."""
+
+
+@dataclass(frozen=True)
+class RenderCaptions:
+    """The texts of ``fastcam render``: the class predicted and whether it is right, or the values
+    of a regression; a map's caption names the output that it explains."""
+
+    @property
+    def overlay_first(self) -> bool:
+        """Image | heat | overlay."""
+        return False
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """None."""
+        return ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def heading(self, header: MapHeader, index: int | None, best: bool) -> Heading:
+        """Case and slice; true label, prediction and confidence."""
+        case = MapCase(header)
+        title = case.name
+        if index is not None:
+            title += f"  ·  slice {index:03d}" + ("  ·  BEST" if best else "")
+        parts = []
+        if case.right is not None:
+            parts.append("correct" if case.right else "wrong")
+        label = f"true {header.label}" if header.label else ""
+        if header.prediction is None:
+            prediction = "predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4])
+        else:
+            prediction = f"predicted {header.prediction}"
+        parts.append("  ".join(filter(None, [label, prediction])))
+        if header.prediction is not None and np.isfinite(header.confidence):
+            parts.append(f"confidence {header.confidence:.4f}")
+        return Heading(title, "  ·  ".join(parts), case.right)
+
+    def caption(self, caption: str, header: MapHeader, target: int | None) -> str:
+        """``caption`` and the output that the map explains."""
+        return caption if target is None else f"{caption} · target {target}"
+
+
+def row_captions(rows: Sequence[MapRow], header: MapHeader, captions: Captions) -> list[str]:
+    """The caption of each row on the figure of an image."""
+    return [captions.caption(row.caption, header, _target(row, header)) for row in rows]
+
+
+def _target(row: MapRow, header: MapHeader) -> int | None:
+    """The output that a row's map explains; None for attention and for EigenCAM."""
+    number = row.target or 0
+    targeted = row.head is None and row.layer is None and not row.array.startswith("eigencam")
+    return int(header.targets[number]) if targeted and number < len(header.targets) else None
+
+
+def texts_of(store: MapStore, rows: Sequence[MapRow], captions: Captions) -> Mapping[str, None]:
+    """Every text that stands on the figures, once."""
+    texts = [text for row in rows for text in (row.caption, row.note)]
+    for header in store.headers:
+        texts += [header.id, header.label, header.group, header.source.name]
+    return dict.fromkeys([*texts, *captions.texts])

@@ -1,0 +1,81 @@
+"""Measuring cases inside a worker: their statistics, and their highest heat."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.errors import CaseError
+from fastcam.figures.patch_scales import peak
+from fastcam.jobs.render.patches.item import Job
+from fastcam.read.results.case import Case
+from fastcam.read.volumes import frames, masks, orientation, volumes
+from fastcam.report.statistics import CaseStatistics, measure, share_inside
+from fastcam.run.work_items import Portion, WorkItem
+
+
+def measure_item(job: Job, item: WorkItem) -> list[CaseStatistics]:
+    """Statistics of each case of an item; without a usable mask the share inside is unknown."""
+    return [_measure(job, portion) for portion in item]
+
+
+def peak_item(job: Job, item: WorkItem) -> float:
+    """The highest heat among an item's cases, over all their slices."""
+    return max(_peak(job, portion) for portion in item)
+
+
+def _measure(job: Job, portion: Portion) -> CaseStatistics:
+    case = job.store.case(portion.case)
+    if portion.mask is None or portion.image is None:
+        return measure(case, None)
+    try:
+        shape = volumes.volume_shape(Path(portion.image), job.sources.axes)
+        mask = masks.open_mask(Path(portion.mask), shape, job.sources.axes)
+        first = frames.parse_slices(job.sources.slices).first(shape[0])
+        framed = partial(_framed_mask, job, mask, first)
+        return measure(case, share_inside(case.boxes, case.slices, framed))
+    except (CaseError, IndexError):
+        return measure(case, None)  # drawing has listed why the mask or the volume is no use
+
+
+def _framed_mask(job: Job, mask: masks.Mask, first: int, index: int) -> NDArray[np.uint8]:
+    layer = orientation.for_frame(job.sources.axes).apply(mask.slice(first + index))
+    side = frames.parse_frame(job.sources.frame).crop
+    if side is None:
+        return layer
+    height, width = layer.shape
+    return frames.plan_crop(layer, height, width, side).apply_mask(layer)
+
+
+def _peak(job: Job, portion: Portion) -> float:
+    case = job.store.case(portion.case)
+    side = frames.parse_frame(job.sources.frame).crop
+    if side is not None:
+        return peak(case, side, side)
+    shape = None
+    if portion.image is not None:
+        with contextlib.suppress(CaseError):  # drawing lists why
+            shape = volumes.volume_shape(Path(portion.image), job.sources.axes)
+    if shape is None:
+        # A case that can't be drawn still counts; its boxes are taken as they are.
+        return _unclipped_peak(case)
+    return peak(case, *orientation.for_frame(job.sources.axes).size(*shape[1:]))
+
+
+def _unclipped_peak(case: Case) -> float:
+    """The highest heat on slices without end.
+
+    It depends on the order of the boxes' edges only, so these are numbered: boxes may lie
+    anywhere within 32 bits.
+    """
+    boxes = np.empty_like(case.boxes)
+    for axis in range(2):
+        edges = np.unique(case.boxes[:, axis::2])
+        boxes[:, axis::2] = np.searchsorted(edges, case.boxes[:, axis::2])
+    _, _, right, bottom = boxes.max(axis=0).tolist()
+    return peak(replace(case, boxes=boxes), bottom, right)

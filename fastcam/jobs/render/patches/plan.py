@@ -1,0 +1,90 @@
+"""What a render job has to draw: its cases found on disk, less what is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fastcam.errors import CaseError
+from fastcam.jobs.render.plan import DrawPlan
+from fastcam.options import Selection, Sources, Style
+from fastcam.read.results.case import Case
+from fastcam.read.volumes.frames import parse_slices
+from fastcam.read.volumes.sources import SourceIndex
+from fastcam.read.volumes.volumes import volume_shape
+from fastcam.run import file_names
+from fastcam.run.records import Trouble
+from fastcam.run.work_items import Portion
+from fastcam.store.patches import RunStore
+
+
+def locate(
+    store: RunStore, chosen: Iterable[int], images: SourceIndex, masks: SourceIndex | None
+) -> list[Portion]:
+    """Where each chosen case's volume and mask are; what is missing is said in its place."""
+    located = []
+    for index in chosen:
+        name = store.cases[index].name
+        image, image_missing = _find(images, name)
+        mask, mask_missing = _find(masks, name) if masks is not None else (None, "")
+        if mask is not None and mask == image:
+            mask, mask_missing = None, f"{mask} is the image itself; name masks <patient>_mask"
+        located.append(Portion(index, (), False, image, image_missing, mask, mask_missing))
+    return located
+
+
+def _find(index: SourceIndex, name: str) -> tuple[str | None, str]:
+    try:
+        return str(index.find(name)), ""
+    except CaseError as error:
+        return None, str(error)
+
+
+def plan_drawing(
+    store: RunStore,
+    located: Sequence[Portion],
+    selection: Selection,
+    sources: Sources,
+    style: Style,
+    finished: Container[str],
+) -> DrawPlan:
+    """The figures that are not among the ``finished`` paths, case by case."""
+    drawing = DrawPlan()
+    for portion in located:
+        case = store.case(portion.case)
+        try:
+            slices = _slices(case, portion, selection, sources)
+        except CaseError as error:
+            drawing.troubles.append(Trouble("error", case.place, case.name, None, 1, str(error)))
+            continue
+        paths = {index: _path(case, index, selection, style) for index in slices}
+        left = tuple(index for index, path in paths.items() if path not in finished)
+        summary = selection.mode == "all_slices" and file_names.summary_path(case) not in finished
+        drawing.planned += len(slices)
+        drawing.already += len(slices) - len(left)
+        if not (left or summary):
+            continue  # whether its volume is still there is of no interest
+        if portion.image is None:
+            drawing.troubles.append(
+                Trouble("error", case.place, case.name, None, len(left), portion.image_missing)
+            )
+        else:
+            drawing.portions.append(replace(portion, slices=left, summary=summary))
+    return drawing
+
+
+def _slices(case: Case, portion: Portion, selection: Selection, sources: Sources) -> list[int]:
+    if selection.mode == "best_slice":
+        return [case.best_slice]
+    if not selection.every_slice or portion.image is None:
+        return list(case.slice_averages)
+    depth = volume_shape(Path(portion.image), sources.axes)[0]
+    counted = parse_slices(sources.slices).length(depth)
+    return sorted({*range(counted), *case.slice_averages})
+
+
+def _path(case: Case, index: int, selection: Selection, style: Style) -> str:
+    if selection.mode == "all_slices":
+        return file_names.slice_path(case, index, style.format)
+    return file_names.best_slice_path(case, index, style.format)

@@ -1,0 +1,41 @@
+"""Statistics to disk: JSON and CSV for programs, one page of plots for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from fastcam.jobs.render.patches.statistics_plots import statistics_page
+from fastcam.report.statistics import METRICS, CaseStatistics, CohortStatistics, summarise
+from fastcam.run.files import write_bytes, write_text
+
+
+def write_statistics(folder: Path, rows: Sequence[CaseStatistics]) -> list[Path]:
+    """Write ``statistics.json``, ``.csv`` and ``.png`` into ``folder``; returns their paths.
+
+    JSON: ``metrics`` (what each means), ``cohort`` and ``cases``; a value that is unknown is null
+    there and empty in the CSV. Raises ``OutputError``.
+    """
+    cohort = summarise(rows)
+    paths = [folder / f"statistics.{suffix}" for suffix in ("json", "csv", "png")]
+    write_text(paths[0], _as_json(cohort, rows))
+    write_text(paths[1], _as_csv(rows))
+    write_bytes(paths[2], [statistics_page(cohort, rows)])
+    return paths
+
+
+def _as_json(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) -> str:
+    found = {"metrics": METRICS, "cohort": asdict(cohort), "cases": [asdict(row) for row in rows]}
+    return json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _as_csv(rows: Sequence[CaseStatistics]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(CaseStatistics)])
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()

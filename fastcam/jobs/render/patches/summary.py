@@ -1,0 +1,124 @@
+"""The text beside one case's figures: what was predicted, and its slices ranked by attention."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastcam.errors import one_line
+from fastcam.options import Language
+from fastcam.read.results.case import Case
+from fastcam.report.columns import padded, padded_left, width_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    case: str
+    prediction: str
+    label: str
+    confidence: str
+    correct: str
+    yes: str
+    no: str
+    unknown: str
+    slices: str
+    patches: str
+    best_slice: str
+    highest_weight: str
+    ranking: str
+    columns: tuple[str, str, str, str, str]
+
+
+_WORDINGS: dict[Language, _Wording] = {
+    "en": _Wording(
+        case="Case",
+        prediction="Prediction",
+        label="True label",
+        confidence="Confidence",
+        correct="Correct",
+        yes="yes",
+        no="no",
+        unknown="not known",
+        slices="Slices with patches",
+        patches="Patches",
+        best_slice="Best slice",
+        highest_weight="Highest attention weight",
+        ranking="Slices by average attention weight",
+        columns=("rank", "slice", "average", "highest", "patches"),
+    ),
+    # The field names are those of the script this replaces; people search their files for them.
+    "zh": _Wording(
+        case="患者",
+        prediction="预测",
+        label="真实标签",
+        confidence="置信度",
+        correct="是否正确",
+        yes="是",
+        no="否",
+        unknown="未知",
+        slices="总切片数",
+        patches="总patch数",
+        best_slice="最重要切片",
+        highest_weight="最高attention权重",
+        ranking="各切片平均attention",
+        columns=("排名", "切片", "平均", "最高", "patch数"),
+    ),
+}
+
+
+def summary_text(case: Case, language: Language = "en") -> str:
+    """The text of ``_summary.txt``, ending with a newline.
+
+    Slices are ranked by the mean weight of their patches, ties by index. BEST marks the slice
+    that holds the single highest weight, which need not be the first. Weights have four decimals,
+    more where the highest average would show fewer than three significant digits, so that the
+    ranking can be followed: a softmax over 2,400 patches averages 0.0004.
+    """
+    words = _WORDINGS[language]
+    averages = case.slice_averages
+    decimals = _decimals(max(averages.values()))
+    fields = (
+        (words.case, one_line(case.name)),
+        (words.prediction, str(case.predicted_label)),
+        (words.label, words.unknown if case.true_label is None else str(case.true_label)),
+        (words.confidence, f"{case.confidence:.4f}"),
+        (words.correct, _judged(case, words)),
+        (words.slices, str(len(averages))),
+        (words.patches, str(case.weights.size)),
+        (words.best_slice, str(case.best_slice)),
+        (words.highest_weight, f"{case.weights.max():.{decimals}f}"),
+    )
+    name_width = max(width_of(name) for name, _ in fields) + 2
+    lines = [padded(f"{name}:", name_width) + value for name, value in fields]
+    return "\n".join([*lines, "", f"{words.ranking}:", *_ranking(case, words, decimals)]) + "\n"
+
+
+def _judged(case: Case, words: _Wording) -> str:
+    if case.correct is None:
+        return words.unknown
+    return words.yes if case.correct else words.no
+
+
+def _ranking(case: Case, words: _Wording, decimals: int) -> list[str]:
+    indices, inverse, counts = np.unique(case.slices, return_inverse=True, return_counts=True)
+    highest = np.zeros(indices.size, dtype=np.float32)
+    np.maximum.at(highest, inverse, case.weights)
+    averages = np.array(list(case.slice_averages.values()))
+    rows: list[tuple[str, ...]] = [words.columns]
+    for rank, at in enumerate(np.lexsort((indices, -averages)), start=1):
+        weights = (f"{averages[at]:.{decimals}f}", f"{highest[at]:.{decimals}f}")
+        rows.append((str(rank), str(indices[at]), *weights, str(counts[at])))
+    marks = ["  BEST" if row[1] == str(case.best_slice) else "" for row in rows]
+    widths = [max(width_of(text) for text in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(padded_left(text, width) for text, width in zip(row, widths, strict=True)) + mark
+        for row, mark in zip(rows, marks, strict=True)
+    ]
+
+
+def _decimals(highest_average: float) -> int:
+    if highest_average <= 0.0:
+        return 4
+    return min(max(4, 2 - math.floor(math.log10(highest_average))), 12)

@@ -1,0 +1,230 @@
+"""Train the patch-attention model on volumes with masks and one label a case.
+
+    python -m fastcam.models.patch_attention.training --root-dir images --mask-dir masks \\
+        --table labels.csv --output model.safetensors
+
+``labels.csv`` has a header and the columns ``id`` (the case's file or folder name without suffix)
+and ``label`` (0, 1, 2, ...). The model is then ``--model patch_attention --checkpoint
+model.safetensors``.
+
+What it does: patches are cut from each slice's mask, a step takes a few cases and some patches of
+each, turned and mirrored alike, and lowers the cross-entropy of the case's label. Nothing says
+which patch matters: that is what the attention learns.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from fastcam.errors import CaseError, FastcamError, InputError
+from fastcam.models.patch_attention.network import PatchAttention, build
+from fastcam.models.patch_attention.patches import patches_of
+from fastcam.read.volumes.masks import open_mask
+from fastcam.read.volumes.sources import SourceIndex
+from fastcam.read.volumes.volumes import open_volume
+from fastcam.run.files import write_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledCase:
+    """``patches`` (P, 1, 24, 24) float32, 0 to 1, at least one; ``label`` 0 or more."""
+
+    name: str
+    patches: NDArray[np.float32]
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """``patches`` is how many of a case's patches a step sees at most, chosen anew each time."""
+
+    epochs: int = 24
+    cases_per_step: int = 2
+    patches: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "cases_per_step", "patches"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)} is too small: at least 1")
+        if not self.learning_rate > 0.0:
+            raise InputError(f"learning_rate {self.learning_rate} must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """``loss``: mean cross-entropy over the cases; ``accuracy``: share of them right, both while
+    training."""
+
+    loss: float
+    accuracy: float
+
+
+def train(
+    cases: Sequence[LabelledCase],
+    settings: TrainSettings | None = None,
+    told: Callable[[int, Epoch], None] = lambda at, epoch: None,
+) -> tuple[PatchAttention, list[Epoch]]:
+    """A model in eval mode and what it did in each epoch; ``told`` hears of each as it ends.
+
+    AdamW, the learning rate rising for a fifth of the steps and falling after (one cycle),
+    gradients clipped at norm 1. The same cases and settings give the same weights on one machine.
+    Torch's global random state and number of threads are left as they were. InputError where the
+    labels are of one kind only, or there is none.
+    """
+    # The matrices are small, and threads that wait for each other on a busy machine made an epoch
+    # of one second one of forty-five.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(cases, settings or TrainSettings(), told)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(
+    cases: Sequence[LabelledCase], settings: TrainSettings, told: Callable[[int, Epoch], None]
+) -> tuple[PatchAttention, list[Epoch]]:
+    classes = _classes(cases)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = build(num_classes=classes)
+    chance = torch.Generator().manual_seed(settings.seed)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    steps = settings.epochs * -(-len(cases) // settings.cases_per_step)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=max(steps, 2), pct_start=0.2
+    )
+    history = []
+    model.train()
+    for at in range(settings.epochs):
+        loss_sum, right = 0.0, 0
+        order = torch.randperm(len(cases), generator=chance)
+        for chosen in torch.split(order, settings.cases_per_step):
+            of_step = [cases[index] for index in chosen.tolist()]
+            seen = [_seen(case.patches, settings.patches, chance) for case in of_step]
+            labels = torch.tensor([case.label for case in of_step])
+            logits, _ = model(torch.cat(seen), [len(patches) for patches in seen])
+            loss = functional.cross_entropy(logits, labels)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            loss_sum += loss.item() * len(of_step)
+            right += int((logits.argmax(dim=1) == labels).sum())
+        history.append(Epoch(loss_sum / len(cases), right / len(cases)))
+        told(at + 1, history[-1])
+    return model.eval(), history
+
+
+def _classes(cases: Sequence[LabelledCase]) -> int:
+    labels = {case.label for case in cases}
+    if len(labels) < 2:
+        raise InputError(
+            f"{len(cases)} cases with the labels {sorted(labels)}: training needs cases of two "
+            "kinds at least"
+        )
+    if min(labels) < 0:
+        raise InputError(f"label {min(labels)} is negative: labels are 0, 1, 2, ...")
+    return max(labels) + 1
+
+
+def _seen(patches: NDArray[np.float32], most: int, chance: torch.Generator) -> Tensor:
+    """At most ``most`` patches, all mirrored and turned in one of the eight ways of a square."""
+    chosen = torch.from_numpy(patches)
+    if len(chosen) > most:
+        chosen = chosen[torch.randperm(len(chosen), generator=chance)[:most]]
+    turns, mirrored = torch.randint(0, 4, (2,), generator=chance).tolist()
+    turned = chosen.rot90(turns, (-2, -1))
+    return turned.flip(-1) if mirrored % 2 else turned
+
+
+def read_cases(root_dir: Path, mask_dir: Path, table: Path) -> list[LabelledCase]:
+    """The cases of a table with their patches; files are found as ``fastcam render`` finds them.
+
+    InputError where the table can't be used, CaseError where a case can't, with its name.
+    """
+    images, masks = SourceIndex(root_dir), SourceIndex(mask_dir, mask=True)
+    cases = []
+    for name, label in _read_table(table):
+        try:
+            volume = open_volume(images.find(name))
+            mask = open_mask(masks.find(name), volume.voxels.shape)
+            _, patches = patches_of(volume.voxels, volume.window, mask.inside)
+        except CaseError as error:
+            raise CaseError(f"case {name!r}: {error}") from error
+        cases.append(LabelledCase(name, patches, label))
+    return cases
+
+
+def _read_table(table: Path) -> list[tuple[str, int]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as opened:
+            rows = list(csv.DictReader(opened))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table}: can't be read: {error}") from error
+    if not rows or not {"id", "label"} <= rows[0].keys():
+        raise InputError(f"{table}: needs a header with the columns id and label, and a row a case")
+    found = []
+    for line, row in enumerate(rows, start=2):
+        name, label = (row["id"] or "").strip(), (row["label"] or "").strip()
+        if not name or not label.isdecimal():
+            raise InputError(
+                f"{table}: row {line}: id {name!r}, label {label!r}: a label is 0, 1, 2, ..."
+            )
+        found.append((name, int(label)))
+    return found
+
+
+def save(model: PatchAttention, path: Path) -> None:
+    """The weights as safetensors; the file is whole or not there. OutputError where it can't be."""
+    from safetensors.torch import save as packed
+
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    write_bytes(path, [packed(state)])
+
+
+def main(
+    root_dir: Annotated[Path, typer.Option(help="Folder with the volumes.")],
+    mask_dir: Annotated[Path, typer.Option(help="Folder with the masks.")],
+    table: Annotated[Path, typer.Option(help="CSV with the columns id and label.")],
+    output: Annotated[Path, typer.Option(help="Where the weights go: a .safetensors file.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Times each case is seen.")] = 24,
+    learning_rate: Annotated[float, typer.Option(help="Highest of the cycle.")] = 3e-3,
+    seed: Annotated[int, typer.Option(help="Decides start, order and choice of patches.")] = 0,
+) -> None:
+    """Train the patch-attention model on one's own volumes, masks and labels."""
+    try:
+        settings = TrainSettings(epochs=epochs, learning_rate=learning_rate, seed=seed)
+        cases = read_cases(root_dir, mask_dir, table)
+        typer.echo(f"{len(cases)} cases, {sum(len(case.patches) for case in cases)} patches")
+        model, _ = train(cases, settings, _tell)
+        save(model, output)
+    except FastcamError as error:
+        typer.echo(f"fastcam: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    typer.echo(f"saved {output}")
+
+
+def _tell(at: int, epoch: Epoch) -> None:
+    typer.echo(f"epoch {at:3d}  loss {epoch.loss:.3f}  accuracy {epoch.accuracy:.3f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

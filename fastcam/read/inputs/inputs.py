@@ -1,0 +1,309 @@
+"""Finding what a model is run on: folders, patterns, lists and tables of images or volumes."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fastcam.errors import InputError
+from fastcam.read.inputs.input_lists import Listed, read_list, read_table
+from fastcam.read.inputs.tables import PARQUET, SHEETS
+from fastcam.read.volumes.sources import (
+    DICOM_SUFFIXES,
+    ITK_SUFFIXES,
+    PICTURE_SUFFIXES,
+    is_dicom,
+    natural_key,
+)
+
+_PICTURES = (*PICTURE_SUFFIXES, ".webp")
+_VOLUMES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", *ITK_SUFFIXES)
+_SUFFIXES = tuple(dict.fromkeys((*_VOLUMES, *_PICTURES, *DICOM_SUFFIXES)))
+# What fastcam itself writes among pictures.
+_OWN_SUFFIX = ".zarr"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image or volume to run a model on.
+
+    ``id`` is unique within a run: the file's stem, or its path within the folder that was given
+    where stems clash. ``group`` is the folder it lies in, within that folder ("" right in it).
+    ``label`` is what is known of it, as text, "" where nothing is.
+    """
+
+    id: str
+    group: str
+    source: Path
+    mask: Path | None = None
+    label: str = ""
+
+
+def find_inputs(
+    sources: Sequence[Path | str],
+    pattern: str | None = None,
+    table: Path | None = None,
+    mask_dir: Path | None = None,
+    dims: int = 2,
+) -> list[Item]:
+    """The images (``dims`` 2) or volumes (3) that ``sources`` and ``table`` name, in order.
+
+    A source is a folder, read with all folders below in natural order, or only what ``pattern``
+    (``**/*_t2.png``) matches in it; a ``.txt`` list of paths, one a line; a ``.csv``, Excel or
+    Parquet table; any other file; or a pattern itself. ``table`` has a column ``image``, ``path``
+    or ``file`` and optionally ``mask``, ``label`` and ``id``; its paths, like a list's, are
+    relative to the one folder among ``sources``, if there is one beside ``table``, else to the
+    table's own. A folder of DICOM files or of numbered pictures is one volume. Hidden files and
+    run stores are left out.
+
+    A mask in ``mask_dir`` has the image's path or stem, with ``_mask`` or without, and any suffix.
+    InputError where nothing is found, where a listed file is missing, and where a mask or an id
+    is not unique; whether a file can be read shows later.
+    """
+    if dims not in (2, 3):
+        raise InputError(f"dims {dims}: images have 2, volumes 3")
+    paths = [Path(source) for source in sources]
+    if not paths and table is None:
+        raise InputError("no images given: give a folder, files, a list (.txt) or a table (.csv)")
+    if table is not None:
+        if len(paths) > 1 or (paths and not paths[0].is_dir()):
+            raise InputError(f"--table {table} goes with one folder of images, or none")
+        base = paths[0] if paths else table.parent
+        found = [_from_table(listed, base) for listed in read_table(table, base)]
+    else:
+        skipped = mask_dir if mask_dir is None else mask_dir.resolve()
+        found = [item for path in paths for item in _of_source(path, pattern, dims, skipped)]
+    items = _named(found)
+    return items if mask_dir is None else _masked(items, mask_dir, dims)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """``base`` is the folder that ids and groups are counted from."""
+
+    source: Path
+    base: Path
+    id: str = ""
+    mask: Path | None = None
+    label: str = ""
+
+    @property
+    def relative(self) -> str:
+        named = _case(self.source)
+        if named == self.base or self.source == self.base:
+            return self.base.resolve().name
+        return (
+            named.relative_to(self.base).as_posix()
+            if named.is_relative_to(self.base)
+            else (named.name)
+        )
+
+
+def _case(source: Path) -> Path:
+    """What a source is called after: of ``<patient>/scan_JPG`` it is the patient."""
+    return source.parent if source.name.casefold().endswith("_jpg") else source
+
+
+def _from_table(listed: Listed, base: Path) -> _Found:
+    return _Found(listed.source, base, listed.id, listed.mask, listed.label)
+
+
+def _of_source(path: Path, pattern: str | None, dims: int, skipped: Path | None) -> list[_Found]:
+    if path.is_dir():
+        if pattern is not None:
+            return _matching(path, pattern)
+        found = [_Found(file, path) for file in _natural(_walk(path, dims, skipped), path)]
+        if not found:
+            raise InputError(f"{path}: {_nothing(path, dims)}")
+        return found
+    if pattern is not None and path.exists():
+        raise InputError(f"--pattern {pattern!r} needs a folder, and {path} is none")
+    suffix = path.suffix.lower()
+    if path.is_file():
+        if suffix == ".txt":
+            return [_Found(file, path.parent) for file in read_list(path)]
+        if suffix in (".csv", ".tsv", *SHEETS, *PARQUET):
+            return [_from_table(listed, path.parent) for listed in read_table(path, path.parent)]
+        return [_Found(path, path.parent)]
+    if glob.has_magic(str(path)):
+        fixed = Path(*(part for part in _until_magic(path)))
+        return _matching(fixed, str(path.relative_to(fixed)))
+    raise InputError(f"{path}: does not exist")
+
+
+def _until_magic(path: Path) -> Iterator[str]:
+    for part in path.parts:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _matching(folder: Path, pattern: str) -> list[_Found]:
+    try:
+        matches = [
+            path
+            for path in folder.glob(pattern)
+            if path.is_file() and not _is_ours(path.relative_to(folder))
+        ]
+    except (ValueError, NotImplementedError, OSError) as error:
+        raise InputError(f"{folder}: the pattern {pattern!r} can't be used: {error}") from error
+    if not matches:
+        raise InputError(f"{folder}: no file matches the pattern {pattern!r}")
+    return [_Found(path, folder) for path in _natural(matches, folder)]
+
+
+def _is_ours(relative: Path) -> bool:
+    """Hidden, or inside something hidden or a run store."""
+    return any(part.startswith(".") or part.endswith(_OWN_SUFFIX) for part in relative.parts)
+
+
+def _natural(paths: Iterable[Path], base: Path) -> list[Path]:
+    def key(path: Path) -> list[tuple[list[str | int], str]]:
+        return [natural_key(part) for part in path.relative_to(base).parts]
+
+    return sorted(paths, key=key)
+
+
+def _walk(
+    folder: Path, dims: int, skipped: Path | None, seen: set[tuple[int, int]] | None = None
+) -> Iterator[Path]:
+    """The inputs below ``folder``; each place is entered once, whatever links lead there."""
+    seen = set() if seen is None else seen
+    try:
+        with os.scandir(folder) as entries:
+            inside = [entry for entry in entries if not entry.name.startswith(".")]
+        place = folder.stat()
+    except OSError as error:
+        if not seen:
+            raise InputError(f"{folder}: can't be read: {error.strerror or error}") from error
+        return
+    if (place.st_dev, place.st_ino) in seen:
+        return
+    seen.add((place.st_dev, place.st_ino))
+    files = [Path(entry.path) for entry in inside if entry.is_file()]
+    yield from _pictures(files) if dims == 2 else _volumes(folder, files)
+    for entry in inside:
+        if not entry.is_dir() or entry.name.endswith(_OWN_SUFFIX):
+            continue
+        below = Path(entry.path)
+        if skipped is None or below.resolve() != skipped:
+            yield from _walk(below, dims, skipped, seen)
+
+
+def _pictures(files: list[Path]) -> list[Path]:
+    return [file for file in files if file.name.lower().endswith(_PICTURES)]
+
+
+def _volumes(folder: Path, files: list[Path]) -> list[Path]:
+    """The volume files; where there is none, the folder itself if it holds slices."""
+    volumes = [file for file in files if file.name.lower().endswith(_VOLUMES)]
+    rest = [file for file in files if file not in volumes]
+    slices = any(file.name.lower().endswith((*DICOM_SUFFIXES, *_PICTURES)) for file in rest)
+    # DICOM files often have no suffix at all.
+    if not volumes and (slices or any(not file.suffix and is_dicom(file) for file in rest)):
+        return [folder]
+    return volumes
+
+
+def _nothing(folder: Path, dims: int) -> str:
+    """What is wrong with a folder that holds no inputs."""
+    if not any(folder.iterdir()):
+        return "is empty; give the folder that holds the images"
+    if dims == 3:
+        return f"holds no volumes: no {', '.join(_VOLUMES)} and no folder of slices"
+    others = sum(1 for _ in _walk(folder, 3, None))
+    hint = f", but {others} volumes, which need a model for volumes" if others else ""
+    return f"holds no images: no {', '.join(_PICTURES)}{hint}"
+
+
+def _named(found: Sequence[_Found]) -> list[Item]:
+    """Items with unique ids: the stem; where stems clash the path in the folder that was given, or
+    in the one that all share, without suffix; where these clash, too, with it."""
+    twice = [path for path, count in Counter(entry.source for entry in found).items() if count > 1]
+    if twice:
+        raise InputError(f"{twice[0]}: is given twice; each image counts once")
+    shared = os.path.commonpath([entry.source.absolute().parent for entry in found])
+    spellings: tuple[Callable[[_Found], str], ...] = (
+        lambda entry: stem_of(entry.relative),
+        lambda entry: stem_of(os.path.relpath(entry.source.absolute(), shared)),
+        lambda entry: os.path.relpath(entry.source.absolute(), shared),
+    )
+    names = [entry.id or stem_of(Path(entry.relative).name) for entry in found]
+    for spelling in spellings:
+        counts = Counter(names)
+        names = [
+            name if counts[name] == 1 or entry.id else spelling(entry)
+            for name, entry in zip(names, found, strict=True)
+        ]
+    clash = [name for name, count in Counter(names).items() if count > 1]
+    if clash:
+        raise InputError(f"two images have the id {clash[0]!r}; ids must differ")
+    return [
+        Item(name, group if group != "." else "", entry.source, entry.mask, entry.label)
+        for name, entry in zip(names, found, strict=True)
+        for group in [Path(entry.relative).parent.as_posix()]
+    ]
+
+
+def stem_of(name: str) -> str:
+    """A file's name or path without the suffix of an image or volume.
+
+    >>> stem_of("a/b.nii.gz"), stem_of("v1.2.png"), stem_of("v1.2")
+    ('a/b', 'v1.2', 'v1.2')
+    """
+    for suffix in _SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _masked(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
+    """The items with their masks; masks that a table names stay."""
+    if not mask_dir.is_dir():
+        raise InputError(f"--mask-dir {mask_dir}: is not a folder")
+    by_path: dict[str, list[Path]] = defaultdict(list)
+    by_stem: dict[str, list[Path]] = defaultdict(list)
+    # One picture may be the mask of all slices of a volume.
+    kinds = {2, dims}
+    inside = {path for kind in kinds for path in _walk(mask_dir, kind, None)}
+    for path in _natural(inside, mask_dir):
+        relative = stem_of(path.relative_to(mask_dir).as_posix())
+        by_path[relative].append(path)
+        by_stem[Path(relative).name].append(path)
+    items = _without_masks(items, mask_dir)
+    sources = {item.source.resolve() for item in items}
+    masked = []
+    for item in items:
+        stem = stem_of(_case(item.source).name)
+        where = f"{item.group}/{stem}" if item.group else stem
+        tries = (by_path[f"{where}_mask"], by_path[where], by_stem[f"{stem}_mask"], by_stem[stem])
+        # An image that lies among the masks is no mask.
+        fitting = [[p for p in paths if p.resolve() not in sources] for paths in tries]
+        best: list[Path] = next(filter(None, fitting), [])
+        if len(best) > 1 and item.mask is None:
+            raise InputError(f"{best[0]} and {best[1]} are both the mask of {item.source}")
+        masked.append(item if item.mask or not best else replace(item, mask=best[0]))
+    if not any(item.mask for item in masked):
+        stem = stem_of(_case(items[0].source).name)
+        raise InputError(
+            f"--mask-dir {mask_dir}: no mask fits any image; looked for {stem}_mask and {stem},"
+            " with any suffix"
+        )
+    return masked
+
+
+def _without_masks(items: list[Item], mask_dir: Path) -> list[Item]:
+    """Without the ``x_mask`` that lie beside their ``x`` in a folder that is images' and masks'."""
+    there = mask_dir.resolve()
+    stems = {(item.source.parent, stem_of(item.source.name)) for item in items}
+
+    def is_mask(item: Item) -> bool:
+        image = stem_of(item.source.name).removesuffix("_mask")
+        beside = image != stem_of(item.source.name) and (item.source.parent, image) in stems
+        return beside and item.source.resolve().is_relative_to(there)
+
+    return [item for item in items if not is_mask(item)]

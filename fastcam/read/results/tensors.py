@@ -1,0 +1,132 @@
+"""Tensors in a results file, read under ``torch.load(weights_only=True)``'s rules.
+
+They come back as NumPy arrays. torch is imported only when a file holds a tensor or was written
+by ``torch.save``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.errors import InputError
+from fastcam.read.results.numpy_pickle import TWINS as NUMPY_TWINS
+from fastcam.read.results.numpy_pickle import Call, PendingArray, PendingDtype, Sealed, refuse
+from fastcam.read.results.torch_files import load_torch
+
+if TYPE_CHECKING:
+    import torch
+
+# What torch.load raises on bytes that make no sense.
+TORCH_ERRORS = (
+    pickle.UnpicklingError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+)
+
+
+def numpy_twins() -> list[Any]:
+    """Stand-ins for NumPy's arrays and numbers, for ``torch.serialization.safe_globals``.
+
+    They check what they are given and run nothing of NumPy's own unpickling.
+    """
+    twins: list[Any] = [
+        (twin, f"{module}.{name}")
+        for (module, name), twin in NUMPY_TWINS.items()
+        if module.startswith(("numpy", "_codecs"))
+    ]
+    # BUILD is allowed for these two types only if they have a name. A name without a dot can't
+    # be written in a pickle, so the file can't ask for the types themselves.
+    return [*twins, (PendingArray, "pending array"), (PendingDtype, "pending dtype")]
+
+
+def load_torch_file(path: Path) -> object:
+    """Read a zip file that ``torch.save`` wrote; its tensors become arrays.
+
+    Raises InputError with torch's own words when torch refuses it.
+    """
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(numpy_twins()):
+            return load_torch(path, convert=_as_arrays)
+    except TORCH_ERRORS as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        said = next((line for line in lines if "GLOBAL" in line), lines[0]).strip()
+        raise InputError(
+            f"{path}: torch.load(weights_only=True) refuses it: {said:.300}"
+        ) from error
+
+
+def _as_arrays(value: Any, depth: int = 0) -> Any:
+    """``value`` with its tensors as arrays, down to positions: file > case > list > dict > bbox."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        dense = value.detach()
+        return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
+    if depth < 5 and isinstance(value, dict):
+        return {key: _as_arrays(part, depth + 1) for key, part in value.items()}
+    if depth < 5 and isinstance(value, list | tuple):
+        return type(value)(_as_arrays(part, depth + 1) for part in value)
+    return value
+
+
+def _load_storage(data: object) -> torch.TypedStorage:
+    import torch
+
+    if not isinstance(data, bytes):
+        refuse("a tensor without bytes")
+    # Nested legacy files are small; torch's own unpickler reads them, weights only.
+    storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    if not isinstance(storage, torch.TypedStorage):
+        refuse("a tensor whose storage is something else")
+    return storage
+
+
+def _rebuild_tensor(
+    storage: object, offset: object, shape: object, stride: object, *_autograd: object
+) -> NDArray[Any]:
+    import torch
+
+    numbers: tuple[torch.dtype, ...] = (torch.float16, torch.float32, torch.float64, torch.bool)
+    numbers += (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    if not isinstance(storage, torch.TypedStorage) or storage.dtype not in numbers:
+        refuse("a tensor of something other than numbers")
+    (start,), sizes, steps = _counts((offset,)), _counts(shape), _counts(stride)
+    # storage.untyped() warns; torch's own rebuilding reads this attribute as well.
+    flat = torch.tensor([], dtype=storage.dtype).set_(storage._untyped_storage)
+    # set_() and as_strided() believe what they are told, so the last number's place is checked.
+    last = start + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
+    if 0 not in sizes and last >= len(flat):
+        refuse(f"a tensor of shape {sizes} in a storage of {len(flat)} numbers")
+    if math.prod(sizes) > len(flat):
+        refuse(f"a tensor of shape {sizes} that repeats its {len(flat)} numbers")
+    return np.array(torch.as_strided(flat, sizes, steps, start).numpy()).view(PendingArray)
+
+
+def _counts(numbers: object) -> tuple[int, ...]:
+    if not isinstance(numbers, tuple) or not all(type(n) is int and n >= 0 for n in numbers):
+        refuse("a tensor whose shape, stride or offset are no counts")
+    return numbers
+
+
+TWINS: dict[tuple[str, str], Sealed] = {
+    ("torch.storage", "_load_from_bytes"): Call(_load_storage),
+    ("torch._utils", "_rebuild_tensor_v2"): Call(_rebuild_tensor),
+}

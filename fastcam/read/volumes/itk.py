@@ -1,0 +1,69 @@
+"""Volumes that SimpleITK reads: ``.nrrd``, ``.mha``, ``.mhd``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastcam.errors import CaseError
+from fastcam.read.volumes.levels import Decoded, luminance, native
+
+
+def read_itk(path: Path) -> Decoded:
+    """The volume as (z, y, x), SimpleITK's own order; CaseError where it isn't installed."""
+    itk = _simpleitk(path)
+    reader = _reader(itk, path)
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    voxels = itk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() in (3, 4) and voxels.dtype == np.uint8:
+        voxels = luminance(voxels)
+    voxels = voxels.reshape(_shape(reader, path))
+    affine = None
+    if image.GetDimension() == 3:
+        direction = np.array(image.GetDirection()).reshape(3, 3)
+        affine = np.eye(4)
+        affine[:3, :3] = direction * np.array(image.GetSpacing())
+        affine[:3, 3] = image.GetOrigin()
+        affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK's millimetres are LPS
+    return Decoded(native(voxels, path), affine=affine)
+
+
+def itk_shape(path: Path) -> tuple[int, int, int]:
+    """(z, y, x) from the header alone."""
+    return _shape(_reader(_simpleitk(path), path), path)
+
+
+def _simpleitk(path: Path) -> Any:
+    try:
+        import SimpleITK
+    except ImportError as error:
+        raise CaseError(f"{path}: needs SimpleITK; install fastcam[itk]") from error
+    return SimpleITK
+
+
+def _reader(itk: Any, path: Path) -> Any:
+    reader = itk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    return reader
+
+
+def _shape(reader: Any, path: Path) -> tuple[int, int, int]:
+    size = [int(n) for n in reader.GetSize()]
+    if len(size) < 2 or any(n != 1 for n in size[3:]):
+        raise CaseError(f"{path}: has shape {tuple(size)}; a single 3-D volume is needed")
+    x, y, z = (*size, 1)[:3]
+    return z, y, x
+
+
+def _unreadable(path: Path, error: RuntimeError) -> CaseError:
+    lines = str(error).strip().splitlines()
+    return CaseError(f"{path}: can't be read: {lines[-1].strip() if lines else 'unknown reason'}")

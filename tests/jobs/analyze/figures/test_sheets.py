@@ -1,0 +1,90 @@
+"""Figures of an analysis: what lies where on their panels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fastcam.figures.map_sheets import Heading
+from fastcam.figures.patch_sheets import Look, look_of
+from fastcam.jobs.analyze.figures.sheets import (
+    Subject,
+    classes_sheet,
+    heatmap_sheet,
+    layers_sheet,
+    models_sheet,
+)
+from fastcam.jobs.analyze.map_statistics import feature_statistics
+from fastcam.options import Style
+
+HEADING = Heading("image", "predicted cat", True)
+PICTURE = np.full((40, 60, 1), 100, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def look() -> Look:
+    return look_of(Style(heat_alpha=0.7, panel_size=120), "", (), 120)
+
+
+def maps(seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    return {name: rng.random((6, 5), np.float32) for name in ("one", "two", "three")}
+
+
+@pytest.mark.parametrize("halves", ["plain", "mirror"])
+def test_a_map_of_halves_is_on_both_and_not_stretched(halves: str, look: Look) -> None:
+    subject = Subject(HEADING, PICTURE, halves)
+    (panel,) = heatmap_sheet(subject, "one", maps()["one"], look).rows[0]
+    left, right = panel.heat[:, :60], panel.heat[:, 60:]
+    np.testing.assert_array_equal(left, right[:, ::-1] if halves == "mirror" else right)
+    assert len(np.unique(left)) > 20
+    np.testing.assert_array_equal(panel.outlines.boxes, [(0, 0, 60, 80), (60, 0, 120, 80)])
+
+
+def test_all_layers_and_their_peaks(look: Look) -> None:
+    found = maps()
+    field = (0, 0, 60, 40)
+    numbers = {name: feature_statistics(cells, field) for name, cells in found.items()}
+    sheet = layers_sheet(Subject(HEADING, PICTURE), found, numbers, field, None, look)
+    assert [[panel.caption for panel in row] for row in sheet.rows] == [
+        ["image", "one", "two", "three"], ["peaks of the layers", "one", "two", "three"],
+    ]  # fmt: skip
+    peaks = sheet.rows[1][0].outlines
+    assert peaks.texts == ("one", "two", "three")
+    for box, name in zip(peaks.boxes, found, strict=True):
+        place = numbers[name].peak
+        assert place is not None
+        middle = (box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2
+        if box[0] > 0 and box[2] < 120 and box[1] > 0 and box[3] < 80:
+            assert middle == pytest.approx((place.x * 2 + 0.5, place.y * 2 + 0.5), abs=1)
+
+
+def test_the_shares_stand_on_the_input(look: Look) -> None:
+    found = maps()
+    field = (0, 0, 60, 40)
+    numbers = {name: feature_statistics(cells, field, "plain") for name, cells in found.items()}
+    subject = Subject(HEADING, PICTURE, "plain", left_share=0.75)
+    at_input = np.random.default_rng(0).random((10, 12), np.float32)
+    sheet = layers_sheet(subject, found, numbers, field, at_input, look)
+    assert sheet.rows[1][0].outlines.texts == ("left 75.0%", "right 25.0%")
+    nothing = layers_sheet(subject, found, numbers, field, np.zeros_like(at_input), look)
+    assert nothing.rows[1][0].height == 80
+
+
+def test_differences_are_around_zero(look: Look) -> None:
+    one, other = maps(0), maps(1)
+    both = {name: (one[name], other[name]) for name in one}
+    rgb = np.repeat(PICTURE, 3, axis=2)
+    sheets = (
+        classes_sheet("a against b", "", ("a", "b"), (rgb, rgb), both, "no", look),
+        models_sheet(Subject(HEADING, PICTURE), ("a", "b"), both, dict.fromkeys(one, 0.5), look),
+    )
+    for sheet in sheets:
+        assert len(sheet.rows) == 3
+        for row in sheet.rows:
+            low, high = row[2].limits
+            assert low == -high < 0
+    for name, row in zip(one, sheets[0].rows, strict=True):
+        high = max(one[name].max(), other[name].max())
+        assert row[0].limits == row[1].limits == pytest.approx((0.0, high))

@@ -1,0 +1,90 @@
+"""What the two checks say: numbers for a file, sentences for people, a page."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import wilcoxon
+
+from fastcam.attribution.faithfulness.parameter_randomization import Randomised
+from fastcam.attribution.faithfulness.perturbation_curves import Curves
+from fastcam.jobs.evaluate.metrics.faithfulness import faithfulness_summary
+from fastcam.jobs.evaluate.plots.faithfulness import faithfulness_page
+
+
+def curves(gain: float, count: int = 10, centre: bool = True) -> Curves:
+    """Straight lines from 1 to 0; the map's is ``gain`` better in the middle than noise."""
+    rng = np.random.default_rng(0)
+    at = np.linspace(0, 1, 5)
+    noise = np.repeat((1 - at)[None], count, 0) + 0.02 * rng.random((count, 5))
+    bend = gain * np.array([0, 1, 1, 1, 0]) * (1 + 0.1 * rng.random((count, 1)))
+    tables = [t.astype(np.float32) for t in (noise - bend, noise[:, ::-1] + bend, noise)]
+    tables.append(tables[2][:, ::-1].copy())
+    reasons = ["" for _ in range(count)]
+    if count:
+        tables[0][0] = np.nan
+        reasons[0] = "the map has one value everywhere"
+    extra = (tables[2], tables[3]) if centre else (None, None)
+    return Curves("probability", at, *tables, *extra, tuple(reasons))
+
+
+def layers(last: float, names: int = 4) -> Randomised:
+    rng = np.random.default_rng(0)
+    found = np.linspace(1, last, names + 1)[1:, None] + np.zeros((names, 6))
+    return Randomised(
+        "gradcam/layer4", tuple(f"layer{i}" for i in range(names)), found, found,
+        np.zeros(names, np.int64), 0.1 * rng.normal(size=(6, 20)), np.full(6, 0.1), 0,
+    )  # fmt: skip
+
+
+def test_numbers_and_verdicts_of_a_faithful_map() -> None:
+    given = curves(0.2)
+    found = faithfulness_summary(given, layers(0.05))
+    json.dumps(found, allow_nan=False)
+    assert (found["images"], found["measured"]) == (10, 9)
+    own, noise = (np.trapezoid(c[1:], dx=0.25) for c in (given.deletion, given.random_deletion))
+    assert found["deletion"]["auc"] == pytest.approx(own.mean(), abs=1e-6)
+    assert found["deletion"]["better_than_random"] == found["insertion"]["better_than_random"] == 1
+    assert found["deletion"]["p_random"] == pytest.approx(wilcoxon(own - noise).pvalue)
+    assert found["deletion"]["aucs"][0] is None
+    said = found["verdicts"]
+    assert len(said) == 3
+    assert all("better than noise in 100% of 9 images" in line for line in said[:2])
+    assert "not shown" not in said[0] + said[1]
+    assert said[2].startswith("the maps depend on what the model learnt: rank correlation +0.05")
+
+
+def test_a_map_no_better_than_noise_is_called_so() -> None:
+    found = faithfulness_summary(curves(-0.2), None)
+    assert found["deletion"]["better_than_random"] == 0
+    assert all("not shown to be better" in line for line in found["verdicts"])
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [(0.9, "hardly change"), (-0.8, "hardly change"), (0.3, "only in part"), (0.1, "depend on")],
+)
+def test_maps_that_ignore_the_weights_are_named(last: float, words: str) -> None:
+    found = faithfulness_summary(None, layers(last))
+    assert words in found["verdicts"][0]
+    assert found["randomisation"]["all_random"] == pytest.approx(last)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (curves(0.2), layers(0.1, 30)),
+        (curves(0.2, centre=False), None),
+        (None, layers(-0.9)),
+        (curves(0.2, 1), layers(0.1)),
+    ],
+)
+def test_a_page_of_whatever_there_is(given: tuple[Any, Any]) -> None:
+    page = Image.open(io.BytesIO(faithfulness_page(*given, "a title with $ and _")))
+    assert page.size == (2250, 900)
+    json.dumps(faithfulness_summary(*given), allow_nan=False)

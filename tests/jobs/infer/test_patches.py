@@ -1,0 +1,160 @@
+"""Volumes and masks through the patch-attention model into the store that render reads."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import fastcam
+from fastcam.attribution.patch_maps import run_case
+from fastcam.errors import InputError
+from fastcam.models.patch_attention.network import PatchAttention, build
+from fastcam.models.patch_attention.training import save
+from fastcam.read.volumes.masks import open_mask
+from fastcam.read.volumes.volumes import open_volume
+from fastcam.store.patches import RunStore
+
+NAMES = ("p1", "p2", "p3")
+
+
+@pytest.fixture
+def model() -> PatchAttention:
+    torch.manual_seed(0)
+    return build().eval()
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+    for index, name in enumerate(NAMES):
+        voxels = rng.integers(0, 255, (4, 64, 80), dtype=np.uint8)
+        mask = np.zeros_like(voxels)
+        mask[1:3, 10 : 40 + index, 20:60] = 255
+        np.save(tmp_path / "set" / "images" / f"{name}.npy", voxels)
+        np.save(tmp_path / "set" / "masks" / f"{name}.npy", mask)
+    (tmp_path / "set" / "labels.csv").write_text(
+        "image,label\n" + "".join(f"{name}.npy,{i % 2}\n" for i, name in enumerate(NAMES))
+    )
+    return tmp_path / "set"
+
+
+def run(model: PatchAttention, volumes: Path, output: Path, **options: Any) -> Any:
+    given = {"mask_dir": volumes / "masks", "table": volumes / "labels.csv"}
+    return fastcam.infer(model, volumes / "images", output, **{**given, **options})
+
+
+def test_the_store_holds_what_the_model_says(
+    model: PatchAttention, volumes: Path, tmp_path: Path
+) -> None:
+    report = run(model, volumes, tmp_path / "out")
+    assert (report.done, report.failed, report.exit_code) == (3, 0, 0)
+    store = fastcam.open_store(tmp_path / "out" / "run.zarr")
+    assert isinstance(store, RunStore)
+    for index, name in enumerate(NAMES):
+        volume = open_volume(volumes / "images" / f"{name}.npy")
+        mask = open_mask(volumes / "masks" / f"{name}.npy", volume.voxels.shape)
+        wanted = run_case(model, volume.voxels, volume.window, mask.inside)
+        case = store.case(index)
+        assert (case.name, case.place, case.true_label) == (name, index + 1, index % 2)
+        assert case.correct == (wanted.prediction == index % 2)
+        assert np.array_equal(case.weights, wanted.weights)
+        assert np.array_equal(case.boxes, wanted.boxes)
+        np.testing.assert_allclose(case.probabilities, wanted.probabilities)
+    assert not (tmp_path / "out" / ".cases").exists()
+
+
+def test_the_store_is_drawn(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
+    run(model, volumes, tmp_path / "out")
+    report = fastcam.render(
+        tmp_path / "out" / "run.zarr", root_dir=volumes / "images", mask_dir=volumes / "masks",
+        output_dir=tmp_path / "fig", workers=1,
+    )  # fmt: skip
+    assert (report.drawn, report.failed) == (3, 0)
+
+
+def test_without_labels_nobody_says_right_or_wrong(
+    model: PatchAttention, volumes: Path, tmp_path: Path
+) -> None:
+    run(model, volumes, tmp_path / "out", table=None)
+    store = fastcam.open_store(tmp_path / "out" / "run.zarr")
+    assert isinstance(store, RunStore)
+    assert {(h.true_label, h.correct) for h in store.cases} == {(None, None)}
+    report = fastcam.render(
+        tmp_path / "out" / "run.zarr", root_dir=volumes / "images", output_dir=tmp_path / "fig",
+        workers=1, mode="all_slices", analyze_stats=True,
+    )  # fmt: skip
+    assert report.failed == 0
+    summary = (tmp_path / "fig" / "001_p1" / "_summary.txt").read_text()
+    assert "not known" in summary
+    assert '"right"' in (tmp_path / "fig" / "statistics.json").read_text()
+
+
+def test_a_bad_case_costs_only_itself(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
+    np.save(volumes / "masks" / "p2.npy", np.zeros((4, 64, 80), np.uint8))
+    report = run(model, volumes, tmp_path / "out")
+    assert (report.done, report.failed, report.exit_code) == (2, 1, 3)
+    assert "p2" in (tmp_path / "out" / "failures.csv").read_text()
+    store = fastcam.open_store(tmp_path / "out" / "run.zarr")
+    assert isinstance(store, RunStore)
+    assert [(h.name, h.place) for h in store.cases] == [("p1", 1), ("p3", 3)]
+    assert [r.name for r in store.rejected] == ["p2"]
+
+
+class Stopping:
+    def note(self, text: str) -> None: ...
+    def begin(self, what: str, total: int) -> None: ...
+    def end(self) -> None: ...
+
+    def advance(self, count: int) -> None:
+        raise KeyboardInterrupt
+
+
+def test_finished_cases_are_kept(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(model, volumes, tmp_path / "a", progress=Stopping())
+    assert not (tmp_path / "a" / "run.zarr").exists()
+    report = run(model, volumes, tmp_path / "a")
+    assert (report.already, report.done) == (1, 2)
+    run(model, volumes, tmp_path / "b")
+    one, other = (fastcam.open_store(tmp_path / name / "run.zarr") for name in "ab")
+    for index in range(3):
+        assert np.array_equal(one.case(index).weights, other.case(index).weights)
+        assert one.cases[index] == other.cases[index]
+    assert run(model, volumes, tmp_path / "a").already == 3
+
+
+def test_another_model_is_another_run(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
+    run(model, volumes, tmp_path / "out")
+    torch.manual_seed(1)
+    with pytest.raises(InputError, match="made with other volumes, weights or settings"):
+        run(build().eval(), volumes, tmp_path / "out")
+
+
+def test_masks_are_needed(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give --mask-dir"):
+        run(model, volumes, tmp_path / "out", mask_dir=None)
+    with pytest.raises(InputError, match="leave out --method"):
+        run(model, volumes, tmp_path / "out", method="gradcam")
+
+
+def test_labels_are_whole_numbers(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
+    shutil.copy(volumes / "labels.csv", volumes / "words.csv")
+    (volumes / "words.csv").write_text("image,label\np1.npy,benign\n")
+    with pytest.raises(InputError, match="its label is 'benign'"):
+        run(model, volumes, tmp_path / "out", table=volumes / "words.csv")
+
+
+def test_by_name_with_a_checkpoint(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
+    save(model, tmp_path / "m.safetensors")
+    report = fastcam.infer(
+        "patch_attention", volumes / "images", tmp_path / "out", mask_dir=volumes / "masks",
+        checkpoint=tmp_path / "m.safetensors",
+    )  # fmt: skip
+    assert report.done == 3

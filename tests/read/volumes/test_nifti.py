@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fastcam.errors import CaseError
+from fastcam.read.volumes import nifti
+from fastcam.read.volumes.nifti import nifti_shape, read_nifti
+
+AFFINE = np.array([[0.5, 0.1, 0, -3], [0, 0.6, 0.2, 4], [0, 0, 2.0, 5], [0, 0, 0, 1.0]])
+
+
+def _save(path: Path, array: np.ndarray, kind: type = nib.Nifti1Image, **header: float) -> Path:
+    image = kind(array, AFFINE)
+    for key, value in header.items():
+        image.header[key] = value
+    nib.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "f4", "f8", "i8", ">i2", ">f4"])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_voxels_are_the_transpose_of_nibabels(
+    tmp_path: Path, suffix: str, dtype: str, kind: type
+) -> None:
+    array = np.random.default_rng(0).integers(0, 120, (5, 4, 3)).astype(dtype)
+    header = kind.header_class(endianness=">" if dtype[0] == ">" else "<")  # type: ignore[attr-defined]
+    header.set_data_dtype(dtype)
+    path = tmp_path / f"p{suffix}"
+    nib.save(kind(array, AFFINE, header), path)
+
+    decoded = read_nifti(path)
+
+    assert np.array_equal(decoded.voxels, np.asarray(nib.load(path).dataobj).T)
+    assert decoded.voxels.dtype == np.dtype(dtype).newbyteorder("=")
+    assert decoded.voxels.flags.c_contiguous
+    assert decoded.voxels.flags.writeable
+    assert decoded.affine is not None
+    np.testing.assert_allclose(decoded.affine, nib.load(path).affine)
+    assert nifti_shape(path) == (3, 4, 5)
+    assert decoded.window is None
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_voxels_are_read_in_pieces(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nifti, "_READ_BYTES", 7)
+    array = np.random.default_rng(0).integers(-900, 900, (5, 4, 3)).astype(np.int16)
+    path = _save(tmp_path / f"p{suffix}", array)
+    assert np.array_equal(read_nifti(path).voxels, array.T)
+
+
+def test_scaling_and_window_are_told_not_applied(tmp_path: Path) -> None:
+    array = np.linspace(-7, 9, 60).reshape(5, 4, 3)
+    image = nib.Nifti1Image(array, AFFINE)
+    image.set_data_dtype(np.int16)
+    image.header["cal_min"], image.header["cal_max"] = -5, 6
+    nib.save(image, tmp_path / "p.nii.gz")
+    decoded = read_nifti(tmp_path / "p.nii.gz")
+    assert decoded.voxels.dtype == np.int16
+    np.testing.assert_allclose(
+        decoded.voxels * decoded.slope + decoded.intercept, array.T, atol=1e-3
+    )
+    assert decoded.window == (-5, 6)
+
+
+def test_extensions_before_the_voxels_are_skipped(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(5, 4, 3), AFFINE)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 1000))
+    nib.save(image, tmp_path / "p.nii.gz")
+    assert read_nifti(tmp_path / "p.nii.gz").voxels[0, 0].tolist() == [0, 12, 24, 36, 48]
+
+
+def test_an_offset_of_zero_means_after_the_header(tmp_path: Path) -> None:
+    array = np.arange(60, dtype=np.int16).reshape(5, 4, 3)
+    path = _save(tmp_path / "p.nii", array)
+    data = bytearray(path.read_bytes())
+    data[108:112] = bytes(4)  # vox_offset
+    path.write_bytes(data)
+    assert np.array_equal(read_nifti(path).voxels, array.T)
+
+
+def test_four_axes_with_one_frame_and_two_axes(tmp_path: Path) -> None:
+    one = _save(tmp_path / "a.nii", np.zeros((5, 4, 3, 1), np.uint8))
+    flat = _save(tmp_path / "b.nii", np.zeros((5, 4), np.uint8))
+    many = _save(tmp_path / "c.nii", np.zeros((5, 4, 3, 2), np.uint8))
+    assert read_nifti(one).voxels.shape == nifti_shape(one) == (3, 4, 5)
+    assert read_nifti(flat).voxels.shape == nifti_shape(flat) == (1, 4, 5)
+    for read in (read_nifti, nifti_shape):
+        with pytest.raises(CaseError, match=r"c\.nii: has shape \(5, 4, 3, 2\)"):
+            read(many)
+
+
+def test_colour_becomes_grey(tmp_path: Path) -> None:
+    rgb = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+    array = np.zeros((5, 4, 3), rgb)
+    array["R"][2, 1, 0] = 255
+    array["G"][3, 1, 0] = 255
+    decoded = read_nifti(_save(tmp_path / "p.nii.gz", array))
+    assert decoded.voxels.shape == (3, 4, 5)
+    assert (decoded.voxels[0, 1, 2], decoded.voxels[0, 1, 3]) == (76, 150)
+
+
+def test_complex_voxels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"p\.nii: holds values of type complex64"):
+        read_nifti(_save(tmp_path / "p.nii", np.zeros((2, 2, 2), np.complex64)))
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_truncated_files_are_named(tmp_path: Path, suffix: str, share: float) -> None:
+    array = np.random.default_rng(0).integers(0, 255, (20, 20, 20), np.uint8)
+    path = _save(tmp_path / f"p{suffix}", array)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(CaseError, match=rf"p\{suffix}: "):
+        read_nifti(path)
+
+
+def test_a_flipped_bit_is_found_by_the_checksum(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (100, 100, 50), np.uint8)
+    path = _save(tmp_path / "p.nii.gz", noise)
+    data = bytearray(path.read_bytes())
+    data[-6] ^= 1  # in the stored CRC
+    path.write_bytes(data)
+    with pytest.raises(CaseError, match=r"p\.nii\.gz: can't be read"):
+        read_nifti(path)
+
+
+def test_damaged_deflate_blocks_are_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 9, (100, 100, 20), np.uint8)
+    path = _save(tmp_path / "p.nii.gz", noise)
+    data = bytearray(path.read_bytes())
+    for at in range(3000, len(data) - 100, 1000):
+        data[at : at + 8] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(CaseError, match=r"p\.nii\.gz: "):
+        read_nifti(path)
+
+
+def test_a_header_of_another_format_is_not_believed(tmp_path: Path) -> None:
+    path = _save(tmp_path / "p.nii", np.zeros((5, 4, 3), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[344:348] = b"ni1\0"
+    path.write_bytes(data)
+    with pytest.raises(CaseError, match=r"p\.nii: is not a single-file NIfTI"):
+        read_nifti(path)
+
+
+def test_what_is_no_nifti(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").write_bytes(b"hello" * 200)
+    (tmp_path / "b.nii.gz").write_bytes(b"hello" * 200)
+    (tmp_path / "c.nii.gz").write_bytes(gzip.compress(b"hello" * 200))
+    (tmp_path / "d.nii").mkdir()
+    for name in ("a.nii", "b.nii.gz", "c.nii.gz", "d.nii", "missing.nii.gz"):
+        with pytest.raises(CaseError, match=name) as caught:
+            read_nifti(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_header_that_promises_terabytes_asks_for_no_memory(tmp_path: Path) -> None:
+    path = _save(tmp_path / "p.nii.gz", np.zeros((2, 2, 2), np.uint8))
+    data = bytearray(gzip.decompress(path.read_bytes()))
+    data[42:48] = np.array([32767] * 3, "<i2").tobytes()
+    path.write_bytes(gzip.compress(bytes(data)))
+    with pytest.raises(CaseError, match="is truncated"):
+        read_nifti(path)

@@ -1,0 +1,175 @@
+"""The same job on a real Dask cluster: a scheduler and two workers, one of them killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastcam.api import render
+from fastcam.demo.neck_set import SyntheticSet, make_test_set
+from fastcam.errors import InputError
+from fastcam.run import scheduler
+
+DASK = Path(sys.executable).parent / "dask"
+SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
+    return make_test_set(tmp_path_factory.mktemp("set"), cases=4, slices=40, size=128)
+
+
+class Cluster:
+    """A scheduler and its workers, as processes of their own."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.file = folder / "scheduler.json"
+        self.log = folder / "scheduler.log"
+        address = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        with self.log.open("w") as log:
+            self.scheduler = subprocess.Popen(
+                [DASK, "scheduler", "--scheduler-file", self.file, *address], stderr=log, stdout=log
+            )
+        self._wait(self.file.exists)
+        self.workers = [self._worker(folder / f"worker{n}") for n in range(workers)]
+
+    def _worker(self, folder: Path) -> subprocess.Popen[bytes]:
+        # --no-nanny: the process that is killed is the worker, and nobody starts it again.
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
+        command = [DASK, "worker", "--scheduler-file", self.file, "--local-directory", folder]
+        return subprocess.Popen([*command, *options], **SILENT)
+
+    def _wait(self, done) -> None:
+        for _ in range(600):
+            if done():
+                return
+            time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def close(self) -> None:
+        for process in [*self.workers, self.scheduler]:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    started = Cluster(tmp_path, workers=2)
+    yield started
+    started.close()
+
+
+class KillAfter:
+    """A progress that kills a process once a few figures are drawn."""
+
+    def __init__(self, process: subprocess.Popen[bytes], figures: int) -> None:
+        self.process, self.figures, self.done = process, figures, 0
+        self.killed_at: int | None = None
+
+    def note(self, text: str) -> None: ...
+
+    def begin(self, what: str, total: int) -> None:
+        self.total = total
+
+    def advance(self, count: int) -> None:
+        self.done += count
+        if self.killed_at is None and self.done >= self.figures:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.killed_at = self.done
+
+    def end(self) -> None: ...
+
+
+def draw(made: SyntheticSet, output: Path, **options):
+    return render.render(
+        made.results,
+        root_dir=made.images,
+        mask_dir=made.masks,
+        output_dir=output,
+        mode="all_slices",
+        **options,
+    )
+
+
+def pictures(folder: Path) -> dict[str, np.ndarray]:
+    return {
+        str(path.relative_to(folder)): np.asarray(Image.open(path))
+        for path in folder.rglob("*.png")
+    }
+
+
+def test_a_cluster_that_loses_a_worker_draws_the_same_pictures(cluster, made, tmp_path):
+    killer = KillAfter(cluster.workers[0], figures=20)
+    report = draw(made, tmp_path / "far", scheduler=str(cluster.file), progress=killer)
+    assert killer.killed_at is not None
+    assert killer.killed_at < killer.total
+    assert report.exit_code == 0
+    assert (report.drawn, report.failed) == (160, 0)
+    assert cluster.workers[1].poll() is None
+    draw(made, tmp_path / "near", workers=1)
+    far, near = pictures(tmp_path / "far"), pictures(tmp_path / "near")
+    assert far.keys() == near.keys()
+    assert all(np.array_equal(far[name], near[name]) for name in near)
+    assert not list((tmp_path / "far").rglob(".tmp-*"))
+
+
+def test_an_address_serves_as_well_as_a_file(cluster, made, tmp_path):
+    import json
+
+    address = json.loads(cluster.file.read_text())["address"]
+    report = draw(made, tmp_path / "out", scheduler=address, max_samples=1)
+    assert report.drawn == 40
+
+
+def test_a_scheduler_that_is_not_there(made, tmp_path):
+    with pytest.raises(InputError, match="neither an address such as"):
+        draw(made, tmp_path / "a", scheduler=str(tmp_path / "missing.json"))
+
+
+def test_one_process_draws_what_two_draw(made, tmp_path):
+    draw(made, tmp_path / "one", workers=1)
+    report = draw(made, tmp_path / "two", workers=2)
+    assert report.drawn == 160
+    one, two = pictures(tmp_path / "one"), pictures(tmp_path / "two")
+    assert one.keys() == two.keys()
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize(("workers", "figures"), [(1, 10_000), (2, 10_000), (16, 10_000), (16, 5)])
+def test_as_many_threads_work_as_workers_were_asked_for(workers, figures):
+    shape = scheduler.shape_of(workers, figures)
+    assert max(1, shape.processes) * shape.threads == workers
+
+
+def test_a_script_needs_no_main_guard(made, tmp_path):
+    # Worker processes import the main script again, unless they are kept from it.
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import fastcam\n"
+        f"r = fastcam.render({str(made.results)!r}, root_dir={str(made.images)!r},"
+        f" output_dir={str(tmp_path / 'out')!r}, mode='all_slices', workers=2)\n"
+        "print('drawn', r.drawn)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "drawn 160\n"
+
+
+def test_a_scheduler_that_is_not_there_costs_no_figures(made, tmp_path):
+    draw(made, tmp_path / "out", workers=1, max_samples=1)
+    before = pictures(tmp_path / "out")
+    with pytest.raises(InputError):
+        draw(made, tmp_path / "out", scheduler="nowhere", overwrite=True, theme="dark")
+    assert pictures(tmp_path / "out").keys() == before.keys()

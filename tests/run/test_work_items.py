@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastcam.errors import InputError
+from fastcam.options import Selection
+from fastcam.read.results.results import Rejected
+from fastcam.run import work_items
+from fastcam.run.work_items import Portion
+from fastcam.store.patches import CaseHeader
+
+
+@st.composite
+def portions(draw) -> list[Portion]:
+    counts = draw(st.lists(st.integers(0, 150), max_size=30))
+    return [
+        Portion(case, tuple(range(5, 5 + 2 * count, 2)), draw(st.booleans()),
+                f"{case}.nii", "", None, "")
+        for case, count in enumerate(counts)
+    ]  # fmt: skip
+
+
+def figures(items) -> Counter:
+    return Counter((part.case, index) for item in items for part in item for index in part.slices)
+
+
+@given(portions())
+def test_every_figure_and_summary_is_planned_once_in_items_of_at_most_32(planned):
+    items = work_items.work_items(planned)
+    wanted = Counter((part.case, index) for part in planned for index in part.slices)
+    assert figures(items) == wanted
+    assert Counter(part.case for item in items for part in item if part.summary) == Counter(
+        part.case for part in planned if part.summary
+    )
+    for item in items:
+        assert item
+        assert 0 <= work_items.figures_of(item) <= work_items.ITEM_FIGURES
+        assert len(item) <= work_items.ITEM_CASES
+        for part in item:
+            original = planned[part.case]
+            assert (part.image, part.mask) == (original.image, original.mask)
+            assert list(part.slices) == sorted(part.slices)
+    order = [part.case for item in items for part in item]
+    assert order == sorted(order)
+    kept = {part.case for item in items for part in item}
+    assert kept == {part.case for part in planned}
+
+
+@given(st.integers(1, 400))
+def test_the_parts_of_a_case_are_equal(count):
+    items = work_items.work_items([Portion(0, tuple(range(count)), True, "", "", None, "")])
+    sizes = [work_items.figures_of(item) for item in items]
+    assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) == -(-count // 32)
+
+
+@pytest.mark.parametrize(
+    ("cases", "count", "items"), [(40, 100, 160), (60, 100, 180), (100, 100, 200), (300, 100, 600)]
+)
+def test_large_jobs_have_larger_items(cases, count, items):
+    planned = [Portion(k, tuple(range(count)), True, "", "", None, "") for k in range(cases)]
+    found = work_items.work_items(planned)
+    assert len(found) == items
+    assert max(map(work_items.figures_of, found)) <= 3 * work_items.ITEM_FIGURES
+
+
+@given(portions(), st.integers(1, 20))
+def test_dealing_loses_nothing_keeps_the_order_and_cases_together(planned, lanes):
+    items = work_items.work_items(planned)
+    dealt = work_items.deal(items, lanes)
+    assert len(dealt) == lanes
+    assert [item for lane in dealt for item in lane] == items
+    homes: dict[int, set[int]] = {}
+    for home, lane in enumerate(dealt):
+        for item in lane:
+            for part in item:
+                homes.setdefault(part.case, set()).add(home)
+    assert all(len(found) == 1 for found in homes.values())
+
+
+@given(st.integers(1, 12), st.integers(1, 60), st.integers(1, 32))
+def test_lanes_are_of_about_equal_length(lanes, cases, count):
+    """With one item a case no lane has more than an even share and one item."""
+    items = [
+        (Portion(case, tuple(range(count)), False, "", "", None, ""),) for case in range(cases)
+    ]
+    lengths = [sum(map(work_items.figures_of, lane)) for lane in work_items.deal(items, lanes)]
+    assert max(lengths) <= cases * count / lanes + count
+
+
+@given(portions(), st.integers(1, 8), st.data())
+def test_stealing_loses_nothing(planned, lanes, data):
+    items = work_items.work_items(planned)
+    dealt = work_items.deal(items, lanes)
+    done = []
+    while any(dealt):
+        lane = data.draw(st.integers(0, lanes - 1))
+        if not dealt[lane]:
+            longest = max(map(len, dealt))
+            work_items.steal(dealt, lane)
+            assert len(dealt[lane]) == (longest + 1) // 2
+        done.append(dealt[lane].popleft())
+    assert sorted(done, key=items.index) == items
+    work_items.steal(dealt, 0)
+    assert not any(dealt)
+
+
+def test_stolen_items_stay_in_order():
+    items = [(Portion(case, (0,), False, "", "", None, ""),) for case in range(5)]
+    lanes = work_items.deal(items, 1) + work_items.deal([], 1)
+    work_items.steal(lanes, 1)
+    assert [list(lane) for lane in lanes] == [items[:2], items[2:]]
+
+
+@given(portions(), st.integers(1, 40))
+def test_batches(planned, size):
+    items = work_items.batches(planned, size)
+    assert [part for item in items for part in item] == planned
+    assert all(len(item) <= size for item in items)
+
+
+def header(place: int, name: str, correct: bool = True) -> CaseHeader:
+    return CaseHeader(place, name, 1, int(correct), correct, 0.9, (0.1, 0.9), 3)
+
+
+HEADERS = [
+    header(1, "a"),
+    header(2, "b", False),
+    header(3, "c"),
+    header(4, "b"),
+    header(5, "d", False),
+]
+
+
+@pytest.mark.parametrize(
+    ("selection", "chosen"),
+    [
+        (Selection(), [0, 1, 2, 3, 4]),
+        (Selection(only_errors=True), [1, 4]),
+        (Selection(patients=("b",)), [1, 3]),
+        (Selection(patients=("c", "a")), [0, 2]),
+        (Selection(patients=("b", "c"), only_errors=True), [1]),
+        (Selection(max_samples=2), [0, 1]),
+        (Selection(offset=3), [3, 4]),
+        (Selection(offset=1, max_samples=2), [1, 2]),
+        (Selection(offset=1, max_samples=9, only_errors=True), [4]),
+        (Selection(offset=9), []),
+    ],
+)
+def test_selection_filters_first_and_then_counts(selection, chosen):
+    assert work_items.select(HEADERS, selection) == chosen
+
+
+def test_an_unknown_patient_is_named_with_its_likes():
+    headers = [header(1, "patient_001"), header(2, "patient_002")]
+    with pytest.raises(InputError, match="'patient_01' is not among the 2 cases; did you mean p"):
+        work_items.select(headers, Selection(patients=("patient_01",)))
+    with pytest.raises(InputError, match=r"'xyz' is not among the 2 cases$"):
+        work_items.select(headers, Selection(patients=("xyz",)))
+
+
+def test_a_rejected_patient_is_named_with_its_reason():
+    rejected = [Rejected(2, "bad", "weights are NaN")]
+    with pytest.raises(InputError, match="'bad' can't be drawn: weights are NaN"):
+        work_items.select([header(1, "a")], Selection(patients=("bad",)), rejected)
+    assert work_items.select([header(1, "a")], Selection(patients=("a",)), rejected) == [0]

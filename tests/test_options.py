@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
+
+import pytest
+from fastcam_kernels.colormap import names
+
+from fastcam import options
+from fastcam.errors import InputError
+from fastcam.options import Selection, Sources, Style
+
+HERE = Sources(Path("images"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        (Style, {"colormap": "hot"}, ["--colormap 'hot'", "jet", "viridis"]),
+        (Style, {"blend": "full"}, ["--blend 'full'", "flat, heat"]),
+        (Style, {"scale": "volume"}, ["--scale 'volume'", "slice, patient, cohort, rank"]),
+        (Style, {"theme": "blue"}, ["--theme 'blue'"]),
+        (Style, {"language": "fr"}, ["--language 'fr'"]),
+        (Style, {"format": "bmp"}, ["--format 'bmp'", "png, jpg, webp"]),
+        (Style, {"heat_alpha": 1.01}, ["--heat-alpha 1.01", "between 0 and 1"]),
+        (Style, {"heat_alpha": -0.1}, ["--heat-alpha -0.1"]),
+        (Style, {"heat_alpha": float("nan")}, ["--heat-alpha nan"]),
+        (Style, {"top_k": -1}, ["--top-k -1"]),
+        (Style, {"panel_size": 31}, ["--panel-size 31", "at least 32"]),
+        (Style, {"panel_size": 8193}, ["--panel-size 8193", "at most 8192"]),
+        (Style, {"font": Path("no.ttf")}, ["--font no.ttf", "no such file"]),
+        (Selection, {"mode": "all"}, ["--mode 'all'", "best_slice, all_slices"]),
+        (Selection, {"offset": -1}, ["--offset -1"]),
+        (Selection, {"max_samples": 0}, ["--max-samples 0", "at least 1"]),
+        (Selection, {"every_slice": True}, ["--every-slice needs --mode all_slices"]),
+        (Sources, {"root_dir": Path(), "axes": "yxz"}, ["--axes 'yxz'", "zyx, xyz"]),
+        (Sources, {"root_dir": Path(), "orient": "no"}, ["--orient 'no'"]),
+        (Sources, {"root_dir": Path(), "frame": "mask-crop:9"}, ["mask-crop:9", "--mask-dir"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value(kind, given, words):
+    with pytest.raises(InputError) as raised:
+        kind(**given)
+    assert "\n" not in str(raised.value)
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_settings_at_their_limits_are_fine():
+    Style(heat_alpha=0.0, top_k=0, panel_size=32)
+    Style(heat_alpha=1.0, panel_size=8192)
+    Selection(max_samples=1, every_slice=True, mode="all_slices")
+    Sources(Path(), Path(), frame="mask-crop:244")
+
+
+def test_the_colour_tables_are_those_there_are():
+    assert set(options.COLORMAPS) == set(names())
+
+
+def test_settings_never_change():
+    with pytest.raises(FrozenInstanceError):
+        Style().top_k = 4  # type: ignore[misc]
+
+
+OTHER = {
+    "colormap": "gray", "heat_alpha": 0.4, "blend": "heat", "scale": "rank", "top_k": 4,
+    "panel_size": 300, "theme": "dark", "language": "zh", "font": Path(__file__), "format": "jpg",
+    "root_dir": Path("other"), "mask_dir": Path("masks"), "axes": "xyz", "orient": "array",
+    "frame": "mask-crop:9", "slices": "middle:3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [f.name for f in (*fields(Style), *fields(Sources))])
+def test_every_setting_of_a_picture_tells_jobs_apart(name):
+    usual = Sources(Path("images"), Path("other-masks"))
+    before = options.looks("abc", usual, Style())
+    if name in {f.name for f in fields(Style)}:
+        after = options.looks("abc", usual, replace(Style(), **{name: OTHER[name]}))
+    else:
+        after = options.looks("abc", replace(usual, **{name: OTHER[name]}), Style())
+    assert before != after
+    assert [key for key in before if before[key] != after[key]] == [name]
+
+
+def test_another_results_file_is_another_job_and_the_same_folder_by_another_name_is_not(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert options.looks("a" * 64, HERE, Style()) != options.looks("b" * 64, HERE, Style())
+    same = Sources(tmp_path / "x" / ".." / "images")
+    assert options.looks("a", HERE, Style()) == options.looks("a", same, Style())
+    json.dumps(options.looks("a", HERE, Style()), default=str)
