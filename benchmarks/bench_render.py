@@ -33,9 +33,9 @@ from fastcam_kernels.png import up_filter
 from fastcam.demo.phantom import neck
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw
-from fastcam.figures.files import PILE, Pile, png_pieces
+from fastcam.figures.files import WRITE_BATCH, WriteBatch, png_pieces
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import look_of, patch_sheet
+from fastcam.figures.patch_sheets import render_style_of, patch_sheet
 from fastcam.jobs.render.patches.case import OpenCase, cut_slice
 from fastcam.options import Style
 from fastcam.read.results.case import Case
@@ -103,13 +103,13 @@ def one_by_one(draw: Callable[[int, Path], None]) -> Way:
 
 def fastcam_way(opened: OpenCase) -> Way:
     """What a worker does for the slices of a case."""
-    buffers, desks = Buffers(), [Buffers() for _ in range(PILE)]
+    buffers, desks = Buffers(), [Buffers() for _ in range(WRITE_BATCH)]
     style = Style()
-    look = look_of(style, "", (), SIZE)
+    look = render_style_of(style, "", (), SIZE)
     scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
 
     def way(indices: Sequence[int], paths: Sequence[Path]) -> None:
-        pile = Pile(desks)
+        pile = WriteBatch(desks)
         for index, path in zip(indices, paths, strict=True):
             picture = cut_slice(opened, index, buffers)
             sheet, _ = patch_sheet(opened.case, index, picture, scale, look, buffers)
@@ -122,7 +122,7 @@ def fastcam_way(opened: OpenCase) -> Way:
 def floor_way(opened: OpenCase) -> Way:
     """Encode and write the same canvases, finished beforehand."""
     style = Style()
-    look = look_of(style, "", (), SIZE)
+    look = render_style_of(style, "", (), SIZE)
     scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
     sheets = [
         patch_sheet(opened.case, index, cut_slice(opened, index), scale, look)[0]

@@ -144,7 +144,7 @@ class MapChoice:
         raise InputError(f"--head {text!r} is not known: use a number from 0, or mean")
 
 
-def looks(results_sha256: str, sources: Sources, style: Style) -> dict[str, Any]:
+def style_fingerprint(results_sha256: str, sources: Sources, style: Style) -> dict[str, Any]:
     """All that decides how a figure looks, by option name: the results, the sources, the style.
 
     Selection, number of workers and output folder are left out on purpose: the first ten cases

@@ -74,11 +74,11 @@ OTHER = {
 @pytest.mark.parametrize("name", [f.name for f in (*fields(Style), *fields(Sources))])
 def test_every_setting_of_a_picture_tells_jobs_apart(name):
     usual = Sources(Path("images"), Path("other-masks"))
-    before = options.looks("abc", usual, Style())
+    before = options.style_fingerprint("abc", usual, Style())
     if name in {f.name for f in fields(Style)}:
-        after = options.looks("abc", usual, replace(Style(), **{name: OTHER[name]}))
+        after = options.style_fingerprint("abc", usual, replace(Style(), **{name: OTHER[name]}))
     else:
-        after = options.looks("abc", replace(usual, **{name: OTHER[name]}), Style())
+        after = options.style_fingerprint("abc", replace(usual, **{name: OTHER[name]}), Style())
     assert before != after
     assert [key for key in before if before[key] != after[key]] == [name]
 
@@ -87,7 +87,11 @@ def test_another_results_file_is_another_job_and_the_same_folder_by_another_name
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert options.looks("a" * 64, HERE, Style()) != options.looks("b" * 64, HERE, Style())
+    assert options.style_fingerprint("a" * 64, HERE, Style()) != options.style_fingerprint(
+        "b" * 64, HERE, Style()
+    )
     same = Sources(tmp_path / "x" / ".." / "images")
-    assert options.looks("a", HERE, Style()) == options.looks("a", same, Style())
-    json.dumps(options.looks("a", HERE, Style()), default=str)
+    assert options.style_fingerprint("a", HERE, Style()) == options.style_fingerprint(
+        "a", same, Style()
+    )
+    json.dumps(options.style_fingerprint("a", HERE, Style()), default=str)

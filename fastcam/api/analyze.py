@@ -16,14 +16,14 @@ from fastcam.jobs.analyze.preparation import maps_wanted, preprocessing
 from fastcam.jobs.analyze.report import Analysis
 from fastcam.jobs.analyze.request import AnalysisChoice, Subjects
 from fastcam.jobs.analyze.results import ImageResult
-from fastcam.jobs.infer.request import InputChoice, Running
+from fastcam.jobs.infer.request import InputChoice, InferenceOptions
 from fastcam.options import Style
 from fastcam.run.progress import Progress
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Sign, Wanted
+    from fastcam.attribution.request import Sign, MapRequest
     from fastcam.figures.figure import Figure
     from fastcam.inference.predictions import Task
     from fastcam.read.inputs.preprocess import Fit, Preprocessing
@@ -114,10 +114,10 @@ class Analyzer:
             loaded, image_size, mean, std, fit, asymmetry, mirror
         )
         names = (layers,) if isinstance(layers, str) else tuple(layers)
-        self.wanted: Wanted = maps_wanted(
+        self.wanted: MapRequest = maps_wanted(
             loaded, self.spec, names, method, target, sign, prefix_tokens
         )
-        self.running = Running(device, precision, None, batch_size, readers, task)
+        self.running = InferenceOptions(device, precision, None, batch_size, readers, task)
         self.output_dir = Path(output_dir)
 
     @property

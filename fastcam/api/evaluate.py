@@ -10,14 +10,14 @@ import numpy as np
 
 from fastcam.api.models import load_model
 from fastcam.errors import InputError
-from fastcam.inference.images import settled
+from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.evaluate.job import evaluate_set
 from fastcam.jobs.evaluate.metrics.regression import groups
 from fastcam.jobs.evaluate.report import EvaluationReport
-from fastcam.jobs.evaluate.request import Reporting, explain_of
+from fastcam.jobs.evaluate.request import EvaluateOptions, explain_of
 from fastcam.jobs.evaluate.scoring import Kind, Scoring
 from fastcam.jobs.evaluate.test_set import SetChoice, read_set
-from fastcam.jobs.infer.request import Running
+from fastcam.jobs.infer.request import InferenceOptions
 from fastcam.options import PathLike, Style
 from fastcam.run import scheduler
 from fastcam.run.progress import Progress, Silent
@@ -89,7 +89,7 @@ def evaluate(
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unusable models or inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
-    from fastcam.attribution.request import Wanted
+    from fastcam.attribution.request import MapRequest
     from fastcam.models.patch_attention.network import PatchAttention
 
     for option, value, least in (
@@ -106,7 +106,7 @@ def evaluate(
         theme=theme, format=format,
     )  # fmt: skip
     methods = (method,) if isinstance(method, str) else tuple(method)
-    wanted = Wanted(methods, tuple(map(str, layers)), (), sign, prefix_tokens, reshape)
+    wanted = MapRequest(methods, tuple(map(str, layers)), (), sign, prefix_tokens, reshape)
     loaded = load_model(
         model, checkpoint, num_classes=num_classes, in_channels=in_channels,
         image_size=image_size if isinstance(model, str) else None, allow_partial=allow_partial,
@@ -116,7 +116,7 @@ def evaluate(
             "fastcam evaluate is for models of images; of a patch-attention model use fastcam "
             "infer, then fastcam render --analyze-stats"
         )
-    spec = settled(loaded, image_size, mean, std, fit)
+    spec = resolve_preprocessing(loaded, image_size, mean, std, fit)
     kind, classes = _kind(task, _outputs(loaded, spec))
     choice = SetChoice(
         Path(image_dir), Path(table), target, id_column,
@@ -127,14 +127,14 @@ def evaluate(
         true = np.array([float(item.label) for item in chosen.items])
         groups(true, true, group_width)  # a width that makes too many is told before the model runs
     asked = [explain] if isinstance(explain, str | int) else list(explain)
-    reporting = Reporting(
+    reporting = EvaluateOptions(
         group_width, classes, explain_of([str(one) for one in asked], chosen.items), style,
         workers or scheduler.cores(), faithfulness,
     )  # fmt: skip
     name = model if isinstance(model, str) else type(model).__name__
     return evaluate_set(
         loaded, {"model": name, "checkpoint": checkpoint}, spec, chosen, axes, wanted,
-        Running(device, precision, compile, batch_size, readers, task),
+        InferenceOptions(device, precision, compile, batch_size, readers, task),
         Scoring(kind, good_below, chosen.names, sign), reporting, Path(output_dir), overwrite,
         progress or Silent(),
     )  # fmt: skip

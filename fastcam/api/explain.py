@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fastcam.inference.images import gather, settled
+from fastcam.inference.images import load_images, resolve_preprocessing
 from fastcam.jobs.explain.explanation import Explanation
 
 if TYPE_CHECKING:
@@ -62,20 +62,27 @@ def explain(
     be read.
     """
     from fastcam.jobs.explain.job import explained
-    from fastcam.jobs.explain.request import Asked, layers_of, steps_of, with_methods
+    from fastcam.jobs.explain.request import ExplainRequest, layers_of, steps_of, with_methods
     from fastcam.jobs.explain.support import support_of
 
     methods = (method,) if isinstance(method, str) else tuple(method or ())
-    asked = Asked(
+    asked = ExplainRequest(
         methods, {}, sign, fusion, discard_ratio, start_layer, prefix_tokens, reshape, task,
         batch_size, device, precision, query,
     )  # fmt: skip
     asked = with_methods(asked, [model], support is not None)
     asked = replace(asked, layers=layers_of(_listed(layers), asked.methods))
     steps = steps_of(asked, support is not None)
-    spec = settled(model, image_size, mean, std, fit)
+    spec = resolve_preprocessing(model, image_size, mean, std, fit)
     return explained(
-        model, gather(images, spec), asked, steps, targets, support_of(support, spec), told, told
+        model,
+        load_images(images, spec),
+        asked,
+        steps,
+        targets,
+        support_of(support, spec),
+        told,
+        told,
     )
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from fastcam.api.models import load_model
 from fastcam.errors import InputError
-from fastcam.inference.images import settled
+from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.patches import infer_patches
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InputChoice, Running
+from fastcam.jobs.infer.request import InputChoice, InferenceOptions
 from fastcam.options import PathLike
 from fastcam.run.progress import Progress
 
@@ -73,7 +73,7 @@ def infer(
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
     from fastcam.attribution.engines import default_method
-    from fastcam.attribution.request import Wanted
+    from fastcam.attribution.request import MapRequest
     from fastcam.models.patch_attention.network import PatchAttention
 
     if batch_size < 1:
@@ -90,7 +90,9 @@ def infer(
         tuple(map(Path, paths)), pattern, None if table is None else Path(table),
         None if mask_dir is None else Path(mask_dir), axes,
     )  # fmt: skip
-    running = Running(device, precision, compile, batch_size, workers, task, classes == "label")
+    running = InferenceOptions(
+        device, precision, compile, batch_size, workers, task, classes == "label"
+    )
     if isinstance(loaded, PatchAttention):
         if method or layers or classes:
             raise InputError(f"{name} has its own attention: leave out --method, --layer, --target")
@@ -99,11 +101,11 @@ def infer(
         )
     methods = (method,) if isinstance(method, str) else tuple(method or (default_method(loaded),))
     by_label = classes == "label"
-    wanted = Wanted(
+    wanted = MapRequest(
         methods, tuple(map(str, layers)), () if by_label else tuple(map(int, classes)), sign,
         prefix_tokens, reshape, fusion, discard_ratio, start_layer,
     )  # fmt: skip
-    spec = settled(loaded, image_size, mean, std, fit)
+    spec = resolve_preprocessing(loaded, image_size, mean, std, fit)
     return infer_maps(
         loaded, described, spec, choice, wanted, running, Path(output_dir), overwrite, progress
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastcam.inference.images import settled
+from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.inspect.inventory import Inventory
 from fastcam.options import PathLike
 
@@ -56,7 +56,7 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
     from fastcam.attribution.engines import default_method
 
     loaded = load_model(model, checkpoint, **options)
-    spec = settled(loaded, options.get("image_size"))
+    spec = resolve_preprocessing(loaded, options.get("image_size"))
     example = torch.zeros(1, spec.channels, *spec.size)
     found = candidates(loaded, example)
     chosen = auto(loaded, example)

@@ -15,7 +15,7 @@ from fastcam.attribution.attention.rollout import RolloutEngine
 from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.attribution.cam.engine import CamEngine
 from fastcam.attribution.cam.targets import Targets
-from fastcam.attribution.request import Wanted
+from fastcam.attribution.request import MapRequest
 
 _NUMBER = re.compile(r"-?\d+")
 
@@ -27,7 +27,7 @@ class Engine(Protocol):
 
 
 def build_engine(
-    model: nn.Module, wanted: Wanted, targets: Targets = None, compiled: bool = False
+    model: nn.Module, wanted: MapRequest, targets: Targets = None, compiled: bool = False
 ) -> Engine:
     """An engine that makes all maps of ``wanted``; what can't be had of ``model`` is told here.
 

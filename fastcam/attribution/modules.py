@@ -38,7 +38,7 @@ def after_every_module(
 
 
 @contextmanager
-def settled(model: nn.Module) -> Iterator[None]:
+def frozen_eval(model: nn.Module) -> Iterator[None]:
     """``model`` in eval mode with every parameter frozen; both are put back at the end."""
     training = [module for module in model.modules() if module.training]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.modules import After, after_every_module, first_tensor, settled
+from fastcam.attribution.modules import After, after_every_module, first_tensor, frozen_eval
 from fastcam.errors import InputError
 
 
@@ -52,7 +52,7 @@ def reasons(model: nn.Module, batch: Tensor) -> list[str]:
         return lambda _module, _inputs, output: _note(output, found, f"layer {name!r}")
 
     watched = after_every_module(model, noting)
-    with torch.inference_mode(False), torch.no_grad(), settled(model), watched:
+    with torch.inference_mode(False), torch.no_grad(), frozen_eval(model), watched:
         output = model(batch.clone() if batch.is_inference() else batch)
     _note(output, found, "the model's output")
     return found

@@ -20,7 +20,7 @@ Reshape = Literal["auto", "none"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MapRequest:
     """The maps to make.
 
     ``methods``: of METHODS. ``layers``: dotted module names for the CAM methods, numbers or names

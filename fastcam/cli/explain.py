@@ -128,9 +128,9 @@ def explain(
         support_of,
     )
     from fastcam.errors import InputError
-    from fastcam.inference.images import settled
+    from fastcam.inference.images import resolve_preprocessing
     from fastcam.jobs.explain.files import Drawing, write_explanations
-    from fastcam.jobs.explain.request import Asked
+    from fastcam.jobs.explain.request import ExplainRequest
     from fastcam.options import MapChoice, Style
     from fastcam.read.inputs.inputs import find_inputs
 
@@ -140,7 +140,7 @@ def explain(
     classes = classes_of(target)
     if classes == "label":
         raise InputError("--target label: labels are in a table, which `fastcam infer` takes")
-    asked = Asked(
+    asked = ExplainRequest(
         tuple(method or ()), {}, sign, fusion, discard_ratio, start_layer, prefix_tokens, reshape,
         task, batch_size, device, precision, pixel_of(query),
     )  # fmt: skip
@@ -152,13 +152,13 @@ def explain(
     )  # fmt: skip
     written = write_explanations(
         models, find_inputs(images), output_dir, asked,
-        lambda loaded: settled(loaded, size, means, stds, fit),
+        lambda loaded: resolve_preprocessing(loaded, size, means, stds, fit),
         layers=layers_given(layer), targets=[list(classes)] if classes else None,
         support=support_of(support) or None, drawing=drawing,
         told=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
     _listed(written, as_json)
-    if written.troubles:
+    if written.failures:
         raise typer.Exit(3)
 
 
@@ -168,7 +168,7 @@ def _listed(written: Written, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({
             "figures": [str(path) for path in written.figures],
-            "failed": [{"image": t.case, "reason": t.reason} for t in written.troubles],
+            "failed": [{"image": t.case, "reason": t.reason} for t in written.failures],
             "models": [
                 {
                     "label": label,
@@ -182,5 +182,5 @@ def _listed(written: Written, as_json: bool) -> None:
         return
     for path in written.figures:
         typer.echo(f"{path}")
-    for trouble in written.troubles:
-        typer.echo(one_line(f"error: {trouble.case}: {trouble.reason}"))
+    for failure in written.failures:
+        typer.echo(one_line(f"error: {failure.case}: {failure.reason}"))

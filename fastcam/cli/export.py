@@ -64,7 +64,7 @@ def export(
         slices=slices, format=format, overwrite=overwrite, progress=progress.for_stderr(),
     )  # fmt: skip
     if as_json:
-        found = [{"case": t.case, "reason": t.reason} for t in report.troubles]
+        found = [{"case": t.case, "reason": t.reason} for t in report.failures]
         told = {"output_dir": str(output_dir), "exit_code": report.exit_code}
         typer.echo(
             json.dumps(
@@ -77,10 +77,10 @@ def export(
     if report.failed:
         parts.append(f"{report.failed} failed")
     typer.echo(", ".join(parts), err=as_json)
-    for trouble in report.troubles[:_LISTED]:
-        typer.echo(one_line(f"error: {trouble.case}: {trouble.reason}"), err=as_json)
-    if len(report.troubles) > _LISTED:
-        rest = len(report.troubles) - _LISTED
+    for failure in report.failures[:_LISTED]:
+        typer.echo(one_line(f"error: {failure.case}: {failure.reason}"), err=as_json)
+    if len(report.failures) > _LISTED:
+        rest = len(report.failures) - _LISTED
         typer.echo(f"error: and {rest} more in {output_dir / 'failures.csv'}", err=as_json)
     typer.echo(f"maps: {output_dir}", err=as_json)
     raise typer.Exit(report.exit_code)

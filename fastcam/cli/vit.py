@@ -113,7 +113,7 @@ def vit(
     from fastcam.cli.parsing import layers_of, numbers_of, pair_labels, query_of, size_of
     from fastcam.demo import vit as vit_lines
     from fastcam.inference.device import choose_device
-    from fastcam.inference.images import settled
+    from fastcam.inference.images import resolve_preprocessing
     from fastcam.jobs.vit.file_pixels import check_sizes
     from fastcam.jobs.vit.job import write_views
     from fastcam.jobs.vit.request import ViewChoice, view_name
@@ -149,7 +149,7 @@ def vit(
         ).to(where)  # fmt: skip
 
     first = loaded(checkpoint)
-    spec = settled(
+    spec = resolve_preprocessing(
         first, size, numbers_of("mean", mean), numbers_of("std", std),
         "stretch" if fit == "exact" else fit,
     )  # fmt: skip
@@ -161,7 +161,7 @@ def vit(
         progress=progress.for_stderr() if len(items) > 1 else None,
     )  # fmt: skip
     _listed(written, as_json)
-    if written.troubles:
+    if written.failures:
         raise typer.Exit(3)
 
 
@@ -181,11 +181,11 @@ def _demo(output_dir: Path, as_json: bool) -> None:
 
 def _listed(written: Written, as_json: bool) -> None:
     if as_json:
-        failed = [{"image": t.case, "reason": t.reason} for t in written.troubles]
+        failed = [{"image": t.case, "reason": t.reason} for t in written.failures]
         figures = [str(path) for path in written.figures]
         typer.echo(json.dumps({"figures": figures, "failed": failed}))
         return
     for path in written.figures:
         typer.echo(f"{path}")
-    for trouble in written.troubles:
-        typer.echo(one_line(f"error: {trouble.case}: {trouble.reason}"))
+    for failure in written.failures:
+        typer.echo(one_line(f"error: {failure.case}: {failure.reason}"))

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw, draw_rows
-from fastcam.figures.patch_sheets import Look
+from fastcam.figures.patch_sheets import RenderStyle
 from fastcam.figures.sheet import Sheet
 from fastcam.options import PictureFormat
 from fastcam.run.files import write_bytes
 
-PILE = 8  # figures
+WRITE_BATCH = 8  # figures
 _MOST_WAITING = 32 << 20  # bytes
 _JPEG_QUALITY = 92
 _WEBP_QUALITY = 92
@@ -29,20 +29,20 @@ _LARGEST = {"jpg": 65535, "webp": 16383, "png": 2**31 - 1}
 def write_sheet(
     path: Path,
     sheet: Sheet,
-    look: Look,
+    render_style: RenderStyle,
     kind: PictureFormat,
     buffers: Buffers,
     dpi: float | None = None,
 ) -> None:
     """Draw a figure and write it as a whole file or not at all; ``dpi`` stands in a PNG."""
     if kind == "png":
-        rows = draw_rows(sheet, look.lettering, look.palette, buffers)
+        rows = draw_rows(sheet, render_style.lettering, render_style.palette, buffers)
         write_bytes(path, png_pieces(rows, dpi))
     else:
-        write_picture(path, draw(sheet, look.lettering, look.palette), kind)
+        write_picture(path, draw(sheet, render_style.lettering, render_style.palette), kind)
 
 
-class Pile:
+class WriteBatch:
     """Figures that are drawn one after the other, then encoded, then written.
 
     Eight at a time, each of the three steps finds its code and tables in the caches: a figure of
@@ -52,21 +52,26 @@ class Pile:
     """
 
     def __init__(self, desks: Sequence[Buffers], dpi: float | None = None) -> None:
-        self._desks, self._dpi = desks, dpi
+        self._write_buffers, self._dpi = desks, dpi
         self._waiting: list[tuple[Path, NDArray[np.uint8], Callable[[], None]]] = []
 
     def put(
-        self, path: Path, sheet: Sheet, look: Look, kind: PictureFormat, done: Callable[[], None]
+        self,
+        path: Path,
+        sheet: Sheet,
+        render_style: RenderStyle,
+        kind: PictureFormat,
+        done: Callable[[], None],
     ) -> None:
         """Draw a figure; it is written, and ``done`` called, at the latest by :meth:`finish`."""
         if kind != "png":
-            write_sheet(path, sheet, look, kind, self._desks[0], self._dpi)
+            write_sheet(path, sheet, render_style, kind, self._write_buffers[0], self._dpi)
             done()
             return
-        desk = self._desks[len(self._waiting)]
-        rows = draw_rows(sheet, look.lettering, look.palette, desk)
+        desk = self._write_buffers[len(self._waiting)]
+        rows = draw_rows(sheet, render_style.lettering, render_style.palette, desk)
         self._waiting.append((path, rows, done))
-        if len(self._waiting) >= min(len(self._desks), _MOST_WAITING // rows.nbytes):
+        if len(self._waiting) >= min(len(self._write_buffers), _MOST_WAITING // rows.nbytes):
             self.finish()
 
     def finish(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastcam.figures import layout
 from fastcam.figures.map_scales import MapScale, map_levels
-from fastcam.figures.patch_sheets import Look
+from fastcam.figures.patch_sheets import RenderStyle
 from fastcam.figures.sheet import NO_OUTLINES, NO_TINT, Outlines, Paint, Panel, Sheet, paint
 from fastcam.options import Blend, Style
 
@@ -60,7 +60,7 @@ def map_sheet(
     heading: Heading,
     picture: MapPicture,
     maps: Sequence[ShownMap],
-    look: Look,
+    render_style: RenderStyle,
     overlay_first: bool = False,
 ) -> tuple[Sheet, list[tuple[float, float]]]:
     """The figure of one image or slice, and the limits of each of its maps.
@@ -68,13 +68,13 @@ def map_sheet(
     A row is image | heat | overlay, or with ``overlay_first`` image | overlay | heat.
     """
     rows_there, columns_there, _ = picture.image.shape
-    height, width = layout.enlarged(rows_there, columns_there, look.style.panel_size)
+    height, width = layout.enlarged(rows_there, columns_there, render_style.style.panel_size)
     rows, limits = [], []
     for shown in maps:
-        row, ends = _row(picture, shown, height, width, look)
+        row, ends = _row(picture, shown, height, width, render_style)
         rows.append((row[0], row[2], row[1]) if overlay_first else row)
         limits.append(ends)
-    colours = look.palette
+    colours = render_style.palette
     known = colours.right if heading.correct else colours.wrong
     colour = colours.caption if heading.correct is None else known
     return Sheet(heading.title, heading.verdict, colour, tuple(rows)), limits
@@ -133,9 +133,9 @@ def map_pair(
 
 
 def _row(
-    picture: MapPicture, shown: ShownMap, height: int, width: int, look: Look
+    picture: MapPicture, shown: ShownMap, height: int, width: int, render_style: RenderStyle
 ) -> tuple[tuple[Panel, Panel, Panel], tuple[float, float]]:
-    said = NO_EVIDENCE if shown.scale.constant else f"scale: {look.style.scale}"
+    said = NO_EVIDENCE if shown.scale.constant else f"scale: {render_style.style.scale}"
     image = Panel(
         _image_caption(picture), height, width, image=picture.image,
         tint=NO_TINT if picture.mask is None else picture.mask,
@@ -144,7 +144,7 @@ def _row(
     heat, overlay = map_pair(
         picture.image, shown.cells, shown.scale,
         (f"{shown.caption}, {said}", "; ".join(filter(None, ["overlay", shown.note]))),
-        height, width, look.style,
+        height, width, render_style.style,
     )  # fmt: skip
     return (image, heat, overlay), heat.limits
 

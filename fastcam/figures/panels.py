@@ -17,7 +17,7 @@ from fastcam.figures.drawing import draw
 from fastcam.figures.figure import Figure
 from fastcam.figures.map_scales import MapScale, bounds, is_constant
 from fastcam.figures.map_sheets import NO_EVIDENCE, map_pair
-from fastcam.figures.patch_sheets import look_of
+from fastcam.figures.patch_sheets import render_style_of
 from fastcam.figures.sheet import NO_OUTLINES, PALETTES, Outlines, Panel, Sheet
 from fastcam.options import Style
 
@@ -143,9 +143,11 @@ def figure_of_rows(
     panels = [panel for row in rows for panel in row]
     longer = max(max(panel.height, panel.width) for panel in panels)
     characters = lettering.alphabet([title, said, note, *(panel.caption for panel in panels)])
-    look = look_of(style, characters, fonts.chain(characters, style.font), longer)
-    sheet = Sheet(title, said, look.palette.caption, tuple(tuple(row) for row in rows), note)
-    return Figure(draw(sheet, look.lettering, look.palette))
+    render_style = render_style_of(style, characters, fonts.chain(characters, style.font), longer)
+    sheet = Sheet(
+        title, said, render_style.palette.caption, tuple(tuple(row) for row in rows), note
+    )
+    return Figure(draw(sheet, render_style.lettering, render_style.palette))
 
 
 def titled(title: str, said: str) -> str:

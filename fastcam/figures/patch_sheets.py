@@ -62,7 +62,7 @@ class SlicePicture:
 
 
 @dataclass(frozen=True)
-class Look:
+class RenderStyle:
     """What the style comes to for the kernels; made once for a work item."""
 
     style: Style
@@ -72,9 +72,11 @@ class Look:
     overlay_paint: Paint
 
 
-def look_of(style: Style, characters: str, fonts: tuple[Path, ...], longer_side: int) -> Look:
+def render_style_of(
+    style: Style, characters: str, fonts: tuple[Path, ...], longer_side: int
+) -> RenderStyle:
     """Prepare glyphs and colour tables. ``longer_side`` of the panels, in pixels."""
-    return Look(
+    return RenderStyle(
         style,
         prepare(characters, fonts, layout.zoom_of(longer_side)),
         PALETTES[style.theme],
@@ -88,7 +90,7 @@ def patch_sheet(
     index: int,
     picture: SlicePicture,
     scale: CaseScale,
-    look: Look,
+    render_style: RenderStyle,
     buffers: Buffers | None = None,
 ) -> tuple[Sheet, tuple[float, float]]:
     """The figure of one slice of a case, and the limits of its heat.
@@ -100,7 +102,7 @@ def patch_sheet(
     cells, rows, columns = heat.patch_cells(patches.boxes, patches.weights, *shape)
     shown, (low, high) = scale.heat_and_limits(cells)
     levels = heat.spread(levels_of(shown, low, high), rows, columns, held)
-    return _sheet(case, index, picture, levels, (low, high), look), (low, high)
+    return _sheet(case, index, picture, levels, (low, high), render_style), (low, high)
 
 
 def _sheet(
@@ -109,9 +111,9 @@ def _sheet(
     picture: SlicePicture,
     levels: NDArray[np.uint8],
     limits: tuple[float, float],
-    look: Look,
+    render_style: RenderStyle,
 ) -> Sheet:
-    style = look.style
+    style = render_style.style
     rows, columns = picture.grey.shape
     height, width = layout.enlarged(rows, columns, style.panel_size)
     image = picture.grey[:, :, np.newaxis]
@@ -125,20 +127,20 @@ def _sheet(
     panels.append(
         Panel(
             f"attention, scale: {style.scale}", height, width,
-            heat=levels, limits=limits, paint=look.heat_paint, bar=look.heat_paint,
+            heat=levels, limits=limits, paint=render_style.heat_paint, bar=render_style.heat_paint,
         )
     )  # fmt: skip
     panels.append(
         Panel(
             _overlay_caption(len(picture.patches.boxes), style.top_k), height, width,
-            image=image, heat=levels, limits=limits, paint=look.overlay_paint, outlines=outlines,
+            image=image, heat=levels, limits=limits, paint=render_style.overlay_paint, outlines=outlines,
         )
     )  # fmt: skip
     best = "  ·  BEST" if index == case.best_slice else ""
     return Sheet(
         title=f"{case.name}  ·  slice {index:03d}{best}",
         verdict=_verdict(case),
-        verdict_colour=_VERDICT_COLOUR[case.correct](look.palette),
+        verdict_colour=_VERDICT_COLOUR[case.correct](render_style.palette),
         rows=(tuple(panels),),
     )
 

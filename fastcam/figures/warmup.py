@@ -12,7 +12,7 @@ from fastcam_kernels._jit import is_cached
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw_rows
 from fastcam.figures.patch_scales import CaseScale
-from fastcam.figures.patch_sheets import SlicePicture, look_of, patch_sheet, slice_patches
+from fastcam.figures.patch_sheets import SlicePicture, render_style_of, patch_sheet, slice_patches
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 
@@ -29,7 +29,9 @@ def warm_up() -> None:
     slices = np.zeros(2, dtype=np.int32)
     case = Case(1, "a", 0, 0, True, 1.0, (1.0,), weights, boxes, slices, slices, weights)
     grey = np.zeros((8, 8), dtype=np.uint8)
-    look = look_of(Style(panel_size=32), "", (), 32)
+    render_style = render_style_of(Style(panel_size=32), "", (), 32)
     patches = slice_patches(boxes, weights, 8, 8)
-    sheet, _ = patch_sheet(case, 0, SlicePicture(grey, grey, "", patches), CaseScale("slice"), look)
-    draw_rows(sheet, look.lettering, look.palette, Buffers())
+    sheet, _ = patch_sheet(
+        case, 0, SlicePicture(grey, grey, "", patches), CaseScale("slice"), render_style
+    )
+    draw_rows(sheet, render_style.lettering, render_style.palette, Buffers())

@@ -21,7 +21,7 @@ from fastcam.inference.device import arithmetic
 from fastcam.inference.halving import Halving, out_of_memory
 from fastcam.inference.loader import Inputs, Loaded, read_ahead, stacked
 from fastcam.inference.offload import Copies, Offload
-from fastcam.inference.predictions import Task, answers
+from fastcam.inference.predictions import Task, predictions_of
 from fastcam.inference.writer import Writer
 from fastcam.run.progress import Progress
 from fastcam.store.map_batch import BatchRows
@@ -46,7 +46,7 @@ class RunSettings:
 
 
 @dataclass
-class RunCount:
+class RunSummary:
     """What a run did: images answered, images failed, and what it had to say."""
 
     done: int = 0
@@ -61,14 +61,14 @@ def run_batches(
     store: MapStore,
     settings: RunSettings,
     progress: Progress,
-) -> RunCount:
+) -> RunSummary:
     """Run every unfinished batch of ``store`` through ``engine``, and append what comes out.
 
     Reading is ahead of the model in other processes, writing behind it in a thread. An image that
     can't be read, or whose answer is not finite, is a failed row; the others are unharmed.
     ``model`` is asked which of its layers is to blame.
     """
-    count = RunCount()
+    count = RunSummary()
 
     def told(line: str) -> None:
         count.notes.append(line)
@@ -184,7 +184,7 @@ def guarded(engine: Engine, settings: RunSettings) -> Engine:
 
 
 def _append(
-    store: MapStore, done: Finished, engine: Engine, settings: RunSettings, count: RunCount
+    store: MapStore, done: Finished, engine: Engine, settings: RunSettings, count: RunSummary
 ) -> None:
     maps = dict(done.arrays)
     output = maps.pop(_OUTPUT, np.empty((0, 1), np.float32))
@@ -194,7 +194,7 @@ def _append(
     read = [place for place, entry in enumerate(done.loaded) if entry.tensor is not None]
     good = np.array([not done.reasons[place] for place in read], dtype=bool)
     kept = [done.loaded[place] for place, fine in zip(read, good, strict=True) if fine]
-    said = answers(output[good], settings.task)
+    said = predictions_of(output[good], settings.task)
     rows = BatchRows(
         tuple(done.reasons),
         {name: values[good] for name, values in maps.items()},

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastcam.read.inputs.preprocess import Fit, Preprocessing
 
 
-def settled(
+def resolve_preprocessing(
     model: nn.Module,
     image_size: int | Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
@@ -38,7 +38,7 @@ def settled(
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ImageBatch:
     """What is explained: ``batch`` (n, c, *size) float32, with names and pictures for figures."""
 
     batch: Tensor
@@ -46,7 +46,7 @@ class Shown:
     pictures: list[NDArray[np.uint8]]
 
 
-def gather(images: Any, spec: Preprocessing) -> Shown:
+def load_images(images: Any, spec: Preprocessing) -> ImageBatch:
     """Images as one batch: a tensor already preprocessed, or paths, PIL images, arrays.
 
     Arrays are (h, w) or (h, w, c) uint8. Raises InputError for anything else, and for a file that
@@ -66,7 +66,7 @@ def gather(images: Any, spec: Preprocessing) -> Shown:
     return _of_list(images, spec)
 
 
-def _of_tensor(images: Tensor, spec: Preprocessing) -> Shown:
+def _of_tensor(images: Tensor, spec: Preprocessing) -> ImageBatch:
     if images.ndim == len(spec.size) + 1:
         images = images[None]
     if images.ndim not in (4, 5) or not images.is_floating_point() or not len(images):
@@ -75,10 +75,10 @@ def _of_tensor(images: Tensor, spec: Preprocessing) -> Shown:
             "(n, c, h, w) or (n, c, d, h, w), preprocessed as the model wants it"
         )
     names = tuple(f"image {index}" for index in range(len(images)))
-    return Shown(images, names, [_displayed(image, spec) for image in images])
+    return ImageBatch(images, names, [_displayed(image, spec) for image in images])
 
 
-def _of_list(images: Sequence[Any], spec: Preprocessing) -> Shown:
+def _of_list(images: Sequence[Any], spec: Preprocessing) -> ImageBatch:
     read = []
     for index, image in enumerate(images):
         try:
@@ -89,7 +89,7 @@ def _of_list(images: Sequence[Any], spec: Preprocessing) -> Shown:
         Path(image).name if isinstance(image, str | Path) else f"image {index}"
         for index, image in enumerate(images)
     )
-    return together(read, names)
+    return collate(read, names)
 
 
 Read = tuple[NDArray[np.float32], NDArray[np.uint8]]
@@ -117,12 +117,12 @@ def _prepared(image: Any, index: int, spec: Preprocessing) -> Read:
     return prepare(pixels, spec), seen(pixels, spec)
 
 
-def together(read: Sequence[Read], names: tuple[str, ...]) -> Shown:
+def collate(read: Sequence[Read], names: tuple[str, ...]) -> ImageBatch:
     """What was read of images called ``names``, as one batch."""
     import torch
 
     batch = torch.stack([torch.from_numpy(values) for values, _ in read])
-    return Shown(batch, names, [picture for _, picture in read])
+    return ImageBatch(batch, names, [picture for _, picture in read])
 
 
 def _is_picture(image: Any) -> bool:

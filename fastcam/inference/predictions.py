@@ -15,7 +15,7 @@ Task = Literal["auto", "classification", "multilabel", "regression"]
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predictions:
     """``prediction`` (n,) int64 class, None for a regression; ``probability`` (n, k) float32, by
     softmax, or one by one for multilabel; ``confidence`` (n,) the predicted class's probability.
     """
@@ -25,14 +25,14 @@ class Answers:
     confidence: NDArray[np.float32] | None
 
 
-def answers(output: NDArray[Any], task: Task = "auto") -> Answers:
+def predictions_of(output: NDArray[Any], task: Task = "auto") -> Predictions:
     """What raw output (n, k) float says. ``auto``: a regression where k is 1, else classes."""
     if task not in get_args(Task):
         raise InputError(f"--task {task!r} is not known: use one of {', '.join(get_args(Task))}")
     if task == "auto":
         task = "regression" if output.shape[1] == 1 else "classification"
     if task == "regression":
-        return Answers(None, None, None)
+        return Predictions(None, None, None)
     if task == "classification" and output.shape[1] == 1:
         raise InputError(
             "--task classification: the model has one output; use multilabel (its sigmoid is the "
@@ -42,6 +42,6 @@ def answers(output: NDArray[Any], task: Task = "auto") -> Answers:
     shares = softmax(wide, axis=1) if task == "classification" else expit(wide)
     predicted = output.argmax(axis=1)
     confidence = np.take_along_axis(shares, predicted[:, None], axis=1)[:, 0]
-    return Answers(
+    return Predictions(
         predicted.astype(np.int64), shares.astype(np.float32), confidence.astype(np.float32)
     )

@@ -23,14 +23,14 @@ from typing import IO, Any
 
 from fastcam.errors import InputError, OutputError
 from fastcam.run.files import TEMPORARY, make_folder, remove, write_text
-from fastcam.run.records import Drawn, Trouble
+from fastcam.run.records import FigureRecord, Failure
 
 RUN = "run.json"
 FIGURES = "figures.csv"
 FAILURES = "failures.csv"
 STORE = "run.zarr"
-_DRAWN_COLUMNS = [field.name for field in fields(Drawn)]
-_TROUBLE_COLUMNS = [field.name for field in fields(Trouble)]
+_DRAWN_COLUMNS = [field.name for field in fields(FigureRecord)]
+_TROUBLE_COLUMNS = [field.name for field in fields(Failure)]
 # astuple copies every field deeply: a third of a second in 10,000 figures, once there, once back.
 _drawn_row = attrgetter(*_DRAWN_COLUMNS)
 _trouble_row = attrgetter(*_TROUBLE_COLUMNS)
@@ -95,7 +95,7 @@ class RunFolder:
         with contextlib.suppress(OSError):
             self._journal.close()
 
-    def record(self, drawn: Iterable[Drawn]) -> None:
+    def record(self, drawn: Iterable[FigureRecord]) -> None:
         """List finished files; they are on the disk already."""
         writer = csv.writer(self._journal)
         for record in drawn:
@@ -125,12 +125,12 @@ class RunFolder:
                 f"{self.path / FIGURES}: can't be written: {error.strerror}"
             ) from error
 
-    def write_failures(self, troubles: Iterable[Trouble], redone: Container[int]) -> None:
+    def write_failures(self, failures: Iterable[Failure], redone: Container[int]) -> None:
         """Write ``failures.csv``; without troubles there is none.
 
         What earlier runs said of cases whose places are not ``redone`` still holds.
         """
-        now = list(troubles)
+        now = list(failures)
         said = {replace(t, figures=0) for t in now}
         kept = [
             t
@@ -207,12 +207,12 @@ class RunFolder:
             self._locked = False
         return journal
 
-    def _listed(self) -> dict[str, Drawn]:
+    def _listed(self) -> dict[str, FigureRecord]:
         self._journal.seek(0)
         listed = {}
         for row in whole_rows(self._journal.read()):
             try:
-                listed[row["path"]] = Drawn(
+                listed[row["path"]] = FigureRecord(
                     row["path"], int(row["place"]), row["case"],
                     int(row["slice"]) if row["slice"] else None, row["best"] == "True",
                     float(row["average"]), float(row["low"]), float(row["high"]),
@@ -222,16 +222,16 @@ class RunFolder:
                 continue  # the half line of a run that was killed: its figure is drawn again
         return listed
 
-    def _read_finished(self) -> dict[str, Drawn]:
+    def _read_finished(self) -> dict[str, FigureRecord]:
         return {
             path: record for path, record in self._listed().items() if (self.path / path).is_file()
         }
 
-    def _read_troubles(self) -> list[Trouble]:
+    def _read_troubles(self) -> list[Failure]:
         try:
             text = (self.path / FAILURES).read_text(encoding="utf-8")
             return [
-                Trouble(
+                Failure(
                     row["level"], int(row["place"]), row["case"],
                     int(row["slice"]) if row["slice"] else None, int(row["figures"]),
                     row["reason"],
@@ -267,14 +267,14 @@ def _difference(earlier: object, now: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def write_failures(path: Path, troubles: Sequence[Trouble]) -> None:
+def write_failures(path: Path, failures: Sequence[Failure]) -> None:
     """``failures.csv``; without troubles there is none."""
-    if not troubles:
+    if not failures:
         path.unlink(missing_ok=True)
         return
     text = io.StringIO()
-    columns = [entry.name for entry in fields(Trouble)]
-    csv.writer(text, lineterminator="\n").writerows([columns, *map(astuple, troubles)])
+    columns = [entry.name for entry in fields(Failure)]
+    csv.writer(text, lineterminator="\n").writerows([columns, *map(astuple, failures)])
     write_text(path, text.getvalue())
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from fastcam.errors import CaseError, FastcamError
 
 
-def _add(troubles: list[Trouble], more: Sequence[Trouble]) -> None:
+def _add(failures: list[Failure], more: Sequence[Failure]) -> None:
     """Each thing once, however often it shows."""
-    said = {replace(trouble, figures=0) for trouble in troubles}
-    troubles += [trouble for trouble in more if replace(trouble, figures=0) not in said]
+    said = {replace(failure, figures=0) for failure in failures}
+    failures += [failure for failure in more if replace(failure, figures=0) not in said]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class FigureRecord:
     """A finished file: ``path`` relative to the output folder; ``low``, ``high`` of its heat.
 
     ``limits`` of a figure of several maps: JSON, ``{"map": [low, high], ...}``.
@@ -33,7 +33,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Failure:
     """A line of ``failures.csv``; ``level`` is ``error`` or ``warning``."""
 
     level: str
@@ -48,8 +48,8 @@ class Trouble:
 class ItemResult:
     """What came of a work item."""
 
-    drawn: tuple[Drawn, ...]
-    troubles: tuple[Trouble, ...]
+    drawn: tuple[FigureRecord, ...]
+    failures: tuple[Failure, ...]
 
 
 def attempt(action: Callable[[], None]) -> str:

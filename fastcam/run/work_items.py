@@ -28,7 +28,7 @@ ITEM_CASES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
+class CaseSlices:
     """Figures of one case, which counts from 0 in the store.
 
     ``image`` and ``mask`` are the files or folders of its volumes, None where there is none; why
@@ -44,7 +44,7 @@ class Portion:
     mask_missing: str
 
 
-WorkItem = tuple[Portion, ...]
+WorkItem = tuple[CaseSlices, ...]
 
 
 def figures_of(item: WorkItem) -> int:
@@ -88,13 +88,13 @@ def select(
     return chosen[selection.offset : stop]
 
 
-def work_items(portions: Iterable[Portion]) -> list[WorkItem]:
+def work_items(portions: Iterable[CaseSlices]) -> list[WorkItem]:
     """Cut cases with many figures into items, put cases with few together."""
     portions = list(portions)
     total = sum(len(portion.slices) for portion in portions)
     size = min(max(ITEM_FIGURES, total // _MANY_ITEMS), 3 * ITEM_FIGURES)
     items: list[WorkItem] = []
-    gathered: list[Portion] = []
+    gathered: list[CaseSlices] = []
 
     def close() -> None:
         if gathered:
@@ -118,7 +118,7 @@ def work_items(portions: Iterable[Portion]) -> list[WorkItem]:
     return items
 
 
-def batches(portions: Sequence[Portion], size: int) -> list[WorkItem]:
+def batches(portions: Sequence[CaseSlices], size: int) -> list[WorkItem]:
     """Portions, ``size`` at a time; for work that draws nothing."""
     return [tuple(portions[start : start + size]) for start in range(0, len(portions), size)]
 

@@ -41,7 +41,7 @@ def test_render(neck: SyntheticSet, tmp_path: Path) -> None:
     )  # fmt: skip
     assert (report.cases, report.planned, report.drawn, report.failed) == (3, 3, 3, 0)
     assert report.exit_code == 0
-    assert report.troubles == []
+    assert report.failures == []
     assert [path.name for path in report.statistics] == [
         "statistics.json", "statistics.csv", "statistics.png",
     ]  # fmt: skip

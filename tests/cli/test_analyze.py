@@ -138,9 +138,9 @@ def test_halves(analyze: Call, images: Path, tmp_path: Path) -> None:
     Image.fromarray(odd).save(images / "dog" / "odd.png")
     made = analyze(images, "--mirror", "--json", channels=6)
     assert made.code == 3, made
-    (trouble,) = json.loads(made.out)["troubles"]
-    assert trouble["image"] == "odd"
-    assert "47 pixels wide" in trouble["reason"]
+    (failure,) = json.loads(made.out)["troubles"]
+    assert failure["image"] == "odd"
+    assert "47 pixels wide" in failure["reason"]
     assert "47 pixels wide" in (tmp_path / "out" / "failures.csv").read_text(encoding="utf-8")
     found = results(tmp_path / "out")
     assert found["halves"] == "mirror"
@@ -225,9 +225,9 @@ def test_what_the_second_model_cannot_is_told(analyze: Call, images: Path, tmp_p
         tmp_path / "huge.safetensors", "--mean", "0,0,0", "--std", "1,1,1", "--json",
     )  # fmt: skip
     assert made.code == 3, made
-    troubles = json.loads(made.out)["troubles"]
-    assert len(troubles) == 6
-    assert all(trouble["reason"].startswith("not compared: ") for trouble in troubles)
+    failures = json.loads(made.out)["troubles"]
+    assert len(failures) == 6
+    assert all(failure["reason"].startswith("not compared: ") for failure in failures)
     for image in results(tmp_path / "out")["images"]:
         assert (tmp_path / "out" / image["layers"]["5"]["heatmap_path"]).is_file()
         assert bool(image.get("models_path")) == (image["id"] == "black")

@@ -8,7 +8,7 @@ import numpy as np
 from fastcam.figures import layout
 from fastcam.figures.drawing import draw
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import SlicePicture, look_of, patch_sheet, slice_patches
+from fastcam.figures.patch_sheets import SlicePicture, render_style_of, patch_sheet, slice_patches
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 
@@ -36,10 +36,10 @@ def figure(case: Case, grey, style: Style, mask=None, index=0, notice="", high=0
     )
     size = layout.enlarged(*grey.shape, style.panel_size)
     letters = "".join({c for c in case.name if c.isprintable()})
-    look = look_of(style, letters, fonts, max(size))
+    render_style = render_style_of(style, letters, fonts, max(size))
     scale = case_scale(case, style.scale, *grey.shape, high)
-    sheet, limits = patch_sheet(case, index, picture, scale, look)
-    canvas = draw(sheet, look.lettering, look.palette)
+    sheet, limits = patch_sheet(case, index, picture, scale, render_style)
+    canvas = draw(sheet, render_style.lettering, render_style.palette)
     plan = plan_of(sheet, canvas)
     panels = [
         canvas[p.panel.y : p.panel.y + p.panel.height, p.panel.x : p.panel.x + p.panel.width]

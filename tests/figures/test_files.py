@@ -12,8 +12,8 @@ from PIL import Image
 from fastcam.errors import CaseError, OutputError
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw
-from fastcam.figures.files import Pile, write_picture, write_sheet
-from fastcam.figures.patch_sheets import look_of
+from fastcam.figures.files import WriteBatch, write_picture, write_sheet
+from fastcam.figures.patch_sheets import render_style_of
 from fastcam.figures.sheet import Panel, Sheet
 from fastcam.options import Style
 
@@ -70,29 +70,29 @@ def test_a_picture_too_large_for_its_format_costs_only_itself(tmp_path, kind, si
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
 def test_a_sheet_is_written_as_it_is_drawn(tmp_path, kind):
-    look = look_of(Style(), "", (), 100)
+    render_style = render_style_of(Style(), "", (), 100)
     buffers = Buffers()
     for size in (100, 40, 70):  # buffers are used again, larger and smaller
         panel = Panel("slice", size, size, image=ramp(size, size))
         sheet = Sheet("title", "verdict", (0, 120, 0), ((panel,),))
         path = tmp_path / f"a.{kind}"
-        write_sheet(path, sheet, look, kind, buffers)
+        write_sheet(path, sheet, render_style, kind, buffers)
         found = np.asarray(Image.open(path).convert("RGB")).astype(int)
-        off = np.abs(found - draw(sheet, look.lettering, look.palette))
+        off = np.abs(found - draw(sheet, render_style.lettering, render_style.palette))
         assert off.max() == 0 if kind == "png" else off.mean() < 4
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
 def test_a_pile_writes_every_figure_once_and_in_order(tmp_path, kind):
-    look = look_of(Style(), "", (), 100)
+    render_style = render_style_of(Style(), "", (), 100)
     done: list[int] = []
-    pile = Pile([Buffers(), Buffers(), Buffers()])
+    pile = WriteBatch([Buffers(), Buffers(), Buffers()])
     sheets = {}
     for number in range(7):
         panel = Panel("slice", 60, 60, image=ramp(60, 60) // (number + 1))
         sheets[number] = Sheet(f"slice {number}", "right", (0, 120, 0), ((panel,),))
         path = tmp_path / f"{number}.{kind}"
-        pile.put(path, sheets[number], look, kind, partial(done.append, number))
+        pile.put(path, sheets[number], render_style, kind, partial(done.append, number))
         written = {int(file.stem) for file in tmp_path.iterdir()}
         assert written == set(done)
         assert done == list(range(len(done)))
@@ -102,28 +102,28 @@ def test_a_pile_writes_every_figure_once_and_in_order(tmp_path, kind):
     assert done == list(range(7))
     for number, sheet in sheets.items():
         found = np.asarray(Image.open(tmp_path / f"{number}.{kind}").convert("RGB")).astype(int)
-        off = np.abs(found - draw(sheet, look.lettering, look.palette))
+        off = np.abs(found - draw(sheet, render_style.lettering, render_style.palette))
         assert off.max() == 0 if kind == "png" else off.mean() < 4
 
 
 def test_large_figures_wait_for_nobody(tmp_path):
-    look = look_of(Style(), "", (), 100)
-    pile = Pile([Buffers(), Buffers()])
+    render_style = render_style_of(Style(), "", (), 100)
+    pile = WriteBatch([Buffers(), Buffers()])
     panel = Panel("slice", 3000, 2000, image=ramp(60, 60))  # 18 MiB
-    pile.put(tmp_path / "a.png", Sheet("a", "b", (0, 0, 0), ((panel,),)), look, "png", list)
+    pile.put(tmp_path / "a.png", Sheet("a", "b", (0, 0, 0), ((panel,),)), render_style, "png", list)
     assert (tmp_path / "a.png").is_file()
 
 
 def test_a_file_that_cannot_be_written_ends_a_pile(tmp_path):
-    look = look_of(Style(), "", (), 100)
+    render_style = render_style_of(Style(), "", (), 100)
     done: list[str] = []
-    pile = Pile([Buffers()] * 3)
+    pile = WriteBatch([Buffers()] * 3)
     sheet = Sheet("a", "b", (0, 0, 0), ((Panel("slice", 60, 60, image=ramp(60, 60)),),))
     for name in ("a.png", "missing/b.png", "c.png"):
         if name == "c.png":
             with pytest.raises(OutputError, match="missing"):
-                pile.put(tmp_path / name, sheet, look, "png", partial(done.append, name))
+                pile.put(tmp_path / name, sheet, render_style, "png", partial(done.append, name))
         else:
-            pile.put(tmp_path / name, sheet, look, "png", partial(done.append, name))
+            pile.put(tmp_path / name, sheet, render_style, "png", partial(done.append, name))
     assert done == ["a.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -9,7 +9,7 @@ import pytest
 from fastcam.figures.drawing import draw
 from fastcam.figures.map_scales import map_scale
 from fastcam.figures.map_sheets import Heading, MapPicture, ShownMap, map_sheet
-from fastcam.figures.patch_sheets import look_of
+from fastcam.figures.patch_sheets import render_style_of
 from fastcam.options import Style
 
 from .expected_pixels import bilinear, nearest, plan_of
@@ -26,9 +26,9 @@ HEADING = Heading("a", "b")
 def panels_of(picture, maps, style, heading=HEADING):
     height, width = picture.image.shape[:2]
     scale = max(style.panel_size / max(height, width), 1)
-    look = look_of(style, "·", (), max(round(height * scale), round(width * scale)))
-    sheet, limits = map_sheet(heading, picture, maps, look)
-    canvas = draw(sheet, look.lettering, look.palette)
+    render_style = render_style_of(style, "·", (), max(round(height * scale), round(width * scale)))
+    sheet, limits = map_sheet(heading, picture, maps, render_style)
+    canvas = draw(sheet, render_style.lettering, render_style.palette)
     places = [p.panel for p in plan_of(sheet, canvas).places]
     return [canvas[p.y : p.y + p.height, p.x : p.x + p.width] for p in places], sheet, limits
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fastcam.errors import InputError
-from fastcam.inference.predictions import answers
+from fastcam.inference.predictions import predictions_of
 
 
 def test_classes_by_softmax() -> None:
-    said = answers(np.array([[0.0, math.log(3.0)], [1000.0, 0.0]], np.float32))
+    said = predictions_of(np.array([[0.0, math.log(3.0)], [1000.0, 0.0]], np.float32))
     assert said.prediction is not None
     assert said.prediction.tolist() == [1, 0]
     np.testing.assert_allclose(said.probability, [[0.25, 0.75], [1.0, 0.0]], atol=1e-6)
@@ -20,12 +20,12 @@ def test_classes_by_softmax() -> None:
 
 
 def test_one_output_is_a_regression() -> None:
-    said = answers(np.array([[3.5]], np.float32))
+    said = predictions_of(np.array([[3.5]], np.float32))
     assert (said.prediction, said.probability, said.confidence) == (None, None, None)
 
 
 def test_multilabel_by_sigmoid() -> None:
-    said = answers(np.array([[0.0, math.log(4.0)]], np.float32), "multilabel")
+    said = predictions_of(np.array([[0.0, math.log(4.0)]], np.float32), "multilabel")
     np.testing.assert_allclose(said.probability, [[0.5, 0.8]], atol=1e-6)
     assert said.prediction is not None
     assert said.prediction.tolist() == [1]
@@ -33,9 +33,9 @@ def test_multilabel_by_sigmoid() -> None:
 
 def test_one_class_is_none() -> None:
     with pytest.raises(InputError, match="has one output"):
-        answers(np.zeros((1, 1), np.float32), "classification")
+        predictions_of(np.zeros((1, 1), np.float32), "classification")
 
 
 def test_unknown_task() -> None:
     with pytest.raises(InputError, match="--task 'x' is not known"):
-        answers(np.zeros((1, 1), np.float32), "x")  # type: ignore[arg-type]
+        predictions_of(np.zeros((1, 1), np.float32), "x")  # type: ignore[arg-type]

@@ -11,16 +11,16 @@ import pytest
 from fastcam.errors import InputError, OutputError
 from fastcam.run import folder as runfolder
 from fastcam.run.folder import FAILURES, FIGURES, RUN, RunFolder
-from fastcam.run.records import Drawn, Trouble
+from fastcam.run.records import FigureRecord, Failure
 
 SETTINGS = {"top_k": 3, "root_dir": Path("/data"), "heat_alpha": 0.5}
 
 
-def drawn(path: str, place: int = 1, index: int | None = 4, case: str = "p") -> Drawn:
-    return Drawn(path, place, case, index, True, 0.25, 0.0, 0.1 + 0.2)
+def drawn(path: str, place: int = 1, index: int | None = 4, case: str = "p") -> FigureRecord:
+    return FigureRecord(path, place, case, index, True, 0.25, 0.0, 0.1 + 0.2)
 
 
-def draw(folder: RunFolder, *records: Drawn) -> None:
+def draw(folder: RunFolder, *records: FigureRecord) -> None:
     """Make the files and list them."""
     for record in records:
         path = folder.path / record.path
@@ -106,7 +106,7 @@ def test_overwrite_removes_what_is_listed_and_nothing_else(tmp_path):
     with RunFolder(out, SETTINGS, overwrite=False) as folder:
         draw(folder, A, B)
         folder.record([drawn("../outside.png"), drawn(str(tmp_path / "absolute.png"))])
-        folder.write_failures([Trouble("error", 1, "p", None, 1, "why")], ())
+        folder.write_failures([Failure("error", 1, "p", None, 1, "why")], ())
     mine = [out / "mine.png", out / "002_q/mine.png", tmp_path / "outside.png",
             tmp_path / "absolute.png"]  # fmt: skip
     for path in mine:
@@ -165,7 +165,7 @@ def test_a_foreign_run_json_is_not_run_over(tmp_path, content):
 
 
 def test_failures_of_cases_that_were_not_tried_again_are_kept(tmp_path):
-    one, two = (Trouble("error", n, "p", None, n, f"reason {n}") for n in (1, 2))
+    one, two = (Failure("error", n, "p", None, n, f"reason {n}") for n in (1, 2))
     with RunFolder(tmp_path, SETTINGS, overwrite=False) as folder:
         folder.write_failures([two, one], ())
     with RunFolder(tmp_path, SETTINGS, overwrite=False) as folder:
@@ -180,11 +180,11 @@ def test_failures_of_cases_that_were_not_tried_again_are_kept(tmp_path):
 
 
 def test_failures_say_slices_and_survive_odd_names(tmp_path):
-    trouble = Trouble("warning", 3, '患者 "x", \n', 0, 0, "a, b")
+    failure = Failure("warning", 3, '患者 "x", \n', 0, 0, "a, b")
     with RunFolder(tmp_path, SETTINGS, overwrite=False) as folder:
-        folder.write_failures([trouble], ())
+        folder.write_failures([failure], ())
     with RunFolder(tmp_path, SETTINGS, overwrite=False) as folder:
-        assert folder._read_troubles() == [trouble]
+        assert folder._read_troubles() == [failure]
 
 
 def test_a_folder_that_cannot_be_made_or_written_is_named(tmp_path, monkeypatch):

@@ -10,15 +10,15 @@ from fastcam.errors import InputError
 from fastcam.options import Selection
 from fastcam.read.results.results import Rejected
 from fastcam.run import work_items
-from fastcam.run.work_items import Portion
+from fastcam.run.work_items import CaseSlices
 from fastcam.store.patches import CaseHeader
 
 
 @st.composite
-def portions(draw) -> list[Portion]:
+def portions(draw) -> list[CaseSlices]:
     counts = draw(st.lists(st.integers(0, 150), max_size=30))
     return [
-        Portion(case, tuple(range(5, 5 + 2 * count, 2)), draw(st.booleans()),
+        CaseSlices(case, tuple(range(5, 5 + 2 * count, 2)), draw(st.booleans()),
                 f"{case}.nii", "", None, "")
         for case, count in enumerate(counts)
     ]  # fmt: skip
@@ -52,7 +52,7 @@ def test_every_figure_and_summary_is_planned_once_in_items_of_at_most_32(planned
 
 @given(st.integers(1, 400))
 def test_the_parts_of_a_case_are_equal(count):
-    items = work_items.work_items([Portion(0, tuple(range(count)), True, "", "", None, "")])
+    items = work_items.work_items([CaseSlices(0, tuple(range(count)), True, "", "", None, "")])
     sizes = [work_items.figures_of(item) for item in items]
     assert max(sizes) - min(sizes) <= 1
     assert len(sizes) == -(-count // 32)
@@ -62,7 +62,7 @@ def test_the_parts_of_a_case_are_equal(count):
     ("cases", "count", "items"), [(40, 100, 160), (60, 100, 180), (100, 100, 200), (300, 100, 600)]
 )
 def test_large_jobs_have_larger_items(cases, count, items):
-    planned = [Portion(k, tuple(range(count)), True, "", "", None, "") for k in range(cases)]
+    planned = [CaseSlices(k, tuple(range(count)), True, "", "", None, "") for k in range(cases)]
     found = work_items.work_items(planned)
     assert len(found) == items
     assert max(map(work_items.figures_of, found)) <= 3 * work_items.ITEM_FIGURES
@@ -86,7 +86,7 @@ def test_dealing_loses_nothing_keeps_the_order_and_cases_together(planned, lanes
 def test_lanes_are_of_about_equal_length(lanes, cases, count):
     """With one item a case no lane has more than an even share and one item."""
     items = [
-        (Portion(case, tuple(range(count)), False, "", "", None, ""),) for case in range(cases)
+        (CaseSlices(case, tuple(range(count)), False, "", "", None, ""),) for case in range(cases)
     ]
     lengths = [sum(map(work_items.figures_of, lane)) for lane in work_items.deal(items, lanes)]
     assert max(lengths) <= cases * count / lanes + count
@@ -110,7 +110,7 @@ def test_stealing_loses_nothing(planned, lanes, data):
 
 
 def test_stolen_items_stay_in_order():
-    items = [(Portion(case, (0,), False, "", "", None, ""),) for case in range(5)]
+    items = [(CaseSlices(case, (0,), False, "", "", None, ""),) for case in range(5)]
     lanes = work_items.deal(items, 1) + work_items.deal([], 1)
     work_items.steal(lanes, 1)
     assert [list(lane) for lane in lanes] == [items[:2], items[2:]]

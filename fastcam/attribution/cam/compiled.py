@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.cam.split import Split, check_run
-from fastcam.attribution.modules import settled, tensor_in, with_tensor
+from fastcam.attribution.modules import frozen_eval, tensor_in, with_tensor
 from fastcam.errors import InputError
 
 
@@ -32,7 +32,7 @@ class CompiledSplit:
     def __init__(
         self, model: nn.Module, layers: Mapping[str, nn.Module], backend: str = "inductor"
     ) -> None:
-        with settled(model):
+        with frozen_eval(model):
             self._tapped = _Tapped(model, list(layers))
         self._layers = layers
         self._run: Callable[..., tuple[Any, list[Tensor]]] = torch.compile(
@@ -41,7 +41,7 @@ class CompiledSplit:
         self._zeros: dict[Any, list[tuple[torch.Size, torch.dtype]]] = {}
 
     def __call__(self, batch: Tensor, gradients: bool = True) -> Split:
-        with torch.inference_mode(False), settled(self._tapped):
+        with torch.inference_mode(False), frozen_eval(self._tapped):
             batch = batch.clone() if batch.is_inference() else batch.detach()
             if not gradients:
                 with torch.no_grad():

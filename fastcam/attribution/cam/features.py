@@ -14,7 +14,7 @@ from fastcam.attribution.cam.formulas import GRADIENT_METHODS, signed
 from fastcam.attribution.cam.split import Split, gradients_of
 from fastcam.attribution.cam.targets import Scores, Targets
 from fastcam.attribution.precision import exact
-from fastcam.attribution.request import Wanted
+from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 
 # Of a layer's activations (k, h, w): mean, standard deviation (ddof 0), lowest and highest value,
@@ -43,7 +43,7 @@ class FeatureEngine:
     def __init__(
         self,
         model: nn.Module,
-        wanted: Wanted,
+        wanted: MapRequest,
         halves: str,
         compiled: bool,
         black: Sequence[float] = (0.0,),

@@ -19,7 +19,7 @@ from fastcam.attribution.modules import (
     after_every_module,
     count_tensors,
     first_tensor,
-    settled,
+    frozen_eval,
 )
 from fastcam.errors import InputError
 
@@ -58,7 +58,7 @@ def candidates(
     """
     seen: dict[str, _Seen] = {}
     watched = after_every_module(model, _seeing(seen))
-    with torch.inference_mode(False), torch.no_grad(), settled(model), watched:
+    with torch.inference_mode(False), torch.no_grad(), frozen_eval(model), watched:
         model(example.clone() if example.is_inference() else example)
     found: list[Candidate] = []
     inside: set[str] = set()

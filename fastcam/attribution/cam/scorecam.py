@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.cam.formulas import weighted
-from fastcam.attribution.modules import settled
+from fastcam.attribution.modules import frozen_eval
 from fastcam.attribution.precision import exact
 
 # Masked images in one forward pass.
@@ -36,7 +36,7 @@ def scorecam(
     images, channels = activations.shape[:2]
     masks = activations.flatten(0, 1)[:, None]
     found = []
-    with torch.inference_mode(False), torch.no_grad(), settled(model):
+    with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
         for start in range(0, len(masks), chunk):
             part = masks[start : start + chunk]
             rows = torch.arange(start, start + len(part), device=batch.device) // channels

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.modules import settled, tensor_in, with_tensor
+from fastcam.attribution.modules import frozen_eval, tensor_in, with_tensor
 from fastcam.errors import InputError
 
 
@@ -45,7 +45,7 @@ def run_split(
     with (
         torch.inference_mode(False),
         torch.no_grad(),
-        settled(model),
+        frozen_eval(model),
         _hooked(layers, kept, gradients),
     ):
         output = model(batch.clone() if batch.is_inference() else batch)

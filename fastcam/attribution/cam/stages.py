@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution.cam.layers import Candidate, auto, candidates
 from fastcam.attribution.cam.reshape import layout_of
-from fastcam.attribution.modules import After, after_every_module, settled
+from fastcam.attribution.modules import After, after_every_module, frozen_eval
 
 # Four depths are what people compare, and a row of four fits on a page.
 _DEPTHS = 4
@@ -81,7 +81,7 @@ def _convolutions(model: nn.Module, example: Tensor) -> list[_Convolution]:
         after_every_module(model, hook, wanted),
         torch.inference_mode(False),
         torch.no_grad(),
-        settled(model),
+        frozen_eval(model),
     ):
         model(example.clone() if example.is_inference() else example)
     return list(found.values())

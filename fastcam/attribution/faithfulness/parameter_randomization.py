@@ -23,7 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fastcam.attribution.cam.targets import Targets, rows_of
 from fastcam.attribution.engines import Engine
 from fastcam.attribution.faithfulness.perturbation_curves import one_map
-from fastcam.attribution.modules import settled
+from fastcam.attribution.modules import frozen_eval
 from fastcam.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -187,7 +187,7 @@ def _places(model: nn.Module, example: Tensor) -> Callable[[str], tuple[int, int
             note = _noting(finished, name)
             handles.append(module.register_forward_hook(note))
     try:
-        with torch.inference_mode(False), torch.no_grad(), settled(model):
+        with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
             model(example)
     finally:
         for handle in handles:
@@ -245,7 +245,7 @@ def _measure_norms(model: nn.Module, names: list[str], batch: Tensor) -> None:
     if not norms or len(batch) < 2:
         return
     momenta = [norm.momentum for norm in norms]
-    with torch.inference_mode(False), torch.no_grad(), settled(model):
+    with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
         try:
             for norm in norms:
                 norm.reset_running_stats()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import logits_of
-from fastcam.attribution.modules import settled
+from fastcam.attribution.modules import frozen_eval
 from fastcam.errors import InputError
 from fastcam.read.inputs.preprocess import Preprocessing
 
@@ -124,7 +124,7 @@ def faithfulness(
     run = _Run(model, settings, device)
     kept: list[dict[str, Floats]] = []
     reasons = []
-    with torch.inference_mode(False), torch.no_grad(), settled(model):
+    with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
         chosen, task = run.targets_of(images, targets, task)
         for place in range(len(images)):
             image = images[place].to(device)

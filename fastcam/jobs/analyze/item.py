@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.files import PILE, Pile
+from fastcam.figures.files import WRITE_BATCH, WriteBatch
 from fastcam.figures.map_sheets import Heading
-from fastcam.figures.patch_sheets import Look, look_of
+from fastcam.figures.patch_sheets import RenderStyle, render_style_of
 from fastcam.figures.sheet import Sheet
 from fastcam.jobs.analyze.figures.sheets import (
     Subject,
@@ -33,8 +33,8 @@ from fastcam.jobs.analyze.map_statistics import (
 from fastcam.jobs.render.maps.image import FlatImage, open_image
 from fastcam.options import Style
 from fastcam.read.inputs.preprocess import field_of
-from fastcam.run.records import Drawn, Trouble, attempt
-from fastcam.run.work_items import Portion, WorkItem
+from fastcam.run.records import FigureRecord, Failure, attempt
+from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.map_rows import check_done
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
@@ -103,8 +103,8 @@ class AnalysisItem:
     """What came of a work item."""
 
     measured: tuple[Measured, ...]
-    drawn: tuple[Drawn, ...]
-    troubles: tuple[Trouble, ...]
+    drawn: tuple[FigureRecord, ...]
+    failures: tuple[Failure, ...]
 
 
 @lru_cache(maxsize=4)
@@ -118,7 +118,7 @@ def _named(path: Path, created: str, layers: tuple[str, ...], classes: tuple[str
     return naming_of(_opened(path, created).headers, layers, classes)
 
 
-_desks = tuple(Buffers() for _ in range(PILE))
+_write_buffers = tuple(Buffers() for _ in range(WRITE_BATCH))
 
 
 def analyse_item(job: AnalysisJob, item: WorkItem) -> AnalysisItem:
@@ -127,16 +127,16 @@ def analyse_item(job: AnalysisJob, item: WorkItem) -> AnalysisItem:
     Raises :class:`OutputError` when a file can't be written: that ends the job.
     """
     measured: list[Measured] = []
-    drawn: list[Drawn] = []
-    troubles: list[Trouble] = []
+    drawn: list[FigureRecord] = []
+    failures: list[Failure] = []
     for portion in item:
         header = job.store.headers[portion.case]
         before = len(drawn)
         reason = attempt(partial(_one, job, portion, measured, drawn))
         if reason:
             left = len(portion.slices) - (len(drawn) - before)
-            troubles.append(Trouble("error", header.place, header.id, None, left, reason))
-    return AnalysisItem(tuple(measured), tuple(drawn), tuple(troubles))
+            failures.append(Failure("error", header.place, header.id, None, left, reason))
+    return AnalysisItem(tuple(measured), tuple(drawn), tuple(failures))
 
 
 def figure_paths(job: AnalysisJob, index: int) -> list[str]:
@@ -160,7 +160,7 @@ def right(classes: Sequence[str], header: MapHeader) -> bool | None:
 
 
 def _one(
-    job: AnalysisJob, portion: Portion, measured: list[Measured], drawn: list[Drawn]
+    job: AnalysisJob, portion: CaseSlices, measured: list[Measured], drawn: list[FigureRecord]
 ) -> None:  # fmt: skip
     index, header = portion.case, job.store.headers[portion.case]
     check_done(header)
@@ -184,19 +184,21 @@ def _one(
     image = open_image(header, None, "", job.store.attrs.preprocessing)
     subject = _subject(job, header, image)
     side = max(layout.enlarged(*image.size, job.style.panel_size))
-    single = look_of(job.style, job.characters, job.fonts, side)
-    beside = look_of(job.style, job.characters, job.fonts, job.style.panel_size)
+    single = render_style_of(job.style, job.characters, job.fonts, side)
+    beside = render_style_of(job.style, job.characters, job.fonts, job.style.panel_size)
     sheets = _sheets(job, index, subject, raw, second, numbers, agreement, field, single, beside)
     paths = figure_paths(job, index)
-    pile = Pile(_desks, job.dpi)
+    write_batch = WriteBatch(_write_buffers, job.dpi)
     try:
         for number in portion.slices:
-            sheet, look = sheets[number]()
+            sheet, render_style = sheets[number]()
             path = paths[number]
-            record = Drawn(path, header.place, header.id, number, False, 0.0, 0.0, 0.0)
-            pile.put(job.output_dir / path, sheet, look, "png", partial(drawn.append, record))
+            record = FigureRecord(path, header.place, header.id, number, False, 0.0, 0.0, 0.0)
+            write_batch.put(
+                job.output_dir / path, sheet, render_style, "png", partial(drawn.append, record)
+            )
     finally:
-        pile.finish()
+        write_batch.finish()
 
 
 def _has_second(job: AnalysisJob, index: int) -> bool:
@@ -223,25 +225,25 @@ def _sheets(
     numbers: dict[str, FeatureStatistics],
     agreement: dict[str, float | None],
     field: tuple[int, int, int, int],
-    single: Look,
-    beside: Look,
-) -> list[Callable[[], tuple[Sheet, Look]]]:
+    single: RenderStyle,
+    beside: RenderStyle,
+) -> list[Callable[[], tuple[Sheet, RenderStyle]]]:
     """The figures of an image in the order of their numbers, each made when it is wanted."""
-    made: list[Callable[[], tuple[Sheet, Look]]] = []
+    made: list[Callable[[], tuple[Sheet, RenderStyle]]] = []
 
-    def of(make: Callable[..., Sheet], *given: object, look: Look) -> None:
-        made.append(lambda: (make(*given, look), look))
+    def of(make: Callable[..., Sheet], *given: object, render_style: RenderStyle) -> None:
+        made.append(lambda: (make(*given, render_style), render_style))
 
     header = job.store.headers[index]
     alone = replace(subject, heading=heading_of(job.classes, header, job.said, brief=True))
     for layer, cells in raw.items():
-        of(heatmap_sheet, alone, layer, cells, look=single)
-        of(overlay_sheet, subject, layer, cells, look=single)
+        of(heatmap_sheet, alone, layer, cells, render_style=single)
+        of(overlay_sheet, subject, layer, cells, render_style=single)
     at_input = job.store.map(AT_INPUT, index) if subject.halves != "no" else None
-    of(layers_sheet, subject, raw, numbers, field, at_input, look=beside)
+    of(layers_sheet, subject, raw, numbers, field, at_input, render_style=beside)
     if second:
         both = {layer: (raw[layer], second[layer]) for layer in raw}
-        of(models_sheet, subject, _called(job, index), both, agreement, look=beside)
+        of(models_sheet, subject, _called(job, index), both, agreement, render_style=beside)
     return made
 
 

@@ -25,13 +25,13 @@ from fastcam.jobs.analyze.results import ImageResult
 from fastcam.jobs.analyze.results_file import results_text
 from fastcam.jobs.analyze.summary import summary_report
 from fastcam.jobs.infer.job import infer_maps
-from fastcam.jobs.infer.request import InputChoice, Running
+from fastcam.jobs.infer.request import InputChoice, InferenceOptions
 from fastcam.run import scheduler, work_items
 from fastcam.run.files import TEMPORARY, make_folder, write_text
 from fastcam.run.folder import STORE, RunFolder
 from fastcam.run.progress import Progress, Silent
-from fastcam.run.records import Trouble
-from fastcam.run.work_items import Portion
+from fastcam.run.records import Failure
+from fastcam.run.work_items import CaseSlices
 from fastcam.store.maps import MapStore
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from fastcam.attribution.request import Wanted
+    from fastcam.attribution.request import MapRequest
     from fastcam.read.inputs.preprocess import Preprocessing
 COMPARED = "compare"
 # One of each class, of so many classes.
@@ -50,8 +50,8 @@ def analyse_images(
     subjects: Subjects,
     spec: Preprocessing,
     choice: InputChoice,
-    wanted: Wanted,
-    running: Running,
+    wanted: MapRequest,
+    running: InferenceOptions,
     how: AnalysisChoice,
     output_dir: Path,
     overwrite: bool = False,
@@ -77,18 +77,18 @@ def analyse_images(
     job = _job(stores, wanted, how, classes, output_dir)
     with RunFolder(output_dir, _settings(stores, how), overwrite) as folder:
         _remove_leftovers(output_dir)
-        troubles = _failed(stores)
+        failures = _failed(stores)
         status = "stopped"
         try:
             with _timed(seconds, "draw"):
-                measured, drawn, there = _draw(job, done, folder, how, troubles, progress)
+                measured, drawn, there = _draw(job, done, folder, how, failures, progress)
             images = image_results(job, measured, folder.finished)
             places = [one.image for one in measured]
             with _timed(seconds, "compare"):
                 cohort = compare_classes(images, job.layers, partial(_read, job, places))
                 files = _compared(subjects.model, spec, wanted, job, images, places, cohort, how)
             found = Analysis(
-                output_dir, images, cohort, tuple(troubles), (*files, RESULTS, REPORT), seconds,
+                output_dir, images, cohort, tuple(failures), (*files, RESULTS, REPORT), seconds,
                 drawn, there,
             )  # fmt: skip
             facts = _facts(subjects, spec, wanted, stores)
@@ -98,7 +98,7 @@ def analyse_images(
         finally:
             with contextlib.suppress(FastcamError):
                 folder.rewrite_journal()
-                folder.write_failures(troubles, range(1, len(store) + 1))
+                folder.write_failures(failures, range(1, len(store) + 1))
                 folder.write_run({"status": status, "seconds": seconds, "store": STORE})
     return found
 
@@ -117,8 +117,8 @@ def _run(
     subjects: Subjects,
     spec: Preprocessing,
     choice: InputChoice,
-    wanted: Wanted,
-    running: Running,
+    wanted: MapRequest,
+    running: InferenceOptions,
     output_dir: Path,
     overwrite: bool,
     progress: Progress,
@@ -127,7 +127,7 @@ def _run(
     from fastcam.attribution.cam.features import FeatureEngine
     from fastcam.attribution.faithfulness.perturbation_curves import black_of
 
-    def build(model: nn.Module, wanted: Wanted, compiled: bool) -> FeatureEngine:
+    def build(model: nn.Module, wanted: MapRequest, compiled: bool) -> FeatureEngine:
         return FeatureEngine(model, wanted, spec.halves, compiled, black_of(spec))
 
     runs = [(subjects.model, subjects.described, output_dir)]
@@ -145,7 +145,7 @@ def _run(
 
 def _job(
     stores: Sequence[MapStore],
-    wanted: Wanted,
+    wanted: MapRequest,
     how: AnalysisChoice,
     classes: tuple[str, ...],
     output_dir: Path,
@@ -180,7 +180,7 @@ def _settings(stores: Sequence[MapStore], how: AnalysisChoice) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _failed(stores: Sequence[MapStore]) -> list[Trouble]:
+def _failed(stores: Sequence[MapStore]) -> list[Failure]:
     """Images without maps, of the second model only those that the first one has."""
     first = stores[0].headers
     found = [(header, header.reason) for header in first if header.status == "failed"]
@@ -190,7 +190,7 @@ def _failed(stores: Sequence[MapStore]) -> list[Trouble]:
             for header, own in zip(store.headers, first, strict=True)
             if header.status == "failed" != own.status
         ]
-    return [Trouble("error", h.place, h.id, None, 0, reason) for h, reason in found]
+    return [Failure("error", h.place, h.id, None, 0, reason) for h, reason in found]
 
 
 def _draw(
@@ -198,7 +198,7 @@ def _draw(
     done: Sequence[int],
     folder: RunFolder,
     how: AnalysisChoice,
-    troubles: list[Trouble],
+    failures: list[Failure],
     progress: Progress,
 ) -> tuple[list[Measured], int, int]:
     """Numbers of all images in order, and how many figures were drawn and were there already."""
@@ -208,7 +208,7 @@ def _draw(
         left = tuple(at for at, path in enumerate(paths) if path not in folder.finished)
         there += len(paths) - len(left)
         source = str(job.store.headers[index].source)
-        portions.append(Portion(index, left, False, source, "", None, ""))
+        portions.append(CaseSlices(index, left, False, source, "", None, ""))
     if not portions:
         return [], 0, 0
     for name in FOLDERS:
@@ -228,7 +228,7 @@ def _draw(
                 folder.record(made.drawn)
                 measured += made.measured
                 drawn += len(made.drawn)
-                troubles += made.troubles
+                failures += made.failures
                 progress.advance(work_items.figures_of(item))
         finally:
             progress.end()
@@ -244,7 +244,7 @@ def _read(
 def _compared(
     model: nn.Module,
     spec: Preprocessing,
-    wanted: Wanted,
+    wanted: MapRequest,
     job: AnalysisJob,
     images: Sequence[ImageResult],
     places: Sequence[int],
@@ -273,7 +273,7 @@ def _compared(
 
 
 def _facts(
-    subjects: Subjects, spec: Preprocessing, wanted: Wanted, stores: Sequence[MapStore]
+    subjects: Subjects, spec: Preprocessing, wanted: MapRequest, stores: Sequence[MapStore]
 ) -> dict[str, Any]:
     same = None
     if len(stores) > 1:

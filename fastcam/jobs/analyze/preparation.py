@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastcam.errors import InputError
-from fastcam.inference.images import settled
+from fastcam.inference.images import resolve_preprocessing
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Sign, Wanted
+    from fastcam.attribution.request import Sign, MapRequest
     from fastcam.read.inputs.preprocess import Fit, Halves, Preprocessing
 
 _HALVES_CHANNELS = 6
@@ -30,7 +30,7 @@ def preprocessing(
     """How ``model`` sees images. ``asymmetry`` None: as halves where its first convolution has six
     input channels; ``mirror`` turns the right half over. Three numbers of ``mean`` and ``std`` hold
     for both halves. InputError where these don't go together."""
-    spec = settled(model, image_size)
+    spec = resolve_preprocessing(model, image_size)
     if len(spec.size) == 3:
         raise InputError("fastcam analyze is for images, and the model takes volumes: use infer")
     if asymmetry is None:
@@ -63,14 +63,14 @@ def maps_wanted(
     target: int | None = None,
     sign: Sign = "positive",
     prefix_tokens: int | None = None,
-) -> Wanted:
+) -> MapRequest:
     """The maps of an analysis; ``layers`` empty or "auto": the last convolution of each stage.
     InputError for a method that isn't a CAM and for layers that don't exist."""
     import torch
 
     from fastcam.attribution.cam.layers import resolve
     from fastcam.attribution.cam.stages import stage_layers
-    from fastcam.attribution.request import CAM_METHODS, Wanted
+    from fastcam.attribution.request import CAM_METHODS, MapRequest
 
     if method not in CAM_METHODS:
         raise InputError(f"--method {method!r}: analyze compares CAMs: {', '.join(CAM_METHODS)}")
@@ -92,4 +92,4 @@ def maps_wanted(
         raise InputError("--layer auto goes alone: it finds all layers")
     resolve(model, names)
     classes = () if target is None else (target,)
-    return Wanted((method,), names, classes, sign, prefix_tokens)
+    return MapRequest((method,), names, classes, sign, prefix_tokens)

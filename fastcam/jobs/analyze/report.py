@@ -11,7 +11,7 @@ from fastcam.errors import one_line
 from fastcam.jobs.analyze.class_comparison import Cohort
 from fastcam.jobs.analyze.results import ImageResult
 from fastcam.run.folder import FAILURES
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 RESULTS, REPORT = "analysis_results.json", "summary_report.txt"
 
@@ -24,7 +24,7 @@ class Analysis:
     output_dir: Path
     images: tuple[ImageResult, ...]
     cohort: Cohort
-    failures: tuple[Trouble, ...] = ()
+    failures: tuple[Failure, ...] = ()
     files: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     figures_drawn: int = 0
@@ -33,7 +33,7 @@ class Analysis:
     @property
     def exit_code(self) -> int:
         """0 all done, 1 nothing but failures, 3 finished but some failed."""
-        if not any(trouble.level == "error" for trouble in self.failures):
+        if not any(failure.level == "error" for failure in self.failures):
             return 0
         return 3 if self.images else 1
 
@@ -43,7 +43,7 @@ _LISTED = 5
 
 def as_dict(report: Analysis) -> dict[str, Any]:
     """The result that ``--json`` prints."""
-    errors = [trouble for trouble in report.failures if trouble.level == "error"]
+    errors = [failure for failure in report.failures if failure.level == "error"]
     return {
         "output_dir": str(report.output_dir),
         "exit_code": report.exit_code,
@@ -64,7 +64,7 @@ def told(report: Analysis) -> str:
     parts = [f"{len(report.images)} images, {report.figures_drawn} figures drawn"]
     if report.figures_there:
         parts.append(f"{report.figures_there} were there already")
-    errors = [trouble for trouble in report.failures if trouble.level == "error"]
+    errors = [failure for failure in report.failures if failure.level == "error"]
     if errors:
         parts.append(f"{len(errors)} failed")
     lines = [f"{', '.join(parts)}, in {sum(report.seconds.values()):.1f} s"]

@@ -13,7 +13,7 @@ from fastcam.figures import fonts, lettering
 from fastcam.figures.drawing import draw
 from fastcam.figures.figure import Figure
 from fastcam.figures.map_sheets import Heading
-from fastcam.figures.patch_sheets import look_of
+from fastcam.figures.patch_sheets import render_style_of
 from fastcam.inference.images import pixels_of
 from fastcam.jobs.analyze.figures.sheets import Subject, layers_sheet
 from fastcam.jobs.analyze.file_names import output_name
@@ -21,7 +21,7 @@ from fastcam.jobs.analyze.image_results import activation_statistics
 from fastcam.jobs.analyze.map_statistics import feature_statistics
 from fastcam.jobs.analyze.request import AnalysisChoice
 from fastcam.jobs.analyze.results import ImageResult, LayerResult
-from fastcam.jobs.infer.request import Running
+from fastcam.jobs.infer.request import InferenceOptions
 from fastcam.options import Style
 from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.preprocess import Preprocessing, prepare, region, seen
@@ -29,7 +29,7 @@ from fastcam.read.inputs.preprocess import Preprocessing, prepare, region, seen
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Wanted
+    from fastcam.attribution.request import MapRequest
 
 Maps = dict[str, NDArray[np.float32]]
 
@@ -37,8 +37,8 @@ Maps = dict[str, NDArray[np.float32]]
 def analyse_one(
     model: nn.Module,
     spec: Preprocessing,
-    wanted: Wanted,
-    running: Running,
+    wanted: MapRequest,
+    running: InferenceOptions,
     how: AnalysisChoice,
     style: Style,
     image: Any,
@@ -53,7 +53,7 @@ def analyse_one(
     from fastcam.attribution.cam.features import AT_INPUT, FeatureEngine
     from fastcam.attribution.faithfulness.perturbation_curves import black_of
     from fastcam.inference.device import arithmetic, choose_device, choose_precision
-    from fastcam.inference.predictions import answers
+    from fastcam.inference.predictions import predictions_of
 
     is_path = isinstance(image, str | Path)
     try:
@@ -73,7 +73,7 @@ def analyse_one(
     assert made.measures is not None
     measures = made.measures[0].float().cpu().numpy()
     output = made.output.float().cpu().numpy()
-    said = answers(output, running.task)
+    said = predictions_of(output, running.task)
     height, width = pixels.shape[:2]
     field = region(height, width, spec)
     numbers = {
@@ -105,12 +105,19 @@ def analyse_one(
     )
     subject = Subject(_heading(result, wanted), seen(pixels, spec), spec.halves, share)
     characters = lettering.alphabet([result.id, subject.heading.verdict, *layers])
-    look = look_of(style, characters, fonts.chain(characters, style.font), style.panel_size)
-    sheet = layers_sheet(subject, layers, numbers, field, at_input, look)
-    return result, layers, at_input, Figure(draw(sheet, look.lettering, look.palette))
+    render_style = render_style_of(
+        style, characters, fonts.chain(characters, style.font), style.panel_size
+    )
+    sheet = layers_sheet(subject, layers, numbers, field, at_input, render_style)
+    return (
+        result,
+        layers,
+        at_input,
+        Figure(draw(sheet, render_style.lettering, render_style.palette)),
+    )
 
 
-def _heading(result: ImageResult, wanted: Wanted) -> Heading:
+def _heading(result: ImageResult, wanted: MapRequest) -> Heading:
     title = f"{result.id}  ·  {wanted.methods[0]}"
     if result.predicted is None:
         values = ", ".join(f"{value:.4g}" for value in result.output[:4])

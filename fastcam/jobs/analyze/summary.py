@@ -53,7 +53,7 @@ def _wrapped(note: str, language: Language) -> list[str]:
 
 def _head(found: Analysis, facts: Mapping[str, Any], words: Words) -> list[str]:
     known = [image.right for image in found.images if image.right is not None]
-    failed = sum(trouble.level == "error" for trouble in found.failures)
+    failed = sum(failure.level == "error" for failure in found.failures)
     rows = [
         (words.model, str(facts["model"])),
         (words.checkpoint, str(facts["checkpoint"] or words.random)),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from fastcam.attribution.engines import Engine
-    from fastcam.attribution.request import Wanted
+    from fastcam.attribution.request import MapRequest
     from fastcam.inference.predictions import Task
     from fastcam.read.inputs.preprocess import Preprocessing
 
@@ -34,7 +34,7 @@ def measure_trust(
     store: MapStore,
     found: Evaluation,
     spec: Preprocessing,
-    wanted: Wanted,
+    wanted: MapRequest,
     task: Task,
     axes: Axes,
     count: int,

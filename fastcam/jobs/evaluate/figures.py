@@ -17,7 +17,7 @@ from fastcam.jobs.render.report import RenderReport
 from fastcam.options import MapChoice, Selection, Sources, Style
 from fastcam.run.folder import RUN
 from fastcam.run.progress import Progress
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 from fastcam.store.map_rows import method_of
 from fastcam.store.maps import MapStore
 
@@ -26,25 +26,25 @@ EXPLAINED = "explained"
 
 def draw_ends(
     store: MapStore, found: Evaluation, output_dir: Path, style: Style, scoring: Scoring
-) -> tuple[list[Path], list[Trouble]]:
+) -> tuple[list[Path], list[Failure]]:
     """``gradcam_best_sample.png`` and ``gradcam_worst_sample.png``, and what went wrong."""
     warmup.warm_up()
     job = MapsJob(
         store, output_dir, Sources(), style, Selection(), MapChoice(), False, scoring
     )  # fmt: skip
     method = method_of(store.map_names[0])
-    written, troubles = [], []
+    written, failures = [], []
     for which, case in (("best", found.ordered[0]), ("worst", found.ordered[-1])):
         path = output_dir / f"{method}_{which}_sample.{style.format}"
         try:
             warning = job.draw_one(case.place - 1, path)
         except CaseError as error:
-            troubles.append(Trouble("error", case.place, case.id, None, 1, str(error)))
+            failures.append(Failure("error", case.place, case.id, None, 1, str(error)))
             continue
         if warning:
-            troubles.append(Trouble("warning", case.place, case.id, None, 0, warning))
+            failures.append(Failure("warning", case.place, case.id, None, 0, warning))
         written.append(path)
-    return written, troubles
+    return written, failures
 
 
 def draw_explained(

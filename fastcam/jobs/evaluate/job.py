@@ -17,16 +17,16 @@ from fastcam.jobs.evaluate.metrics.evaluation import (
 )
 from fastcam.jobs.evaluate.metrics.localization import Localisation
 from fastcam.jobs.evaluate.report import EvaluationReport
-from fastcam.jobs.evaluate.request import Reporting
+from fastcam.jobs.evaluate.request import EvaluateOptions
 from fastcam.jobs.evaluate.scoring import Scoring
 from fastcam.jobs.evaluate.test_set import EvaluationSet
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InputChoice, Running
+from fastcam.jobs.infer.request import InputChoice, InferenceOptions
 from fastcam.options import Axes, MapChoice
 from fastcam.run.folder import FAILURES, write_failures
 from fastcam.run.progress import Progress
-from fastcam.run.records import Trouble, _add
+from fastcam.run.records import Failure, _add
 from fastcam.store.map_rows import choose_rows
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
@@ -34,7 +34,7 @@ from fastcam.store.maps import MapStore
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Wanted
+    from fastcam.attribution.request import MapRequest
     from fastcam.read.inputs.preprocess import Preprocessing
 
 
@@ -44,10 +44,10 @@ def evaluate_set(
     spec: Preprocessing,
     chosen: EvaluationSet,
     axes: Axes,
-    wanted: Wanted,
-    running: Running,
+    wanted: MapRequest,
+    running: InferenceOptions,
     scoring: Scoring,
-    reporting: Reporting,
+    reporting: EvaluateOptions,
     output_dir: Path,
     overwrite: bool,
     progress: Progress,
@@ -58,8 +58,8 @@ def evaluate_set(
         model, described, spec, choice, wanted, running, output_dir, overwrite, progress
     )
     store = MapStore.open(inferred.store)
-    troubles = [*chosen.troubles, *inferred.troubles]
-    cases = _cases(store, scoring, troubles, axes)
+    failures = [*chosen.failures, *inferred.failures]
+    cases = _cases(store, scoring, failures, axes)
     found = evaluated(
         scoring.kind, chosen.target, scoring.good_below, cases,
         group_width=reporting.group_width, names=scoring.names, classes=reporting.classes,
@@ -67,12 +67,12 @@ def evaluate_set(
     )  # fmt: skip
     report = EvaluationReport(output_dir, inferred, found, chosen.unmatched)
     report.notes = [*chosen.notes, *inferred.notes]
-    report.troubles = troubles
+    report.failures = failures
     report.files = [*_write_numbers(found, output_dir), *_write_plots(found, output_dir)]
     if cases:
         ends, wrong = draw_ends(store, found, output_dir, reporting.style, scoring)
         report.files += ends
-        _add(troubles, wrong)
+        _add(failures, wrong)
         report.figures = draw_explained(
             store, found, reporting.explain, output_dir, reporting.style, scoring,
             reporting.workers, progress,
@@ -85,13 +85,13 @@ def evaluate_set(
             report.files += made
             report.notes += said
     report.files += _write_unmatched(chosen.unmatched, output_dir)
-    write_failures(output_dir / FAILURES, troubles)
-    report.files += [output_dir / FAILURES] if troubles else []
+    write_failures(output_dir / FAILURES, failures)
+    report.files += [output_dir / FAILURES] if failures else []
     return report
 
 
 def _cases(
-    store: MapStore, scoring: Scoring, troubles: list[Trouble], axes: Axes
+    store: MapStore, scoring: Scoring, failures: list[Failure], axes: Axes
 ) -> list[EvaluatedCase]:
     score = [(index, scoring.score(header)) for index, header in enumerate(store.headers)]
     known = [(index, said) for index, said in score if said is not None]
@@ -99,7 +99,7 @@ def _cases(
     located: dict[int, Localisation] = {}
     if masked and store.map_names:
         row = choose_rows(store, MapChoice())[0]
-        located = _localised(store, row, [index for index, _ in known], axes, troubles)
+        located = _localised(store, row, [index for index, _ in known], axes, failures)
     cases = []
     for index, said in known:
         header = store.headers[index]
@@ -126,7 +126,7 @@ def _compared(cases: Sequence[EvaluatedCase]) -> localization.LocalisationSummar
 def _facts(store: MapStore, chosen: EvaluationSet, inferred: InferReport) -> dict[str, Any]:
     rows = choose_rows(store, MapChoice()) if store.map_names else ()
     return {
-        "failed": len(chosen.troubles) + inferred.failed,
+        "failed": len(chosen.failures) + inferred.failed,
         "images_without_row": chosen.alone("image"),
         "rows_without_image": chosen.alone("row"),
         "duplicate_rows": chosen.alone("duplicate"),

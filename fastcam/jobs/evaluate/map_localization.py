@@ -14,14 +14,14 @@ from fastcam.jobs.evaluate.metrics.localization import Localisation
 from fastcam.options import Axes
 from fastcam.read.inputs.preprocess import field_of
 from fastcam.read.volumes.masks import open_mask
-from fastcam.run.records import Trouble, _add
+from fastcam.run.records import Failure, _add
 from fastcam.run.scheduler import cores
 from fastcam.store.map_rows import MapRow
 from fastcam.store.maps import MapStore
 
 
 def _localised(
-    store: MapStore, row: MapRow, indices: Sequence[int], axes: Axes, troubles: list[Trouble]
+    store: MapStore, row: MapRow, indices: Sequence[int], axes: Axes, failures: list[Failure]
 ) -> dict[int, Localisation]:
     """Where the maps lie against their masks, both cut to what the model saw. A mask that can't be
     used is a warning.
@@ -54,7 +54,7 @@ def _localised(
         for index, made in zip(indices, pool.map(measure, indices, read), strict=True):
             if isinstance(made, CaseError):
                 header = store.headers[index]
-                _add(troubles, [Trouble("warning", header.place, header.id, None, 0, str(made))])
+                _add(failures, [Failure("warning", header.place, header.id, None, 0, str(made))])
                 made = localization.unmeasured("its mask or map can't be used")
             found[index] = made
     return found

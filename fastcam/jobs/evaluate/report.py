@@ -15,7 +15,7 @@ from fastcam.jobs.render.report import RenderReport
 from fastcam.read.inputs.id_match import Unmatched
 from fastcam.report.columns import table
 from fastcam.run.folder import FAILURES
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 METRICS, UNMATCHED = "test_metrics.json", "unmatched.csv"
 
@@ -32,7 +32,7 @@ class EvaluationReport:
     files: list[Path] = field(default_factory=list)
     figures: RenderReport | None = None
     notes: list[str] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -44,7 +44,7 @@ class EvaluationReport:
         """0 all done, 1 nothing could be evaluated, 3 finished but some failed."""
         if not self.found.cases:
             return 1
-        failed = any(trouble.level == "error" for trouble in self.troubles)
+        failed = any(failure.level == "error" for failure in self.failures)
         drawn = 0 if self.figures is None else self.figures.exit_code
         return 3 if failed or drawn else 0
 
@@ -79,7 +79,7 @@ def as_dict(report: EvaluationReport) -> dict[str, Any]:
         "files": [str(path) for path in report.files],
         "notes": report.notes,
         "troubles": [
-            {"level": t.level, "image": t.case, "reason": t.reason} for t in report.troubles
+            {"level": t.level, "image": t.case, "reason": t.reason} for t in report.failures
         ],
     }
 
@@ -103,12 +103,12 @@ def told(report: EvaluationReport) -> str:
         if count:
             said = one if count == 1 else many
             lines.append(f"{count} {said}: see {report.output_dir / UNMATCHED}")
-    wrong = [t for t in report.troubles if t.level == "error"]
-    warned = [t for t in report.troubles if t.level != "error"]
-    for level, troubles in (("error", wrong), ("warning", warned)):
-        lines += [one_line(f"{level}: {t.case}: {t.reason}") for t in troubles[:_LISTED]]
-        if len(troubles) > _LISTED:
-            rest = len(troubles) - _LISTED
+    wrong = [t for t in report.failures if t.level == "error"]
+    warned = [t for t in report.failures if t.level != "error"]
+    for level, failures in (("error", wrong), ("warning", warned)):
+        lines += [one_line(f"{level}: {t.case}: {t.reason}") for t in failures[:_LISTED]]
+        if len(failures) > _LISTED:
+            rest = len(failures) - _LISTED
             lines.append(f"{level}: and {rest} more in {report.output_dir / FAILURES}")
     lines.append(f"all numbers: {report.output_dir / METRICS}; {len(report.files)} files in all")
     if report.figures is not None:

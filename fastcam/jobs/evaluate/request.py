@@ -25,7 +25,7 @@ class Explain:
 
 
 @dataclass(frozen=True)
-class Reporting:
+class EvaluateOptions:
     """What is made of the results. ``classes``: how many there are, 0 for a regression."""
 
     group_width: float = 10.0

@@ -14,7 +14,7 @@ from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.mask_pairs import with_masks_beside
 from fastcam.read.inputs.tables import read_cells
 from fastcam.read.inputs.target_column import Targets, classes, numbers, target_column
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EvaluationSet:
     id_column: str
     names: tuple[str, ...]
     unmatched: tuple[Unmatched, ...]
-    troubles: tuple[Trouble, ...]
+    failures: tuple[Failure, ...]
     notes: tuple[str, ...]
 
     def alone(self, what: str) -> int:
@@ -82,10 +82,10 @@ def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> Evaluation
         for place, item in enumerate(items)
         if place in found.values
     )
-    troubles = _troubles(items, {**matched.wrong, **found.wrong})
+    failures = _troubles(items, {**matched.wrong, **found.wrong})
     return EvaluationSet(
         labelled, target, matched.column, found.names, matched.unmatched,
-        tuple(troubles), tuple(_notes(choice, labelled, found)),
+        tuple(failures), tuple(_notes(choice, labelled, found)),
     )  # fmt: skip
 
 
@@ -93,9 +93,9 @@ def _label(value: float, kind: Kind) -> str:
     return repr(value) if kind == "regression" else str(int(value))
 
 
-def _troubles(items: list[Item], wrong: Mapping[int, str]) -> list[Trouble]:
+def _troubles(items: list[Item], wrong: Mapping[int, str]) -> list[Failure]:
     return [
-        Trouble("error", 0, items[place].id, None, 0, f"not evaluated: {reason}")
+        Failure("error", 0, items[place].id, None, 0, f"not evaluated: {reason}")
         for place, reason in wrong.items()
     ]
 

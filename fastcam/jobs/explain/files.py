@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastcam.errors import InputError
-from fastcam.inference.images import Shown, read_each, together
+from fastcam.inference.images import ImageBatch, read_each, collate
 from fastcam.jobs.explain.comparison import Comparison
 from fastcam.jobs.explain.explanation import Explanation
 from fastcam.jobs.explain.job import explained
-from fastcam.jobs.explain.request import Asked, layers_of, steps_of, with_methods
+from fastcam.jobs.explain.request import ExplainRequest, layers_of, steps_of, with_methods
 from fastcam.jobs.explain.results import Head
 from fastcam.jobs.explain.scales import Scale, check_scale
 from fastcam.jobs.explain.support import support_of
@@ -22,7 +22,7 @@ from fastcam.read.inputs.preprocess import Preprocessing
 from fastcam.run import file_names
 from fastcam.run.files import make_folder
 from fastcam.run.folder import FAILURES, write_failures
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +58,7 @@ class Written:
     by label."""
 
     figures: list[Path]
-    troubles: list[Trouble]
+    failures: list[Failure]
     results: dict[str, Explanation]
 
 
@@ -66,7 +66,7 @@ def write_explanations(
     models: Sequence[Candidate],
     items: Sequence[Item],
     output_dir: Path,
-    asked: Asked,
+    asked: ExplainRequest,
     spec_of: Callable[[nn.Module], Preprocessing],
     *,
     layers: Sequence[str | int] = (),
@@ -100,7 +100,7 @@ def write_explanations(
     steps = steps_of(asked, has_support)
     specs = [spec_of(model) for model in loaded]
     begun(f"reading {len(items)} {'image' if len(items) == 1 else 'images'}")
-    shown, places, troubles = _read(items, specs)
+    shown, places, failures = _read(items, specs)
     found = {}
     for model, candidate, spec, batch in zip(loaded, models, specs, shown, strict=True):
         given = support_of(support, spec)
@@ -113,10 +113,10 @@ def write_explanations(
         )
     begun("drawing")
     figures = _draw(found, [items[place] for place in places], places, output_dir,
-                    len(items) == 1, drawing, troubles)  # fmt: skip
-    troubles.sort(key=lambda trouble: trouble.place)
-    write_failures(output_dir / FAILURES, troubles)
-    return Written(figures, troubles, found)
+                    len(items) == 1, drawing, failures)  # fmt: skip
+    failures.sort(key=lambda failure: failure.place)
+    write_failures(output_dir / FAILURES, failures)
+    return Written(figures, failures, found)
 
 
 def numbered(told: Told, total: int) -> Told:
@@ -127,7 +127,7 @@ def numbered(told: Told, total: int) -> Told:
 
 def _read(
     items: Sequence[Item], specs: Sequence[Preprocessing]
-) -> tuple[list[Shown], list[int], list[Trouble]]:
+) -> tuple[list[ImageBatch], list[int], list[Failure]]:
     """For each of ``specs`` the images that can be read for all of them, their places, and why the
     others can't. InputError where none can."""
     sources = [item.source for item in items]
@@ -138,13 +138,13 @@ def _read(
         first = failed[min(failed)]
         raise InputError(first if len(items) == 1 else f"none of the images can be read: {first}")
     called = tuple(items[place].id for place in places)
-    shown = [together([images[place] for place in places], called) for images, _ in read]
-    troubles = [_trouble(place, items[place], why) for place, why in failed.items()]
-    return shown, places, troubles
+    shown = [collate([images[place] for place in places], called) for images, _ in read]
+    failures = [_trouble(place, items[place], why) for place, why in failed.items()]
+    return shown, places, failures
 
 
-def _trouble(place: int, item: Item, why: str) -> Trouble:
-    return Trouble("error", place + 1, item.id, None, 1, why)
+def _trouble(place: int, item: Item, why: str) -> Failure:
+    return Failure("error", place + 1, item.id, None, 1, why)
 
 
 def _draw(
@@ -154,7 +154,7 @@ def _draw(
     output_dir: Path,
     alone: bool,
     drawing: Drawing,
-    troubles: list[Trouble],
+    failures: list[Failure],
 ) -> list[Path]:
     """The figures of all images; one whose maps can't be drawn is added to ``troubles``."""
     several = Comparison(tuple(found.values()), tuple(found))
@@ -167,7 +167,7 @@ def _draw(
             written += several.write(where, index, drawing.scale, drawing.head, drawing.style)
         except InputError as error:
             errors.append(error)
-            troubles.append(_trouble(places[index], item, str(error)))
+            failures.append(_trouble(places[index], item, str(error)))
     if not written:
         raise errors[0]
     return written

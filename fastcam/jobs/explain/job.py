@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
-from fastcam.inference.images import Shown
+from fastcam.inference.images import ImageBatch
 from fastcam.jobs.explain.explanation import Explanation
-from fastcam.jobs.explain.request import Asked, Step
+from fastcam.jobs.explain.request import ExplainRequest, Step
 from fastcam.jobs.explain.results import ClassFound, MapFacts, Patches, Reconstruction
 from fastcam.jobs.explain.rows import RECONSTRUCTION
 
@@ -28,11 +28,11 @@ _MOST_PATCHES = 1600
 
 def explained(
     model: nn.Module,
-    shown: Shown,
-    asked: Asked,
+    shown: ImageBatch,
+    asked: ExplainRequest,
     steps: Sequence[Step],
     targets: Any = None,
-    support: Mapping[str, Shown] | None = None,
+    support: Mapping[str, ImageBatch] | None = None,
     begun: Told = lambda line: None,
     told: Told = lambda line: None,
 ) -> Explanation:
@@ -88,8 +88,8 @@ class _Run:
     """What the steps have found so far."""
 
     model: nn.Module
-    shown: Shown
-    asked: Asked
+    shown: ImageBatch
+    asked: ExplainRequest
     where: torch.device
     dtype: torch.dtype
     alone: bool
@@ -142,7 +142,7 @@ class _Run:
 
         return method in CAM_METHODS
 
-    def compare(self, step: Step, support: Mapping[str, Shown]) -> None:
+    def compare(self, step: Step, support: Mapping[str, ImageBatch]) -> None:
         import torch
 
         from fastcam.attribution.reconstruction.engine import ReconstructionEngine
@@ -191,14 +191,14 @@ class _Run:
         )
 
     def together(self) -> Explanation:
-        from fastcam.inference.predictions import answers
+        from fastcam.inference.predictions import predictions_of
 
         shown, maps = self.shown, self.maps
         output = self.output if self.output is not None else self.scores
         assert output is not None
         raw = output.float().cpu().numpy()
         # Reconstruction alone tells classes, even if there is only one of them.
-        said = answers(raw, self.asked.task if self.output is not None else "multilabel")
+        said = predictions_of(raw, self.asked.task if self.output is not None else "multilabel")
         probability = said.probability
         if self.output is None and self.reconstruction is not None:
             probability = self.reconstruction.probability

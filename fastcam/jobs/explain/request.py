@@ -13,7 +13,7 @@ from fastcam.jobs.explain.rows import RECONSTRUCTION
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Fusion, Reshape, Sign, Wanted
+    from fastcam.attribution.request import Fusion, Reshape, Sign, MapRequest
     from fastcam.inference.predictions import Task
 
 ALL = "all"
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExplainRequest:
     """``methods``: empty for the model's own, or ``("all",)``. ``layers``: by method the dotted
     names or numbers of its layers; those under "" are for every method that knows such layers. The
     other fields are options of ``fastcam explain``; ``query`` (x, y): the picture's pixel whose
@@ -60,11 +60,11 @@ class Step:
         at = f" at {', '.join(self.layers)}" if self.layers else ""
         return ", ".join(self.methods) + at
 
-    def wanted(self, asked: Asked) -> Wanted:
+    def wanted(self, asked: ExplainRequest) -> MapRequest:
         """The same for an engine."""
-        from fastcam.attribution.request import Wanted
+        from fastcam.attribution.request import MapRequest
 
-        return Wanted(
+        return MapRequest(
             self.methods, self.layers, (), asked.sign, asked.prefix_tokens, asked.reshape,
             asked.fusion, asked.discard_ratio, asked.start_layer,
         )  # fmt: skip
@@ -86,13 +86,13 @@ def layers_of(texts: Sequence[str | int], methods: Sequence[str]) -> dict[str, t
     return {method: tuple(layers) for method, layers in found.items()}
 
 
-def steps_of(asked: Asked, support: bool) -> list[Step]:
+def steps_of(asked: ExplainRequest, support: bool) -> list[Step]:
     """What is run, in order; ``asked`` names its methods. ``support``: there are support images.
 
     InputError for methods that don't exist or are given twice, and where support images and
     reconstruction don't come together.
     """
-    from fastcam.attribution.request import CAM_METHODS, METHODS, Wanted
+    from fastcam.attribution.request import CAM_METHODS, METHODS, MapRequest
 
     methods = asked.methods
     if asked.every:
@@ -104,7 +104,7 @@ def steps_of(asked: Asked, support: bool) -> list[Step]:
         raise InputError(f"--method {RECONSTRUCTION} is given twice")
     ordinary = tuple(m for m in methods if m != RECONSTRUCTION)
     if ordinary or not methods:
-        Wanted(ordinary)
+        MapRequest(ordinary)
     if RECONSTRUCTION in methods and not support:
         raise InputError(
             f"--method {RECONSTRUCTION} compares with support images: give one at least, "
@@ -128,7 +128,7 @@ def steps_of(asked: Asked, support: bool) -> list[Step]:
     return steps
 
 
-def _layers(method: str, cam: bool, mixed: bool, asked: Asked) -> tuple[str, ...]:
+def _layers(method: str, cam: bool, mixed: bool, asked: ExplainRequest) -> tuple[str, ...]:
     """Of CAMs and other methods together, CAMs take the dotted names and the others the numbers."""
     own = asked.layers.get(method, ())
     if own or method == "rollout":
@@ -143,7 +143,9 @@ def _others(methods: Sequence[str]) -> str:
     return ", ".join(method for method in methods if method != ALL)
 
 
-def with_methods(asked: Asked, models: Sequence[nn.Module], support: bool) -> Asked:
+def with_methods(
+    asked: ExplainRequest, models: Sequence[nn.Module], support: bool
+) -> ExplainRequest:
     """``asked`` with the methods that are taken where none is named: reconstruction with support
     images, else the models' own, Grad-CAM where these differ."""
     if asked.methods:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
-from fastcam.inference.images import Shown, gather
+from fastcam.inference.images import ImageBatch, load_images
 from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.preprocess import Preprocessing
 
 CLASS = "support"
 
 
-def support_of(support: Any, spec: Preprocessing) -> dict[str, Shown]:
+def support_of(support: Any, spec: Preprocessing) -> dict[str, ImageBatch]:
     """``support``, a mapping of classes to images, or images alone, by class.
 
     Images are what ``fastcam.explain`` takes, and folders. Files without a class that lie in
@@ -26,12 +26,12 @@ def support_of(support: Any, spec: Preprocessing) -> dict[str, Shown]:
     given = support if isinstance(support, Mapping) else {CLASS: support}
     if not given:
         raise InputError("support: there is no class in it; give images, or classes with images")
-    found: dict[str, Shown] = {}
+    found: dict[str, ImageBatch] = {}
     for name, images in given.items():
         for inner, part in _classes(str(name), images).items():
             if inner in found:
                 raise InputError(f"support: class {inner!r} is given twice, by name and by folder")
-            found[inner] = gather(part, spec)
+            found[inner] = load_images(part, spec)
     return found
 
 

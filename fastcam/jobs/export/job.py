@@ -25,7 +25,7 @@ from fastcam.run import file_names, work_items
 from fastcam.run.files import make_folder, write_text
 from fastcam.run.folder import FAILURES, write_failures
 from fastcam.run.progress import Progress, Silent
-from fastcam.run.records import Trouble, attempt
+from fastcam.run.records import Failure, attempt
 from fastcam.store.map_rows import MapCase, MapRow, check_done, choose_rows, method_of
 from fastcam.store.maps import MapStore
 from fastcam.store.patches import RunStore
@@ -41,17 +41,17 @@ class ExportReport:
     output_dir: Path
     written: list[str] = field(default_factory=list)
     already: list[str] = field(default_factory=list)
-    _found: dict[Trouble, int] = field(default_factory=dict)
+    _found: dict[Failure, int] = field(default_factory=dict)
 
     def note(self, place: int, case: str, reason: str) -> None:
         """Note that a map of a case failed; what several maps fail by is said once."""
-        key = Trouble("error", place, case, None, 0, reason)
+        key = Failure("error", place, case, None, 0, reason)
         self._found[key] = self._found.get(key, 0) + 1
 
     @property
-    def troubles(self) -> list[Trouble]:
+    def failures(self) -> list[Failure]:
         """What went wrong, each thing once, with the number of maps it cost."""
-        return [replace(trouble, figures=count) for trouble, count in self._found.items()]
+        return [replace(failure, figures=count) for failure, count in self._found.items()]
 
     @property
     def failed(self) -> int:
@@ -61,7 +61,7 @@ class ExportReport:
     @property
     def exit_code(self) -> int:
         """0 all done, 1 nothing but failures, 3 finished but some failed."""
-        if not self.troubles:
+        if not self.failures:
             return 0
         return 3 if self.written or self.already else 1
 
@@ -127,7 +127,7 @@ def export_maps(
         progress.end()
         files = sorted({*listed, *report.already, *report.written})
         write_text(output_dir / RECORD, json.dumps({**made_of, "files": files}, indent=1) + "\n")
-    write_failures(output_dir / FAILURES, report.troubles)
+    write_failures(output_dir / FAILURES, report.failures)
     return report
 
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastcam.errors import InputError
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InputChoice, Running
+from fastcam.jobs.infer.request import InputChoice, InferenceOptions
 from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.run.files import remove
 from fastcam.run.folder import FAILURES, STORE, claimed, write_failures
 from fastcam.run.progress import Progress, Silent
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 from fastcam.store.map_schema import MapAttrs
 from fastcam.store.maps import MapStore, create_maps
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from fastcam.attribution.engines import Engine
-    from fastcam.attribution.request import Wanted
+    from fastcam.attribution.request import MapRequest
     from fastcam.read.inputs.preprocess import Preprocessing
 
 
@@ -35,8 +35,8 @@ def infer_maps(
     described: dict[str, Any],
     spec: Preprocessing,
     choice: InputChoice,
-    wanted: Wanted,
-    running: Running,
+    wanted: MapRequest,
+    running: InferenceOptions,
     output_dir: Path,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -84,9 +84,9 @@ def infer_maps(
             report.done, report.notes = count.done, count.notes
         finally:
             report.seconds = round(time.perf_counter() - start, 3)
-            report.troubles = _troubles(MapStore.open(store.path))
-            report.failed = len(report.troubles)
-            write_failures(output_dir / FAILURES, report.troubles)
+            report.failures = _troubles(MapStore.open(store.path))
+            report.failed = len(report.failures)
+            write_failures(output_dir / FAILURES, report.failures)
     return report
 
 
@@ -102,7 +102,7 @@ def _labels(items: Sequence[Item]) -> Tensor:
     return torch.tensor([int(item.label) for item in items])
 
 
-def _readers(running: Running, device: str) -> int:
+def _readers(running: InferenceOptions, device: str) -> int:
     """Processes that decode images. On a CPU the model needs the cores: one is enough."""
     if running.readers is not None:
         return running.readers
@@ -114,9 +114,9 @@ def _attrs(
     model: nn.Module,
     described: dict[str, Any],
     spec: Preprocessing,
-    wanted: Wanted,
+    wanted: MapRequest,
     choice: InputChoice,
-    running: Running,
+    running: InferenceOptions,
     items: Sequence[Item],
     dtype: Any,
 ) -> MapAttrs:
@@ -189,9 +189,9 @@ def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
     return "; ".join(changed) or "other files"
 
 
-def _troubles(store: MapStore) -> list[Trouble]:
+def _troubles(store: MapStore) -> list[Failure]:
     return [
-        Trouble("error", header.place, header.id, None, 1, header.reason)
+        Failure("error", header.place, header.id, None, 1, header.reason)
         for header in store.headers
         if header.status == "failed"
     ]

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastcam.errors import CaseError, InputError
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InputChoice, Running
+from fastcam.jobs.infer.request import InputChoice, InferenceOptions
 from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.results.case import Case
 from fastcam.read.results.results import Rejected, Results
@@ -25,7 +25,7 @@ from fastcam.read.volumes.volumes import open_volume
 from fastcam.run.files import make_folder, remove, write_bytes
 from fastcam.run.folder import FAILURES, STORE, claimed, write_failures
 from fastcam.run.progress import Progress, Silent
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 from fastcam.store.patches import RunStore, create_from_results, open_store
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def infer_patches(
     model: PatchAttention,
     described: dict[str, Any],
     choice: InputChoice,
-    running: Running,
+    running: InferenceOptions,
     output_dir: Path,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -76,9 +76,9 @@ def infer_patches(
                 model.to(device), dtype, items, labels, choice, output_dir / _PARTS / sha256[:16],
                 report, progress,
             )  # fmt: skip
-            rejected = tuple(Rejected(t.place, t.case, t.reason) for t in report.troubles)
+            rejected = tuple(Rejected(t.place, t.case, t.reason) for t in report.failures)
             if not cases:
-                write_failures(output_dir / FAILURES, report.troubles)
+                write_failures(output_dir / FAILURES, report.failures)
                 return report
             results = Results(Path(str(described["model"])), sha256, tuple(cases), rejected, ())
             remove(output_dir / STORE)
@@ -86,11 +86,11 @@ def infer_patches(
             shutil.rmtree(output_dir / _PARTS, ignore_errors=True)
         else:
             report.already = len(kept.cases)
-            report.troubles = [
-                Trouble("error", r.place, r.name, None, 1, r.reason) for r in kept.rejected
+            report.failures = [
+                Failure("error", r.place, r.name, None, 1, r.reason) for r in kept.rejected
             ]
-            report.failed = len(report.troubles)
-        write_failures(output_dir / FAILURES, report.troubles)
+            report.failed = len(report.failures)
+        write_failures(output_dir / FAILURES, report.failures)
     return report
 
 
@@ -141,14 +141,14 @@ def _run(
                     _write_part(part, case)
                     report.done += 1
                 except CaseError as error:
-                    report.troubles.append(Trouble("error", place, item.id, None, 1, str(error)))
+                    report.failures.append(Failure("error", place, item.id, None, 1, str(error)))
             if case is not None:
                 cases.append(case)
             progress.advance(1)
     finally:
         progress.end()
         report.seconds = round(time.perf_counter() - start, 3)
-        report.failed = len(report.troubles)
+        report.failed = len(report.failures)
     return cases
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastcam.errors import one_line
 from fastcam.run.folder import FAILURES
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 
 @dataclass
@@ -27,7 +27,7 @@ class InferReport:
     precision: str = ""
     sources: str = ""
     notes: list[str] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
     @property
     def images_per_second(self) -> float:
@@ -37,7 +37,7 @@ class InferReport:
     @property
     def exit_code(self) -> int:
         """0 all done, 1 nothing but failures, 3 finished but some failed."""
-        if not self.troubles:
+        if not self.failures:
             return 0
         return 3 if self.done or self.already else 1
 
@@ -60,7 +60,7 @@ def as_dict(report: InferReport) -> dict[str, Any]:
         "device": report.device,
         "precision": report.precision,
         "notes": report.notes,
-        "troubles": [{"image": t.case, "reason": t.reason} for t in report.troubles],
+        "troubles": [{"image": t.case, "reason": t.reason} for t in report.failures],
     }
 
 
@@ -75,9 +75,9 @@ def told(report: InferReport) -> str:
     if report.failed:
         parts.append(f"{report.failed} failed")
     lines = [", ".join(parts)]
-    lines += [one_line(f"error: {t.case}: {t.reason}") for t in report.troubles[:_LISTED]]
-    if len(report.troubles) > _LISTED:
-        rest = len(report.troubles) - _LISTED
+    lines += [one_line(f"error: {t.case}: {t.reason}") for t in report.failures[:_LISTED]]
+    if len(report.failures) > _LISTED:
+        rest = len(report.failures) - _LISTED
         lines.append(f"error: and {rest} more in {report.output_dir / FAILURES}")
     lines.append(
         f"maps: {report.store}; draw them with: fastcam render {report.store} {report.sources}"

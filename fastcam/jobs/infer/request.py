@@ -27,7 +27,7 @@ class InputChoice:
 
 
 @dataclass(frozen=True)
-class Running:
+class InferenceOptions:
     """How the model runs; ``readers`` None: by the device. ``by_label``: CAMs explain the class
     that an image's label names."""
 

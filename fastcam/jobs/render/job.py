@@ -25,7 +25,7 @@ from fastcam.run import scheduler as schedule
 from fastcam.run import work_items
 from fastcam.run.folder import STORE, RunFolder
 from fastcam.run.progress import Progress, Silent
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 from fastcam.run.work_items import WorkItem
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
@@ -147,7 +147,7 @@ def _draw(
         for item, result in schedule.run(client, job.drawer, items):
             folder.record(result.drawn)
             report.drawn += sum(record.slice is not None for record in result.drawn)
-            report.note(result.troubles)
+            report.note(result.failures)
             progress.advance(work_items.figures_of(item))
     finally:
         progress.end()
@@ -170,7 +170,7 @@ def _finish(
     if status == "finished":
         # What a worker was writing when it was lost; its items were done by others.
         folder.remove_leftovers()
-    folder.write_failures(report.troubles, report.redone)
+    folder.write_failures(report.failures, report.redone)
     folder.write_run(
         {
             "status": status,
@@ -190,7 +190,7 @@ def _finish(
             write_page(folder.path)
         except InputError as error:
             # The figures are done; a page can be had later, from `fastcam gallery`.
-            report.note([Trouble("warning", 0, PAGE, None, 0, f"not made: {error}")])
+            report.note([Failure("warning", 0, PAGE, None, 0, f"not made: {error}")])
 
 
 def _store_said(folder: RunFolder, job: PatchJob | MapsJob) -> str | None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fastcam.run.records import Trouble
-from fastcam.run.work_items import Portion
+from fastcam.run.records import Failure
+from fastcam.run.work_items import CaseSlices
 
 
 @dataclass
 class DrawPlan:
     """``portions`` are left to draw; ``planned`` figures were asked for, ``already`` are there."""
 
-    portions: list[Portion] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    portions: list[CaseSlices] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     planned: int = 0
     already: int = 0
 

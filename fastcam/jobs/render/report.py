@@ -12,7 +12,7 @@ from fastcam.jobs.render.gallery import PAGE
 from fastcam.jobs.render.plan import DrawPlan
 from fastcam.run.file_names import Named
 from fastcam.run.folder import FAILURES
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 
 @dataclass
@@ -28,25 +28,25 @@ class RenderReport:
     seconds: dict[str, float] = field(default_factory=dict)
     statistics: list[Path] = field(default_factory=list)
     redone: set[int] = field(default_factory=set)
-    _found: dict[Trouble, int] = field(default_factory=dict)
+    _found: dict[Failure, int] = field(default_factory=dict)
 
     def take(self, drawing: DrawPlan, available: Sequence[Named], cases: int) -> None:
         """Note what was planned for so many of the ``available`` cases."""
         self.available, self.cases = len(available), cases
         self.planned, self.already = drawing.planned, drawing.already
         self.redone = {available[portion.case].place for portion in drawing.portions}
-        self.note(drawing.troubles)
+        self.note(drawing.failures)
 
-    def note(self, troubles: Iterable[Trouble]) -> None:
+    def note(self, failures: Iterable[Failure]) -> None:
         """Note what went wrong; a case cut into several work items says it once."""
-        for trouble in troubles:
-            key = replace(trouble, figures=0)
-            self._found[key] = self._found.get(key, 0) + trouble.figures
+        for failure in failures:
+            key = replace(failure, figures=0)
+            self._found[key] = self._found.get(key, 0) + failure.figures
 
     @property
-    def troubles(self) -> list[Trouble]:
+    def failures(self) -> list[Failure]:
         """What went wrong, each thing once."""
-        return [replace(trouble, figures=count) for trouble, count in self._found.items()]
+        return [replace(failure, figures=count) for failure, count in self._found.items()]
 
     @property
     def failed(self) -> int:
@@ -61,7 +61,7 @@ class RenderReport:
     @property
     def exit_code(self) -> int:
         """0 all done, 1 nothing but failures, 3 finished but some failed."""
-        if not any(trouble.level == "error" for trouble in self.troubles):
+        if not any(failure.level == "error" for failure in self.failures):
             return 0
         return 3 if self.drawn or self.already else 1
 
@@ -73,8 +73,8 @@ class RenderReport:
             "figures_already_there": self.already,
             "figures_drawn": self.drawn,
             "figures_failed": self.failed,
-            "errors": sum(trouble.level == "error" for trouble in self.troubles),
-            "warnings": sum(trouble.level == "warning" for trouble in self.troubles),
+            "errors": sum(failure.level == "error" for failure in self.failures),
+            "warnings": sum(failure.level == "warning" for failure in self.failures),
         }
 
 
@@ -92,7 +92,7 @@ def as_dict(report: RenderReport) -> dict[str, Any]:
         "statistics": [str(path) for path in report.statistics],
         "troubles": [
             {"level": t.level, "case": t.case, "slice": t.slice, "reason": t.reason}
-            for t in report.troubles
+            for t in report.failures
         ],
     }
 
@@ -101,12 +101,12 @@ def told(report: RenderReport) -> str:
     """A few lines for people: what was drawn, where it is, and what went wrong."""
     lines = [_drawn(report)]
     for level in ("error", "warning"):
-        found = [t for t in report.troubles if t.level == level]
-        for trouble in found[:_LISTED]:
+        found = [t for t in report.failures if t.level == level]
+        for failure in found[:_LISTED]:
             where = (
-                trouble.case if trouble.slice is None else f"{trouble.case} slice {trouble.slice}"
+                failure.case if failure.slice is None else f"{failure.case} slice {failure.slice}"
             )
-            lines.append(one_line(f"{level}: {where}: {trouble.reason}"))
+            lines.append(one_line(f"{level}: {where}: {failure.reason}"))
         if len(found) > _LISTED:
             rest = len(found) - _LISTED
             lines.append(f"{level}: and {rest} more in {report.output_dir / FAILURES}")

@@ -133,11 +133,11 @@ def _run(model: nn.Module, images: Any) -> NDArray[np.float32]:
     """Batch by batch: queries and keys of all images at once could be too much."""
     from fastcam.attribution.attention.vit_pass import run_vit
     from fastcam.inference.device import device_of
-    from fastcam.inference.images import gather, settled
+    from fastcam.inference.images import load_images, resolve_preprocessing
 
     if images is None:
         raise InputError("give images with a model, or a pass of run_vit in place of the model")
-    batch = gather(images, settled(model)).batch
+    batch = load_images(images, resolve_preprocessing(model)).batch
     where = device_of(model)
     parts = [
         distances_of(run_vit(model, batch[start : start + _BATCH].to(where)))

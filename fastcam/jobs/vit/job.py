@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
-from fastcam.inference.images import Shown, read_each, together
+from fastcam.inference.images import ImageBatch, read_each, collate
 from fastcam.jobs.vit.all_heads import all_heads
 from fastcam.jobs.vit.attention_distance import attention_distance, distances_of
 from fastcam.jobs.vit.attention_layers import attention_layers
@@ -29,7 +29,7 @@ from fastcam.run import file_names
 from fastcam.run.files import make_folder
 from fastcam.run.folder import FAILURES, write_failures
 from fastcam.run.progress import Progress, Silent
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +43,7 @@ class Written:
     """``figures`` that were written, and images that failed."""
 
     figures: list[Path]
-    troubles: list[Trouble]
+    failures: list[Failure]
 
 
 def write_views(
@@ -72,12 +72,12 @@ def write_views(
     of_all: list[tuple[Path, Figure]] = []
     distances: list[list[NDArray[np.float32]]] = []
     written: list[Path] = []
-    troubles: list[Trouble] = []
+    failures: list[Failure] = []
     views: tuple[str, ...] | None = None
     progress.begin("images", len(items))
     try:
         for start in range(0, len(items), batch_size):
-            places, shown = _read(items, range(start, start + batch_size), spec, troubles)
+            places, shown = _read(items, range(start, start + batch_size), spec, failures)
             progress.advance(min(batch_size, len(items) - start) - len(places))
             if shown is None:
                 continue
@@ -93,7 +93,7 @@ def write_views(
                 try:
                     query = _query(choice.query, items[at], spec, passes[0], picture)
                 except InputError as error:
-                    troubles.append(_trouble(at, items[at], str(error)))
+                    failures.append(_trouble(at, items[at], str(error)))
                 else:
                     name, pictures = items[at].id, shown.pictures
                     figures = _of_image(passes, views, choice, name, pictures, index, query)
@@ -102,8 +102,8 @@ def write_views(
                 progress.advance(1)
     finally:
         progress.end()
-    if len(troubles) == len(items):
-        first = troubles[0].reason
+    if len(failures) == len(items):
+        first = failures[0].reason
         raise InputError(first if len(items) == 1 else f"no image can be shown: {first}")
     if distances:
         title = items[0].id if len(items) == 1 else ""
@@ -111,28 +111,28 @@ def write_views(
             (output_dir / file_name("attention_distance"), _distance(distances, choice, title))
         )
     written += _save(of_all)
-    write_failures(output_dir / FAILURES, troubles)
-    return Written(sorted(written), troubles)
+    write_failures(output_dir / FAILURES, failures)
+    return Written(sorted(written), failures)
 
 
 def _read(
-    items: Sequence[Item], batch: range, spec: Preprocessing, troubles: list[Trouble]
-) -> tuple[list[int], Shown | None]:
+    items: Sequence[Item], batch: range, spec: Preprocessing, failures: list[Failure]
+) -> tuple[list[int], ImageBatch | None]:
     """Of a batch of places those that can be read, and what was read, None for nothing; the others
     are troubles."""
     part = [at for at in batch if at < len(items)]
     read, failed = read_each([items[at].source for at in part], spec)
-    troubles += [
+    failures += [
         _trouble(part[index], items[part[index]], why) for index, why in sorted(failed.items())
     ]
     if not read:
         return [], None
     places = [part[index] for index in read]
-    return places, together(list(read.values()), tuple(items[at].id for at in places))
+    return places, collate(list(read.values()), tuple(items[at].id for at in places))
 
 
-def _trouble(at: int, item: Item, reason: str) -> Trouble:
-    return Trouble("error", at + 1, item.id, None, 1, reason)
+def _trouble(at: int, item: Item, reason: str) -> Failure:
+    return Failure("error", at + 1, item.id, None, 1, reason)
 
 
 def _query(

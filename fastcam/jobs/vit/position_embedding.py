@@ -165,11 +165,11 @@ def _grid(model: nn.Module, count: int) -> tuple[tuple[int, int] | None, int]:
     """The patches' grid and how many of ``count`` vectors come before it: those of all prefix
     tokens, of CLS alone (registers have no position in DINOv2), or none."""
     from fastcam.attribution.attention.tokens import count_prefix, patch_size, whole_patches
-    from fastcam.inference.images import settled
+    from fastcam.inference.images import resolve_preprocessing
 
     prefix = count_prefix(model)
     before = list(dict.fromkeys((prefix.count, int(prefix.cls), 0)))
-    size = settled(model).size
+    size = resolve_preprocessing(model).size
     for skipped in before:
         grid = whole_patches(count - skipped, size, patch_size(model))
         if grid is not None:

@@ -36,7 +36,7 @@ def subject_of(
 ) -> Subject:
     """The image of a view: of a pass made before, or of a model that is run on ``images`` here.
 
-    ``images`` as :func:`fastcam.inference.images.gather` takes them. ``pictures`` (h, w[, c]) uint8, one
+    ``images`` as :func:`fastcam.inference.images.load_images` takes them. ``pictures`` (h, w[, c]) uint8, one
     for each image, are shown in their place; a pass that has neither shows its batch, stretched
     from its darkest to its brightest value. Patches that don't reach the edge leave the rest of
     the picture out. InputError for images that are missing, can't be read or aren't as many as in
@@ -92,18 +92,18 @@ def _said(value: int | tuple[int, int]) -> str:
 def _run(model: nn.Module, images: Any) -> tuple[VitPass, list[NDArray[np.uint8]]]:
     from fastcam.attribution.attention.vit_pass import run_vit
     from fastcam.inference.device import device_of
-    from fastcam.inference.images import gather, settled
+    from fastcam.inference.images import load_images, resolve_preprocessing
 
     if images is None:
         raise InputError("give images with a model, or a pass of run_vit in place of the model")
-    shown = gather(images, settled(model))
+    shown = load_images(images, resolve_preprocessing(model))
     return run_vit(model, shown.batch.to(device_of(model))), shown.pictures
 
 
 def _pictures(images: Any, vit: VitPass) -> list[NDArray[np.uint8]]:
-    from fastcam.inference.images import gather
+    from fastcam.inference.images import load_images
 
-    return gather(images, _plain(vit)).pictures
+    return load_images(images, _plain(vit)).pictures
 
 
 def _plain(vit: VitPass) -> Preprocessing:

@@ -12,7 +12,7 @@ from fastcam.attribution.attention.engine import AttentionEngine
 from fastcam.attribution.attention.mixed import MixedEngine
 from fastcam.attribution.cam.layers import candidates
 from fastcam.attribution.engines import build_engine, layer_names, map_notes
-from fastcam.attribution.request import Wanted
+from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.inference.halving import Halving
 from fastcam.models.fewshot.network import FewshotViT
@@ -226,7 +226,7 @@ def every() -> FewshotViT:
 def test_all_flags_and_all_methods_together(every: FewshotViT) -> None:
     methods = ("gradcam", "attention", "window", "channel", "overlap")
     batch = torch.randn(3, 3, 32, 32)
-    engine = build_engine(every, Wanted(methods, ("mixed.1", "overlap", "fusion")))
+    engine = build_engine(every, MapRequest(methods, ("mixed.1", "overlap", "fusion")))
     # In pieces of two and one, as when memory is short.
     made = Halving(engine, 2, lambda line: None)(batch)
     shapes = {name: tuple(values.shape) for name, values in made.maps.items()}
@@ -248,7 +248,7 @@ def test_all_flags_and_all_methods_together(every: FewshotViT) -> None:
 def test_grad_cam_by_hand_on_channels_last(every: FewshotViT) -> None:
     """mixed.1 and fusion give (b, h, w, c): L = ReLU(Σ_c mean(g_c)·A_c) by autograd."""
     batch = torch.randn(2, 3, 32, 32)
-    maps = build_engine(every, Wanted(("gradcam",), ("mixed.1", "fusion")), [1, 2])(batch).maps
+    maps = build_engine(every, MapRequest(("gradcam",), ("mixed.1", "fusion")), [1, 2])(batch).maps
     for path in ("mixed.1", "fusion"):
         kept: list[Tensor] = []
         handle = every.get_submodule(path).register_forward_hook(
@@ -267,7 +267,7 @@ def test_layers_inside_windows_have_no_cam(every: FewshotViT) -> None:
     inside = "mixed.1.window.qkv"
     assert inside not in [c.name for c in candidates(every, torch.randn(1, 3, 32, 32))]
     with pytest.raises(InputError, match=r"window.qkv' gives 8 parts .* of 2 images"):
-        build_engine(every, Wanted(("gradcam",), (inside,)))(torch.randn(2, 3, 32, 32))
+        build_engine(every, MapRequest(("gradcam",), (inside,)))(torch.randn(2, 3, 32, 32))
 
 
 def test_layers_by_number_and_path(every: FewshotViT) -> None:

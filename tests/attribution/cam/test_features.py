@@ -8,7 +8,7 @@ import torch
 
 from fastcam.attribution.cam.engine import CamEngine
 from fastcam.attribution.cam.features import ACTIVATION_MEASURES, AT_INPUT, FeatureEngine
-from fastcam.attribution.request import Wanted
+from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 
 from ..nets import Small
@@ -24,7 +24,7 @@ def model() -> Small:
 
 def test_maps_are_the_cam_engines(model: Small) -> None:
     batch = torch.randn(3, 6, 16, 12)
-    wanted = Wanted(("gradcam", "layercam", "eigencam"), LAYERS)
+    wanted = MapRequest(("gradcam", "layercam", "eigencam"), LAYERS)
     for halves in ("no", "plain", "mirror"):
         made = FeatureEngine(model, wanted, halves, compiled=False)(batch)
         known = CamEngine(model, LAYERS, wanted.methods)(batch)
@@ -37,7 +37,7 @@ def test_maps_are_the_cam_engines(model: Small) -> None:
 
 def test_measures_are_numpys(model: Small) -> None:
     batch = torch.randn(2, 6, 16, 12)
-    made = FeatureEngine(model, Wanted(("gradcam",), LAYERS), "no", compiled=False)(batch)
+    made = FeatureEngine(model, MapRequest(("gradcam",), LAYERS), "no", compiled=False)(batch)
     assert made.measures is not None
     measures = made.measures.reshape(2, len(LAYERS), len(ACTIVATION_MEASURES)).numpy()
     with torch.no_grad():
@@ -56,7 +56,9 @@ def test_measures_are_numpys(model: Small) -> None:
 def test_at_the_input_it_is_gradient_times_input(model: Small, halves: str) -> None:
     batch = torch.randn(2, 6, 16, 12)
     black = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0)
-    engine = FeatureEngine(model, Wanted(("gradcam",), LAYERS), halves, compiled=False, black=black)
+    engine = FeatureEngine(
+        model, MapRequest(("gradcam",), LAYERS), halves, compiled=False, black=black
+    )
     made = engine(batch)
     leaf = batch.clone().requires_grad_()
     model(leaf).amax(1).sum().backward()
@@ -72,7 +74,7 @@ def test_at_the_input_it_is_gradient_times_input(model: Small, halves: str) -> N
 
 def test_cells_keep_the_shares_of_a_larger_input(model: Small) -> None:
     batch = torch.randn(2, 6, 71, 57)
-    made = FeatureEngine(model, Wanted(("gradcam",), LAYERS), "plain", compiled=False)(batch)
+    made = FeatureEngine(model, MapRequest(("gradcam",), LAYERS), "plain", compiled=False)(batch)
     found = made.maps[AT_INPUT]
     assert found.shape == (2, 36, 58)
     share = found[:, :, :29].sum((1, 2)) / found.sum((1, 2))
@@ -86,7 +88,7 @@ def test_a_model_that_looks_at_one_side(model: Small, side: int, share: float) -
         first = model.one[0].weight
         assert isinstance(first, torch.Tensor)
         first[:, 3 * (1 - side) : 3 * (1 - side) + 3] = 0
-    made = FeatureEngine(model, Wanted(("gradcam",), LAYERS), "plain", compiled=False)(
+    made = FeatureEngine(model, MapRequest(("gradcam",), LAYERS), "plain", compiled=False)(
         torch.randn(4, 6, 16, 12)
     )
     assert made.measures is not None
@@ -94,7 +96,7 @@ def test_a_model_that_looks_at_one_side(model: Small, side: int, share: float) -
 
 
 def test_nothing_stays_behind(model: Small) -> None:
-    engine = FeatureEngine(model, Wanted(("gradcam",), LAYERS), "plain", compiled=False)
+    engine = FeatureEngine(model, MapRequest(("gradcam",), LAYERS), "plain", compiled=False)
     with torch.inference_mode():
         engine(torch.randn(1, 6, 16, 12))
     assert not model._forward_pre_hooks
@@ -107,4 +109,4 @@ def test_nothing_stays_behind(model: Small) -> None:
 
 def test_one_target_an_image(model: Small) -> None:
     with pytest.raises(InputError, match="one output"):
-        FeatureEngine(model, Wanted(("gradcam",), LAYERS, (0, 1)), "no", compiled=False)
+        FeatureEngine(model, MapRequest(("gradcam",), LAYERS, (0, 1)), "no", compiled=False)

@@ -18,7 +18,7 @@ from fastcam.attribution.faithfulness.parameter_randomization import (
     randomise_layers,
     reset,
 )
-from fastcam.attribution.request import Wanted
+from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.models.resnet import ResNet
 from fastcam.models.vit import VisionTransformer, VitSettings
@@ -39,7 +39,7 @@ class Edges:
 
 
 def gradcam(model: nn.Module, layer: str, **more: object) -> Engine:
-    return build_engine(model, Wanted(layers=(layer,), **more))  # type: ignore[arg-type]
+    return build_engine(model, MapRequest(layers=(layer,), **more))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def test_attention_and_rollout_too() -> None:
     for parameter in model.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     images = torch.randn(3, 3, 32, 32)
-    wanted = Wanted(methods=("attention", "rollout"))
+    wanted = MapRequest(methods=("attention", "rollout"))
     for name in ("attention", "rollout"):
         found = randomise_layers(model, lambda m: build_engine(m, wanted), images, name)
         assert found.map_name == name

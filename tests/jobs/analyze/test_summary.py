@@ -13,7 +13,7 @@ from fastcam.jobs.analyze.report import Analysis
 from fastcam.jobs.analyze.summary import summary_report
 from fastcam.options import Language
 from fastcam.report.columns import table, width_of
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 from .test_class_comparison import LAYER, image, maps
 
@@ -28,7 +28,7 @@ def analysis() -> Analysis:
     flat = [("猫", one) for one in maps(4, 0)] + [("dog", one) for one in maps(3, 1)]
     images = tuple(image(cells, name, 0.5 + at / 50) for at, (name, cells) in enumerate(flat))
     cohort = compare_classes(images, (LAYER,), lambda index, layer: flat[index][1])
-    bad = Trouble("error", 8, "bad\nname", None, 0, "is no image")
+    bad = Failure("error", 8, "bad\nname", None, 0, "is no image")
     return Analysis(Path("out"), images, cohort, (bad,))
 
 

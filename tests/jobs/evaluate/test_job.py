@@ -266,11 +266,11 @@ def test_bad_images_and_masks_cost_only_themselves(folder: Path) -> None:
     assert report.exit_code == 3
     assert read(folder)["n"] == 5
     assert read(folder)["localisation"]["measured"] == 4
-    said = {trouble.case: (trouble.level, trouble.reason) for trouble in report.troubles}
+    said = {failure.case: (failure.level, failure.reason) for failure in report.failures}
     assert said["im0"][0] == "error"
     assert said["im5"][0] == "warning"
     assert "the mask has shape (1, 5, 5)" in said["im5"][1]
-    assert len(report.troubles) == 2
+    assert len(report.failures) == 2
 
 
 def test_when_every_image_fails(folder: Path) -> None:
@@ -279,7 +279,7 @@ def test_when_every_image_fails(folder: Path) -> None:
     report = run(folder)
     assert report.exit_code == 1
     assert read(folder)["n"] == 0
-    assert len(report.troubles) == 6
+    assert len(report.failures) == 6
 
 
 def test_several_layers_and_both_signs(folder: Path) -> None:

@@ -58,7 +58,7 @@ def test_maps_of_volumes_are_measured_in_three_dimensions(tmp_path: Path, one_sl
         Bright().eval(), tmp_path / "Images", tmp_path / "t.csv", tmp_path / "out",
         target="level", layers=["features"], image_size=(8, 12, 16), mean=(0.0,), std=(1.0,),
     )  # fmt: skip
-    assert not report.troubles
+    assert not report.failures
     found = json.loads((tmp_path / "out" / "test_metrics.json").read_text())
     assert found["metrics"]["mae"]["value"] == pytest.approx(0.0, abs=1e-4)
     where = found["localisation"]

@@ -6,11 +6,11 @@ import pytest
 
 from fastcam.attribution.request import METHODS
 from fastcam.errors import InputError
-from fastcam.jobs.explain.request import Asked, layers_of, steps_of
+from fastcam.jobs.explain.request import ExplainRequest, layers_of, steps_of
 
 
 def steps(*methods: str, layers: tuple[str, ...] = (), support: bool = False) -> list[str]:
-    asked = Asked(methods, layers_of(layers, methods))
+    asked = ExplainRequest(methods, layers_of(layers, methods))
     return [str(step) for step in steps_of(asked, support)]
 
 
@@ -33,7 +33,7 @@ def test_steps(methods: list[str], layers: list[str], said: list[str]) -> None:
 
 
 def test_all_are_all_but_the_slow_one() -> None:
-    asked = Asked(("all",))
+    asked = ExplainRequest(("all",))
     named = [method for step in steps_of(asked, False) for method in step.methods]
     assert sorted([*named, "scorecam"]) == sorted(METHODS)
     assert steps("all", support=True)[-1] == "reconstruction"

@@ -109,14 +109,14 @@ def test_what_is_no_dicom_is_said(tmp_path: Path) -> None:
     store = sample_map_stores.volume_store(tmp_path)
     report = export.export(store.path, output_dir=tmp_path / "out", format="dcm")
     assert report.exit_code == 1
-    assert "is no DICOM series, so its maps become NIfTI only" in report.troubles[0].reason
+    assert "is no DICOM series, so its maps become NIfTI only" in report.failures[0].reason
     assert not list((tmp_path / "out").glob("*.dcm"))
 
 
 def test_a_series_without_positions_is_said(tmp_path: Path) -> None:
     store = dicom_store(tmp_path, placed=False)
     report = export.export(store.path, output_dir=tmp_path / "out", format="dcm")
-    assert "says nothing of positions" in report.troubles[0].reason
+    assert "says nothing of positions" in report.failures[0].reason
 
 
 def test_images_and_a_missing_library_are_refused_at_once(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import fastcam
 from fastcam.api.infer import infer
 from fastcam.errors import InputError
-from fastcam.inference.images import settled
+from fastcam.inference.images import resolve_preprocessing
 from fastcam.read.inputs.preprocess import prepare
 from fastcam.store.maps import MapStore
 
@@ -64,7 +64,7 @@ def run(model: nn.Module, images: Path, output: Path, **options: Any) -> Any:
 
 def by_hand(model: Small, path: Path) -> tuple[Tensor, Tensor]:
     """Grad-CAM and output of one image, by its formula."""
-    pixels = prepare(np.asarray(Image.open(path)), settled(model))
+    pixels = prepare(np.asarray(Image.open(path)), resolve_preprocessing(model))
     x = torch.from_numpy(pixels)[None]
     activations = model.second(torch.relu(model.first(x))).detach().requires_grad_()
     output = model.head(torch.relu(activations).mean((2, 3)))
@@ -182,7 +182,7 @@ def test_an_image_that_vanishes_during_the_run(model: Small, images: Path, tmp_p
 
     report = run(model, folder, tmp_path / "out", progress=Removing(0))
     assert (report.done, report.failed) == (6, 1)
-    assert "im5.png" in report.troubles[0].reason
+    assert "im5.png" in report.failures[0].reason
 
 
 def test_the_layer_that_gives_nan_is_named(model: Small, images: Path, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_the_layer_that_gives_nan_is_named(model: Small, images: Path, tmp_path:
     broken = Breaking().eval()
     broken.load_state_dict(model.state_dict())
     limit = torch.stack(
-        [torch.from_numpy(prepare(np.asarray(Image.open(p)), settled(model)))
+        [torch.from_numpy(prepare(np.asarray(Image.open(p)), resolve_preprocessing(model)))
          for p in sorted(images.iterdir())]
     ).amax((1, 2, 3))  # fmt: skip
     top = int(limit.argmax())

@@ -172,4 +172,4 @@ def test_a_page_that_cannot_be_made_costs_no_figures(
     sources = Sources(neck.images, neck.masks)
     report = job.render(neck.results, tmp_path, sources, Style(panel_size=96), Selection())
     assert (report.drawn, report.exit_code) == (3, 0)
-    assert [(t.level, t.case) for t in report.troubles] == [("warning", "index.html")]
+    assert [(t.level, t.case) for t in report.failures] == [("warning", "index.html")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastcam.jobs.render.report import RenderReport, as_dict, told
-from fastcam.run.records import Trouble
+from fastcam.run.records import Failure
 
 
 def _report(**facts: int) -> RenderReport:
@@ -25,8 +25,8 @@ def test_all_drawn() -> None:
 
 def test_some_there_and_some_failed() -> None:
     report = _report(planned=10, already=4, drawn=5)
-    report.note([Trouble("error", 2, "b", 7, 1, "too dark")])
-    report.note([Trouble("warning", 1, "a", None, 0, "no mask")])
+    report.note([Failure("error", 2, "b", 7, 1, "too dark")])
+    report.note([Failure("warning", 1, "a", None, 0, "no mask")])
     assert told(report).splitlines() == [
         "5 figures of 3 cases drawn in 2.0 s (2/s), 4 were there already, 1 failed",
         "error: b slice 7: too dark",
@@ -43,15 +43,15 @@ def test_some_there_and_some_failed() -> None:
 def test_what_several_work_items_found_is_said_once() -> None:
     report = _report(planned=60)
     for figures in (31, 29):
-        report.note([Trouble("error", 1, "a", None, figures, "no volume")])
-    assert report.troubles == [Trouble("error", 1, "a", None, 60, "no volume")]
+        report.note([Failure("error", 1, "a", None, figures, "no volume")])
+    assert report.failures == [Failure("error", 1, "a", None, 60, "no volume")]
     assert report.counts()["errors"] == 1
     assert report.exit_code == 1
 
 
 def test_a_long_list_is_cut() -> None:
     report = _report(planned=9, drawn=1)
-    report.note(Trouble("error", place, f"c{place}", None, 1, "bad") for place in range(8))
+    report.note(Failure("error", place, f"c{place}", None, 1, "bad") for place in range(8))
     lines = told(report).splitlines()
     assert sum(line.startswith("error: c") for line in lines) == 5
     assert "error: and 3 more in out/failures.csv" in lines
@@ -59,7 +59,7 @@ def test_a_long_list_is_cut() -> None:
 
 def test_names_cannot_forge_lines() -> None:
     report = _report(planned=1)
-    report.note([Trouble("error", 1, "a\nfigures: fake\x1b[0m", None, 1, "bad")])
+    report.note([Failure("error", 1, "a\nfigures: fake\x1b[0m", None, 1, "bad")])
     assert len(told(report).splitlines()) == 3
     assert "\x1b" not in told(report)
 

@@ -16,7 +16,7 @@ from fastcam.figures.figure import Figure
 from fastcam.figures.map_scales import is_constant, map_scale
 from fastcam.figures.map_sheets import NO_EVIDENCE, Heading, map_pair
 from fastcam.figures.panels import panel_size, shrunk
-from fastcam.figures.patch_sheets import look_of
+from fastcam.figures.patch_sheets import render_style_of
 from fastcam.figures.sheet import Panel, Sheet
 from fastcam.jobs.analyze.figures.sheets import Subject
 from fastcam.jobs.analyze.file_names import FEATURES, Naming
@@ -29,7 +29,7 @@ from fastcam.store.maps import MapStore
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Wanted
+    from fastcam.attribution.request import MapRequest
 
 # Side by side on a page with the image.
 _CHANNELS = 6
@@ -39,7 +39,7 @@ _SIDE = 256
 def write_channel_figures(
     model: nn.Module,
     spec: Preprocessing,
-    wanted: Wanted,
+    wanted: MapRequest,
     store: MapStore,
     places: Sequence[int],
     naming: Naming,
@@ -65,7 +65,7 @@ def write_channel_figures(
 
 
 def _strongest(
-    model: nn.Module, spec: Preprocessing, wanted: Wanted, source: Path
+    model: nn.Module, spec: Preprocessing, wanted: MapRequest, source: Path
 ) -> dict[str, list[tuple[int, NDArray[np.float32]]]]:
     """By layer: number and activations (h, w) of its strongest channels."""
     import torch
@@ -107,7 +107,7 @@ def _figure(
             row.append(heat)
         rows.append(tuple(row))
     characters = lettering.alphabet([subject.heading.title, *found])
-    look = look_of(style, characters, fonts.chain(characters, style.font), _SIDE)
+    render_style = render_style_of(style, characters, fonts.chain(characters, style.font), _SIDE)
     said = "strongest channels of each layer"
-    sheet = Sheet(subject.heading.title, said, look.palette.caption, tuple(rows))
-    return Figure(draw(sheet, look.lettering, look.palette))
+    sheet = Sheet(subject.heading.title, said, render_style.palette.caption, tuple(rows))
+    return Figure(draw(sheet, render_style.lettering, render_style.palette))

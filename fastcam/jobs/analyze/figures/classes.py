@@ -14,7 +14,7 @@ from fastcam.errors import CaseError
 from fastcam.figures import fonts, lettering
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.files import write_sheet
-from fastcam.figures.patch_sheets import look_of
+from fastcam.figures.patch_sheets import render_style_of
 from fastcam.jobs.analyze.class_comparison import Cohort, group_of
 from fastcam.jobs.analyze.figures.sheets import classes_sheet
 from fastcam.jobs.analyze.file_names import CLASSES
@@ -56,7 +56,9 @@ def write_class_figures(
     counts = {name: len(groups[name]) for name in chosen}
     labels = {name: f"{name} (n = {counts[name]})" for name in chosen}
     characters = lettering.alphabet([*labels.values(), *store.attrs.layers])
-    look = look_of(style, characters, fonts.chain(characters, style.font), style.panel_size)
+    render_style = render_style_of(
+        style, characters, fonts.chain(characters, style.font), style.panel_size
+    )
     buffers, written = Buffers(), []
     files = _files(chosen)
     for one, other in combinations(chosen, 2):
@@ -67,10 +69,10 @@ def write_class_figures(
         }
         sheet = classes_sheet(
             f"{one} against {other}", "means of normalised maps over mean pictures, aligned",
-            (labels[one], labels[other]), (means[one], means[other]), maps, halves, look,
+            (labels[one], labels[other]), (means[one], means[other]), maps, halves, render_style,
         )  # fmt: skip
         path = f"{CLASSES}/{files[one]}_vs_{files[other]}.png"
-        write_sheet(output_dir / path, sheet, look, "png", buffers, dpi)
+        write_sheet(output_dir / path, sheet, render_style, "png", buffers, dpi)
         written.append(path)
     return written
 

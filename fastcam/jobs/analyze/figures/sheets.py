@@ -12,7 +12,7 @@ from fastcam.figures import layout
 from fastcam.figures.map_scales import MapScale, map_scale
 from fastcam.figures.map_sheets import NO_EVIDENCE, Heading, map_pair
 from fastcam.figures.panels import in_rows, panel_size, shrunk
-from fastcam.figures.patch_sheets import Look
+from fastcam.figures.patch_sheets import RenderStyle
 from fastcam.figures.sheet import NO_OUTLINES, Outlines, Panel, Sheet
 from fastcam.jobs.analyze.map_statistics import FeatureStatistics, normalised
 from fastcam.options import Style
@@ -48,19 +48,23 @@ class Subject:
         return pasted(cells, height, width, self.halves)
 
 
-def heatmap_sheet(subject: Subject, caption: str, cells: NDArray[np.float32], look: Look) -> Sheet:
+def heatmap_sheet(
+    subject: Subject, caption: str, cells: NDArray[np.float32], render_style: RenderStyle
+) -> Sheet:
     """One map as heat, the panel as large as the picture or ``panel_size``."""
-    height, width = _own_size(subject, look.style)
-    heat, _ = _pair(subject, caption, cells, height, width, look.style)
-    return _sheet(subject.heading, [[heat]], look)
+    height, width = _own_size(subject, render_style.style)
+    heat, _ = _pair(subject, caption, cells, height, width, render_style.style)
+    return _sheet(subject.heading, [[heat]], render_style)
 
 
-def overlay_sheet(subject: Subject, caption: str, cells: NDArray[np.float32], look: Look) -> Sheet:
+def overlay_sheet(
+    subject: Subject, caption: str, cells: NDArray[np.float32], render_style: RenderStyle
+) -> Sheet:
     """The picture beside one map over it."""
-    height, width = _own_size(subject, look.style)
-    heat, overlay = _pair(subject, caption, cells, height, width, look.style)
+    height, width = _own_size(subject, render_style.style)
+    heat, overlay = _pair(subject, caption, cells, height, width, render_style.style)
     image = Panel("image", height, width, image=subject.picture)
-    return _sheet(subject.heading, [[image, _with_bar(overlay, heat)]], look)
+    return _sheet(subject.heading, [[image, _with_bar(overlay, heat)]], render_style)
 
 
 def layers_sheet(
@@ -69,24 +73,26 @@ def layers_sheet(
     statistics: Mapping[str, FeatureStatistics],
     field: tuple[int, int, int, int],
     at_input: NDArray[np.float32] | None,
-    look: Look,
+    render_style: RenderStyle,
 ) -> Sheet:
     """All layers beside each other, overlays above their heat; at the left the picture, and below
     it the places of the peaks, or for halves |gradient × input|."""
-    height, width = panel_size(subject.picture, look.style.panel_size)
+    height, width = panel_size(subject.picture, render_style.style.panel_size)
     picture = shrunk(subject.picture, height, width)
     rows: list[list[Panel]] = []
     for part in in_rows(len(maps), _ACROSS):
         names = [list(maps)[at] for at in part]
-        pairs = [_pair(subject, name, maps[name], height, width, look.style) for name in names]
+        pairs = [
+            _pair(subject, name, maps[name], height, width, render_style.style) for name in names
+        ]
         boxes = _peaks(statistics, names, field, height, width)
         first = Panel("image", height, width, image=picture)
         below = Panel("peaks of the layers", height, width, image=picture, outlines=boxes)
         if at_input is not None:
-            below = _input_panel(subject, at_input, height, width, look.style)
+            below = _input_panel(subject, at_input, height, width, render_style.style)
         rows.append([first, *(_with_bar(overlay, heat) for heat, overlay in pairs)])
         rows.append([below, *(heat for heat, _ in pairs)])
-    return _sheet(subject.heading, rows, look)
+    return _sheet(subject.heading, rows, render_style)
 
 
 def models_sheet(
@@ -94,23 +100,27 @@ def models_sheet(
     models: tuple[str, str],
     maps: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
     agreement: Mapping[str, float | None],
-    look: Look,
+    render_style: RenderStyle,
 ) -> Sheet:
     """A row for each layer: both models' maps over the picture, and the difference of the
     normalised maps, first minus second."""
-    height, width = panel_size(subject.picture, look.style.panel_size)
+    height, width = panel_size(subject.picture, render_style.style.panel_size)
     rows = []
     for layer, (one, other) in maps.items():
         said = agreement[layer]
         told = NO_EVIDENCE if said is None else f"correlation {said:.2f}"
         row = []
         for name, cells in zip(models, (one, other), strict=True):
-            heat, overlay = _pair(subject, f"{name} · {layer}", cells, height, width, look.style)
+            heat, overlay = _pair(
+                subject, f"{name} · {layer}", cells, height, width, render_style.style
+            )
             row.append(_with_bar(overlay, heat))
         apart = normalised(one) - normalised(other)
-        row.append(_difference(subject, f"first - second, {told}", apart, height, width, look))
+        row.append(
+            _difference(subject, f"first - second, {told}", apart, height, width, render_style)
+        )
         rows.append(row)
-    return _sheet(subject.heading, rows, look)
+    return _sheet(subject.heading, rows, render_style)
 
 
 def classes_sheet(
@@ -120,11 +130,11 @@ def classes_sheet(
     pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     maps: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
     halves: str,
-    look: Look,
+    render_style: RenderStyle,
 ) -> Sheet:
     """A row for each layer: the mean map of each class over its mean picture on one scale, and
     their difference over the mean of both pictures."""
-    height, width = panel_size(pictures[0], look.style.panel_size)
+    height, width = panel_size(pictures[0], render_style.style.panel_size)
     heading = Heading(title, said)
     both = ((pictures[0].astype(np.uint16) + pictures[1] + 1) // 2).astype(np.uint8)
     rows = []
@@ -134,14 +144,14 @@ def classes_sheet(
         for name, picture, cells in zip(names, pictures, (one, other), strict=True):
             heat, overlay = _pair(
                 Subject(heading, picture, halves), f"{name} · {layer}", cells, height, width,
-                look.style, (0.0, high),
+                render_style.style, (0.0, high),
             )  # fmt: skip
             row.append(_with_bar(overlay, heat))
         subject = Subject(heading, both, halves)
         caption = f"{names[0]} - {names[1]}"
-        row.append(_difference(subject, caption, one - other, height, width, look))
+        row.append(_difference(subject, caption, one - other, height, width, render_style))
         rows.append(row)
-    return _sheet(heading, rows, look)
+    return _sheet(heading, rows, render_style)
 
 
 def _own_size(subject: Subject, style: Style) -> tuple[int, int]:
@@ -176,12 +186,12 @@ def _difference(
     cells: NDArray[np.float32],
     height: int,
     width: int,
-    look: Look,
+    render_style: RenderStyle,
 ) -> Panel:
     heat, overlay = map_pair(
         shrunk(subject.picture, height, width), subject.whole(cells, height, width),
         map_scale(cells, "patient", diverging=True), (caption, caption), height, width,
-        look.style, outlines=_midline(subject, height, width),
+        render_style.style, outlines=_midline(subject, height, width),
     )  # fmt: skip
     return _with_bar(overlay, heat)
 
@@ -253,8 +263,8 @@ def _with_bar(overlay: Panel, heat: Panel) -> Panel:
     return replace(overlay, bar=heat.bar)
 
 
-def _sheet(heading: Heading, rows: Sequence[Sequence[Panel]], look: Look) -> Sheet:
-    palette = look.palette
+def _sheet(heading: Heading, rows: Sequence[Sequence[Panel]], render_style: RenderStyle) -> Sheet:
+    palette = render_style.palette
     known = palette.right if heading.correct else palette.wrong
     colour = palette.caption if heading.correct is None else known
     return Sheet(heading.title, heading.verdict, colour, tuple(tuple(row) for row in rows))

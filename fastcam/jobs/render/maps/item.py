@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError
 from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.files import PILE, Pile
+from fastcam.figures.files import WRITE_BATCH, WriteBatch
 from fastcam.figures.map_scales import MapScale, bounds, map_scale
 from fastcam.figures.map_sheets import ShownMap, map_sheet
-from fastcam.figures.patch_sheets import Look, look_of
+from fastcam.figures.patch_sheets import RenderStyle, render_style_of
 from fastcam.figures.sheet import Sheet
 from fastcam.jobs.render.maps.captions import Captions, RenderCaptions, row_captions
 from fastcam.jobs.render.maps.image import OpenImage, open_image, open_volume_image
@@ -27,8 +27,8 @@ from fastcam.options import Mode, Sources, Style
 from fastcam.run import file_names
 from fastcam.run.files import make_folder, write_text
 from fastcam.run.recent import Recent
-from fastcam.run.records import Drawn, ItemResult, Trouble, attempt
-from fastcam.run.work_items import Portion, WorkItem
+from fastcam.run.records import FigureRecord, ItemResult, Failure, attempt
+from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.map_rows import MapCase, MapRow, depth_of
 from fastcam.store.maps import MapStore
 
@@ -75,7 +75,7 @@ def _opened_store(path: Path, root: Path | None, created: str) -> MapStore:
     return MapStore.open(path, root)
 
 
-_desks = tuple(Buffers() for _ in range(PILE))
+_write_buffers = tuple(Buffers() for _ in range(WRITE_BATCH))
 _recent: Recent[OpenMaps] = Recent()
 
 
@@ -84,17 +84,17 @@ def render_map_item(job: MapJob, item: WorkItem) -> ItemResult:
 
     Raises :class:`OutputError` when a file can't be written: that ends the job.
     """
-    drawn: list[Drawn] = []
-    troubles: list[Trouble] = []
+    drawn: list[FigureRecord] = []
+    failures: list[Failure] = []
     for portion in item:
         case = MapCase(job.store.headers[portion.case])
         before = len(drawn)
-        reason = attempt(partial(_draw_case, job, portion, drawn, troubles))
+        reason = attempt(partial(_draw_case, job, portion, drawn, failures))
         if reason:
             done = {record.slice for record in drawn[before:]}
             left = len([index for index in portion.slices if index not in done])
-            troubles.append(Trouble("error", case.place, case.name, None, left, reason))
-    return ItemResult(tuple(drawn), tuple(troubles))
+            failures.append(Failure("error", case.place, case.name, None, left, reason))
+    return ItemResult(tuple(drawn), tuple(failures))
 
 
 def map_bounds_item(job: MapJob, item: WorkItem) -> tuple[Limits, ...]:
@@ -112,35 +112,37 @@ def map_bounds_item(job: MapJob, item: WorkItem) -> tuple[Limits, ...]:
     return tuple(zip(lows.tolist(), highs.tolist(), strict=True))
 
 
-def _draw_case(job: MapJob, portion: Portion, drawn: list[Drawn], troubles: list[Trouble]) -> None:
+def _draw_case(
+    job: MapJob, portion: CaseSlices, drawn: list[FigureRecord], failures: list[Failure]
+) -> None:
     opened = _recent.get((job, portion.case), partial(open_maps, job, portion))
     case = opened.case
     if opened.image.warning:
-        troubles.append(Trouble("warning", case.place, case.name, None, 0, opened.image.warning))
-    look = look_at(job, opened)
+        failures.append(Failure("warning", case.place, case.name, None, 0, opened.image.warning))
+    render_style = style_at(job, opened)
     if opened.heat is not None and job.mode == "all_slices":
         make_folder(job.output_dir / file_names.case_folder(case))
-    pile = Pile(_desks)
+    write_batch = WriteBatch(_write_buffers)
     for index in portion.slices:
-        reason = attempt(partial(_draw_slice, job, opened, look, index, pile, drawn))
+        reason = attempt(partial(_draw_slice, job, opened, render_style, index, write_batch, drawn))
         if reason:
             at = None if opened.heat is None else index
-            troubles.append(Trouble("error", case.place, case.name, at, 1, reason))
-    pile.finish()
+            failures.append(Failure("error", case.place, case.name, at, 1, reason))
+    write_batch.finish()
     if portion.summary and opened.heat is not None:
         path = file_names.summary_path(case)
         told = _told(case, opened.heat, row_captions(job.rows, case.header, job.captions)[0])
         write_text(job.output_dir / path, map_summary(told))
-        drawn.append(Drawn(path, case.place, case.name, None, False, 0.0, 0.0, 0.0))
+        drawn.append(FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0))
 
 
-def look_at(job: MapJob, opened: OpenMaps) -> Look:
+def style_at(job: MapJob, opened: OpenMaps) -> RenderStyle:
     """The style for panels of an image's size."""
     side = max(layout.enlarged(*opened.image.size, job.style.panel_size))
-    return look_of(job.style, job.characters, job.fonts, side)
+    return render_style_of(job.style, job.characters, job.fonts, side)
 
 
-def open_maps(job: MapJob, portion: Portion) -> OpenMaps:
+def open_maps(job: MapJob, portion: CaseSlices) -> OpenMaps:
     """An image with its maps; CaseError where one of them isn't there."""
     case = MapCase(job.store.headers[portion.case])
     values = tuple(row.read(job.store, portion.case) for row in job.rows)
@@ -161,7 +163,7 @@ def open_maps(job: MapJob, portion: Portion) -> OpenMaps:
 
 
 def _draw_slice(
-    job: MapJob, opened: OpenMaps, look: Look, index: int, pile: Pile, drawn: list[Drawn]
+    job: MapJob, opened: OpenMaps, render_style: RenderStyle, index: int, write_batch: WriteBatch, drawn: list[FigureRecord]
 ) -> None:  # fmt: skip
     case, heat = opened.case, opened.heat
     best, average = True, float(opened.values[0].mean())
@@ -171,14 +173,18 @@ def _draw_slice(
         best, average = index == heat.best_slice, heat.slice_averages[index]
         path_of = file_names.slice_path if job.mode == "all_slices" else file_names.best_slice_path
         path = path_of(heat, index, job.style.format)
-    sheet, limits = sheet_of(job, opened, look, index)
+    sheet, limits = sheet_of(job, opened, render_style, index)
     captions = row_captions(job.rows, case.header, job.captions)
     said = json.dumps(dict(zip(captions, limits, strict=True)), ensure_ascii=False)
-    record = Drawn(path, case.place, case.name, index, best, average, *limits[0], said)
-    pile.put(job.output_dir / path, sheet, look, job.style.format, partial(drawn.append, record))
+    record = FigureRecord(path, case.place, case.name, index, best, average, *limits[0], said)
+    write_batch.put(
+        job.output_dir / path, sheet, render_style, job.style.format, partial(drawn.append, record)
+    )
 
 
-def sheet_of(job: MapJob, opened: OpenMaps, look: Look, index: int) -> tuple[Sheet, list[Limits]]:
+def sheet_of(
+    job: MapJob, opened: OpenMaps, render_style: RenderStyle, index: int
+) -> tuple[Sheet, list[Limits]]:
     """The figure of an image, or of slice ``index``, and the limits of each of its maps."""
     case, heat = opened.case, opened.heat
     maps = [
@@ -193,7 +199,9 @@ def sheet_of(job: MapJob, opened: OpenMaps, look: Look, index: int) -> tuple[She
     ]
     best = heat is None or index == heat.best_slice
     heading = job.captions.heading(case.header, None if heat is None else index, best)
-    return map_sheet(heading, opened.image.cut(index), maps, look, job.captions.overlay_first)
+    return map_sheet(
+        heading, opened.image.cut(index), maps, render_style, job.captions.overlay_first
+    )
 
 
 def _cells(opened: OpenMaps, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:

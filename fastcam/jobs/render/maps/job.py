@@ -15,7 +15,7 @@ from fastcam.figures.files import write_sheet
 from fastcam.jobs.render.maps.captions import Captions, RenderCaptions, texts_of
 from fastcam.jobs.render.maps.item import (
     MapJob,
-    look_at,
+    style_at,
     map_bounds_item,
     open_maps,
     render_map_item,
@@ -23,15 +23,15 @@ from fastcam.jobs.render.maps.item import (
 )
 from fastcam.jobs.render.maps.plan import locate_maps, plan_maps
 from fastcam.jobs.render.plan import DrawPlan
-from fastcam.options import MapChoice, Selection, Sources, Style, looks
+from fastcam.options import MapChoice, Selection, Sources, Style, style_fingerprint
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import scheduler
 from fastcam.run import work_items as plan
 from fastcam.run.file_names import Named
 from fastcam.run.folder import RunFolder
 from fastcam.run.progress import Progress
-from fastcam.run.records import ItemResult, Trouble
-from fastcam.run.work_items import Portion, WorkItem
+from fastcam.run.records import ItemResult, Failure
+from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.map_rows import MapCase, choose_rows
 from fastcam.store.maps import MapStore
 
@@ -78,10 +78,10 @@ class MapsJob:
 
     def looks(self) -> dict[str, Any]:
         """The settings that decide how the figures look."""
-        described = looks(self.store.attrs.sha256, self.sources, self.style)
+        described = style_fingerprint(self.store.attrs.sha256, self.sources, self.style)
         return {**described, "maps": [row.caption for row in self._rows], **self.captions.settings}
 
-    def import_into(self, folder: RunFolder) -> Iterator[Trouble]:
+    def import_into(self, folder: RunFolder) -> Iterator[Failure]:
         """Nothing: the store is there already."""
         yield from ()
 
@@ -124,9 +124,9 @@ class MapsJob:
         job = self._alone
         opened = open_maps(job, portion)
         at = 0 if opened.heat is None else opened.heat.best_slice
-        look = look_at(job, opened)
-        sheet, _ = sheet_of(job, opened, look, at)
-        write_sheet(path, sheet, look, self.style.format, Buffers())
+        render_style = style_at(job, opened)
+        sheet, _ = sheet_of(job, opened, render_style, at)
+        write_sheet(path, sheet, render_style, self.style.format, Buffers())
         return opened.image.warning
 
     @property
@@ -140,7 +140,7 @@ class MapsJob:
         return len(self._chosen)
 
     @property
-    def measured(self) -> Sequence[Portion]:
+    def measured(self) -> Sequence[CaseSlices]:
         """No statistics are made of maps."""
         return ()
 

@@ -15,8 +15,8 @@ from fastcam.jobs.render.plan import DrawPlan
 from fastcam.options import Selection, Style
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import file_names
-from fastcam.run.records import Trouble
-from fastcam.run.work_items import Portion
+from fastcam.run.records import Failure
+from fastcam.run.work_items import CaseSlices
 from fastcam.store.map_rows import MapCase, MapRow, check_done, depth_of
 from fastcam.store.maps import MapStore
 
@@ -57,7 +57,9 @@ class VolumeHeat:
         return int(np.argmax([slice_of(values, z, self.depth).max() for z in range(self.depth)]))
 
 
-def locate_maps(store: MapStore, chosen: Iterable[int], masks: SourceIndex | None) -> list[Portion]:
+def locate_maps(
+    store: MapStore, chosen: Iterable[int], masks: SourceIndex | None
+) -> list[CaseSlices]:
     """The files of each chosen image and its mask; ``masks`` replace those the store knows."""
     located = []
     for index in chosen:
@@ -69,13 +71,13 @@ def locate_maps(store: MapStore, chosen: Iterable[int], masks: SourceIndex | Non
             except CaseError as error:
                 mask, missing = None, str(error)
         path = None if mask is None else str(mask)
-        located.append(Portion(index, (), False, str(header.source), "", path, missing))
+        located.append(CaseSlices(index, (), False, str(header.source), "", path, missing))
     return located
 
 
 def plan_maps(
     store: MapStore,
-    located: Sequence[Portion],
+    located: Sequence[CaseSlices],
     rows: Sequence[MapRow],
     selection: Selection,
     style: Style,
@@ -90,7 +92,7 @@ def plan_maps(
             paths, summary = _paths(store, portion.case, case, rows[0], selection, style, volumes)
         except CaseError as error:
             drawing.planned += 1
-            drawing.troubles.append(Trouble("error", case.place, case.name, None, 1, str(error)))
+            drawing.failures.append(Failure("error", case.place, case.name, None, 1, str(error)))
             continue
         left = tuple(index for index, path in paths.items() if path not in finished)
         drawing.planned += len(paths)
@@ -98,7 +100,7 @@ def plan_maps(
         wanted = bool(summary) and summary not in finished
         if left or wanted:
             drawing.portions.append(
-                Portion(
+                CaseSlices(
                     portion.case, left, wanted, portion.image, "", portion.mask,
                     portion.mask_missing,
                 )

@@ -9,9 +9,9 @@ from pathlib import Path
 from fastcam.errors import CaseError
 from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.files import PILE, Pile
+from fastcam.figures.files import WRITE_BATCH, WriteBatch
 from fastcam.figures.patch_scales import CaseScale, case_scale
-from fastcam.figures.patch_sheets import Look, look_of, patch_sheet
+from fastcam.figures.patch_sheets import RenderStyle, render_style_of, patch_sheet
 from fastcam.jobs.render.patches.case import OpenCase, cut_slice, open_case
 from fastcam.jobs.render.patches.summary import summary_text
 from fastcam.options import Mode, Sources, Style
@@ -19,8 +19,8 @@ from fastcam.read.results.case import Case
 from fastcam.run import file_names
 from fastcam.run.files import make_folder, write_text
 from fastcam.run.recent import Recent
-from fastcam.run.records import Drawn, ItemResult, Trouble, attempt
-from fastcam.run.work_items import Portion, WorkItem
+from fastcam.run.records import FigureRecord, ItemResult, Failure, attempt
+from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.patches import RunStore, open_store
 
 
@@ -51,7 +51,7 @@ def _opened_store(path: Path, created: str) -> RunStore:
 
 
 _buffers = Buffers()
-_desks = tuple(Buffers() for _ in range(PILE))
+_write_buffers = tuple(Buffers() for _ in range(WRITE_BATCH))
 _recent: Recent[tuple[OpenCase, CaseScale]] = Recent()
 
 
@@ -60,45 +60,49 @@ def render_item(job: Job, item: WorkItem) -> ItemResult:
 
     Raises :class:`OutputError` when a file can't be written: that ends the job.
     """
-    drawn: list[Drawn] = []
-    troubles: list[Trouble] = []
+    drawn: list[FigureRecord] = []
+    failures: list[Failure] = []
     for portion in item:
-        _render_portion(job, portion, drawn, troubles)
-    return ItemResult(tuple(drawn), tuple(troubles))
+        _render_portion(job, portion, drawn, failures)
+    return ItemResult(tuple(drawn), tuple(failures))
 
 
 def _render_portion(
-    job: Job, portion: Portion, drawn: list[Drawn], troubles: list[Trouble]
+    job: Job, portion: CaseSlices, drawn: list[FigureRecord], failures: list[Failure]
 ) -> None:
     header = job.store.cases[portion.case]
-    reason = attempt(partial(_draw_case, job, portion, drawn, troubles))
+    reason = attempt(partial(_draw_case, job, portion, drawn, failures))
     if reason:
         done = {record.slice for record in drawn if record.place == header.place}
         left = len([index for index in portion.slices if index not in done])
-        troubles.append(Trouble("error", header.place, header.name, None, left, reason))
+        failures.append(Failure("error", header.place, header.name, None, left, reason))
 
 
-def _draw_case(job: Job, portion: Portion, drawn: list[Drawn], troubles: list[Trouble]) -> None:
+def _draw_case(
+    job: Job, portion: CaseSlices, drawn: list[FigureRecord], failures: list[Failure]
+) -> None:
     opened, scale = _recent.get((job, portion.case), partial(_open, job, portion))
     case = opened.case
     if opened.warning:
-        troubles.append(Trouble("warning", case.place, case.name, None, 0, opened.warning))
+        failures.append(Failure("warning", case.place, case.name, None, 0, opened.warning))
     shown = opened.display.size(opened.height, opened.width)
     side = max(layout.enlarged(*shown, job.style.panel_size))
-    look = look_of(job.style, job.characters, job.fonts, side)
+    render_style = render_style_of(job.style, job.characters, job.fonts, side)
     if job.mode == "all_slices":
         make_folder(job.output_dir / file_names.case_folder(case))
-    pile = Pile(_desks)
+    write_batch = WriteBatch(_write_buffers)
     for index in portion.slices:
-        reason = attempt(partial(_draw_slice, job, opened, scale, look, index, pile, drawn))
+        reason = attempt(
+            partial(_draw_slice, job, opened, scale, render_style, index, write_batch, drawn)
+        )
         if reason:
-            troubles.append(Trouble("error", case.place, case.name, index, 1, reason))
-    pile.finish()
+            failures.append(Failure("error", case.place, case.name, index, 1, reason))
+    write_batch.finish()
     if portion.summary:
         drawn.append(_write_summary(job, case))
 
 
-def _open(job: Job, portion: Portion) -> tuple[OpenCase, CaseScale]:
+def _open(job: Job, portion: CaseSlices) -> tuple[OpenCase, CaseScale]:
     case = job.store.case(portion.case)
     if portion.image is None:
         raise CaseError(portion.image_missing)
@@ -111,23 +115,25 @@ def _draw_slice(
     job: Job,
     opened: OpenCase,
     scale: CaseScale,
-    look: Look,
+    render_style: RenderStyle,
     index: int,
-    pile: Pile,
-    drawn: list[Drawn],
+    write_batch: WriteBatch,
+    drawn: list[FigureRecord],
 ) -> None:
     case = opened.case
     picture = cut_slice(opened, index, _buffers)
-    sheet, (low, high) = patch_sheet(case, index, picture, scale, look, _buffers)
+    sheet, (low, high) = patch_sheet(case, index, picture, scale, render_style, _buffers)
     path_of = file_names.slice_path if job.mode == "all_slices" else file_names.best_slice_path
     path = path_of(case, index, job.style.format)
     best = index == case.best_slice
     average = case.slice_averages.get(index, 0.0)
-    record = Drawn(path, case.place, case.name, index, best, average, low, high)
-    pile.put(job.output_dir / path, sheet, look, job.style.format, partial(drawn.append, record))
+    record = FigureRecord(path, case.place, case.name, index, best, average, low, high)
+    write_batch.put(
+        job.output_dir / path, sheet, render_style, job.style.format, partial(drawn.append, record)
+    )
 
 
-def _write_summary(job: Job, case: Case) -> Drawn:
+def _write_summary(job: Job, case: Case) -> FigureRecord:
     path = file_names.summary_path(case)
     write_text(job.output_dir / path, summary_text(case, job.style.language))
-    return Drawn(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)
+    return FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)

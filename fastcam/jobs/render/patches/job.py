@@ -16,7 +16,7 @@ from fastcam.jobs.render.patches.measure import measure_item, peak_item
 from fastcam.jobs.render.patches.plan import locate, plan_drawing
 from fastcam.jobs.render.patches.statistics_files import write_statistics
 from fastcam.jobs.render.plan import DrawPlan
-from fastcam.options import Selection, Sources, Style, looks
+from fastcam.options import Selection, Sources, Style, style_fingerprint
 from fastcam.read.results.results import Results, file_sha256, read_results
 from fastcam.read.volumes.frames import parse_frame, parse_slices
 from fastcam.read.volumes.sources import SourceIndex
@@ -26,8 +26,8 @@ from fastcam.run import work_items as plan
 from fastcam.run.file_names import Named
 from fastcam.run.folder import STORE, RunFolder
 from fastcam.run.progress import Progress
-from fastcam.run.records import ItemResult, Trouble
-from fastcam.run.work_items import Portion, WorkItem
+from fastcam.run.records import ItemResult, Failure
+from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.patches import RunStore, create_from_results, open_store
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class PatchJob:
         self._identity = ""
         self._content: RunStore | Results
         self._chosen: list[int] = []
-        self._located: list[Portion] = []
+        self._located: list[CaseSlices] = []
         self._job: Job
         self.store: RunStore | None = None
 
@@ -83,9 +83,9 @@ class PatchJob:
 
     def looks(self) -> dict[str, Any]:
         """The settings that decide how the figures look."""
-        return looks(self._identity, self.sources, self.style)
+        return style_fingerprint(self._identity, self.sources, self.style)
 
-    def import_into(self, folder: RunFolder) -> Iterator[Trouble]:
+    def import_into(self, folder: RunFolder) -> Iterator[Failure]:
         """Make the run store of what was read; what was odd about the chosen cases."""
         content = self._content
         if isinstance(content, RunStore):
@@ -97,11 +97,11 @@ class PatchJob:
         self.store = store
         if not self.selection.patients:
             for r in store.rejected:
-                yield Trouble("error", r.place, r.name, None, 0, r.reason)
+                yield Failure("error", r.place, r.name, None, 0, r.reason)
         places = {store.cases[index].place for index in self._chosen}
         for w in store.warnings:
             if w.place in places:
-                yield Trouble("warning", w.place, w.name, None, 0, w.reason)
+                yield Failure("warning", w.place, w.name, None, 0, w.reason)
 
     def plan(self, finished: Container[str]) -> DrawPlan:
         """What is left to draw."""
@@ -133,7 +133,7 @@ class PatchJob:
         return len(self._located)
 
     @property
-    def measured(self) -> Sequence[Portion]:
+    def measured(self) -> Sequence[CaseSlices]:
         """The cases whose statistics were asked for."""
         return self._located if self._statistics else ()
 

@@ -16,7 +16,7 @@ from fastcam.jobs.render.patches.item import Job
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
 from fastcam.report.statistics import CaseStatistics, measure, share_inside
-from fastcam.run.work_items import Portion, WorkItem
+from fastcam.run.work_items import CaseSlices, WorkItem
 
 
 def measure_item(job: Job, item: WorkItem) -> list[CaseStatistics]:
@@ -29,7 +29,7 @@ def peak_item(job: Job, item: WorkItem) -> float:
     return max(_peak(job, portion) for portion in item)
 
 
-def _measure(job: Job, portion: Portion) -> CaseStatistics:
+def _measure(job: Job, portion: CaseSlices) -> CaseStatistics:
     case = job.store.case(portion.case)
     if portion.mask is None or portion.image is None:
         return measure(case, None)
@@ -52,7 +52,7 @@ def _framed_mask(job: Job, mask: masks.Mask, first: int, index: int) -> NDArray[
     return frames.plan_crop(layer, height, width, side).apply_mask(layer)
 
 
-def _peak(job: Job, portion: Portion) -> float:
+def _peak(job: Job, portion: CaseSlices) -> float:
     case = job.store.case(portion.case)
     side = frames.parse_frame(job.sources.frame).crop
     if side is not None:

@@ -14,14 +14,14 @@ from fastcam.read.volumes.frames import parse_slices
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.read.volumes.volumes import volume_shape
 from fastcam.run import file_names
-from fastcam.run.records import Trouble
-from fastcam.run.work_items import Portion
+from fastcam.run.records import Failure
+from fastcam.run.work_items import CaseSlices
 from fastcam.store.patches import RunStore
 
 
 def locate(
     store: RunStore, chosen: Iterable[int], images: SourceIndex, masks: SourceIndex | None
-) -> list[Portion]:
+) -> list[CaseSlices]:
     """Where each chosen case's volume and mask are; what is missing is said in its place."""
     located = []
     for index in chosen:
@@ -30,7 +30,7 @@ def locate(
         mask, mask_missing = _find(masks, name) if masks is not None else (None, "")
         if mask is not None and mask == image:
             mask, mask_missing = None, f"{mask} is the image itself; name masks <patient>_mask"
-        located.append(Portion(index, (), False, image, image_missing, mask, mask_missing))
+        located.append(CaseSlices(index, (), False, image, image_missing, mask, mask_missing))
     return located
 
 
@@ -43,7 +43,7 @@ def _find(index: SourceIndex, name: str) -> tuple[str | None, str]:
 
 def plan_drawing(
     store: RunStore,
-    located: Sequence[Portion],
+    located: Sequence[CaseSlices],
     selection: Selection,
     sources: Sources,
     style: Style,
@@ -56,7 +56,7 @@ def plan_drawing(
         try:
             slices = _slices(case, portion, selection, sources)
         except CaseError as error:
-            drawing.troubles.append(Trouble("error", case.place, case.name, None, 1, str(error)))
+            drawing.failures.append(Failure("error", case.place, case.name, None, 1, str(error)))
             continue
         paths = {index: _path(case, index, selection, style) for index in slices}
         left = tuple(index for index, path in paths.items() if path not in finished)
@@ -66,15 +66,15 @@ def plan_drawing(
         if not (left or summary):
             continue  # whether its volume is still there is of no interest
         if portion.image is None:
-            drawing.troubles.append(
-                Trouble("error", case.place, case.name, None, len(left), portion.image_missing)
+            drawing.failures.append(
+                Failure("error", case.place, case.name, None, len(left), portion.image_missing)
             )
         else:
             drawing.portions.append(replace(portion, slices=left, summary=summary))
     return drawing
 
 
-def _slices(case: Case, portion: Portion, selection: Selection, sources: Sources) -> list[int]:
+def _slices(case: Case, portion: CaseSlices, selection: Selection, sources: Sources) -> list[int]:
     if selection.mode == "best_slice":
         return [case.best_slice]
     if not selection.every_slice or portion.image is None:

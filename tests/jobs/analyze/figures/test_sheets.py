@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastcam.figures.map_sheets import Heading
-from fastcam.figures.patch_sheets import Look, look_of
+from fastcam.figures.patch_sheets import RenderStyle, render_style_of
 from fastcam.jobs.analyze.figures.sheets import (
     Subject,
     classes_sheet,
@@ -23,8 +23,8 @@ PICTURE = np.full((40, 60, 1), 100, np.uint8)
 
 
 @pytest.fixture(scope="module")
-def look() -> Look:
-    return look_of(Style(heat_alpha=0.7, panel_size=120), "", (), 120)
+def look() -> RenderStyle:
+    return render_style_of(Style(heat_alpha=0.7, panel_size=120), "", (), 120)
 
 
 def maps(seed: int = 0) -> dict[str, NDArray[np.float32]]:
@@ -33,7 +33,7 @@ def maps(seed: int = 0) -> dict[str, NDArray[np.float32]]:
 
 
 @pytest.mark.parametrize("halves", ["plain", "mirror"])
-def test_a_map_of_halves_is_on_both_and_not_stretched(halves: str, look: Look) -> None:
+def test_a_map_of_halves_is_on_both_and_not_stretched(halves: str, look: RenderStyle) -> None:
     subject = Subject(HEADING, PICTURE, halves)
     (panel,) = heatmap_sheet(subject, "one", maps()["one"], look).rows[0]
     left, right = panel.heat[:, :60], panel.heat[:, 60:]
@@ -42,7 +42,7 @@ def test_a_map_of_halves_is_on_both_and_not_stretched(halves: str, look: Look) -
     np.testing.assert_array_equal(panel.outlines.boxes, [(0, 0, 60, 80), (60, 0, 120, 80)])
 
 
-def test_all_layers_and_their_peaks(look: Look) -> None:
+def test_all_layers_and_their_peaks(look: RenderStyle) -> None:
     found = maps()
     field = (0, 0, 60, 40)
     numbers = {name: feature_statistics(cells, field) for name, cells in found.items()}
@@ -60,7 +60,7 @@ def test_all_layers_and_their_peaks(look: Look) -> None:
             assert middle == pytest.approx((place.x * 2 + 0.5, place.y * 2 + 0.5), abs=1)
 
 
-def test_the_shares_stand_on_the_input(look: Look) -> None:
+def test_the_shares_stand_on_the_input(look: RenderStyle) -> None:
     found = maps()
     field = (0, 0, 60, 40)
     numbers = {name: feature_statistics(cells, field, "plain") for name, cells in found.items()}
@@ -72,7 +72,7 @@ def test_the_shares_stand_on_the_input(look: Look) -> None:
     assert nothing.rows[1][0].height == 80
 
 
-def test_differences_are_around_zero(look: Look) -> None:
+def test_differences_are_around_zero(look: RenderStyle) -> None:
     one, other = maps(0), maps(1)
     both = {name: (one[name], other[name]) for name in one}
     rgb = np.repeat(PICTURE, 3, axis=2)

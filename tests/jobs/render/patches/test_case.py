@@ -15,7 +15,7 @@ from fastcam.errors import CaseError
 from fastcam.figures import layout
 from fastcam.figures.drawing import draw
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import look_of, patch_sheet
+from fastcam.figures.patch_sheets import render_style_of, patch_sheet
 from fastcam.jobs.render.patches.case import cut_slice, open_case
 from fastcam.options import Sources, Style
 from fastcam.read.results.case import Case
@@ -142,9 +142,13 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
         picture = replace(picture, left_side="")
         height, width = picture.grey.shape
         size = layout.enlarged(height, width, style.panel_size)
-        look = look_of(style, "", (), max(size))
+        render_style = render_style_of(style, "", (), max(size))
         scale = case_scale(case, "patient", opened.height, opened.width, 0.0)
-        canvas = draw(patch_sheet(case, z, picture, scale, look)[0], look.lettering, look.palette)
+        canvas = draw(
+            patch_sheet(case, z, picture, scale, render_style)[0],
+            render_style.lettering,
+            render_style.palette,
+        )
         cell = layout.Cell(size[1], size[0])
         cells = (cell, cell, layout.Cell(size[1], size[0], bar=True), cell)
         for lines in (1, 2):

@@ -11,14 +11,14 @@ from PIL import Image
 from fastcam.errors import CaseError, OutputError
 from fastcam.jobs.render.patches import item as workitem
 from fastcam.jobs.render.patches.item import render_item
-from fastcam.run.work_items import Portion
+from fastcam.run.work_items import CaseSlices
 
 from .... import sample_runs
 
 
 def portion(tmp_path: Path, case: int, name: str, slices, summary=False, mask=None, missing=""):
     image = str(tmp_path / "images" / f"{name}.npy")
-    return Portion(case, tuple(slices), summary, image, "", mask, missing)
+    return CaseSlices(case, tuple(slices), summary, image, "", mask, missing)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_figures_and_summaries_are_written_and_told(tmp_path):
     )
     job = sample_runs.make_job(store, tmp_path, "all_slices")
     result = render_item(job, (portion(tmp_path, 0, "a", (1, 3, 5), summary=True),))
-    assert result.troubles == ()
+    assert result.failures == ()
     assert [(d.path, d.slice, d.best, d.average) for d in result.drawn] == [
         ("001_a/slice001_BEST_avg0.5000.png", 1, True, 0.5),
         ("001_a/slice003_avg0.1875.png", 3, False, 0.1875),
@@ -95,10 +95,10 @@ def test_one_bad_case_costs_only_its_own_figures(tmp_path, job):
     item = (portion(tmp_path, 0, "a", (1, 3)), portion(tmp_path, 1, "b", (4,)))
     result = render_item(job, item)
     assert [d.path for d in result.drawn] == ["002_b_slice4.png"]
-    (trouble,) = result.troubles
-    assert (trouble.level, trouble.place, trouble.case) == ("error", 1, "a")
-    assert (trouble.slice, trouble.figures) == (None, 2)
-    assert "a.npy" in trouble.reason
+    (failure,) = result.failures
+    assert (failure.level, failure.place, failure.case) == ("error", 1, "a")
+    assert (failure.slice, failure.figures) == (None, 2)
+    assert "a.npy" in failure.reason
     assert files(tmp_path / "out") == {"002_b_slice4.png"}
 
 
@@ -120,7 +120,7 @@ def test_one_bad_slice_costs_only_itself(tmp_path, job, monkeypatch, error, reas
     monkeypatch.setattr(workitem, "cut_slice", fail_on_1)
     result = render_item(job, (portion(tmp_path, 0, "a", (1, 3)),))
     assert [d.slice for d in result.drawn] == [3]
-    assert [(t.level, t.slice, t.figures, t.reason) for t in result.troubles] == [
+    assert [(t.level, t.slice, t.figures, t.reason) for t in result.failures] == [
         ("error", 1, 1, reason)
     ]
 
@@ -137,14 +137,14 @@ def test_a_surprise_while_opening_is_told_and_costs_only_the_case(tmp_path, job,
     item = (portion(tmp_path, 0, "a", (1, 3)), portion(tmp_path, 1, "b", (4,)))
     result = render_item(job, item)
     assert [d.case for d in result.drawn] == ["b"]
-    assert [t.reason for t in result.troubles] == ["unexpected RuntimeError: decoder went mad"]
+    assert [t.reason for t in result.failures] == ["unexpected RuntimeError: decoder went mad"]
 
 
 def test_a_missing_mask_is_a_warning(tmp_path, job):
     item = (portion(tmp_path, 0, "a", (1, 3), missing="no mask for a"),)
     result = render_item(job, item)
     assert len(result.drawn) == 2
-    assert [(t.level, t.figures, t.reason) for t in result.troubles] == [
+    assert [(t.level, t.figures, t.reason) for t in result.failures] == [
         ("warning", 0, "no mask for a")
     ]
 
@@ -180,9 +180,9 @@ def test_a_slice_too_wide_for_its_format_costs_only_itself(tmp_path):
     )
     job = sample_runs.make_job(store, tmp_path, format="webp")
     result = render_item(job, (portion(tmp_path, 0, "wide", (0,)),))
-    (trouble,) = result.troubles
-    assert (trouble.slice, trouble.figures) == (0, 1)
-    assert "--format png" in trouble.reason
+    (failure,) = result.failures
+    assert (failure.slice, failure.figures) == (0, 1)
+    assert "--format png" in failure.reason
     assert files(tmp_path / "out") == set()
 
 
@@ -195,7 +195,7 @@ def test_odd_names_stay_in_the_folder(tmp_path, name):
     for mode in ("best_slice", "all_slices"):
         job = sample_runs.make_job(store, tmp_path, mode)
         result = render_item(job, (portion(tmp_path, 0, "v", (0,), summary=mode != "best_slice"),))
-        assert result.troubles == ()
+        assert result.failures == ()
         for drawn in result.drawn:
             path = (tmp_path / "out" / drawn.path).resolve()
             assert path.is_relative_to(tmp_path / "out")

@@ -289,7 +289,7 @@ def test_json(render: Call, neck: SyntheticSet, tmp_path: Path) -> None:
     assert found["exit_code"] == 3
     assert found["output_dir"] == str(tmp_path / "out")
     assert (found["figures_planned"], found["figures_drawn"], found["figures_failed"]) == (3, 2, 1)
-    (trouble,) = found["troubles"]
-    assert (trouble["level"], trouble["case"]) == ("error", "neck_002")
-    assert "neck_002.nii.gz" in trouble["reason"]
+    (failure,) = found["troubles"]
+    assert (failure["level"], failure["case"]) == ("error", "neck_002")
+    assert "neck_002.nii.gz" in failure["reason"]
     assert "neck_002.nii.gz" in outcome.err

@@ -8,16 +8,16 @@ import pytest
 from fastcam.jobs.render.patches.item import Job
 from fastcam.jobs.render.patches.measure import measure_item, peak_item
 from fastcam.options import Sources
-from fastcam.run.work_items import Portion
+from fastcam.run.work_items import CaseSlices
 
 from .... import sample_runs
 
 
-def portion(case: int, image: Path | None = None, mask: Path | None = None) -> Portion:
+def portion(case: int, image: Path | None = None, mask: Path | None = None) -> CaseSlices:
     def path(given: Path | None) -> str | None:
         return None if given is None else str(given)
 
-    return Portion(case, (), False, path(image), "" if image else "gone", path(mask), "")
+    return CaseSlices(case, (), False, path(image), "" if image else "gone", path(mask), "")
 
 
 def job_of(tmp_path: Path, case, **sources) -> Job:

@@ -31,9 +31,9 @@ def test_the_best_slice_of_each_case(tmp_path):
     ]  # fmt: skip
     assert drawing.portions[0].image == str(tmp_path / "images" / "a.npy")
     assert (drawing.planned, drawing.already, drawing.left) == (3, 0, 2)
-    (trouble,) = drawing.troubles
-    assert (trouble.level, trouble.place, trouble.case, trouble.figures) == ("error", 3, "gone", 1)
-    assert str(tmp_path / "images") in trouble.reason
+    (failure,) = drawing.failures
+    assert (failure.level, failure.place, failure.case, failure.figures) == ("error", 3, "gone", 1)
+    assert str(tmp_path / "images") in failure.reason
 
 
 def test_all_slices_with_patches_and_a_summary_each(tmp_path):
@@ -41,7 +41,7 @@ def test_all_slices_with_patches_and_a_summary_each(tmp_path):
     assert [(p.case, p.slices, p.summary) for p in drawing.portions] == [
         (0, (1, 3), True), (1, (4,), True),
     ]  # fmt: skip
-    assert [trouble.figures for trouble in drawing.troubles] == [2]
+    assert [failure.figures for failure in drawing.failures] == [2]
     assert (drawing.planned, drawing.left) == (5, 3)
 
 
@@ -65,7 +65,7 @@ def test_a_volume_whose_slices_cannot_be_counted_costs_its_case_only(tmp_path):
     every = Selection("all_slices", every_slice=True)
     drawing = plan_drawing(store, located, every, Sources(root), Style(), ())
     assert [p.case for p in drawing.portions] == [1]
-    assert [(t.case, "a.npy" in t.reason) for t in drawing.troubles] == [("a", True)]
+    assert [(t.case, "a.npy" in t.reason) for t in drawing.failures] == [("a", True)]
 
 
 def test_what_is_finished_is_not_planned_again(tmp_path):
@@ -80,7 +80,7 @@ def test_what_is_finished_is_not_planned_again(tmp_path):
         (0, (3,), False), (1, (), True),
     ]  # fmt: skip
     assert (drawing.planned, drawing.already, drawing.left) == (5, 4, 1)
-    assert drawing.troubles == []  # nothing of the third case is left to draw
+    assert drawing.failures == []  # nothing of the third case is left to draw
 
 
 def test_another_format_is_another_file(tmp_path):
