@@ -47,8 +47,8 @@ from fastcam.jobs.evaluate import job
 from fastcam.models.resnet import ResNet
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
-# What evaluatejob draws with, and where analyze puts the figures of each image.
-DRAWING = ("_write_plots", "draw_ends", "draw_explained")
+# What evaluate draws with, and where analyze puts the figures of each image.
+DRAWING = ("write_plots", "draw_ends", "draw_explained")
 PER_IMAGE = ("gradcam_heatmaps", "overlay_images", "layer_comparison")
 # A way's seconds, and those of them that were spent on drawing.
 Way = Callable[[], tuple[float, float]]

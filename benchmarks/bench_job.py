@@ -30,6 +30,7 @@ from pathlib import Path
 from fastcam.demo.neck_set import SyntheticSet, make_test_set
 from fastcam.figures import warmup
 from fastcam.jobs.render import job
+from fastcam.jobs.render.request import RenderRequest
 from fastcam.options import Selection, Sources, Style
 from fastcam.run import scheduler
 
@@ -108,11 +109,15 @@ def _shaped(made: SyntheticSet, output: Path, shape: str) -> list[str]:
 def run_shape(shape: str, results: str, images: str, masks: str, output: str) -> None:
     """The job with so many processes and threads, whatever fastcam itself would choose."""
     processes, threads = map(int, shape.split("x"))
-    scheduler.shape_of = lambda workers, figures: scheduler.Shape(processes, threads)
-    job.render(
-        Path(results), Path(output), Sources(Path(images), Path(masks)), Style(),
-        Selection("all_slices"), workers=2,
-    )  # fmt: skip
+    scheduler.cluster_shape = lambda workers, figures: scheduler.ClusterShape(processes, threads)
+    request = RenderRequest(
+        results=Path(results),
+        output_dir=Path(output),
+        sources=Sources(Path(images), Path(masks)),
+        style=Style(),
+        selection=Selection("all_slices"),
+    )
+    job.render(request, workers=2)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 from fastcam_kernels import colormap, compose, grey, heat, labels, png, resize
+from fastcam_kernels.layers import Heat, Image, Layers, Outlines, Text, Tint
 from fastcam_kernels.margins import margins as fill_margins
 from numpy.typing import NDArray
 
@@ -45,8 +46,7 @@ class Scene:
     weights: NDArray[np.float32]
     patchy: NDArray[np.float32]
     cam: NDArray[np.float32]
-    text: tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]
-    plates: NDArray[np.int32]
+    text: Text
 
 
 def make_scene(side: int) -> Scene:
@@ -56,14 +56,16 @@ def make_scene(side: int) -> Scene:
     centres = rng.integers(side // 5, side - side // 5, (24, 2))
     boxes = np.concatenate([centres - half, centres + half], axis=1).astype(np.int32)
     weights = rng.random(24, np.float32)
-    marks = [
+    glyphs = [
         [k % 10, 30 + 8 * k + 10 * row, side // 6 * row + 11, 255, 255, 255]
         for row in range(5)
         for k in range(6)
     ]
-    plates = [[28 + 10 * row, side // 6 * row + 10, 90 + 10 * row, side // 6 * row + 28]
-              for row in range(5)]  # fmt: skip
-    glyphs = [[8 * k, 0, 8, 16] for k in range(10)]
+    backgrounds = [
+        [28 + 10 * row, side // 6 * row + 10, 90 + 10 * row, side // 6 * row + 28]
+        for row in range(5)
+    ]
+    atlas = [[8 * k, 0, 8, 16] for k in range(10)]
     return Scene(
         side,
         np.asarray(cv2.GaussianBlur(noise, (0, 0), 2), np.uint8)[:, :, None].copy(),
@@ -71,12 +73,13 @@ def make_scene(side: int) -> Scene:
         weights,
         heat.patch_heat(boxes, weights, side, side),
         rng.random((14, 14), np.float32),
-        (
+        Text(
+            np.array(backgrounds, np.int32),
+            np.zeros((5, 3), np.uint8),
             rng.integers(0, 256, (16, 80), dtype=np.uint8),
+            np.array(atlas, np.int32),
             np.array(glyphs, np.int32),
-            np.array(marks, np.int32),
         ),
-        np.array(plates, np.int32),
     )
 
 
@@ -87,27 +90,31 @@ def draw(
     image: NDArray[np.uint8] = NO_IMAGE,
     values: NDArray[np.float32] = NO_HEAT,
     mode: colormap.Mode = "flat",
-    marked: bool = False,
+    labelled: bool = False,
     tint: NDArray[np.uint8] = NO_TINT,
 ) -> None:
-    """One panel at place ``column`` of the figure."""
-    n, m = (24, 5) if marked else (0, 0)
-    coverage, glyphs, marks = scene.text
-    compose.panel(
-        canvas, 10 + column * (scene.side + 10), 40, scene.side, scene.side,
-        image, values, 0.0, 1.0, *colormap.blend_tables(colormap.table("jet"), 0.4, mode),
-        resize.BILINEAR, resize.BILINEAR, tint, np.array([255, 0, 0], np.uint8), 0.3,
-        scene.boxes[:n], np.full((n, 3), 255, np.uint8), np.ones(n, np.int32),
-        scene.plates[:m], np.zeros((m, 3), np.uint8), coverage, glyphs, marks[: 6 * m],
-    )  # fmt: skip
+    """One panel in column ``column`` of the figure."""
+    tables = colormap.blend_tables(colormap.table("jet"), 0.4, mode)
+    picture = Layers(
+        Image(image, resize.BILINEAR),
+        Heat(values, 0.0, 1.0, *tables, resize.BILINEAR),
+        Tint(tint, np.array([255, 0, 0], np.uint8), 0.3),
+    )
+    if labelled:
+        n = len(scene.boxes)
+        white = np.full((n, 3), 255, np.uint8)
+        outlines = Outlines(scene.boxes, white, np.ones(n, np.int32))
+        picture = picture._replace(outlines=outlines, text=scene.text)
+    x = 10 + column * (scene.side + 10)
+    compose.panel(canvas, (x, 40, scene.side, scene.side), picture)
 
 
 def margins(scene: Scene, canvas: NDArray[np.uint8]) -> None:
     side = scene.side
     lefts = [10 + column * (side + 10) for column in range(4)]
-    holes = np.array([[left, 40, left + side, 40 + side] for left in lefts], np.int32)
-    paper = np.full(3, 255, np.uint8)
-    fill_margins(canvas, paper, holes, scene.plates[:0], paper[None][:0], *scene.text)
+    panels = np.array([[left, 40, left + side, 40 + side] for left in lefts], np.int32)
+    header = scene.text._replace(boxes=scene.text.boxes[:0], box_colours=scene.text.box_colours[:0])
+    fill_margins(canvas, np.full(3, 255, np.uint8), panels, header)
 
 
 def cv2_heat(scene: Scene) -> NDArray[Any]:
@@ -115,13 +122,13 @@ def cv2_heat(scene: Scene) -> NDArray[Any]:
     return cv2.applyColorMap((scene.patchy * 255).astype(np.uint8), cv2.COLORMAP_JET)
 
 
-def cv2_overlay(scene: Scene, marked: bool) -> NDArray[Any]:
+def cv2_overlay(scene: Scene, labelled: bool) -> NDArray[Any]:
     grey_image = cv2.cvtColor(scene.image, cv2.COLOR_GRAY2BGR)
     out = cv2.addWeighted(cv2_heat(scene), 0.4, grey_image, 0.6, 0)
-    if marked:
+    if labelled:
         for x1, y1, x2, y2 in scene.boxes.tolist():
             cv2.rectangle(out, (x1, y1), (x2 - 1, y2 - 1), (0, 255, 255), 1)
-        for x1, _, _, y2 in scene.plates.tolist():
+        for x1, _, _, y2 in scene.text.boxes.tolist():
             font = cv2.FONT_HERSHEY_SIMPLEX
             cv2.putText(out, "0.1234", (x1, y2), font, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
     return out

@@ -35,13 +35,13 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw
 from fastcam.figures.files import WRITE_BATCH, WriteBatch, png_pieces
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import render_style_of, patch_sheet
+from fastcam.figures.patch_sheets import patch_sheet, render_style_of
 from fastcam.jobs.render.patches.case import OpenCase, cut_slice
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import orientation
 from fastcam.read.volumes.masks import Mask
-from fastcam.read.volumes.volumes import Volume
+from fastcam.read.volumes.voxels import Volume
 from fastcam.run.files import write_bytes
 
 SIZE = 512
@@ -77,16 +77,34 @@ def make_case(content: str = "noise", seed: int = 0) -> OpenCase:
     corners = rng.integers(100, SIZE - 124, size=(SLICES * PATCHES, 2))
     weights = rng.random(SLICES * PATCHES).astype(np.float32) ** 4
     case = Case(
-        1, "patient_0001", 1, 1, True, 0.93, (0.07, 0.93), weights / weights.sum(),
-        np.hstack([corners, corners + 24]).astype(np.int32),
-        np.repeat(np.arange(SLICES, dtype=np.int32), PATCHES),
-        np.zeros(SLICES * PATCHES, np.int32), np.ones(SLICES * PATCHES, np.float32),
-    )  # fmt: skip
-    volume = Volume(voxels, (-300.0, 300.0), None, Path("memory"))
+        place=1,
+        name="patient_0001",
+        true_label=1,
+        predicted_label=1,
+        correct=True,
+        confidence=0.93,
+        probabilities=(0.07, 0.93),
+        weights=weights / weights.sum(),
+        boxes=np.hstack([corners, corners + 24]).astype(np.int32),
+        slices=np.repeat(np.arange(SLICES, dtype=np.int32), PATCHES),
+        roi=np.zeros(SLICES * PATCHES, np.int32),
+        mask_ratio=np.ones(SLICES * PATCHES, np.float32),
+    )
+    volume = Volume(voxels, file_window=(-300.0, 300.0))
     return OpenCase(
-        case, volume, Mask(inside), "", "", 0, SLICES, None, orientation.IDENTITY,
-        orientation.Orientation(flip_columns=True, flip_rows=True), SIZE, SIZE,
-    )  # fmt: skip
+        case=case,
+        volume=volume,
+        mask=Mask(inside),
+        mask_notice="",
+        warning="",
+        first=0,
+        count=SLICES,
+        crop=None,
+        frame=orientation.IDENTITY,
+        display=orientation.Orientation(flip_columns=True, flip_rows=True),
+        height=SIZE,
+        width=SIZE,
+    )
 
 
 # Slices to draw, and the files of their figures.

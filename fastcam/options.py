@@ -1,11 +1,12 @@
 """Settings of a job, as frozen dataclasses that are checked when they are made.
 
-:func:`looks` collects what changes a picture; by it a rerun into the same folder is recognised as
-the same job.
+:func:`style_fingerprint` collects what changes a picture. By it a rerun into the same folder is
+recognised as the same job.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,6 +21,8 @@ Language = Literal["en", "zh"]
 PictureFormat = Literal["png", "jpg", "webp"]
 Axes = Literal["zyx", "xyz"]
 Orient = Literal["radiological", "array"]
+Head = int | Literal["mean"]
+PathLike = str | os.PathLike[str]
 
 COLORMAPS = ("jet", "viridis", "turbo", "inferno", "magma", "coolwarm", "gray")
 
@@ -38,9 +41,13 @@ def _at_least(option: str, value: float, least: float) -> None:
 class Sources:
     """Where the pictures of the cases are and how they lie.
 
-    ``root_dir`` None is for stores of maps, which know their sources. ``frame`` and ``slices`` are
-    the texts of ``--frame`` (``image`` or ``mask-crop:SIZE``) and ``--slices`` (``all`` or
-    ``middle:COUNT``).
+    Attributes:
+        root_dir: the folder of the volumes; None for stores of maps, which know their sources.
+        mask_dir: the folder of the masks, if there is one.
+        axes: order of the axes of NumPy arrays.
+        orient: whether slices are turned as radiologists see them, or shown as stored.
+        frame: where boxes lie, ``image`` or ``mask-crop:SIZE``.
+        slices: which slices the model got, ``all`` or ``middle:COUNT``.
     """
 
     root_dir: Path | None = None
@@ -61,8 +68,17 @@ class Sources:
 class Style:
     """How a figure looks.
 
-    ``heat_alpha`` is the weight of the heat, ``1 - heat_alpha`` that of the image.
-    ``panel_size`` is the longer side, in pixels, up to which smaller slices are enlarged.
+    Attributes:
+        colormap: one of ``COLORMAPS``.
+        heat_alpha: weight of the heat, 0 to 1; the image's is ``1 - heat_alpha``.
+        blend: whether that weight is the same everywhere, or grows with the heat.
+        scale: what the limits of the colors are taken over.
+        top_k: boxes of the highest attention that are drawn on the overlay.
+        panel_size: the longer side, in pixels, up to which smaller slices are enlarged.
+        theme: background of the page.
+        language: language of the summaries.
+        font: font file for characters that the built-in one lacks.
+        format: file format of the figures.
     """
 
     colormap: str = "jet"
@@ -97,7 +113,13 @@ class Style:
 class Selection:
     """Which figures of which cases are drawn; it never changes what a single figure looks like.
 
-    ``offset`` and ``max_samples`` count the cases that the other filters leave.
+    Attributes:
+        mode: the best slice of each case, or all slices that have patches.
+        patients: names of the cases; empty: all.
+        only_errors: whether only cases with a wrong prediction are drawn.
+        offset: how many of the cases that the other filters leave are skipped.
+        max_samples: how many cases at most are drawn after that; None: all.
+        every_slice: whether ``all_slices`` includes slices without patches.
     """
 
     mode: Mode = "best_slice"
@@ -118,30 +140,36 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class MapChoice:
-    """Which maps of a store are drawn; empty: all of them.
+    """Which maps of a store are drawn.
 
-    ``head`` of attention maps, counted from 0, or their mean. ``layers`` of attention default to
-    the last one.
+    Attributes:
+        methods: names of methods; empty: all.
+        layers: names of layers; empty: all, of attention the last one.
+        head: 0-based head of attention maps, or their mean.
     """
 
     methods: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
-    head: int | Literal["mean"] = "mean"
+    head: Head = "mean"
 
     def __post_init__(self) -> None:
         if isinstance(self.head, int):
             _at_least("head", self.head, 0)
         elif self.head != "mean":
-            raise InputError(f"--head {self.head!r} is not known: use a number from 0, or mean")
+            raise _unknown_head(self.head)
 
-    @staticmethod
-    def head_of(text: str) -> int | Literal["mean"]:
-        """``--head`` as it is written: a number, or mean."""
-        if text == "mean":
-            return "mean"
-        if text.isdecimal():
-            return int(text)
-        raise InputError(f"--head {text!r} is not known: use a number from 0, or mean")
+
+def parse_head(text: str) -> Head:
+    """The text of ``--head`` as a number or ``mean``; InputError where it is neither."""
+    if text == "mean":
+        return "mean"
+    if text.isdecimal():
+        return int(text)
+    raise _unknown_head(text)
+
+
+def _unknown_head(text: str) -> InputError:
+    return InputError(f"--head {text!r} is not known: use a number from 0, or mean")
 
 
 def style_fingerprint(results_sha256: str, sources: Sources, style: Style) -> dict[str, Any]:
@@ -150,10 +178,7 @@ def style_fingerprint(results_sha256: str, sources: Sources, style: Style) -> di
     Selection, number of workers and output folder are left out on purpose: the first ten cases
     today and the rest tomorrow are one job.
     """
-    described = {**asdict(sources), **asdict(style)}
-    described["root_dir"] = sources.root_dir and sources.root_dir.resolve()
-    described["mask_dir"] = sources.mask_dir and sources.mask_dir.resolve()
-    return {"results": results_sha256[:16], **described}
-
-
-PathLike = str | Path
+    settings = {**asdict(sources), **asdict(style)}
+    settings["root_dir"] = sources.root_dir and sources.root_dir.resolve()
+    settings["mask_dir"] = sources.mask_dir and sources.mask_dir.resolve()
+    return {"results": results_sha256[:16], **settings}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,12 @@ class Aged:
 def aged(tmp_path_factory: pytest.TempPathFactory) -> Aged:
     """Trained once, in ten seconds of processor time; nobody may change it."""
     from fastcam.demo.age_set import make_ages, write_ages
-    from fastcam.demo.train_age import HELD_OUT_SEED, MODEL_NAME, save, train
+    from fastcam.demo.train_age import HELD_OUT_SEED, MODEL_NAME, train
+    from fastcam.models.training import save_weights
 
     folder = tmp_path_factory.mktemp("aged")
     model, _ = train()
-    save(model, folder / "age.safetensors")
+    save_weights(model, folder / "age.safetensors")
     write_ages(make_ages(60, HELD_OUT_SEED), folder)
     return Aged(model, MODEL_NAME, folder / "age.safetensors", folder)
 
@@ -122,7 +123,7 @@ def rows() -> Callable[[Path], list[dict[str, str]]]:
 
 
 @pytest.fixture
-def whole() -> Iterator[Callable[[Path], None]]:
+def whole() -> Callable[[Path], None]:
     """Check that nothing half-written lies in an output folder."""
 
     def check(folder: Path) -> None:

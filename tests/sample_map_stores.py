@@ -21,9 +21,16 @@ STRETCH = {
 
 def attrs_of(root: Path, dims: int = 2, sign: str = "positive", **preprocessing) -> MapAttrs:
     return MapAttrs(
-        "e" * 64, str(root), "resnet18", "", ("gradcam",), (), STRETCH | preprocessing,
-        {"sign": sign}, dims,
-    )  # fmt: skip
+        sha256="e" * 64,
+        root=str(root),
+        model="resnet18",
+        checkpoint="",
+        methods=("gradcam",),
+        layers=(),
+        preprocessing=STRETCH | preprocessing,
+        settings={"sign": sign},
+        dims=dims,
+    )
 
 
 def make_image(path: Path, height: int, width: int, seed: int) -> np.ndarray:
@@ -51,7 +58,7 @@ def image_store(
     count = len(labels)
     items = []
     for i, label in enumerate(labels):
-        make_image(root / f"a{i}.png", *size, seed=i)
+        make_image(root / f"a{i}.png", size[0], size[1], seed=i)
         mask = None
         if masks:
             mask = root / f"a{i}_mask.png"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastcam.jobs.render.patches.item import Job
+from fastcam.jobs.render.patches.item import PatchTask
 from fastcam.options import Sources, Style
 from fastcam.read.results.case import Case
 from fastcam.read.results.results import Results
@@ -23,10 +23,19 @@ def make_case(place: int, name: str, slices, weights=None, boxes=None) -> Case:
     if boxes is None:
         boxes = [[2 + i, 2 + i, 12 + i, 12 + i] for i in range(count)]
     return Case(
-        place, name, 1, 1, True, 0.9, (0.1, 0.9), np.array(weights, np.float32),
-        np.array(boxes, np.int32).reshape(-1, 4), np.array(slices, np.int32),
-        np.zeros(count, np.int32), np.ones(count, np.float32),
-    )  # fmt: skip
+        place=place,
+        name=name,
+        true_label=1,
+        predicted_label=1,
+        correct=True,
+        confidence=0.9,
+        probabilities=(0.1, 0.9),
+        weights=np.array(weights, np.float32),
+        boxes=np.array(boxes, np.int32).reshape(-1, 4),
+        slices=np.array(slices, np.int32),
+        roi=np.zeros(count, np.int32),
+        mask_ratio=np.ones(count, np.float32),
+    )
 
 
 def make_store(folder: Path, *cases: Case, name: str = "run.zarr") -> RunStore:
@@ -46,7 +55,14 @@ def make_volumes(folder: Path, *names: str, shape=SHAPE) -> Path:
 def make_job(store: RunStore, folder: Path, mode="best_slice", high=0.0, root="images", **style):
     """A job that writes into ``folder / "out"``."""
     (folder / "out").mkdir(exist_ok=True)
-    return Job(
-        store.path, store.attrs.created, folder / "out", Sources(folder / root),
-        Style(panel_size=32, **style), mode, "", (), high,
-    )  # fmt: skip
+    return PatchTask(
+        store_path=store.path,
+        store_created=store.attrs.created,
+        output_dir=folder / "out",
+        sources=Sources(folder / root),
+        style=Style(panel_size=32, **style),
+        mode=mode,
+        characters="",
+        fonts=(),
+        cohort_high=high,
+    )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastcam_kernels.colormap import names
@@ -63,7 +64,7 @@ def test_settings_never_change():
         Style().top_k = 4  # type: ignore[misc]
 
 
-OTHER = {
+OTHER: dict[str, Any] = {
     "colormap": "gray", "heat_alpha": 0.4, "blend": "heat", "scale": "rank", "top_k": 4,
     "panel_size": 300, "theme": "dark", "language": "zh", "font": Path(__file__), "format": "jpg",
     "root_dir": Path("other"), "mask_dir": Path("masks"), "axes": "xyz", "orient": "array",

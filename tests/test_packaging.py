@@ -21,9 +21,9 @@ DATA = {
     "fastcam/demo/vit_demo.safetensors",
     "fastcam/py.typed",
     "fastcam_kernels/py.typed",
-    "fastcam/jobs/render/gallery_page.css",
-    "fastcam/jobs/render/gallery_page.html",
-    "fastcam/jobs/render/gallery_page.js",
+    "fastcam/jobs/render/page.css",
+    "fastcam/jobs/render/page.html",
+    "fastcam/jobs/render/page.js",
 }
 
 BLOCKER = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,25 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.api.models import load_with_info
+from fastcam.api.paths import path_list
 from fastcam.errors import InputError
-from fastcam.jobs.analyze.job import analyse_images
-from fastcam.jobs.analyze.preparation import maps_wanted, preprocessing
+from fastcam.inference.device import choose_device
+from fastcam.jobs.analyze.job import analyze_images
+from fastcam.jobs.analyze.preparation import map_request, preprocessing_of
 from fastcam.jobs.analyze.report import Analysis
-from fastcam.jobs.analyze.request import AnalysisChoice, Subjects
+from fastcam.jobs.analyze.request import AnalyzeOptions, AnalyzeRequest, ModelPair
 from fastcam.jobs.analyze.results import ImageResult
-from fastcam.jobs.infer.request import InputChoice, InferenceOptions
-from fastcam.options import Style
+from fastcam.jobs.analyze.single_image import ImageRequest, analyze_image
+from fastcam.jobs.explain.request import distinct_labels
+from fastcam.jobs.infer.request import InferenceOptions, InputChoice
+from fastcam.options import PathLike
 from fastcam.run.progress import Progress
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Sign, MapRequest
+    from fastcam.attribution.request import Sign
     from fastcam.figures.figure import Figure
     from fastcam.inference.predictions import Task
-    from fastcam.read.inputs.preprocess import Fit, Preprocessing
-
-PathLike = str | Path
+    from fastcam.read.inputs.preprocessing import Fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,45 +89,59 @@ class Analyzer:
         batch_size: int = 16,
         readers: int | None = None,
         output_dir: PathLike = "fastcam-analyze",
-        how: AnalysisChoice | None = None,
+        how: AnalyzeOptions | None = None,
     ) -> None:
-        from fastcam.api.models import load_model
-        from fastcam.inference.device import choose_device
-
         if batch_size < 1:
             raise InputError(f"--batch-size {batch_size} is too small: it must be at least 1")
-        where = choose_device(device)
-
-        def load(given: str | nn.Module, weights: PathLike | None) -> nn.Module:
-            named = isinstance(given, str)
-            return load_model(
-                given, weights, num_classes=num_classes, in_channels=in_channels,
-                image_size=image_size if named else None, allow_partial=allow_partial,
-            ).to(where)  # fmt: skip
-
-        loaded = load(model, checkpoint)
-        name = model if isinstance(model, str) else type(model).__name__
-        self.subjects = Subjects(loaded, {"model": name, "checkpoint": checkpoint})
-        self.how = how or AnalysisChoice()
+        options = {
+            "image_size": image_size,
+            "num_classes": num_classes,
+            "in_channels": in_channels,
+            "allow_partial": allow_partial,
+        }
+        chosen_device = choose_device(device)
+        loaded, model_info = load_with_info(model, checkpoint, **options)
+        loaded = loaded.to(chosen_device)
+        models = ModelPair(model=loaded, model_info=model_info)
+        analyze_options = how or AnalyzeOptions()
         if compare is not None:
-            other = load(model if isinstance(model, str) else _copied(model), compare)
-            said = {"model": name, "checkpoint": compare}
-            self.subjects = replace(self.subjects, other=other, other_described=said)
-            self.how = replace(self.how, models=_called(checkpoint, compare))
-        self.spec: Preprocessing = preprocessing(
-            loaded, image_size, mean, std, fit, asymmetry, mirror
+            # Other weights of a module of your own are loaded into a copy.
+            other, other_info = load_with_info(copy.deepcopy(model), compare, **options)
+            models = replace(models, other=other.to(chosen_device), other_info=other_info)
+            labels = _model_labels(checkpoint, compare)
+            analyze_options = replace(analyze_options, models=labels)
+        preprocessing = preprocessing_of(
+            loaded, image_size, mean, std, fit, asymmetry=asymmetry, mirror=mirror
         )
         names = (layers,) if isinstance(layers, str) else tuple(layers)
-        self.wanted: MapRequest = maps_wanted(
-            loaded, self.spec, names, method, target, sign, prefix_tokens
+        self.request = AnalyzeRequest(
+            models=models,
+            preprocessing=preprocessing,
+            inputs=InputChoice(()),
+            maps=map_request(
+                loaded,
+                preprocessing,
+                names,
+                method=method,
+                target=target,
+                sign=sign,
+                prefix_tokens=prefix_tokens,
+            ),
+            inference=InferenceOptions(
+                device=device,
+                precision=precision,
+                batch_size=batch_size,
+                readers=readers,
+                task=task,
+            ),
+            options=analyze_options,
+            output_dir=Path(output_dir),
         )
-        self.running = InferenceOptions(device, precision, None, batch_size, readers, task)
-        self.output_dir = Path(output_dir)
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers that are looked at, from shallow to deep."""
-        return self.wanted.layers
+        return self.request.maps.layers
 
     def analyze(self, image: Any, **style: Any) -> ImageAnalysis:
         """Look at one image: a path, a PIL image, or an array (h, w[, c]) uint8. Writes nothing.
@@ -131,13 +149,17 @@ class Analyzer:
         ``style``: fields of :class:`fastcam.options.Style` for the figure. InputError for an image
         that can't be read.
         """
-        from fastcam.jobs.analyze.single_image import analyse_one
-
-        look = replace(self.how.style, **style)
-        return ImageAnalysis(
-            *analyse_one(self.subjects.model, self.spec, self.wanted, self.running, self.how, look,
-                         image)
-        )  # fmt: skip
+        options = self.request.options
+        request = ImageRequest(
+            model=self.request.models.model,
+            preprocessing=self.request.preprocessing,
+            maps=self.request.maps,
+            inference=self.request.inference,
+            class_names=options.class_names,
+            style=replace(options.style, **style),
+        )
+        result, maps, figure = analyze_image(request, image)
+        return ImageAnalysis(result, maps.values, maps.at_input, figure)
 
     def analyze_batch(
         self,
@@ -155,31 +177,21 @@ class Analyzer:
         Images that fail are in ``.failures``, and the others are done. InputError for wrong
         settings and no images, OutputError when a file can't be written.
         """
-        given = (folder,) if isinstance(folder, str | Path) else tuple(folder)
-        return analyse_images(
-            self.subjects, self.spec, InputChoice(tuple(map(Path, given)), pattern), self.wanted,
-            self.running, self.how, Path(output_dir or self.output_dir), overwrite, progress,
-        )  # fmt: skip
+        request = replace(
+            self.request,
+            inputs=InputChoice(path_list(folder), pattern),
+            output_dir=Path(output_dir or self.request.output_dir),
+            overwrite=overwrite,
+        )
+        return analyze_images(request, progress)
 
 
-def analysis_style(**style: Any) -> Style:
-    """The style of an analysis: heat 0.7 and image 0.3, unless ``style`` says otherwise."""
-    return Style(**{"heat_alpha": 0.7, **style})
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    """A module that other weights can be loaded into."""
-    import copy
-
-    return copy.deepcopy(model)
-
-
-def _called(checkpoint: PathLike | None, compare: PathLike) -> tuple[str, str]:
+def _model_labels(checkpoint: PathLike | None, compare: PathLike) -> tuple[str, str]:
     """What two models are called: their files, with the folder where these are called alike."""
     first = None if checkpoint is None else Path(checkpoint)
     second = Path(compare)
     if first is None:
         return "random weights", second.name
-    if first.name == second.name:
-        return f"{first.parent.name}/{first.name}", f"{second.parent.name}/{second.name}"
-    return first.name, second.name
+    namings = (lambda path: path.name, lambda path: f"{path.parent.name}/{path.name}")
+    labels = distinct_labels((first, second), namings)
+    return labels[0], labels[1]

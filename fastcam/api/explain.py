@@ -1,4 +1,4 @@
-"""TODO."""
+"""``fastcam.explain``: maps of a few images in memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from fastcam.inference.images import load_images, resolve_preprocessing
 from fastcam.jobs.explain.explanation import Explanation
+from fastcam.jobs.explain.job import explain_images
+from fastcam.jobs.explain.request import ExplainRequest, layers_of, steps_of, with_methods
+from fastcam.jobs.explain.support import support_of
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fastcam.attribution.request import Fusion, Reshape, Sign
     from fastcam.inference.predictions import Task
-    from fastcam.read.inputs.preprocess import Fit
+    from fastcam.read.inputs.preprocessing import Fit
 
 
 def explain(
@@ -61,33 +64,43 @@ def explain(
     the wrong length, support images without reconstruction or the reverse, and images that can't
     be read.
     """
-    from fastcam.jobs.explain.job import explained
-    from fastcam.jobs.explain.request import ExplainRequest, layers_of, steps_of, with_methods
-    from fastcam.jobs.explain.support import support_of
-
     methods = (method,) if isinstance(method, str) else tuple(method or ())
-    asked = ExplainRequest(
-        methods, {}, sign, fusion, discard_ratio, start_layer, prefix_tokens, reshape, task,
-        batch_size, device, precision, query,
-    )  # fmt: skip
-    asked = with_methods(asked, [model], support is not None)
-    asked = replace(asked, layers=layers_of(_listed(layers), asked.methods))
-    steps = steps_of(asked, support is not None)
-    spec = resolve_preprocessing(model, image_size, mean, std, fit)
-    return explained(
+    request = ExplainRequest(
+        methods=methods,
+        sign=sign,
+        fusion=fusion,
+        discard_ratio=discard_ratio,
+        start_layer=start_layer,
+        prefix_tokens=prefix_tokens,
+        reshape=reshape,
+        task=task,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        query=query,
+    )
+    request = with_methods(request, [model], support is not None)
+    request = replace(request, layers=layers_of(_layer_texts(layers), request.methods))
+    steps = steps_of(request, support is not None)
+    preprocessing = resolve_preprocessing(model, image_size, mean, std, fit)
+    return explain_images(
         model,
-        load_images(images, spec),
-        asked,
+        load_images(images, preprocessing),
+        request,
         steps,
-        targets,
-        support_of(support, spec),
-        told,
-        told,
+        targets=targets,
+        support=support_of(support, preprocessing),
+        log_step=told,
+        log=told,
     )
 
 
-def _listed(layers: Any) -> list[str | int]:
+def _layer_texts(layers: Any) -> list[str | int]:
     """Layers as they are written on the command line."""
     if isinstance(layers, Mapping):
-        return [f"{method}={layer}" for method, some in layers.items() for layer in _listed(some)]
+        return [
+            f"{method}={layer}"
+            for method, of_method in layers.items()
+            for layer in _layer_texts(of_method)
+        ]
     return [layers] if isinstance(layers, str | int) else list(layers or ())

@@ -1,4 +1,4 @@
-"""TODO."""
+"""``fastcam.export``: maps of a run store on the grid of their sources."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from fastcam.api.render import PathLike, _path
-from fastcam.jobs.export.job import ExportFormat, ExportReport, export_maps
-from fastcam.options import Axes, MapChoice, Selection, Sources
+from fastcam.api.paths import optional_path
+from fastcam.jobs.export.job import export_maps
+from fastcam.jobs.export.report import ExportReport
+from fastcam.jobs.export.request import ExportFormat, ExportRequest
+from fastcam.options import Axes, MapChoice, PathLike, Selection, Sources
 from fastcam.run.progress import Progress
 from fastcam.store.open import open_store
 
@@ -30,18 +32,19 @@ def export(
 ) -> ExportReport:
     """Write maps of a run store on the grid of their sources: NIfTI, DICOM, TIFF, NumPy files.
 
-    Every keyword is the option of ``fastcam export`` with the same name; what is written is said
-    at :func:`fastcam.jobs.export.job.export_maps`. Raises :class:`~fastcam.errors.InputError` for wrong
-    settings and unreadable inputs, :class:`~fastcam.errors.OutputError` when a file can't be
-    written.
+    Every keyword is the option of ``fastcam export`` with the same name.
+    :func:`fastcam.jobs.export.job.export_maps` tells what is written.
+
+    Raises :class:`~fastcam.errors.InputError` for wrong settings and unreadable inputs,
+    :class:`~fastcam.errors.OutputError` when a file can't be written.
     """
-    return export_maps(
-        open_store(Path(store)),
-        Path(output_dir),
-        Sources(_path(root_dir), axes=axes, slices=slices),
-        Selection(patients=tuple(patients)),
-        MapChoice(tuple(methods), tuple(layers), head),
-        format,
-        overwrite,
-        progress,
+    request = ExportRequest(
+        store=open_store(Path(store)),
+        output_dir=Path(output_dir),
+        sources=Sources(optional_path(root_dir), axes=axes, slices=slices),
+        selection=Selection(patients=tuple(patients)),
+        choice=MapChoice(tuple(methods), tuple(layers), head),
+        format=format,
+        overwrite=overwrite,
     )
+    return export_maps(request, progress)

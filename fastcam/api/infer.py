@@ -1,4 +1,4 @@
-"""The Python functions that run a model: ``load_model``, ``explain`` and ``infer``."""
+"""``fastcam.infer``: a model over images or volumes into a run store."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fastcam.api.models import load_model
+from fastcam.api.models import load_with_info
+from fastcam.api.paths import optional_path, path_list
+from fastcam.attribution.engines import default_method
+from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.patches import infer_patches
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InputChoice, InferenceOptions
+from fastcam.jobs.infer.request import InferenceOptions, InferRequest, InputChoice
+from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.options import PathLike
 from fastcam.run.progress import Progress
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from fastcam.inference.predictions import Task
     from fastcam.models.fewshot.build import FewshotOptions
     from fastcam.options import Axes
-    from fastcam.read.inputs.preprocess import Fit
+    from fastcam.read.inputs.preprocessing import Fit
 
 
 def infer(
@@ -72,40 +76,60 @@ def infer(
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unusable models or inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
-    from fastcam.attribution.engines import default_method
-    from fastcam.attribution.request import MapRequest
-    from fastcam.models.patch_attention.network import PatchAttention
-
     if batch_size < 1:
         raise InputError(f"--batch-size {batch_size} is too small: it must be at least 1")
-    loaded = load_model(
-        model, checkpoint, num_classes=num_classes, in_channels=in_channels,
-        image_size=image_size if isinstance(model, str) else None, allow_partial=allow_partial,
+    loaded, model_info = load_with_info(
+        model,
+        checkpoint,
+        image_size,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        allow_partial=allow_partial,
         fewshot=fewshot,
-    )  # fmt: skip
-    name = model if isinstance(model, str) else type(model).__name__
-    described = {"model": name, "checkpoint": checkpoint}
-    paths = (images,) if isinstance(images, str | Path) else tuple(images)
-    choice = InputChoice(
-        tuple(map(Path, paths)), pattern, None if table is None else Path(table),
-        None if mask_dir is None else Path(mask_dir), axes,
-    )  # fmt: skip
-    running = InferenceOptions(
-        device, precision, compile, batch_size, workers, task, classes == "label"
+    )
+    inputs = InputChoice(
+        path_list(images), pattern, optional_path(table), optional_path(mask_dir), axes
+    )
+    by_label = classes == "label"
+    options = InferenceOptions(
+        device=device,
+        precision=precision,
+        compiled=compile,
+        batch_size=batch_size,
+        readers=workers,
+        task=task,
+        by_label=by_label,
     )
     if isinstance(loaded, PatchAttention):
         if method or layers or classes:
+            name = model_info["model"]
             raise InputError(f"{name} has its own attention: leave out --method, --layer, --target")
         return infer_patches(
-            loaded, described, choice, running, Path(output_dir), overwrite, progress
+            loaded,
+            model_info,
+            inputs,
+            options,
+            Path(output_dir),
+            overwrite=overwrite,
+            progress=progress,
         )
     methods = (method,) if isinstance(method, str) else tuple(method or (default_method(loaded),))
-    by_label = classes == "label"
-    wanted = MapRequest(
-        methods, tuple(map(str, layers)), () if by_label else tuple(map(int, classes)), sign,
-        prefix_tokens, reshape, fusion, discard_ratio, start_layer,
-    )  # fmt: skip
-    spec = resolve_preprocessing(loaded, image_size, mean, std, fit)
-    return infer_maps(
-        loaded, described, spec, choice, wanted, running, Path(output_dir), overwrite, progress
+    maps = MapRequest(
+        methods=methods,
+        layers=tuple(map(str, layers)),
+        classes=() if by_label else tuple(map(int, classes)),
+        sign=sign,
+        prefix_tokens=prefix_tokens,
+        reshape=reshape,
+        fusion=fusion,
+        discard_ratio=discard_ratio,
+        start_layer=start_layer,
     )
+    request = InferRequest(
+        model_info=model_info,
+        preprocessing=resolve_preprocessing(loaded, image_size, mean, std, fit),
+        inputs=inputs,
+        maps=maps,
+        options=options,
+    )
+    return infer_maps(loaded, request, Path(output_dir), overwrite=overwrite, progress=progress)

@@ -1,19 +1,21 @@
-"""TODO."""
+"""``fastcam.load_model``, and what the other functions share of loading a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import nn
+
+from fastcam.api.paths import optional_path
+from fastcam.attribution.cam.layers import candidates, default_layer
+from fastcam.attribution.engines import default_method
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.inspect.inventory import Inventory
+from fastcam.models import registry
+from fastcam.models.fewshot.build import FewshotOptions
 from fastcam.options import PathLike
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from fastcam.models.fewshot.build import FewshotOptions
 
 
 def load_model(
@@ -39,32 +41,51 @@ def load_model(
     is no checkpoint or is one for another architecture, and for missing or unexpected keys unless
     ``allow_partial``.
     """
-    from fastcam.models.named import load_model as load
-
-    return load(
-        model, None if checkpoint is None else Path(checkpoint), num_classes=num_classes,
-        in_channels=in_channels, image_size=image_size, allow_partial=allow_partial,
+    return registry.load_model(
+        model,
+        optional_path(checkpoint),
+        num_classes=num_classes,
+        in_channels=in_channels,
+        image_size=image_size,
+        allow_partial=allow_partial,
         fewshot=fewshot,
-    )  # fmt: skip
+    )
+
+
+def load_with_info(
+    model: str | nn.Module,
+    checkpoint: PathLike | None,
+    image_size: int | Sequence[int] | None,
+    **options: Any,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """A model for a job, and its name and checkpoint as a store keeps them.
+
+    ``image_size`` is for models loaded by name: a module of your own has its size. The other
+    options are those of :func:`load_model`.
+    """
+    by_name = isinstance(model, str)
+    loaded = load_model(model, checkpoint, image_size=image_size if by_name else None, **options)
+    name = model if isinstance(model, str) else type(model).__name__
+    return loaded, {"model": name, "checkpoint": checkpoint}
 
 
 def describe_model(model: str, checkpoint: PathLike | None = None, **options: Any) -> Inventory:
     """The layers of a model that have maps, with their shapes; options as :func:`load_model`."""
-    import torch
-
-    from fastcam.attribution.cam.layers import auto, candidates
-    from fastcam.attribution.engines import default_method
-
     loaded = load_model(model, checkpoint, **options)
-    spec = resolve_preprocessing(loaded, options.get("image_size"))
-    example = torch.zeros(1, spec.channels, *spec.size)
-    found = candidates(loaded, example)
-    chosen = auto(loaded, example)
+    preprocessing = resolve_preprocessing(loaded, options.get("image_size"))
+    example = torch.zeros(1, preprocessing.channels, *preprocessing.size)
+    layers = candidates(loaded, example)
+    default = default_layer(loaded, example)
     millions = sum(p.numel() for p in loaded.parameters()) / 1e6
-    size = " x ".join(map(str, spec.size))
+    size = " x ".join(map(str, preprocessing.size))
     rows = [
-        (c.name, c.kind, " x ".join(map(str, c.shape)), "auto" if c.name == chosen else "")
-        for c in found
+        (
+            layer.name,
+            layer.kind,
+            " x ".join(map(str, layer.shape)),
+            "auto" if layer.name == default else "",
+        )
+        for layer in layers
     ]
     return Inventory(
         model,
@@ -72,8 +93,8 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
         [
             ("class", type(loaded).__name__),
             ("parameters", f"{millions:.2f} million"),
-            ("input", f"{spec.channels} channels, {size}"),
-            ("mean, std", f"{_short(spec.mean)}; {_short(spec.std)}"),
+            ("input", f"{preprocessing.channels} channels, {size}"),
+            ("mean, std", f"{_numbers(preprocessing.mean)}; {_numbers(preprocessing.std)}"),
             ("default method", default_method(loaded)),
             ("layers with maps", str(len(rows))),
         ],
@@ -82,5 +103,5 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
     )
 
 
-def _short(values: Sequence[float]) -> str:
+def _numbers(values: Sequence[float]) -> str:
     return " ".join(f"{value:.3f}" for value in values)

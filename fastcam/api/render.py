@@ -1,16 +1,17 @@
-"""The Python functions behind the commands, with the options' names as keywords."""
+"""``fastcam.render`` and ``fastcam.gallery``: figures, and the page over them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from fastcam.api.paths import optional_path
 from fastcam.errors import InputError
 from fastcam.jobs.render import job
 from fastcam.jobs.render.gallery import write_page
 from fastcam.jobs.render.report import RenderReport
+from fastcam.jobs.render.request import RenderRequest
 from fastcam.options import (
     Axes,
     Blend,
@@ -18,6 +19,7 @@ from fastcam.options import (
     MapChoice,
     Mode,
     Orient,
+    PathLike,
     PictureFormat,
     Scale,
     Selection,
@@ -25,10 +27,8 @@ from fastcam.options import (
     Style,
     Theme,
 )
-from fastcam.run import scheduler as schedule
+from fastcam.run.cgroups import cores
 from fastcam.run.progress import Progress
-
-PathLike = str | os.PathLike[str]
 
 
 def render(
@@ -70,21 +70,22 @@ def render(
 
     Every keyword is the option of ``fastcam render`` with the same name. ``root_dir`` is needed for
     patch attention; a store of maps knows its images, and ``methods``, ``layers`` and ``head``
-    choose among its maps. ``workers`` defaults to
-    the cores this process may use. Finished figures of an earlier run with the same settings are
-    kept. Cases that fail are in the report's ``troubles`` and in ``failures.csv``; the others are
-    drawn.
+    choose among its maps. ``workers`` defaults to the cores this process may use. Finished figures
+    of an earlier run with the same settings are kept. Cases that fail are in the
+    report's ``troubles`` and in ``failures.csv``; the others are drawn.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unreadable inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers} is too small: it must be at least 1")
-    return job.render(
-        Path(results),
-        Path(output_dir),
-        Sources(_path(root_dir), _path(mask_dir), axes, orient, frame, slices),
-        Style(
+    request = RenderRequest(
+        results=Path(results),
+        output_dir=Path(output_dir),
+        sources=Sources(
+            optional_path(root_dir), optional_path(mask_dir), axes, orient, frame, slices
+        ),
+        style=Style(
             colormap,
             heat_alpha,
             blend,
@@ -93,17 +94,15 @@ def render(
             panel_size,
             theme,
             language,
-            _path(font),
+            optional_path(font),
             format,
         ),
-        Selection(mode, tuple(patients), only_errors, offset, max_samples, every_slice),
-        MapChoice(tuple(methods), tuple(layers), head),
-        workers=workers or schedule.cores(),
-        scheduler=scheduler,
+        selection=Selection(mode, tuple(patients), only_errors, offset, max_samples, every_slice),
+        choice=MapChoice(tuple(methods), tuple(layers), head),
+        statistics=analyze_stats,
         overwrite=overwrite,
-        analyze_stats=analyze_stats,
-        progress=progress,
     )
+    return job.render(request, workers=workers or cores(), scheduler=scheduler, progress=progress)
 
 
 def gallery(folder: PathLike) -> Path:
@@ -112,7 +111,3 @@ def gallery(folder: PathLike) -> Path:
     Raises :class:`~fastcam.errors.InputError` when ``folder`` is not the output of a run.
     """
     return write_page(Path(folder))
-
-
-def _path(given: PathLike | None) -> Path | None:
-    return None if given is None else Path(given)

@@ -1,36 +1,37 @@
-"""Hooks on every part of a model, taken off again whatever happens."""
+"""What is done with any model: hooks, modes, its device, the tensors in what a module returns."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError
 
 # What PyTorch calls after a module's forward: the module, its positional inputs, its output.
-After = Callable[[nn.Module, Any, Any], None]
+ForwardHook = Callable[[nn.Module, Any, Any], None]
 
 
 @contextmanager
 def after_every_module(
     model: nn.Module,
-    make: Callable[[str], After],
-    wanted: Callable[[str, nn.Module], bool] = lambda name, module: True,
+    hook_for: Callable[[str], ForwardHook],
+    include: Callable[[str, nn.Module], bool] = lambda name, module: True,
 ) -> Iterator[None]:
-    """While it is open, ``make(name)`` is called after every module but the model itself, or those
-    of them that are ``wanted``.
+    """While it is open, ``hook_for(name)`` is called after every module but the model itself.
 
-    Modules report as they finish: the innermost comes first.
+    ``include`` chooses among the modules. They report as they finish: the innermost comes first.
     """
     handles = []
     try:
         for name, module in model.named_modules():
-            if name and wanted(name, module):
-                handles.append(module.register_forward_hook(make(name)))
+            if name and include(name, module):
+                handles.append(module.register_forward_hook(hook_for(name)))
         yield
     finally:
         for handle in handles:
@@ -40,30 +41,67 @@ def after_every_module(
 @contextmanager
 def frozen_eval(model: nn.Module) -> Iterator[None]:
     """``model`` in eval mode with every parameter frozen; both are put back at the end."""
-    training = [module for module in model.modules() if module.training]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    modules = [module for module in model.modules() if module.training]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        for module in training:
+        for module in modules:
             module.training = False
-        for parameter in trained:
+        for parameter in parameters:
             parameter.requires_grad_(False)
         yield
     finally:
-        for module in training:
+        for module in modules:
             module.training = True
-        for parameter in trained:
+        for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+def frozen_forward(model: nn.Module, batch: Tensor) -> Any:
+    """What ``model`` returns for ``batch``, in eval mode and with every parameter frozen.
+
+    No graph is made, unless a hook turns gradients on. Works under ``inference_mode``, too.
+    """
+    with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
+        return model(batch.clone() if batch.is_inference() else batch)
+
+
+def eager_module(model: nn.Module) -> nn.Module:
+    """The module that ``torch.compile`` wraps, or ``model`` itself."""
+    module: nn.Module = getattr(model, "_orig_mod", model)
+    return module
+
+
+def eager_mode(model: nn.Module) -> AbstractContextManager[object]:
+    """While it is open, parts of ``model`` that were compiled in place run uncompiled."""
+    if any(getattr(module, "_compiled_call_impl", None) for module in model.modules()):
+        stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+        return stance
+    return nullcontext()
+
+
+def no_autocast(like: Tensor) -> AbstractContextManager[object]:
+    """Autocast off on the device of ``like``: maps are float32, whatever the model runs in."""
+    # Entered for every layer of every batch: 10 us where autocast is off already.
+    if not torch.is_autocast_enabled(like.device.type):
+        return nullcontext()
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model is: its first parameter, else its first buffer; the CPU for one without."""
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def tensor_in(output: Any, name: str) -> Tensor:
     """The first floating tensor of a layer's output; InputError where there is none."""
-    found = first_tensor(output)
-    if found is None:
+    tensor = first_tensor(output)
+    if tensor is None:
         raise InputError(
             f"layer {name!r} gives {type(output).__name__} without a tensor of numbers in it; "
             "choose a layer inside or around it"
         )
-    return found
+    return tensor
 
 
 def first_tensor(output: Any) -> Tensor | None:
@@ -81,16 +119,16 @@ def count_tensors(output: Any) -> int:
     return sum(isinstance(v, Tensor) and v.is_floating_point() for _, v in _pairs(output))
 
 
-def with_tensor(output: Any, new: Tensor) -> Any:
+def with_tensor(output: Any, tensor: Tensor) -> Any:
     """``output`` with its first floating tensor replaced, in a copy of what holds it."""
     if isinstance(output, Tensor):
-        return new
+        return tensor
     key = _key_of(output)
     if isinstance(output, Mapping):
-        changed: Any = copy.copy(output)
-        changed[key] = new
-        return changed
-    items = [new if index == key else item for index, item in enumerate(output)]
+        replaced: Any = copy.copy(output)
+        replaced[key] = tensor
+        return replaced
+    items = [tensor if index == key else item for index, item in enumerate(output)]
     return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)
 
 

@@ -7,7 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.modules import After, after_every_module, first_tensor, frozen_eval
+from fastcam.attribution.modules import (
+    ForwardHook,
+    after_every_module,
+    first_tensor,
+    frozen_forward,
+)
 from fastcam.errors import InputError
 
 
@@ -21,11 +26,11 @@ def check_weights(model: nn.Module) -> None:
     named += [(name, ~b.isnan().any()) for name, b in model.named_buffers() if _numbers(b)]
     # One wait for the device, not one for each tensor.
     flags = torch.stack([flag.cpu() for _, flag in named]).tolist() if named else []
-    bad = [name for (name, _), good in zip(named, flags, strict=True) if not good]
-    if bad:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    names = [name for (name, _), good in zip(named, flags, strict=True) if not good]
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise InputError(
-            f"the model's weights are not finite: {bad[0]!r}{more} hold NaN or Inf; "
+            f"the model's weights are not finite: {names[0]!r}{more} hold NaN or Inf; "
             "the checkpoint is damaged or training diverged: use an earlier one"
         )
 
@@ -43,27 +48,26 @@ def keep_finite(maps: Tensor, output: Tensor) -> Tensor:
 def reasons(model: nn.Module, batch: Tensor) -> list[str]:
     """For every image of ``batch`` (b, c, *s): which layer first gives NaN or Inf, "" if none.
 
-    One forward pass with every module watched; meant for the few images that failed.
+    One forward pass with every module hooks; meant for the few images that failed.
     """
     count = len(batch)
-    found = ["" if good else "the image itself holds NaN or Inf" for good in _rows(batch, count)]
+    causes = ["" if good else "the image itself holds NaN or Inf" for good in _rows(batch, count)]
 
-    def noting(name: str) -> After:
-        return lambda _module, _inputs, output: _note(output, found, f"layer {name!r}")
+    def hook_for(name: str) -> ForwardHook:
+        return lambda _module, _inputs, output: _record_causes(output, causes, f"layer {name!r}")
 
-    watched = after_every_module(model, noting)
-    with torch.inference_mode(False), torch.no_grad(), frozen_eval(model), watched:
-        output = model(batch.clone() if batch.is_inference() else batch)
-    _note(output, found, "the model's output")
-    return found
+    with after_every_module(model, hook_for):
+        output = frozen_forward(model, batch)
+    _record_causes(output, causes, "the model's output")
+    return causes
 
 
-def _note(output: Any, found: list[str], where: str) -> None:
+def _record_causes(output: Any, causes: list[str], source: str) -> None:
     values = first_tensor(output)
     if values is not None:
-        for row, good in enumerate(_rows(values, len(found))):
-            if not good and not found[row]:
-                found[row] = f"{where} is the first to give NaN or Inf"
+        for row, good in enumerate(_rows(values, len(causes))):
+            if not good and not causes[row]:
+                causes[row] = f"{source} is the first to give NaN or Inf"
 
 
 def _rows(values: Tensor, count: int) -> list[bool]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastcam.attribution.modules import device_of
 from fastcam.errors import CaseError
 from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.models.patch_attention.patches import PatchRules, patches_of
@@ -42,7 +43,7 @@ def run_case(
     model: PatchAttention,
     voxels: NDArray[Any],
     window: tuple[float, float],
-    inside: NDArray[Any],
+    mask: NDArray[Any],
     rules: PatchRules | None = None,
 ) -> CasePatches:
     """Cut the patches of a volume (z, y, x) and run the model over them, on its own device.
@@ -51,15 +52,17 @@ def run_case(
     in its mode. CaseError where the mask doesn't fit or gives no patch, and where the answer isn't
     finite.
     """
-    plan, pixels = patches_of(voxels, window, inside, rules)
-    device = next(model.parameters()).device
+    plan, pixels = patches_of(voxels, window, mask, rules)
+    device = device_of(model)
     with torch.no_grad():
         logits, weights = model(torch.from_numpy(pixels).to(device))
     probabilities = torch.softmax(logits[0].double(), dim=0).cpu().numpy()
-    weighed = weights.float().cpu().numpy()
-    if not (np.isfinite(probabilities).all() and np.isfinite(weighed).all()):
+    patch_weights = weights.float().cpu().numpy()
+    if not (np.isfinite(probabilities).all() and np.isfinite(patch_weights).all()):
         raise CaseError(
             "the patch-attention model's answer is not finite (NaN or infinite); check its "
             "weights, and try --precision fp32"
         )
-    return CasePatches(weighed, plan.boxes, plan.slices, plan.roi, plan.mask_ratio, probabilities)
+    return CasePatches(
+        patch_weights, plan.boxes, plan.slices, plan.roi, plan.mask_ratio, probabilities
+    )

@@ -25,14 +25,14 @@ def demo(
     Then the seven views of the small Vision Transformer that comes with fastcam.
     """
     from fastcam.cli import progress
-    from fastcam.demo import vit
     from fastcam.demo.job import DemoSize, run_demo
+    from fastcam.demo.vit import summary
     from fastcam.jobs.render.gallery import PAGE
 
-    small = DemoSize(train_cases=6, test_cases=4, epochs=1, vit_images=12, vit_shown=1)
-    size = small if quick else DemoSize()
-    found = run_demo(output_dir, size, workers, typer.echo, progress.for_stderr())
-    score = found.lesions
+    quick_size = DemoSize(train_cases=6, test_cases=4, epochs=1, vit_images=12, vit_shown=1)
+    size = quick_size if quick else DemoSize()
+    result = run_demo(output_dir, size, workers, typer.echo, progress.for_stderr())
+    score = result.lesions
     typer.echo(
         f"\non the {size.test_cases} test cases, which the model has not seen:\n"
         f"  accuracy                                 {score.accuracy:.3f}"
@@ -40,7 +40,7 @@ def demo(
         f"  patch of highest weight on the lesion    {score.hits:.3f}"
         f"   (a patch at random: {score.chance_hits:.3f})"
     )
-    typer.echo(vit.said(found.shapes))
+    typer.echo(summary(result.shapes))
     typer.echo(
         f"\nlook at {output_dir / 'best_slice' / PAGE} first,\n"
         f"then at the views of the Vision Transformer in {output_dir / 'vit'}"

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
+from fastcam.cli.run_options import PlainJson
+
 
 def doctor(
     torch: Annotated[
         bool,
         typer.Option("--torch", help="Import PyTorch too and look for a GPU (a second or two)."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON result to stdout.")
-    ] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Show versions, the image library in use and what it changes, GPU, cores and folders.
 
@@ -23,17 +23,17 @@ def doctor(
     """
     from fastcam.jobs.inspect.doctor import collect
 
-    found = collect(torch=torch)
+    report = collect(torch=torch)
     if as_json:
-        typer.echo(json.dumps(found.to_dict()))
-        raise typer.Exit(1 if found.problems else 0)
-    for section in found.sections:
+        typer.echo(json.dumps(report.to_dict()))
+        raise typer.Exit(1 if report.problems else 0)
+    for section in report.sections:
         typer.echo(section.name)
         width = max(len(finding.name) for finding in section.findings)
         for finding in section.findings:
-            typer.echo(f"  {finding.name:<{width}}  {finding.said}")
+            typer.echo(f"  {finding.name:<{width}}  {finding.text}")
         if section.note:
             typer.echo(f"  {section.note}")
-    for problem in found.problems:
+    for problem in report.problems:
         typer.echo(f"problem: {problem}", err=True)
-    raise typer.Exit(1 if found.problems else 0)
+    raise typer.Exit(1 if report.problems else 0)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from fastcam.errors import one_line
-from fastcam.options import Axes, MapChoice
+from fastcam.cli.report_output import print_report
+from fastcam.cli.run_options import PlainJson
+from fastcam.options import Axes, parse_head
 
 Option = typer.Option
-_LISTED = 5
 
 
 def export(
+    *,
     store: Annotated[
         Path, typer.Argument(metavar="STORE", help="Run store (.zarr) of infer or render.")
     ],
@@ -46,7 +46,7 @@ def export(
     overwrite: Annotated[
         bool, Option("--overwrite", help="Write all files anew; default: resume.")
     ] = False,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON result to stdout.")] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Write maps back on the grid of their source, raw values in float32.
 
@@ -55,32 +55,23 @@ def export(
     images float TIFF or NumPy files of the image's size. Exit code 3: finished, but some cases
     failed; they are listed in failures.csv.
     """
-    from fastcam.api.export import export as export_maps
+    from fastcam.api.export import export as run_export
     from fastcam.cli import progress
+    from fastcam.jobs.export.report import as_dict, summary_text
 
-    report = export_maps(
-        store, output_dir=output_dir, patients=patient or (), methods=method or (),
-        layers=layer or (), head=MapChoice.head_of(head), root_dir=root_dir, axes=axes,
-        slices=slices, format=format, overwrite=overwrite, progress=progress.for_stderr(),
-    )  # fmt: skip
-    if as_json:
-        found = [{"case": t.case, "reason": t.reason} for t in report.failures]
-        told = {"output_dir": str(output_dir), "exit_code": report.exit_code}
-        typer.echo(
-            json.dumps(
-                {**told, "written": report.written, "already": report.already, "troubles": found}
-            )
-        )
-    parts = [f"{len(report.written)} maps written"]
-    if report.already:
-        parts.append(f"{len(report.already)} were there already")
-    if report.failed:
-        parts.append(f"{report.failed} failed")
-    typer.echo(", ".join(parts), err=as_json)
-    for failure in report.failures[:_LISTED]:
-        typer.echo(one_line(f"error: {failure.case}: {failure.reason}"), err=as_json)
-    if len(report.failures) > _LISTED:
-        rest = len(report.failures) - _LISTED
-        typer.echo(f"error: and {rest} more in {output_dir / 'failures.csv'}", err=as_json)
-    typer.echo(f"maps: {output_dir}", err=as_json)
+    report = run_export(
+        store,
+        output_dir=output_dir,
+        patients=patient or (),
+        methods=method or (),
+        layers=layer or (),
+        head=parse_head(head),
+        root_dir=root_dir,
+        axes=axes,
+        slices=slices,
+        format=format,
+        overwrite=overwrite,
+        progress=progress.for_stderr(),
+    )
+    print_report(as_dict(report) if as_json else None, summary_text(report))
     raise typer.Exit(report.exit_code)

@@ -8,14 +8,18 @@ from typing import Annotated
 
 import typer
 
-from fastcam.cli import model_options as opt
+from fastcam.cli.model_options import Checkpoint, FewshotParts, LoadOptions
+from fastcam.cli.option_groups import expand_groups
+from fastcam.cli.run_options import PlainJson
 from fastcam.errors import InputError, one_line
 
 _ROWS = 20
 _FILE_WIDTH = 200  # columns where output goes to a file or pipe, which does not wrap
 
 
+@expand_groups
 def inspect(
+    *,
     file: Annotated[
         Path | None,
         typer.Argument(metavar="[FILE]", help="Results file, run store or checkpoint."),
@@ -23,20 +27,11 @@ def inspect(
     model: Annotated[
         str | None, typer.Option(help="Instead of FILE: list this model's layers with maps.")
     ] = None,
-    checkpoint: opt.Checkpoint = None,
-    num_classes: opt.NumClasses = None,
-    in_channels: opt.InChannels = None,
-    image_size: opt.ImageSize = None,
-    allow_partial: opt.AllowPartial = False,
-    use_mab: opt.UseMab = False,
-    use_ocab: opt.UseOcab = False,
-    use_drff: opt.UseDrff = False,
-    arch: opt.Arch = None,
-    patch_size: opt.PatchSize = None,
+    checkpoint: Checkpoint = None,
+    loading: LoadOptions,
+    parts: FewshotParts,
     rows: Annotated[int, typer.Option(min=0, help="Rows of the table to show; 0 for all.")] = _ROWS,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON result to stdout.")
-    ] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Tell what is in FILE, running nothing from it; or which layers of a model have maps."""
     if (file is None) == (model is None):
@@ -44,33 +39,30 @@ def inspect(
     if file is not None:
         from fastcam.jobs.inspect.inventory import describe
 
-        found = describe(file)
+        inventory = describe(file)
     else:
         from fastcam.api.models import describe_model
-        from fastcam.cli.parsing import fewshot_of, size_of
 
-        found = describe_model(
-            str(model), checkpoint, num_classes=num_classes, in_channels=in_channels,
-            image_size=size_of(image_size), allow_partial=allow_partial,
-            fewshot=fewshot_of(use_mab, use_ocab, use_drff, arch, patch_size),
-        )  # fmt: skip
+        inventory = describe_model(
+            str(model), checkpoint, fewshot=parts.build_options(), **loading.keywords()
+        )
         rows = 0
     if as_json:
-        typer.echo(json.dumps(found.to_dict()))
+        typer.echo(json.dumps(inventory.to_dict()))
         return
-    typer.echo(one_line(f"{found.path}: {found.kind}"))
-    width = max((len(what) for what, _ in found.summary), default=0)
-    for what, value in found.summary:
-        typer.echo(one_line(f"  {what:<{width}}  {value}"))
-    if found.table:
-        shown = found.table if rows == 0 else found.table[:rows]
-        _print_table(found.columns, shown)
-        if len(shown) < len(found.table):
-            typer.echo(f"  and {len(found.table) - len(shown)} more; --rows 0 shows all")
-    for rejected in found.rejected:
+    typer.echo(one_line(f"{inventory.path}: {inventory.kind}"))
+    width = max((len(name) for name, _ in inventory.summary), default=0)
+    for name, value in inventory.summary:
+        typer.echo(one_line(f"  {name:<{width}}  {value}"))
+    if inventory.table:
+        visible = inventory.table if rows == 0 else inventory.table[:rows]
+        _print_table(inventory.columns, visible)
+        if len(visible) < len(inventory.table):
+            typer.echo(f"  and {len(inventory.table) - len(visible)} more; --rows 0 shows all")
+    for rejected in inventory.rejected:
         typer.echo(one_line(f"error: case {rejected.place} {rejected.name}: {rejected.reason}"))
-    for warned in found.warnings:
-        typer.echo(one_line(f"warning: case {warned.place} {warned.name}: {warned.reason}"))
+    for warning in inventory.warnings:
+        typer.echo(one_line(f"warning: case {warning.place} {warning.name}: {warning.reason}"))
 
 
 def _print_table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import typer
@@ -33,21 +36,54 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("infer")(infer.infer)
-app.command("render")(render.render)
-app.command("explain")(explain.explain)
-app.command("vit")(vit.vit)
-app.command("evaluate")(evaluate.evaluate)
-app.command("analyze")(analyze.analyze)
-app.command("export")(export.export)
-app.command("gallery")(gallery.gallery)
-app.command("inspect")(inspect.inspect)
-app.command("doctor")(doctor.doctor)
+# What is kept where a command that goes on with a stopped run is stopped.
+_KEPT = {
+    "infer": "finished batches are",
+    "render": "finished figures are",
+    "evaluate": "finished batches are",
+    "analyze": "what is finished is",
+}
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _stoppable(command: Callable[..., None], kept: str) -> Callable[..., None]:
+    """The command with Ctrl-C as a line that says what is kept in its ``output_dir``."""
+
+    @wraps(command)
+    def stoppable(**options: Any) -> None:
+        try:
+            command(**options)
+        except KeyboardInterrupt:
+            # Zarr's own threads would grumble about what they were doing.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+            typer.echo(
+                f"fastcam: stopped; {kept} kept in {options['output_dir']}: run the same command "
+                "again to go on",
+                err=True,
+            )
+            raise typer.Exit(130) from None
+
+    return stoppable
+
+
+for _command in (
+    demo.demo,
+    infer.infer,
+    render.render,
+    explain.explain,
+    vit.vit,
+    evaluate.evaluate,
+    analyze.analyze,
+    export.export,
+    gallery.gallery,
+    inspect.inspect,
+    doctor.doctor,
+):
+    _name = _command.__name__
+    app.command(_name)(_stoppable(_command, _KEPT[_name]) if _name in _KEPT else _command)
+
+
+def _show_version(requested: bool) -> None:
+    if requested:
         from fastcam._version import __version__
 
         typer.echo(f"fastcam {__version__}")
@@ -57,13 +93,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
     pass
 
 
-def _warned(
+def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, *_rest: Any, **_named: Any
 ) -> None:
     """fastcam's own warnings as one line; those of libraries are for their developers."""
@@ -73,7 +109,7 @@ def _warned(
 
 def run() -> None:
     """Run the command line; exit codes as in the README."""
-    warnings.showwarning = _warned
+    warnings.showwarning = _show_warning
     # Batch systems end a job that is out of time by SIGTERM: leave the records true, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

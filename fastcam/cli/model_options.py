@@ -1,14 +1,20 @@
-"""Options that every command with a model shares: which model, which maps, where it runs."""
+"""Options that commands with a model share: which model, on which images, for which maps."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fastcam.cli.parsing import parse_numbers, parse_size
+
+if TYPE_CHECKING:
+    from fastcam.models.fewshot.build import FewshotOptions
+
 Option = typer.Option
-MODEL, MAPS, INPUT, RUN = "The model", "The maps", "The images", "Running"
+MODEL, MAPS, INPUT = "The model", "The maps", "The images"
 FEWSHOT = "Mixed attention and few-shot"
 
 Model = Annotated[
@@ -27,71 +33,20 @@ Checkpoint = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
-NumClasses = Annotated[
-    int | None, Option(min=1, help="Default: from the checkpoint.", rich_help_panel=MODEL)
-]
-InChannels = Annotated[
-    int | None, Option(min=1, help="Default: from the checkpoint.", rich_help_panel=MODEL)
-]
-ImageSize = Annotated[
-    str | None,
-    Option(
-        metavar="N|HxW|DxHxW",
-        help="Size at which the model sees images; default: the model's own.",
-        rich_help_panel=MODEL,
-    ),
-]
-AllowPartial = Annotated[
-    bool,
-    Option(
-        "--allow-partial",
-        help="Load a checkpoint although keys are missing or left over.",
-        rich_help_panel=MODEL,
-    ),
-]
-UseMab = Annotated[
-    bool,
-    Option("--use-mab", help="fewshot_vit: mixed attention, by windows and channels. The --use "
-           "flags are taken from the checkpoint where none is given.", rich_help_panel=FEWSHOT),
-]  # fmt: skip
-UseOcab = Annotated[
-    bool,
-    Option("--use-ocab", help="fewshot_vit: overlapping cross-attention.",
-           rich_help_panel=FEWSHOT),
-]  # fmt: skip
-UseDrff = Annotated[
-    bool,
-    Option("--use-drff", help="fewshot_vit: fusion of depthwise convolutions.",
-           rich_help_panel=FEWSHOT),
-]  # fmt: skip
-Arch = Annotated[
-    Literal["vit_tiny", "vit_small"] | None,
-    Option(help="fewshot_vit: its trunk; default: from the checkpoint, else vit_small.",
-           rich_help_panel=FEWSHOT),
-]  # fmt: skip
-PatchSize = Annotated[
-    int | None,
-    Option(min=1, help="fewshot_vit: side of a patch in pixels; default: from the checkpoint, "
-           "else 16.", rich_help_panel=FEWSHOT),
-]  # fmt: skip
 Support = Annotated[
     list[str] | None,
-    Option(metavar="[CLASS=]IMAGE", help="Example of a class, or a folder of examples, that "
-           "reconstruction compares with; repeatable. Without CLASS= the class is the folder that "
-           "a file lies in, if they lie in several.", rich_help_panel=FEWSHOT),
-]  # fmt: skip
+    Option(
+        metavar="[CLASS=]IMAGE",
+        help="Example of a class, or a folder of examples, that "
+        "reconstruction compares with; repeatable. Without CLASS= the class is the folder that "
+        "a file lies in, if they lie in several.",
+        rich_help_panel=FEWSHOT,
+    ),
+]
 Fit = Annotated[
     Literal["stretch", "crop"] | None,
     Option(
         help="Stretch the whole image to the model's size, or cut its middle out.",
-        rich_help_panel=INPUT,
-    ),
-]
-Numbers = Annotated[
-    str | None,
-    Option(
-        metavar="A,B,C",
-        help="By channel, for pixels from 0 to 1; default: the model's own.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -127,45 +82,164 @@ Sign = Annotated[
 ]
 PrefixTokens = Annotated[
     int | None,
-    Option(min=0, help="CLS and register tokens; default: counted from the model.",
-           rich_help_panel=MAPS),
-]  # fmt: skip
-Reshape = Annotated[
-    Literal["auto", "none"],
-    Option(help="How a layer's tokens become a grid: found from the model, or taken as it is.",
-           rich_help_panel=MAPS),
-]  # fmt: skip
-Fusion = Annotated[
-    Literal["mean", "max", "min"],
-    Option(help="rollout: how heads are fused.", rich_help_panel=MAPS),
-]
-DiscardRatio = Annotated[
-    float,
-    Option(min=0.0, max=1.0, help="rollout: share of the lowest weights set to zero.",
-           rich_help_panel=MAPS),
-]  # fmt: skip
-StartLayer = Annotated[
-    int, Option(min=0, help="rollout: first block that counts.", rich_help_panel=MAPS)
-]
-Task = Annotated[
-    Literal["auto", "classification", "multilabel", "regression"],
     Option(
-        help="What the outputs are; auto: classes, or a regression where there is one output.",
-        rich_help_panel=MODEL,
+        min=0,
+        help="CLS and register tokens; default: counted from the model.",
+        rich_help_panel=MAPS,
     ),
 ]
-Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=RUN)]
-Precision = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16"],
-    Option(help="Of the model; maps are fp32 always. auto: bf16 on CUDA, fp32 on a CPU.",
-           rich_help_panel=RUN),
-]  # fmt: skip
-Compile = Annotated[
-    bool | None,
-    Option("--compile/--no-compile", help="torch.compile; default: only on CUDA.",
-           rich_help_panel=RUN),
-]  # fmt: skip
-BatchSize = Annotated[int, Option(min=1, help="Images at once.", rich_help_panel=RUN)]
-Json = Annotated[
-    bool, Option("--json", help="Print one JSON result to stdout.", rich_help_panel=RUN)
+Reshape = Annotated[
+    Literal["auto", "none"],
+    Option(
+        help="How a layer's tokens become a grid: found from the model, or taken as it is.",
+        rich_help_panel=MAPS,
+    ),
 ]
+Pattern = Annotated[
+    str | None,
+    Option(help="Which files of a folder, as in '*/*.jpg'.", rich_help_panel=INPUT),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """How a model is loaded."""
+
+    num_classes: Annotated[
+        int | None, Option(min=1, help="Default: from the checkpoint.", rich_help_panel=MODEL)
+    ] = None
+    in_channels: Annotated[
+        int | None, Option(min=1, help="Default: from the checkpoint.", rich_help_panel=MODEL)
+    ] = None
+    image_size: Annotated[
+        str | None,
+        Option(
+            metavar="N|HxW|DxHxW",
+            help="Size at which the model sees images; default: the model's own.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    allow_partial: Annotated[
+        bool,
+        Option(
+            "--allow-partial",
+            help="Load a checkpoint although keys are missing or left over.",
+            rich_help_panel=MODEL,
+        ),
+    ] = False
+
+    def keywords(self) -> dict[str, Any]:
+        """As :func:`fastcam.load_model` takes them. InputError for a size that is none."""
+        return {**vars(self), "image_size": parse_size(self.image_size)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewshotParts:
+    """Which parts ``fewshot_vit`` has."""
+
+    use_mab: Annotated[
+        bool,
+        Option(
+            "--use-mab",
+            help="fewshot_vit: mixed attention, by windows and channels. The --use flags are taken "
+            "from the checkpoint where none is given.",
+            rich_help_panel=FEWSHOT,
+        ),
+    ] = False
+    use_ocab: Annotated[
+        bool,
+        Option(
+            "--use-ocab",
+            help="fewshot_vit: overlapping cross-attention.",
+            rich_help_panel=FEWSHOT,
+        ),
+    ] = False
+    use_drff: Annotated[
+        bool,
+        Option(
+            "--use-drff",
+            help="fewshot_vit: fusion of depthwise convolutions.",
+            rich_help_panel=FEWSHOT,
+        ),
+    ] = False
+    arch: Annotated[
+        Literal["vit_tiny", "vit_small"] | None,
+        Option(
+            help="fewshot_vit: its trunk; default: from the checkpoint, else vit_small.",
+            rich_help_panel=FEWSHOT,
+        ),
+    ] = None
+    patch_size: Annotated[
+        int | None,
+        Option(
+            min=1,
+            help="fewshot_vit: side of a patch in pixels; default: from the checkpoint, else 16.",
+            rich_help_panel=FEWSHOT,
+        ),
+    ] = None
+
+    def build_options(self) -> FewshotOptions | None:
+        """As :func:`fastcam.load_model` takes them; None where none of them is given."""
+        if self == FewshotParts():
+            return None
+        from fastcam.models.fewshot.build import FewshotOptions
+
+        return FewshotOptions(
+            arch=self.arch,
+            patch_size=self.patch_size,
+            use_mab=self.use_mab,
+            use_ocab=self.use_ocab,
+            use_drff=self.use_drff,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """Mean and standard deviation of the pixels that a model was trained with."""
+
+    mean: Annotated[
+        str | None,
+        Option(
+            metavar="A,B,C",
+            help="By channel, for pixels from 0 to 1; default: the model's own.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None
+    std: Annotated[
+        str | None,
+        Option(
+            metavar="A,B,C",
+            help="By channel, for pixels from 0 to 1; default: the model's own.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None
+
+    def keywords(self) -> dict[str, Any]:
+        """As :func:`fastcam.infer` takes them. InputError for what are no numbers."""
+        return {
+            "mean": parse_numbers("mean", self.mean),
+            "std": parse_numbers("std", self.std),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionOptions:
+    """How attention becomes a map."""
+
+    fusion: Annotated[
+        Literal["mean", "max", "min"],
+        Option(help="rollout: how heads are fused.", rich_help_panel=MAPS),
+    ] = "mean"
+    discard_ratio: Annotated[
+        float,
+        Option(
+            min=0.0,
+            max=1.0,
+            help="rollout: share of the lowest weights set to zero.",
+            rich_help_panel=MAPS,
+        ),
+    ] = 0.0
+    start_layer: Annotated[
+        int, Option(min=0, help="rollout: first block that counts.", rich_help_panel=MAPS)
+    ] = 0
+    prefix_tokens: PrefixTokens = None

@@ -1,10 +1,13 @@
-"""Texts given as options turned into numbers, with the option's name in the error."""
+"""Values of options parsed: numbers, names, pixels, layers, and models with their checkpoints.
+
+An ``InputError`` names the option and the text that can't be parsed.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,14 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastcam.errors import InputError
 
 if TYPE_CHECKING:
-    from fastcam.jobs.explain.files import Candidate
-    from fastcam.models.fewshot.build import FewshotOptions
-
-if TYPE_CHECKING:
+    from fastcam.jobs.explain.request import ModelChoice
     from fastcam.models.fewshot.build import FewshotOptions
 
 
-def size_of(text: str | None) -> int | tuple[int, ...] | None:
+def parse_size(text: str | None) -> int | tuple[int, ...] | None:
     """``224`` or ``224x320`` or ``32x96x96`` as whole numbers, height before width; one for all."""
     if text is None:
         return None
@@ -30,7 +30,7 @@ def size_of(text: str | None) -> int | tuple[int, ...] | None:
     return sizes[0] if len(sizes) == 1 else sizes
 
 
-def numbers_of(option: str, text: str | None) -> tuple[float, ...] | None:
+def parse_numbers(option: str, text: str | None) -> tuple[float, ...] | None:
     """``0.5,0.5,0.5`` as numbers."""
     if text is None:
         return None
@@ -42,11 +42,21 @@ def numbers_of(option: str, text: str | None) -> tuple[float, ...] | None:
         ) from error
 
 
-def classes_of(texts: Sequence[str] | None) -> tuple[int, ...] | Literal["label"]:
+def parse_names(text: str | None) -> tuple[str, ...]:
+    """``--class-names A,B`` as names."""
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    if "" in names or len(set(names)) < len(names):
+        raise InputError(f"--class-names {text!r}: give different names with commas between")
+    return names
+
+
+def parse_classes(texts: Sequence[str] | None) -> tuple[int, ...] | Literal["label"]:
     """Class numbers of ``--target``; none for the predicted class, "label" for the table's."""
     if list(texts or ()) == ["label"]:
         return "label"
-    found = []
+    classes = []
     for text in texts or ():
         for part in text.split(","):
             if part.strip() == "predicted":
@@ -55,38 +65,26 @@ def classes_of(texts: Sequence[str] | None) -> tuple[int, ...] | Literal["label"
                 raise InputError(
                     f"--target {text!r}: give a class number, predicted, or label alone"
                 )
-            found.append(int(part))
-    return tuple(found)
+            classes.append(int(part))
+    return tuple(classes)
 
 
-def fewshot_of(
-    use_mab: bool, use_ocab: bool, use_drff: bool, arch: str | None, patch_size: int | None
-) -> FewshotOptions | None:
-    """The options of ``fewshot_vit``; None where none of them is given."""
-    if not (use_mab or use_ocab or use_drff or arch or patch_size):
+def parse_layer_numbers(text: str | None) -> tuple[int, ...] | None:
+    """``0,3,6,11`` as whole numbers; negative ones count from the end."""
+    if text is None:
         return None
-    from fastcam.models.fewshot.build import FewshotOptions
-
-    return FewshotOptions(arch, patch_size, use_mab, use_ocab, use_drff)
-
-
-def support_of(texts: Sequence[str] | None) -> dict[str, list[Path]]:
-    """``--support``: images, or folders of them, by class; without CLASS= it is "support"."""
-    found: dict[str, list[Path]] = {}
-    for text in texts or ():
-        name, sign, path = text.partition("=")
-        if not sign or Path(text).exists():
-            name, path = "support", text
-        if not name.strip() or not path.strip():
-            raise InputError(f"--support {text!r}: give IMAGE or CLASS=IMAGE, as in benign=a.png")
-        found.setdefault(name.strip(), []).append(Path(path))
-    return found
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"-?\d+", part) for part in parts):
+        raise InputError(
+            f"--layers {text!r}: give numbers of layers with commas between, as in 0,3,6,11"
+        )
+    return tuple(map(int, parts))
 
 
-def layers_given(texts: Sequence[str] | None) -> list[str]:
+def split_layers(texts: Sequence[str] | None) -> list[str]:
     """Layers one by one; a ``METHOD=`` holds for those after it with commas between.
 
-    >>> layers_given(["layer3,layer4", "attention=0,-1"])
+    >>> split_layers(["layer3,layer4", "attention=0,-1"])
     ['layer3', 'layer4', 'attention=0', 'attention=-1']
     """
     layers = []
@@ -99,31 +97,7 @@ def layers_given(texts: Sequence[str] | None) -> list[str]:
     return layers
 
 
-def candidates_of(
-    models: Sequence[str],
-    checkpoints: Sequence[Path],
-    fewshot: FewshotOptions | None,
-    **options: Any,
-) -> list[Candidate]:
-    """The models, to be loaded later with ``options`` of :func:`fastcam.load_model`.
-
-    ``fewshot`` goes to those that it is for, or to all where it is for none, to be refused.
-    """
-    from fastcam.api.models import load_model
-    from fastcam.jobs.explain.files import Candidate
-    from fastcam.models.named import FEWSHOT
-
-    pairs = pairs_of(models, checkpoints)
-    candidates = []
-    for (model, checkpoint), label in zip(pairs, labels_of(pairs), strict=True):
-        own = fewshot if model == FEWSHOT or FEWSHOT not in models else None
-        load = partial(load_model, model, checkpoint, fewshot=own, **options)
-        name = model if checkpoint is None else f"{model} with {checkpoint.name}"
-        candidates.append(Candidate(name, label, load))
-    return candidates
-
-
-def pixel_of(text: str | None) -> tuple[int, int] | None:
+def parse_pixel(text: str | None) -> tuple[int, int] | None:
     """``--query 120,64`` as a pixel (x, y)."""
     if text is None:
         return None
@@ -133,7 +107,36 @@ def pixel_of(text: str | None) -> tuple[int, int] | None:
     return int(x), int(y)
 
 
-def pairs_of(models: Sequence[str], checkpoints: Sequence[Path]) -> list[tuple[str, Path | None]]:
+def parse_query(text: str | None) -> int | tuple[int, int] | None:
+    """``120,64`` as a pixel (x, y), ``87`` as a patch's number."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 2 or not all(re.fullmatch(r"-?\d+", part) for part in parts):
+        raise InputError(
+            f"--query {text!r}: give a pixel X,Y of the image, or a patch's number, as in 120,64 "
+            "or 87"
+        )
+    numbers = tuple(map(int, parts))
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def parse_support(texts: Sequence[str] | None) -> dict[str, list[Path]]:
+    """``--support``: images, or folders of them, by class; without CLASS= it is "support"."""
+    examples: dict[str, list[Path]] = {}
+    for text in texts or ():
+        name, sign, path = text.partition("=")
+        if not sign or Path(text).exists():
+            name, path = "support", text
+        if not name.strip() or not path.strip():
+            raise InputError(f"--support {text!r}: give IMAGE or CLASS=IMAGE, as in benign=a.png")
+        examples.setdefault(name.strip(), []).append(Path(path))
+    return examples
+
+
+def pair_models(
+    models: Sequence[str], checkpoints: Sequence[Path]
+) -> list[tuple[str, Path | None]]:
     """Each model with its checkpoint. InputError where their numbers don't fit."""
     if not checkpoints:
         pairs: list[tuple[str, Path | None]] = [(model, None) for model in models]
@@ -152,59 +155,25 @@ def pairs_of(models: Sequence[str], checkpoints: Sequence[Path]) -> list[tuple[s
     return pairs
 
 
-def labels_of(pairs: Sequence[tuple[str, Path | None]]) -> list[str]:
-    """What each is called on figures: the model, or its checkpoint where models are alike, with the
-    folder where these are called alike; nothing for one alone."""
-    if len(pairs) == 1:
-        return [""]
-    files = [checkpoint.stem if checkpoint else model for model, checkpoint in pairs]
-    whole = [str(checkpoint or model) for model, checkpoint in pairs]
-    folders = [
-        f"{checkpoint.parent.name}/{checkpoint.stem}" if checkpoint else model
-        for model, checkpoint in pairs
-    ]
-    for names in ([model for model, _ in pairs], files, folders):
-        if len(set(names)) == len(names):
-            return names
-    return whole
+def model_choices(
+    models: Sequence[str],
+    checkpoints: Sequence[Path],
+    fewshot: FewshotOptions | None,
+    **options: Any,
+) -> list[ModelChoice]:
+    """The models, to be loaded later with ``options`` of :func:`fastcam.load_model`.
 
+    ``fewshot`` goes to those that it is for, or to all where it is for none, to be refused.
+    """
+    from fastcam.api.models import load_model
+    from fastcam.jobs.explain.request import ModelChoice, model_labels
+    from fastcam.models.registry import FEWSHOT
 
-def layers_of(text: str | None) -> tuple[int, ...] | None:
-    """``0,3,6,11`` as whole numbers; negative ones count from the end."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"-?\d+", part) for part in parts):
-        raise InputError(
-            f"--layers {text!r}: give numbers of layers with commas between, as in 0,3,6,11"
-        )
-    return tuple(map(int, parts))
-
-
-def query_of(text: str | None) -> int | tuple[int, int] | None:
-    """``120,64`` as a pixel (x, y), ``87`` as a patch's number."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) > 2 or not all(re.fullmatch(r"-?\d+", part) for part in parts):
-        raise InputError(
-            f"--query {text!r}: give a pixel X,Y of the image, or a patch's number, as in 120,64 "
-            "or 87"
-        )
-    numbers = tuple(map(int, parts))
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
-def pair_labels(checkpoint: Path | None, compare: Path | None) -> tuple[str, str]:
-    """What two models are called: their files, with as much of the path as tells them apart."""
-    if checkpoint is None or compare is None:
-        first, second = (path.stem if path else "" for path in (checkpoint, compare))
-        return first or "random weights", second
-    calls: tuple[Callable[[Path], str], ...] = (
-        lambda path: path.stem,
-        lambda path: path.name,
-        lambda path: f"{path.parent.name}/{path.stem}",
-        str,
-    )
-    pairs = [(call(checkpoint), call(compare)) for call in calls]
-    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
+    pairs = pair_models(models, checkpoints)
+    choices = []
+    for (model, checkpoint), label in zip(pairs, model_labels(pairs), strict=True):
+        own = fewshot if model == FEWSHOT or FEWSHOT not in models else None
+        load = partial(load_model, model, checkpoint, fewshot=own, **options)
+        name = model if checkpoint is None else f"{model} with {checkpoint.name}"
+        choices.append(ModelChoice(name, label, load))
+    return choices

@@ -18,7 +18,7 @@ class TerminalProgress:
         self._task: Any = None
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Print a line."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def begin(self, what: str, total: int) -> None:
@@ -28,15 +28,19 @@ class TerminalProgress:
         from rich.progress import TimeRemainingColumn as Remaining
 
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"), Remaining(compact=True), TextColumn("left"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            Remaining(compact=True),
+            TextColumn("left"),
             console=Console(stderr=True),
-        )  # fmt: skip
+        )
         self._bar.start()
         self._task = self._bar.add_task(what, total=total, rate="")
 
     def advance(self, count: int) -> None:
-        """Note that ``count`` more are done."""
+        """Count ``count`` more as done."""
         self._bar.advance(self._task, count)
         speed = self._bar.tasks[0].finished_speed or self._bar.tasks[0].speed
         if speed:
@@ -53,34 +57,34 @@ class LineProgress:
     def __init__(self) -> None:
         self._what = ""
         self._total = self._done = 0
-        self._start = self._shown = 0.0
+        self._start = self._last_line = 0.0
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Print a line."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def begin(self, what: str, total: int) -> None:
         """Start counting to ``total`` of ``what``."""
         self._what, self._total, self._done = what, total, 0
-        self._start = self._shown = time.monotonic()
+        self._start = self._last_line = time.monotonic()
 
     def advance(self, count: int) -> None:
-        """Note that ``count`` more are done."""
+        """Count ``count`` more as done."""
         self._done += count
         now = time.monotonic()
-        if self._done and now - self._shown >= _SECONDS_BETWEEN_LINES:
-            self._shown = now
+        if self._done and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
             rate = self._done / (now - self._start)
             left = (self._total - self._done) / rate
-            self._say(f"{rate:.0f}/s, {left:.0f} s left")
+            self._print_state(f"{rate:.0f}/s, {left:.0f} s left")
 
     def end(self) -> None:
-        """Say the final count."""
+        """Print the final count."""
         elapsed = max(time.monotonic() - self._start, 1e-9)
-        self._say(f"{self._done / elapsed:.0f}/s, {elapsed:.1f} s")
+        self._print_state(f"{self._done / elapsed:.0f}/s, {elapsed:.1f} s")
 
-    def _say(self, rest: str) -> None:
-        print(f"{self._what}: {self._done}/{self._total}, {rest}", file=sys.stderr, flush=True)  # noqa: T201
+    def _print_state(self, rate: str) -> None:
+        print(f"{self._what}: {self._done}/{self._total}, {rate}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def for_stderr() -> TerminalProgress | LineProgress:

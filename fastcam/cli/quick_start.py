@@ -1,4 +1,4 @@
-"""``fastcam analyze`` without arguments: what lies nearby is shown, and asked about."""
+"""``fastcam analyze`` without arguments: model and images are found nearby, and confirmed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 
 from fastcam.errors import InputError
 
-_SHOWN = 9
+_MOST_FOLDERS = 9
 _EXAMPLE = "fastcam analyze --model resnet50 --checkpoint best.pth --images FOLDER"
 
 
 @dataclass(frozen=True)
 class QuickStart:
-    """What was agreed on."""
+    """The model, its weights and the images that were agreed on."""
 
     model: str
     checkpoint: Path | None
@@ -30,11 +30,11 @@ def quick_start(
 
     InputError that says what is missing where nobody can be asked: stdin or stderr is no terminal.
     """
-    from fastcam.jobs.analyze.discovery import look_around
+    from fastcam.jobs.analyze.discovery import find_candidates
 
-    near = look_around(folder)
+    near = find_candidates(folder)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError(_missing(model, images, near.checkpoint, list(near.folders)))
+        raise InputError(_missing_text(model, images, near.checkpoint, list(near.folders)))
     if not images and not near.folders:
         raise InputError(f"no folder of images below {folder}: name one with --images")
     if checkpoint is None and near.checkpoint is not None:
@@ -42,27 +42,27 @@ def quick_start(
         if typer.confirm("use it?", default=True, err=True):
             checkpoint = near.checkpoint
     if not images:
-        images = (_chosen(near.folders),)
+        images = (_ask_folder(near.folders),)
     if model is None:
         model = typer.prompt("model (a name such as resnet50, or file.py:factory)", err=True)
     return QuickStart(str(model), checkpoint, images)
 
 
-def _chosen(folders: dict[Path, int]) -> Path:
-    offered = list(folders.items())[:_SHOWN]
-    for place, (path, count) in enumerate(offered, 1):
-        typer.echo(f"  {place}  {path}  ({count} images)", err=True)
+def _ask_folder(folders: dict[Path, int]) -> Path:
+    choices = list(folders.items())[:_MOST_FOLDERS]
+    for number, (path, count) in enumerate(choices, 1):
+        typer.echo(f"  {number}  {path}  ({count} images)", err=True)
     while True:
-        number: int = typer.prompt("which images?", default=1, type=int, err=True)
-        if 1 <= number <= len(offered):
-            return offered[number - 1][0]
-        typer.echo(f"a number from 1 to {len(offered)}", err=True)
+        answer: int = typer.prompt("which images?", default=1, type=int, err=True)
+        if 1 <= answer <= len(choices):
+            return choices[answer - 1][0]
+        typer.echo(f"a number from 1 to {len(choices)}", err=True)
 
 
-def _missing(
+def _missing_text(
     model: str | None, images: tuple[Path, ...], checkpoint: Path | None, folders: list[Path]
 ) -> str:
-    missing = [name for name, given in (("--model", model), ("--images", images)) if not given]
+    missing = [name for name, value in (("--model", model), ("--images", images)) if not value]
     near = []
     if checkpoint is not None:
         near.append(f"--checkpoint {checkpoint}")

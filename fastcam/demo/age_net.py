@@ -1,8 +1,8 @@
 """A small convolutional network of one output, for the made-up faces of ``age_set``.
 
-``--model path/to/age_net.py:AgeNet``. Each place of its last layer sees 31 pixels of 96, and the
-output is the mean over the places, so its maps can say where an age comes from. A ResNet-18 learns
-the same faces as well, but each place of its last stage sees the whole picture.
+``--model path/to/age_net.py:AgeNet``. Each cell of its last layer sees 31 pixels of 96, and the
+output is the mean over the cells, so its maps can say where an age comes from. A ResNet-18 learns
+the same faces as well, but each cell of its last stage sees the whole picture.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class AgeNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the mean is taken of: (b, channels, h / 8, w / 8), 0 or more."""
-        found: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return found
+        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         years: Tensor = self.fc(self.features(x).mean((2, 3)))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.errors import InputError
+from fastcam.demo.limits import check_minimum
 from fastcam.run.files import make_folder, write_bytes, write_text
 
 SIDE = 96  # pixels
@@ -37,8 +37,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AgeSet:
-    """``images`` (n, 96, 96, 3) uint8 RGB; ``ages`` (n,) float32, years; ``masks`` (n, 96, 96)
-    bool, the forehead; ``ids`` the pictures' names."""
+    """Faces with their ages.
+
+    Attributes:
+        images: (n, 96, 96, 3) uint8 RGB.
+        ages: (n,) float32, years.
+        masks: (n, 96, 96) bool, the forehead.
+        ids: the pictures' names.
+    """
 
     images: NDArray[np.uint8]
     ages: Floats
@@ -52,21 +58,19 @@ def make_ages(count: int, seed: int, first: int = 0) -> AgeSet:
     Face i of a seed is always the same; ages are spread evenly from 20 to 90. InputError for a
     count below 1, or a negative seed or first.
     """
-    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("first", first, 0)):
-        if value < least:
-            raise InputError(f"{name} {value} is too small: it must be at least {least}")
+    check_minimum(count=(count, 1), seed=(seed, 0), first=(first, 0))
     images = np.empty((count, SIDE, SIDE, 3), np.uint8)
     ages = np.empty(count, np.float32)
     masks = np.empty((count, SIDE, SIDE), np.bool_)
-    for place in range(count):
-        rng = np.random.default_rng([seed, first + place])
-        ages[place] = round(float(rng.uniform(YOUNGEST, OLDEST)), 1)
-        images[place], masks[place] = _face(rng, float(ages[place]))
-    ids = tuple(f"face_{first + place:05d}" for place in range(count))
+    for index in range(count):
+        rng = np.random.default_rng([seed, first + index])
+        ages[index] = round(float(rng.uniform(YOUNGEST, OLDEST)), 1)
+        images[index], masks[index] = _face(rng, float(ages[index]))
+    ids = tuple(f"face_{first + index:05d}" for index in range(count))
     return AgeSet(images, ages, masks, ids)
 
 
-def write_ages(made: AgeSet, folder: Path) -> None:
+def write_ages(faces: AgeSet, folder: Path) -> None:
     """``Images/<id>.png``, ``Masks/<id>.png`` and ``characteristics.csv`` with the columns
     ``image`` and ``age``, as ``fastcam evaluate`` takes them. OutputError where that can't be
     written."""
@@ -75,13 +79,13 @@ def write_ages(made: AgeSet, folder: Path) -> None:
     for name in (IMAGES, MASKS):
         make_folder(folder / name)
     rows = ["image,age"]
-    for place, name in enumerate(made.ids):
-        rows.append(f"{name}.png,{made.ages[place]:g}")
-        mask = made.masks[place].astype(np.uint8) * np.uint8(255)
-        for part, pixels in ((IMAGES, made.images[place]), (MASKS, mask)):
-            packed = io.BytesIO()
-            Image.fromarray(pixels).save(packed, "png")
-            write_bytes(folder / part / f"{name}.png", [packed.getvalue()])
+    for index, name in enumerate(faces.ids):
+        rows.append(f"{name}.png,{faces.ages[index]:g}")
+        mask = faces.masks[index].astype(np.uint8) * np.uint8(255)
+        for kind, pixels in ((IMAGES, faces.images[index]), (MASKS, mask)):
+            encoded = io.BytesIO()
+            Image.fromarray(pixels).save(encoded, "png")
+            write_bytes(folder / kind / f"{name}.png", [encoded.getvalue()])
     write_text(folder / TABLE, "\n".join(rows) + "\n")
 
 
@@ -102,15 +106,21 @@ def _face(rng: np.random.Generator, age: float) -> tuple[NDArray[np.uint8], Bool
     _features(image, rng, (y, x), head, skin)
     middle = y - 0.57 * head, x
     forehead = _inside(middle, (0.4 * head, 0.64 * head))
-    _wrinkles(image, rng, old, forehead, middle, head, face)
+    _wrinkles(image, rng, old, forehead=forehead, centre=middle, head=head, face=face)
     image += 4.0 * rng.standard_normal(image.shape, np.float32)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), forehead >= 0
 
 
 def _wrinkles(
-    image: Floats, rng: np.random.Generator, old: float, forehead: Floats,
-    centre: tuple[float, float], head: float, face: Floats,
-) -> None:  # fmt: skip
+    image: Floats,
+    rng: np.random.Generator,
+    old: float,
+    *,
+    forehead: Floats,
+    centre: tuple[float, float],
+    head: float,
+    face: Floats,
+) -> None:
     """The only thing that tells the age: ``old`` is 0 for the youngest, 1 for the oldest."""
     down, right = (axis / np.float32(head) for axis in _from(centre))
     bent = down + 0.05 * np.sin(3.0 * right + rng.uniform(0.0, 6.0))
@@ -126,22 +136,22 @@ def _features(
 ) -> None:
     """Eyes, brows, nose, mouth and marks on the cheeks; none of them has to do with the age."""
 
-    def lay(down: float, right: float, high: float, wide: float, colour: Any) -> None:
+    def paint(down: float, right: float, high: float, wide: float, colour: Any) -> None:
         at = centre[0] + down * head, centre[1] + right * head
         _ellipse(image, at, (high * head, wide * head), colour)
 
     apart, level, brow = rng.uniform((0.34, 0.1, 0.04), (0.44, 0.2, 0.07)).tolist()
     iris = rng.uniform(20.0, 110.0, 3)
     for side in (-apart, apart):
-        lay(level, side, 0.09, 0.17, np.full(3, 240.0))
-        lay(level, side, 0.09, 0.09, iris)
-        lay(level - 0.18, side, brow, 0.22, skin * 0.45)
-    lay(0.4, 0.0, 0.18, 0.09, skin * 0.86)
+        paint(level, side, 0.09, 0.17, np.full(3, 240.0))
+        paint(level, side, 0.09, 0.09, iris)
+        paint(level - 0.18, side, brow, 0.22, skin * 0.45)
+    paint(0.4, 0.0, 0.18, 0.09, skin * 0.86)
     lips = np.array([176.0, 84.0, 86.0]) * rng.uniform(0.7, 1.2)
-    lay(0.76, 0.0, rng.uniform(0.05, 0.1), rng.uniform(0.2, 0.36), lips)
+    paint(0.76, 0.0, rng.uniform(0.05, 0.1), rng.uniform(0.2, 0.36), lips)
     for _ in range(int(rng.integers(0, 7))):
         down, side, size = rng.uniform((0.3, -0.5, 0.03), (0.75, 0.5, 0.09)).tolist()
-        lay(down, side, size, size, skin * rng.uniform(0.5, 0.9))
+        paint(down, side, size, size, skin * rng.uniform(0.5, 0.9))
 
 
 def _stripes(
@@ -173,18 +183,19 @@ def _ellipse(
 
 
 def _inside(
-    centre: tuple[float, float], radii: tuple[float, float],
+    centre: tuple[float, float],
+    radii: tuple[float, float],
     box: tuple[slice, ...] = (slice(None), slice(None)),
-) -> Floats:  # fmt: skip
+) -> Floats:
     """1 in the middle of an ellipse, 0 at its edge, below 0 outside."""
     down, right = _from(centre)
-    made: Floats = np.float32(1) - np.hypot(
+    inside: Floats = np.float32(1) - np.hypot(
         down[box[0]] / np.float32(radii[0]), right[:, box[1]] / np.float32(radii[1])
     )
-    return made
+    return inside
 
 
 def _from(centre: tuple[float, float]) -> tuple[Floats, Floats]:
     """Pixels down (96, 1) and to the right (1, 96) from ``centre`` (y, x)."""
-    places = np.arange(SIDE, dtype=np.float32) + np.float32(0.5)
-    return (places - np.float32(centre[0]))[:, None], (places - np.float32(centre[1]))[None]
+    pixels = np.arange(SIDE, dtype=np.float32) + np.float32(0.5)
+    return (pixels - np.float32(centre[0]))[:, None], (pixels - np.float32(centre[1]))[None]

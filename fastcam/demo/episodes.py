@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastcam.models.preprocessing import MEAN, STD
+from fastcam.read.inputs.preprocessing import MEAN, STD
 
 SIDE = 64
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
@@ -41,9 +41,14 @@ TRAINED = tuple(kind for kind in KINDS if kind not in HELD_OUT)
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """``images`` (n, 3, 64, 64) float32, 0 to 1; ``masks`` bool (n, 64, 64): the object of the
-    picture's class, ``others`` bool (n, 64, 64): the other one; ``kinds`` (n, 2): the places of
-    both kinds in ``KINDS``."""
+    """n pictures with two objects each.
+
+    Attributes:
+        images: (n, 3, 64, 64) float32, 0 to 1.
+        masks: (n, 64, 64) bool, the object of the picture's class.
+        others: (n, 64, 64) bool, the other object.
+        kinds: (n, 2) int64, the indices of both kinds in ``KINDS``.
+    """
 
     images: NDArray[np.float32]
     masks: NDArray[np.bool_]
@@ -53,8 +58,15 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """``support``: ``shots`` pictures of each of ``ways`` classes, the first class first;
-    ``query`` pictures have the classes ``labels`` (n,)."""
+    """A few-shot task.
+
+    Attributes:
+        ways: number of classes.
+        shots: support pictures a class.
+        support: the support pictures, the first class first.
+        query: the query pictures.
+        labels: (n,) int64, the classes of the query pictures.
+    """
 
     ways: int
     shots: int
@@ -76,8 +88,8 @@ def draw_episode(
     classes, rest = order[:ways], order[ways:]
     labels = np.repeat(np.arange(ways), queries)
 
-    def pictures(of: NDArray[np.int64], others: NDArray[np.int64]) -> Pictures:
-        pairs = [(pool[classes[c]], pool[rng.choice(others)]) for c in of]
+    def pictures(numbers: NDArray[np.int64], others: NDArray[np.int64]) -> Pictures:
+        pairs = [(pool[classes[c]], pool[rng.choice(others)]) for c in numbers]
         return _stack([_picture(rng, kind, other) for kind, other in pairs], pairs)
 
     # No other kind is both in support and query: it would be found there as rightly as the object.
@@ -94,22 +106,13 @@ def model_input(episode: Episode) -> Tensor:
     return (images - mean) / std
 
 
-def on_grid(
-    masks: NDArray[np.bool_], grid: tuple[int, int], share: float = 0.25
-) -> NDArray[np.bool_]:
-    """bool (n, h, w): the cells of which a ``share`` or more is in the mask."""
-    n, side, _ = masks.shape
-    cells = masks.reshape(n, grid[0], side // grid[0], grid[1], side // grid[1]).mean((2, 4))
-    return np.asarray(cells >= share)
-
-
 def _stack(
-    drawn: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]],
+    pictures: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]],
     pairs: list[tuple[tuple[int, int], tuple[int, int]]],
 ) -> Pictures:
-    images, masks, others = (np.stack(parts) for parts in zip(*drawn, strict=True))
-    places = [(KINDS.index(kind), KINDS.index(other)) for kind, other in pairs]
-    return Pictures(images, masks, others, np.array(places))
+    images, masks, others = (np.stack(parts) for parts in zip(*pictures, strict=True))
+    indices = [(KINDS.index(kind), KINDS.index(other)) for kind, other in pairs]
+    return Pictures(images, masks, others, np.array(indices))
 
 
 def _picture(
@@ -117,16 +120,16 @@ def _picture(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     radii = rng.uniform(8.0, 12.0, 2)
     while True:
-        places = rng.uniform(12.0, SIDE - 12.0, (2, 2))
-        if np.hypot(*(places[0] - places[1])) > radii.sum() + 2.0:
+        centres = rng.uniform(12.0, SIDE - 12.0, (2, 2))
+        if np.hypot(*(centres[0] - centres[1])) > radii.sum() + 2.0:
             break
     slope = rng.normal(0.0, 0.15, 3) / SIDE
     y, x = np.mgrid[:SIDE, :SIDE]
     grey = 0.4 + rng.normal(0.0, 0.05) + slope[0] * (y - SIDE / 2) + slope[1] * (x - SIDE / 2)
     image = np.repeat(grey[None], 3, axis=0)
     masks = []
-    for (shape, colour), place, radius in zip((kind, other), places, radii, strict=True):
-        inside = _shape(SHAPES[shape], (y - place[0]) / radius, (x - place[1]) / radius)
+    for (shape, colour), centre, radius in zip((kind, other), centres, radii, strict=True):
+        inside = _shape(SHAPES[shape], (y - centre[0]) / radius, (x - centre[1]) / radius)
         shade = COLOURS[colour] * rng.uniform(0.85, 1.0)
         image = np.where(inside[None], shade[:, None, None], image)
         masks.append(inside)

@@ -6,23 +6,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from fastcam.api import infer, render
+from fastcam.api.infer import infer
+from fastcam.api.render import render
 from fastcam.demo.lesion_set import DemoScore, prepare_demo, score_demo
 from fastcam.demo.vit import VitDemoScore, run_vit_demo
-from fastcam.run.progress import Progress, Silent
+from fastcam.models.patch_attention.training import Epoch, LabelledCase, TrainSettings, train
+from fastcam.models.training import save_weights
+from fastcam.run.progress import NoProgress, Progress
 from fastcam.store.open import open_store
 from fastcam.store.patches import RunStore
-
-if TYPE_CHECKING:
-    from fastcam.models.patch_attention.training import LabelledCase
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSize:
-    """How much is made and trained; ``vit_images``: pictures that the Vision Transformer is scored
-    on, of which ``vit_shown`` are drawn."""
+    """How much is made and trained.
+
+    Attributes:
+        train_cases: cases to train on.
+        test_cases: cases to test.
+        epochs: times each training case is seen.
+        vit_images: pictures that the Vision Transformer is scored on.
+        vit_shown: those of them that are drawn.
+    """
 
     train_cases: int = 80
     test_cases: int = 40
@@ -33,7 +39,12 @@ class DemoSize:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """``lesions``: of the model trained here; ``shapes``: of the Vision Transformer that ships."""
+    """The scores of both models.
+
+    Attributes:
+        lesions: of the model trained here.
+        shapes: of the Vision Transformer that ships.
+    """
 
     lesions: DemoScore
     shapes: VitDemoScore
@@ -43,67 +54,74 @@ def run_demo(
     folder: Path,
     size: DemoSize,
     workers: int | None = None,
-    told: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     progress: Progress | None = None,
 ) -> DemoResult:
     """Make a test set in ``folder/data``, train the patch-attention model, infer, and draw; then
     the views of a Vision Transformer in ``folder/vit``.
 
-    ``told`` gets what is done, with the command that would do it. Returns how well held-out cases
-    and pictures were predicted, and how often the highest attention lies on the lesion or object.
+    ``log`` gets lines: what is done, and the command that would do it. Returns how well
+    held-out cases and pictures were predicted, and how often the highest attention lies on the
+    lesion or object.
     """
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     data, checkpoint = folder / "data", folder / "model.safetensors"
-    told(
+    log(
         f"making {size.train_cases} cases to train on and {size.test_cases} to test, in {data}: "
         "necks with and without a calcified plaque"
     )
-    made = prepare_demo(data, train_cases=size.train_cases, test_cases=size.test_cases)
-    told("\ntraining the patch-attention model on the labels alone; nothing tells it where to look")
-    _train(made.train, size.epochs, checkpoint, progress)
-    told(
-        f"\nfastcam infer {made.images} --table {made.labels} --mask-dir {made.masks} "
+    cases = prepare_demo(data, train_cases=size.train_cases, test_cases=size.test_cases)
+    log("\ntraining the patch-attention model on the labels alone; nothing tells it where to look")
+    _train(cases.train, size.epochs, checkpoint, progress)
+    log(
+        f"\nfastcam infer {cases.images} --table {cases.labels} --mask-dir {cases.masks} "
         f"--model patch_attention --checkpoint {checkpoint} --output-dir {folder / 'infer'}"
     )
-    report = infer.infer(
-        "patch_attention", made.images, folder / "infer", checkpoint=checkpoint,
-        table=made.labels, mask_dir=made.masks, overwrite=True, progress=progress,
-    )  # fmt: skip
+    report = infer(
+        "patch_attention",
+        cases.images,
+        folder / "infer",
+        checkpoint=checkpoint,
+        table=cases.labels,
+        mask_dir=cases.masks,
+        overwrite=True,
+        progress=progress,
+    )
     for mode in ("best_slice", "all_slices"):
-        told(
-            f"\nfastcam render {report.store} --root-dir {made.images} --mask-dir {made.masks} "
+        log(
+            f"\nfastcam render {report.store} --root-dir {cases.images} --mask-dir {cases.masks} "
             f"--output-dir {folder / mode} --mode {mode}"
         )
-        drawn = render.render(
-            report.store, root_dir=made.images, mask_dir=made.masks, output_dir=folder / mode,
-            mode=mode, workers=workers, overwrite=True, analyze_stats=mode == "all_slices",
+        figures = render(
+            report.store,
+            root_dir=cases.images,
+            mask_dir=cases.masks,
+            output_dir=folder / mode,
+            mode=mode,
+            workers=workers,
+            overwrite=True,
+            analyze_stats=mode == "all_slices",
             progress=progress,
-        )  # fmt: skip
-        told(f"{drawn.drawn} figures, {drawn.figures_per_second:.0f} a second")
+        )
+        log(f"{figures.drawn} figures, {figures.figures_per_second:.0f} a second")
     store = open_store(report.store)
     assert isinstance(store, RunStore)
-    lesions = score_demo(store, made)
-    told(
-        "\nthe Vision Transformer that ships with fastcam, which learned to tell six shapes apart:"
-    )
-    shapes = run_vit_demo(
-        folder / "vit", told, images=size.vit_images, shown=size.vit_shown
-    )  # fmt: skip
+    lesions = score_demo(store, cases)
+    log("\nthe Vision Transformer that ships with fastcam, which learned to tell six shapes apart:")
+    shapes = run_vit_demo(folder / "vit", log, images=size.vit_images, shown=size.vit_shown)
     return DemoResult(lesions, shapes)
 
 
 def _train(
     cases: tuple[LabelledCase, ...], epochs: int, checkpoint: Path, progress: Progress
 ) -> None:
-    from fastcam.models.patch_attention.training import Epoch, TrainSettings, save, train
-
-    def told(at: int, epoch: Epoch) -> None:
+    def on_epoch(number: int, epoch: Epoch) -> None:
         progress.advance(1)
 
     progress.begin("epochs", epochs)
     try:
-        model, history = train(cases, TrainSettings(epochs=epochs), told)
+        model, history = train(cases, TrainSettings(epochs=epochs), on_epoch)
     finally:
         progress.end()
     progress.note(f"training: {history[-1].accuracy:.3f} of the training cases right at the end")
-    save(model, checkpoint)
+    save_weights(model, checkpoint)

@@ -12,21 +12,21 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.demo.limits import check_minimum
 from fastcam.demo.neck_set import WINDOW, neck_volume, write_nifti
 from fastcam.demo.phantom import FIELD_OF_VIEW
 from fastcam.errors import InputError
+from fastcam.models.patch_attention.patches import patches_of
+from fastcam.models.patch_attention.training import LabelledCase
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.volumes import volume_shape
 from fastcam.run.files import make_folder, write_text
 from fastcam.store.patches import RunStore
-
-if TYPE_CHECKING:
-    from fastcam.models.patch_attention.training import LabelledCase
 
 _CALCIUM, _DARK = 920.0, 22.0  # HU
 _SOFT_TISSUE = (-150.0, 150.0)  # HU
@@ -36,10 +36,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class DemoSet:
-    """``train`` lies in memory; the test cases are ``<id>.nii.gz`` in three folders.
+    """The training cases in memory, and where the test cases ``<id>.nii.gz`` are.
 
-    ``lesions`` holds the truth: a mask (z, y, x) of the plaque, empty where there is none.
-    ``labels`` is a CSV with the columns ``id``, ``label``, 1 with a plaque, and ``image``.
+    Attributes:
+        train: the training cases.
+        images: folder of the test volumes.
+        masks: folder of their masks.
+        lesions: folder of the truth: a mask (z, y, x) of the plaque, empty where there is none.
+        labels: CSV with the columns ``id``, ``label``, 1 with a plaque, and ``image``.
     """
 
     train: tuple[LabelledCase, ...]
@@ -53,9 +57,12 @@ class DemoSet:
 class DemoScore:
     """Shares of the test cases, and beside each what a guess would reach.
 
-    ``accuracy``: predicted right; ``majority``: the share of the commoner label. ``hits``: of the
-    cases with a plaque, those whose patch of highest weight touches it, however they were
-    predicted; ``chance_hits``: the share of a case's patches that touch it, mean over these cases.
+    Attributes:
+        accuracy: predicted right.
+        majority: of the commoner label.
+        hits: of the cases with a plaque, those whose patch of highest weight touches it, however
+            they were predicted.
+        chance_hits: of a case's patches, those that touch the plaque, mean over the cases with one.
     """
 
     accuracy: float
@@ -78,16 +85,15 @@ def prepare_demo(
     Volumes are (slices, size, size) int16 in HU; every other case has a plaque. The same seed
     gives the same cases and files. Raises ``InputError`` and ``OutputError``.
     """
-    from fastcam.models.patch_attention.patches import patches_of
-    from fastcam.models.patch_attention.training import LabelledCase
-
-    for name, value, least in (("train_cases", train_cases, 2), ("test_cases", test_cases, 2),
-                               ("slices", slices, 6), ("size", size, 128)):  # fmt: skip
-        if value < least:
-            raise InputError(f"{name} {value} is too small: it must be at least {least}")
+    check_minimum(
+        train_cases=(train_cases, 2),
+        test_cases=(test_cases, 2),
+        slices=(slices, 6),
+        size=(size, 128),
+    )
     images, masks, lesions = folder / "images", folder / "masks", folder / "lesions"
-    for place in (images, masks, lesions):
-        make_folder(place)
+    for path in (images, masks, lesions):
+        make_folder(path)
     train = []
     for index in range(train_cases):
         rng = np.random.default_rng([seed, 0, index])
@@ -149,25 +155,25 @@ def _spot(
     rows, columns = np.nonzero(free)
     if not rows.size:
         return
-    at = int(rng.integers(rows.size))
-    y, x, reach = int(rows[at]), int(columns[at]), int(radius) + 2
-    for index in range(max(z - 1, 0), min(z + 2, len(voxels))):
+    index = int(rng.integers(rows.size))
+    y, x, reach = int(rows[index]), int(columns[index]), int(radius) + 2
+    for number in range(max(z - 1, 0), min(z + 2, len(voxels))):
         top, left = max(y - reach, 0), max(x - reach, 0)
-        part = voxels[index, top : y + reach + 1, left : x + reach + 1]
+        part = voxels[number, top : y + reach + 1, left : x + reach + 1]
         high, wide = part.shape
         away = np.hypot(np.arange(top, top + high)[:, None] - y, np.arange(left, left + wide) - x)
-        of_slice = radius if index == z else 0.87 * radius
+        of_slice = radius if number == z else 0.87 * radius
         cover = np.clip(of_slice - away + 0.5, 0.0, 1.0)
         part += cover * (value - part)
 
 
 def touching(boxes: NDArray[np.int32], slices: NDArray[np.int32], lesion: NDArray[Any]) -> Bools:
     """Which boxes (N, 4) hold a voxel of the lesion (z, y, x): (N,) bool."""
-    found = [
+    hits = [
         bool(np.any(lesion[z, y1:y2, x1:x2]))
         for z, (x1, y1, x2, y2) in zip(slices.tolist(), boxes.tolist(), strict=True)
     ]
-    return np.array(found, np.bool_)
+    return np.array(hits, np.bool_)
 
 
 def lesion_hit(
@@ -181,22 +187,22 @@ def lesion_hit(
     return bool(touching(boxes[best : best + 1], slices[best : best + 1], lesion)[0])
 
 
-def score_demo(store: RunStore, made: DemoSet) -> DemoScore:
+def score_demo(store: RunStore, demo_set: DemoSet) -> DemoScore:
     """How the cases of a patch-attention store did, against the truth of the demo's set.
 
     InputError where a case of the store is none of the set's, and where none has a plaque.
     """
-    with made.labels.open(encoding="utf-8", newline="") as lines:
+    with demo_set.labels.open(encoding="utf-8", newline="") as lines:
         truth = {row["id"]: int(row["label"]) for row in csv.DictReader(lines)}
     right, labels, hits, shares = [], [], [], []
     for index, header in enumerate(store.cases):
         if header.name not in truth:
-            raise InputError(f"{store.path}: case {header.name!r} is not in {made.labels}")
+            raise InputError(f"{store.path}: case {header.name!r} is not in {demo_set.labels}")
         labels.append(truth[header.name])
         right.append(header.predicted_label == labels[-1])
         if labels[-1] == 1:
             case = store.case(index)
-            path = made.lesions / f"{header.name}.nii.gz"
+            path = demo_set.lesions / f"{header.name}.nii.gz"
             lesion = open_mask(path, volume_shape(path)).inside
             hits.append(lesion_hit(case.weights, case.boxes, case.slices, lesion))
             shares.append(float(touching(case.boxes, case.slices, lesion).mean()))

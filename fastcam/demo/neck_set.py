@@ -16,8 +16,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.demo.limits import check_minimum
 from fastcam.demo.phantom import FIELD_OF_VIEW, SLICE_SPACING, PlaqueKind, neck
 from fastcam.errors import InputError
+from fastcam.models.patch_attention.patches import box_sums, boxes_at, plan_patches
 from fastcam.run.files import make_folder, write_bytes, write_text
 
 Source = Literal["nii.gz", "nii", "npy", "jpg"]
@@ -29,11 +31,16 @@ WINDOW = (-200.0, 500.0)  # HU shown from black to white
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSet:
-    """Where the files are. ``truth`` is JSON: case -> ``label``, ``focus`` and ``lesions``.
+    """Where the files are.
 
-    ``lesions`` lists ``slice`` and ``bbox`` (x1, y1, x2, y2; exclusive ends) of the plaque on each
-    slice that has one; ``focus`` says whether the model is made to look at it: it is where the
-    prediction is right.
+    Attributes:
+        images: the volumes, or folders of slices.
+        masks: their masks.
+        results: the results file of the made-up model.
+        truth: JSON: case -> ``label``, ``focus`` and ``lesions``. ``lesions`` lists ``slice`` and
+            ``bbox`` (x1, y1, x2, y2; exclusive ends) of the plaque on each slice that has one;
+            ``focus`` says whether the model is made to look at it: it is where the prediction is
+            right.
     """
 
     images: Path
@@ -44,8 +51,15 @@ class SyntheticSet:
 
 @dataclass(frozen=True, slots=True)
 class _Patches:
-    """N patches: ``boxes`` (N, 4), ``slices`` (N,), ``roi`` (N,), ``ratios`` and ``hits`` (N,),
-    the shares of each box inside the mask and on the plaque."""
+    """N patches.
+
+    Attributes:
+        boxes: (N, 4) int32, x1 y1 x2 y2.
+        slices: (N,) int32.
+        roi: (N,) int32, the component's number on its slice.
+        ratios: (N,) share of each box inside the mask.
+        hits: (N,) share of each box on the plaque.
+    """
 
     boxes: NDArray[np.int32]
     slices: NDArray[np.int32]
@@ -79,10 +93,10 @@ def make_test_set(
     that many instead, those most inside. Raises ``InputError`` and ``OutputError``.
     """
     _check(cases, slices, size, source, patches_per_slice)
-    made = SyntheticSet(
+    paths = SyntheticSet(
         folder / "images", folder / "masks", folder / "results.pkl", folder / "truth.json"
     )
-    _make_folders(made.images, made.masks)
+    _make_folders(paths.images, paths.masks)
     results: list[dict[str, Any]] = []
     truth: dict[str, Any] = {}
     for index in range(cases):
@@ -91,20 +105,18 @@ def make_test_set(
         volume, mask, lesion = neck_volume(rng, slices, size, label == 1)
         patches = _cut_patches(mask, lesion, patches_per_slice)
         results.append(_result(rng, name, label, right, patches))
-        lesions = [asdict(found) for found in _lesions(lesion)]
+        lesions = [asdict(box) for box in _lesions(lesion)]
         truth[name] = {"label": label, "focus": bool(lesions) and right, "lesions": lesions}
-        _write_case(made, name, volume, mask, source)
-    write_bytes(made.results, [pickle.dumps(results, protocol=4)])
-    write_text(made.truth, json.dumps(truth, indent=1) + "\n")
-    return made
+        _write_case(paths, name, volume, mask, source)
+    write_bytes(paths.results, [pickle.dumps(results, protocol=4)])
+    write_text(paths.truth, json.dumps(truth, indent=1) + "\n")
+    return paths
 
 
 def _check(cases: int, slices: int, size: int, source: str, patches: int | None) -> None:
     if source not in get_args(Source):
         raise InputError(f"source {source!r} is not known: use {', '.join(get_args(Source))}")
-    for name, value, least in (("cases", cases, 1), ("slices", slices, 1), ("size", size, 96)):
-        if value < least:
-            raise InputError(f"{name} {value} is too small: it must be at least {least}")
+    check_minimum(cases=(cases, 1), slices=(slices, 1), size=(size, 96))
     most = ((size - PATCH) // STRIDE + 1) ** 2
     if patches is not None and not 1 <= patches <= most:
         raise InputError(
@@ -128,8 +140,8 @@ def neck_volume(
     volume = np.empty((slices, size, size), dtype=np.int16)
     mask = np.empty((slices, size, size), dtype=np.uint8)
     lesion = np.empty((slices, size, size), dtype=np.bool_)
-    for index, made in enumerate(neck(rng, slices, size, with_plaque, kind)):
-        volume[index], mask[index], lesion[index] = made.image, made.mask, made.lesion
+    for index, phantom in enumerate(neck(rng, slices, size, with_plaque, kind)):
+        volume[index], mask[index], lesion[index] = phantom.image, phantom.mask, phantom.lesion
     return volume, mask, lesion
 
 
@@ -150,16 +162,14 @@ def _cut_patches(
     boxes = np.concatenate([part[0] for part in parts])
     slices = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])
     ratios, hits = np.empty(len(boxes)), np.empty(len(boxes))
-    for at, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-        ratios[at] = mask[slices[at], y1:y2, x1:x2].mean()
-        hits[at] = np.count_nonzero(lesion[slices[at], y1:y2, x1:x2]) / PATCH**2
+    for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        ratios[index] = mask[slices[index], y1:y2, x1:x2].mean()
+        hits[index] = np.count_nonzero(lesion[slices[index], y1:y2, x1:x2]) / PATCH**2
     return _Patches(boxes, slices, np.concatenate([part[1] for part in parts]), ratios, hits)
 
 
 def _by_component(mask: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Boxes (n, 4) and component numbers (n,) of one slice's patches."""
-    from fastcam.models.patch_attention.patches import plan_patches
-
     plan = plan_patches(mask[np.newaxis])
     return plan.boxes, plan.roi
 
@@ -168,29 +178,11 @@ def _most_inside(
     mask: NDArray[np.uint8], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The same for exactly ``count`` patches, numbered by the half of the slice they lie in."""
-    grid = _grid(mask.shape)
-    kept = np.sort(np.argsort(-_box_sums(mask, grid), kind="stable")[:count])
+    tops, lefts = (np.arange(0, length - PATCH + 1, STRIDE) for length in mask.shape)
+    grid = boxes_at(tops, lefts, PATCH)
+    kept = np.sort(np.argsort(-box_sums(mask != 0, grid), kind="stable")[:count])
     boxes = grid[kept]
     return boxes, (boxes[:, 0] + PATCH // 2 >= mask.shape[1] // 2).astype(np.int32)
-
-
-def _grid(shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """All boxes (n, 4) inside the slice, whole strides away from its corner."""
-    tops = np.arange(0, shape[0] - PATCH + 1, STRIDE)
-    lefts = np.arange(0, shape[1] - PATCH + 1, STRIDE)
-    top, left = (places.ravel() for places in np.meshgrid(tops, lefts, indexing="ij"))
-    return np.stack([left, top, left + PATCH, top + PATCH], axis=-1).astype(np.int32)
-
-
-def _box_sums(mask: NDArray[Any], boxes: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Pixels of the mask in each box, from the summed-area table."""
-    table = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
-    table[1:, 1:] = mask.cumsum(axis=0, dtype=np.int32).cumsum(axis=1)
-    left, top, right, bottom = boxes.T
-    sums: NDArray[np.int64] = (
-        table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-    )
-    return sums
 
 
 def _result(
@@ -242,9 +234,9 @@ def _attention(
     if predicted == 1 and right:
         score += 6.0 * patches.hits / max(float(patches.hits.max()), 1e-9)
     elif predicted == 1:
-        at = int(rng.integers(len(score)))
-        far = np.hypot(*(patches.boxes[:, :2] - patches.boxes[at, :2]).T) / PATCH
-        far += np.abs(patches.slices - patches.slices[at]) / 3.0
+        centre = int(rng.integers(len(score)))
+        far = np.hypot(*(patches.boxes[:, :2] - patches.boxes[centre, :2]).T) / PATCH
+        far += np.abs(patches.slices - patches.slices[centre]) / 3.0
         score += 4.0 * np.exp(-(far**2))
     powers = np.exp(score - score.max())
     weights: NDArray[np.float32] = (powers / powers.sum()).astype(np.float32)
@@ -252,7 +244,7 @@ def _attention(
 
 
 def _write_case(
-    made: SyntheticSet,
+    paths: SyntheticSet,
     name: str,
     volume: NDArray[np.int16],
     mask: NDArray[np.uint8],
@@ -261,10 +253,10 @@ def _write_case(
     if source == "jpg":
         low, high = WINDOW
         grey = np.clip((volume - low) / (high - low) * 255.0 + 0.5, 0, 255).astype(np.uint8)
-        _write_slices(made.images / name / "scan_JPG", grey, "jpg")
-        _write_slices(made.masks / name / "scan_JPG", mask * np.uint8(255), "png")
+        _write_slices(paths.images / name / "scan_JPG", grey, "jpg")
+        _write_slices(paths.masks / name / "scan_JPG", mask * np.uint8(255), "png")
         return
-    for array, folder in ((volume, made.images), (mask, made.masks)):
+    for array, folder in ((volume, paths.images), (mask, paths.masks)):
         pieces = _npy(array) if source == "npy" else _nifti(array, compress=source == "nii.gz")
         write_bytes(folder / f"{name}.{source}", pieces)
 
@@ -274,9 +266,9 @@ def _write_slices(folder: Path, pictures: NDArray[np.uint8], kind: str) -> None:
 
     _make_folders(folder)
     for index, picture in enumerate(pictures):
-        coded = io.BytesIO()
-        Image.fromarray(picture).save(coded, "jpeg" if kind == "jpg" else kind, quality=92)
-        write_bytes(folder / f"{index:03d}.{kind}", [coded.getvalue()])
+        encoded = io.BytesIO()
+        Image.fromarray(picture).save(encoded, "jpeg" if kind == "jpg" else kind, quality=92)
+        write_bytes(folder / f"{index:03d}.{kind}", [encoded.getvalue()])
 
 
 def write_nifti(path: Path, array: NDArray[Any]) -> None:
@@ -308,8 +300,8 @@ def _nifti(array: NDArray[Any], *, compress: bool) -> list[bytes | memoryview]:
     if array.dtype == np.int16:
         header["cal_min"], header["cal_max"] = WINDOW
     # nibabel would copy the volume into Fortran order, which for (x, y, z) is what lies here.
-    plain = [header.binaryblock + bytes(4), array.data]
+    uncompressed = [header.binaryblock + bytes(4), array.data]
     if not compress:
-        return plain
+        return uncompressed
     deflate = isal_zlib.compressobj(level=1, wbits=31)
-    return [*(deflate.compress(piece) for piece in plain), deflate.flush()]
+    return [*(deflate.compress(piece) for piece in uncompressed), deflate.flush()]

@@ -30,8 +30,10 @@ PlaqueKind = Literal["lipid", "calcified"]
 class Plaque:
     """A lesion in the wall of the internal carotid artery, around the bifurcation.
 
-    ``severity`` (slices,) is 0 without, 1 for a plaque that takes most of the lumen; ``angle`` in
-    radians is the side of the wall it sits on.
+    Attributes:
+        kind: of lipid or calcified.
+        angle: the side of the wall it sits on, in radians.
+        severity: (slices,) from 0, without, to 1 for a plaque that takes most of the lumen.
     """
 
     kind: PlaqueKind
@@ -43,9 +45,13 @@ class Plaque:
 class Carotid:
     """One carotid: common artery below the bifurcation, internal and external above.
 
-    ``centres`` (slices, 2, 2) in mm, (x, y) from the middle of the slice, internal branch first;
-    ``radii`` (slices, 2) of the lumen in mm. Below the bifurcation both branches are the same.
-    ``vein`` (x, y) in mm: the jugular vein beside it.
+    Below the bifurcation both branches are the same.
+
+    Attributes:
+        centres: (slices, 2, 2) in mm, (x, y) from the middle of the slice, internal branch first.
+        radii: (slices, 2) of the lumen in mm.
+        vein: (x, y) in mm of the jugular vein beside it.
+        plaque: None for a healthy one.
     """
 
     centres: Floats
@@ -56,7 +62,13 @@ class Carotid:
 
 @dataclass(frozen=True, slots=True)
 class PhantomSlice:
-    """``image`` (h, w) int16 in HU; ``mask`` and ``lesion`` (h, w): arteries and margin, plaque."""
+    """One slice, h x w pixels.
+
+    Attributes:
+        image: (h, w) int16 in HU.
+        mask: (h, w) bool, the arteries and a margin.
+        lesion: (h, w) bool, the plaque.
+    """
 
     image: NDArray[np.int16]
     mask: Bools
@@ -85,7 +97,7 @@ def neck(
     difference = disc - vertebra
     diseased = int(rng.integers(2)) if with_plaque else -1
     carotids = [
-        _carotid(rng, side, slices, at == diseased, kind) for at, side in enumerate((-1, 1))
+        _carotid(rng, side, slices, index == diseased, kind) for index, side in enumerate((-1, 1))
     ]
     margin = max(3.0, 9.0 * pixel - 3.0)  # mm; a mask narrower than a patch would leave none
     noise = _scanner_noise(rng, size)
@@ -101,7 +113,7 @@ def neck(
         mask = np.zeros((size, size), dtype=np.bool_)
         lesion = np.zeros((size, size), dtype=np.bool_)
         for carotid in carotids:
-            _draw_carotid(picture, mask, lesion, carotid, index, axis, margin)
+            _draw_carotid(picture, mask, lesion, carotid, index=index, axis=axis, margin=margin)
         bank, top, left = rng.integers(len(noise)), *rng.integers(0, 64, 2)
         picture += noise[bank, top : top + size, left : left + size]
         np.clip(picture, -1024.0, 2000.0, out=picture)
@@ -110,9 +122,9 @@ def neck(
 
 def _smooth_field(rng: np.random.Generator, size: int, waves: int, scale: float) -> Floats:
     """A random sum of cosines of standard deviation ``scale``, low ones stronger: (size, size)."""
-    places = (np.arange(size) + 0.5) / size * math.pi
+    angles = (np.arange(size) + 0.5) / size * math.pi
     orders = np.arange(waves)
-    basis = np.cos(places[:, None] * orders).astype(np.float32)
+    basis = np.cos(angles[:, None] * orders).astype(np.float32)
     strength = 1.0 / (1.0 + np.hypot(orders[:, None], orders)) ** 0.8
     strength[0, 0] = 0.0
     coefficients = (rng.standard_normal((waves, waves)) * strength).astype(np.float32)
@@ -153,12 +165,12 @@ def _soft_tissue(
     muscle = _MUSCLE + 0.9 * texture - 7.0 * marbling
     for _ in range(60):  # small vessels and lymph nodes in the fat
         out, turn = math.sqrt(rng.random()), rng.uniform(0, 2 * math.pi)
-        place = (46.0 * out * math.cos(turn), 3.0 + 40.0 * out * math.sin(turn))
+        centre = (46.0 * out * math.cos(turn), 3.0 + 40.0 * out * math.sin(turn))
         radii = (float(rng.uniform(0.5, 1.9)), float(rng.uniform(0.5, 1.3)))
         value = _MUSCLE if rng.random() < 0.7 else _VEIN
-        top, left = (max(int((at + FIELD_OF_VIEW / 2 - 12) / pixel), 0) for at in place[::-1])
+        top, left = (max(int((at + FIELD_OF_VIEW / 2 - 12) / pixel), 0) for at in centre[::-1])
         near = np.s_[top : top + int(24 / pixel), left : left + int(24 / pixel)]
-        node = _ellipse(x[near], y[near], place, radii, math.degrees(turn))
+        node = _ellipse(x[near], y[near], centre, radii, math.degrees(turn))
         _paint(picture[near], node, value, 2 * blur)
     for side in (-1, 1):
         for centre, radii, turn in (
@@ -171,8 +183,8 @@ def _soft_tissue(
             ((10, 0), (8.5, 4), 5),  # longus colli
             ((12, -40), (10, 4), 24),  # strap muscles
         ):
-            place = (side * centre[0], centre[1])
-            _paint(picture, _ellipse(x, y, place, radii, side * turn), muscle, blur)
+            mirrored = (side * centre[0], centre[1])
+            _paint(picture, _ellipse(x, y, mirrored, radii, side * turn), muscle, blur)
         thyroid = _ellipse(x, y, (side * 15.0, -23), (5.5, 9), side * 14)
         _paint(picture, thyroid, _THYROID + 0.8 * texture, blur)
     _paint(picture, _ellipse(x, y, (2, -9.5), (7, 3.6)), muscle, blur)  # oesophagus
@@ -235,9 +247,9 @@ def _carotid(
         centre = split + rng.uniform(-0.03, 0.08)
         severity = np.clip(1.15 * np.cos((height - centre) / reach * math.pi / 2), 0.0, 1.0)
         severity[np.abs(height - centre) > reach] = 0.0
-        drawn: PlaqueKind = "calcified" if rng.random() < 0.5 else "lipid"
+        by_chance: PlaqueKind = "calcified" if rng.random() < 0.5 else "lipid"
         plaque = Plaque(
-            kind=kind or drawn,
+            kind=kind or by_chance,
             angle=float(rng.uniform(-0.6, 0.6) + (0.0 if side > 0 else math.pi)),
             severity=(severity * rng.uniform(0.75, 1.0)).astype(np.float32),
         )
@@ -251,6 +263,7 @@ def _draw_carotid(
     mask: Bools,
     lesion: Bools,
     carotid: Carotid,
+    *,
     index: int,
     axis: Floats,
     margin: float,

@@ -17,6 +17,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.demo.limits import check_minimum
 from fastcam.errors import InputError
 
 CLASSES = ("disc", "square", "triangle", "cross", "ring", "star")
@@ -36,9 +37,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShapesSet:
-    """``images`` (n, 80, 80, 3) uint8 RGB; ``labels`` (n,) int64, places in ``CLASSES``;
-    ``masks`` (n, 80, 80) bool, the pixels that are at least half the object's; the hole of a ring,
-    which tells it from a disc, is part of the ring."""
+    """Pictures with the class and the place of their object.
+
+    Attributes:
+        images: (n, 80, 80, 3) uint8 RGB.
+        labels: (n,) int64, indices into ``CLASSES``.
+        masks: (n, 80, 80) bool, the pixels that are at least half the object's. The hole of a ring,
+            which tells it from a disc, is part of the ring.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -51,15 +57,13 @@ def make_shapes(count: int, seed: int, first: int = 0) -> ShapesSet:
     Picture i of a seed is always the same, and of class i mod 6. InputError for a count below 1, or
     a negative seed or first.
     """
-    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("first", first, 0)):
-        if value < least:
-            raise InputError(f"{name} {value} is too small: it must be at least {least}")
+    check_minimum(count=(count, 1), seed=(seed, 0), first=(first, 0))
     images = np.empty((count, SIDE, SIDE, 3), np.uint8)
     masks = np.empty((count, SIDE, SIDE), np.bool_)
     labels = np.arange(first, first + count, dtype=np.int64) % len(CLASSES)
-    for place in range(count):
-        rng = np.random.default_rng([seed, first + place])
-        images[place], masks[place] = _picture(rng, CLASSES[labels[place]])
+    for index in range(count):
+        rng = np.random.default_rng([seed, first + index])
+        images[index], masks[index] = _picture(rng, CLASSES[labels[index]])
     return ShapesSet(images, labels, masks)
 
 
@@ -80,8 +84,8 @@ def peaks_on_object(maps: NDArray[np.floating], masks: Bools) -> Bools:
     """Whether the highest value (ties: the first) of each map (n, h, w) lies on the object: (n,)"""
     n, h, w = maps.shape
     peaks = maps.reshape(n, -1).argmax(axis=1)
-    found: Bools = on_object(masks, (h, w)).reshape(n, -1)[np.arange(n), peaks]
-    return found
+    hits: Bools = on_object(masks, (h, w)).reshape(n, -1)[np.arange(n), peaks]
+    return hits
 
 
 def _picture(rng: np.random.Generator, shape: str) -> tuple[NDArray[np.uint8], Bools]:
@@ -94,12 +98,13 @@ def _picture(rng: np.random.Generator, shape: str) -> tuple[NDArray[np.uint8], B
     for at, (y, x, angle, half, thick) in enumerate(bars.tolist()):
         colour = other if at % 3 == 2 else own
         bar = partial(_bar, half, thick)
-        _paint(image, colour, texture, (y, x), max(half, thick), angle, bar)
+        _paint(image, colour, texture, bar, centre=(y, x), reach=max(half, thick), angle=angle)
     radius = rng.uniform(*_RADIUS)
     reach = radius * _FURTHEST
     y, x = rng.uniform(reach + 1.0, SIDE - reach - 1.0, 2)
     outline = partial(_outline, shape, radius)
-    cover = _paint(image, own, texture, (y, x), reach, rng.uniform(*_TURN), outline)
+    angle = rng.uniform(*_TURN)
+    cover = _paint(image, own, texture, outline, centre=(y, x), reach=reach, angle=angle)
     image += 6.0 * rng.standard_normal(image.shape, np.float32)
     mask = cover >= 0.5
     if shape == "ring":
@@ -115,8 +120,8 @@ def _colour(rng: np.random.Generator, ground: Floats) -> Floats:
 def _noise(rng: np.random.Generator, cells: int, amount: float) -> Floats:
     """Smooth noise (80, 80, 3): values on a grid of cells², interpolated linearly."""
     coarse = np.float32(amount) * rng.standard_normal((3, cells, cells), np.float32)
-    made = _between(cells) @ coarse @ _between(cells).T
-    return np.ascontiguousarray(np.moveaxis(made, 0, -1))
+    fine = _between(cells) @ coarse @ _between(cells).T
+    return np.ascontiguousarray(np.moveaxis(fine, 0, -1))
 
 
 @cache
@@ -130,10 +135,11 @@ def _paint(
     image: Floats,
     colour: Floats,
     texture: Floats,
+    distance: Callable[[Floats, Floats], Floats],
+    *,
     centre: tuple[float, float],
     reach: float,
     angle: float,
-    distance: Callable[[Floats, Floats], Floats],
 ) -> Floats:
     """Lay ``colour`` (3,) and ``texture`` (80, 80, 3) over the image where a form is, its edge one
     pixel soft.
@@ -159,8 +165,8 @@ def _paint(
 def _bar(half: float, thick: float, u: Floats, v: Floats) -> Floats:
     """A bar with round ends, ``2 * thick`` wide; a dot where it is no longer than that."""
     straight = max(half - thick, 0.0)
-    made: Floats = np.hypot(np.maximum(np.abs(u) - np.float32(straight), 0), v) - np.float32(thick)
-    return made
+    from_axis: Floats = np.hypot(np.maximum(np.abs(u) - np.float32(straight), 0), v)
+    return from_axis - np.float32(thick)
 
 
 def _outline(shape: str, radius: float, u: Floats, v: Floats) -> Floats:
@@ -168,19 +174,19 @@ def _outline(shape: str, radius: float, u: Floats, v: Floats) -> Floats:
     x, y = u / np.float32(radius), v / np.float32(radius)
     across, along = np.abs(x), np.abs(y)
     if shape == "disc":
-        made = np.hypot(x, y) - 0.92
+        outside = np.hypot(x, y) - 0.92
     elif shape == "ring":
-        made = np.abs(np.hypot(x, y) - 0.76) - 0.24
+        outside = np.abs(np.hypot(x, y) - 0.76) - 0.24
     elif shape == "square":
-        made = np.maximum(across, along) - 0.78
+        outside = np.maximum(across, along) - 0.78
     elif shape == "cross":
         arms = np.maximum(across - 1.0, along - 0.32), np.maximum(along - 1.0, across - 0.32)
-        made = np.minimum(*arms)
+        outside = np.minimum(*arms)
     elif shape == "triangle":
-        made = np.maximum(-y, 0.5 * y + 0.866 * across) - 0.55
+        outside = np.maximum(-y, 0.5 * y + 0.866 * across) - 0.55
     else:
-        made = _star(x, y)
-    scaled: Floats = (made * radius).astype(np.float32)
+        outside = _star(x, y)
+    scaled: Floats = (outside * radius).astype(np.float32)
     return scaled
 
 
@@ -193,5 +199,5 @@ def _star(x: Floats, y: Floats) -> Floats:
     run = notch * math.cos(half) - tip, notch * math.sin(half)
     length = math.hypot(*run)
     normal = run[1] / length, -run[0] / length
-    made = radius * (np.cos(folded) * normal[0] + np.sin(folded) * normal[1])
-    return (made - np.float32(tip * normal[0])).astype(np.float32)
+    outside = radius * (np.cos(folded) * normal[0] + np.sin(folded) * normal[1])
+    return (outside - np.float32(tip * normal[0])).astype(np.float32)

@@ -29,9 +29,17 @@ from fastcam.demo.age_set import (
     make_ages,
     write_ages,
 )
-from fastcam.demo.train_vit import normalised
-from fastcam.errors import FastcamError, InputError
-from fastcam.run.files import write_bytes
+from fastcam.errors import InputError
+from fastcam.models.training import (
+    Optimizer,
+    OptimizerSettings,
+    Output,
+    exit_on_error,
+    normalize,
+    one_thread,
+    save_weights,
+    seeded,
+)
 
 # What ``load_model`` takes.
 MODEL_NAME = f"{age_net.__file__}:AgeNet"
@@ -41,12 +49,18 @@ HELD_OUT_SEED = 1
 _FREE = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """``faces`` are made once and seen ``epochs`` times, in batches of ``batch``, mirrored in half
-    of the times. ``cost``: what the mean activation of the last layer adds to the loss at the end,
-    so that the evidence for an age lies in few places. ``seed`` decides start and order, the faces
-    are always the same."""
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(OptimizerSettings):
+    """``seed`` decides start and order; the faces are always the same.
+
+    Attributes:
+        faces: how many are made.
+        epochs: times each face is seen, mirrored in half of the times.
+        batch: faces a step.
+        cost: what the mean activation of the last layer adds to the loss at the end, so that the
+            evidence for an age lies in few places.
+        width: channels of the first layer.
+    """
 
     faces: int = 600
     epochs: int = 10
@@ -55,84 +69,72 @@ class TrainSettings:
     weight_decay: float = 0.05
     cost: float = 0.2
     width: int = WIDTH
-    seed: int = 0
+
+    COUNTS = ("epochs", "width")
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "width"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} {getattr(self, name)} is too small: at least 1")
+        super().__post_init__()
         if not 2 <= self.batch <= self.faces:
             raise InputError(f"batch {self.batch}: must be 2 to {self.faces}, the faces there are")
-        if not self.learning_rate > 0.0:
-            raise InputError(f"learning_rate {self.learning_rate} must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """``error``: mean absolute error in years over the faces, while training."""
+    """One epoch, while training.
+
+    Attributes:
+        error: mean absolute error in years over the faces.
+    """
 
     error: float
 
 
 def train(
     settings: TrainSettings | None = None,
-    told: Callable[[int, Epoch], None] = lambda at, epoch: None,
+    on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
 ) -> tuple[AgeNet, list[Epoch]]:
-    """A model in eval mode whose output is an age in years; ``told`` hears of each epoch.
+    """A model in eval mode whose output is an age in years; ``on_epoch`` gets each,
+    counted from 1, as it ends.
 
     AdamW on the smoothed absolute error, the learning rate rising for a fifth of the steps and
     falling after (one cycle). The same settings give the same weights on one machine. Torch's
     global random state and number of threads are left as they were.
     """
-    # Sums depend on the number of threads in their last bits, and with them the weights.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _train(settings or TrainSettings(), told)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread():
+        return _train(settings or TrainSettings(), on_epoch)
 
 
 def _train(
-    settings: TrainSettings, told: Callable[[int, Epoch], None]
+    settings: TrainSettings, on_epoch: Callable[[int, Epoch], None]
 ) -> tuple[AgeNet, list[Epoch]]:
-    made = make_ages(settings.faces, TRAINING_SEED)
-    images, ages = normalised(made.images), torch.from_numpy(made.ages)
+    faces = make_ages(settings.faces, TRAINING_SEED)
+    images, ages = normalize(faces.images), torch.from_numpy(faces.ages)
     # From 0, the youngest, to 1: what raises the output is then the lines, not their lack.
-    grown = (ages - YOUNGEST) / (OLDEST - YOUNGEST)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    scaled = (ages - YOUNGEST) / (OLDEST - YOUNGEST)
+    with seeded(settings.seed):
         model = AgeNet(settings.width)
-    chance = torch.Generator().manual_seed(settings.seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    generator = torch.Generator().manual_seed(settings.seed)
     steps = settings.epochs * (settings.faces // settings.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=max(steps, 2), pct_start=0.2
-    )
+    optimizer = Optimizer(model, settings, steps, rise=0.2, clip=None)
     history = []
     model.train()
-    for at in range(settings.epochs):
-        order = torch.randperm(settings.faces, generator=chance)
+    for epoch in range(settings.epochs):
+        order = torch.randperm(settings.faces, generator=generator)
         total = 0.0
         batches = torch.split(order, settings.batch)[: settings.faces // settings.batch]
         for chosen in batches:
-            seen = images[chosen]
-            if torch.rand((), generator=chance) < 0.5:
-                seen = seen.flip(-1)
-            features = model.features(seen)
-            answer = model.fc(features.mean((2, 3)))[:, 0]
-            loss = functional.smooth_l1_loss(answer, grown[chosen], beta=0.1)
-            share = at / max(settings.epochs - 1, 1)
+            batch = images[chosen]
+            if torch.rand((), generator=generator) < 0.5:
+                batch = batch.flip(-1)
+            features = model.features(batch)
+            output = model.fc(features.mean((2, 3)))[:, 0]
+            loss = functional.smooth_l1_loss(output, scaled[chosen], beta=0.1)
+            share = epoch / max(settings.epochs - 1, 1)
             loss = loss + settings.cost * max(share - _FREE, 0.0) / (1 - _FREE) * features.mean()
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            schedule.step()
-            total += float((answer.detach() - grown[chosen]).abs().mean()) * (OLDEST - YOUNGEST)
+            optimizer.step(loss)
+            total += float((output.detach() - scaled[chosen]).abs().mean()) * (OLDEST - YOUNGEST)
         history.append(Epoch(total / len(batches)))
-        told(at + 1, history[-1])
+        on_epoch(epoch + 1, history[-1])
     with torch.no_grad():
         # From now on in years.
         model.fc.weight *= OLDEST - YOUNGEST
@@ -140,16 +142,8 @@ def _train(
     return model.eval(), history
 
 
-def save(model: AgeNet, path: Path) -> None:
-    """The weights as safetensors; the file is whole or not there. OutputError where it can't be."""
-    from safetensors.torch import save as packed
-
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    write_bytes(path, [packed(state)])
-
-
 def main(
-    output: Annotated[Path, typer.Option(help="Where the weights go: a .safetensors file.")],
+    output: Output,
     test_set: Annotated[
         Path | None, typer.Option(help="Folder for 200 faces it has not seen, with masks.")
     ] = None,
@@ -158,14 +152,11 @@ def main(
 ) -> None:
     """Train the network that tells the age of made-up faces."""
     started = time.process_time()
-    try:
-        model, history = train(TrainSettings(epochs=epochs, seed=seed), _tell)
-        save(model, output)
+    with exit_on_error():
+        model, history = train(TrainSettings(epochs=epochs, seed=seed), _print_epoch)
+        save_weights(model, output)
         if test_set is not None:
             write_ages(make_ages(200, HELD_OUT_SEED), test_set)
-    except FastcamError as error:
-        typer.echo(f"fastcam: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
     typer.echo(
         f"saved {output}: off by {history[-1].error:.1f} years in the last epoch, "
         f"{time.process_time() - started:.0f} s of processor time"
@@ -177,8 +168,8 @@ def main(
         )
 
 
-def _tell(at: int, epoch: Epoch) -> None:
-    typer.echo(f"epoch {at:2d}  off by {epoch.error:.1f} years")
+def _print_epoch(number: int, epoch: Epoch) -> None:
+    typer.echo(f"epoch {number:2d}  off by {epoch.error:.1f} years")
 
 
 if __name__ == "__main__":

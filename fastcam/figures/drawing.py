@@ -1,4 +1,4 @@
-"""Pixels of a figure: panels by the fused kernel, and paper and text around them."""
+"""Pixels of a figure: panels by the fused kernel, and the background and texts around them."""
 
 from __future__ import annotations
 
@@ -6,52 +6,52 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from fastcam_kernels import compose, labels, margins, resize, text
+from fastcam_kernels import compose, labels, layers, margins, text
 from numpy.typing import NDArray
 
 from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.lettering import Lettering
 from fastcam.figures.sheet import (
-    BLACK,
-    NO_BOXES,
-    NO_COLOURS,
     NO_IMAGE,
-    NO_TINT,
-    NO_WIDTHS,
-    Paint,
+    BlendTables,
     Palette,
     Panel,
     Sheet,
 )
-from fastcam.figures.surround import Marks, plan_of, texts_of, ticks_of
+from fastcam.figures.surround import TextGlyphs, layout_of, texts_of, ticks_of
 
-_NO_MARKS = np.zeros((0, 6), dtype=np.int32)
 _SIDE_COLOUR = (235, 235, 235)
 
 
 def draw(sheet: Sheet, lettering: Lettering, palette: Palette) -> NDArray[np.uint8]:
     """Draw a figure: canvas (height, width, 3) uint8 RGB."""
-    plan = plan_of(sheet, lettering)
+    plan = layout_of(sheet, lettering)
     canvas = np.empty((plan.height, plan.width, 3), dtype=np.uint8)
     texts = texts_of(sheet, plan, lettering, palette)
     texts += ticks_of(sheet, plan, lettering, palette)
     _margins(canvas, None, plan, texts, lettering, palette, None)
-    for panel, place in zip(_panels(sheet), plan.places, strict=True):
-        _panel(canvas, None, panel, place.panel, lettering, None)
-        if place.bar is not None and panel.bar is not None:
-            _bar(canvas, None, panel.bar, place.bar, lettering)
+    for panel, area in zip(_panels(sheet), plan.areas, strict=True):
+        _panel(canvas, None, panel, area.panel, lettering, None)
+        if area.bar is not None and panel.bar is not None:
+            _bar(canvas, None, panel.bar, area.bar, lettering)
     return canvas
 
 
 @dataclass(frozen=True, eq=False)
-class _Drawn:
-    """What the rows of the figure before hold. ``around`` is all that its bars and paper depend on,
-    ``texts`` stand above its panels and ``ticks`` beside them, ``zeros`` see ``compose.panel``."""
+class _RowContents:
+    """What the rows of the figure before hold.
 
-    around: tuple[object, ...]
-    texts: Marks
-    ticks: Marks
+    Attributes:
+        surround: all that its bars and its background depend on.
+        texts: the glyphs of header and captions.
+        ticks: the glyphs of the numbers beside its bars.
+        zeros: by panel, see ``compose.panel``.
+    """
+
+    surround: tuple[object, ...]
+    texts: TextGlyphs
+    ticks: TextGlyphs
     zeros: list[NDArray[np.uint8]]
 
 
@@ -65,27 +65,29 @@ def draw_rows(
     texts are drawn anew that changed since the figure before, if that was a slice of the same case:
     saves 0.3 ms.
     """
-    plan = plan_of(sheet, lettering)
+    plan = layout_of(sheet, lettering)
     rows = buffers.take("rows", (plan.height, 1 + 3 * plan.width), np.uint8)
     panels = _panels(sheet)
     bars = [(panel.limits, id(panel.bar)) for panel in panels if panel.bar is not None]
-    around = (plan, lettering, palette, id(rows), *bars)
+    surround = (plan, lettering, palette, id(rows), *bars)
     texts = texts_of(sheet, plan, lettering, palette)
-    before: _Drawn | None = buffers.contents
+    previous: _RowContents | None = buffers.contents
     buffers.contents = None
-    if before is not None and before.around == around and len(before.texts) == len(texts):
-        drawn = _Drawn(around, texts, before.ticks, before.zeros)
-        _change(rows, plan, before, drawn, lettering, palette)
+    if previous is not None and previous.surround == surround and len(previous.texts) == len(texts):
+        contents = _RowContents(surround, texts, previous.ticks, previous.zeros)
+        _change(rows, plan, previous, contents, lettering, palette)
     else:
         ticks = ticks_of(sheet, plan, lettering, palette)
-        drawn = _Drawn(around, texts, ticks, [np.zeros(p.height, np.uint8) for p in panels])
+        contents = _RowContents(
+            surround, texts, ticks, [np.zeros(p.height, np.uint8) for p in panels]
+        )
         _margins(rows, plan.filters, plan, texts + ticks, lettering, palette, None)
-        for panel, place in zip(panels, plan.places, strict=True):
-            if place.bar is not None and panel.bar is not None:
-                _bar(rows, plan.filters, panel.bar, place.bar, lettering)
-    for panel, place, zeros in zip(panels, plan.places, drawn.zeros, strict=True):
-        _panel(rows, plan.filters, panel, place.panel, lettering, zeros)
-    buffers.contents = drawn
+        for panel, area in zip(panels, plan.areas, strict=True):
+            if area.bar is not None and panel.bar is not None:
+                _bar(rows, plan.filters, panel.bar, area.bar, lettering)
+    for panel, area, zeros in zip(panels, plan.areas, contents.zeros, strict=True):
+        _panel(rows, plan.filters, panel, area.panel, lettering, zeros)
+    buffers.contents = contents
     return rows
 
 
@@ -96,61 +98,75 @@ def _panels(sheet: Sheet) -> list[Panel]:
 def _change(
     rows: NDArray[np.uint8],
     plan: layout.Layout,
-    before: _Drawn,
-    drawn: _Drawn,
+    previous: _RowContents,
+    contents: _RowContents,
     lettering: Lettering,
     palette: Palette,
 ) -> None:
-    """Draw the texts that are others than before."""
-    for old, new in zip(before.texts, drawn.texts, strict=True):
-        if old is not new:  # equal texts at one place are one array
+    """Draw the texts that differ from those before."""
+    for old, new in zip(previous.texts, contents.texts, strict=True):
+        if old is not new:  # equal texts at one position are one array
             x1, y1, x2, y2 = text.changed_area(old, new, lettering.boxes)
             if x1 < x2:
                 # And the row below, which holds the difference to the last one.
                 _margins(
-                    rows, plan.filters, plan, drawn.texts + drawn.ticks, lettering, palette,
+                    rows,
+                    plan.filters,
+                    plan,
+                    contents.texts + contents.ticks,
+                    lettering,
+                    palette,
                     (x1, y1, x2, y2 + 1),
-                )  # fmt: skip
+                )
 
 
 def _margins(
     target: NDArray[np.uint8],
     filters: NDArray[np.uint8] | None,
     plan: layout.Layout,
-    texts: Marks,
+    texts: TextGlyphs,
     lettering: Lettering,
     palette: Palette,
     area: tuple[int, int, int, int] | None,
 ) -> None:
     margins.margins(
-        target, palette.paper, plan.holes, NO_BOXES, NO_COLOURS,
-        lettering.coverage, lettering.boxes, np.concatenate(texts), filters, area,
-    )  # fmt: skip
+        target,
+        palette.background,
+        plan.holes,
+        layers.NO_TEXT._replace(
+            coverage=lettering.coverage, atlas=lettering.boxes, glyphs=np.concatenate(texts)
+        ),
+        filters,
+        area,
+    )
 
 
 def _panel(
     target: NDArray[np.uint8],
     filters: NDArray[np.uint8] | None,
     panel: Panel,
-    place: layout.Rect,
+    area: layout.Rect,
     lettering: Lettering,
     zeros: NDArray[np.uint8] | None,
 ) -> None:
-    plates, plate_colours, marks = _lettered(panel, lettering)
-    image_weight, heat_colour = panel.paint
     lines = panel.outlines
     boxes, colours, widths = lines.boxes, lines.colours, lines.widths
     if len(boxes) > 1:
         # Drawn last is drawn on top: the most important box comes first in `outlines`.
         boxes, colours, widths = boxes[::-1].copy(), colours[::-1].copy(), widths[::-1].copy()
     compose.panel(
-        target, place.x, place.y, place.width, place.height,
-        panel.image, panel.heat, panel.limits[0], panel.limits[1], image_weight, heat_colour,
-        panel.image_method, panel.heat_method,
-        panel.tint, panel.tint_colour, panel.tint_alpha,
-        boxes, colours, widths,
-        plates, plate_colours, lettering.coverage, lettering.boxes, marks, filters, zeros,
-    )  # fmt: skip
+        target,
+        (area.x, area.y, area.width, area.height),
+        layers.Layers(
+            layers.Image(panel.image, panel.image_method),
+            layers.Heat(panel.heat, *panel.limits, *panel.blend_tables, panel.heat_method),
+            layers.Tint(panel.tint, panel.tint_colour, panel.tint_alpha),
+            layers.Outlines(boxes, colours, widths),
+            _text(panel, lettering),
+        ),
+        filters,
+        zeros,
+    )
 
 
 @lru_cache(maxsize=16)
@@ -166,49 +182,52 @@ def _bar_heat(height: int, width: int) -> NDArray[np.float32]:
 def _bar(
     target: NDArray[np.uint8],
     filters: NDArray[np.uint8] | None,
-    colours: Paint,
-    place: layout.Rect,
+    colours: BlendTables,
+    area: layout.Rect,
     lettering: Lettering,
 ) -> None:
+    heat = layers.Heat(_bar_heat(area.height, area.width), 0.0, 1.0, *colours)
     compose.panel(
-        target, place.x, place.y, place.width, place.height,
-        NO_IMAGE, _bar_heat(place.height, place.width), 0.0, 1.0, colours[0], colours[1],
-        resize.NEAREST, resize.NEAREST, NO_TINT, BLACK, 0.0,
-        NO_BOXES, NO_COLOURS, NO_WIDTHS,
-        NO_BOXES, NO_COLOURS, lettering.coverage, lettering.boxes, _NO_MARKS, filters,
-    )  # fmt: skip
+        target,
+        (area.x, area.y, area.width, area.height),
+        layers.Layers(layers.Image(NO_IMAGE), heat),
+        filters,
+    )
 
 
-def _lettered(
-    panel: Panel, lettering: Lettering
-) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
-    """Backings and glyphs of a panel's labels and notice, in panel pixels."""
+def _text(panel: Panel, lettering: Lettering) -> layers.Text:
+    """A panel's labels and notice, in panel pixels."""
     lines = panel.outlines
-    plates: list[tuple[int, int, int, int]] = []
-    marks: list[NDArray[np.int32]] = []
+    backgrounds: list[tuple[int, int, int, int]] = []
+    glyphs: list[NDArray[np.int32]] = []
     if lines.texts:
-        hand = lettering.label
-        sizes = np.array([(hand.width(t) + 6, hand.height) for t in lines.texts], dtype=np.int32)
+        font = lettering.label
+        sizes = np.array([(font.width(t) + 6, font.height) for t in lines.texts], dtype=np.int32)
         count = len(lines.texts)
-        spots = labels.place(lines.boxes[:count], sizes, panel.width, panel.height, 3)
+        positions = labels.place(lines.boxes[:count], sizes, panel.width, panel.height, 3)
         colours = lines.colours.tolist()
         for label, (x, y), (width, height), (r, g, b) in zip(
-            lines.texts, spots.tolist(), sizes.tolist(), colours, strict=False
+            lines.texts, positions.tolist(), sizes.tolist(), colours, strict=False
         ):
             if x >= 0:
-                plates.append((x, y, x + width, y + height))
-                marks.append(hand.marks(label, x + 3, y, (r, g, b)))
+                backgrounds.append((x, y, x + width, y + height))
+                glyphs.append(font.glyphs_of(label, x + 3, y, (r, g, b)))
     if panel.notice:
-        hand = lettering.caption
-        notice = hand.fit(panel.notice, panel.width - 8)
-        x = (panel.width - hand.width(notice)) // 2
-        marks.append(hand.marks(notice, x, (panel.height - hand.height) // 2, (200, 200, 200)))
+        font = lettering.caption
+        notice = font.fit(panel.notice, panel.width - 8)
+        x = (panel.width - font.width(notice)) // 2
+        glyphs.append(font.glyphs_of(notice, x, (panel.height - font.height) // 2, (200, 200, 200)))
     if panel.left_side and panel.height >= 2 * lettering.label.height:
-        hand = lettering.label
-        width, y = hand.width(panel.left_side) + 6, (panel.height - hand.height) // 2
-        plates.append((0, y, width, y + hand.height))
-        marks.append(hand.marks(panel.left_side, 3, y, _SIDE_COLOUR))
-    if not marks:
-        return NO_BOXES, NO_COLOURS, _NO_MARKS
-    backing = np.zeros((len(plates), 3), dtype=np.uint8)
-    return np.array(plates, dtype=np.int32).reshape(-1, 4), backing, np.concatenate(marks)
+        font = lettering.label
+        width, y = font.width(panel.left_side) + 6, (panel.height - font.height) // 2
+        backgrounds.append((0, y, width, y + font.height))
+        glyphs.append(font.glyphs_of(panel.left_side, 3, y, _SIDE_COLOUR))
+    if not glyphs:
+        return layers.NO_TEXT
+    return layers.Text(
+        boxes=np.array(backgrounds, dtype=np.int32).reshape(-1, 4),
+        box_colours=np.zeros((len(backgrounds), 3), dtype=np.uint8),
+        coverage=lettering.coverage,
+        atlas=lettering.boxes,
+        glyphs=np.concatenate(glyphs),
+    )

@@ -19,8 +19,8 @@ from fastcam.figures.sheet import Sheet
 from fastcam.options import PictureFormat
 from fastcam.run.files import write_bytes
 
-WRITE_BATCH = 8  # figures
-_MOST_WAITING = 32 << 20  # bytes
+WRITE_BATCH = 8  # figures of a batch
+_BATCH_BYTES = 32 << 20
 _JPEG_QUALITY = 92
 _WEBP_QUALITY = 92
 _LARGEST = {"jpg": 65535, "webp": 16383, "png": 2**31 - 1}
@@ -47,13 +47,14 @@ class WriteBatch:
 
     Eight at a time, each of the three steps finds its code and tables in the caches: a figure of
     four 512-pixel panels takes 4.47 ms instead of 4.83, with both cores at work
-    (benchmarks/bench_render.py). ``desks`` are kept from pile to pile: buffers for each figure of
-    one. Large figures wait for nobody, so that a pile stays below 32 MiB.
+    (benchmarks/bench_render.py). ``buffers``, one set for each figure of a batch, are kept from
+    batch to batch. Batches of large figures are smaller, so that one stays below 32 MiB. ``dpi``
+    stands in PNG files.
     """
 
-    def __init__(self, desks: Sequence[Buffers], dpi: float | None = None) -> None:
-        self._write_buffers, self._dpi = desks, dpi
-        self._waiting: list[tuple[Path, NDArray[np.uint8], Callable[[], None]]] = []
+    def __init__(self, buffers: Sequence[Buffers], dpi: float | None = None) -> None:
+        self._buffers, self._dpi = buffers, dpi
+        self._pending: list[tuple[Path, NDArray[np.uint8], Callable[[], None]]] = []
 
     def put(
         self,
@@ -61,26 +62,26 @@ class WriteBatch:
         sheet: Sheet,
         render_style: RenderStyle,
         kind: PictureFormat,
-        done: Callable[[], None],
+        on_written: Callable[[], None],
     ) -> None:
-        """Draw a figure; it is written, and ``done`` called, at the latest by :meth:`finish`."""
+        """Draw a figure; it is written at the latest by :meth:`finish`, then ``on_written``."""
         if kind != "png":
-            write_sheet(path, sheet, render_style, kind, self._write_buffers[0], self._dpi)
-            done()
+            write_sheet(path, sheet, render_style, kind, self._buffers[0], self._dpi)
+            on_written()
             return
-        desk = self._write_buffers[len(self._waiting)]
-        rows = draw_rows(sheet, render_style.lettering, render_style.palette, desk)
-        self._waiting.append((path, rows, done))
-        if len(self._waiting) >= min(len(self._write_buffers), _MOST_WAITING // rows.nbytes):
+        figure_buffers = self._buffers[len(self._pending)]
+        rows = draw_rows(sheet, render_style.lettering, render_style.palette, figure_buffers)
+        self._pending.append((path, rows, on_written))
+        if len(self._pending) >= min(len(self._buffers), _BATCH_BYTES // rows.nbytes):
             self.finish()
 
     def finish(self) -> None:
-        """Encode and write the figures that wait, each as a whole file or not at all."""
-        waiting, self._waiting = self._waiting, []
-        files = [png_pieces(rows, self._dpi) for _, rows, _ in waiting]
-        for (path, _, done), pieces in zip(waiting, files, strict=True):
+        """Encode and write the pending figures, each as a whole file or not at all."""
+        pending, self._pending = self._pending, []
+        files = [png_pieces(rows, self._dpi) for _, rows, _ in pending]
+        for (path, _, on_written), pieces in zip(pending, files, strict=True):
             write_bytes(path, pieces)
-            done()
+            on_written()
 
 
 def write_picture(path: Path, canvas: NDArray[np.uint8], kind: PictureFormat) -> None:

@@ -46,7 +46,7 @@ def covers(path: Path, character: str) -> bool:
 
 
 def chain(characters: Iterable[str], extra: Path | None = None) -> tuple[Path, ...]:
-    """Fonts that together draw all characters, in the order in which they are asked.
+    """Fonts that together draw all characters, in the order in which they are tried.
 
     Characters that no font on this machine has are drawn as an empty box; they are never an
     error. ``extra`` is the font the user named.
@@ -58,10 +58,10 @@ def chain(characters: Iterable[str], extra: Path | None = None) -> tuple[Path, .
     missing = {c for c in characters if not c.isascii() and not any(covers(f, c) for f in fonts)}
     if missing:
         for candidate in _installed():
-            found = {c for c in missing if _covers_if_readable(candidate, c)}
-            if found:
+            covered = {c for c in missing if _covers_if_readable(candidate, c)}
+            if covered:
                 fonts.append(candidate)
-                missing -= found
+                missing -= covered
             if not missing:
                 break
     return tuple(fonts)
@@ -80,11 +80,11 @@ def _installed() -> list[Path]:
     folders += [Path("/usr/local/share/fonts"), Path("/Library/Fonts"), home / "Library/Fonts"]
     if sys.platform == "darwin":
         folders.append(Path("/System/Library/Fonts"))
-    found = [
+    paths = [
         Path(folder) / name
         for top in folders
         for folder, _, names in os.walk(top)
         for name in sorted(names)
         if name.lower().endswith(_SUFFIXES)
     ]
-    return sorted(found, key=lambda p: not any(word in p.name.lower() for word in _LIKELY))
+    return sorted(paths, key=lambda p: not any(word in p.name.lower() for word in _LIKELY))

@@ -45,8 +45,14 @@ class Cell(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One panel's rectangle, its caption's top-left corner and room, and its colour bar."""
+class PanelArea:
+    """Where a panel and what belongs to it lie on the canvas.
+
+    Attributes:
+        panel: the panel itself.
+        caption: the room for its caption, which begins at the top left.
+        bar: its color bar, if it has one.
+    """
 
     panel: Rect
     caption: Rect
@@ -55,17 +61,23 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A canvas of ``height`` x ``width`` pixels; ``places`` row by row.
+    """Where everything of a figure lies on its canvas.
 
-    ``holes`` (n, 4) int32 ``x1, y1, x2, y2`` are the rectangles that panels and bars fill;
-    ``filters`` (height,) uint8 the PNG filters of its rows.
+    Attributes:
+        width: columns of the canvas.
+        height: rows of the canvas.
+        header: the room of the header.
+        header_line: rows of one line of the header.
+        areas: those of the panels, row by row.
+        holes: (n, 4) int32 x1, y1, x2, y2 of the rectangles that panels and bars fill.
+        filters: (height,) uint8, the PNG filter of each row of the canvas.
     """
 
     width: int
     height: int
     header: Rect
     header_line: int
-    places: tuple[Place, ...]
+    areas: tuple[PanelArea, ...]
     holes: NDArray[np.int32]
     filters: NDArray[np.uint8]
 
@@ -93,24 +105,24 @@ def arrange(rows: tuple[tuple[Cell, ...], ...], header_lines: int, zoom: float) 
 
     y = px(_MARGIN) + header_lines * px(_HEADER_LINE)
     widest = 0
-    places = []
+    areas = []
     holes = []
     for row in rows:
         x = px(_MARGIN)
         lowest = max(cell.height for cell in row)
         for cell in row:
-            taken = cell.width
+            width = cell.width
             panel = Rect(x, y + px(_CAPTION_LINE), cell.width, cell.height)
             bar = None
             if cell.bar:
                 length = max(cell.height, px(_LEAST_BAR))
                 bar = Rect(x + cell.width + px(_BAR_GAP), panel.y, px(_BAR_WIDTH), length)
                 lowest = max(lowest, length)
-                taken += px(_BAR_GAP + _BAR_WIDTH + _TICK_WIDTH)
-            taken = max(taken, px(_LEAST_CELL))
-            places.append(Place(panel, Rect(x, y, taken, px(_CAPTION_LINE)), bar))
+                width += px(_BAR_GAP + _BAR_WIDTH + _TICK_WIDTH)
+            width = max(width, px(_LEAST_CELL))
+            areas.append(PanelArea(panel, Rect(x, y, width, px(_CAPTION_LINE)), bar))
             holes += [(r.x, r.y, r.x + r.width, r.y + r.height) for r in (panel, bar) if r]
-            x += taken + px(_GAP)
+            x += width + px(_GAP)
         widest = max(widest, x - px(_GAP) + px(_MARGIN))
         y += px(_CAPTION_LINE) + lowest + px(_GAP)
     height = y - px(_GAP) + px(_MARGIN)
@@ -119,5 +131,5 @@ def arrange(rows: tuple[tuple[Cell, ...], ...], header_lines: int, zoom: float) 
     )
     filled = np.array(holes, dtype=np.int32)
     return Layout(
-        widest, height, header, px(_HEADER_LINE), tuple(places), filled, filters_of(height, filled)
+        widest, height, header, px(_HEADER_LINE), tuple(areas), filled, filters_of(height, filled)
     )

@@ -28,7 +28,14 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Glyph:
-    """Where a glyph lies in the atlas, and where it goes relative to the pen, in pixels."""
+    """One character of a font.
+
+    Attributes:
+        index: its box in the atlas; -1 for one without pixels.
+        left: columns from the text's position to the bitmap.
+        top: rows from the line's top to the bitmap.
+        advance: columns to the next character.
+    """
 
     index: int
     left: int
@@ -37,15 +44,21 @@ class Glyph:
 
 
 @dataclass(frozen=True, eq=False)
-class Hand:
-    """One font at one size. ``ascent`` is from the line's top to the baseline, in pixels."""
+class BitmapFont:
+    """One font at one size, in pixels.
+
+    Attributes:
+        glyphs: the glyph of each character.
+        ascent: from the line's top to the baseline.
+        height: of a line.
+    """
 
     glyphs: Mapping[str, Glyph]
     ascent: int
     height: int
 
     # Most texts of a figure stand on the next one too: 0.1 ms a figure saved by keeping them.
-    @lru_cache(maxsize=2048)  # noqa: B019 - hands live as long as the process
+    @lru_cache(maxsize=2048)  # noqa: B019 - fonts live as long as the process
     def width(self, text: str) -> int:
         """Width of a line of text in pixels."""
         fallback = self.glyphs["?"]
@@ -66,8 +79,8 @@ class Hand:
         return shortened(keep)
 
     @lru_cache(maxsize=2048)  # noqa: B019
-    def marks(self, text: str, x: int, y: int, colour: Colour) -> NDArray[np.int32]:
-        """Marks (m, 6) int32 ``glyph, x, y, r, g, b`` of a line whose top left is (x, y)."""
+    def glyphs_of(self, text: str, x: int, y: int, colour: Colour) -> NDArray[np.int32]:
+        """Glyphs (m, 6) int32 ``index, x, y, r, g, b`` of a line whose top left is (x, y)."""
         fallback = self.glyphs["?"]
         rows: list[tuple[int, ...]] = []
         for character in text:
@@ -80,20 +93,26 @@ class Hand:
 
 @dataclass(frozen=True, eq=False)
 class Lettering:
-    """The atlas and the hands that point into it.
+    """The atlas, and the fonts that point into it.
 
-    ``coverage`` (rows, columns) uint8, 255 where a glyph covers a pixel wholly; ``boxes`` (n, 4)
-    int32 ``x, y, width, height`` of each glyph in it. The arrays are shared by all threads of
-    a worker and never written; marked read-only they would be copied for every panel, since the
-    kernels are compiled for writeable ones.
+    The arrays are shared by all threads of a worker and never written; marked read-only they would
+    be copied for every panel, since the kernels are compiled for writeable ones.
+
+    Attributes:
+        coverage: the atlas (rows, columns) uint8, 255 where a glyph covers a pixel wholly.
+        boxes: (n, 4) int32 x, y, width, height of each glyph in the atlas.
+        title: the font of the header.
+        caption: the font of captions, notes and notices.
+        label: the font of labels on panels.
+        tick: the font of numbers beside color bars.
     """
 
     coverage: NDArray[np.uint8]
     boxes: NDArray[np.int32]
-    title: Hand
-    caption: Hand
-    label: Hand
-    tick: Hand
+    title: BitmapFont
+    caption: BitmapFont
+    label: BitmapFont
+    tick: BitmapFont
 
 
 def alphabet(texts: Iterable[str]) -> str:
@@ -108,52 +127,52 @@ def prepare(characters: str, extra_fonts: tuple[Path, ...], zoom: float) -> Lett
     ``extra_fonts`` are asked, in order, for what DejaVu lacks; ``zoom`` is 1 for panels of 512
     pixels and grows with larger ones, so that text keeps its share of the picture.
     """
-    sheet = _Sheet(math.ceil(_ATLAS_WIDTH * zoom))
+    atlas = _Atlas(math.ceil(_ATLAS_WIDTH * zoom))
     basic = sorted(set(BASIC))
-    wanted = basic + sorted(set(characters) - set(BASIC))
+    every = basic + sorted(set(characters) - set(BASIC))
     readable = [path for path in extra_fonts if path.is_file()]
 
-    def hand(size: int, bold: bool, texts: list[str]) -> Hand:
-        return sheet.hand([fonts.dejavu(bold), *readable], round(size * zoom), texts)
+    def rasterised(size: int, bold: bool, letters: list[str]) -> BitmapFont:
+        return atlas.font([fonts.dejavu(bold), *readable], round(size * zoom), letters)
 
-    title = hand(20, True, wanted)
-    caption = hand(15, False, wanted)
-    label = hand(15, False, basic)
-    tick = hand(13, False, basic)
-    coverage, boxes = sheet.finish()
+    title = rasterised(20, True, every)
+    caption = rasterised(15, False, every)
+    label = rasterised(15, False, basic)
+    tick = rasterised(13, False, basic)
+    coverage, boxes = atlas.finish()
     return Lettering(coverage, boxes, title, caption, label, tick)
 
 
-class _Sheet:
+class _Atlas:
     """Packs glyph bitmaps row by row."""
 
     def __init__(self, width: int) -> None:
-        self.atlas_width = width
+        self.width = width
         self.bitmaps: list[NDArray[np.uint8]] = []
         self.boxes: list[tuple[int, int, int, int]] = []
         self.x = self.y = self.row_height = 0
 
-    def hand(self, paths: list[Path], size: int, characters: list[str]) -> Hand:
+    def font(self, paths: list[Path], size: int, characters: list[str]) -> BitmapFont:
         ascent, descent = fonts.load(paths[0], size).getmetrics()
         glyphs = {c: self._glyph(paths, size, c, ascent) for c in characters}
-        return Hand(glyphs, ascent, ascent + descent)
+        return BitmapFont(glyphs, ascent, ascent + descent)
 
     def _glyph(self, paths: list[Path], size: int, character: str, ascent: int) -> Glyph:
         path = paths[0]
         if not character.isascii():
             path = next((p for p in paths if fonts.covers(p, character)), path)
-        font = fonts.load(path, size)
-        advance = round(font.getlength(character))
-        mask, (left, top) = font.getmask2(character, mode="L", anchor="ls")
+        outline = fonts.load(path, size)
+        advance = round(outline.getlength(character))
+        mask, (left, top) = outline.getmask2(character, mode="L", anchor="ls")
         width, height = mask.size
-        if width == 0 or height == 0 or width > self.atlas_width:
+        if width == 0 or height == 0 or width > self.width:
             return Glyph(-1, 0, 0, advance)
         bitmap = np.frombuffer(bytes(mask), dtype=np.uint8).reshape(height, width)
         return Glyph(self._place(bitmap), left, ascent + top, advance)
 
     def _place(self, bitmap: NDArray[np.uint8]) -> int:
         height, width = bitmap.shape
-        if self.x + width > self.atlas_width:
+        if self.x + width > self.width:
             self.x, self.y, self.row_height = 0, self.y + self.row_height, 0
         self.boxes.append((self.x, self.y, width, height))
         self.bitmaps.append(bitmap)
@@ -162,7 +181,7 @@ class _Sheet:
         return len(self.boxes) - 1
 
     def finish(self) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        coverage = np.zeros((self.y + self.row_height, self.atlas_width), dtype=np.uint8)
+        coverage = np.zeros((self.y + self.row_height, self.width), dtype=np.uint8)
         for (x, y, width, height), bitmap in zip(self.boxes, self.bitmaps, strict=True):
             coverage[y : y + height, x : x + width] = bitmap
         boxes = np.array(self.boxes, dtype=np.int32).reshape(-1, 4)

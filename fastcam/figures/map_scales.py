@@ -28,10 +28,13 @@ _MIDDLE = 128
 class MapScale:
     """The scale of one map of one image or volume.
 
-    ``limits`` are the raw values at the two ends of the colour table (``slice`` has its own for
-    each picture). ``diverging``: the map has evidence for and against, and 0 lies in the middle of
-    the table. ``constant``: the map has one value everywhere, which is no evidence for any place.
-    ``ranks`` (m,) float32 ascending, the magnitudes above 0 of the whole map, for ``rank``.
+    Attributes:
+        kind: what is compared on it.
+        limits: the raw values at the two ends of the color table; ``slice`` has its own for each
+            picture.
+        diverging: whether the map has evidence for and against, and 0 is the table's middle.
+        constant: whether the map has one value everywhere, which is no evidence for any place.
+        ranks: (m,) float32 ascending, the magnitudes above 0 of the whole map, for ``rank``.
     """
 
     kind: Scale
@@ -84,7 +87,7 @@ def map_scale(
 
 def map_levels(
     scale: MapScale,
-    cells: NDArray[np.float32],
+    values: NDArray[np.float32],
     height: int,
     width: int,
     method: int = resize.BILINEAR,
@@ -97,13 +100,13 @@ def map_levels(
     ``EPS``; its limits are the raw values that the two ends stand for then.
     """
     if scale.constant:
-        value = float(cells.flat[0])
+        value = float(values.flat[0])
         return np.full((height, width), _level_of_none(scale), dtype=np.uint8), (value, value)
     if scale.kind == "slice" and not scale.diverging:
-        return _min_max(cells, height, width)
+        return _min_max(values, height, width)
     if scale.kind == "rank" and scale.ranks is not None:
-        cells = _shares(cells, scale.ranks)
-    enlarged = resize.resize(cells, height, width, method)
+        values = _shares(values, scale.ranks)
+    enlarged = resize.resize(values, height, width, method)
     limits = bounds(enlarged, True) if scale.kind == "slice" else scale.limits
     if limits[0] == limits[1]:
         # An empty slice on a scale of its own: nothing for, nothing against.
@@ -116,23 +119,23 @@ def _level_of_none(scale: MapScale) -> int:
 
 
 def _min_max(
-    cells: NDArray[np.float32], height: int, width: int
+    values: NDArray[np.float32], height: int, width: int
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    low = float(cells.min())
-    span = EPS + (float(cells.max()) - low)
-    small = ((cells - np.float32(low)) / np.float32(span)).astype(np.float32, copy=False)
+    low = float(values.min())
+    span = EPS + (float(values.max()) - low)
+    small = ((values - np.float32(low)) / np.float32(span)).astype(np.float32, copy=False)
     enlarged = resize.resize(small, height, width, resize.BILINEAR)
     bottom, top = float(enlarged.min()), float(enlarged.max())
     top += EPS
     return levels_of(enlarged, bottom, top), (low + bottom * span, low + top * span)
 
 
-def _shares(cells: NDArray[np.float32], ranks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The share of magnitudes at or below each cell's own, with the cell's sign; 0 stays 0.
+def _shares(values: NDArray[np.float32], ranks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The share of magnitudes at or below each value's own, with the value's sign; 0 stays 0.
 
-    Interpolated cells of a volume may lie between two magnitudes, and count as the one below.
+    Interpolated values of a volume may lie between two magnitudes, and count as the one below.
     """
-    sizes = np.abs(cells)
-    found = np.searchsorted(ranks, sizes, side="right") / max(1, len(ranks))
-    shares: NDArray[np.float32] = (np.sign(cells) * found).astype(np.float32)
-    return shares
+    sizes = np.abs(values)
+    shares = np.searchsorted(ranks, sizes, side="right") / max(1, len(ranks))
+    signed: NDArray[np.float32] = (np.sign(values) * shares).astype(np.float32)
+    return signed

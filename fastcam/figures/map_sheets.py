@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from fastcam.figures import layout
 from fastcam.figures.map_scales import MapScale, map_levels
 from fastcam.figures.patch_sheets import RenderStyle
-from fastcam.figures.sheet import NO_OUTLINES, NO_TINT, Outlines, Paint, Panel, Sheet, paint
+from fastcam.figures.sheet import (
+    NO_OUTLINES,
+    NO_TINT,
+    BlendTables,
+    Outlines,
+    Panel,
+    Sheet,
+    blend_tables,
+)
 from fastcam.options import Blend, Style
 
 DIVERGING_TABLE = "coolwarm"
@@ -24,7 +32,13 @@ NO_EVIDENCE = "no evidence"
 
 @dataclass(frozen=True, eq=False)
 class Heading:
-    """What stands above a figure. ``correct`` is None where it is not known."""
+    """What stands above a figure.
+
+    Attributes:
+        title: the text at the left.
+        verdict: the text at the right.
+        correct: whether the prediction is right, which colors the verdict; None for not known.
+    """
 
     title: str
     verdict: str
@@ -35,8 +49,11 @@ class Heading:
 class MapPicture:
     """One image, or one slice of a volume, as it is shown.
 
-    ``image`` (h, w, 1 or 3) uint8, grey or RGB; ``mask`` (h, w) uint8, not 0 inside, or None;
-    ``note`` is added to the image's caption; ``left_side`` is the patient's side at the left edge.
+    Attributes:
+        image: (h, w, 1 or 3) uint8, grey or RGB.
+        mask: (h, w) uint8, not 0 inside; None for none.
+        note: added to the image's caption.
+        left_side: the letter of the patient's side at the left edge, where it is known.
     """
 
     image: NDArray[np.uint8]
@@ -46,12 +63,18 @@ class MapPicture:
 
 
 @dataclass(frozen=True, eq=False)
-class ShownMap:
-    """One map: ``cells`` (h, w) float32, raw, over the whole picture and turned as it is; ``note``:
-    what has to be said of it, beside "overlay"."""
+class MapPanel:
+    """One map of a figure: a row of panels.
+
+    Attributes:
+        caption: which map it is.
+        values: (h, w) float32, raw, over the whole picture and turned as it is.
+        scale: what the ends of the color table stand for.
+        note: a remark on the map, beside "overlay".
+    """
 
     caption: str
-    cells: NDArray[np.float32]
+    values: NDArray[np.float32]
     scale: MapScale
     note: str = ""
 
@@ -59,7 +82,7 @@ class ShownMap:
 def map_sheet(
     heading: Heading,
     picture: MapPicture,
-    maps: Sequence[ShownMap],
+    maps: Sequence[MapPanel],
     render_style: RenderStyle,
     overlay_first: bool = False,
 ) -> tuple[Sheet, list[tuple[float, float]]]:
@@ -67,30 +90,28 @@ def map_sheet(
 
     A row is image | heat | overlay, or with ``overlay_first`` image | overlay | heat.
     """
-    rows_there, columns_there, _ = picture.image.shape
-    height, width = layout.enlarged(rows_there, columns_there, render_style.style.panel_size)
+    image_rows, image_columns, _ = picture.image.shape
+    height, width = layout.enlarged(image_rows, image_columns, render_style.style.panel_size)
     rows, limits = [], []
-    for shown in maps:
-        row, ends = _row(picture, shown, height, width, render_style)
+    for row_map in maps:
+        row, ends = _row(picture, row_map, height, width, render_style)
         rows.append((row[0], row[2], row[1]) if overlay_first else row)
         limits.append(ends)
-    colours = render_style.palette
-    known = colours.right if heading.correct else colours.wrong
-    colour = colours.caption if heading.correct is None else known
+    colour = render_style.palette.verdict(heading.correct)
     return Sheet(heading.title, heading.verdict, colour, tuple(rows)), limits
 
 
 @lru_cache(maxsize=16)
-def diverging_paint(alpha: float, blend: Blend) -> Paint:
+def diverging_tables(alpha: float, blend: Blend) -> BlendTables:
     """The diverging table mixed with an image; ``heat``: the weight grows away from the middle."""
     colours = colormap.table(DIVERGING_TABLE)
     if blend == "flat":
-        return paint(DIVERGING_TABLE, alpha, "flat")
+        return blend_tables(DIVERGING_TABLE, alpha, "flat")
     weight = alpha * np.abs(2.0 * np.arange(256) / 255.0 - 1.0)
     return (1.0 - weight).astype(np.float32), (weight[:, None] * colours).astype(np.float32)
 
 
-def _one_colour(table: Paint, level: int) -> Paint:
+def _one_colour(table: BlendTables, level: int) -> BlendTables:
     """The table of a map that has one value: all of it is that value's colour."""
     weight, colour = table
     return weight, np.repeat(colour[level : level + 1], len(colour), axis=0)
@@ -98,7 +119,7 @@ def _one_colour(table: Paint, level: int) -> Paint:
 
 def map_pair(
     image: NDArray[np.uint8],
-    cells: NDArray[np.float32],
+    values: NDArray[np.float32],
     scale: MapScale,
     captions: tuple[str, str],
     height: int,
@@ -111,41 +132,63 @@ def map_pair(
 ) -> tuple[Panel, Panel]:
     """A map as heat, and over ``image``: two panels of ``height`` x ``width`` pixels.
 
-    ``cells`` (h, w) float32, raw, over the whole image (h, w, 1 or 3) uint8; ``method`` enlarges
-    them. ``captions`` of both panels; ``bar``: the heat has a colour bar; ``outlines`` on both.
+    ``values`` (h, w) float32, raw, lie over the whole image (h, w, 1 or 3) uint8; ``method`` of
+    ``fastcam_kernels.resize`` enlarges them. ``captions`` and ``outlines`` are those of both
+    panels; ``bar`` gives the heat a color bar.
     """
-    heat_paint = paint(style.colormap, 1.0, "only")
-    overlay_paint = paint(style.colormap, style.heat_alpha, style.blend)
+    heat_tables = blend_tables(style.colormap, 1.0, "only")
+    overlay_tables = blend_tables(style.colormap, style.heat_alpha, style.blend)
     if scale.diverging:
-        heat_paint = paint(DIVERGING_TABLE, 1.0, "only")
-        overlay_paint = diverging_paint(style.heat_alpha, style.blend)
-    levels, limits = map_levels(scale, cells, height, width, method)
-    colours = _one_colour(heat_paint, int(levels[0, 0])) if scale.constant else heat_paint
+        heat_tables = blend_tables(DIVERGING_TABLE, 1.0, "only")
+        overlay_tables = diverging_tables(style.heat_alpha, style.blend)
+    levels, limits = map_levels(scale, values, height, width, method)
+    colours = _one_colour(heat_tables, int(levels[0, 0])) if scale.constant else heat_tables
     heat = Panel(
-        captions[0], height, width, heat=levels, limits=limits, paint=heat_paint,
-        bar=colours if bar else None, outlines=outlines,
-    )  # fmt: skip
-    overlay = Panel(
-        captions[1], height, width, image=image, heat=levels, limits=limits, paint=overlay_paint,
+        captions[0],
+        height,
+        width,
+        heat=levels,
+        limits=limits,
+        blend_tables=heat_tables,
+        bar=colours if bar else None,
         outlines=outlines,
-    )  # fmt: skip
+    )
+    overlay = Panel(
+        captions[1],
+        height,
+        width,
+        image=image,
+        heat=levels,
+        limits=limits,
+        blend_tables=overlay_tables,
+        outlines=outlines,
+    )
     return heat, overlay
 
 
 def _row(
-    picture: MapPicture, shown: ShownMap, height: int, width: int, render_style: RenderStyle
+    picture: MapPicture, row_map: MapPanel, height: int, width: int, render_style: RenderStyle
 ) -> tuple[tuple[Panel, Panel, Panel], tuple[float, float]]:
-    said = NO_EVIDENCE if shown.scale.constant else f"scale: {render_style.style.scale}"
+    scale = NO_EVIDENCE if row_map.scale.constant else f"scale: {render_style.style.scale}"
     image = Panel(
-        _image_caption(picture), height, width, image=picture.image,
+        _image_caption(picture),
+        height,
+        width,
+        image=picture.image,
         tint=NO_TINT if picture.mask is None else picture.mask,
-        tint_colour=MASK_COLOUR, tint_alpha=MASK_ALPHA, left_side=picture.left_side,
-    )  # fmt: skip
+        tint_colour=MASK_COLOUR,
+        tint_alpha=MASK_ALPHA,
+        left_side=picture.left_side,
+    )
     heat, overlay = map_pair(
-        picture.image, shown.cells, shown.scale,
-        (f"{shown.caption}, {said}", "; ".join(filter(None, ["overlay", shown.note]))),
-        height, width, render_style.style,
-    )  # fmt: skip
+        picture.image,
+        row_map.values,
+        row_map.scale,
+        (f"{row_map.caption}, {scale}", "; ".join(filter(None, ["overlay", row_map.note]))),
+        height,
+        width,
+        render_style.style,
+    )
     return (image, heat, overlay), heat.limits
 
 

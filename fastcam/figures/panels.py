@@ -32,10 +32,15 @@ _MARK_WIDTH, _MARK_EDGE = 2, 1
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """The picture behind the maps of a figure and how maps are drawn on it.
+    """The picture behind the maps of a figure, and how maps are drawn on it.
 
-    ``picture`` (h, w, 1 or 3) uint8, at most as large as a panel of ``height`` x ``width`` pixels;
-    ``mark`` outlines the patch whose attention is shown, if one was chosen.
+    Attributes:
+        picture: (h, w, 1 or 3) uint8, at most as large as a panel.
+        height: rows of a panel.
+        width: columns of a panel.
+        mark: outlines of the patch whose attention is shown; none where none is chosen.
+        method: how maps are enlarged: one of ``fastcam_kernels.resize``.
+        style: the look of the figure.
     """
 
     picture: NDArray[np.uint8]
@@ -54,9 +59,11 @@ def backdrop_of(
     style: Style,
     side: int,
 ) -> Backdrop:
-    """``picture`` for panels whose longer side has ``side`` pixels. ``chosen``: (row, column) of a
-    patch to be outlined. InputError for an interpolation, or a scale of the style, that these
-    figures don't have."""
+    """``picture`` (h, w, 1 or 3) uint8 for panels whose longer side has ``side`` pixels.
+
+    ``chosen`` is the (row, column) on ``grid`` of a patch to be outlined. InputError for an
+    interpolation, or a scale of the style, that these figures don't have.
+    """
     if interpolation not in _METHODS:
         raise InputError(
             f"--interpolation {interpolation!r} is not known: use "
@@ -103,56 +110,63 @@ def shared_limits(rows: Sequence[Sequence[NDArray[np.float32]]], style: Style) -
     return [(min(low for low, _ in own), max(high for _, high in own))] * len(own)
 
 
-def image_panel(behind: Backdrop, caption: str = "image") -> Panel:
+def image_panel(backdrop: Backdrop, caption: str = "image") -> Panel:
     """The picture alone."""
     return Panel(
-        caption, behind.height, behind.width, image=behind.picture, outlines=behind.mark
-    )  # fmt: skip
+        caption, backdrop.height, backdrop.width, image=backdrop.picture, outlines=backdrop.mark
+    )
 
 
 def map_panels(
-    behind: Backdrop, caption: str, cells: NDArray[np.float32], limits: Limits, bar: bool
+    backdrop: Backdrop, caption: str, values: NDArray[np.float32], limits: Limits, bar: bool
 ) -> tuple[Panel, Panel]:
     """A map (rows, columns) float32 as heat and as overlay. ``bar``: the heat has a colour bar."""
-    if is_constant(cells):
+    if is_constant(values):
         caption = f"{caption}, {NO_EVIDENCE}"
     return map_pair(
-        behind.picture, cells, MapScale("patient", limits), (caption, f"overlay, {caption}"),
-        behind.height, behind.width, behind.style,
-        method=behind.method, bar=bar, outlines=behind.mark,
-    )  # fmt: skip
+        backdrop.picture,
+        values,
+        MapScale("patient", limits),
+        (caption, f"overlay, {caption}"),
+        backdrop.height,
+        backdrop.width,
+        backdrop.style,
+        method=backdrop.method,
+        bar=bar,
+        outlines=backdrop.mark,
+    )
 
 
-def blank_panel(behind: Backdrop) -> Panel:
-    """Paper, where a grid of panels has a place to spare."""
-    paper = PALETTES[behind.style.theme].paper.reshape(1, 1, 3)
-    return Panel("", behind.height, behind.width, image=paper)
+def blank_panel(backdrop: Backdrop) -> Panel:
+    """Nothing but the background, where a grid of panels has room to spare."""
+    background = PALETTES[backdrop.style.theme].background.reshape(1, 1, 3)
+    return Panel("", backdrop.height, backdrop.width, image=background)
 
 
-def in_rows(count: int, most: int) -> list[range]:
+def row_ranges(count: int, most: int) -> list[range]:
     """``count`` numbers from 0 in rows of nearly the same length, none longer than ``most``."""
     across = math.ceil(count / math.ceil(count / most))
     return [range(start, min(start + across, count)) for start in range(0, count, across)]
 
 
 def figure_of_rows(
-    title: str, said: str, rows: Sequence[Sequence[Panel]], style: Style, note: str = ""
+    title: str, verdict: str, rows: Sequence[Sequence[Panel]], style: Style, note: str = ""
 ) -> Figure:
-    """Rows of panels under a header: ``title`` at the left, ``said`` at the right, and ``note``
+    """Rows of panels under a header: ``title`` at the left, ``verdict`` at the right, and ``note``
     below, in smaller letters."""
     panels = [panel for row in rows for panel in row]
     longer = max(max(panel.height, panel.width) for panel in panels)
-    characters = lettering.alphabet([title, said, note, *(panel.caption for panel in panels)])
+    characters = lettering.alphabet([title, verdict, note, *(panel.caption for panel in panels)])
     render_style = render_style_of(style, characters, fonts.chain(characters, style.font), longer)
     sheet = Sheet(
-        title, said, render_style.palette.caption, tuple(tuple(row) for row in rows), note
+        title, verdict, render_style.palette.caption, tuple(tuple(row) for row in rows), note
     )
     return Figure(draw(sheet, render_style.lettering, render_style.palette))
 
 
-def titled(title: str, said: str) -> str:
-    """``title · said``, or one of them where the other is empty."""
-    return "  ·  ".join(filter(None, [title, said]))
+def titled(title: str, subject: str) -> str:
+    """``title · subject``, or one of them where the other is empty."""
+    return "  ·  ".join(filter(None, [title, subject]))
 
 
 def patch_edges(count: int, length: int) -> list[int]:

@@ -1,35 +1,26 @@
-"""TODO."""
+"""The figure of an image cut into patches, each with its number."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import numpy as np
-from fastcam_kernels import compose, resize
+from fastcam_kernels import compose, layers, resize
 from numpy.typing import NDArray
 
 from fastcam.figures import fonts, lettering
 from fastcam.figures.figure import Figure
 from fastcam.figures.panels import figure_of_rows, panel_size, shrunk, titled
-from fastcam.figures.sheet import NO_BOXES, NO_HEAT, NO_TINT, Panel, paint
+from fastcam.figures.sheet import NO_HEAT, Panel, blend_tables
 from fastcam.options import Style
 
 LINE_COLOUR = (255, 0, 0)
-
-
-_INK = (255, 255, 255)
-
-
+_NUMBER_COLOUR = (255, 255, 255)
 # Digits of fewer pixels can't be told apart on a busy picture.
 _LEAST_FONT, _LARGEST_FONT = 13, 22
-
-
-_AROUND = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0))
-
-
+_NEIGHBOURS = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0))
+# Pixels of a patch from which its lines have two.
 _THICK_FROM = 34
-
-
 # From the top of a line of text to the middle of its digits, in ascents.
 _DIGIT_MIDDLE = 0.61
 
@@ -42,18 +33,23 @@ def grid_figure(
     title: str = "",
     style: Style | None = None,
 ) -> Figure:
-    """The same of a ``picture`` (h, w, 1 or 3) uint8 that is cut into a ``grid`` of (rows, columns)
-    patches of ``patch`` (height, width) pixels, with ``prefix`` tokens before them."""
+    """A ``picture`` (h, w, 1 or 3) uint8 cut into a ``grid`` of (rows, columns) patches.
+
+    ``patch`` is the (height, width) of each in pixels, ``prefix`` the number of tokens before
+    those of the patches.
+    """
     style = style or Style()
-    cut = numbered(picture, grid, style)
-    height, width, _ = cut.shape
+    pixels = numbered_picture(picture, grid, style)
+    height, width, _ = pixels.shape
     before = f"{prefix} {'token' if prefix == 1 else 'tokens'} before them"
     caption = f"{grid[0]} × {grid[1]} patches of {patch[0]} × {patch[1]} pixels, {before}"
-    panel = Panel(caption, height, width, image=cut)
+    panel = Panel(caption, height, width, image=pixels)
     return figure_of_rows(titled(title, "patches"), "", [[panel]], style)
 
 
-def numbered(picture: NDArray[np.uint8], grid: tuple[int, int], style: Style) -> NDArray[np.uint8]:
+def numbered_picture(
+    picture: NDArray[np.uint8], grid: tuple[int, int], style: Style
+) -> NDArray[np.uint8]:
     """``picture`` (h, w, 1 or 3) enlarged to whole pixels a patch, with lines and numbers:
     (rows * m, columns * n, 3) uint8. The line of an edge begins at its first pixel; the last ones
     lie inside the picture."""
@@ -64,15 +60,23 @@ def numbered(picture: NDArray[np.uint8], grid: tuple[int, int], style: Style) ->
     target = np.empty((height, width, 3), np.uint8)
     boxes = _lines(grid, cell)
     colours = np.full((len(boxes), 3), LINE_COLOUR, np.uint8)
-    flat = paint("gray", 0.0, "flat")
+    flat = blend_tables("gray", 0.0, "flat")
+    # Outlines as wide as they are high: filled.
+    widths = np.full(len(boxes), max(height, width), np.int32)
     compose.panel(
-        target, 0, 0, width, height, shrunk(picture, height, width), NO_HEAT, 0.0, 1.0, *flat,
-        resize.BILINEAR, resize.NEAREST, NO_TINT, np.zeros(3, np.uint8), 0.0,
-        # As wide as they are high: filled.
-        boxes, colours, np.full(len(boxes), max(height, width), np.int32),
-        NO_BOXES, np.zeros((0, 3), np.uint8),
-        letters.coverage, letters.boxes, _numbers(grid, cell, letters.label),
-    )  # fmt: skip
+        target,
+        (0, 0, width, height),
+        layers.Layers(
+            layers.Image(shrunk(picture, height, width), resize.BILINEAR),
+            layers.Heat(NO_HEAT, 0.0, 1.0, *flat),
+            outlines=layers.Outlines(boxes, colours, widths),
+            text=layers.NO_TEXT._replace(
+                coverage=letters.coverage,
+                atlas=letters.boxes,
+                glyphs=_numbers(grid, cell, letters.label),
+            ),
+        ),
+    )
     return target
 
 
@@ -100,16 +104,16 @@ def _font(cell: tuple[int, int], count: int) -> int:
     return size
 
 
-def _room(font: int, count: int) -> tuple[int, int]:
+def _room(size: int, count: int) -> tuple[int, int]:
     """Pixels (width, height) that the widest number needs, with the line and some air."""
-    hand = _letters(font).label
+    font = _letters(size).label
     digits = len(str(count - 1))
-    return hand.width("0" * digits) + 10, hand.ascent + 6
+    return font.width("0" * digits) + 10, font.ascent + 6
 
 
 @lru_cache(maxsize=16)
-def _letters(font: int) -> lettering.Lettering:
-    return lettering.prepare("", (fonts.dejavu(bold=False),), font / 15)
+def _letters(size: int) -> lettering.Lettering:
+    return lettering.prepare("", (fonts.dejavu(bold=False),), size / 15)
 
 
 def _lines(grid: tuple[int, int], cell: tuple[int, int]) -> NDArray[np.int32]:
@@ -123,23 +127,25 @@ def _lines(grid: tuple[int, int], cell: tuple[int, int]) -> NDArray[np.int32]:
 
 
 def _numbers(
-    grid: tuple[int, int], cell: tuple[int, int], hand: lettering.Hand
+    grid: tuple[int, int], cell: tuple[int, int], font: lettering.BitmapFont
 ) -> NDArray[np.int32]:
-    """Marks of all numbers, each in the middle of its patch: black all around, then white."""
+    """Glyphs of all numbers, each in the middle of its patch: black all around, then white."""
     thick = line_width(cell)
-    top = round((cell[0] + thick) / 2 - hand.ascent * _DIGIT_MIDDLE)
-    marks = []
+    top = round((cell[0] + thick) / 2 - font.ascent * _DIGIT_MIDDLE)
+    numbers = []
     for number in range(grid[0] * grid[1]):
         row, column = divmod(number, grid[1])
-        left = (cell[1] + thick - hand.width(str(number))) // 2
-        marks.append(
-            hand.marks(str(number), column * cell[1] + left, row * cell[0] + top, _INK)
-        )  # fmt: skip
-    ink = np.concatenate(marks)
-    halo = np.repeat(ink[np.newaxis], len(_AROUND), axis=0)
-    halo[:, :, 1:3] += np.array(_AROUND, np.int32)[:, np.newaxis]
+        left = (cell[1] + thick - font.width(str(number))) // 2
+        numbers.append(
+            font.glyphs_of(
+                str(number), column * cell[1] + left, row * cell[0] + top, _NUMBER_COLOUR
+            )
+        )
+    white = np.concatenate(numbers)
+    halo = np.repeat(white[np.newaxis], len(_NEIGHBOURS), axis=0)
+    halo[:, :, 1:3] += np.array(_NEIGHBOURS, np.int32)[:, np.newaxis]
     halo[:, :, 3:] = 0
-    return np.concatenate([halo.reshape(-1, 6), ink])
+    return np.concatenate([halo.reshape(-1, 6), white])
 
 
 def patched_part(

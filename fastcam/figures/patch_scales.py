@@ -1,4 +1,4 @@
-"""Which heat values the two ends of the colour table stand for: DESIGN's ``--scale``.
+"""Which heat values the two ends of the colour table stand for: ``--scale``.
 
 Heat is compared within a slice, a case (``patient``) or all cases of a run (``cohort``); ``rank``
 replaces heat by its rank among the heated pixels of the case.
@@ -35,8 +35,9 @@ def peak(case: Case, height: int, width: int) -> float:
 class Ranks:
     """Empirical distribution of a case's heat over its heated pixels.
 
-    ``values`` (m,) float32 ascending and distinct; ``shares`` (m,) float32, the share of heated
-    pixels at or below each value, so the highest has 1.
+    Attributes:
+        values: (m,) float32, ascending and distinct.
+        shares: (m,) float32, the share of heated pixels at or below each value; the highest has 1.
     """
 
     values: NDArray[np.float32]
@@ -46,8 +47,8 @@ class Ranks:
         """Heat (h, w) replaced by its share, 0 to 1; pixels without heat stay 0."""
         if not len(self.values):
             return np.zeros_like(picture)
-        found = np.minimum(np.searchsorted(self.values, picture), len(self.values) - 1)
-        return np.where(picture > 0, self.shares[found], np.float32(0))
+        ranks = np.minimum(np.searchsorted(self.values, picture), len(self.values) - 1)
+        return np.where(picture > 0, self.shares[ranks], np.float32(0))
 
 
 def ranks(case: Case, height: int, width: int) -> Ranks:
@@ -55,8 +56,8 @@ def ranks(case: Case, height: int, width: int) -> Ranks:
     counts: dict[float, int] = {}
     for _, boxes, weights in by_slice(case):
         picture = heat.patch_heat(boxes, weights, height, width)
-        values, found = np.unique(picture[picture > 0], return_counts=True)
-        for value, count in zip(values.tolist(), found.tolist(), strict=True):
+        values, pixels = np.unique(picture[picture > 0], return_counts=True)
+        for value, count in zip(values.tolist(), pixels.tolist(), strict=True):
             counts[value] = counts.get(value, 0) + count
     values = np.array(sorted(counts), dtype=np.float32)
     totals = np.cumsum([counts[v] for v in sorted(counts)], dtype=np.float64)
@@ -66,7 +67,13 @@ def ranks(case: Case, height: int, width: int) -> Ranks:
 
 @dataclass(frozen=True)
 class CaseScale:
-    """The scale of one case's figures. ``high`` is used by ``patient`` and ``cohort``."""
+    """The scale of one case's figures.
+
+    Attributes:
+        kind: what is compared on it.
+        high: the highest heat, for ``patient`` and ``cohort``.
+        ranks: the distribution of the case's heat, for ``rank``.
+    """
 
     kind: Scale
     high: float = 0.0

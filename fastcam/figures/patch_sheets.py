@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +13,17 @@ from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.lettering import Colour, Lettering, prepare
+from fastcam.figures.lettering import Lettering, prepare
 from fastcam.figures.patch_scales import CaseScale
-from fastcam.figures.sheet import PALETTES, Outlines, Paint, Palette, Panel, Sheet, paint
+from fastcam.figures.sheet import (
+    PALETTES,
+    BlendTables,
+    Outlines,
+    Palette,
+    Panel,
+    Sheet,
+    blend_tables,
+)
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 
@@ -28,8 +35,13 @@ OTHER_WIDTH = 1
 
 @dataclass(frozen=True)
 class SlicePatches:
-    """The patches on one slice: ``boxes`` (n, 4) int32 in the picture's own pixels and inside it,
-    ``weights`` (n,) float32, and ``heaviest`` (n,) their indices by falling weight."""
+    """The patches on one slice.
+
+    Attributes:
+        boxes: (n, 4) int32 x1, y1, x2, y2 in the picture's own pixels and inside it.
+        weights: (n,) float32.
+        heaviest: (n,) their indices by falling weight.
+    """
 
     boxes: NDArray[np.int32]
     weights: NDArray[np.float32]
@@ -50,8 +62,12 @@ def slice_patches(
 class SlicePicture:
     """One slice as it is shown, its frame cut out and turned for display.
 
-    ``grey`` (h, w) uint8; ``mask`` (h, w) uint8, 255 inside and 0 outside, or None;
-    ``mask_notice`` says why there is none, and is empty where no mask was asked for.
+    Attributes:
+        grey: (h, w) uint8.
+        mask: (h, w) uint8, 255 inside and 0 outside; None for none.
+        mask_notice: why there is no mask; empty where none is asked for.
+        patches: those that lie on the slice.
+        left_side: the letter of the patient's side at the left edge, where it is known.
     """
 
     grey: NDArray[np.uint8]
@@ -63,13 +79,21 @@ class SlicePicture:
 
 @dataclass(frozen=True)
 class RenderStyle:
-    """What the style comes to for the kernels; made once for a work item."""
+    """What the style comes to for the kernels; made once for a case.
+
+    Attributes:
+        style: the style itself.
+        lettering: the glyphs of all texts.
+        palette: the colors around the panels.
+        heat_tables: the color table alone.
+        overlay_tables: the color table mixed with an image.
+    """
 
     style: Style
     lettering: Lettering
     palette: Palette
-    heat_paint: Paint
-    overlay_paint: Paint
+    heat_tables: BlendTables
+    overlay_tables: BlendTables
 
 
 def render_style_of(
@@ -80,8 +104,8 @@ def render_style_of(
         style,
         prepare(characters, fonts, layout.zoom_of(longer_side)),
         PALETTES[style.theme],
-        paint(style.colormap, 1.0, "only"),
-        paint(style.colormap, style.heat_alpha, style.blend),
+        blend_tables(style.colormap, 1.0, "only"),
+        blend_tables(style.colormap, style.heat_alpha, style.blend),
     )
 
 
@@ -97,11 +121,11 @@ def patch_sheet(
 
     With ``buffers`` the heat is theirs: draw the figure before the next one is made.
     """
-    held = (buffers or Buffers()).take("levels", picture.grey.shape, np.uint8)
+    buffer = (buffers or Buffers()).take("levels", picture.grey.shape, np.uint8)
     patches, shape = picture.patches, picture.grey.shape
     cells, rows, columns = heat.patch_cells(patches.boxes, patches.weights, *shape)
-    shown, (low, high) = scale.heat_and_limits(cells)
-    levels = heat.spread(levels_of(shown, low, high), rows, columns, held)
+    values, (low, high) = scale.heat_and_limits(cells)
+    levels = heat.spread(levels_of(values, low, high), rows, columns, buffer)
     return _sheet(case, index, picture, levels, (low, high), render_style), (low, high)
 
 
@@ -126,37 +150,41 @@ def _sheet(
         panels.append(Panel("mask", height, width, notice=picture.mask_notice))
     panels.append(
         Panel(
-            f"attention, scale: {style.scale}", height, width,
-            heat=levels, limits=limits, paint=render_style.heat_paint, bar=render_style.heat_paint,
+            f"attention, scale: {style.scale}",
+            height,
+            width,
+            heat=levels,
+            limits=limits,
+            blend_tables=render_style.heat_tables,
+            bar=render_style.heat_tables,
         )
-    )  # fmt: skip
+    )
     panels.append(
         Panel(
-            _overlay_caption(len(picture.patches.boxes), style.top_k), height, width,
-            image=image, heat=levels, limits=limits, paint=render_style.overlay_paint, outlines=outlines,
+            _overlay_caption(len(picture.patches.boxes), style.top_k),
+            height,
+            width,
+            image=image,
+            heat=levels,
+            limits=limits,
+            blend_tables=render_style.overlay_tables,
+            outlines=outlines,
         )
-    )  # fmt: skip
+    )
     best = "  ·  BEST" if index == case.best_slice else ""
     return Sheet(
         title=f"{case.name}  ·  slice {index:03d}{best}",
         verdict=_verdict(case),
-        verdict_colour=_VERDICT_COLOUR[case.correct](render_style.palette),
+        verdict_colour=render_style.palette.verdict(case.correct),
         rows=(tuple(panels),),
     )
 
 
-_VERDICT_COLOUR: dict[bool | None, Callable[[Palette], Colour]] = {
-    True: lambda palette: palette.right,
-    False: lambda palette: palette.wrong,
-    None: lambda palette: palette.caption,
-}
-
-
 def _verdict(case: Case) -> str:
-    said = f"predicted {case.predicted_label}  ·  confidence {case.confidence:.4f}"
+    prediction = f"predicted {case.predicted_label}  ·  confidence {case.confidence:.4f}"
     if case.correct is None:
-        return said
-    return f"{'correct' if case.correct else 'wrong'}  ·  true {case.true_label}  {said}"
+        return prediction
+    return f"{'correct' if case.correct else 'wrong'}  ·  true {case.true_label}  {prediction}"
 
 
 def _overlay_caption(patches: int, top_k: int) -> str:
@@ -172,7 +200,7 @@ def _outlines(picture: SlicePicture, height: int, width: int, top_k: int) -> Out
     chosen = patches.heaviest[:top_k]
     rows, columns = picture.grey.shape
     boxes = _on_panel(patches.boxes[chosen], (columns, rows), (width, height))
-    colours, widths = _pens(len(chosen))
+    colours, widths = _box_styles(len(chosen))
     texts = tuple(numbers.weight(w) for w in patches.weights[chosen].tolist())
     return Outlines(boxes, colours, widths, texts)
 
@@ -193,7 +221,7 @@ def _on_panel(
 
 
 @lru_cache(maxsize=64)
-def _pens(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def _box_styles(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Colours (count, 3) and widths (count,) of the heaviest box and those after it."""
     colours = np.full((count, 3), OTHER_COLOUR, dtype=np.uint8)
     widths = np.full(count, OTHER_WIDTH, dtype=np.int32)

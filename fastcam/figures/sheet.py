@@ -6,7 +6,7 @@ Everything fastcam shows as pixels is a :class:`Sheet`; what differs is only whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -23,20 +23,35 @@ NO_BOXES = np.zeros((0, 4), dtype=np.int32)
 NO_COLOURS = np.zeros((0, 3), dtype=np.uint8)
 NO_WIDTHS = np.zeros(0, dtype=np.int32)
 BLACK = np.zeros(3, dtype=np.uint8)
-_NO_PAINT = colormap.blend_tables(colormap.table("gray"), 0.0, "flat")
+_NO_TABLES = colormap.blend_tables(colormap.table("gray"), 0.0, "flat")
 
-Paint = tuple[NDArray[np.float32], NDArray[np.float32]]
+# Of each level of a color table the weight of the image (256,) and the color of the heat (256, 3).
+BlendTables = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """Colours of everything on a figure that is not a panel."""
+    """Colours of everything on a figure that is not a panel.
 
-    paper: NDArray[np.uint8]
+    Attributes:
+        background: (3,) uint8 RGB.
+        title: the title at the left of the header.
+        caption: captions, ticks and notes.
+        right: the verdict of a right prediction.
+        wrong: the verdict of a wrong one.
+    """
+
+    background: NDArray[np.uint8]
     title: Colour
     caption: Colour
     right: Colour
     wrong: Colour
+
+    def verdict(self, correct: bool | None) -> Colour:
+        """The color of a verdict; ``correct`` is None where it is not known."""
+        if correct is None:
+            return self.caption
+        return self.right if correct else self.wrong
 
 
 PALETTES = {
@@ -58,8 +73,8 @@ PALETTES = {
 
 
 @lru_cache(maxsize=64)
-def paint(name: str, alpha: float, mode: Literal["flat", "heat", "only"]) -> Paint:
-    """Tables by which the kernel mixes an image with heat: see ``colormap.blend_tables``."""
+def blend_tables(name: str, alpha: float, mode: Literal["flat", "heat", "only"]) -> BlendTables:
+    """The tables by which a kernel mixes an image with heat: see ``colormap.blend_tables``."""
     return colormap.blend_tables(colormap.table(name), alpha, mode)
 
 
@@ -67,8 +82,11 @@ def paint(name: str, alpha: float, mode: Literal["flat", "heat", "only"]) -> Pai
 class Outlines:
     """Boxes on a panel, the most important one first, drawn on top of the others.
 
-    ``boxes`` (n, 4) int32 in panel pixels, half-open; ``colours`` (n, 3) uint8; ``widths`` (n,)
-    int32 pixels, lines lie inside the box; ``texts`` one label a box, or none at all.
+    Attributes:
+        boxes: (n, 4) int32 x1, y1, x2, y2 in panel pixels, half-open.
+        colours: (n, 3) uint8 RGB.
+        widths: (n,) int32 pixels of the lines, which lie inside the box.
+        texts: one label a box, or none at all.
     """
 
     boxes: NDArray[np.int32]
@@ -82,25 +100,38 @@ NO_OUTLINES = Outlines(NO_BOXES, NO_COLOURS, NO_WIDTHS)
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a figure, ``height`` x ``width`` canvas pixels.
+    """One picture of a figure. Image, heat and tint may have any size: they are resampled.
 
-    ``image`` (h, w, 1 or 3) uint8 and ``heat`` (h, w) may have any size: they are
-    resampled to the panel, the image bilinearly. Heat is float32, or uint8 levels of the colour
-    table already. ``limits`` are the heat values at the two ends of the table. ``tint`` (h, w)
-    uint8 colours where it is not zero. ``notice`` is text in the middle of the panel,
-    ``left_side`` a letter in the middle of its left edge.
+    Attributes:
+        caption: the text above the panel.
+        height: rows of the panel on the canvas.
+        width: columns of the panel on the canvas.
+        image: (h, w, 1 or 3) uint8, grey or RGB; empty for none.
+        image_method: how the image is resampled: one of ``fastcam_kernels.resize``.
+        heat: (h, w) float32, or uint8 levels of the color table; empty for none.
+        heat_method: how the heat is resampled.
+        limits: the heat at the two ends of the color table.
+        blend_tables: how heat is mixed with the image, level by level.
+        bar: the tables of the color bar; None for no bar.
+        tint: (h, w) uint8, not 0 where ``tint_colour`` is laid over; empty for none.
+        tint_colour: (3,) uint8 RGB.
+        tint_alpha: 0 to 1, the weight of the tint.
+        outlines: boxes on the panel, and their labels.
+        notice: text in the middle of the panel.
+        left_side: a letter in the middle of the left edge.
     """
 
     caption: str
     height: int
     width: int
+    _: KW_ONLY
     image: NDArray[np.uint8] = field(default_factory=lambda: NO_IMAGE)
     image_method: int = resize.BILINEAR
     heat: NDArray[np.float32] | NDArray[np.uint8] = field(default_factory=lambda: NO_HEAT)
     heat_method: int = resize.NEAREST
     limits: tuple[float, float] = (0.0, 1.0)
-    paint: Paint = field(default_factory=lambda: _NO_PAINT)
-    bar: Paint | None = None
+    blend_tables: BlendTables = field(default_factory=lambda: _NO_TABLES)
+    bar: BlendTables | None = None
     tint: NDArray[np.uint8] = field(default_factory=lambda: NO_TINT)
     tint_colour: NDArray[np.uint8] = field(default_factory=lambda: BLACK)
     tint_alpha: float = 0.0
@@ -111,8 +142,15 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A figure: header texts at the left and the right, below them ``note`` in the captions' size,
-    over as many lines as it takes, and rows of panels."""
+    """A figure: a header over rows of panels.
+
+    Attributes:
+        title: the header's text at the left.
+        verdict: the header's text at the right.
+        verdict_colour: RGB, 0 to 255.
+        rows: the panels, row by row, from left to right.
+        note: text below both, in the captions' size, over as many lines as it takes.
+    """
 
     title: str
     verdict: str

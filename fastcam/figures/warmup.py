@@ -12,7 +12,7 @@ from fastcam_kernels._jit import is_cached
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw_rows
 from fastcam.figures.patch_scales import CaseScale
-from fastcam.figures.patch_sheets import SlicePicture, render_style_of, patch_sheet, slice_patches
+from fastcam.figures.patch_sheets import SlicePicture, patch_sheet, render_style_of, slice_patches
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 
@@ -27,7 +27,20 @@ def warm_up() -> None:
     boxes = np.array([[1, 1, 4, 4], [2, 2, 6, 6]], dtype=np.int32)
     weights = np.array([0.25, 0.75], dtype=np.float32)
     slices = np.zeros(2, dtype=np.int32)
-    case = Case(1, "a", 0, 0, True, 1.0, (1.0,), weights, boxes, slices, slices, weights)
+    case = Case(
+        place=1,
+        name="a",
+        true_label=0,
+        predicted_label=0,
+        correct=True,
+        confidence=1.0,
+        probabilities=(1.0,),
+        weights=weights,
+        boxes=boxes,
+        slices=slices,
+        roi=slices,
+        mask_ratio=weights,
+    )
     grey = np.zeros((8, 8), dtype=np.uint8)
     render_style = render_style_of(Style(panel_size=32), "", (), 32)
     patches = slice_patches(boxes, weights, 8, 8)

@@ -1,8 +1,8 @@
-"""The run of a model over its inputs: batches in, maps into the store, failures told."""
+"""The run of a model over its inputs: batches in, maps into the store, failures listed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.attribution import nonfinite
-from fastcam.attribution.batch_maps import BatchMaps
-from fastcam.attribution.cam.targets import Targets
-from fastcam.attribution.engines import Engine, layer_names, map_notes
+from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.errors import InputError
 from fastcam.inference.device import arithmetic
 from fastcam.inference.halving import Halving, out_of_memory
-from fastcam.inference.loader import Inputs, Loaded, read_ahead, stacked
+from fastcam.inference.loader import Inputs, LoadedInput, read_ahead, stack_inputs
 from fastcam.inference.offload import Copies, Offload
 from fastcam.inference.predictions import Task, predictions_of
 from fastcam.inference.writer import Writer
@@ -32,9 +30,15 @@ _OUTPUT, _TARGETS, _MEASURES, _GATES = ".output", ".targets", ".measures", ".gat
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """How a run goes. ``readers`` are processes; ``targets`` (inputs,) int64 the output to explain
-    of every input, where each has its own.
+class BatchSettings:
+    """How batches run, with nothing left to be found out.
+
+    - ``device``, ``dtype``: where the model runs, and in which arithmetic
+    - ``batch_size``: images at a time
+    - ``readers``: processes that read ahead; 0: the caller reads
+    - ``task``: how predictions are made of the output
+    - ``targets`` (inputs,) int64, the output to explain of every input; None where one choice
+      holds for all
     """
 
     device: torch.device
@@ -47,7 +51,11 @@ class RunSettings:
 
 @dataclass
 class RunSummary:
-    """What a run did: images answered, images failed, and what it had to say."""
+    """What a run did.
+
+    - ``done``, ``failed``: numbers of images
+    - ``notes``: lines that were logged on the way
+    """
 
     done: int = 0
     failed: int = 0
@@ -59,7 +67,7 @@ def run_batches(
     engine: Engine,
     inputs: Inputs,
     store: MapStore,
-    settings: RunSettings,
+    settings: BatchSettings,
     progress: Progress,
 ) -> RunSummary:
     """Run every unfinished batch of ``store`` through ``engine``, and append what comes out.
@@ -68,108 +76,153 @@ def run_batches(
     can't be read, or whose answer is not finite, is a failed row; the others are unharmed.
     ``model`` is asked which of its layers is to blame.
     """
-    count = RunSummary()
+    summary = RunSummary()
 
-    def told(line: str) -> None:
-        count.notes.append(line)
+    def log(line: str) -> None:
+        summary.notes.append(line)
         progress.note(line)
 
     numbers = store.unfinished()
     batches = [store.rows(number) for number in numbers]
-    halving = Halving(guarded(engine, settings), settings.batch_size, told)
+    device_engine = engine_on(engine, settings.device, settings.dtype)
+    halving = Halving(device_engine, settings.batch_size, log)
     offload = Offload(settings.device)
-    loading = read_ahead(inputs, batches, settings.readers, settings.device.type == "cuda")
+    loader = read_ahead(inputs, batches, settings.readers, settings.device.type == "cuda")
     progress.begin("images", sum(map(len, batches)))
     try:
         with Writer() as writer:
 
-            def hand_over(under_way: UnderWay) -> None:
-                finished = under_way.finished(model)
-                writer.put(partial(_append, store, finished, engine, settings, count))
-                progress.advance(len(finished.loaded))
+            def hand_over(pending: PendingBatch) -> None:
+                result = pending.wait(model)
+                writer.put(partial(_append, store, result, settings.task, summary))
+                progress.advance(len(result.inputs))
 
             # A GPU works on one batch while the one before is looked at: no waiting for either.
-            waiting: UnderWay | None = None
-            for number, loaded in zip(numbers, loading, strict=True):
-                started = _started(number, loaded, halving, offload, settings)
-                if waiting is not None:
-                    hand_over(waiting)
-                waiting = started
-            if waiting is not None:
-                hand_over(waiting)
+            previous: PendingBatch | None = None
+            for number, loaded in zip(numbers, loader, strict=True):
+                current = _start_batch(number, loaded, halving, offload, settings)
+                if previous is not None:
+                    hand_over(previous)
+                previous = current
+            if previous is not None:
+                hand_over(previous)
     finally:
         progress.end()
-    return count
+    return summary
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
-    """A batch's arrays on the host, a row for each input that could be read, and the reasons why
-    others have none; a reason for every input, empty where all is well."""
+class BatchResult:
+    """A batch on the host.
+
+    - ``number``: the batch's in the store
+    - ``inputs``: what was read of it
+    - ``reasons``: for every input why it has no maps, empty where all is well
+    - ``arrays``: by name, a row for each input that could be read
+    - ``layer_names``, ``notes``: as in ``BatchMaps``
+    """
 
     number: int
-    loaded: Sequence[Loaded]
+    inputs: Sequence[LoadedInput]
     reasons: list[str]
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    layer_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> list[int]:
+        """The indices of the inputs that could be read."""
+        return _readable(self.inputs)
 
 
 @dataclass(frozen=True, eq=False)
-class UnderWay:
-    """A batch whose results are being computed and copied."""
+class Computation:
+    """What is being computed and copied of a batch.
+
+    - ``batch`` (n, c, *size) float32, the inputs that could be read, on the device
+    - ``copies``: the engine's tensors on their way to the host; the device's own are let go of
+    - ``layer_names``, ``notes``: as in ``BatchMaps``
+    """
+
+    batch: Tensor
+    copies: Copies
+    layer_names: Mapping[str, tuple[str, ...]]
+    notes: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class PendingBatch:
+    """A batch under way; ``computation`` is None where none of its inputs could be read."""
 
     number: int
-    loaded: Sequence[Loaded]
-    batch: Tensor | None
-    copies: Copies | None
+    inputs: Sequence[LoadedInput]
+    computation: Computation | None
 
-    def finished(self, model: nn.Module) -> Finished:
+    def wait(self, model: nn.Module) -> BatchResult:
         """Wait for the results. Inputs without a finite answer get the layer's name as reason."""
-        reasons = [entry.reason for entry in self.loaded]
-        if self.copies is None or self.batch is None:
-            return Finished(self.number, self.loaded, reasons, {})
-        arrays = self.copies.wait()
-        read = [place for place, entry in enumerate(self.loaded) if entry.tensor is not None]
-        bad = np.flatnonzero(~_finite(arrays)).tolist()
+        reasons = [entry.reason for entry in self.inputs]
+        computation = self.computation
+        if computation is None:
+            return BatchResult(self.number, self.inputs, reasons)
+        arrays = computation.copies.wait()
+        readable = _readable(self.inputs)
+        bad = np.flatnonzero(~_finite_rows(arrays)).tolist()
         if bad:
-            for row, found in zip(bad, nonfinite.reasons(model, self.batch[bad]), strict=True):
-                reasons[read[row]] = found or "its map is not finite (NaN or infinite)"
-        return Finished(self.number, self.loaded, reasons, arrays)
+            causes = nonfinite.reasons(model, computation.batch[bad])
+            for row, cause in zip(bad, causes, strict=True):
+                reasons[readable[row]] = cause or "its map is not finite (NaN or infinite)"
+        return BatchResult(
+            self.number,
+            self.inputs,
+            reasons,
+            arrays,
+            computation.layer_names,
+            computation.notes,
+        )
 
 
-def _started(
+def _start_batch(
     number: int,
-    loaded: Sequence[Loaded],
+    inputs: Sequence[LoadedInput],
     halving: Halving,
     offload: Offload,
-    settings: RunSettings,
-) -> UnderWay:
-    read = [entry.index for entry in loaded if entry.tensor is not None]
-    if not read:
-        return UnderWay(number, loaded, None, None)
-    batch = stacked(loaded, settings.device)
-    made = halving(batch, None if settings.targets is None else settings.targets[read])
-    tensors = {**made.maps, _OUTPUT: made.output.float()}
-    if made.targets is not None:
-        tensors[_TARGETS] = made.targets
-    if made.measures is not None:
-        tensors[_MEASURES] = made.measures
-    tensors |= {_GATES + path: values for path, values in made.gates.items()}
-    return UnderWay(number, loaded, batch, offload.start(tensors))
+    settings: BatchSettings,
+) -> PendingBatch:
+    rows = [entry.index for entry in inputs if entry.tensor is not None]
+    if not rows:
+        return PendingBatch(number, inputs, None)
+    batch = stack_inputs(inputs, settings.device)
+    maps = halving(batch, None if settings.targets is None else settings.targets[rows])
+    tensors = {**maps.maps, _OUTPUT: maps.output.float()}
+    if maps.targets is not None:
+        tensors[_TARGETS] = maps.targets
+    if maps.measures is not None:
+        tensors[_MEASURES] = maps.measures
+    tensors |= {_GATES + path: values for path, values in maps.gates.items()}
+    copies = offload.start(tensors)
+    return PendingBatch(number, inputs, Computation(batch, copies, maps.layer_names, maps.notes))
 
 
-def _finite(arrays: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
-    """(rows,): whether all numbers of a row are."""
+def _readable(inputs: Sequence[LoadedInput]) -> list[int]:
+    return [index for index, entry in enumerate(inputs) if entry.tensor is not None]
+
+
+def _finite_rows(arrays: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """(rows,): whether all numbers of a row are finite."""
     flags = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in arrays.values()]
     every: NDArray[np.bool_] = np.logical_and.reduce(flags)
     return every
 
 
-def guarded(engine: Engine, settings: RunSettings) -> Engine:
-    """``engine`` in the arithmetic of ``settings``; what the model fails on becomes InputError."""
+def engine_on(engine: Engine, device: torch.device, dtype: torch.dtype) -> Engine:
+    """``engine`` in the arithmetic of ``device`` and ``dtype``.
 
-    def call(batch: Tensor, targets: Targets = None) -> BatchMaps:
+    What the model fails on becomes InputError; only memory that runs out stays what it is.
+    """
+
+    def run(batch: Tensor, targets: Targets = None) -> BatchMaps:
         try:
-            with arithmetic(settings.device, settings.dtype):
+            with arithmetic(device, dtype):
                 return engine(batch, targets)
         except RuntimeError as error:
             if out_of_memory(error):
@@ -180,35 +233,34 @@ def guarded(engine: Engine, settings: RunSettings) -> Engine:
                 "checkpoint"
             ) from error
 
-    return call
+    return run
 
 
-def _append(
-    store: MapStore, done: Finished, engine: Engine, settings: RunSettings, count: RunSummary
-) -> None:
-    maps = dict(done.arrays)
+def _append(store: MapStore, result: BatchResult, task: Task, summary: RunSummary) -> None:
+    maps = dict(result.arrays)
     output = maps.pop(_OUTPUT, np.empty((0, 1), np.float32))
     targets, measures = maps.pop(_TARGETS, None), maps.pop(_MEASURES, None)
-    paths = [name for name in maps if name.startswith(_GATES)]
-    gates = {name.removeprefix(_GATES): maps.pop(name) for name in paths}
-    read = [place for place, entry in enumerate(done.loaded) if entry.tensor is not None]
-    good = np.array([not done.reasons[place] for place in read], dtype=bool)
-    kept = [done.loaded[place] for place, fine in zip(read, good, strict=True) if fine]
-    said = predictions_of(output[good], settings.task)
+    gate_keys = [name for name in maps if name.startswith(_GATES)]
+    gates = {name.removeprefix(_GATES): maps.pop(name) for name in gate_keys}
+    good = np.array([not result.reasons[index] for index in result.readable], dtype=bool)
+    inputs = [result.inputs[i] for i, fine in zip(result.readable, good, strict=True) if fine]
+    predictions = predictions_of(output[good], task)
     rows = BatchRows(
-        tuple(done.reasons),
-        {name: values[good] for name, values in maps.items()},
-        output[good],
-        np.array([entry.shape for entry in kept], dtype=np.int32).reshape(-1, 3),
-        np.array([entry.affine for entry in kept]).reshape(-1, 4, 4),
-        said.prediction, said.confidence, said.probability,
-        None if targets is None else targets[good],
-        None if measures is None else measures[good],
-        layer_names(engine),
-        map_notes(engine),
-        {path: values[good] for path, values in gates.items()},
-    )  # fmt: skip
-    store.append(done.number, rows)
-    failed = sum(map(bool, done.reasons))
-    count.failed += failed
-    count.done += len(done.loaded) - failed
+        reasons=tuple(result.reasons),
+        maps={name: values[good] for name, values in maps.items()},
+        output=output[good],
+        shape=np.array([entry.shape for entry in inputs], dtype=np.int32).reshape(-1, 3),
+        affine=np.array([entry.affine for entry in inputs]).reshape(-1, 4, 4),
+        prediction=predictions.prediction,
+        confidence=predictions.confidence,
+        probability=predictions.probability,
+        target=None if targets is None else targets[good],
+        measures=None if measures is None else measures[good],
+        layer_names=result.layer_names,
+        notes=result.notes,
+        gates={path: values[good] for path, values in gates.items()},
+    )
+    store.append(result.number, rows)
+    failed = sum(map(bool, result.reasons))
+    summary.failed += failed
+    summary.done += len(result.inputs) - failed

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import Literal, get_args
 
 import torch
-from torch import nn
 
 from fastcam.errors import InputError
 
@@ -17,47 +16,41 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(option: str) -> torch.device:
     """The device by its option. Raises InputError where there is no GPU and one was asked for."""
-    name, _, index = wanted.partition(":")
+    name, _, index = option.partition(":")
     if name not in get_args(Device) or (index and not index.isdecimal()):
         raise InputError(
-            f"--device {wanted!r} is not known: use one of {', '.join(get_args(Device))}"
+            f"--device {option!r} is not known: use one of {', '.join(get_args(Device))}"
         )
-    found = torch.cuda.is_available()
-    if name == "cpu" or (name == "auto" and not found):
+    available = torch.cuda.is_available()
+    if name == "cpu" or (name == "auto" and not available):
         return torch.device("cpu")
-    if not found:
-        built = "was built without CUDA" if torch.version.cuda is None else "finds no GPU"
+    if not available:
+        cause = "was built without CUDA" if torch.version.cuda is None else "finds no GPU"
         raise InputError(
-            f"--device {wanted}: this PyTorch ({torch.__version__}) {built}; use --device cpu, or "
+            f"--device {option}: this PyTorch ({torch.__version__}) {cause}; use --device cpu, or "
             "install a CUDA build of PyTorch"
         )
     if index and int(index) >= torch.cuda.device_count():
-        raise InputError(f"--device {wanted}: there are {torch.cuda.device_count()} GPUs")
+        raise InputError(f"--device {option}: there are {torch.cuda.device_count()} GPUs")
     return torch.device("cuda", int(index) if index else torch.cuda.current_device())
 
 
-def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+def choose_precision(option: str, device: torch.device) -> torch.dtype:
     """The dtype of the model's arithmetic; that of the maps is float32 always.
 
     ``auto`` is bf16 on CUDA and fp32 on a CPU, where bf16 pays only with AVX-512-BF16 or AMX.
     """
-    if wanted not in get_args(Precision):
+    if option not in get_args(Precision):
         raise InputError(
-            f"--precision {wanted!r} is not known: use one of {', '.join(get_args(Precision))}"
+            f"--precision {option!r} is not known: use one of {', '.join(get_args(Precision))}"
         )
-    if wanted == "auto":
+    if option == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if wanted == "fp16" and device.type == "cpu":
+    if option == "fp16" and device.type == "cpu":
         raise InputError("--precision fp16 needs a GPU; use bf16 or fp32 on a CPU")
-    return _DTYPES[wanted]
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the model's weights are; the CPU for a model that has none."""
-    first = next(model.parameters(), None)
-    return torch.device("cpu") if first is None else first.device
+    return _DTYPES[option]
 
 
 def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from fastcam.attribution.batch_maps import BatchMaps
+from fastcam.attribution.batch_maps import BatchMaps, Engine
 from fastcam.errors import InputError
 
-if TYPE_CHECKING:
-    from fastcam.attribution.engines import Engine
-
-# What PyTorch says of memory on a CPU comes as a plain RuntimeError.
-_WORDS = ("can't allocate memory", "out of memory", "not enough memory")
+# Where a CPU has no memory left, PyTorch raises a plain RuntimeError with one of these.
+_MEMORY_MESSAGES = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory ran out, on whatever device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _WORDS)
+    return isinstance(error, RuntimeError) and any(
+        message in str(error).lower() for message in _MEMORY_MESSAGES
+    )
 
 
 class Halving:
     """Calls ``engine`` on at most ``size`` images at a time; ``size`` falls when memory runs out.
 
-    ``told`` gets one line each time it does. Raises InputError when one image doesn't fit.
+    ``log`` gets one line each time it does. Raises InputError when one image doesn't fit.
     """
 
-    def __init__(self, engine: Engine, size: int, told: Callable[[str], None]) -> None:
+    def __init__(self, engine: Engine, size: int, log: Callable[[str], None]) -> None:
         self._engine = engine
-        self._told = told
+        self._log = log
         self.size = size
 
     def __call__(self, batch: Tensor, targets: Tensor | None = None) -> BatchMaps:
@@ -47,13 +45,13 @@ class Halving:
         while start < len(batch):
             rows = slice(start, start + self.size)
             part = batch[rows]
-            made = self._attempt(part, None if targets is None else targets[rows])
-            if made is None:
+            maps = self._attempt(part, None if targets is None else targets[rows])
+            if maps is None:
                 self._halve(len(part), tuple(batch.shape[1:]))
                 continue
-            pieces.append(made)
+            pieces.append(maps)
             start += len(part)
-        return joined(pieces)
+        return concatenate(pieces)
 
     def _attempt(self, part: Tensor, targets: Tensor | None) -> BatchMaps | None:
         try:
@@ -74,10 +72,10 @@ class Halving:
                 "fewer layers, or a device with more memory"
             )
         self.size = max(1, failed // 2)
-        self._told(f"out of memory with {failed} images at once: going on with {self.size}")
+        self._log(f"out of memory with {failed} images at once: going on with {self.size}")
 
 
-def joined(pieces: Sequence[BatchMaps]) -> BatchMaps:
+def concatenate(pieces: Sequence[BatchMaps]) -> BatchMaps:
     """The maps of pieces of one batch as those of the whole."""
     if len(pieces) == 1:
         return pieces[0]
@@ -90,4 +88,12 @@ def joined(pieces: Sequence[BatchMaps]) -> BatchMaps:
         measures = torch.cat([p.measures for p in pieces if p.measures is not None])
     maps = {name: torch.cat([p.maps[name] for p in pieces]) for name in first.maps}
     gates = {path: torch.cat([p.gates[path] for p in pieces]) for path in first.gates}
-    return BatchMaps(maps, torch.cat([p.output for p in pieces]), targets, measures, gates)
+    return BatchMaps(
+        maps,
+        torch.cat([p.output for p in pieces]),
+        targets=targets,
+        measures=measures,
+        gates=gates,
+        layer_names=first.layer_names,
+        notes=first.notes,
+    )

@@ -1,21 +1,22 @@
-"""What a few images are as a model's input: one batch, with the pictures for figures."""
+"""A few images as a model's input: one batch, with the pictures for figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from fastcam.errors import CaseError, InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from fastcam.read.inputs.preprocess import Fit, Preprocessing
+from fastcam.models.data_config import preprocessing_of
+from fastcam.read.inputs.images import read_image
+from fastcam.read.inputs.model_input import prepare
+from fastcam.read.inputs.preprocessing import Fit, Preprocessing, input_picture
 
 
 def resolve_preprocessing(
@@ -25,37 +26,42 @@ def resolve_preprocessing(
     std: Sequence[float] | None = None,
     fit: Fit | None = None,
 ) -> Preprocessing:
-    """The model's own preprocessing with what is given in its place."""
-    from fastcam.models.preprocessing import preprocessing_of
+    """The model's own preprocessing, but for what is given here.
 
-    spec = preprocessing_of(model, image_size)
+    ``image_size`` in pixels, one side or (h, w) or (d, h, w); ``mean`` and ``std`` a number for
+    each channel of pixels from 0 to 1. Raises InputError where they don't fit the model.
+    """
+    own = preprocessing_of(model, image_size)
     return replace(
-        spec,
-        mean=spec.mean if mean is None else tuple(mean),
-        std=spec.std if std is None else tuple(std),
-        fit=fit or spec.fit,
+        own,
+        mean=own.mean if mean is None else tuple(mean),
+        std=own.std if std is None else tuple(std),
+        fit=fit or own.fit,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class ImageBatch:
-    """What is explained: ``batch`` (n, c, *size) float32, with names and pictures for figures."""
+    """Images to explain.
+
+    - ``batch`` (n, c, *size) float32, preprocessed
+    - ``names``: n file names, or "image 0" and so on
+    - ``pictures``: n arrays (h, w, c) uint8, RGB or grey, for figures
+    """
 
     batch: Tensor
     names: tuple[str, ...]
     pictures: list[NDArray[np.uint8]]
 
 
-def load_images(images: Any, spec: Preprocessing) -> ImageBatch:
+def load_images(images: Any, preprocessing: Preprocessing) -> ImageBatch:
     """Images as one batch: a tensor already preprocessed, or paths, PIL images, arrays.
 
     Arrays are (h, w) or (h, w, c) uint8. Raises InputError for anything else, and for a file that
     can't be read.
     """
-    import torch
-
     if isinstance(images, torch.Tensor):
-        return _of_tensor(images, spec)
+        return _of_tensor(images, preprocessing)
     if isinstance(images, str | Path) or hasattr(images, "convert") or _is_picture(images):
         images = [images]
     if not isinstance(images, Sequence) or not len(images):
@@ -63,11 +69,11 @@ def load_images(images: Any, spec: Preprocessing) -> ImageBatch:
             f"images is {type(images).__name__}: give a tensor (n, c, h, w), or a list of paths, "
             "PIL images or uint8 arrays"
         )
-    return _of_list(images, spec)
+    return _of_list(images, preprocessing)
 
 
-def _of_tensor(images: Tensor, spec: Preprocessing) -> ImageBatch:
-    if images.ndim == len(spec.size) + 1:
+def _of_tensor(images: Tensor, preprocessing: Preprocessing) -> ImageBatch:
+    if images.ndim == len(preprocessing.size) + 1:
         images = images[None]
     if images.ndim not in (4, 5) or not images.is_floating_point() or not len(images):
         raise InputError(
@@ -75,54 +81,52 @@ def _of_tensor(images: Tensor, spec: Preprocessing) -> ImageBatch:
             "(n, c, h, w) or (n, c, d, h, w), preprocessed as the model wants it"
         )
     names = tuple(f"image {index}" for index in range(len(images)))
-    return ImageBatch(images, names, [_displayed(image, spec) for image in images])
+    return ImageBatch(images, names, [_picture_of(image, preprocessing) for image in images])
 
 
-def _of_list(images: Sequence[Any], spec: Preprocessing) -> ImageBatch:
-    read = []
+def _of_list(images: Sequence[Any], preprocessing: Preprocessing) -> ImageBatch:
+    pairs = []
     for index, image in enumerate(images):
         try:
-            read.append(_prepared(image, index, spec))
+            pairs.append(_prepare(image, index, preprocessing))
         except CaseError as error:
             raise InputError(str(error)) from error
     names = tuple(
         Path(image).name if isinstance(image, str | Path) else f"image {index}"
         for index, image in enumerate(images)
     )
-    return collate(read, names)
+    return collate(pairs, names)
 
 
-Read = tuple[NDArray[np.float32], NDArray[np.uint8]]
+# One image as the model's input (c, *size) and as a picture (h, w, c).
+InputPicture = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 
-def read_each(paths: Sequence[Path], spec: Preprocessing) -> tuple[dict[int, Read], dict[int, str]]:
-    """By place the files that can be read, each as the model's input (c, *size) and as a picture,
+def read_each(
+    paths: Sequence[Path], preprocessing: Preprocessing
+) -> tuple[dict[int, InputPicture], dict[int, str]]:
+    """By index the files that can be read, each as the model's input (c, *size) and as a picture,
     and the reasons why the others can't."""
-    read, failed = {}, {}
+    pairs, reasons = {}, {}
     for index, path in enumerate(paths):
         try:
-            read[index] = _prepared(path, index, spec)
+            pairs[index] = _prepare(path, index, preprocessing)
         except CaseError as error:
-            failed[index] = str(error)
-    return read, failed
+            reasons[index] = str(error)
+    return pairs, reasons
 
 
-def _prepared(image: Any, index: int, spec: Preprocessing) -> Read:
+def _prepare(image: Any, index: int, preprocessing: Preprocessing) -> InputPicture:
     """One image as the model's input and as a picture; CaseError where it can't be read."""
-    from fastcam.read.inputs.images import read_image
-    from fastcam.read.inputs.preprocess import prepare, seen
-
     file = isinstance(image, str | Path)
     pixels = read_image(Path(image)) if file else pixels_of(image, index)
-    return prepare(pixels, spec), seen(pixels, spec)
+    return prepare(pixels, preprocessing), input_picture(pixels, preprocessing)
 
 
-def collate(read: Sequence[Read], names: tuple[str, ...]) -> ImageBatch:
-    """What was read of images called ``names``, as one batch."""
-    import torch
-
-    batch = torch.stack([torch.from_numpy(values) for values, _ in read])
-    return ImageBatch(batch, names, [picture for _, picture in read])
+def collate(pairs: Sequence[InputPicture], names: tuple[str, ...]) -> ImageBatch:
+    """Images called ``names``, each as input and picture, as one batch."""
+    batch = torch.stack([torch.from_numpy(values) for values, _ in pairs])
+    return ImageBatch(batch, names, [picture for _, picture in pairs])
 
 
 def _is_picture(image: Any) -> bool:
@@ -140,13 +144,15 @@ def pixels_of(image: Any, index: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image if image.ndim == 3 else image[:, :, None])
 
 
-def _displayed(image: Tensor, spec: Preprocessing) -> NDArray[np.uint8]:
+def _picture_of(image: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """A preprocessed (c, [d,] h, w) tensor as a picture: the middle slice of a volume."""
     plain = image.detach().float().cpu().numpy()
     if plain.ndim == 4:
         plain = plain[:, plain.shape[1] // 2]
-    if len(plain) == len(spec.mean) == 3:
-        plain = plain * np.reshape(spec.std, (3, 1, 1)) + np.reshape(spec.mean, (3, 1, 1))
+    if len(plain) == len(preprocessing.mean) == 3:
+        plain = plain * np.reshape(preprocessing.std, (3, 1, 1)) + np.reshape(
+            preprocessing.mean, (3, 1, 1)
+        )
         levels = plain * 255.0
     else:
         plain = plain[:3] if len(plain) >= 3 else plain[:1]

@@ -16,8 +16,11 @@ Task = Literal["auto", "classification", "multilabel", "regression"]
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """``prediction`` (n,) int64 class, None for a regression; ``probability`` (n, k) float32, by
-    softmax, or one by one for multilabel; ``confidence`` (n,) the predicted class's probability.
+    """Predictions for n inputs; all are None for a regression.
+
+    - ``prediction`` (n,) int64, the class
+    - ``probability`` (n, k) float32, 0 to 1, by softmax, or one by one for multilabel
+    - ``confidence`` (n,) float32, the predicted class's probability
     """
 
     prediction: NDArray[np.int64] | None
@@ -26,7 +29,11 @@ class Predictions:
 
 
 def predictions_of(output: NDArray[Any], task: Task = "auto") -> Predictions:
-    """What raw output (n, k) float says. ``auto``: a regression where k is 1, else classes."""
+    """The predictions in raw output (n, k), any float dtype.
+
+    ``auto``: a regression where k is 1, else classes. Raises InputError for an unknown task, and
+    for a classification by one output.
+    """
     if task not in get_args(Task):
         raise InputError(f"--task {task!r} is not known: use one of {', '.join(get_args(Task))}")
     if task == "auto":
@@ -39,9 +46,9 @@ def predictions_of(output: NDArray[Any], task: Task = "auto") -> Predictions:
             "probability) or regression"
         )
     wide = output.astype(np.float64)
-    shares = softmax(wide, axis=1) if task == "classification" else expit(wide)
+    probability = softmax(wide, axis=1) if task == "classification" else expit(wide)
     predicted = output.argmax(axis=1)
-    confidence = np.take_along_axis(shares, predicted[:, None], axis=1)[:, 0]
+    confidence = np.take_along_axis(probability, predicted[:, None], axis=1)[:, 0]
     return Predictions(
-        predicted.astype(np.int64), shares.astype(np.float32), confidence.astype(np.float32)
+        predicted.astype(np.int64), probability.astype(np.float32), confidence.astype(np.float32)
     )

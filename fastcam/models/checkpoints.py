@@ -16,42 +16,55 @@ from torch import Tensor, nn
 
 from fastcam.errors import InputError
 from fastcam.read.results.scalars import printable
-from fastcam.read.results.tensors import TORCH_ERRORS, numpy_twins
-from fastcam.read.results.torch_files import load_torch
+from fastcam.read.results.tensors import TORCH_ERRORS, load_torch, numpy_stand_ins
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 
 # Where training scripts put the state dict, in this order; else the file is one itself.
-_HOMES = ("params", "state_dict", "model", "model_state_dict", "model_state", "params_ema", "net")
+_STATE_DICT_KEYS = (
+    "params",
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "model_state",
+    "params_ema",
+    "net",
+)
 # What wrappers put in front of every key: DataParallel, torch.compile, Lightning, and others.
-_WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+_WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 # Counters that old checkpoints lack and that no forward pass in eval mode reads.
-_UNREAD = "num_batches_tracked"
+_COUNTER = "num_batches_tracked"
 
 
 class _Ignored:
     """Stands for what training scripts keep beside the weights; it takes all and does nothing."""
 
-    def __init__(self, *_given: object) -> None:
+    def __init__(self, *_args: object) -> None:
         pass
 
 
 # The arguments of the training script and its paths, as in the published checkpoints of DINO, MAE
-# and DeiT. Nothing of these types is made: the names are given to a class that does nothing.
+# and DeiT. No object of these types is created: the names stand for a class that does nothing.
 _SETTINGS = [
     (_Ignored, name)
-    for name in ("argparse.Namespace", "pathlib.PosixPath", "pathlib._local.PosixPath",
-                 "pathlib.WindowsPath", "pathlib._local.WindowsPath")
-]  # fmt: skip
+    for name in (
+        "argparse.Namespace",
+        "pathlib.PosixPath",
+        "pathlib._local.PosixPath",
+        "pathlib.WindowsPath",
+        "pathlib._local.WindowsPath",
+    )
+]
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What of a model and a state dict did not meet, by key.
+    """Where a model and a state dict differ, by key.
 
-    ``missing`` keys of the model are not in the file, ``unexpected`` keys of the file not in the
-    model; ``mismatched`` have another shape, and are followed by both shapes.
+    - ``missing``: keys of the model that are not in the file
+    - ``unexpected``: keys of the file that are not in the model
+    - ``mismatched``: keys of another shape, each followed by both shapes
     """
 
     missing: tuple[str, ...] = ()
@@ -60,15 +73,16 @@ class LoadReport:
 
     @property
     def complete(self) -> bool:
+        """Whether every key of either has its counterpart."""
         return not (self.missing or self.unexpected or self.mismatched)
 
     def __str__(self) -> str:
-        said = (
+        parts = (
             ("missing in the file", self.missing),
             ("unknown to the model", self.unexpected),
             ("of another shape", self.mismatched),
         )
-        return "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in said if keys)
+        return "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in parts if keys)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -79,13 +93,13 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     more than weights, or holds none.
     """
     state = read_weights(path)
-    while prefix := next((p for p in _WRAPPERS if all(k.startswith(p) for k in state)), ""):
+    while prefix := next((p for p in _WRAPPER_PREFIXES if all(k.startswith(p) for k in state)), ""):
         state = _without(state, prefix)
     return state
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The same with the keys as they are in the file."""
+    """The weights in ``path`` as :func:`read_state_dict` reads them, with the keys of the file."""
     path = Path(path)
     if path.is_dir():
         raise InputError(
@@ -100,17 +114,19 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
-    state = _find(loaded)
+    state = _state_dict(loaded)
     if not state:
         raise InputError(f"{path}: there is no state dict in it: it holds {_contents(loaded)}")
     return state
 
 
-def fitted(state: dict[str, Tensor], keys: Collection[str]) -> dict[str, Tensor]:
-    """``state`` with the wrapper prefix taken off or put on that makes most of its keys meet
-    ``keys``; unchanged where none helps. Keys that don't carry the prefix stay as they are."""
+def align_prefix(state: dict[str, Tensor], keys: Collection[str]) -> dict[str, Tensor]:
+    """``state`` with a wrapper's prefix taken off or put on, so that most keys are in ``keys``.
+
+    Unchanged where no prefix helps. Keys that don't carry the prefix stay as they are.
+    """
     candidates = [state]
-    for prefix in _WRAPPERS:
+    for prefix in _WRAPPER_PREFIXES:
         candidates.append(_without(state, prefix))
         if all(key.startswith(prefix) for key in keys):
             candidates.append({prefix + key: value for key, value in state.items()})
@@ -127,8 +143,8 @@ def load_into(
     fits is loaded, and the report says what doesn't; that nothing fits is still an error.
     """
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    state = fitted(state, shapes)
-    own = [key for key in shapes if key in state or not key.endswith(_UNREAD)]
+    state = align_prefix(state, shapes)
+    own = [key for key in shapes if key in state or not key.endswith(_COUNTER)]
     loaded = {k: state[k] for k in own if k in state and tuple(state[k].shape) == shapes[k]}
     report = LoadReport(
         missing=tuple(key for key in own if key not in state),
@@ -139,26 +155,28 @@ def load_into(
             if key in state and key not in loaded
         ),
     )
-    judge(report, own, state, source, allow_partial)
+    check_report(report, own, state, source, allow_partial)
     check_finite(loaded.items(), source)
     model.load_state_dict(loaded, strict=False)
     return report
 
 
-def judge(
+def check_report(
     report: LoadReport,
     own: Collection[str],
-    held: Collection[str],
+    file_keys: Collection[str],
     source: str | Path,
     allow_partial: bool,
 ) -> None:
-    """InputError unless ``report`` is good enough; ``own`` are the model's keys, ``held`` those of
-    the file."""
+    """InputError unless ``report`` is good enough.
+
+    ``own`` are the model's keys, ``file_keys`` those of the file, ``source`` its name in messages.
+    """
     fitting = len(own) - len(report.missing) - len(report.mismatched)
     if fitting <= 0 or (2 * len(report.missing) > len(own) and not allow_partial):
         raise InputError(
             f"{source}: is for another architecture: {fitting} of the model's {len(own)} tensors "
-            f"are in it. The model has {_few(own)}; the file has {_few(held)}"
+            f"are in it. The model has {_few(own)}; the file has {_few(file_keys)}"
             + (f"; {report}" if report.mismatched else "")
         )
     if not (report.complete or allow_partial):
@@ -168,9 +186,9 @@ def judge(
         )
 
 
-def mismatch(key: str, held: Iterable[int], own: Iterable[int]) -> str:
-    """An entry of ``LoadReport.mismatched``."""
-    return f"{key}: {_shape(held)} in the file, {_shape(own)} in the model"
+def mismatch(key: str, file_shape: Iterable[int], own: Iterable[int]) -> str:
+    """An entry of ``LoadReport.mismatched``, for a key and the shapes in the file and the model."""
+    return f"{key}: {_shape(file_shape)} in the file, {_shape(own)} in the model"
 
 
 def check_finite(tensors: Iterable[tuple[str, Tensor]], source: str | Path) -> None:
@@ -202,24 +220,24 @@ def _read_safetensors(path: Path) -> object:
 def _read_torch(path: Path) -> object:
     try:
         with warnings.catch_warnings():
-            # What torch says about odd files is said below, in one line.
+            # Torch's warnings about odd files become one line below.
             warnings.simplefilter("ignore", UserWarning)
-            with torch.serialization.safe_globals([*numpy_twins(), *_SETTINGS]):
+            with torch.serialization.safe_globals([*numpy_stand_ins(), *_SETTINGS]):
                 loaded = load_torch(path)
     except TORCH_ERRORS as error:
         raise InputError(f"{path}: {_refusal(path, str(error))}") from error
     return loaded
 
 
-def _refusal(path: Path, said: str) -> str:
+def _refusal(path: Path, message: str) -> str:
     """torch.load's paragraphs on why it refuses a file, in one line."""
-    if asked := re.search(r"GLOBAL (\S+)", said):
+    if name := re.search(r"GLOBAL (\S+)", message):
         return (
-            f"holds more than weights: it asks for {asked[1]}, and pickled code is never run. "
+            f"holds more than weights: it asks for {name[1]}, and pickled code is never run. "
             "Where the file comes from you, write a clean one: torch.save(model.state_dict(), "
             f'"{path.stem}_weights.pth")'
         )
-    if "TorchScript" in said:
+    if "TorchScript" in message:
         return (
             "is a TorchScript program, and code in a checkpoint is never run. Write its weights: "
             f'torch.save(torch.jit.load("{path.name}").state_dict(), "{path.stem}_weights.pth")'
@@ -230,12 +248,12 @@ def _refusal(path: Path, said: str) -> str:
     )
 
 
-def _find(loaded: object, depth: int = 2) -> dict[str, Tensor]:
+def _state_dict(loaded: object, depth: int = 2) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping):
         return {}
-    for home in _HOMES:
-        if depth and (found := _find(loaded.get(home), depth - 1)):
-            return found
+    for key in _STATE_DICT_KEYS:
+        if depth and (state := _state_dict(loaded.get(key), depth - 1)):
+            return state
     return {k: v for k, v in loaded.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError, one_line
-from fastcam.models.checkpoints import fitted
+from fastcam.models.checkpoints import align_prefix
 from fastcam.models.sizes import Sizes, plane_of
 from fastcam.models.user_file import build_from_file
-from fastcam.models.vit_checkpoint import LANDMARKS, is_vit, positions_of
+from fastcam.models.vit_checkpoint import SIGNATURE_KEYS, is_vit, positions_of
 
 FORMS = ("timm:NAME", "torchvision:NAME", "hf:FOLDER", "monai:CLASS", "path/file.py:factory")
 State = dict[str, Tensor] | None
@@ -39,19 +39,19 @@ def is_external(name: str) -> bool:
 def build(name: str, state: State, sizes: Sizes) -> tuple[nn.Module, bool]:
     """The model, and whether its weights are random until a checkpoint is loaded.
 
-    Not for ``hf:``, which loads its own. ``state`` only tells sizes; the caller loads it. Raises
-    InputError when the library is not installed or there is no such model in it.
+    Not for ``hf:``, which loads its own. ``state`` is read for sizes only; the caller loads it.
+    Raises InputError when the library is not installed or there is no such model in it.
     """
     if file := _FILE.fullmatch(name):
         return build_from_file(file[1], file[2], sizes), False
     library, _, rest = name.partition(":")
-    maker = {"timm": _timm, "torchvision": _torchvision, "monai": _monai}[library]
-    with explained(library, library):
-        return maker(rest, state, sizes), True
+    builder = {"timm": _timm, "torchvision": _torchvision, "monai": _monai}[library]
+    with import_errors(library, library):
+        return builder(rest, state, sizes), True
 
 
 @contextmanager
-def explained(library: str, extra: str) -> Iterator[None]:
+def import_errors(library: str, extra: str) -> Iterator[None]:
     """Turns the errors of a library that can't be imported into one line with the remedy."""
     try:
         yield
@@ -59,8 +59,8 @@ def explained(library: str, extra: str) -> Iterator[None]:
         chain = list(_chain(error))
         if any("torchvision::" in str(link) for link in chain):
             raise InputError(_torchvision_mismatch(library)) from error
-        lacking = [link.name for link in chain if isinstance(link, ModuleNotFoundError)]
-        missing = next((name.partition(".")[0] for name in reversed(lacking) if name), None)
+        names = [link.name for link in chain if isinstance(link, ModuleNotFoundError)]
+        missing = next((name.partition(".")[0] for name in reversed(names) if name), None)
         if missing is not None:
             what = library if missing == library else f"{missing}, which {library} needs,"
             raise InputError(f"{what} is not installed: pip install 'fastcam[{extra}]'") from error
@@ -102,7 +102,7 @@ def _timm(name: str, state: State, sizes: Sizes) -> nn.Module:
         options["in_chans"] = sizes.in_channels
     image_size = None if sizes.image_size is None else plane_of(sizes.image_size)
     if state is not None:
-        state = fitted(state, LANDMARKS)
+        state = align_prefix(state, SIGNATURE_KEYS)
         cfg = timm.get_pretrained_cfg(name)
         head = _rows(state, getattr(cfg, "classifier", None), 0)
         stem = _rows(state, getattr(cfg, "first_conv", None), 1)
@@ -128,17 +128,17 @@ def _torchvision(name: str, state: State, sizes: Sizes) -> nn.Module:
     models = importlib.import_module("torchvision.models")
     if name not in models.list_models():
         raise InputError(_no_such("torchvision", name, models.list_models()))
-    maker = models.get_model_builder(name)
-    accepted = inspect.signature(maker).parameters
+    builder = models.get_model_builder(name)
+    parameters = inspect.signature(builder).parameters
     # Some default to weights that would be fetched.
-    nothing = {key: None for key in ("weights", "weights_backbone") if key in accepted}
+    no_weights = {key: None for key in ("weights", "weights_backbone") if key in parameters}
     options: dict[str, Any] = {}
     classes, channels = sizes.num_classes, sizes.in_channels
     image_size = sizes.image_size
     if state is not None:
         with torch.device("meta"):
-            plain = maker(**nothing)
-        state = fitted(state, plain.state_dict().keys())
+            plain = builder(**no_weights)
+        state = align_prefix(state, plain.state_dict().keys())
         # The last parameter is the classifier's, the first that of the convolution on the image.
         keys = [key for key, _ in plain.named_parameters()]
         classes = classes or _rows(state, keys[-1].rpartition(".")[0], 0)
@@ -153,7 +153,7 @@ def _torchvision(name: str, state: State, sizes: Sizes) -> nn.Module:
         if len(set(plane_of(image_size))) > 1:
             raise InputError(f"torchvision:{name} takes square images only, not {image_size}")
         options["image_size"] = image_size[0]
-    model: nn.Module = maker(**nothing, **options)
+    model: nn.Module = builder(**no_weights, **options)
     return model if channels is None else _with_channels(model, channels)
 
 
@@ -168,19 +168,19 @@ def _monai(text: str, state: State, sizes: Sizes) -> nn.Module:
     if name not in networks:
         raise InputError(_no_such("monai", name, networks))
     options = _arguments(text, query)
-    accepted = inspect.signature(networks[name]).parameters
+    parameters = inspect.signature(networks[name]).parameters
     if options.get("pretrained"):
         raise InputError(f"monai:{text}: pretrained weights would be fetched; give --checkpoint")
-    outputs = "num_classes" if "num_classes" in accepted else "out_channels"
+    outputs = "num_classes" if "num_classes" in parameters else "out_channels"
     for key, value in ((outputs, sizes.num_classes), ("in_channels", sizes.in_channels)):
-        if value is not None and key in accepted:
+        if value is not None and key in parameters:
             options.setdefault(key, value)
     try:
         model: nn.Module = networks[name](**options)
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         raise InputError(
             f"monai:{text}: {name} refuses these arguments: {one_line(str(error)):.200}; it takes "
-            f"{', '.join(accepted)}"
+            f"{', '.join(parameters)}"
         ) from error
     return model
 
@@ -218,12 +218,12 @@ def _stem(model: nn.Module) -> tuple[str, nn.Conv2d | None]:
 
 
 def _with_channels(model: nn.Module, channels: int) -> nn.Module:
-    """``model`` with its first convolution made anew for images of so many channels."""
+    """``model`` with a new first convolution, for images of so many channels."""
     name, old = _stem(model)
     if old is None or old.in_channels == channels:
         return model
-    made: Callable[..., nn.Conv2d] = type(old)
-    new = made(
+    kind: Callable[..., nn.Conv2d] = type(old)
+    new = kind(
         channels,
         old.out_channels,
         old.kernel_size,

@@ -1,4 +1,4 @@
-"""Hugging Face models out of a local folder; the network is never asked."""
+"""Hugging Face models out of a local folder, without a network."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from fastcam.errors import InputError, one_line
 from fastcam.models.checkpoints import (
     LoadReport,
+    align_prefix,
     check_finite,
-    fitted,
-    judge,
+    check_report,
     mismatch,
     read_weights,
 )
@@ -33,9 +33,10 @@ def load_huggingface(
 ) -> tuple[nn.Module, LoadReport]:
     """The model of ``folder``, in float32, with its weights, and what of them did not fit.
 
-    They are those of ``state``, read from ``source``, or else those in the folder. transformers
-    only puts them where they belong (names in its files are not those of its modules); it reads no
-    file but the config, and no code of the folder is run. Raises InputError when that fails.
+    The weights are those of ``state``, read from ``source``, or else those in the folder.
+    transformers only puts them where they belong (names in its files are not those of its modules);
+    it reads no file but the config, and no code of the folder is run. Raises InputError when that
+    fails.
     """
     path = Path(folder)
     architectures = _architectures(path)
@@ -51,8 +52,8 @@ def load_huggingface(
             )
             _resize(config, state, sizes)
             empty = auto.from_config(config, trust_remote_code=False)
-            state = fitted(state, empty.state_dict().keys())
-            model, said = type(empty).from_pretrained(
+            state = align_prefix(state, empty.state_dict().keys())
+            model, loading_info = type(empty).from_pretrained(
                 None,
                 config=config,
                 state_dict=dict(state),
@@ -67,11 +68,11 @@ def load_huggingface(
             f"{path}: transformers can't make a model of it: {one_line(str(error)):.300}"
         ) from error
     report = LoadReport(
-        missing=tuple(sorted(said["missing_keys"])),
-        unexpected=tuple(sorted(said["unexpected_keys"])),
-        mismatched=tuple(sorted(mismatch(*entry) for entry in said["mismatched_keys"])),
+        missing=tuple(sorted(loading_info["missing_keys"])),
+        unexpected=tuple(sorted(loading_info["unexpected_keys"])),
+        mismatched=tuple(sorted(mismatch(*entry) for entry in loading_info["mismatched_keys"])),
     )
-    judge(report, list(model.state_dict()), state, source, allow_partial)
+    check_report(report, list(model.state_dict()), state, source, allow_partial)
     check_finite(state.items(), source)
     # Where preprocessing_of() finds the folder again.
     model.config._name_or_path = str(path)
@@ -80,9 +81,13 @@ def load_huggingface(
 
 
 def _own_weights(path: Path) -> dict[str, Tensor]:
-    patterns = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin",
-                "pytorch_model-*.bin")  # fmt: skip
-    files = next((found for p in patterns if (found := sorted(path.glob(p)))), None)
+    patterns = (
+        "model.safetensors",
+        "model-*.safetensors",
+        "pytorch_model.bin",
+        "pytorch_model-*.bin",
+    )
+    files = next((files for pattern in patterns if (files := sorted(path.glob(pattern)))), None)
     if files is None:
         raise InputError(
             f"{path}: has a config.json but no weights (model.safetensors or pytorch_model.bin); "
@@ -119,7 +124,7 @@ def _resize(config: Any, state: dict[str, Tensor], sizes: Sizes) -> None:
 
 @contextmanager
 def _quietly(transformers: Any) -> Iterator[None]:
-    """Without transformers' own progress bar and report, which are given as errors instead."""
+    """Without transformers' own progress bar and report; errors take their place."""
     logging = transformers.utils.logging
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()

@@ -14,7 +14,7 @@ from fastcam.errors import InputError
 from fastcam.models.sizes import Sizes
 
 # By these a ResNet's state dict is known.
-LANDMARKS = ("conv1.weight", "layer1.0.conv1.weight", "layer4.0.downsample.0.weight")
+SIGNATURE_KEYS = ("conv1.weight", "layer1.0.conv1.weight", "layer4.0.downsample.0.weight")
 
 
 class BasicBlock(nn.Module):
@@ -121,9 +121,9 @@ class ResNet(nn.Module):
 
 
 def build_resnet(name: str, state: dict[str, Tensor] | None, sizes: Sizes, source: str) -> ResNet:
-    """The ResNet that ``state`` is for, in the sizes asked for; its weights are not loaded yet.
+    """The ResNet that ``state`` is for, in the sizes chosen; its weights are not loaded yet.
 
-    Without a state dict: 1000 classes and 3 channels unless asked otherwise.
+    Without a state dict: 1000 classes and 3 channels unless ``sizes`` has others.
     """
     channels, classes, width = sizes.in_channels, sizes.num_classes, 64
     if state is not None:

@@ -1,4 +1,4 @@
-"""The sizes of a model that a user may ask for; what is not asked for is read elsewhere."""
+"""The sizes of a model that a user may choose."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from fastcam.errors import InputError
 
 @dataclass(frozen=True)
 class Sizes:
-    """None means: as in the checkpoint, or as the model has it by default.
+    """Sizes of a model. None means: as in the checkpoint, or as the model has it by default.
 
-    ``num_classes`` outputs, ``in_channels`` channels, ``image_size`` in pixels, (h, w) or, for
-    volumes, (d, h, w). Raises InputError when one of them is below 1.
+    - ``num_classes``: outputs
+    - ``in_channels``: channels of the input
+    - ``image_size``: in pixels, (h, w) or, for volumes, (d, h, w)
+
+    Raises InputError when one of them is below 1.
     """
 
     num_classes: int | None = None
@@ -35,18 +38,18 @@ class Sizes:
             )
 
 
-def image_size_of(asked: int | Sequence[int] | None) -> tuple[int, ...] | None:
+def image_size_of(size: int | Sequence[int] | None) -> tuple[int, ...] | None:
     """One number is height and width; several are (h, w) or (d, h, w)."""
-    if asked is None:
+    if size is None:
         return None
-    return (asked, asked) if isinstance(asked, int) else tuple(asked)
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
-def plane_of(asked: tuple[int, ...]) -> tuple[int, int]:
-    """(h, w) for a model of images; InputError where three numbers were given."""
-    if len(asked) != 2:
+def plane_of(size: tuple[int, ...]) -> tuple[int, int]:
+    """(h, w) for a model of images; InputError where ``size`` has three numbers."""
+    if len(size) != 2:
         raise InputError(
-            f"--image-size {asked} has {len(asked)} numbers, but the model takes images: give "
+            f"--image-size {size} has {len(size)} numbers, but the model takes images: give "
             "height and width"
         )
-    return asked[0], asked[1]
+    return size[0], size[1]

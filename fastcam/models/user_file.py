@@ -22,30 +22,30 @@ from fastcam.models.sizes import Sizes
 def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
     """What ``factory()`` of ``file`` returns; the file may import its neighbours.
 
-    ``num_classes``, ``in_channels`` and ``image_size`` are handed over where they were asked for
+    ``num_classes``, ``in_channels`` and ``image_size`` are its arguments where ``sizes`` has them
     and the factory takes them. Raises InputError when there is no such file or function, its code
-    fails, it takes no ``num_classes`` or ``in_channels`` that were asked for, or it returns
+    fails, ``sizes`` has ``num_classes`` or ``in_channels`` that it doesn't take, or it returns
     something other than a module.
     """
     path = Path(file)
     if not path.is_file():
         raise InputError(f"{path}: no such Python file; --model takes path/to/file.py:factory")
-    named = f"{path}:{factory}"
-    with _neighbours(path.resolve().parent), _own_errors(named):
+    label = f"{path}:{factory}"
+    with _neighbours(path.resolve().parent), _own_errors(label):
         module = _run(path)
     try:
-        made = vars(module)[factory]
+        model = vars(module)[factory]
     except KeyError as error:
         raise InputError(_no_such(path, factory, module)) from error
-    if not isinstance(made, nn.Module):
-        if not callable(made):
-            raise InputError(f"{named}: is a {type(made).__name__}, not a function")
-        options = _options(named, made, sizes)
-        with _neighbours(path.resolve().parent), _own_errors(named):
-            made = made(**options)
-    if not isinstance(made, nn.Module):
-        raise InputError(f"{named}: returns a {type(made).__name__}, not a torch.nn.Module")
-    return made
+    if not isinstance(model, nn.Module):
+        if not callable(model):
+            raise InputError(f"{label}: is a {type(model).__name__}, not a function")
+        options = _options(label, model, sizes)
+        with _neighbours(path.resolve().parent), _own_errors(label):
+            model = model(**options)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{label}: returns a {type(model).__name__}, not a torch.nn.Module")
+    return model
 
 
 def _run(path: Path) -> ModuleType:
@@ -61,24 +61,24 @@ def _run(path: Path) -> ModuleType:
     return module
 
 
-def _options(named: str, factory: Callable[..., Any], sizes: Sizes) -> dict[str, Any]:
+def _options(label: str, factory: Callable[..., Any], sizes: Sizes) -> dict[str, Any]:
     try:
         parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):
         return {}
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    asked = {
+    arguments = {
         key: value
         for key, value in vars(sizes).items()
         if value is not None and (takes_all or key in parameters or key != "image_size")
     }
-    for key in asked:
+    for key in arguments:
         if not (takes_all or key in parameters):
             raise InputError(
-                f"{named}: takes no {key}; leave --{key.replace('_', '-')} out, or give the "
+                f"{label}: takes no {key}; leave --{key.replace('_', '-')} out, or give the "
                 "function such a parameter"
             )
-    return asked
+    return arguments
 
 
 def _no_such(path: Path, factory: str, module: ModuleType) -> str:
@@ -103,7 +103,7 @@ def _neighbours(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _own_errors(named: str) -> Iterator[None]:
+def _own_errors(label: str) -> Iterator[None]:
     # The user's own code may raise anything.
     try:
         yield
@@ -113,6 +113,6 @@ def _own_errors(named: str) -> Iterator[None]:
         frames = traceback.extract_tb(error.__traceback__)
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise InputError(
-            f"{named}: fails at {Path(frames[-1].filename).name}, line {frames[-1].lineno}: "
+            f"{label}: fails at {Path(frames[-1].filename).name}, line {frames[-1].lineno}: "
             f"{one_line(what):.300}"
         ) from error

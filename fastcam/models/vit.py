@@ -18,15 +18,28 @@ from fastcam.errors import InputError
 _EPS = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VitSettings:
-    """The architecture. ``patch_size`` and ``image_size`` are (h, w) in pixels.
+    """The architecture of a Vision Transformer.
 
-    ``registers``: number of register tokens. ``positions_of_prefix``: whether ``pos_embed`` has
-    rows for the class and register tokens (timm: not ``no_embed_class``). ``mean_pooling``: the
-    head reads the mean of the patch tokens instead of the class token. ``pooled_norm``: the last
-    norm comes after pooling, as ``fc_norm``, instead of before, as ``norm``. ``num_classes`` 0: no
-    head, the pooled features are the output. Raises InputError when the sizes don't go together.
+    - ``dim``: width of the tokens
+    - ``depth``: number of blocks
+    - ``heads``: of each block
+    - ``patch_size``, ``image_size``: (h, w) in pixels
+    - ``in_channels``: channels of the images
+    - ``num_classes``: outputs; 0 is no head, and the pooled features are the output
+    - ``mlp_dim``: hidden width of the blocks' MLP; None is four times ``dim``
+    - ``registers``: number of register tokens
+    - ``class_token``: whether there is one
+    - ``positions_of_prefix``: whether ``pos_embed`` has rows for the class and register tokens
+      (timm: not ``no_embed_class``)
+    - ``mean_pooling``: the head reads the mean of the patch tokens instead of the class token
+    - ``pooled_norm``: the last norm comes after pooling, as ``fc_norm``, instead of before, as
+      ``norm``
+    - ``layer_scale``: whether each residual branch is scaled
+    - ``qkv_bias``: whether queries, keys and values have a bias
+
+    Raises InputError when the sizes don't go together.
     """
 
     dim: int
@@ -172,7 +185,7 @@ class VisionTransformer(nn.Module):
         self.fc_norm = nn.LayerNorm(dim, eps=_EPS) if pooled else nn.Identity()
         classes = settings.num_classes
         self.head = nn.Linear(dim, classes) if classes else nn.Identity()
-        self._start()
+        self._init_weights()
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self._with_positions(self.patch_embed(x))
@@ -194,7 +207,7 @@ class VisionTransformer(nn.Module):
             return torch.cat([*prefix, patches], dim=1) + self.pos_embed
         return torch.cat([*prefix, patches + self.pos_embed], dim=1)
 
-    def _start(self) -> None:
+    def _init_weights(self) -> None:
         for token in (self.cls_token, self.reg_token, self.pos_embed):
             if token is not None:
                 nn.init.normal_(token, std=0.02)

@@ -1,4 +1,4 @@
-"""What a Vision Transformer's checkpoint says about its sizes, and its positions on another grid.
+"""Sizes of a Vision Transformer, read from its checkpoint, and its positions on another grid.
 
 Works on timm's key names, so for this project's own model and for timm's alike.
 """
@@ -18,22 +18,26 @@ from fastcam.models.sizes import Sizes, plane_of
 from fastcam.models.vit import VitSettings
 
 # By these a Vision Transformer's state dict is known.
-LANDMARKS = ("patch_embed.proj.weight", "pos_embed", "blocks.0.attn.qkv.weight")
+SIGNATURE_KEYS = ("patch_embed.proj.weight", "pos_embed", "blocks.0.attn.qkv.weight")
 # Published models whose heads are not 64 wide; the number is nowhere in a checkpoint.
 _HEADS = {1280: 16, 1408: 16, 1664: 16}
 
 
 @dataclass(frozen=True)
 class Positions:
-    """How the rows of a ``pos_embed`` lie: ``prefix`` rows first, then ``grid`` (rows, columns)."""
+    """How the rows of a ``pos_embed`` lie.
+
+    - ``prefix``: rows of class and register tokens, which come first
+    - ``grid``: (rows, columns) of the patches after them
+    """
 
     prefix: int
     grid: tuple[int, int]
 
 
 def is_vit(state: dict[str, Tensor]) -> bool:
-    """Whether all of ``LANDMARKS`` are there, with the shapes they have in timm."""
-    return all(key in state for key in LANDMARKS) and (
+    """Whether all of ``SIGNATURE_KEYS`` are there, with the shapes they have in timm."""
+    return all(key in state for key in SIGNATURE_KEYS) and (
         state["patch_embed.proj.weight"].ndim == 4 and state["pos_embed"].ndim == 3
     )
 
@@ -41,15 +45,16 @@ def is_vit(state: dict[str, Tensor]) -> bool:
 def settings_of(
     state: dict[str, Tensor], sizes: Sizes, source: str, heads: int | None = None
 ) -> VitSettings:
-    """The architecture that ``state`` (timm's keys) is for, in the sizes asked for.
+    """The architecture that ``state`` (timm's keys) is for, in the sizes chosen.
 
-    ``heads`` is 64 channels each unless given. Raises InputError where the shapes leave it open.
+    Heads are of 64 channels unless ``heads`` is their number. Raises InputError where the shapes
+    leave it open.
     """
     if not is_vit(state):
-        lacking = [key for key in LANDMARKS if key not in state] or ["patch_embed.proj.weight"]
+        missing = [key for key in SIGNATURE_KEYS if key not in state] or ["patch_embed.proj.weight"]
         raise InputError(
             f"{source}: is for another architecture than a Vision Transformer with timm's key "
-            f"names: there is no usable {lacking[0]} among its {len(state)} tensors "
+            f"names: there is no usable {missing[0]} among its {len(state)} tensors "
             f"({', '.join(list(state)[:3])}, …)"
         )
     dim, channels, *patch = state["patch_embed.proj.weight"].shape
@@ -61,7 +66,7 @@ def settings_of(
         )
     head, fc1 = state.get("head.weight"), state.get("blocks.0.mlp.fc1.weight")
     registers = state["reg_token"].shape[1] if "reg_token" in state else 0
-    found = VitSettings(
+    settings = VitSettings(
         dim=dim,
         depth=1 + max(int(key.split(".")[1]) for key in state if _in_block(key)),
         heads=heads,
@@ -77,10 +82,10 @@ def settings_of(
         layer_scale="blocks.0.ls1.gamma" in state,
         qkv_bias="blocks.0.attn.qkv.bias" in state,
     )
-    asked = None if sizes.image_size is None else plane_of(sizes.image_size)
-    positions = positions_of(state, asked, source)
-    h, w = asked or (positions.grid[0] * patch[0], positions.grid[1] * patch[1])
-    return replace(found, image_size=(h, w), positions_of_prefix=positions.prefix > 0)
+    image_size = None if sizes.image_size is None else plane_of(sizes.image_size)
+    positions = positions_of(state, image_size, source)
+    h, w = image_size or (positions.grid[0] * patch[0], positions.grid[1] * patch[1])
+    return replace(settings, image_size=(h, w), positions_of_prefix=positions.prefix > 0)
 
 
 def positions_of(
@@ -119,21 +124,21 @@ def with_positions_of(state: dict[str, Tensor], model: Any, source: str) -> dict
 
     Bicubic with antialiasing in float32, prefix rows kept: timm's ``resample_abs_pos_embed``.
     """
-    own, grid = getattr(model, "pos_embed", None), getattr(model, "patch_embed", None)
-    new = getattr(grid, "grid_size", None)
+    own, patch_embed = getattr(model, "pos_embed", None), getattr(model, "patch_embed", None)
+    new = getattr(patch_embed, "grid_size", None)
     if not is_vit(state) or not isinstance(own, Tensor) or own.ndim != 3 or new is None:
         return state
     table = state["pos_embed"]
     if table.shape == own.shape or table.shape[2] != own.shape[2]:
         return state
     old = positions_of(state, None, source)
-    first, rest = table[:, : old.prefix], table[:, old.prefix :]
+    prefix, grid_rows = table[:, : old.prefix], table[:, old.prefix :]
     if own.shape[1] != old.prefix + new[0] * new[1]:
         return state
-    image = rest.float().reshape(1, *old.grid, -1).permute(0, 3, 1, 2)
+    image = grid_rows.float().reshape(1, *old.grid, -1).permute(0, 3, 1, 2)
     image = F.interpolate(image, size=tuple(new), mode="bicubic", antialias=True)
     patches = image.permute(0, 2, 3, 1).flatten(1, 2).to(table.dtype)
-    return state | {"pos_embed": torch.cat([first, patches], dim=1)}
+    return state | {"pos_embed": torch.cat([prefix, patches], dim=1)}
 
 
 def _in_block(key: str) -> bool:

@@ -1,1 +1,1 @@
-"""."""
+"""Files that fastcam reads: results, volumes, and what a model is run on."""

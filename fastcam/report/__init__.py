@@ -1,1 +1,1 @@
-"""."""
+"""What the reports of several jobs share: statistics, plots, and columns of text."""

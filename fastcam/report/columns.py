@@ -1,4 +1,4 @@
-"""Columns of text that line up on a terminal, also where letters take two places."""
+"""Columns of text that line up on a terminal, also where letters are two columns wide."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def table(rows: Sequence[Sequence[str]], left: int = 1, gap: str = "  ") -> list
     lines = []
     for row in rows:
         cells = [
-            (padded if at < left else padded_left)(text, width)
-            for at, (text, width) in enumerate(zip(row, widths, strict=True))
+            (padded if column < left else padded_left)(text, width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append(gap.join(cells).rstrip())
     return lines

@@ -25,15 +25,35 @@ METRICS = {
 
 # Weights are float32: four slices of a quarter each may add up to a little less than a half.
 _HALF = 0.5 - 1e-6
+# Below so many pairs a signed-rank test can't be significant.
+_FEWEST_PAIRS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseStatistics:
-    """Attention of one case in numbers; ``METRICS`` explains each.
+    """Attention of one case in numbers.
 
-    Measures of the weights are None where they are undefined: the weights are all zero. They are
-    taken over weights divided by their sum. ``inside_mask`` is None where no patch is known to
-    lie in or out of the mask.
+    Measures of the weights are taken over weights divided by their sum, and None where the weights
+    are all zero.
+
+    Attributes:
+        place: the case's 1-based number in the results file.
+        case: its name.
+        true_label: its class; None where nobody knows it.
+        predicted_label: the predicted class.
+        correct: whether these are the same; None where nobody knows.
+        confidence: largest predicted probability, 0 to 1.
+        patches: number of patches.
+        slices: number of slices that hold patches.
+        entropy: Shannon entropy of the weights, in nats.
+        normalised_entropy: entropy / log(patches), 0 to 1: 1 where all weights are equal.
+        top1: share of the weight in the highest patch, 0 to 1.
+        top5: share of the weight in the 5 highest patches.
+        top10: share of the weight in the 10 highest patches.
+        gini: Gini index of the weights: 0 where all are equal, towards 1 where one patch has all.
+        inside_mask: share of the weight inside the mask, 0 to 1; None where no patch is known to
+            lie in or out of it.
+        half_slices: fewest slices that together hold half of the weight.
     """
 
     place: int
@@ -56,10 +76,15 @@ class CaseStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One metric over a group of cases; ``n`` counts those that have it.
+    """One metric over a group of cases. All numbers are None where no case has it.
 
-    ``sd`` is that of a sample (n - 1) and None below two cases; the rest is None for none.
-    Quartiles interpolate linearly.
+    Attributes:
+        n: number of cases that have it.
+        mean: their mean.
+        sd: their standard deviation (n - 1); None below two cases.
+        median: their median.
+        q1: lower quartile, interpolated linearly.
+        q3: upper quartile, likewise.
     """
 
     n: int
@@ -74,10 +99,11 @@ class Spread:
 class RankSum:
     """Right against wrong predictions: Mann-Whitney U test (Mann & Whitney 1947), two-sided.
 
-    ``u`` counts the pairs (right, wrong) in which the right one is higher, ties half. ``effect``
-    is the rank-biserial correlation, equal to Cliff's delta: 2 u / (n_right n_wrong) - 1, from -1
-    to 1. Above 0: higher where the prediction is right; below 0: higher where it is wrong.
-    ``p`` isn't corrected for the number of metrics that are tested.
+    Attributes:
+        u: number of pairs (right, wrong) in which the right one is higher, ties half.
+        p: not corrected for the number of metrics that are tested.
+        effect: rank-biserial correlation, equal to Cliff's delta, -1 to 1:
+            2 u / (n_right n_wrong) - 1. Above 0 the metric is higher where predictions are right.
     """
 
     u: float
@@ -87,7 +113,14 @@ class RankSum:
 
 @dataclass(frozen=True, slots=True)
 class MetricStatistics:
-    """One metric over all, right and wrong predictions; ``test`` is None when a group is empty."""
+    """One metric over all predictions, over the right ones and over the wrong ones.
+
+    Attributes:
+        all: over all cases.
+        right: over those that are predicted right.
+        wrong: over those that are predicted wrong.
+        test: right against wrong; None where a group is empty.
+    """
 
     all: Spread
     right: Spread
@@ -97,7 +130,14 @@ class MetricStatistics:
 
 @dataclass(frozen=True, slots=True)
 class CohortStatistics:
-    """A test set: numbers of cases, and every metric of ``METRICS`` by name."""
+    """A test set.
+
+    Attributes:
+        n: number of cases.
+        right: how many are predicted right.
+        wrong: how many are predicted wrong.
+        metrics: each of ``METRICS`` by its name.
+    """
 
     n: int
     right: int
@@ -119,11 +159,11 @@ def share_inside(
     shares = np.full(len(boxes), np.nan)
     for index in np.unique(slices).tolist():
         mask = mask_of(index)
-        for at in np.flatnonzero(slices == index):
-            x1, y1, x2, y2 = np.maximum(boxes[at], 0).tolist()
+        for box in np.flatnonzero(slices == index):
+            x1, y1, x2, y2 = np.maximum(boxes[box], 0).tolist()
             pixels = mask[y1:y2, x1:x2]
             if pixels.size:
-                shares[at] = np.count_nonzero(pixels) / pixels.size
+                shares[box] = np.count_nonzero(pixels) / pixels.size
     return shares
 
 
@@ -159,7 +199,7 @@ def measure(case: Case, inside: NDArray[np.floating] | None = None) -> CaseStati
     )
 
 
-def summarise(rows: Sequence[CaseStatistics]) -> CohortStatistics:
+def summarize(rows: Sequence[CaseStatistics]) -> CohortStatistics:
     """Every metric over all cases, and right against wrong predictions."""
     right = [row for row in rows if row.correct]
     wrong = [row for row in rows if row.correct is False]
@@ -232,3 +272,29 @@ def rank_sum(right: NDArray[np.float64], wrong: NDArray[np.float64]) -> RankSum 
     result = mannwhitneyu(right, wrong, alternative="two-sided")
     u = float(result.statistic)
     return RankSum(u=u, p=float(result.pvalue), effect=2.0 * u / (right.size * wrong.size) - 1.0)
+
+
+def signed_rank_p(differences: NDArray[np.float64]) -> float | None:
+    """Wilcoxon's signed-rank test (1945) of paired differences (n,), two-sided: p, 0 to 1.
+
+    None below six pairs, where p can't fall under 0.05; 1 where all differences are 0.
+    """
+    if differences.size < _FEWEST_PAIRS:
+        return None
+    if not differences.any():
+        return 1.0
+    from scipy.stats import wilcoxon
+
+    return float(wilcoxon(differences).pvalue)
+
+
+def p_text(p: float, with_sign: bool = False) -> str:
+    """``0.012``, or ``= 0.012`` with its sign; ``< 0.001`` below that."""
+    if p < 0.001:
+        return "< 0.001"
+    return f"= {p:.3f}" if with_sign else f"{p:.3f}"
+
+
+def rank_sum_text(test: RankSum | None) -> str:
+    """p and effect in words; empty without a test."""
+    return "" if test is None else f"p {p_text(test.p, True)}   effect {test.effect:+.2f}"

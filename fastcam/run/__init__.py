@@ -1,0 +1,1 @@
+"""What jobs run on: work items, Dask, the output folder, and files on disk."""

@@ -11,8 +11,8 @@ SUMMARY = "_summary.txt"
 _LONGEST = 150
 
 
-class Named(Protocol):
-    """A case with its 1-based place in the run."""
+class NumberedCase(Protocol):
+    """A case with its 1-based number in the run, ``place``, and its name."""
 
     @property
     def place(self) -> int: ...
@@ -20,8 +20,8 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
-class Sliced(Named, Protocol):
-    """A case whose slices have averages, and of which one is the best."""
+class SlicedCase(NumberedCase, Protocol):
+    """A case with the average attention of its slices by their 0-based index, and the best one."""
 
     @property
     def best_slice(self) -> int: ...
@@ -38,47 +38,50 @@ def safe(name: str) -> str:
     >>> safe("site1/p.01"), safe("../x"), safe("患者 7")
     ('site1_p.01', '__x', '患者 7')
     """
-    kept = "".join(
+    plain = "".join(
         "_" if c in '/\\:*?"<>|' or unicodedata.category(c).startswith("C") else c for c in name
     )
-    while len(kept.encode()) > _LONGEST:
-        kept = kept[:-1]
-    core = kept.strip(". ")
-    lead = len(kept) - len(kept.lstrip(". "))
-    return ("_" * min(lead, 1) + core + "_" * (kept != kept.rstrip(". ") and bool(core))) or "_"
+    while len(plain.encode()) > _LONGEST:
+        plain = plain[:-1]
+    core = plain.strip(". ")
+    before = "_" if plain != plain.lstrip(". ") else ""
+    after = "_" if core and plain != plain.rstrip(". ") else ""
+    return f"{before}{core}{after}" or "_"
 
 
 def image_folders(ids: Sequence[str]) -> list[str]:
-    """A folder for each of several images: ``<id>``, or ``NNN_<id>`` for all where two would be
-    alike, on file systems too that don't tell upper from lower case."""
-    found = [safe(name) for name in ids]
-    if len(set(map(str.casefold, found))) < len(found):
-        found = [f"{place:03d}_{name}" for place, name in enumerate(found, 1)]
-    return found
+    """A folder for each of several images: ``<id>``, or ``NNN_<id>`` for all where two clash.
+
+    Names that differ in upper and lower case only clash, too, as they do on some file systems.
+    """
+    folders = [safe(name) for name in ids]
+    if len(set(map(str.casefold, folders))) < len(folders):
+        folders = [f"{number:03d}_{name}" for number, name in enumerate(folders, 1)]
+    return folders
 
 
-def image_path(case: Named, suffix: str) -> str:
+def image_path(case: NumberedCase, suffix: str) -> str:
     """``NNN_<id>.png`` of an image that has no slices, relative to the output folder."""
     return f"{case_folder(case)}.{suffix}"
 
 
-def best_slice_path(case: Named, index: int, suffix: str) -> str:
+def best_slice_path(case: NumberedCase, index: int, suffix: str) -> str:
     """``NNN_<patient>_slice<k>.png``, relative to the output folder."""
     return f"{case.place:03d}_{safe(case.name)}_slice{index}.{suffix}"
 
 
-def case_folder(case: Named) -> str:
+def case_folder(case: NumberedCase) -> str:
     """``NNN_<patient>``, the folder of a case in ``all_slices`` mode."""
     return f"{case.place:03d}_{safe(case.name)}"
 
 
-def slice_path(case: Sliced, index: int, suffix: str) -> str:
+def slice_path(case: SlicedCase, index: int, suffix: str) -> str:
     """``NNN_<patient>/slice<kkk>_[BEST_]avg<w.wwww>.png``, relative to the output folder."""
     best = "BEST_" if index == case.best_slice else ""
     average = case.slice_averages.get(index, 0.0)
     return f"{case_folder(case)}/slice{index:03d}_{best}avg{average:.4f}.{suffix}"
 
 
-def summary_path(case: Named) -> str:
+def summary_path(case: NumberedCase) -> str:
     """``NNN_<patient>/_summary.txt``, relative to the output folder."""
     return f"{case_folder(case)}/{SUMMARY}"

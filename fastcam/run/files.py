@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fastcam.errors import OutputError
@@ -25,15 +25,16 @@ _REMEDIES = {
 }
 
 
-# How the names of half-written files begin.
+# How the names of half-written files begin, and those of half-written folders end.
 TEMPORARY = ".tmp-"
+_PARTIAL = ".part"
 
 
 def write_bytes(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write ``pieces`` one after the other to ``path``, replacing what is there.
 
     Whoever opens ``path`` sees the old file or the whole new one, never half of it. The folder
-    must exist. Raises ``OutputError`` with the file and the reason; no temporary file stays.
+    must exist. Raises :class:`OutputError` with the file and the reason; no temporary file stays.
     """
     # One thread writes one file at a time, so process and thread make the name unique. The
     # name's start is for people; all of it could pass the 255 bytes that file systems allow.
@@ -78,6 +79,33 @@ def make_folder(path: Path) -> None:
         if isinstance(error, FileExistsError):
             reason = "a file of that name is in the way; remove it or choose another --output-dir"
         raise OutputError(f"{path}: can't be made: {reason}") from error
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder's path beside ``path``, to be made and filled, then renamed to it.
+
+    Whoever opens ``path`` sees nothing or all of it. Raises :class:`OutputError` when something
+    is there already or it can't be written; nothing half-written stays behind.
+    """
+    if path.exists():
+        raise OutputError(f"{path}: exists already; remove it or choose another output folder")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        yield temporary
+        temporary.rename(path)
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what :func:`new_folder` left beside ``path`` in processes that were killed."""
+    for partial in path.parent.glob(f".{path.name}.*{_PARTIAL}"):
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def remove(path: Path) -> None:

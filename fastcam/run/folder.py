@@ -13,27 +13,24 @@ import fcntl
 import io
 import json
 import os
-import shutil
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, fields, replace
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import fields, replace
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from fastcam.errors import InputError, OutputError
-from fastcam.run.files import TEMPORARY, make_folder, remove, write_text
-from fastcam.run.records import FigureRecord, Failure
+from fastcam.run.failures import FAILURES, read_failures, write_failures
+from fastcam.run.files import TEMPORARY, make_folder, remove, remove_partial, write_text
+from fastcam.run.records import Failure, FigureRecord
 
 RUN = "run.json"
 FIGURES = "figures.csv"
-FAILURES = "failures.csv"
 STORE = "run.zarr"
-_DRAWN_COLUMNS = [field.name for field in fields(FigureRecord)]
-_TROUBLE_COLUMNS = [field.name for field in fields(Failure)]
+_COLUMNS = [field.name for field in fields(FigureRecord)]
 # astuple copies every field deeply: a third of a second in 10,000 figures, once there, once back.
-_drawn_row = attrgetter(*_DRAWN_COLUMNS)
-_trouble_row = attrgetter(*_TROUBLE_COLUMNS)
+_row = attrgetter(*_COLUMNS)
 
 
 def whole_rows(text: str) -> list[dict[str, str]]:
@@ -46,11 +43,15 @@ def whole_rows(text: str) -> list[dict[str, str]]:
 
 
 class RunFolder:
-    """An output folder claimed by one run; a context manager that lets go of it again.
+    """An output folder locked by one run; a context manager that unlocks it again.
 
     ``settings`` is what decides how figures look. Raises :class:`InputError` when the folder
     holds figures of other settings (unless ``overwrite``, which removes exactly the files that
     earlier runs listed) or when another run is writing into it.
+
+    Attributes:
+        path: the folder.
+        finished: each finished file by its path relative to the folder.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
@@ -64,19 +65,19 @@ class RunFolder:
             other = earlier is not None and earlier != self._settings
             # A run that drew nothing, say with a wrong --root-dir, binds nobody.
             if other and self.finished and not overwrite:
-                differing = _difference(earlier, self._settings)
+                differing = _differing_settings(earlier, self._settings)
                 raise InputError(
                     f"{path} holds figures made with other settings ({differing}); give another "
                     f"--output-dir, or --overwrite to replace them"
                 )
             if overwrite or other:
                 self._clear()
-            self._earlier_troubles = self._read_troubles()
+            self._earlier_failures = read_failures(self.path)
             self.remove_leftovers()
             self.rewrite_journal()
             self.write_run({"status": "running"})
         except BaseException:
-            self._let_go()
+            self._close()
             raise
 
     def __enter__(self) -> RunFolder:
@@ -88,25 +89,21 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._let_go()
+        self._close()
 
-    def _let_go(self) -> None:
-        # Closing tries once more to write what a full disk refused; that was said already.
+    def _close(self) -> None:
+        # Closing tries once more to write what a full disk refused; that was reported already.
         with contextlib.suppress(OSError):
             self._journal.close()
 
-    def record(self, drawn: Iterable[FigureRecord]) -> None:
+    def record(self, figures: Iterable[FigureRecord]) -> None:
         """List finished files; they are on the disk already."""
         writer = csv.writer(self._journal)
-        for record in drawn:
+        for record in figures:
             self.finished[record.path] = record
-            writer.writerow(_drawn_row(record))
-        try:
+            writer.writerow(_row(record))
+        with _journal_errors(self.path):
             self._journal.flush()
-        except OSError as error:
-            raise OutputError(
-                f"{self.path / FIGURES}: can't be written: {error.strerror}"
-            ) from error
 
     def rewrite_journal(self) -> None:
         """Replace the list by what is finished, in the order of cases and slices."""
@@ -115,41 +112,29 @@ class RunFolder:
             key=lambda r: (r.place, -1 if r.slice is None else r.slice, r.path),
         )
         self.finished = {record.path: record for record in ordered}
-        try:
+        with _journal_errors(self.path):
             self._journal.seek(0)
             self._journal.truncate()
-            csv.writer(self._journal).writerows([_DRAWN_COLUMNS, *map(_drawn_row, ordered)])
+            csv.writer(self._journal).writerows([_COLUMNS, *map(_row, ordered)])
             self._journal.flush()
-        except OSError as error:
-            raise OutputError(
-                f"{self.path / FIGURES}: can't be written: {error.strerror}"
-            ) from error
 
     def write_failures(self, failures: Iterable[Failure], redone: Container[int]) -> None:
-        """Write ``failures.csv``; without troubles there is none.
+        """Write ``failures.csv``; without failures there is none.
 
-        What earlier runs said of cases whose places are not ``redone`` still holds.
+        What earlier runs listed of cases whose numbers are not ``redone`` still holds.
         """
-        now = list(failures)
-        said = {replace(t, figures=0) for t in now}
-        kept = [
-            t
-            for t in self._earlier_troubles
-            if t.place not in redone and replace(t, figures=0) not in said
+        current = list(failures)
+        known = {replace(failure, figures=0) for failure in current}
+        earlier = [
+            failure
+            for failure in self._earlier_failures
+            if failure.place not in redone and replace(failure, figures=0) not in known
         ]
-        rows = [
-            _trouble_row(t)
-            for t in sorted(
-                [*kept, *now],
-                key=lambda t: (t.place, -1 if t.slice is None else t.slice, t.level, t.reason),
-            )
-        ]
-        if not rows:
-            (self.path / FAILURES).unlink(missing_ok=True)
-            return
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([_TROUBLE_COLUMNS, *rows])
-        write_text(self.path / FAILURES, text.getvalue())
+        ordered = sorted(
+            [*earlier, *current],
+            key=lambda f: (f.place, -1 if f.slice is None else f.slice, f.level, f.reason),
+        )
+        write_failures(self.path, ordered)
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
         """Write ``run.json``: the settings, and ``facts`` about how it went."""
@@ -164,8 +149,7 @@ class RunFolder:
         for folder in (self.path, *self.path.glob("[0-9][0-9][0-9]*_*/")):
             for path in folder.glob(f"{TEMPORARY}*"):
                 path.unlink(missing_ok=True)
-        for path in self.path.glob(f".{STORE}.*.part"):
-            shutil.rmtree(path, ignore_errors=True)
+        remove_partial(self.path / STORE)
 
     def remove_store(self) -> None:
         """Make room for a new run store."""
@@ -193,18 +177,12 @@ class RunFolder:
             journal = path.open("a+", newline="", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise OutputError(f"{path}: can't be written: {error.strerror}") from error
-        self._locked = True
         try:
-            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            # The journal rather than the folder: over NFS only files open for writing are locked.
+            self._locked = _lock(journal.fileno(), self.path)
+        except BaseException:
             journal.close()
-            raise InputError(
-                f"{self.path}: another fastcam run is writing into this folder; wait for it or "
-                f"give another --output-dir"
-            ) from error
-        except OSError:
-            # Some network file systems have no locks: then two runs are the user's care.
-            self._locked = False
+            raise
         return journal
 
     def _listed(self) -> dict[str, FigureRecord]:
@@ -213,11 +191,16 @@ class RunFolder:
         for row in whole_rows(self._journal.read()):
             try:
                 listed[row["path"]] = FigureRecord(
-                    row["path"], int(row["place"]), row["case"],
-                    int(row["slice"]) if row["slice"] else None, row["best"] == "True",
-                    float(row["average"]), float(row["low"]), float(row["high"]),
-                    row.get("limits", ""),
-                )  # fmt: skip
+                    path=row["path"],
+                    place=int(row["place"]),
+                    case=row["case"],
+                    slice=int(row["slice"]) if row["slice"] else None,
+                    best=row["best"] == "True",
+                    average=float(row["average"]),
+                    low=float(row["low"]),
+                    high=float(row["high"]),
+                    limits=row.get("limits", ""),
+                )
             except (KeyError, TypeError, ValueError):
                 continue  # the half line of a run that was killed: its figure is drawn again
         return listed
@@ -226,20 +209,6 @@ class RunFolder:
         return {
             path: record for path, record in self._listed().items() if (self.path / path).is_file()
         }
-
-    def _read_troubles(self) -> list[Failure]:
-        try:
-            text = (self.path / FAILURES).read_text(encoding="utf-8")
-            return [
-                Failure(
-                    row["level"], int(row["place"]), row["case"],
-                    int(row["slice"]) if row["slice"] else None, int(row["figures"]),
-                    row["reason"],
-                )
-                for row in csv.DictReader(io.StringIO(text))
-            ]  # fmt: skip
-        except (OSError, KeyError, TypeError, ValueError):
-            return []  # none, or a list that somebody edited: this run writes its own
 
     def _clear(self) -> None:
         root = self.path.resolve()
@@ -254,45 +223,58 @@ class RunFolder:
         self.finished = {}
 
 
-def _difference(earlier: object, now: Mapping[str, Any]) -> str:
-    """Which settings differ, old and new value, as ``heat_alpha 0.5, now 0.4``."""
+@contextlib.contextmanager
+def _journal_errors(folder: Path) -> Iterator[None]:
+    """Errors of writing the journal as :class:`OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{folder / FIGURES}: can't be written: {error.strerror}") from error
+
+
+def _differing_settings(earlier: object, current: Mapping[str, Any]) -> str:
     if not isinstance(earlier, dict):
         return "unreadable"
-    parts = []
-    for key in [*now, *(key for key in earlier if key not in now)]:
-        old, new = earlier.get(key), now.get(key)
-        if old != new:
-            name = key.replace("_", "-")
-            parts.append(f"{name} {old}, now {new}")
-    return "; ".join(parts)
+    keys = [*current, *(key for key in earlier if key not in current)]
+    return "; ".join(
+        differences((key.replace("_", "-"), earlier.get(key), current.get(key)) for key in keys)
+    )
 
 
-def write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    """``failures.csv``; without troubles there is none."""
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
-    text = io.StringIO()
-    columns = [entry.name for entry in fields(Failure)]
-    csv.writer(text, lineterminator="\n").writerows([columns, *map(astuple, failures)])
-    write_text(path, text.getvalue())
+def differences(settings: Iterable[tuple[str, Any, Any]]) -> list[str]:
+    """Which settings differ, of triples (name, old value, new value).
+
+    >>> differences([("heat-alpha", 0.5, 0.4), ("top-k", 3, 3)])
+    ['heat-alpha 0.5, now 0.4']
+    """
+    return [f"{name} {old}, now {new}" for name, old, new in settings if old != new]
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """One run at a time writes into a folder."""
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder, which is made if it isn't there, against other runs.
+
+    Raises :class:`InputError` when another run holds it, :class:`OutputError` when it can't be
+    made.
+    """
     make_folder(folder)
-    handle = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{folder}: another fastcam run is writing into this folder; wait for it or give "
-                "another --output-dir"
-            ) from error
-        except OSError:
-            pass  # some network file systems have no locks: then two runs are the user's care
+        _lock(descriptor, folder)
         yield
     finally:
-        os.close(handle)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> bool:
+    """Lock an open file for the run that writes into ``folder``; whether there are locks at all."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"{folder}: another fastcam run is writing into this folder; wait for it or give "
+            "another --output-dir"
+        ) from error
+    except OSError:
+        return False  # some network file systems have none: then two runs are the user's care
+    return True

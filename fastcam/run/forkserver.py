@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections.abc import Sequence
 from multiprocessing import forkserver, resource_tracker
 
 METHOD = "forkserver"
 
 
-def start() -> None:
-    """Start it, if it does not run already.
+def start(preload: Sequence[str]) -> None:
+    """Start it, if it does not run already; ``preload`` names the modules that it imports.
 
     Nothing in it has threads or open files: arrays are opened by the workers. Ctrl-C never reaches
     it or its children, which end with the process that started them.
     """
     context = multiprocessing.get_context(METHOD)
-    context.set_forkserver_preload(["fastcam.jobs.render.preload"])
+    context.set_forkserver_preload(list(preload))
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -1,4 +1,4 @@
-"""How a long job tells that it goes on; the command line shows it."""
+"""How a long job reports its progress; the command line shows it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how a job goes; the command line shows it."""
+    """What a job calls while it goes on."""
 
-    def note(self, text: str) -> None: ...
-    def begin(self, what: str, total: int) -> None: ...
-    def advance(self, count: int) -> None: ...
-    def end(self) -> None: ...
+    def note(self, text: str) -> None:
+        """A line for people."""
+
+    def begin(self, what: str, total: int) -> None:
+        """A stage of ``total`` steps begins; ``what`` names the steps."""
+
+    def advance(self, count: int) -> None:
+        """So many more steps are done."""
+
+    def end(self) -> None:
+        """The stage ends, done or not."""
 
 
-class Silent:
+class NoProgress:
     """A progress that shows nothing."""
 
     def note(self, text: str) -> None: ...

@@ -1,24 +1,31 @@
-"""TODO."""
+"""What comes of work items: figures, failures, and the boundary that makes errors failures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from fastcam.errors import CaseError, FastcamError
 
-
-def _add(failures: list[Failure], more: Sequence[Failure]) -> None:
-    """Each thing once, however often it shows."""
-    said = {replace(failure, figures=0) for failure in failures}
-    failures += [failure for failure in more if replace(failure, figures=0) not in said]
+Level = Literal["error", "warning"]
+LEVELS: tuple[Level, ...] = ("error", "warning")
 
 
 @dataclass(frozen=True, slots=True)
 class FigureRecord:
-    """A finished file: ``path`` relative to the output folder; ``low``, ``high`` of its heat.
+    """A finished file: a line of ``figures.csv``, whose columns are these fields.
 
-    ``limits`` of a figure of several maps: JSON, ``{"map": [low, high], ...}``.
+    Attributes:
+        path: the file, relative to the output folder.
+        place: the case's 1-based number in the run.
+        case: the case's name.
+        slice: the 0-based slice; None for an image without slices, and for a summary.
+        best: whether it is the case's best slice.
+        average: mean attention weight of the slice's patches.
+        low: lower limit of the color scale.
+        high: upper limit of the color scale.
+        limits: of a figure of several maps, JSON ``{"map": [low, high], ...}``; else empty.
     """
 
     path: str
@@ -34,9 +41,18 @@ class FigureRecord:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A line of ``failures.csv``; ``level`` is ``error`` or ``warning``."""
+    """A line of ``failures.csv``, whose columns are these fields.
 
-    level: str
+    Attributes:
+        level: ``error`` where something is missing, ``warning`` where it is there all the same.
+        place: the case's 1-based number in the run; 0 for what belongs to no case.
+        case: the case's name.
+        slice: the 0-based slice; None for the whole case.
+        figures: how many figures are missing for it.
+        reason: why, in one line.
+    """
+
+    level: Level
     place: int
     case: str
     slice: int | None
@@ -46,14 +62,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class ItemResult:
-    """What came of a work item."""
+    """What came of a work item: the files that were written, and what failed."""
 
-    drawn: tuple[FigureRecord, ...]
+    figures: tuple[FigureRecord, ...]
     failures: tuple[Failure, ...]
 
 
-def attempt(action: Callable[[], None]) -> str:
-    """Do something; the reason why it failed, or an empty text."""
+def attempt(action: Callable[[], None]) -> str | None:
+    """Run ``action``; the reason why it failed, or None.
+
+    Errors that end the job (:class:`FastcamError` other than :class:`CaseError`) pass through.
+    """
     try:
         action()
     except CaseError as error:
@@ -64,4 +83,4 @@ def attempt(action: Callable[[], None]) -> str:
         # The boundary that keeps one case's surprise (a decoder's own exception, a bug) from
         # costing the other ten thousand figures; it is listed, not swallowed.
         return f"unexpected {type(error).__name__}: {error}"
-    return ""
+    return None

@@ -1,13 +1,12 @@
-"""Work items to Dask: one machine's cores, or an existing cluster, by the same road.
+"""Work items to Dask: one machine's cores, or an existing cluster.
 
-Nothing here knows what is done with an item; results are small records, pixels never travel.
+Nothing here knows what is done with an item. Results are small records; pixels never travel.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fastcam.errors import InputError, SchedulerError
 from fastcam.run import forkserver
-from fastcam.run.work_items import WorkItem, deal, steal
+from fastcam.run.work_items import WorkItem, assign, steal_work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -34,20 +33,15 @@ _AHEAD = 2
 _FEW = 64
 
 
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ClusterShape:
     """Worker processes and threads in each; ``processes`` 0 is threads of this very process."""
 
     processes: int
     threads: int
 
 
-def shape_of(workers: int, figures: int) -> Shape:
+def cluster_shape(workers: int, figures: int) -> ClusterShape:
     """How ``workers`` workers are laid out for a job of so many figures.
 
     Processes of one thread each. Measured with 3,000 figures of 30 volumes (.nii.gz) on two cores,
@@ -56,13 +50,13 @@ def shape_of(workers: int, figures: int) -> Shape:
     Drawing alone scales 1.8 times over two threads, but inflating a volume holds the GIL.
     """
     if workers == 1 or figures <= _FEW:
-        return Shape(0, workers)
-    return Shape(workers, 1)
+        return ClusterShape(0, workers)
+    return ClusterShape(workers, 1)
 
 
 @contextlib.contextmanager
-def local_cluster(shape: Shape) -> Iterator[Client]:
-    """Dask workers on this machine."""
+def local_cluster(shape: ClusterShape, preload: Sequence[str]) -> Iterator[Client]:
+    """Dask workers on this machine; processes are forked with the modules ``preload`` loaded."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -72,9 +66,9 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": False,
-        # Lanes do the stealing: Dask would move items away from the volume they share.
+        # Our queues do the stealing: Dask would move items away from the volume they share.
         "distributed.scheduler.work-stealing": False,
-        # Statistics that nobody looks at, taken a hundred times a second from running workers.
+        # Statistics that nobody reads, taken a hundred times a second from running workers.
         "distributed.worker.profile.enabled": False,
         "distributed.admin.tick.interval": "1s",
         "distributed.admin.system-monitor.interval": "10s",
@@ -84,19 +78,19 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
     with (
         dask.config.set(settings),
         tempfile.TemporaryDirectory(prefix="fastcam-dask-") as scratch,
-        _hidden_main(),
+        _without_main(),
         contextlib.ExitStack() as running,
     ):
         try:
             if shape.processes:
-                forkserver.start()
-            with _interrupts_wait():
+                forkserver.start(preload)
+            with _interrupts_deferred():
                 cluster = running.enter_context(
                     LocalCluster(
                         n_workers=max(1, shape.processes),
                         threads_per_worker=shape.threads,
                         processes=shape.processes > 0,
-                        # Told nothing, they listen to the whole network.
+                        # By default they listen to the whole network.
                         dashboard_address="127.0.0.1:0",
                         worker_dashboard_address="127.0.0.1:0",
                         local_directory=scratch,
@@ -107,13 +101,13 @@ def local_cluster(shape: Shape) -> Iterator[Client]:
                 client = running.enter_context(Client(cluster, set_as_default=False))
             yield client
         finally:
-            with _interrupts_wait():
+            with _interrupts_deferred():
                 running.close()
 
 
 @contextlib.contextmanager
-def _hidden_main() -> Iterator[None]:
-    """Worker processes start without importing the main script again.
+def _without_main() -> Iterator[None]:
+    """Let worker processes start without importing the main script again.
 
     They need nothing of it, and a script that calls fastcam without an ``if __name__ ==
     "__main__"`` around it would start itself once more in each of them.
@@ -127,7 +121,7 @@ def _hidden_main() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interrupts_wait() -> Iterator[None]:
+def _interrupts_deferred() -> Iterator[None]:
     """Ctrl-C takes effect when the block is left; what is started in it never sees it at all.
 
     A terminal sends it to every process at once. Workers would answer with tracebacks; this
@@ -147,18 +141,18 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
     """A running Dask cluster, by address (``tcp://host:8786``) or scheduler file."""
     from distributed import Client
 
-    where: dict[str, str]
+    location: dict[str, str]
     if "://" in scheduler or (":" in scheduler and not Path(scheduler).exists()):
-        where = {"address": scheduler}
+        location = {"address": scheduler}
     elif Path(scheduler).is_file():
-        where = {"scheduler_file": scheduler}
+        location = {"scheduler_file": scheduler}
     else:
         raise InputError(
             f"--scheduler {scheduler}: neither an address such as tcp://host:8786 nor an existing "
             f"scheduler file; start one with `dask scheduler --scheduler-file FILE`"
         )
     try:
-        client = Client(**where, timeout="15s", set_as_default=False)
+        client = Client(**location, timeout="15s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there") from error
     with client:
@@ -177,7 +171,7 @@ def run(
 ) -> Iterator[tuple[WorkItem, Result]]:
     """Run every item once; yields each with its result as it comes back, in any order.
 
-    Each worker thread has a lane of its own and at most a few items in flight, so the
+    Each worker thread has a queue of its own and at most a few items in flight, so the
     scheduler's memory does not grow with the job. Dask gives the items of a worker that died to
     others. Raises :class:`SchedulerError` when the cluster is lost, or when several workers died
     over one item.
@@ -185,28 +179,29 @@ def run(
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
-    homes = [address for address, count in sorted(client.nthreads().items()) for _ in range(count)]
-    lanes = deal(items, max(1, len(homes)))
-    flying: dict[Future[Result], tuple[int, WorkItem]] = {}
-    landed = as_completed(loop=client.loop)
+    threads = sorted(client.nthreads().items())
+    addresses = [address for address, count in threads for _ in range(count)]
+    queues = assign(items, max(1, len(addresses)))
+    pending: dict[Future[Result], tuple[int, WorkItem]] = {}
+    completed = as_completed(loop=client.loop)
 
-    def launch(lane: int) -> None:
-        if not lanes[lane]:
-            steal(lanes, lane)
-        if lanes[lane]:
-            item = lanes[lane].popleft()
+    def submit_next(queue: int) -> None:
+        if not queues[queue]:
+            steal_work(queues, queue)
+        if queues[queue]:
+            item = queues[queue].popleft()
             future = client.submit(
-                function, item, pure=False, workers=[homes[lane]], allow_other_workers=True
+                function, item, pure=False, workers=[addresses[queue]], allow_other_workers=True
             )
-            flying[future] = (lane, item)
-            landed.add(future)
+            pending[future] = (queue, item)
+            completed.add(future)
 
     for _ in range(_AHEAD):
-        for lane in range(len(lanes)):
-            launch(lane)
+        for queue in range(len(queues)):
+            submit_next(queue)
     try:
-        for future in landed:
-            lane, item = flying.pop(future)
+        for future in completed:
+            queue, item = pending.pop(future)
             try:
                 result = future.result()
             except (KilledWorker, CancelledError) as error:
@@ -214,7 +209,7 @@ def run(
                     f"the Dask cluster gave up on a work item ({error}); finished figures are "
                     f"kept: run the same command again to go on"
                 ) from error
-            launch(lane)
+            submit_next(queue)
             yield item, result
     finally:
-        client.cancel(list(flying))
+        client.cancel(list(pending))

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from fastcam.errors import InputError
 from fastcam.options import Selection
-from fastcam.read.results.results import Rejected
+from fastcam.read.results.results import RejectedCase
 
 ITEM_FIGURES = 32
 # A job of more figures than 32 times this has larger items rather than more of them, up to three
@@ -29,10 +29,16 @@ ITEM_CASES = 4
 
 @dataclass(frozen=True, slots=True)
 class CaseSlices:
-    """Figures of one case, which counts from 0 in the store.
+    """Figures of one case.
 
-    ``image`` and ``mask`` are the files or folders of its volumes, None where there is none; why
-    is said in ``image_missing`` and ``mask_missing`` (empty: no mask was asked for).
+    Attributes:
+        case: the case's 0-based index in the store.
+        slices: the 0-based slices to draw; of an image without slices, the numbers of its figures.
+        summary: whether the text beside the figures is written, too.
+        image: file or folder of its volume; None where there is none.
+        image_missing: why there is none.
+        mask: file or folder of its mask; None where there is none.
+        mask_missing: why there is none; empty where no mask is used.
     """
 
     case: int
@@ -47,13 +53,13 @@ class CaseSlices:
 WorkItem = tuple[CaseSlices, ...]
 
 
-def figures_of(item: WorkItem) -> int:
-    """Number of figures of a work item."""
-    return sum(len(portion.slices) for portion in item)
+def figures_of(item: Iterable[CaseSlices]) -> int:
+    """Number of figures of a work item, or of any cases."""
+    return sum(len(case_slices.slices) for case_slices in item)
 
 
-class Selectable(Protocol):
-    """What is asked of a case before it is chosen."""
+class SelectableCase(Protocol):
+    """What the selection of cases goes by."""
 
     @property
     def name(self) -> str: ...
@@ -62,7 +68,7 @@ class Selectable(Protocol):
 
 
 def select(
-    headers: Sequence[Selectable], selection: Selection, rejected: Sequence[Rejected] = ()
+    headers: Sequence[SelectableCase], selection: Selection, rejected: Sequence[RejectedCase] = ()
 ) -> list[int]:
     """Indices of the chosen cases, in the order of the results file.
 
@@ -71,13 +77,13 @@ def select(
     """
     names = {header.name for header in headers}
     reasons = {entry.name: entry.reason for entry in rejected}
-    for wanted in selection.patients:
-        if wanted not in names and wanted in reasons:
-            raise InputError(f"--patient {wanted!r} can't be drawn: {reasons[wanted]}")
-        if wanted not in names:
-            near = difflib.get_close_matches(wanted, names, n=3)
+    for name in selection.patients:
+        if name not in names and name in reasons:
+            raise InputError(f"--patient {name!r} can't be drawn: {reasons[name]}")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=3)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise InputError(f"--patient {wanted!r} is not among the {len(names)} cases{hint}")
+            raise InputError(f"--patient {name!r} is not among the {len(names)} cases{hint}")
     chosen = [
         index
         for index, header in enumerate(headers)
@@ -88,66 +94,78 @@ def select(
     return chosen[selection.offset : stop]
 
 
-def work_items(portions: Iterable[CaseSlices]) -> list[WorkItem]:
+def work_items(cases: Iterable[CaseSlices]) -> list[WorkItem]:
     """Cut cases with many figures into items, put cases with few together."""
-    portions = list(portions)
-    total = sum(len(portion.slices) for portion in portions)
-    size = min(max(ITEM_FIGURES, total // _MANY_ITEMS), 3 * ITEM_FIGURES)
+    cases = list(cases)
+    size = min(max(ITEM_FIGURES, figures_of(cases) // _MANY_ITEMS), 3 * ITEM_FIGURES)
     items: list[WorkItem] = []
-    gathered: list[CaseSlices] = []
+    small: list[CaseSlices] = []
 
     def close() -> None:
-        if gathered:
-            items.append(tuple(gathered))
-            gathered.clear()
+        if small:
+            items.append(tuple(small))
+            small.clear()
 
-    for portion in portions:
-        if len(portion.slices) <= ITEM_FIGURES // ITEM_CASES:
-            gathered.append(portion)
-            if len(gathered) == ITEM_CASES:
+    for case_slices in cases:
+        if len(case_slices.slices) <= ITEM_FIGURES // ITEM_CASES:
+            small.append(case_slices)
+            if len(small) == ITEM_CASES:
                 close()
             continue
         close()
-        # Equal parts: 33 slices are 17 and 16, not 32 and 1.
-        parts = -(-len(portion.slices) // size)
-        bounds = [len(portion.slices) * part // parts for part in range(parts + 1)]
-        for part, (start, stop) in enumerate(pairwise(bounds)):
-            slices = portion.slices[start:stop]
-            items.append((replace(portion, slices=slices, summary=portion.summary and not part),))
+        items += [(part,) for part in _equal_parts(case_slices, size)]
     close()
     return items
 
 
-def batches(portions: Sequence[CaseSlices], size: int) -> list[WorkItem]:
-    """Portions, ``size`` at a time; for work that draws nothing."""
-    return [tuple(portions[start : start + size]) for start in range(0, len(portions), size)]
+def _equal_parts(case_slices: CaseSlices, size: int) -> list[CaseSlices]:
+    """A case in parts of at most ``size`` figures: 33 are 17 and 16, not 32 and 1."""
+    slices = case_slices.slices
+    parts = -(-len(slices) // size)
+    bounds = [len(slices) * part // parts for part in range(parts + 1)]
+    return [
+        replace(
+            case_slices,
+            slices=slices[start:stop],
+            summary=case_slices.summary and start == 0,
+        )
+        for start, stop in pairwise(bounds)
+    ]
 
 
-def deal(items: Sequence[WorkItem], lanes: int) -> list[deque[WorkItem]]:
-    """Split the items into one run for each lane, of about equal numbers of figures.
+def batches(cases: Sequence[CaseSlices], size: int) -> list[WorkItem]:
+    """Cases, ``size`` at a time; for work that draws nothing."""
+    return [tuple(cases[start : start + size]) for start in range(0, len(cases), size)]
 
-    A lane is one thread of one worker. Items of a case stay together, so that its volume is
-    decoded by one worker; lanes that run dry take from the others (:func:`steal`).
+
+def assign(items: Sequence[WorkItem], queues: int) -> list[deque[WorkItem]]:
+    """Split the items into ``queues`` queues, of about equal numbers of figures.
+
+    Each thread of a worker has a queue. Items of a case stay together, so that its volume is
+    decoded by one worker; queues that run dry take from the others (:func:`steal_work`).
     """
-    dealt: list[deque[WorkItem]] = [deque() for _ in range(lanes)]
+    assigned: list[deque[WorkItem]] = [deque() for _ in range(queues)]
     total = sum(figures_of(item) or 1 for item in items)
     done = 0
-    lane = 0
+    queue = 0
     previous = -1
     for item in items:
-        boundary = total * (lane + 1) / lanes
-        if done >= boundary and item[0].case != previous and lane < lanes - 1:
-            lane += 1
-        dealt[lane].append(item)
+        boundary = total * (queue + 1) / queues
+        if done >= boundary and item[0].case != previous and queue < queues - 1:
+            queue += 1
+        assigned[queue].append(item)
         done += figures_of(item) or 1
         previous = item[-1].case
-    return dealt
+    return assigned
 
 
-def steal(lanes: list[deque[WorkItem]], thief: int) -> None:
-    """Move the second half of the longest lane to an empty one; cases are cut if they must be."""
-    victim = max(range(len(lanes)), key=lambda lane: len(lanes[lane]))
+def steal_work(queues: list[deque[WorkItem]], thief: int) -> None:
+    """Move the second half of the longest queue to an empty one, ``thief``.
+
+    Items of a case may end up in both.
+    """
+    victim = max(range(len(queues)), key=lambda queue: len(queues[queue]))
     if victim == thief:
         return
-    taken = [lanes[victim].pop() for _ in range((len(lanes[victim]) + 1) // 2)]
-    lanes[thief].extend(reversed(taken))
+    stolen = [queues[victim].pop() for _ in range((len(queues[victim]) + 1) // 2)]
+    queues[thief].extend(reversed(stolen))

@@ -1,0 +1,1 @@
+"""Run stores in Zarr: patch attention of cases, and maps of images or volumes."""

@@ -30,12 +30,14 @@ def create_array(
     name: str,
     shape: tuple[int, ...],
     dtype: Any,
+    *,
     fill: float | None,
     chunk: int,
     attributes: dict[str, Any] | None = None,
 ) -> None:
-    """Describe an array of which a chunk has ``chunk`` rows and all of the other axes; ``dtype``
-    may be ``TEXT``. Nothing is there until all of it is: one file, renamed into place.
+    """Describe an array of which a chunk has ``chunk`` rows and all of the other axes.
+
+    ``dtype`` may be ``TEXT``. The description is one file, which is there whole or not at all.
 
     blosc-lz4 with bitshuffle, measured on 16 images a chunk, one core: attention of 12 layers
     and heads (1.8 MB) is packed in 3 ms, with zstd in 12 to 28; 3-D maps (4.2 MB) in 7 and 50 to
@@ -43,14 +45,14 @@ def create_array(
     """
     from zarr.codecs import BloscCodec
 
-    plain = dtype == TEXT
+    text = dtype == TEXT
     group.create_array(
         name,
         shape=shape,
         chunks=(chunk, *shape[1:]),
         dtype=dtype,
-        compressors=None if plain else BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
-        fill_value="" if plain else fill,
+        compressors=None if text else BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
+        fill_value="" if text else fill,
         # One flat folder an array: a folder for each axis and chunk is most of the files else.
         chunk_key_encoding={"name": "default", "separator": "."},
         attributes=attributes,
@@ -58,7 +60,16 @@ def create_array(
 
 
 class Chunks:
-    """An array made by :func:`create_array`: ``count`` rows, ``rows`` of them a chunk.
+    """An array made by :func:`create_array`.
+
+    Attributes:
+        count: number of rows.
+        rows: rows of a chunk.
+        tail: shape of a row.
+        text: whether it holds texts, as objects, rather than numbers.
+        dtype: type of its elements.
+        fill: the value of elements that were never written.
+        attributes: its attributes, plain JSON.
 
     Raises OSError, ValueError, KeyError, TypeError or RuntimeError where files are damaged, and
     OutputError where a chunk can't be written. A chunk that isn't there reads as fill values.
@@ -69,14 +80,14 @@ class Chunks:
         count, *tail = node["shape"]
         rows, *chunk = node["chunk_grid"]["configuration"]["chunk_shape"]
         self.count, self.rows, self.tail = int(count), int(rows), tuple(map(int, tail))
-        kind = node["data_type"]
+        data_type = node["data_type"]
         codecs = [codec["name"] for codec in node["codecs"]]
-        known = ["vlen-utf8"] if kind == TEXT else ["bytes", "blosc"]
+        expected = ["vlen-utf8"] if data_type == TEXT else ["bytes", "blosc"]
         flat = node["chunk_key_encoding"].get("configuration", {}).get("separator") == "."
-        if codecs != known or chunk != tail or not flat or kind not in (TEXT, *_NUMBERS):
+        if codecs != expected or chunk != tail or not flat or data_type not in (TEXT, *_NUMBERS):
             raise ValueError(f"{folder.name} is cut or packed in a way that fastcam doesn't")
-        self.text = kind == TEXT
-        self.dtype = np.dtype(object if self.text else kind)
+        self.text = data_type == TEXT
+        self.dtype = np.dtype(object if self.text else data_type)
         fill = node["fill_value"]
         self.fill = fill if self.text else self.dtype.type(fill)
         self.attributes: dict[str, Any] = node.get("attributes", {})
@@ -111,7 +122,7 @@ class Chunks:
         if self.text:
             texts: NDArray[Any] = np.reshape(VLenUTF8().decode(data), shape)
             return texts[:length]
-        # Blosc's header, 16 bytes, holds both lengths; a file cut short is found before it is read.
+        # Blosc's header, 16 bytes, holds both lengths, by which a file cut short is noticed.
         size = int.from_bytes(data[4:8], "little")
         packed = int.from_bytes(data[12:16], "little")
         if packed != len(data) or size != math.prod(shape) * self.dtype.itemsize:

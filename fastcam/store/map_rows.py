@@ -1,33 +1,36 @@
-"""TODO."""
+"""The rows of a figure of maps: which maps of a store they show, read one image at a time."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
-from fastcam.options import MapChoice
-from fastcam.read.inputs.halves import in_halves, pasted
+from fastcam.options import Head, MapChoice
+from fastcam.read.inputs.bilateral_halves import halves_of_map, whole_image_map
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 
-# Attention is never negative, whatever sign was asked of the other methods.
+# Attention is never negative, whatever sign the other methods' maps have.
 _UNSIGNED = ("attention", "rollout", "window", "channel", "overlap")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MapRow:
     """One map of each image: a row of its figure.
 
-    ``array`` is the map's name in the store; ``layer`` and ``head`` pick from an attention map
-    (``head`` None is the mean of the heads), ``target`` from maps of several targets. ``caption``
-    says all that to people, ``note`` what else must be said of the map. ``signed``: it has evidence
-    for and against.
+    Attributes:
+        array: the map's name in the store.
+        caption: method, layer and head, for people.
+        layer: 0-based layer of an attention map; None of other maps.
+        head: 0-based head of an attention map; None for the mean of the heads.
+        target: 0-based target of maps of several targets; None where there is one.
+        signed: whether it has evidence for and against, as positive and negative values.
+        note: what else figures must say of the map.
     """
 
     array: str
@@ -41,19 +44,19 @@ class MapRow:
     def read(self, store: MapStore, index: int) -> NDArray[np.float32]:
         """The map (h, w) or (d, h, w) float32 of an image, raw; CaseError where there is none.
 
-        Of a model that saw the image's halves it is on both, (h, w) of the whole image.
+        Of a model that saw the image's bilateral halves it is (h, w) of the whole image.
         """
-        found = store.map(self.array, index)
+        values = store.map(self.array, index)
         if self.layer is not None:
-            heads = found[self.layer]
-            found = heads.mean(axis=0) if self.head is None else heads[self.head]
+            heads = values[self.layer]
+            values = heads.mean(axis=0) if self.head is None else heads[self.head]
         if self.target is not None:
-            found = found[self.target]
-        halves = in_halves(store.attrs.preprocessing, self.array)
+            values = values[self.target]
+        halves = halves_of_map(store.attrs.preprocessing, self.array)
         if halves != "no":
             _, height, width = store.headers[index].shape
-            found = pasted(found, height, width, halves)
-        return found
+            values = whole_image_map(values, height, width, halves)
+        return values
 
 
 def choose_rows(store: MapStore, choice: MapChoice) -> tuple[MapRow, ...]:
@@ -63,14 +66,14 @@ def choose_rows(store: MapStore, choice: MapChoice) -> tuple[MapRow, ...]:
             f"{store.path}: holds no maps yet: no batch is finished; run fastcam infer again"
         )
     methods = list(dict.fromkeys(method_of(name) for name in store.map_names))
-    for wanted in choice.methods:
-        _known("method", wanted, methods)
+    for method in choice.methods:
+        _check_known("method", method, methods)
     arrays = [
         name for name in store.map_names if not choice.methods or method_of(name) in choice.methods
     ]
     layers = [layer for name in arrays for layer in _layers(store, name)]
-    for wanted in choice.layers:
-        _known("layer", wanted, layers)
+    for layer in choice.layers:
+        _check_known("layer", layer, layers)
     return tuple(row for name in arrays for row in _rows(store, name, choice))
 
 
@@ -80,40 +83,45 @@ def method_of(name: str) -> str:
 
 
 def _layers(store: MapStore, name: str) -> Sequence[str]:
-    own = name.partition("/")[2]
-    return store.layer_names(name) or ((own,) if own else ())
+    layer = name.partition("/")[2]
+    return store.layer_names(name) or ((layer,) if layer else ())
 
 
 def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
     layers = _layers(store, name)
-    wanted = [layer for layer in layers if not choice.layers or layer in choice.layers]
-    if layers and not wanted:
+    chosen = [layer for layer in layers if not choice.layers or layer in choice.layers]
+    if layers and not chosen:
         return
     if choice.layers and not layers and method_of(name) not in choice.methods:
-        return  # a map of the whole model, and only layers were asked for
+        return  # a map of the whole model, and only layers are chosen
     both = store.attrs.settings.get("sign") == "both"
     signed = both and method_of(name) not in _UNSIGNED
     axes = store.axes(name)
     if "layer" in axes:
-        for layer in wanted if choice.layers else wanted[-1:]:
-            head = _head(store, name, choice.head)
-            said = "mean of heads" if head is None else f"head {head}"
-            of = [] if store.shape(name)[1] == 1 else [said]
-            caption = " · ".join([method_of(name), layer, *of])
-            yield MapRow(name, caption, layers.index(layer), head, note=store.note(name))
+        head = _head(store, name, choice.head)
+        head_text = "mean of heads" if head is None else f"head {head}"
+        heads = [] if store.shape(name)[1] == 1 else [head_text]
+        for layer in chosen if choice.layers else chosen[-1:]:
+            yield MapRow(
+                array=name,
+                caption=" · ".join([method_of(name), layer, *heads]),
+                layer=layers.index(layer),
+                head=head,
+                note=store.note(name),
+            )
         return
     caption = " · ".join([method_of(name), *layers])
-    targets = _shape(store, name)[0] if "target" in axes else 0
+    targets = store.shape(name)[0] if "target" in axes else 0
     for target in range(targets):
-        yield MapRow(name, caption, target=target, signed=signed)
+        yield MapRow(array=name, caption=caption, target=target, signed=signed)
     if not targets:
-        yield MapRow(name, caption, signed=signed)
+        yield MapRow(array=name, caption=caption, signed=signed)
 
 
-def _head(store: MapStore, name: str, head: int | Literal["mean"]) -> int | None:
+def _head(store: MapStore, name: str, head: Head) -> int | None:
     if head == "mean":
         return None
-    count = _shape(store, name)[1]
+    count = store.shape(name)[1]
     if head >= count:
         raise InputError(
             f"--head {head} is too large: {name} has heads 0 to {count - 1}; or give mean"
@@ -121,30 +129,22 @@ def _head(store: MapStore, name: str, head: int | Literal["mean"]) -> int | None
     return head
 
 
-def _shape(store: MapStore, name: str) -> tuple[int, ...]:
-    done = next(i for i, header in enumerate(store.headers) if header.status == "done")
-    return store.map(name, done).shape
-
-
-def _known(option: str, wanted: str, known: Sequence[str]) -> None:
-    if wanted not in known:
-        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4) or known[:5]
+def _check_known(option: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=3, cutoff=0.4) or known[:5]
         hint = f"did you mean {', '.join(near)}?" if near else "its maps belong to no layer"
-        raise InputError(f"--{option} {wanted!r} is not in the store; {hint}")
+        raise InputError(f"--{option} {value!r} is not in the store; {hint}")
 
 
 @dataclass(frozen=True)
 class MapCase:
-    """An image or volume as far as choosing, naming and judging it goes.
-
-    ``right`` is None where there is no label, or none that can be compared with the prediction.
-    """
+    """An image or volume as selection and file names need it."""
 
     header: MapHeader
 
     @property
     def place(self) -> int:
-        """1-based, in the run."""
+        """1-based number in the run."""
         return self.header.place
 
     @property
@@ -154,7 +154,7 @@ class MapCase:
 
     @property
     def right(self) -> bool | None:
-        """Whether the prediction is the label."""
+        """Whether the prediction is the label; None without a label that can be compared."""
         label, prediction = self.header.label.strip(), self.header.prediction
         if prediction is None or not label.isdecimal():
             return None
@@ -162,7 +162,7 @@ class MapCase:
 
     @property
     def correct(self) -> bool:
-        """Whether ``--only-errors`` leaves it out: also where nobody knows."""
+        """Whether ``--only-errors`` leaves it out: also where that isn't known."""
         return self.right is not False
 
 
@@ -175,7 +175,7 @@ def check_done(header: MapHeader) -> None:
 
 
 def depth_of(header: MapHeader) -> int:
-    """Slices of a volume, as the store noted them."""
+    """Number of slices of a volume; CaseError where the store doesn't have it."""
     if header.shape[0] < 1:
         raise CaseError(f"{header.source}: the store doesn't say how many slices it has")
     return header.shape[0]

@@ -42,7 +42,7 @@ STATUS: tuple[Status, ...] = ("open", "done", "failed")
 
 TEXTS = ("id", "group", "source", "mask_source", "label")
 _TEXT_CHUNK = 65536
-# A prediction that no model makes: regression, or not computed.
+# Stands for no prediction: of a regression, or where none was computed.
 NO_PREDICTION = -(2**31)
 
 # Arrays there from the start: axes past the first, dtype, fill value.
@@ -52,7 +52,7 @@ FIXED: dict[str, tuple[tuple[int, ...], Any, float]] = {
     "prediction": ((), np.int32, NO_PREDICTION),
     "confidence": ((), np.float32, np.nan),
 }
-# Arrays whose width only the first finished batch tells: dtype, fill value.
+# Arrays whose width is known from the first finished batch on: dtype, fill value.
 GROWN: dict[str, tuple[Any, float]] = {
     "output": (np.float32, np.nan),
     "probability": (np.float32, np.nan),
@@ -61,13 +61,24 @@ GROWN: dict[str, tuple[Any, float]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MapAttrs:
     """Where the maps of a store come from.
 
-    ``sha256`` is the fingerprint of settings and inputs, by which a run started again knows its
-    store. ``root`` is the absolute folder that sources are relative to. ``dims`` is 2 or 3.
-    ``created`` is UTC, ISO 8601.
+    Attributes:
+        sha256: fingerprint of settings and inputs, by which a run started again knows its store.
+        root: the absolute folder that sources are relative to.
+        model: the model, as the user named it.
+        checkpoint: the checkpoint, as the user named it; empty without one.
+        methods: names of the methods.
+        layers: names of the layers; empty where the run chose them itself.
+        preprocessing: fields of ``Preprocessing``, as plain values.
+        settings: all else that the maps depend on, by name.
+        dims: 2 for images, 3 for volumes.
+        schema: version of the store's schema.
+        kind: ``maps``.
+        fastcam: version of fastcam that made the store.
+        created: when the store was made, UTC, ISO 8601.
     """
 
     sha256: str
@@ -89,17 +100,31 @@ class MapAttrs:
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class MapHeader:
     """One image or volume without its maps.
 
-    ``place`` is 1-based. ``source`` is absolute. ``shape`` (z, y, x) of the source, z = 1 for a
-    picture, zeros until known; ``affine`` (4, 4) takes the source's voxel (x, y, z, 1) to RAS
-    millimetres. ``output`` (k,) float32 is the model's, raw; ``probabilities`` (k,) float32 and
-    ``targets`` (t,) int32 are of length 0 where there are none, as are ``measures`` (m,) float32,
-    numbers that the run's engine took beside its maps; ``prediction`` is None for a regression;
-    all of these also where the image isn't done. ``confidence`` is NaN where there is
-    none. ``reason`` says why it failed.
+    Arrays are of length 0, ``prediction`` is None and ``confidence`` NaN where a model has none,
+    and where the image isn't done.
+
+    Attributes:
+        place: 1-based number in the run.
+        id: the image's name, unique in the run.
+        group: the folder it lies in, relative to the input folder; empty for the folder itself.
+        source: absolute path of its file or folder.
+        mask_source: absolute path of its mask; None without one.
+        label: the true value as the table states it; empty without one.
+        shape: z, y, x of the source; z = 1 for a picture; zeros until known.
+        affine: (4, 4) float64, the source's voxel (x, y, z, 1) to RAS millimetres; None for
+            pictures.
+        output: (k,) float32, the model's output, raw.
+        prediction: the predicted class; None for a regression.
+        confidence: 0 to 1.
+        probabilities: (k,) float32, 0 to 1.
+        targets: (t,) int32, the classes that the maps explain.
+        measures: (m,) float32, numbers that the run's engine took beside its maps.
+        status: ``open``, ``done`` or ``failed``.
+        reason: why it failed; empty where it didn't.
     """
 
     place: int
@@ -130,12 +155,13 @@ def axes_of(ndim: int, dims: int) -> tuple[str, ...]:
 
 
 def write_skeleton(path: Path, attrs: MapAttrs, items: Sequence[Item], batch: int) -> None:
-    """All that is known before the first batch, as a new group at ``path``."""
+    """Write all that is known before the first batch, as a new group at ``path``."""
     import zarr
 
-    plain = {name: getattr(attrs, name) for name in MapAttrs.__dataclass_fields__}
-    plain["preprocessing"], plain["settings"] = dict(attrs.preprocessing), dict(attrs.settings)
-    root = zarr.create_group(path, zarr_format=3, attributes=storable(plain))
+    attributes = {name: getattr(attrs, name) for name in MapAttrs.__dataclass_fields__}
+    attributes["preprocessing"] = dict(attrs.preprocessing)
+    attributes["settings"] = dict(attrs.settings)
+    root = zarr.create_group(path, zarr_format=3, attributes=storable(attributes))
     cases, done = root.create_group("cases"), root.create_group("done")
     root.create_group("maps")
     folder = Path(attrs.root)
@@ -148,38 +174,54 @@ def write_skeleton(path: Path, attrs: MapAttrs, items: Sequence[Item], batch: in
     }
     count = len(items)
     for name, texts in columns.items():
-        create_array(cases, name, (count,), TEXT, None, _TEXT_CHUNK)
-        column, plain_texts = Chunks(path / "cases" / name), storable(texts)
+        create_array(cases, name, (count,), TEXT, fill=None, chunk=_TEXT_CHUNK)
+        column, stored_texts = Chunks(path / "cases" / name), storable(texts)
         for start in range(0, count, _TEXT_CHUNK):
-            part = plain_texts[start : start + _TEXT_CHUNK]
+            part = stored_texts[start : start + _TEXT_CHUNK]
             column.write(start // _TEXT_CHUNK, np.array(part, dtype=object))
     for name, (axes, dtype, fill) in FIXED.items():
-        create_array(cases, name, (count, *axes), dtype, fill, batch)
-    create_array(done, "status", (count,), np.int8, OPEN, batch)
-    create_array(done, "reason", (count,), TEXT, None, batch)
+        create_array(cases, name, (count, *axes), dtype, fill=fill, chunk=batch)
+    create_array(done, "status", (count,), np.int8, fill=OPEN, chunk=batch)
+    create_array(done, "reason", (count,), TEXT, fill=None, chunk=batch)
 
 
 def create_batch_array(
-    root: zarr.Group, name: str, values: NDArray[Any], count: int, batch: int, attrs: dict[str, Any]
+    root: zarr.Group,
+    name: str,
+    values: NDArray[Any],
+    *,
+    count: int,
+    batch: int,
+    attributes: dict[str, Any],
 ) -> None:
-    """``maps/…`` or ``cases/…``, called ``name``: ``count`` rows like those of ``values``."""
+    """Describe array ``name``, ``maps/…`` or ``cases/…``: ``count`` rows like ``values`` has."""
     parent, _, last = name.rpartition("/")
-    fill = GROWN[last][1] if parent == "cases" else np.nan
-    shape = (count, *values.shape[1:])
-    create_array(root.require_group(parent), last, shape, values.dtype, fill, batch, attrs)
+    create_array(
+        root.require_group(parent),
+        last,
+        (count, *values.shape[1:]),
+        values.dtype,
+        fill=GROWN[last][1] if parent == "cases" else np.nan,
+        chunk=batch,
+        attributes=attributes,
+    )
 
 
 def map_attributes(
-    place: int, count: int, ndim: int, dims: int, layers: Sequence[str], note: str = ""
+    axes: Sequence[str], *, number: int, count: int, layers: Sequence[str], note: str
 ) -> dict[str, Any]:
-    """Attributes of the map array at ``place`` among ``count``: by these a lost one is missed.
+    """Attributes of the map array with the 0-based ``number`` among ``count``.
 
-    ``note``: what figures must say of the map.
+    ``layers`` are the names along an axis "layer", ``note`` is what figures must say of the map.
+    By the numbers a reader notices that an array is lost.
     """
-    axes = axes_of(ndim, dims)
-    named = [storable(layer) for layer in layers] if "layer" in axes else []
-    found: dict[str, Any] = {"axes": list(axes), "layer_names": named, "place": place}
-    return found | {"maps": count, "note": storable(note)}
+    return {
+        "axes": list(axes),
+        "layer_names": [storable(layer) for layer in layers] if "layer" in axes else [],
+        "place": number,
+        "maps": count,
+        "note": storable(note),
+    }
 
 
 def read_map_table(path: Path) -> dict[str, dict[str, Any]]:
@@ -187,17 +229,17 @@ def read_map_table(path: Path) -> dict[str, dict[str, Any]]:
 
     Empty where not all are there. Raises ``ZARR_ERRORS`` where one is damaged.
     """
-    home, found = path / "maps", []
-    for file in (*home.glob("*/zarr.json"), *home.glob("*/*/zarr.json")):
+    folder, arrays = path / "maps", []
+    for file in (*folder.glob("*/zarr.json"), *folder.glob("*/*/zarr.json")):
         node = json.loads(file.read_text(encoding="utf-8"))
         if node["node_type"] == "array":
             attributes = node["attributes"]
-            name = file.parent.relative_to(home).as_posix()
-            found.append((int(attributes["place"]), name, attributes))
-    found.sort(key=lambda entry: entry[:2])
-    count = found[0][2]["maps"] if found else 0
-    whole = [place for place, _, _ in found] == list(range(count))
-    return {name: attributes for _, name, attributes in found} if whole else {}
+            name = file.parent.relative_to(folder).as_posix()
+            arrays.append((int(attributes["place"]), name, attributes))
+    arrays.sort(key=lambda entry: entry[:2])
+    count = arrays[0][2]["maps"] if arrays else 0
+    complete = [number for number, _, _ in arrays] == list(range(count))
+    return {name: attributes for _, name, attributes in arrays} if complete else {}
 
 
 def read_gate_names(path: Path) -> tuple[str, ...]:
@@ -205,32 +247,42 @@ def read_gate_names(path: Path) -> tuple[str, ...]:
 
     Raises ``ZARR_ERRORS`` where one is damaged.
     """
-    found = []
+    arrays = []
     for file in (path / "gates").glob("*/zarr.json"):
         node = json.loads(file.read_text(encoding="utf-8"))
-        found.append((int(node["attributes"]["place"]), file.parent.name))
-    return tuple(name for _, name in sorted(found))
+        arrays.append((int(node["attributes"]["place"]), file.parent.name))
+    return tuple(name for _, name in sorted(arrays))
 
 
 def gate_name(path: str) -> str:
-    """The array in ``gates/`` of the gate at a module's dotted path; the model itself has none."""
+    """The name in ``gates/`` for a module's dotted path; that of the model itself is empty."""
     return path or "model"
 
 
 def headers_of(columns: Mapping[str, NDArray[Any]], root: Path) -> tuple[MapHeader, ...]:
-    """The rows of the columns of ``cases/`` and ``done/``; those that may be missing are empty."""
-    plain = {
+    """One header a row of the columns of ``cases/`` and ``done/``.
+
+    ``root`` is the folder that sources are relative to. ``affine`` and the columns of ``GROWN`` may
+    be missing.
+    """
+    values = {
         name: columns[name].tolist()
         for name in (*TEXTS, "reason", "status", "prediction", "confidence", "shape")
     }
     empty = {name: np.empty(0, dtype) for name, (dtype, _) in GROWN.items()}
-    located = "affine" in columns and np.isfinite(columns["affine"]).all(axis=(1, 2))
+    affines: Sequence[NDArray[np.float64] | None] = [None] * len(values["status"])
+    if "affine" in columns:
+        finite = np.isfinite(columns["affine"]).all(axis=(1, 2))
+        affines = [
+            affine if known else None
+            for affine, known in zip(columns["affine"], finite, strict=True)
+        ]
     headers = []
-    for i, status in enumerate(plain["status"]):
-        row = {name: column[i] for name, column in plain.items()}
+    for i, status in enumerate(values["status"]):
+        row = {name: column[i] for name, column in values.items()}
         arrays = {
-            name: columns[name][i] if status == DONE and name in columns else none
-            for name, none in empty.items()
+            name: columns[name][i] if status == DONE and name in columns else default
+            for name, default in empty.items()
         }
         z, y, x = row["shape"]
         headers.append(
@@ -242,7 +294,7 @@ def headers_of(columns: Mapping[str, NDArray[Any]], root: Path) -> tuple[MapHead
                 mask_source=root / row["mask_source"] if row["mask_source"] else None,
                 label=row["label"],
                 shape=(z, y, x),
-                affine=columns["affine"][i] if located is not False and located[i] else None,
+                affine=affines[i],
                 output=arrays["output"],
                 prediction=None if row["prediction"] == NO_PREDICTION else row["prediction"],
                 confidence=row["confidence"],

@@ -1,14 +1,12 @@
 """The store of maps: create it, append a batch, read one map at a time.
 
-The schema is :mod:`fastcam.store.map_schema`'s. A store is created beside its place and renamed into it.
-A batch's data are written first, its reasons next, its status last, each file whole or not at all:
-only the status says what is finished, and a batch without one is made again.
+The schema is that of :mod:`fastcam.store.map_schema`. A store is created under a temporary name and
+renamed. A batch's data are written first, its reasons next, its status last, each file whole or not
+at all: only the status says what is finished, and a batch without one is made again.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.errors import CaseError, InputError, OutputError
+from fastcam.errors import CaseError, InputError
 from fastcam.read.inputs.inputs import Item
+from fastcam.run.files import new_folder
 from fastcam.store import map_schema
 from fastcam.store.chunks import Chunks
-from fastcam.store.map_batch import BatchRows, filled, settle
+from fastcam.store.map_batch import BatchRows, validate_batch, whole_chunk
 from fastcam.store.map_schema import DONE, FAILED, MapAttrs, MapHeader
 from fastcam.store.root import ZARR_ERRORS, read_root, storable
 
@@ -33,43 +32,33 @@ if TYPE_CHECKING:
 def create_maps(path: Path, attrs: MapAttrs, items: Sequence[Item], batch: int) -> MapStore:
     """Make a store for ``items``, ``batch`` of them a chunk, with every one still open.
 
-    Raises OutputError when something is there already or it can't be written; nothing half-made
-    stays behind.
+    Raises :class:`OutputError` when something is there already or it can't be written; nothing
+    half-written stays behind.
     """
     if not items or batch < 1:
         raise InputError(f"{path}: a store needs at least one image and a batch of at least one")
-    if path.exists():
-        raise OutputError(f"{path}: exists already; remove it or choose another output folder")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_folder(path) as temporary:
         map_schema.write_skeleton(temporary, attrs, items, batch)
-        temporary.rename(path)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return MapStore.open(path)
 
 
 class MapStore:
     """A store of maps on disk. Pickles as its path; each process opens the arrays it needs.
 
-    ``append`` may be called from any thread, one call at a time is let in; it must be one process,
-    and one object, that appends. Reading is safe from several threads, also while a batch is
-    appended. Another object sees what was finished when it first looked. Readers raise InputError
-    where the store is damaged and CaseError where a single map isn't there.
+    ``append`` may be called from any thread; the calls run one after the other. It must be one
+    process, and one object, that appends. Reading is safe from several threads, also while a batch
+    is appended. Another object sees what was finished when it first read the status. Readers raise
+    InputError where the store is damaged and CaseError where a single map isn't there.
 
     ``root`` replaces the folder that sources are relative to, where the images have moved.
     """
 
     def __init__(self, path: Path, root: Path | None = None) -> None:
         self.path = path
-        self._moved = root
-        self._appending, self._state = threading.Lock(), threading.RLock()
-        self._opened: dict[str, Chunks] = {}
-        self._kept: dict[str, tuple[int, NDArray[Any]]] = {}
+        self._new_root = root
+        self._append_lock, self._state_lock = threading.Lock(), threading.RLock()
+        self._arrays: dict[str, Chunks] = {}
+        self._last_chunks: dict[str, tuple[int, NDArray[Any]]] = {}
         self._headers: tuple[MapHeader, ...] | None = None
         self._status: NDArray[np.int8] | None = None
         self._map_table: dict[str, dict[str, Any]] | None = None
@@ -82,7 +71,7 @@ class MapStore:
         return store
 
     def __reduce__(self) -> tuple[type[MapStore], tuple[Path, Path | None]]:
-        return MapStore, (self.path, self._moved)
+        return MapStore, (self.path, self._new_root)
 
     def __repr__(self) -> str:
         return f"MapStore({str(self.path)!r})"
@@ -92,6 +81,7 @@ class MapStore:
 
     @cached_property
     def attrs(self) -> MapAttrs:
+        """Where the maps come from."""
         raw = read_root(self.path)
         if raw.get("kind") != map_schema.KIND:
             raise InputError(
@@ -99,14 +89,14 @@ class MapStore:
             )
         if missing := sorted(MapAttrs.__dataclass_fields__.keys() - raw.keys()):
             raise self._damaged(f"attribute {missing[0]!r} is missing")
-        known = {name: raw[name] for name in MapAttrs.__dataclass_fields__}
-        known["methods"], known["layers"] = tuple(known["methods"]), tuple(known["layers"])
-        return MapAttrs(**known)
+        values = {name: raw[name] for name in MapAttrs.__dataclass_fields__}
+        values["methods"], values["layers"] = tuple(values["methods"]), tuple(values["layers"])
+        return MapAttrs(**values)
 
     @property
     def root(self) -> Path:
         """The folder that sources are relative to."""
-        return self._moved or Path(self.attrs.root)
+        return self._new_root or Path(self.attrs.root)
 
     @property
     def batch(self) -> int:
@@ -132,7 +122,7 @@ class MapStore:
     @property
     def headers(self) -> tuple[MapHeader, ...]:
         """Every image without its maps, in the order of the run."""
-        with self._state:
+        with self._state_lock:
             if self._headers is None:
                 self._headers = self._read_headers()
             return self._headers
@@ -193,18 +183,18 @@ class MapStore:
             )
         index %= len(self)
         first = index // self.batch
-        kept = self._kept.get(name)
+        last = self._last_chunks.get(name)
         # Maps are mostly read one after the other: the chunk read last is kept.
-        if kept is None or kept[0] != first:
+        if last is None or last[0] != first:
             try:
-                kept = first, self._array(name).read(first)
+                last = first, self._array(name).read(first)
             except ZARR_ERRORS as error:
-                raise CaseError(f"{header.id}: {self._lost(name)}: {error}") from error
-            self._kept[name] = kept
-        found: NDArray[np.float32] = kept[1][index - first * self.batch].astype(np.float32)
-        if not np.isfinite(found).all():
-            raise CaseError(f"{header.id}: {self._lost(name)}")
-        return found
+                raise CaseError(f"{header.id}: {self._damaged_map(name)}: {error}") from error
+            self._last_chunks[name] = last
+        values: NDArray[np.float32] = last[1][index - first * self.batch].astype(np.float32)
+        if not np.isfinite(values).all():
+            raise CaseError(f"{header.id}: {self._damaged_map(name)}")
+        return values
 
     def append(self, index: int, rows: BatchRows) -> None:
         """Write batch ``index`` and mark each of its rows as done or failed.
@@ -213,23 +203,23 @@ class MapStore:
         disk is full and the like: the batch is then still open. InputError when the maps are not
         like those of the batches before.
         """
-        place, settled = self.rows(index), settle(rows)
-        if len(settled.reasons) != len(place):
-            raise ValueError(f"batch {index} has {len(place)} rows, not {len(settled.reasons)}")
-        reasons = [storable(reason) for reason in settled.reasons]
+        indices, batch = self.rows(index), validate_batch(rows)
+        if len(batch.reasons) != len(indices):
+            raise ValueError(f"batch {index} has {len(indices)} rows, not {len(batch.reasons)}")
+        reasons = [storable(reason) for reason in batch.reasons]
         status = np.array([FAILED if reason else DONE for reason in reasons], np.int8)
-        with self._appending:
-            if len(settled.good):
-                self._grow(settled.columns, rows)
-            for name, values in settled.columns.items():
+        with self._append_lock:
+            if len(batch.good):
+                self._grow(batch.columns, rows)
+            for name, values in batch.columns.items():
                 array = self._array(name)
-                array.write(index, filled(values, settled.good, len(place), array.fill))
+                array.write(index, whole_chunk(values, batch.good, len(indices), array.fill))
             self._array("done/reason").write(index, np.array(reasons, dtype=object))
             self._array("done/status").write(index, status)
-            with self._state:
-                self._known_status[place.start : place.stop] = status
+            with self._state_lock:
+                self._known_status[indices.start : indices.stop] = status
                 self._headers = None
-                self._kept.clear()
+                self._last_chunks.clear()
 
     def _grow(self, columns: dict[str, NDArray[Any]], rows: BatchRows) -> None:
         """Make the arrays whose shape only a finished batch tells, those that aren't there yet.
@@ -252,17 +242,22 @@ class MapStore:
                 parent, _, own = name.partition("/")
                 if parent == "maps":
                     attributes = map_schema.map_attributes(
-                        names.index(own), len(names), values.ndim, self.attrs.dims,
-                        rows.layer_names.get(own, ()), rows.notes.get(own, ""),
-                    )  # fmt: skip
+                        map_schema.axes_of(values.ndim, self.attrs.dims),
+                        number=names.index(own),
+                        count=len(names),
+                        layers=rows.layer_names.get(own, ()),
+                        note=rows.notes.get(own, ""),
+                    )
                 elif parent == "gates":
                     attributes = {"place": list(columns).index(name)}
-                map_schema.create_batch_array(root, name, values, len(self), self.batch, attributes)
+                map_schema.create_batch_array(
+                    root, name, values, count=len(self), batch=self.batch, attributes=attributes
+                )
                 self._map_table = None
-            there = self._array(name).tail
-            if there != values.shape[1:]:
+            shape = self._array(name).tail
+            if shape != values.shape[1:]:
                 raise InputError(
-                    f"{self.path}: {name} has shape {there} for each image, but this run makes "
+                    f"{self.path}: {name} has shape {shape} for each image, but this run makes "
                     f"{values.shape[1:]}; remove the store or choose another output folder"
                 )
 
@@ -272,7 +267,7 @@ class MapStore:
             for name in (*map_schema.TEXTS, "shape", "prediction", "confidence")
         }
         columns["reason"], columns["status"] = self._read("done/reason"), self._known_status
-        # Pictures have none, and ten thousand batches would be asked for theirs.
+        # Pictures have none, and their missing chunks would be looked for in every batch.
         if self.attrs.dims == 3:
             columns["affine"] = self._read("cases/affine")
         for name in map_schema.GROWN:
@@ -282,14 +277,14 @@ class MapStore:
         if len(lengths) != 1 or "" in columns["id"].tolist():
             raise self._damaged("its cases/ arrays don't belong together")
         done = columns["status"] == DONE
-        if done.any() and not np.isfinite(columns.get("output", _NOTHING)[done]).all():
+        if done.any() and not ("output" in columns and np.isfinite(columns["output"][done]).all()):
             raise self._damaged("outputs of finished images are missing")
         return map_schema.headers_of(columns, self.root)
 
     @property
     def _map_attributes(self) -> dict[str, dict[str, Any]]:
         """The attributes of each map array by its name, in order."""
-        with self._state:
+        with self._state_lock:
             if self._map_table is None:
                 try:
                     self._map_table = map_schema.read_map_table(self.path)
@@ -303,12 +298,12 @@ class MapStore:
         try:
             return self._map_attributes[name]
         except KeyError:
-            there = ", ".join(self.map_names) or "none yet"
-            raise InputError(f"{self.path}: has no map {name!r}; there are: {there}") from None
+            names = ", ".join(self.map_names) or "none yet"
+            raise InputError(f"{self.path}: has no map {name!r}; there are: {names}") from None
 
     @property
     def _known_status(self) -> NDArray[np.int8]:
-        with self._state:
+        with self._state_lock:
             if self._status is None:
                 status = self._read("done/status")
                 if status.ndim != 1 or len(status) == 0 or not np.isin(status, (0, 1, 2)).all():
@@ -317,13 +312,13 @@ class MapStore:
             return self._status
 
     def _array(self, name: str) -> Chunks:
-        opened = self._opened.get(name)
-        if opened is None:
+        array = self._arrays.get(name)
+        if array is None:
             try:
-                opened = self._opened[name] = Chunks(self.path / name)
+                array = self._arrays[name] = Chunks(self.path / name)
             except ZARR_ERRORS as error:
                 raise self._damaged(f"{name}: {error}") from error
-        return opened
+        return array
 
     def _read(self, name: str) -> NDArray[Any]:
         try:
@@ -331,7 +326,7 @@ class MapStore:
         except ZARR_ERRORS as error:
             raise self._damaged(f"{name}: {error}") from error
 
-    def _lost(self, name: str) -> str:
+    def _damaged_map(self, name: str) -> str:
         return (
             f"its map {name.partition('/')[2]} in {self.path} is damaged or gone; remove the store "
             "and run fastcam infer again"
@@ -341,6 +336,3 @@ class MapStore:
         return InputError(
             f"{self.path}: the run store is damaged ({what}); remove it and run fastcam infer again"
         )
-
-
-_NOTHING = np.full((1, 1), np.nan)

@@ -6,18 +6,16 @@
       patches/  weight (P,) float32 · box (P, 4) int32, x1 y1 x2 y2 · slice, roi (P,) int32 ·
                 mask_ratio (P,) float32 · case_offset (n + 1,) int64
 
-Case i holds the patches ``case_offset[i]`` up to ``case_offset[i + 1]``. A store is written
-beside its place and renamed into it, so a store that exists is complete.
+Case i holds the patches ``case_offset[i]`` up to ``case_offset[i + 1]``. A store is written under
+a temporary name and renamed, so a store that exists is complete.
 """
 
 from __future__ import annotations
 
 import datetime
 import math
-import os
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam._version import __version__
-from fastcam.errors import InputError, OutputError
-from fastcam.read.results.case import Case
-from fastcam.read.results.results import Rejected, Results, Warned
+from fastcam.errors import InputError
+from fastcam.read.results.case import Case, CasePrediction
+from fastcam.read.results.results import CaseWarning, RejectedCase, Results
+from fastcam.run.files import new_folder
 from fastcam.store.root import SCHEMA_VERSION, ZARR_ERRORS, read_root, storable
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ KIND = "patch-attention"
 _CHUNK = 65536
 
 # Fill of integers that can be any number but this one, so that a missing chunk shows. As a label
-# it says that nobody knows it.
+# it stands for one that is not known.
 _MISSING = -(2**31)
 
 # Array in the store: attribute of Case, dtype, fill value.
@@ -64,7 +63,16 @@ _PATCH_COLUMNS: dict[str, tuple[str, Any, float]] = {
 
 @dataclass(frozen=True)
 class StoreAttrs:
-    """Where a store comes from. ``created`` is UTC, ISO 8601; ``sha256`` that of ``source``."""
+    """Where a store comes from.
+
+    Attributes:
+        schema: version of the store's schema.
+        fastcam: version of fastcam that made the store.
+        kind: ``patch-attention``.
+        source: name of the results file, or of the model that was run.
+        sha256: the results file's, or the fingerprint of model, settings and inputs.
+        created: when the store was made, UTC, ISO 8601.
+    """
 
     schema: int
     fastcam: str
@@ -74,39 +82,21 @@ class StoreAttrs:
     created: str
 
 
-@dataclass(frozen=True)
-class CaseHeader:
-    """A case without its patches. ``place`` is 1-based, in the results file; ``true_label`` and
-    ``correct`` are None where they are not known."""
+@dataclass(frozen=True, kw_only=True)
+class CaseHeader(CasePrediction):
+    """A case without its patches, of which there are ``patches``."""
 
-    place: int
-    name: str
-    true_label: int | None
-    predicted_label: int
-    correct: bool | None
-    confidence: float
-    probabilities: tuple[float, ...]
     patches: int
 
 
 def create_from_results(path: Path, results: Results) -> RunStore:
     """Write ``results`` as a new store at ``path`` and open it.
 
-    Raises OutputError when something is there already or the store can't be written; nothing
-    half-written stays behind.
+    Raises :class:`OutputError` when something is there already or the store can't be written;
+    nothing half-written stays behind.
     """
-    if path.exists():
-        raise OutputError(f"{path}: exists already; remove it or choose another output folder")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_folder(path) as temporary:
         _write(temporary, results)
-        temporary.rename(path)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return open_store(path)
 
 
@@ -143,24 +133,24 @@ def _write_cases(group: zarr.Group, cases: Sequence[Case]) -> None:
     ids[:] = np.array([case.name for case in cases], dtype=object)
     for name, (attribute, dtype, fill) in _CASE_COLUMNS.items():
         values = [getattr(case, attribute) for case in cases]
-        _put(group, name, np.array([fill if v is None else v for v in values], dtype), fill)
+        _write_array(group, name, np.array([fill if v is None else v for v in values], dtype), fill)
     classes = max((len(case.probabilities) for case in cases), default=1)
     probability = np.full((len(cases), classes), np.nan)
     for row, case in zip(probability, cases, strict=True):
         row[: len(case.probabilities)] = case.probabilities
-    _put(group, "probability", probability, np.nan)
+    _write_array(group, "probability", probability, np.nan)
 
 
 def _write_patches(group: zarr.Group, cases: Sequence[Case]) -> None:
     offsets = np.cumsum([0, *(len(case.weights) for case in cases)], dtype=np.int64)
-    _put(group, "case_offset", offsets, -1)
+    _write_array(group, "case_offset", offsets, -1)
     for name, (attribute, dtype, fill) in _PATCH_COLUMNS.items():
         empty = np.empty((0, 4) if name == "box" else (0,), dtype)
         parts = [getattr(case, attribute) for case in cases]
-        _put(group, name, np.concatenate([empty, *parts]), fill)
+        _write_array(group, name, np.concatenate([empty, *parts]), fill)
 
 
-def _put(group: zarr.Group, name: str, values: NDArray[Any], fill: float) -> None:
+def _write_array(group: zarr.Group, name: str, values: NDArray[Any], fill: float) -> None:
     from zarr.codecs import BloscCodec
 
     array = group.create_array(
@@ -183,7 +173,7 @@ class RunStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._chunks: dict[str, tuple[int, NDArray[Any]]] = {}
+        self._last_chunks: dict[str, tuple[int, NDArray[Any]]] = {}
 
     def __reduce__(self) -> tuple[type[RunStore], tuple[Path]]:
         return RunStore, (self.path,)
@@ -193,18 +183,19 @@ class RunStore:
 
     @cached_property
     def attrs(self) -> StoreAttrs:
+        """Where the store comes from."""
         raw = self._raw_attrs
         return StoreAttrs(**{name: raw[name] for name in StoreAttrs.__dataclass_fields__})
 
     @cached_property
-    def rejected(self) -> tuple[Rejected, ...]:
+    def rejected(self) -> tuple[RejectedCase, ...]:
         """The cases of the results file that could not be used, with the reasons."""
-        return tuple(Rejected(**entry) for entry in self._raw_attrs["rejected"])
+        return tuple(RejectedCase(**entry) for entry in self._raw_attrs["rejected"])
 
     @cached_property
-    def warnings(self) -> tuple[Warned, ...]:
+    def warnings(self) -> tuple[CaseWarning, ...]:
         """What was odd about cases that are used all the same."""
-        return tuple(Warned(**entry) for entry in self._raw_attrs["warnings"])
+        return tuple(CaseWarning(**entry) for entry in self._raw_attrs["warnings"])
 
     @cached_property
     def cases(self) -> tuple[CaseHeader, ...]:
@@ -239,14 +230,9 @@ class RunStore:
         # A chunk that is gone reads as its fill value, which no checked patch can have.
         if np.isnan(weights).any() or not (boxes[:, 2:] > boxes[:, :2]).all():
             raise self._damaged(f"patches of case {header.name!r} are missing")
+        prediction = {field.name: getattr(header, field.name) for field in fields(CasePrediction)}
         return Case(
-            place=header.place,
-            name=header.name,
-            true_label=header.true_label,
-            predicted_label=header.predicted_label,
-            correct=header.correct,
-            confidence=header.confidence,
-            probabilities=header.probabilities,
+            **prediction,
             weights=weights,
             boxes=boxes,
             slices=columns["slice"],
@@ -293,16 +279,19 @@ class RunStore:
             raise self._damaged(f"{name}: {error}") from error
 
     def _patches(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows of a patch array. The chunk read last is kept, since cases are mostly read one
-        after the other and many share a chunk: 0.2 ms a case instead of 2.6."""
+        """Rows of a patch array.
+
+        The chunk read last is kept, since cases are mostly read one after the other and many share
+        a chunk: 0.2 ms a case instead of 2.6.
+        """
         first = start // _CHUNK * _CHUNK
         if stop > first + _CHUNK:
             return self._read(name, slice(start, stop))
-        kept = self._chunks.get(name)
-        if kept is None or kept[0] != first:
-            kept = (first, self._read(name, slice(first, first + _CHUNK)))
-            self._chunks[name] = kept
-        return kept[1][start - first : stop - first].copy()
+        last = self._last_chunks.get(name)
+        if last is None or last[0] != first:
+            last = (first, self._read(name, slice(first, first + _CHUNK)))
+            self._last_chunks[name] = last
+        return last[1][start - first : stop - first].copy()
 
     def _damaged(self, what: str) -> InputError:
         return InputError(

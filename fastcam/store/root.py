@@ -1,6 +1,6 @@
 """The root of a run store: its attributes as plain JSON, and what may go wrong with them.
 
-The same for every kind of store, so that a folder can be told apart before any array is opened.
+The same for every kind of store, so that a folder is recognized before any array is opened.
 """
 
 from __future__ import annotations

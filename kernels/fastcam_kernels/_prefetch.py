@@ -20,17 +20,17 @@ def _prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0]
-        held = context.make_array(kind)(context, builder, args[0])
-        place = cgutils.get_item_pointer(
-            context, builder, kind, held, args[1:], wraparound=False, boundscheck=False
+        source = context.make_array(kind)(context, builder, args[0])
+        pointer = cgutils.get_item_pointer(
+            context, builder, kind, source, args[1:], wraparound=False, boundscheck=False
         )
         number = ir.IntType(32)
         function = cgutils.get_or_insert_function(
             builder.module,
-            ir.FunctionType(ir.VoidType(), [place.type, number, number, number]),
+            ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number]),
             "llvm.prefetch.p0",
         )
-        builder.call(function, [place, number(_WRITE), number(_KEEP), number(_DATA)])
+        builder.call(function, [pointer, number(_WRITE), number(_KEEP), number(_DATA)])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp), generate

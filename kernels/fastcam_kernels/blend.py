@@ -71,13 +71,13 @@ def blend_row(
     lookup: NDArray[np.uint32],
     packed: NDArray[np.uint32],
     lines: NDArray[np.uint8],
-    held: int,
+    current: int,
 ) -> None:
-    """One row of heat over an image of 3, 1 or 0 (black) channels into ``lines[held]``.
+    """One row of heat over an image of 3, 1 or 0 (black) channels into ``lines[current]``.
 
     ``packed`` (n,) is scratch.
     """
-    levels, out = heat[heat_row], lines[held]
+    levels, out = heat[heat_row], lines[current]
     pixels = image[image_row if channels > 0 else 0]
     if channels == 0:
         for x in range(packed.shape[0]):
@@ -102,10 +102,10 @@ def blend_row(
 
 @kernel
 def plain_row(
-    image: NDArray[np.uint8], row: int, channels: int, lines: NDArray[np.uint8], held: int
+    image: NDArray[np.uint8], row: int, channels: int, lines: NDArray[np.uint8], current: int
 ) -> None:
-    """One row of an image without heat into ``lines[held]``."""
-    pixels, out = image[row], lines[held]
+    """One row of an image without heat into ``lines[current]``."""
+    pixels, out = image[row], lines[current]
     if channels == 3:
         for i in range(out.shape[0]):
             out[i] = pixels[i]
@@ -133,10 +133,10 @@ def tint_row(
     colour: NDArray[np.uint8],
     alpha: np.float32,
     lines: NDArray[np.uint8],
-    held: int,
+    current: int,
 ) -> None:
     """``(1 - alpha) * pixel + alpha * colour`` where ``tint[row]`` is not 0, run by run."""
-    inside, out = tint[row], lines[held]
+    inside, out = tint[row], lines[current]
     width = inside.shape[0]
     keep = np.float32(1.0) - alpha
     red = alpha * np.float32(colour[0])

@@ -1,4 +1,4 @@
-"""Rectangles drawn row by row: outlines, filled plates, and which of them touch which row.
+"""Rectangles drawn row by row: outlines, filled boxes, and which of them touch which row.
 
 Rectangles are (x1, y1, x2, y2) in pixels, x2 and y2 exclusive. Rows are canvas rows stored as
 ``3 * width`` bytes.
@@ -40,15 +40,15 @@ def rows_of(
 @kernel
 def fill_span(
     lines: NDArray[np.uint8],
-    held: int,
+    current: int,
     start: int,
     stop: int,
     width: int,
     colours: NDArray[np.uint8],
     item: int,
 ) -> None:
-    """Fill columns start..stop-1 of ``lines[held]``, clipped to 0..width-1, with one colour."""
-    pixels = lines[held]
+    """Fill columns start..stop-1 of ``lines[current]``, clipped to 0..width-1, with one colour."""
+    pixels = lines[current]
     red, green, blue = colours[item, 0], colours[item, 1], colours[item, 2]
     for x in range(max(0, start), min(width, stop)):
         pixels[3 * x] = red
@@ -59,18 +59,18 @@ def fill_span(
 @kernel
 def outline_row(
     lines: NDArray[np.uint8],
-    held: int,
+    current: int,
     width: int,
     row: int,
     boxes: NDArray[np.int32],
-    thick: NDArray[np.int32],
+    widths: NDArray[np.int32],
     colours: NDArray[np.uint8],
     b: int,
 ) -> None:
-    """Row ``row`` of box ``b``'s outline, ``thick[b]`` pixels thick and lying inside the box."""
-    x1, x2, line = boxes[b, 0], boxes[b, 2], thick[b]
+    """Row ``row`` of box ``b``'s outline, ``widths[b]`` pixels thick and lying inside the box."""
+    x1, x2, line = boxes[b, 0], boxes[b, 2], widths[b]
     if row < boxes[b, 1] + line or row >= boxes[b, 3] - line or 2 * line >= x2 - x1:
-        fill_span(lines, held, x1, x2, width, colours, b)
+        fill_span(lines, current, x1, x2, width, colours, b)
     else:
-        fill_span(lines, held, x1, x1 + line, width, colours, b)
-        fill_span(lines, held, x2 - line, x2, width, colours, b)
+        fill_span(lines, current, x1, x1 + line, width, colours, b)
+        fill_span(lines, current, x2 - line, x2, width, colours, b)

@@ -1,6 +1,6 @@
-"""THE fused kernel: one panel of a figure, each row finished before the next is begun.
+"""The fused kernel: one panel of a figure, each row finished before the next is begun.
 
-A row of a panel goes through image, heat, tint, boxes, plates and text while it is in the
+A row of a panel goes through image, heat, tint, outlines and text while it is in the
 first-level cache, then onto the canvas or, as the difference to the row above, into the filtered
 rows of a PNG file. Every byte of either is written once.
 """
@@ -23,8 +23,9 @@ from fastcam_kernels.blend import (
     round_row,
     tint_row,
 )
-from fastcam_kernels.boxes import fill_span, outline_row, rows_of
-from fastcam_kernels.resize import fill_taps, sample_row
+from fastcam_kernels.boxes import outline_row, rows_of
+from fastcam_kernels.layers import Heat, Image, Layers, Outlines, Tint
+from fastcam_kernels.resize import NEAREST, sample_row, taps
 from fastcam_kernels.rows import (
     AHEAD,
     as_rows,
@@ -36,7 +37,17 @@ from fastcam_kernels.rows import (
     store_row,
 )
 from fastcam_kernels.runs import SHORTEST, blend_runs, exact_steps, runs_of
-from fastcam_kernels.text import ink_row, mark_rows
+from fastcam_kernels.text import TextArrays, text_arrays, text_row, text_rows
+
+# Each layer as the kernel takes it: a plain tuple, unpacked at once (see ``text``).
+_Area = tuple[int, int, int, int]
+_ImageArrays = tuple[NDArray[np.uint8], int, int]
+_HeatArrays = tuple[
+    NDArray[np.float32], NDArray[np.uint8], np.float32, np.float32, NDArray[np.uint32],
+    NDArray[np.uint16], int,
+]  # fmt: skip
+_TintArrays = tuple[NDArray[np.uint8], NDArray[np.uint8], np.float32]
+_OutlineArrays = tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]
 
 _NO_HEAT = np.zeros((0, 0), np.float32)
 _NO_LEVELS = np.zeros((0, 0), np.uint8)
@@ -47,82 +58,59 @@ _NO_STEPS = np.zeros((256, 5), np.uint16)
 def _panel(
     canvas: NDArray[np.uint8],
     filters: NDArray[np.uint8],
-    left: int,
-    top: int,
-    width: int,
-    height: int,
-    image: NDArray[np.uint8],
-    channels: int,
-    heat: NDArray[np.float32],
-    ready: NDArray[np.uint8],
-    low: np.float32,
-    factor: np.float32,
-    lookup: NDArray[np.uint32],
-    steps: NDArray[np.uint16],
-    image_method: int,
-    heat_method: int,
-    tint: NDArray[np.uint8],
-    tint_colour: NDArray[np.uint8],
-    tint_alpha: np.float32,
-    boxes: NDArray[np.int32],
-    box_colour: NDArray[np.uint8],
-    box_width: NDArray[np.int32],
-    plates: NDArray[np.int32],
-    plate_colour: NDArray[np.uint8],
-    coverage: NDArray[np.uint8],
-    glyphs: NDArray[np.int32],
-    marks: NDArray[np.int32],
     zeros: NDArray[np.uint8],
+    area: _Area,
+    image_arrays: _ImageArrays,
+    heat_arrays: _HeatArrays,
+    tint_arrays: _TintArrays,
+    outlines: _OutlineArrays,
+    text: TextArrays,
 ) -> None:
+    left, top, width, height = area
+    image, channels, image_method = image_arrays
+    heat, level_map, low, factor, lookup, steps, heat_method = heat_arrays
+    tint, tint_colour, tint_alpha = tint_arrays
+    boxes, box_colours, box_widths = outlines
+
     has_image = image.shape[0] > 0
-    has_ready = ready.shape[0] > 0
-    has_heat = heat.shape[0] > 0 or has_ready
+    has_levels = level_map.shape[0] > 0
+    has_heat = heat.shape[0] > 0 or has_levels
     has_tint = tint.shape[0] > 0
+    heat_height, heat_width = level_map.shape if has_levels else heat.shape
     same_image = has_image and image.shape[0] == height and image.shape[1] == width * channels
-    same_heat = has_heat and heat.shape[0] == height and heat.shape[1] == width
+    same_heat = has_heat and heat_height == height and heat_width == width
+    same_tint = has_tint and tint.shape[0] == height and tint.shape[1] == width
     image_channels = channels if has_image else 0
 
-    image_y, image_wy = np.empty((height, 4), np.int32), np.empty((height, 4), np.float32)
-    image_x, image_wx = np.empty((width, 4), np.int32), np.empty((width, 4), np.float32)
-    heat_y, heat_wy = np.empty((height, 4), np.int32), np.empty((height, 4), np.float32)
-    heat_x, heat_wx = np.empty((width, 4), np.int32), np.empty((width, 4), np.float32)
-    tint_y, tint_x = np.empty((height, 4), np.int32), np.empty((width, 4), np.int32)
-    image_taps = heat_taps = 0
-    if has_image and not same_image:
-        image_taps = fill_taps(image.shape[0], image_method, image_y, image_wy)
-        fill_taps(image.shape[1] // channels, image_method, image_x, image_wx)
-    same_ready = has_ready and ready.shape[0] == height and ready.shape[1] == width
-    if has_ready and not same_ready:
-        fill_taps(ready.shape[0], 0, heat_y, heat_wy)
-        fill_taps(ready.shape[1], 0, heat_x, heat_wx)
-    elif has_heat and not has_ready and not same_heat:
-        heat_taps = fill_taps(heat.shape[0], heat_method, heat_y, heat_wy)
-        fill_taps(heat.shape[1], heat_method, heat_x, heat_wx)
-    same_tint = has_tint and tint.shape[0] == height and tint.shape[1] == width
-    inside = tint if same_tint else np.empty((1, width), np.uint8)
-    if has_tint:
-        scratch = np.empty((max(width, height), 4), np.float32)
-        fill_taps(tint.shape[0], 0, tint_y, scratch)
-        fill_taps(tint.shape[1], 0, tint_x, scratch)
+    # Where nothing is resampled along an axis, it has no taps.
+    rows, columns = (height, width) if has_image and not same_image else (0, 0)
+    image_y, image_wy, image_taps = taps(image.shape[0], rows, image_method)
+    image_x, image_wx, _ = taps(image.shape[1] // channels, columns, image_method)
+    rows, columns = (height, width) if has_heat and not same_heat else (0, 0)
+    method = NEAREST if has_levels else heat_method
+    heat_y, heat_wy, heat_taps = taps(heat_height, rows, method)
+    heat_x, heat_wx, _ = taps(heat_width, columns, method)
+    rows, columns = (height, width) if has_tint and not same_tint else (0, 0)
+    tint_y, _, _ = taps(tint.shape[0], rows, NEAREST)
+    tint_x, _, _ = taps(tint.shape[1], columns, NEAREST)
 
     box_start, box_items = rows_of(boxes[:, 1], boxes[:, 3], height)
-    plate_start, plate_items = rows_of(plates[:, 1], plates[:, 3], height)
-    mark_tops, mark_bottoms = mark_rows(glyphs, marks)
-    mark_start, mark_items = rows_of(mark_tops, mark_bottoms, height)
+    text_start, text_items = text_rows(text, height)
 
-    image_ring, image_held = np.empty((4, width * channels), np.float32), np.full(4, -1, np.int32)
-    heat_ring, heat_held = np.empty((4, width), np.float32), np.full(4, -1, np.int32)
-    sampled = np.empty(width * channels, np.float32)
+    image_ring, image_rows = np.empty((4, width * channels), np.float32), np.full(4, -1, np.int32)
+    heat_ring, heat_rows = np.empty((4, width), np.float32), np.full(4, -1, np.int32)
+    samples = np.empty(width * channels, np.float32)
     pixels = image if same_image else np.empty((1, width * channels), np.uint8)
-    levels = ready if same_ready else np.empty((1, width), np.uint8)
+    levels = level_map if has_levels and same_heat else np.empty((1, width), np.uint8)
+    inside = tint if same_tint else np.empty((1, width), np.uint8)
     packed, starts, runs = np.empty(width, np.uint32), np.empty(width + 1, np.int32), 0
-    try_runs = has_ready and image_channels == 1
+    may_have_runs = has_levels and image_channels == 1
     first = canvas.shape[1] % 3 + 3 * left  # filtered rows begin with a byte of their own
     lines = np.empty((2, 3 * width), np.uint8)
-    held = 0  # which of the two lines is the row above
-    repeats = False
-    just_grey = same_image and image_channels == 1 and not has_heat
-    passed = False  # the row above went by without lines
+    current = 0  # which of the two lines is the row above, until the row is begun
+    bare_above = False
+    grey_only = same_image and image_channels == 1 and not has_heat
+    stale = False  # the row above went by without lines
     for row in range(height):
         up = filters[top + row] == 2
         if row + AHEAD < height:
@@ -131,104 +119,83 @@ def _panel(
         # above, and where nothing else is drawn their difference is 0 throughout.
         bare = (
             box_start[row] == box_start[row + 1]
-            and plate_start[row] == plate_start[row + 1]
-            and mark_start[row] == mark_start[row + 1]
+            and text_start[row] == text_start[row + 1]
             and not has_tint
         )
         same_levels = row > 0 and has_heat
-        if same_ready:
-            same_levels = same_levels and same_bytes(ready, row)
-        elif has_ready:
+        if has_levels and same_heat:
+            same_levels = same_levels and same_bytes(level_map, row)
+        elif has_levels:
             same_levels = same_levels and heat_y[row, 0] == heat_y[row - 1, 0]
         elif same_heat:
             same_levels = same_levels and same_row(heat, row)
         else:
             same_levels = False
-        if same_levels and bare and repeats and not has_image:
+        if same_levels and bare and bare_above and not has_image:
             if up:
                 blank_row(zeros, row, canvas, top + row, first, width)
             else:
-                store_row(lines, held, 0, 3 * width, False, canvas, top + row, first)
+                store_row(lines, current, 0, 3 * width, False, canvas, top + row, first)
                 zeros[row] = 0
             continue
-        if just_grey and bare and repeats and up:
+        if grey_only and bare and bare_above and up:
             if same_bytes(image, row):
                 blank_row(zeros, row, canvas, top + row, first, width)
             else:
                 store_grey(image, row, canvas, top + row, first)
                 zeros[row] = 0
-            passed = True
+            stale = True
             continue
-        if passed:
-            plain_row(image, row - 1, 1, lines, held)
-            passed = False
-        repeats = bare
-        held = 1 - held
+        if stale:
+            plain_row(image, row - 1, 1, lines, current)
+            stale = False
+        bare_above = bare
+        current = 1 - current
         if has_image and not same_image:
             sample_row(
-                image,
-                channels,
-                image_y[row],
-                image_wy[row],
-                image_x,
-                image_wx,
-                image_taps,
-                image_ring,
-                image_held,
-                sampled,
-            )
-            round_row(sampled, pixels[0])
-        if same_levels or same_ready:
+                image, channels, image_y[row], image_wy[row], image_x, image_wx, image_taps,
+                image_ring, image_rows, samples,
+            )  # fmt: skip
+            round_row(samples, pixels[0])
+        if same_levels or (has_levels and same_heat):
             pass
-        elif has_ready:
+        elif has_levels:
             for x in range(width):
-                levels[0, x] = ready[heat_y[row, 0], heat_x[x, 0]]
+                levels[0, x] = level_map[heat_y[row, 0], heat_x[x, 0]]
         elif same_heat:
             heat_levels(heat[row], low, factor, levels[0])
         elif has_heat:
             sample_row(
-                heat,
-                1,
-                heat_y[row],
-                heat_wy[row],
-                heat_x,
-                heat_wx,
-                heat_taps,
-                heat_ring,
-                heat_held,
-                sampled[:width],
-            )
-            heat_levels(sampled[:width], low, factor, levels[0])
-        image_row, level_row = row if same_image else 0, row if same_ready else 0
-        if try_runs and not same_levels:
+                heat, 1, heat_y[row], heat_wy[row], heat_x, heat_wx, heat_taps,
+                heat_ring, heat_rows, samples[:width],
+            )  # fmt: skip
+            heat_levels(samples[:width], low, factor, levels[0])
+        image_row, level_row = row if same_image else 0, row if has_levels and same_heat else 0
+        if may_have_runs and not same_levels:
             runs = runs_of(levels, level_row, starts)
-        if try_runs and runs * SHORTEST <= 2 * width:
+        if may_have_runs and runs * SHORTEST <= 2 * width:
             blend_runs(
-                pixels, image_row, levels, level_row, starts, runs, lookup, steps, lines, held
+                pixels, image_row, levels, level_row, starts, runs, lookup, steps, lines, current
             )
         elif has_heat:
             blend_row(
-                pixels, image_row, image_channels, levels, level_row, lookup, packed, lines, held
+                pixels, image_row, image_channels, levels, level_row, lookup, packed, lines, current
             )
         elif has_image:
-            plain_row(pixels, image_row, channels, lines, held)
+            plain_row(pixels, image_row, channels, lines, current)
         else:
-            lines[held] = 0
+            lines[current] = 0
         if has_tint:
             if not same_tint and (row == 0 or tint_y[row, 0] != tint_y[row - 1, 0]):
                 for x in range(width):
                     inside[0, x] = tint[tint_y[row, 0], tint_x[x, 0]]
-            tint_row(inside, row if same_tint else 0, tint_colour, tint_alpha, lines, held)
+            tint_row(inside, row if same_tint else 0, tint_colour, tint_alpha, lines, current)
         for k in range(box_start[row], box_start[row + 1]):
-            b = box_items[k]
-            outline_row(lines, held, width, row, boxes, box_width, box_colour, b)
-        for k in range(plate_start[row], plate_start[row + 1]):
-            p = plate_items[k]
-            fill_span(lines, held, plates[p, 0], plates[p, 2], width, plate_colour, p)
-        begin, end = mark_start[row], mark_start[row + 1]
+            outline_row(lines, current, width, row, boxes, box_widths, box_colours, box_items[k])
+        begin, end = text_start[row], text_start[row + 1]
         if begin < end:
-            ink_row(lines, held, 0, width, row, coverage, glyphs, marks, mark_items, begin, end)
-        store_row(lines, held, 0, 3 * width, up, canvas, top + row, first)
+            text_row(lines, current, 0, width, row, text, text_items, begin, end)
+        store_row(lines, current, 0, 3 * width, up, canvas, top + row, first)
         zeros[row] = 0
 
 
@@ -238,7 +205,7 @@ def _lookup(
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
     """Tables of ``blend.blend_lookup`` and ``runs.exact_steps``: a job has two or three.
 
-    Made once: the first costs 0.06 ms, the second 1 ms.
+    Kept for later panels: the first costs 0.06 ms, the second 1 ms.
     """
     lookup = np.empty(256 * values, np.uint32)
     weights = np.frombuffer(bytearray(image_weight), np.float32)
@@ -249,99 +216,77 @@ def _lookup(
 
 def panel(
     canvas: NDArray[np.uint8],
-    x: int,
-    y: int,
-    width: int,
-    height: int,
-    image: NDArray[np.uint8],
-    heat: NDArray[np.float32] | NDArray[np.uint8],
-    low: float,
-    high: float,
-    image_weight: NDArray[np.float32],
-    heat_colour: NDArray[np.float32],
-    image_method: int,
-    heat_method: int,
-    tint: NDArray[np.uint8],
-    tint_colour: NDArray[np.uint8],
-    tint_alpha: float,
-    boxes: NDArray[np.int32],
-    box_colour: NDArray[np.uint8],
-    box_width: NDArray[np.int32],
-    plates: NDArray[np.int32],
-    plate_colour: NDArray[np.uint8],
-    coverage: NDArray[np.uint8],
-    glyphs: NDArray[np.int32],
-    marks: NDArray[np.int32],
+    area: tuple[int, int, int, int],
+    layers: Layers,
     filters: NDArray[np.uint8] | None = None,
     zeros: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Draw one panel on ``canvas`` (H, W, 3) uint8 RGB, C-contiguous, at (x, y), width x height.
+    """Draw one panel on ``canvas`` (H, W, 3) uint8 RGB, C-contiguous.
 
-    With ``filters`` (H,) ``canvas`` is the filtered rows (H, 1 + 3 * W) of a PNG file instead, and
-    ``zeros`` (height,) uint8 may say which rows of the panel hold nothing but zeros already, from
-    the panel that was drawn there before: they aren't written again, and ``zeros`` is brought up
-    to date. Half of what a figure's panels write are zeros: 0.1 ms of 0.5.
+    ``area`` (x, y, width, height) in canvas pixels: nothing outside it is written. The layers are
+    drawn in their order, in pixels of the panel.
 
-    image         (h, w, c) uint8, c = 1 (grey) or 3 (RGB); (0, 0, 1) for none: black
-    heat          (hh, ww) float32, (0, 0) for none; sampled to the panel, then its level is
-                  ``255 * (v - low) / (high - low)`` rounded half up and clipped to 0..255;
-                  NaN, and every value when high <= low, is level 0. Or uint8: levels already,
-                  sampled nearest whatever heat_method says
-    image_weight, heat_colour  (256,) and (256, 3) float32, see ``colormap.blend_tables``
-    image_method, heat_method  how to sample when sizes differ, see ``resize``; a resampled
-                  image is rounded to uint8 before it is blended
-    tint          (th, tw) uint8, nonzero is inside, (0, 0) for none, sampled nearest;
-                  ``(1 - tint_alpha) * pixel + tint_alpha * tint_colour`` inside, colour (3,) uint8
-    boxes         (n, 4) int32 x1, y1, x2, y2 in panel pixels, with box_colour (n, 3) uint8 and
-                  box_width (n,) int32: outlines that lie inside their box, later ones on top
-    plates        (m, 4) int32 in panel pixels, filled with plate_colour (m, 3) uint8
-    coverage, glyphs, marks  text, see ``text``; positions in panel pixels
+    With ``filters`` (H,) uint8 ``canvas`` is the filtered rows (H, 1 + 3 * W) of a PNG file
+    instead, and ``zeros`` (height,) uint8 may say which rows of the panel hold nothing but zeros
+    already, from the panel that was drawn there before: they aren't written again, and ``zeros``
+    is brought up to date. Half of what a figure's panels write are zeros: 0.1 ms of 0.5.
 
-    Order: image, heat, tint, boxes, plates, text. Nothing outside the rectangle is written.
     Raises ValueError when the rectangle isn't inside the canvas or arrays don't match.
     """
     lines, filters, columns = as_rows(canvas, filters)
+    x, y, width, height = area
     rows = len(lines)
     if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
         raise ValueError(
             f"panel {width}x{height} at ({x}, {y}) isn't inside the canvas of {columns}x{rows}"
         )
-    image_rows, image_columns, channels = image.shape
-    if channels not in (1, 3):
-        raise ValueError(f"an image of {channels} channels can't be drawn; use 1 (grey) or 3 (RGB)")
-    if not len(boxes) == len(box_colour) == len(box_width) or len(plates) != len(plate_colour):
-        raise ValueError("each box needs a colour and a width, each plate a colour")
-    ready = heat.dtype == np.uint8
     _panel(
         lines,
         filters,
-        x,
-        y,
-        width,
-        height,
-        plain(image, np.uint8).reshape(image_rows, image_columns * channels),
-        channels,
-        _NO_HEAT if ready else plain(heat, np.float32),
-        plain(heat, np.uint8) if ready else _NO_LEVELS,
-        np.float32(low),
-        np.float32(level_factor(low, high)),
-        *_lookup(
-            plain(image_weight, np.float32).tobytes(),
-            plain(heat_colour, np.float32).tobytes(),
-            256 if image_rows else 1,
-        ),
-        image_method,
-        heat_method,
-        plain(tint, np.uint8),
-        plain(tint_colour, np.uint8),
-        np.float32(tint_alpha),
-        plain(boxes, np.int32),
-        plain(box_colour, np.uint8),
-        plain(box_width, np.int32),
-        plain(plates, np.int32),
-        plain(plate_colour, np.uint8),
-        plain(coverage, np.uint8),
-        plain(glyphs, np.int32),
-        plain(marks, np.int32),
         np.zeros(height, np.uint8) if zeros is None else plain(zeros, np.uint8),
+        area,
+        _image_arrays(layers.image),
+        _heat_arrays(layers.heat, 256 if len(layers.image.pixels) else 1),
+        _tint_arrays(layers.tint),
+        _outline_arrays(layers.outlines),
+        text_arrays(layers.text),
+    )
+
+
+def _image_arrays(image: Image) -> _ImageArrays:
+    rows, columns, channels = image.pixels.shape
+    if channels not in (1, 3):
+        raise ValueError(f"an image of {channels} channels can't be drawn; use 1 (grey) or 3 (RGB)")
+    flat = plain(image.pixels, np.uint8).reshape(rows, columns * channels)
+    return flat, channels, image.method
+
+
+def _heat_arrays(heat: Heat, values: int) -> _HeatArrays:
+    """``values`` is the number of an image's grey values: 1 where there is none."""
+    has_levels = heat.values.dtype == np.uint8
+    return (
+        _NO_HEAT if has_levels else plain(heat.values, np.float32),
+        plain(heat.values, np.uint8) if has_levels else _NO_LEVELS,
+        np.float32(heat.low),
+        np.float32(level_factor(heat.low, heat.high)),
+        *_lookup(
+            plain(heat.image_weight, np.float32).tobytes(),
+            plain(heat.heat_colour, np.float32).tobytes(),
+            values,
+        ),
+        heat.method,
+    )
+
+
+def _tint_arrays(tint: Tint) -> _TintArrays:
+    return plain(tint.mask, np.uint8), plain(tint.colour, np.uint8), np.float32(tint.alpha)
+
+
+def _outline_arrays(outlines: Outlines) -> _OutlineArrays:
+    if not len(outlines.boxes) == len(outlines.colours) == len(outlines.widths):
+        raise ValueError("each box needs a colour and a width")
+    return (
+        plain(outlines.boxes, np.int32),
+        plain(outlines.colours, np.uint8),
+        plain(outlines.widths, np.int32),
     )

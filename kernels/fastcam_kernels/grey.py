@@ -66,7 +66,7 @@ def _to_grey(
     single: bool,
     flip_rows: bool,
     flip_columns: bool,
-    one: int,
+    unit: int,
     out: NDArray[np.uint8],
 ) -> None:
     height, width = out.shape
@@ -74,13 +74,13 @@ def _to_grey(
     low_single, factor_single = np.float32(low), np.float32(factor)
     for y in range(height):
         row = height - 1 - y if flip_rows else y
-        target, place = (straight, 0) if flip_columns else (out, row)
+        target, target_row = (straight, 0) if flip_columns else (out, row)
         if single:
-            _grey_row_single(source, y, low_single, factor_single, target, place)
+            _grey_row_single(source, y, low_single, factor_single, target, target_row)
         else:
-            _grey_row(source, y, low, factor, target, place)
+            _grey_row(source, y, low, factor, target, target_row)
         if flip_columns:
-            reverse(straight[0], one, out[row])
+            reverse(straight[0], unit, out[row])
 
 
 @lru_cache(maxsize=32)
@@ -130,14 +130,14 @@ def to_grey(
 
 def _readable(source: NDArray[Any]) -> NDArray[Any]:
     """``source`` in one of few dtypes, each of which is a version to compile."""
-    wanted = _wanted(source.dtype)
-    if source.dtype == wanted and source.flags.writeable and source.flags.aligned:
+    dtype = _readable_dtype(source.dtype)
+    if source.dtype == dtype and source.flags.writeable and source.flags.aligned:
         return source
-    return source.astype(wanted)
+    return source.astype(dtype)
 
 
 @lru_cache(maxsize=64)
-def _wanted(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _readable_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     kind, size = dtype.kind, dtype.itemsize
     if kind not in "biuf":
         raise ValueError(f"grey levels need a real dtype; {dtype} isn't one")
@@ -219,25 +219,24 @@ def percentiles(
     total = int(counts.sum())
     if total == 0:
         return 0.0, 1.0
-    places = [(total - 1) * (percent / 100.0) for percent in (low_percent, high_percent)]
-    ranks = [rank for place in places for rank in (int(place), min(int(place) + 1, total - 1))]
-    found = [_pick(counts, order, rank) for rank in ranks]  # bits so far, rank among their like
+    positions = [(total - 1) * (percent / 100.0) for percent in (low_percent, high_percent)]
+    ranks = [rank for at in positions for rank in (int(at), min(int(at) + 1, total - 1))]
+    selected = [_pick(counts, order, rank) for rank in ranks]  # bits so far, rank among their like
     while shift > 0:
         shift -= 16
-        prefixes = sorted({prefix for prefix, _ in found})
+        prefixes = sorted({prefix for prefix, _ in selected})
         tables = np.zeros((4, 1 << 16), np.uint32)
         padded = (prefixes * 4)[:4] if len(prefixes) < 4 else prefixes
         _count_next(bits, shift, np.array(padded, bits.dtype), tables)
         sign_bit = size - shift - 17
-        for i, (prefix, rank) in enumerate(found):
+        for i, (prefix, rank) in enumerate(selected):
             down = kind == "f" and prefix >> sign_bit & 1  # negative floats: larger bits, less
             order = np.arange(1 << 16)[:: -1 if down else 1]
             digit, rank = _pick(tables[prefixes.index(prefix)][order], order, rank)
-            found[i] = (prefix << 16 | digit, rank)
-    values = [float(np.array(raw, bits.dtype).view(flat.dtype)) for raw, _ in found]
+            selected[i] = (prefix << 16 | digit, rank)
+    values = [float(np.array(raw, bits.dtype).view(flat.dtype)) for raw, _ in selected]
     low, high = (
-        _between(values[2 * i], values[2 * i + 1], place - int(place))
-        for i, place in enumerate(places)
+        _between(values[2 * i], values[2 * i + 1], at - int(at)) for i, at in enumerate(positions)
     )
     return low, high
 
@@ -256,8 +255,8 @@ def _first_order(kind: str, digit_bits: int) -> NDArray[np.int64]:
 def _pick(counts: NDArray[Any], digits: NDArray[np.int64], rank: int) -> tuple[int, int]:
     """The digit in which the number of that rank lies, and its rank among those of the digit."""
     below = np.cumsum(counts, dtype=np.int64)
-    place = int(np.searchsorted(below, rank, side="right"))
-    return int(digits[place]), rank - (int(below[place - 1]) if place > 0 else 0)
+    index = int(np.searchsorted(below, rank, side="right"))
+    return int(digits[index]), rank - (int(below[index - 1]) if index > 0 else 0)
 
 
 def _between(low: float, high: float, t: float) -> float:

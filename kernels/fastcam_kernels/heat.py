@@ -104,15 +104,15 @@ def _spread(
 ) -> None:
     height, width = out.shape
     for y in range(height):
-        here = out[y]
+        line = out[y]
         if y > 0 and cell_y[y] == cell_y[y - 1]:
             above = out[y - 1]
             for x in range(width):
-                here[x] = above[x]
+                line[x] = above[x]
         else:
             row = cells[cell_y[y]]
             for x in range(width):
-                here[x] = row[cell_x[x]]
+                line[x] = row[cell_x[x]]
 
 
 def patch_heat(

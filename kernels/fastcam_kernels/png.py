@@ -1,4 +1,4 @@
-"""PNG around a deflate stream that somebody else made: row filter before it, chunks after it.
+"""PNG around a ready deflate stream: row filter before it, chunks after it.
 
 W3C PNG specification, 3rd edition: section 9 (filters), 5.3 (chunk layout), 11 (chunks).
 """
@@ -22,15 +22,15 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def _up_filter(rows: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     height, length = rows.shape
     for y in range(height):
-        here, target = rows[y], out[y]
+        line, target = rows[y], out[y]
         target[0] = 2
         if y == 0:
             for i in range(length):
-                target[i + 1] = here[i]
+                target[i + 1] = line[i]
         else:
             above = rows[y - 1]
             for i in range(length):
-                target[i + 1] = here[i] - above[i]
+                target[i + 1] = line[i] - above[i]
 
 
 def up_filter(canvas: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:

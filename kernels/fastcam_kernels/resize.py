@@ -23,9 +23,12 @@ BICUBIC: Final = 2
 
 
 @kernel
-def fill_taps(n_in: int, method: int, index: NDArray[np.int32], weight: NDArray[np.float32]) -> int:
-    """Fill ``index`` and ``weight`` (n_out, 4) along one axis; return how many taps are in use."""
-    n_out = index.shape[0]
+def taps(n_in: int, n_out: int, method: int) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:
+    """Source samples and weights along one axis, both (n_out, 4), and how many of the four count.
+
+    Those beyond have weight 0. ``method`` is NEAREST, BILINEAR or BICUBIC.
+    """
+    index, weight = np.empty((n_out, 4), np.int32), np.empty((n_out, 4), np.float32)
     for i in range(n_out):
         if method == 0:
             first = (2 * i + 1) * n_in // (2 * n_out)
@@ -51,7 +54,7 @@ def fill_taps(n_in: int, method: int, index: NDArray[np.int32], weight: NDArray[
                 weight[i, 3] = 1.0 - weight[i, 0] - weight[i, 1] - weight[i, 2]
         for k in range(4):
             index[i, k] = min(max(first + shift + k, 0), n_in - 1)
-    return 1 if method == 0 else (2 if method == 1 else 4)
+    return index, weight, 1 if method == 0 else (2 if method == 1 else 4)
 
 
 @kernel
@@ -60,15 +63,15 @@ def _widen(
     channels: int,
     index: NDArray[np.int32],
     weight: NDArray[np.float32],
-    taps: int,
+    count: int,
     out: NDArray[np.float32],
 ) -> None:
     """One source row (w * channels,) resampled along x to ``out`` (n_out * channels,)."""
     for c in range(channels):
-        if taps == 1:
+        if count == 1:
             for i in range(index.shape[0]):
                 out[i * channels + c] = row[index[i, 0] * channels + c]
-        elif taps == 2:
+        elif count == 2:
             for i in range(index.shape[0]):
                 out[i * channels + c] = weight[i, 0] * np.float32(
                     row[index[i, 0] * channels + c]
@@ -91,29 +94,29 @@ def sample_row(
     weight_y: NDArray[np.float32],
     index_x: NDArray[np.int32],
     weight_x: NDArray[np.float32],
-    taps: int,
+    count: int,
     ring: NDArray[np.float32],
-    held: NDArray[np.int32],
+    ring_rows: NDArray[np.int32],
     out: NDArray[np.float32],
 ) -> None:
     """One output row of ``source`` (h, w * channels).
 
-    ``ring`` (4, n) keeps the last source rows already resampled along x, ``held`` (4,) which
-    ones (-1 at first): enlarging then pays for the x direction once per source row.
+    ``ring`` (4, n) keeps the last source rows already resampled along x, ``ring_rows`` (4,) which
+    they are (-1 at first): enlarging then pays for the x direction once per source row.
     """
-    for k in range(taps):
+    for k in range(count):
         source_row = index_y[k]
         slot = source_row % 4
-        if held[slot] != source_row:
-            _widen(source[source_row], channels, index_x, weight_x, taps, ring[slot])
-            held[slot] = source_row
+        if ring_rows[slot] != source_row:
+            _widen(source[source_row], channels, index_x, weight_x, count, ring[slot])
+            ring_rows[slot] = source_row
     row_0, w0 = ring[index_y[0] % 4], weight_y[0]
-    if taps == 1:
+    if count == 1:
         for i in range(out.shape[0]):
             out[i] = row_0[i]
         return
     row_1, w1 = ring[index_y[1] % 4], weight_y[1]
-    if taps == 2:
+    if count == 2:
         for i in range(out.shape[0]):
             out[i] = w0 * row_0[i] + w1 * row_1[i]
         return
@@ -126,24 +129,13 @@ def sample_row(
 @kernel
 def _resize(source: NDArray[Any], method: int, out: NDArray[np.float32]) -> None:
     height, width = out.shape
-    index_y, weight_y = np.empty((height, 4), np.int32), np.empty((height, 4), np.float32)
-    index_x, weight_x = np.empty((width, 4), np.int32), np.empty((width, 4), np.float32)
-    taps = fill_taps(source.shape[0], method, index_y, weight_y)
-    fill_taps(source.shape[1], method, index_x, weight_x)
-    ring, held = np.empty((4, width), np.float32), np.full(4, -1, np.int32)
+    index_y, weight_y, count = taps(source.shape[0], height, method)
+    index_x, weight_x, _ = taps(source.shape[1], width, method)
+    ring, ring_rows = np.empty((4, width), np.float32), np.full(4, -1, np.int32)
     for y in range(height):
-        sample_row(source, 1, index_y[y], weight_y[y], index_x, weight_x, taps, ring, held, out[y])
-
-
-def taps(n_in: int, n_out: int, method: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Source samples and weights along one axis: index (n_out, 4) int32, weight (n_out, 4) float32.
-
-    Unused taps have weight 0. ``method`` is NEAREST, BILINEAR or BICUBIC.
-    """
-    _check(n_in, n_out, method)
-    index, weight = np.empty((n_out, 4), np.int32), np.empty((n_out, 4), np.float32)
-    fill_taps(n_in, method, index, weight)
-    return index, weight
+        sample_row(
+            source, 1, index_y[y], weight_y[y], index_x, weight_x, count, ring, ring_rows, out[y]
+        )
 
 
 def resize(source: NDArray[Any], height: int, width: int, method: int) -> NDArray[np.float32]:

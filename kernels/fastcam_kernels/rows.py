@@ -25,7 +25,7 @@ AHEAD = 10
 @kernel
 def store_row(
     lines: NDArray[np.uint8],
-    held: int,
+    current: int,
     start: int,
     stop: int,
     up: bool,
@@ -33,13 +33,13 @@ def store_row(
     row: int,
     first: int,
 ) -> None:
-    """Bytes start..stop-1 of ``lines[held]`` onto the canvas, from byte ``first`` of its ``row``.
+    """Bytes start..stop-1 of ``lines[current]`` onto the canvas, from byte ``first`` of ``row``.
 
     With ``up`` their difference to the line above, which is the other one of ``lines`` (2, n).
     Here as in the other row kernels whole arrays and an index come in: where the caller's loop
     takes views, counting their references costs 0.03 ms per panel of 512 rows, twice the drawing.
     """
-    line, above = lines[held, start:stop], lines[1 - held, start:stop]
+    line, above = lines[current, start:stop], lines[1 - current, start:stop]
     target = canvas[row, first : first + stop - start]
     if up:
         for i in range(line.shape[0]):
@@ -57,10 +57,10 @@ def store_grey(
 
     What ``blend.plain_row`` and ``store_row`` do with ``up``, without the lines in between.
     """
-    here, above = image[image_row], image[image_row - 1]
-    target = canvas[row, first : first + 3 * here.shape[0]]
-    for x in range(here.shape[0]):
-        step = np.uint8(here[x] - above[x])
+    line, above = image[image_row], image[image_row - 1]
+    target = canvas[row, first : first + 3 * line.shape[0]]
+    for x in range(line.shape[0]):
+        step = np.uint8(line[x] - above[x])
         target[3 * x] = step
         target[3 * x + 1] = step
         target[3 * x + 2] = step
@@ -103,11 +103,11 @@ def prefetch_row(canvas: NDArray[np.uint8], row: int, first: int, last: int) -> 
         prefetch(canvas, row, at)
 
 
-def filters_of(height: int, holes: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """PNG filters (height,) uint8 of rows whose panels are ``holes`` (n, 4) x1, y1, x2, y2."""
+def filters_of(height: int, panels: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """PNG filters (height,) uint8 of rows under ``panels`` (n, 4) int32 x1, y1, x2, y2."""
     filters = np.full(height, 2, np.uint8)
     filters[0] = 0
-    edges = holes[:, 1::2].ravel()
+    edges = panels[:, 1::2].ravel()
     filters[edges[(edges >= 0) & (edges < height)]] = 0
     return filters
 

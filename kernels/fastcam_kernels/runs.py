@@ -59,9 +59,9 @@ def _look_up(
     level: np.uint64,
     lookup: NDArray[np.uint32],
     lines: NDArray[np.uint8],
-    held: int,
+    current: int,
 ) -> None:
-    pixels, out = image[row, start:stop], lines[held, 3 * start : 3 * stop]
+    pixels, out = image[row, start:stop], lines[current, 3 * start : 3 * stop]
     for x in range(pixels.shape[0]):
         colour = lookup[level << np.uint64(8) | np.uint64(pixels[x])]
         out[3 * x] = np.uint8(colour)
@@ -78,9 +78,9 @@ def _mix(
     level: np.uint64,
     steps: NDArray[np.uint16],
     lines: NDArray[np.uint8],
-    held: int,
+    current: int,
 ) -> None:
-    pixels, out = image[row, start:stop], lines[held, 3 * start : 3 * stop]
+    pixels, out = image[row, start:stop], lines[current, 3 * start : 3 * stop]
     weight, red, green, blue = steps[level, 1], steps[level, 2], steps[level, 3], steps[level, 4]
     for x in range(pixels.shape[0]):
         grey = np.uint16(np.uint16(pixels[x]) * weight)
@@ -100,13 +100,13 @@ def blend_runs(
     lookup: NDArray[np.uint32],
     steps: NDArray[np.uint16],
     lines: NDArray[np.uint8],
-    held: int,
+    current: int,
 ) -> None:
     """What ``blend.blend_row`` does for one channel, run by run."""
     for k in range(runs):
         start, stop = starts[k], starts[k + 1]
         level = np.uint64(heat[heat_row, start])
         if stop - start < SHORTEST or steps[level, 0] == 0:
-            _look_up(image, image_row, start, stop, level, lookup, lines, held)
+            _look_up(image, image_row, start, stop, level, lookup, lines, current)
         else:
-            _mix(image, image_row, start, stop, level, steps, lines, held)
+            _mix(image, image_row, start, stop, level, steps, lines, current)

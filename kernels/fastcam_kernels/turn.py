@@ -31,7 +31,7 @@ def _scale(source: NDArray[np.uint8], factor: int, out: NDArray[np.uint8]) -> No
 
 
 @kernel
-def _white(
+def _scale_flipped(
     source: NDArray[np.uint8],
     factor: int,
     flip_rows: bool,
@@ -50,15 +50,15 @@ def _white(
 def turned_grey(
     source: NDArray[Any],
     window: tuple[float, float],
-    turning: tuple[bool, bool, bool],
+    orientation: tuple[bool, bool, bool],
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """``to_grey`` of (h, w), turned: (h, w), or (w, h) where it is transposed.
 
-    ``window`` (low, high); ``turning`` (transpose, flip_rows, flip_columns), the transpose first.
+    ``window`` (low, high); ``orientation`` (transpose, flip_rows, flip_columns), transposed first.
     ``out`` is a C-contiguous array of the result's shape to use again.
     """
-    transpose, flip_rows, flip_columns = turning
+    transpose, flip_rows, flip_columns = orientation
     if not transpose:
         return to_grey(source, *window, out, flip_rows, flip_columns)
     # Flipped before instead of after, the flips change places.
@@ -67,16 +67,16 @@ def turned_grey(
 
 def turned_mask(
     mask: NDArray[np.uint8],
-    turning: tuple[bool, bool, bool],
+    orientation: tuple[bool, bool, bool],
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """A mask (h, w) of 0 and 1 as a picture of 0 and 255, turned as by ``turned_grey``."""
-    transpose, flip_rows, flip_columns = turning
+    transpose, flip_rows, flip_columns = orientation
     source = plain(mask, np.uint8)
     if transpose:
         source = _transposed(source, None)
     out = np.empty(source.shape, np.uint8) if out is None else out
-    _white(source, 255, flip_rows, flip_columns, out)
+    _scale_flipped(source, 255, flip_rows, flip_columns, out)
     return out
 
 

@@ -35,10 +35,10 @@ def test_one_image_in_memory(analyzer: fastcam.Analyzer) -> None:
     assert statistics.raw.max_activation == pytest.approx(float(found.maps["two.0"].max()))
     assert found._repr_png_().startswith(b"\x89PNG")
     assert found.at_input is None
-    from fastcam.read.inputs.preprocess import prepare
+    from fastcam.read.inputs.model_input import prepare
 
-    batch = torch.from_numpy(prepare(pixels, analyzer.spec))[None]
-    known = CamEngine(analyzer.subjects.model, analyzer.layers)(batch)
+    batch = torch.from_numpy(prepare(pixels, analyzer.request.preprocessing))[None]
+    known = CamEngine(analyzer.request.models.model, analyzer.layers)(batch)
     np.testing.assert_allclose(found.maps["two.0"], known.maps["gradcam/two.0"][0], atol=1e-6)
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.result.id = "other"  # type: ignore[misc]
@@ -75,8 +75,8 @@ def test_halves_in_memory(tmp_path: Path) -> None:
     assert found.at_input is not None
     assert found.at_input.shape == (16, 32)
     assert not found.at_input[:, 16:].any()
-    assert analyzer.spec.halves == "mirror"
-    assert len(analyzer.spec.mean) == 6
+    assert analyzer.request.preprocessing.halves == "mirror"
+    assert len(analyzer.request.preprocessing.mean) == 6
 
 
 def test_what_is_no_image(analyzer: fastcam.Analyzer, tmp_path: Path) -> None:

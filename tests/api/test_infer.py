@@ -59,7 +59,7 @@ def test_predicted_classes_of_a_tensor(net: Net, batch: Tensor) -> None:
     assert result.maps.keys() == {"conv"}
     assert result.maps["conv"].dtype == np.float32
     assert np.array_equal(result.prediction, output.argmax(1))
-    np.testing.assert_allclose(result.probability, output.softmax(1).detach(), atol=1e-6)
+    np.testing.assert_allclose(result.probability, output.softmax(1).detach(), atol=1e-6)  # type: ignore[arg-type]
     for index, image in enumerate(batch):
         wanted = grad_cam(net, image, int(result.prediction[index]))
         np.testing.assert_allclose(result.maps["conv"][index], wanted, atol=1e-6)

@@ -14,30 +14,33 @@ import fastcam
 from fastcam.demo.neck_set import SyntheticSet
 
 
-class _Watch:
-    """A progress that notes what it is told, and on which addresses the process listens."""
+class _RecordingProgress:
+    """A progress that keeps its calls, and the addresses on which the process then listens."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
-        self.listens: set[str] = set()
+        self.calls: list[tuple[str, int]] = []
+        self.addresses: set[str] = set()
+
+    def note(self, text: str) -> None:
+        self.calls.append((text, 0))
 
     def begin(self, what: str, total: int) -> None:
-        self.told.append((what, total))
+        self.calls.append((what, total))
         connections = psutil.Process().net_connections(kind="inet")
-        self.listens |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+        self.addresses |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
 
     def advance(self, count: int) -> None:
-        self.told.append(("+", count))
+        self.calls.append(("+", count))
 
     def end(self) -> None:
-        self.told.append(("end", 0))
+        self.calls.append(("end", 0))
 
 
 def test_render(neck: SyntheticSet, tmp_path: Path) -> None:
-    watch = _Watch()
+    progress = _RecordingProgress()
     report = fastcam.render(
         str(neck.results), root_dir=str(neck.images), output_dir=tmp_path / "out", workers=1,
-        panel_size=96, analyze_stats=True, progress=watch,
+        panel_size=96, analyze_stats=True, progress=progress,
     )  # fmt: skip
     assert (report.cases, report.planned, report.drawn, report.failed) == (3, 3, 3, 0)
     assert report.exit_code == 0
@@ -45,10 +48,11 @@ def test_render(neck: SyntheticSet, tmp_path: Path) -> None:
     assert [path.name for path in report.statistics] == [
         "statistics.json", "statistics.csv", "statistics.png",
     ]  # fmt: skip
-    assert watch.told[0] == ("figures", 3)
-    assert sum(count for what, count in watch.told if what == "+") == 6
-    assert ("cases measured", 3) in watch.told
-    assert watch.listens <= {"127.0.0.1"}  # nobody else on the network may look in
+    stages = [call for call in progress.calls if call[1]]  # without notes and ends
+    assert stages[0] == ("figures", 3)
+    assert sum(count for what, count in stages if what == "+") == 6
+    assert ("cases measured", 3) in stages
+    assert progress.addresses <= {"127.0.0.1"}  # nobody else on the network may look in
 
 
 def test_errors_are_typed(neck: SyntheticSet, tmp_path: Path) -> None:
@@ -67,7 +71,7 @@ def test_errors_are_typed(neck: SyntheticSet, tmp_path: Path) -> None:
 
 
 def test_an_interrupt_goes_on(neck: SyntheticSet, tmp_path: Path) -> None:
-    class Impatient(_Watch):
+    class Impatient(_RecordingProgress):
         def advance(self, count: int) -> None:
             raise KeyboardInterrupt
 

@@ -85,7 +85,7 @@ def _torchvision_vit() -> nn.Module:
 
 def _mvit() -> nn.Module:
     sizes = MultiScaleVitCfg(depths=(1, 2), embed_dim=(16, 32), num_heads=(1, 2))
-    return MultiScaleVit(sizes, img_size=64, num_classes=5)
+    return MultiScaleVit(sizes, img_size=(64, 64), num_classes=5)
 
 
 @dataclass(frozen=True)
@@ -167,19 +167,19 @@ def shown(name: str) -> tuple[str, str]:
     model = build(name)
     engine = AttentionEngine(model)
     try:
-        engine(images(name))
+        result = engine(images(name))
     except InputError as error:
         gates = _gates(model, images(name))
         if gates and "has no attention" in str(error):
             return f"channel gates of {gates} blocks (kind `gate`)", "no attention between places"
         return "error", _short(str(error))
     counts: dict[str, int] = {}
-    for key, layers in engine.layer_names.items():
-        word = _WORDS[engine.shows[key]]
+    for key, layers in result.layer_names.items():
+        word = _WORDS[engine.map_kinds[key]]
         counts[word] = counts.get(word, 0) + len(layers)
     words = [f"{word}: {_layers(count)}" for word, count in counts.items()]
     why: dict[str, int] = {}
-    for reason in engine.left_out.values():
+    for reason in engine.omissions.values():
         why[reason] = why.get(reason, 0) + 1
     return "; ".join(words), "; ".join(f"{_layers(n)}: {reason}" for reason, n in why.items())
 

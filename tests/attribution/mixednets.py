@@ -42,9 +42,12 @@ class Gate(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.attention = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Conv2d(DIM, 4, 1), nn.ReLU(), nn.Conv2d(4, DIM, 1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(DIM, 4, 1),
+            nn.ReLU(),
+            nn.Conv2d(4, DIM, 1),
             nn.Sigmoid(),
-        )  # fmt: skip
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         gated: Tensor = x * self.attention(x)

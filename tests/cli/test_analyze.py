@@ -297,7 +297,7 @@ def test_stopped_midway_goes_on(
     from fastcam.jobs.analyze import item
     from fastcam.run import scheduler
 
-    whole_item = item.analyse_item
+    whole_item = item.analyze_item
     calls = []
 
     def stop(*given: Any) -> Any:

@@ -115,8 +115,8 @@ def test_the_overlay_is_the_map_over_the_image(
     wanted = 0.7 * picture + 0.3 * JET[level]
     canvas = np.asarray(Image.open(tmp_path / "out" / "gradcam_overlay.png"))
     plans = [layout.arrange(((layout.Cell(64, 64),),), lines, 1.0) for lines in (1, 2)]
-    (place,) = next(p for p in plans if (p.height, p.width) == canvas.shape[:2]).places
-    x, y = place.panel.x, place.panel.y
+    (area,) = next(p for p in plans if (p.height, p.width) == canvas.shape[:2]).areas
+    x, y = area.panel.x, area.panel.y
     # A level of JET is at most five of a colour, and rounding is added to it.
     assert np.abs(canvas[y : y + 64, x : x + 64] - wanted).max() <= 0.3 * 5 + 1
 

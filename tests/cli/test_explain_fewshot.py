@@ -16,27 +16,31 @@ from fastcam.api.models import load_model
 from fastcam.attribution.reconstruction.maps import ridge_maps
 from fastcam.demo.episode_files import write_episode
 from fastcam.demo.episodes import draw_episode
-from fastcam.demo.train_fewshot import save
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.ridge import ridge_penalty, ridge_weights
 from fastcam.models.fewshot.settings import FewshotSettings
-from fastcam.models.preprocessing import MEAN, STD
+from fastcam.models.training import save_weights
 from fastcam.models.vit import VitSettings
+from fastcam.read.inputs.preprocessing import MEAN, STD
 
 Call = Callable[..., Any]
 SETTINGS = FewshotSettings(
-    VitSettings(
+    trunk=VitSettings(
         dim=16, depth=1, heads=2, patch_size=(8, 8), image_size=(64, 64), num_classes=5, mlp_dim=32
     ),
-    use_mab=True, use_ocab=True, use_drff=True, window=4, enlarged=6,
-)  # fmt: skip
+    use_mab=True,
+    use_ocab=True,
+    use_drff=True,
+    window=4,
+    enlarged=6,
+)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("fewshot") / "small.safetensors"
-    save(FewshotViT(SETTINGS).eval(), path)
+    save_weights(FewshotViT(SETTINGS).eval(), path)
     return path
 
 
@@ -107,7 +111,7 @@ def test_cams_explain_the_classes_of_the_support(weights: Path, episode: Path) -
         np.testing.assert_allclose(found.maps["gradcam/mixed.1"][at], slow[0].detach(), atol=1e-6)
         np.testing.assert_allclose(found.output[at], logits.detach(), rtol=1e-4, atol=1e-5)
         assert found.prediction[at] == int(logits.argmax())
-        assert found.said(at).startswith(f"nearest class {names[int(logits.argmax())]}")
+        assert found.prediction_text(at).startswith(f"nearest class {names[int(logits.argmax())]}")
     handle.remove()
     assert found.classes == tuple(names)
     assert model(tensor(query[0])).shape == (1, 5)
@@ -117,7 +121,7 @@ def test_one_place_of_the_query_asks(weights: Path, episode: Path) -> None:
     model = load_model("fewshot_vit", weights)
     query = sorted(episode.glob("query/*.png"))
     pixel, row, column = (17, 60), 7, 2  # patches of 8 pixels
-    given = {"support": episode / "support", "query": pixel}
+    given: dict[str, Any] = {"support": episode / "support", "query": pixel}
     found = explain(model, query, "reconstruction", **given).reconstruction
     assert found is not None
     assert found.places == ((row, column),) * 2
@@ -126,7 +130,7 @@ def test_one_place_of_the_query_asks(weights: Path, episode: Path) -> None:
         with torch.no_grad():
             ours = model.features(tensor(query[1]))
             theirs = model.features(tensor(next((episode / "support" / name).iterdir())))
-        penalty = ridge_penalty(*theirs.shape[1:], model.reconstruct.alpha)
+        penalty = ridge_penalty(theirs.shape[1], theirs.shape[2], model.reconstruct.alpha)  # type: ignore[arg-type]
         weighed = ridge_weights(ours.double(), theirs[0].double(), penalty)
         wanted = weighed[0, 8 * row + column].reshape(8, 8).detach()
         np.testing.assert_allclose(shown.received[1, 0], wanted, atol=1e-5)

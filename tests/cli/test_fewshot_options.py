@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fastcam.demo.train_fewshot import save
 from fastcam.models.fewshot.build import FewshotOptions
-from fastcam.models.named import load_model
+from fastcam.models.registry import load_model
+from fastcam.models.training import save_weights
 from fastcam.store.maps import MapStore
 
 Call = Callable[..., Any]
@@ -25,11 +25,13 @@ FLAGS = ["--use-mab", "--use-ocab", "--use-drff"]
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """vit_tiny with patches of 8 on 32 pixels: a grid of 4×4, windows of 4 with keys from 6×6."""
     torch.manual_seed(0)
-    options = FewshotOptions("vit_tiny", 8, use_mab=True, use_ocab=True, use_drff=True)
+    options = FewshotOptions(
+        arch="vit_tiny", patch_size=8, use_mab=True, use_ocab=True, use_drff=True
+    )
     with pytest.warns(UserWarning, match="weights are random"):
         model = load_model("fewshot_vit", image_size=32, num_classes=3, fewshot=options)
     path = tmp_path_factory.mktemp("few") / "few.safetensors"
-    save(model, path)
+    save_weights(model, path)
     return path
 
 

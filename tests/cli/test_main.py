@@ -80,7 +80,7 @@ def test_ctrl_c_anywhere(fastcam: Call, monkeypatch: pytest.MonkeyPatch) -> None
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fastcam.jobs.inspect.inventory.describe", stop)
-    assert inspect.inspect
+    assert callable(inspect.inspect)
     outcome = fastcam("inspect", "r.pkl")
     assert outcome.code == 130
     assert "Traceback" not in outcome.err

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from fastcam.models.named import load_model
+from fastcam.models.registry import load_model
 
 Call = Callable[..., Any]
 NET = """
@@ -99,7 +99,7 @@ def test_volumes_to_nifti_on_their_own_grid(fastcam: Call, tmp_path: Path) -> No
     store = tmp_path / "out" / "run.zarr"
     exported = fastcam("export", store, "--output-dir", tmp_path / "nii")
     assert exported.code == 0, exported
-    found = nibabel.load(tmp_path / "nii" / "p1_gradcam_0.nii.gz")
+    found = nibabel.Nifti1Image.from_filename(tmp_path / "nii" / "p1_gradcam_0.nii.gz")
     assert found.shape == volume.shape
     np.testing.assert_allclose(found.affine, affine)
     drawn = fastcam(

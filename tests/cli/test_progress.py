@@ -24,7 +24,7 @@ def test_which(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     now = 100.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr("fastcam.cli.progress.time.monotonic", lambda: now)
     shown = progress.LineProgress()
     shown.begin("figures", 100)
     now += 2
@@ -43,7 +43,7 @@ def test_items_without_figures(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr("fastcam.cli.progress.time.monotonic", lambda: now)
     shown = progress.LineProgress()
     shown.begin("figures", 0)
     now += 60

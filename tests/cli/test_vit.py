@@ -94,7 +94,7 @@ def test_several_images_share_the_forward_pass(
         sizes.append(len(batch))
         return run(model, batch, *rest)
 
-    monkeypatch.setattr(vit_pass, "run_vit", counted)
+    monkeypatch.setattr("fastcam.jobs.vit.job.run_vit", counted)
     out = tmp_path / "out"
     views = ["--view", 1, "--view", 3, "--view", 5]
     given = options(weights[0], out, "--batch-size", batch_size, "--json", *views)
@@ -105,7 +105,7 @@ def test_several_images_share_the_forward_pass(
         "picture0", "picture1", "picture2", FILES[4],
     ]  # fmt: skip
     assert len(json.loads(made.out)["figures"]) == 3 * 2 + 1
-    monkeypatch.setattr(vit_pass, "run_vit", run)
+    monkeypatch.setattr("fastcam.jobs.vit.job.run_vit", run)
     alone = tmp_path / "alone"
     assert fastcam("vit", images[1], *options(weights[0], alone, *views)).code == 0
     for name in (FILES[0], FILES[2]):
@@ -262,9 +262,17 @@ def test_mistakes_are_one_line_and_write_nothing(
 def test_the_demo(fastcam: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said; the demo itself has its own tests."""
 
-    def short(folder: Path, told: Callable[[str], None]) -> vit.VitDemoScore:
-        told(f"figures into {folder}")
-        return vit.VitDemoScore(9, 0.9, 0.2, 0.96, 0.91, 0.05, 0.5)
+    def short(folder: Path, log: Callable[[str], None]) -> vit.VitDemoScore:
+        log(f"figures into {folder}")
+        return vit.VitDemoScore(
+            images=9,
+            accuracy=0.9,
+            chance_accuracy=0.2,
+            attention_hits=0.96,
+            rollout_hits=0.91,
+            chance_hits=0.05,
+            brightest_hits=0.5,
+        )
 
     monkeypatch.setattr(vit, "run_vit_demo", short)
     made = fastcam("vit", "--demo", "--output-dir", tmp_path)

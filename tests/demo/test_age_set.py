@@ -57,7 +57,9 @@ def test_files_say_what_was_made(made: AgeSet, tmp_path: Path) -> None:
         rows = list(csv.DictReader(lines))
     assert [float(row["age"]) for row in rows] == pytest.approx(some.ages.tolist())
     for place, row in enumerate(rows):
-        assert np.array_equal(Image.open(tmp_path / "Images" / row["image"]), some.images[place])
+        assert np.array_equal(
+            np.asarray(Image.open(tmp_path / "Images" / row["image"])), some.images[place]
+        )
         mask = np.asarray(Image.open(tmp_path / "Masks" / row["image"]))
         assert np.array_equal(mask, some.masks[place] * np.uint8(255))
 

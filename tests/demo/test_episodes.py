@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastcam.demo.episodes import HELD_OUT, KINDS, TRAINED, draw_episode, model_input, on_grid
-from fastcam.models.preprocessing import MEAN, STD
+from fastcam.demo.episodes import HELD_OUT, KINDS, TRAINED, draw_episode, model_input
+from fastcam.read.inputs.preprocessing import MEAN, STD
 
 
 def test_the_same_seed_gives_the_same_episode() -> None:
@@ -54,15 +54,6 @@ def test_masks_are_where_the_objects_are() -> None:
         for inside in (mask, other):
             assert 60 < inside.sum() < 460
             assert np.abs(image[:, inside].mean(1) - grey).max() > 0.1
-
-
-def test_cells_of_a_mask() -> None:
-    mask = np.zeros((1, 64, 64), bool)
-    mask[0, 8:12, 16:24] = True  # half of cell (1, 2)
-    mask[0, 40:44, 0:4] = True  # a quarter of cell (5, 0)
-    mask[0, 63, 56:] = True  # an eighth of cell (7, 7)
-    assert np.argwhere(on_grid(mask, (8, 8))[0]).tolist() == [[1, 2], [5, 0]]
-    assert on_grid(mask, (8, 8), 0.1).sum() == 3
 
 
 def test_the_models_input_is_normalised() -> None:

@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> DemoSet:
 
 
 def voxels(path: Path) -> np.ndarray:
-    return np.asarray(nib.load(path).dataobj).T
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj).T
 
 
 def test_files_and_training_cases(made: DemoSet) -> None:
@@ -119,9 +119,21 @@ def scored(
         weights = np.full(len(on), 0.1, np.float32)
         weights[int(np.argmax(on == look))] = 0.9
         cases.append(
-            Case(place, name, 1, 1, True, 0.9, (0.1, 0.9), weights, plan.boxes, plan.slices,
-                 plan.roi, plan.mask_ratio)
-        )  # fmt: skip
+            Case(
+                place=place,
+                name=name,
+                true_label=1,
+                predicted_label=1,
+                correct=True,
+                confidence=0.9,
+                probabilities=(0.1, 0.9),
+                weights=weights,
+                boxes=plan.boxes,
+                slices=plan.slices,
+                roi=plan.roi,
+                mask_ratio=plan.mask_ratio,
+            )
+        )
     results = Results(Path("m"), "ab" * 32, tuple(cases), (), ())
     shutil.rmtree(folder / "run.zarr", ignore_errors=True)
     return score_demo(create_from_results(folder / "run.zarr", results), made)

@@ -43,15 +43,15 @@ def truth(made: SyntheticSet) -> dict[str, Any]:
 
 
 def voxels(path: Path) -> np.ndarray[Any, Any]:
-    return np.asarray(nib.load(path).dataobj).T
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj).T
 
 
 def test_volumes_are_readable_and_lie_as_a_radiologist_expects(
     made: SyntheticSet, results: list[dict[str, Any]]
 ) -> None:
     for case in results:
-        image = nib.load(made.images / f"{case['patient_name']}.nii.gz")
-        mask = nib.load(made.masks / f"{case['patient_name']}.nii.gz")
+        image = nib.Nifti1Image.from_filename(made.images / f"{case['patient_name']}.nii.gz")
+        mask = nib.Nifti1Image.from_filename(made.masks / f"{case['patient_name']}.nii.gz")
         assert image.shape == mask.shape == (128, 128, 20)
         assert image.get_data_dtype() == np.int16
         assert nib.aff2axcodes(image.affine) == ("L", "P", "S")
@@ -112,18 +112,18 @@ def test_lesions_lie_in_the_mask_and_the_right_predictions_look_at_them(
     assert set(truth) == {case["patient_name"] for case in results}
     focused = 0
     for case in results:
-        told = truth[case["patient_name"]]
-        assert told["label"] == case["true_label"] == int(bool(told["lesions"]))
+        expected = truth[case["patient_name"]]
+        assert expected["label"] == case["true_label"] == int(bool(expected["lesions"]))
         mask = voxels(made.masks / f"{case['patient_name']}.nii.gz")
-        for lesion in told["lesions"]:
+        for lesion in expected["lesions"]:
             x1, y1, x2, y2 = lesion["bbox"]
             assert mask[lesion["slice"], y1:y2, x1:x2].all()
         best = case["positions"][int(case["attention_weights"].argmax())]
-        if told["focus"]:
+        if expected["focus"]:
             focused += 1
             assert any(
                 lesion["slice"] == best["slice_idx"] and touches(lesion["bbox"], best["bbox"])
-                for lesion in told["lesions"]
+                for lesion in expected["lesions"]
             )
     assert focused == 2
     assert [case["is_correct"] for case in results].count(False) == 1

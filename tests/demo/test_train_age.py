@@ -11,22 +11,24 @@ import pytest
 import torch
 
 from fastcam.demo.age_set import make_ages
-from fastcam.demo.train_age import MODEL_NAME, TrainSettings, save, train
-from fastcam.demo.train_vit import normalised
+from fastcam.demo.train_age import MODEL_NAME, TrainSettings, train
 from fastcam.errors import InputError
-from fastcam.models.named import load_model
+from fastcam.models.registry import load_model
+from fastcam.models.training import normalize, save_weights
 
 TINY = {"faces": 16, "epochs": 2, "batch": 8, "width": 4}
 
 
 def test_the_seed_decides_and_nothing_outside_changes() -> None:
     before = torch.random.get_rng_state()
-    told: list[int] = []
+    numbers: list[int] = []
     first, same, other = (
-        train(TrainSettings(**TINY, seed=seed), lambda at, _: told.append(at))[0].state_dict()
+        train(TrainSettings(**TINY, seed=seed), lambda number, _: numbers.append(number))[
+            0
+        ].state_dict()
         for seed in (1, 1, 2)
     )
-    assert told == [1, 2] * 3
+    assert numbers == [1, 2] * 3
     assert all(torch.equal(first[key], same[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -35,12 +37,12 @@ def test_the_seed_decides_and_nothing_outside_changes() -> None:
 def test_answers_are_years_of_the_file_that_was_saved(aged: Any, tmp_path: Path) -> None:
     made = make_ages(20, seed=3)
     with torch.no_grad():
-        years = aged.model(normalised(made.images))[:, 0]
+        years = aged.model(normalize(made.images))[:, 0]
         loaded = load_model(aged.name, aged.checkpoint)
-        assert torch.equal(loaded(normalised(made.images))[:, 0], years)
+        assert torch.equal(loaded(normalize(made.images))[:, 0], years)
     assert (years - torch.from_numpy(made.ages)).abs().mean() < 7
     path = tmp_path / "again.safetensors"
-    save(aged.model, path)
+    save_weights(aged.model, path)
     assert path.read_bytes() == aged.checkpoint.read_bytes()
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from fastcam.attribution.reconstruction.engine import ridge_maps
-from fastcam.demo.episodes import draw_episode, model_input, on_grid
+from fastcam.attribution.reconstruction.maps import ridge_maps
+from fastcam.demo.episodes import draw_episode, model_input
 from fastcam.demo.fewshot_score import measure
+from fastcam.demo.shapes_set import on_object
 from fastcam.demo.train_fewshot import SMALL, TrainSettings, main, train
 from fastcam.errors import InputError
 from fastcam.models.checkpoints import load_into, read_state_dict
@@ -41,7 +43,9 @@ def test_the_same_seed_gives_the_same_weights_and_all_are_trained() -> None:
 
 def test_the_loss_falls() -> None:
     losses: list[float] = []
-    model = train(TrainSettings(episodes=16), TINY, lambda at, loss, told: losses.append(loss))
+    model = train(
+        TrainSettings(episodes=16), TINY, lambda number, loss, accuracy: losses.append(loss)
+    )
     assert len(losses) == 16
     assert np.mean(losses[-4:]) < 0.97 * np.mean(losses[:4])
     assert not model.training
@@ -65,15 +69,15 @@ class Blind(FewshotViT):
 
 def test_rates_are_high_for_features_of_the_object_and_at_chance_for_noise() -> None:
     seen, blind = measure(Seeing(TINY).eval(), 20), measure(Blind(TINY).eval(), 20)
-    assert seen.told_chance == pytest.approx(0.2)
+    assert seen.accuracy_chance == pytest.approx(0.2)
     assert seen.peak_chance == blind.peak_chance
     assert 0.04 < seen.peak_chance < 0.15
-    assert seen.told > 0.3
+    assert seen.accuracy > 0.3
     assert seen.peak > 0.4
     assert seen.object_peak > 0.8
     for rate in (blind.peak, blind.object_peak):
         assert abs(rate - blind.peak_chance) < 0.07
-    assert abs(blind.told - 0.2) < 0.09
+    assert abs(blind.accuracy - 0.2) < 0.09
     assert "chance 20.0%" in str(seen)
 
 
@@ -84,7 +88,7 @@ def test_the_measured_peak_is_that_of_the_maps() -> None:
         episode = draw_episode(rng, "held out")
         support, query = model.features(model_input(episode)).split([5, 10])
         maps = ridge_maps(query, [one[None] for one in support], (8, 8))
-        objects = on_grid(episode.support.masks, (8, 8))
+        objects = on_object(episode.support.masks, (8, 8))
         for at, label in enumerate(episode.labels):
             place = divmod(int(maps[label].received[at, 0].argmax()), 8)
             hits.append(objects[label][place])
@@ -102,7 +106,7 @@ def test_only_ridge_is_measured() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"), [({"episodes": 0}, "episodes 0"), ({"learning_rate": -1.0}, "above 0")]
 )
-def test_settings_out_of_range(asked: dict[str, float], said: str) -> None:
+def test_settings_out_of_range(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         TrainSettings(**asked)
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from fastcam.demo.shapes_set import ShapesSet, make_shapes
-from fastcam.demo.train_vit import ARCHITECTURE, MODEL_NAME, TrainSettings, normalised, save, train
+from fastcam.demo.train_vit import ARCHITECTURE, MODEL_NAME, TrainSettings, train
 from fastcam.errors import InputError, OutputError
-from fastcam.models.named import load_model
+from fastcam.models.registry import load_model
+from fastcam.models.training import normalize, save_weights
 from fastcam.models.vit import VisionTransformer
 
 # One narrow layer and wide patches, so that a test takes seconds.
@@ -21,7 +22,7 @@ TINY = replace(ARCHITECTURE, dim=32, depth=1, patch_size=(16, 16), heads=2)
 
 
 def test_the_loss_falls_on_pictures_seen_again() -> None:
-    told: list[int] = []
+    numbers: list[int] = []
     asked: list[tuple[int, int]] = []
     same = make_shapes(12, seed=1)
 
@@ -31,9 +32,9 @@ def test_the_loss_falls_on_pictures_seen_again() -> None:
 
     model, history = train(
         TrainSettings(steps=50, batch=12, learning_rate=3e-3),
-        lambda at, _: told.append(at), TINY, pictures,
+        lambda number, _: numbers.append(number), TINY, pictures,
     )  # fmt: skip
-    assert told == list(range(1, 51))
+    assert numbers == list(range(1, 51))
     assert asked == [(12, 12 * at) for at in range(50)]
     assert not model.training
     assert history[-1].loss < 0.3 * history[0].loss
@@ -61,7 +62,7 @@ def test_half_precision_on_disk_loads_as_float32(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     torch.manual_seed(0)
     model = VisionTransformer(ARCHITECTURE).eval()
-    save(model, path)
+    save_weights(model, path, torch.float16)
     loaded = load_model(MODEL_NAME, path)
     assert isinstance(loaded, VisionTransformer)
     assert loaded.settings == ARCHITECTURE
@@ -70,12 +71,12 @@ def test_half_precision_on_disk_loads_as_float32(tmp_path: Path) -> None:
         assert value.dtype == torch.float32
         assert torch.equal(value, kept[key].half().float())
     with pytest.raises(OutputError, match="doesn't exist"):
-        save(model, tmp_path / "none" / "model.safetensors")
+        save_weights(model, tmp_path / "none" / "model.safetensors")
 
 
 def test_pictures_as_the_model_takes_them() -> None:
     images = make_shapes(2, seed=2).images
-    batch = normalised(images)
+    batch = normalize(images)
     assert batch.shape == (2, 3, 80, 80)
     assert batch.dtype == torch.float32
     red = (images[1, 10, 20, 0] / 255 - 0.485) / 0.229

@@ -12,8 +12,8 @@ import fastcam
 from fastcam.attribution.cam.engine import CamEngine
 from fastcam.demo.age_set import IMAGES, TABLE, make_ages
 from fastcam.demo.train_age import HELD_OUT_SEED
-from fastcam.demo.train_vit import normalised
-from fastcam.jobs.evaluate.metrics.localization import group_of, localise
+from fastcam.jobs.evaluate.metrics.localization import group_of, localize
+from fastcam.models.training import normalize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def evaluated(aged: Aged, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out: Path = tmp_path_factory.mktemp("evaluated")
     with pytest.MonkeyPatch.context() as patch:
         # What the plots look like is not asked here.
-        patch.setattr("fastcam.jobs.evaluate.files._write_plots", lambda found, folder: [])
+        patch.setattr("fastcam.jobs.evaluate.job.write_plots", lambda evaluation, output_dir: [])
         fastcam.evaluate(
             aged.name, aged.folder / IMAGES, aged.folder / TABLE, out, target="age",
             checkpoint=aged.checkpoint, faithfulness=6, workers=1,
@@ -61,9 +61,9 @@ def test_the_map_lies_where_the_age_shows(evaluated: Path) -> None:
 def test_the_map_lies_nowhere_else_in_the_face(aged: Aged) -> None:
     """The same masks, moved down to the mouth and the collar: far less than chance lies there."""
     made = make_ages(60, HELD_OUT_SEED)
-    maps = CamEngine(aged.model)(normalised(made.images)).maps["gradcam/layer4"].numpy()
+    maps = CamEngine(aged.model)(normalize(made.images)).maps["gradcam/layer4"].numpy()
     there, elsewhere = (
-        group_of([localise(m, mask) for m, mask in zip(maps, masks, strict=True)])
+        group_of([localize(m, mask) for m, mask in zip(maps, masks, strict=True)])
         for masks in (made.masks, np.roll(made.masks, 40, axis=1))
     )
     assert there.hit_rate is not None

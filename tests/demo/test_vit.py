@@ -13,12 +13,13 @@ from torch import nn
 from fastcam.attribution.attention.engine import AttentionEngine
 from fastcam.attribution.attention.rollout import RolloutEngine
 from fastcam.demo.shapes_set import make_shapes
-from fastcam.demo.train_vit import ARCHITECTURE, normalised
-from fastcam.demo.vit import WEIGHTS, load_demo_model, look, run_vit_demo, score_vit
+from fastcam.demo.train_vit import ARCHITECTURE
+from fastcam.demo.vit import WEIGHTS, attention_maps, load_demo_model, run_vit_demo, score_vit
 from fastcam.errors import InputError
-from fastcam.models.preprocessing import preprocessing_of
+from fastcam.models.data_config import preprocessing_of
+from fastcam.models.training import normalize
 from fastcam.models.vit import VisionTransformer
-from fastcam.read.inputs.preprocess import prepare
+from fastcam.read.inputs.model_input import prepare
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_it_is_fed_as_any_other_image_would_be(model: nn.Module) -> None:
     images = make_shapes(2, seed=3).images
     spec = preprocessing_of(model)
     expected = np.stack([prepare(image, spec) for image in images])
-    np.testing.assert_allclose(normalised(images).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(normalize(images).numpy(), expected, atol=1e-6)
 
 
 def test_peaks_lie_on_the_object(tmp_path: Path) -> None:
@@ -62,8 +63,8 @@ def test_the_score_needs_the_training() -> None:
 
 def test_maps_are_those_of_the_engines(model: nn.Module) -> None:
     images = make_shapes(53, seed=4).images
-    predicted, attention, rolled = look(model, images)
-    batch = normalised(images)
+    predicted, attention, rolled = attention_maps(model, images)
+    batch = normalize(images)
     engine = AttentionEngine(model, layers=[-1])(batch)
     np.testing.assert_allclose(
         attention, engine.maps["attention"][:, 0].mean(dim=1).numpy(), atol=1e-6

@@ -8,7 +8,7 @@ import numpy as np
 from fastcam.figures import layout
 from fastcam.figures.drawing import draw
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import SlicePicture, render_style_of, patch_sheet, slice_patches
+from fastcam.figures.patch_sheets import SlicePicture, patch_sheet, render_style_of, slice_patches
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 
@@ -20,12 +20,19 @@ JET = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_JET).reshap
 def make_case(boxes, weights, slices=None, name="p", correct=True) -> Case:
     count = len(weights)
     return Case(
-        7, name, 1, 1 if correct else 0, correct, 0.9, (0.1, 0.9),
-        np.asarray(weights, np.float32),
-        np.asarray(boxes, np.int32).reshape(count, 4),
-        np.asarray([0] * count if slices is None else slices, np.int32),
-        np.zeros(count, np.int32), np.ones(count, np.float32),
-    )  # fmt: skip
+        place=7,
+        name=name,
+        true_label=1,
+        predicted_label=1 if correct else 0,
+        correct=correct,
+        confidence=0.9,
+        probabilities=(0.1, 0.9),
+        weights=np.asarray(weights, np.float32),
+        boxes=np.asarray(boxes, np.int32).reshape(count, 4),
+        slices=np.asarray([0] * count if slices is None else slices, np.int32),
+        roi=np.zeros(count, np.int32),
+        mask_ratio=np.ones(count, np.float32),
+    )
 
 
 def figure(case: Case, grey, style: Style, mask=None, index=0, notice="", high=0.0, fonts=()):
@@ -34,16 +41,16 @@ def figure(case: Case, grey, style: Style, mask=None, index=0, notice="", high=0
     picture = SlicePicture(
         grey, mask, notice, slice_patches(case.boxes[members], case.weights[members], *grey.shape)
     )
-    size = layout.enlarged(*grey.shape, style.panel_size)
+    size = layout.enlarged(grey.shape[0], grey.shape[1], style.panel_size)
     letters = "".join({c for c in case.name if c.isprintable()})
     render_style = render_style_of(style, letters, fonts, max(size))
-    scale = case_scale(case, style.scale, *grey.shape, high)
+    scale = case_scale(case, style.scale, grey.shape[0], grey.shape[1], high)
     sheet, limits = patch_sheet(case, index, picture, scale, render_style)
     canvas = draw(sheet, render_style.lettering, render_style.palette)
     plan = plan_of(sheet, canvas)
     panels = [
         canvas[p.panel.y : p.panel.y + p.panel.height, p.panel.x : p.panel.x + p.panel.width]
-        for p in plan.places
+        for p in plan.areas
     ]
     return canvas, panels, sheet, limits
 
@@ -117,12 +124,12 @@ def box_pixels(box, shape, height: int, width: int) -> np.ndarray:
     return nearest(inside, height, width)
 
 
-def label_pixels(sheet, look_lettering) -> np.ndarray:
+def label_pixels(sheet, lettering) -> np.ndarray:
     """Where labels may be: the plates of the sheet's overlay, as the kernels are given them."""
     from fastcam.figures import drawing
 
     panel = sheet.rows[0][-1]
     covered = np.zeros((panel.height, panel.width), bool)
-    for x1, y1, x2, y2 in drawing._lettered(panel, look_lettering)[0].tolist():
+    for x1, y1, x2, y2 in drawing._text(panel, lettering).boxes.tolist():
         covered[y1:y2, x1:x2] = True
     return covered

@@ -110,7 +110,13 @@ def test_large_figures_wait_for_nobody(tmp_path):
     render_style = render_style_of(Style(), "", (), 100)
     pile = WriteBatch([Buffers(), Buffers()])
     panel = Panel("slice", 3000, 2000, image=ramp(60, 60))  # 18 MiB
-    pile.put(tmp_path / "a.png", Sheet("a", "b", (0, 0, 0), ((panel,),)), render_style, "png", list)
+    pile.put(
+        tmp_path / "a.png",
+        Sheet("a", "b", (0, 0, 0), ((panel,),)),
+        render_style,
+        "png",
+        lambda: None,
+    )
     assert (tmp_path / "a.png").is_file()
 
 

@@ -26,9 +26,9 @@ def overlap(first: Rect, second: Rect) -> bool:
 def test_nothing_overlaps_and_all_is_on_the_canvas(rows, lines, zoom):
     plan = layout.arrange(rows, lines, zoom)
     cells = [cell for row in rows for cell in row]
-    assert len(plan.places) == len(cells)
+    assert len(plan.areas) == len(cells)
     rects = [plan.header]
-    for place, cell in zip(plan.places, cells, strict=True):
+    for place, cell in zip(plan.areas, cells, strict=True):
         assert (place.panel.width, place.panel.height) == (cell.width, cell.height)
         assert (place.bar is not None) == cell.bar
         rects += [place.panel, place.caption]
@@ -43,13 +43,13 @@ def test_nothing_overlaps_and_all_is_on_the_canvas(rows, lines, zoom):
         assert rect.y + rect.height <= plan.height
     assert not any(overlap(a, b) for a, b in itertools.combinations(rects, 2))
     holes = {tuple(hole) for hole in plan.holes.tolist()}
-    filled = [place.panel for place in plan.places] + [p.bar for p in plan.places if p.bar]
+    filled = [place.panel for place in plan.areas] + [p.bar for p in plan.areas if p.bar]
     assert holes == {(r.x, r.y, r.x + r.width, r.y + r.height) for r in filled}
 
 
 def test_a_bar_is_as_high_as_its_panel_unless_that_is_too_low_for_its_numbers():
     plan = layout.arrange(((Cell(512, 512, True), Cell(512, 3, True)),), 1, 1.0)
-    first, second = (place.bar for place in plan.places)
+    first, second = (place.bar for place in plan.areas)
     assert first is not None
     assert second is not None
     assert (first.height, second.height) == (512, 60)
@@ -69,7 +69,7 @@ def test_a_panel_is_the_slice_enlarged_only_when_it_is_smaller(height, width, pa
 
 def test_there_is_room_between_panels():
     plan = layout.arrange(((Cell(300, 300),) * 2, (Cell(300, 300, True), Cell(300, 300))), 1, 1.0)
-    one, two, three, four = (place.panel for place in plan.places)
+    one, two, three, four = (place.panel for place in plan.areas)
     assert two.x - (one.x + one.width) == 12
     assert three.y - (one.y + one.height) == 12 + 27  # a gap and the caption
     assert four.x - (three.x + three.width) == 12 + 8 + 15 + 52  # the bar and its numbers

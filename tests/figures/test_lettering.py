@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fastcam_kernels.text import blit
+from fastcam_kernels.layers import NO_TEXT, Text
+from fastcam_kernels.margins import margins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
@@ -14,22 +15,23 @@ from .test_fonts import WQY, needs_wqy
 PLAIN = lettering.prepare("", (), 1.0)
 
 
-def written(hand, text: str, letters=PLAIN, size=(400, 40)) -> np.ndarray:
+def written(font, text: str, letters=PLAIN, size=(400, 40)) -> np.ndarray:
     canvas = np.zeros((size[1], size[0], 3), np.uint8)
-    marks = hand.marks(text, 5, 5, (255, 255, 255))
-    blit(canvas, letters.coverage, letters.boxes, marks, (0, 0, *size))
+    glyphs = font.glyphs_of(text, 5, 5, (255, 255, 255))
+    text_layer = Text(*NO_TEXT[:2], letters.coverage, letters.boxes, glyphs)
+    margins(canvas, np.zeros(3, np.uint8), np.zeros((0, 4), np.int32), text_layer)
     return canvas[:, :, 0]
 
 
 @pytest.mark.parametrize(
-    ("hand", "size", "bold"),
+    ("font", "size", "bold"),
     [("title", 20, True), ("caption", 15, False), ("label", 15, False), ("tick", 13, False)],
 )
 @pytest.mark.parametrize("zoom", [1.0, 2.5])
-def test_text_is_what_pillow_draws(hand, size, bold, zoom):
+def test_text_is_what_pillow_draws(font, size, bold, zoom):
     """Letter by letter: a pen that stops on whole pixels is all that differs."""
     letters = lettering.prepare("", (), zoom)
-    found = getattr(letters, hand)
+    found = getattr(letters, font)
     font = ImageFont.truetype(
         fonts.dejavu(bold), round(size * zoom), layout_engine=ImageFont.Layout.BASIC
     )
@@ -51,13 +53,13 @@ def test_text_is_what_pillow_draws(hand, size, bold, zoom):
 @given(st.text(max_size=300), st.integers(-5, 900))
 @settings(max_examples=200, deadline=None)
 def test_a_text_is_made_to_fit(text, width):
-    hand = PLAIN.title
-    short = hand.fit(text, width)
-    if hand.width(text) <= width:
+    font = PLAIN.title
+    short = font.fit(text, width)
+    if font.width(text) <= width:
         assert short == text
         return
-    assert hand.width(short) <= max(width, 0)
-    if width >= hand.width("…"):
+    assert font.width(short) <= max(width, 0)
+    if width >= font.width("…"):
         begin, end = short.split("…", 1) if text.count("…") == 0 else (short, "")
         if "…" not in text:
             assert text.startswith(begin)
@@ -65,14 +67,14 @@ def test_a_text_is_made_to_fit(text, width):
             assert len(begin) - len(end) in (0, 1)
             more = len(begin) + len(end) + 1
             longer = text[: (more + 1) // 2] + "…" + text[len(text) - more // 2 :]
-            assert hand.width(longer) > width
+            assert font.width(longer) > width
 
 
 def test_a_page_of_text_is_made_to_fit_at_once():
-    hand = PLAIN.title
-    short = hand.fit("carotid " * 50_000, 500)
+    font = PLAIN.title
+    short = font.fit("carotid " * 50_000, 500)
     assert short.startswith("carotid ")
-    assert hand.width(short) <= 500
+    assert font.width(short) <= 500
 
 
 @given(st.text(max_size=60))
@@ -91,14 +93,14 @@ def test_what_cannot_be_printed_is_a_question_mark():
 
 
 @needs_wqy
-@pytest.mark.parametrize("hand", ["title", "caption"])
-def test_chinese_is_drawn_where_a_font_has_it(hand):
+@pytest.mark.parametrize("font", ["title", "caption"])
+def test_chinese_is_drawn_where_a_font_has_it(font):
     """Its glyphs differ from the box for a missing one, and from each other."""
     characters = "患者站"
     with_font = lettering.prepare(characters, fonts.chain(characters), 1.0)
     without = lettering.prepare(characters, (), 1.0)
-    pictures = [written(getattr(with_font, hand), c, with_font) for c in characters]
-    boxes = [written(getattr(without, hand), c, without) for c in characters]
+    pictures = [written(getattr(with_font, font), c, with_font) for c in characters]
+    boxes = [written(getattr(without, font), c, without) for c in characters]
     assert all(picture.any() for picture in [*pictures, *boxes])
     assert np.array_equal(boxes[0], boxes[1])
     assert not any(np.array_equal(picture, boxes[0]) for picture in pictures)

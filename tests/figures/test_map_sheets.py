@@ -8,7 +8,7 @@ import pytest
 
 from fastcam.figures.drawing import draw
 from fastcam.figures.map_scales import map_scale
-from fastcam.figures.map_sheets import Heading, MapPicture, ShownMap, map_sheet
+from fastcam.figures.map_sheets import Heading, MapPanel, MapPicture, map_sheet
 from fastcam.figures.patch_sheets import render_style_of
 from fastcam.options import Style
 
@@ -17,7 +17,7 @@ from .test_map_scales import CAM, like_grad_cam
 
 RNG = np.random.default_rng(5)
 SMALL = RNG.integers(0, 256, (5, 6, 3), dtype=np.uint8)
-PHOTO = cv2.resize(SMALL, (60, 48), interpolation=cv2.INTER_LINEAR)
+PHOTO = np.asarray(cv2.resize(SMALL, (60, 48), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 HEADING = Heading("a", "b")
@@ -29,12 +29,12 @@ def panels_of(picture, maps, style, heading=HEADING):
     render_style = render_style_of(style, "·", (), max(round(height * scale), round(width * scale)))
     sheet, limits = map_sheet(heading, picture, maps, render_style)
     canvas = draw(sheet, render_style.lettering, render_style.palette)
-    places = [p.panel for p in plan_of(sheet, canvas).places]
+    places = [p.panel for p in plan_of(sheet, canvas).areas]
     return [canvas[p.y : p.y + p.height, p.x : p.x + p.width] for p in places], sheet, limits
 
 
-def shown(cells, kind="slice", diverging=False, caption="gradcam · layer4") -> ShownMap:
-    return ShownMap(caption, cells, map_scale(cells, kind, diverging))
+def shown(cells, kind="slice", diverging=False, caption="gradcam · layer4") -> MapPanel:
+    return MapPanel(caption, cells, map_scale(cells, kind, diverging))
 
 
 def colours(heat, height: int, width: int) -> np.ndarray:

@@ -30,7 +30,7 @@ def some_case(height: int, width: int, count: int, seed: int):
 def check(case, grey, style, mask=None) -> None:
     """Every pixel of every panel, save those under a label."""
     _, panels, sheet, (low, high) = expected_pixels.figure(case, grey, style, mask)
-    height, width = layout.enlarged(*grey.shape, style.panel_size)
+    height, width = layout.enlarged(grey.shape[0], grey.shape[1], style.panel_size)
     slack = 0 if (height, width) == grey.shape else 1
     image = expected_pixels.bilinear(grey, height, width)
     assert np.abs(panels[0].astype(int) - image[..., None]).max() <= slack
@@ -190,8 +190,11 @@ def test_without_masks_there_are_three_panels_and_a_missing_one_says_so(mask, no
     )
     assert len(drawn) == panels
     assert [p.caption.split(",")[0] for p in sheet.rows[0]] == [
-        "slice", *["mask"] * (panels == 4), "attention", "overlay",
-    ]  # fmt: skip
+        "slice",
+        *["mask"] * (panels == 4),
+        "attention",
+        "overlay",
+    ]
     if notice:
         assert 0 < (drawn[1] > 100).all(axis=2).sum() < 2000
 

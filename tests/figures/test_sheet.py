@@ -15,12 +15,12 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw, draw_rows
 from fastcam.figures.files import png_pieces
 from fastcam.figures.lettering import prepare
-from fastcam.figures.sheet import PALETTES, Outlines, Panel, Sheet, paint
+from fastcam.figures.sheet import PALETTES, Outlines, Panel, Sheet, blend_tables
 
 from . import expected_pixels
 
 LETTERS = prepare("患者", (), 1.0)
-JET = paint("jet", 1.0, "only")
+JET = blend_tables("jet", 1.0, "only")
 ONE_PANEL = Panel("slice", 300, 300, image=np.full((300, 300, 1), 77, np.uint8))
 
 
@@ -48,15 +48,15 @@ def test_labels_never_overlap_nor_leave_the_panel_and_stand_on_a_backing(
     count, seed, width, height, spread
 ):
     panel = Panel("", height, width, outlines=crowd(count, seed, min(width, height), spread))
-    plates, colours, marks = drawing._lettered(panel, LETTERS)
-    assert not colours.any()
+    text = drawing._text(panel, LETTERS)
+    assert not text.box_colours.any()
     covered = np.zeros((height, width), np.int32)
-    for x1, y1, x2, y2 in plates.tolist():
+    for x1, y1, x2, y2 in text.boxes.tolist():
         assert 0 <= x1 < x2 <= width
         assert 0 <= y1 < y2 <= height
         covered[y1:y2, x1:x2] += 1
     assert covered.max(initial=0) <= 1
-    for glyph, x, y, *_ in marks.tolist():
+    for glyph, x, y, *_ in text.glyphs.tolist():
         _, _, wide, high = LETTERS.boxes[glyph].tolist()
         assert (covered[y : y + high, x : x + wide] == 1).all()
         assert y >= 0
@@ -66,10 +66,10 @@ def test_labels_never_overlap_nor_leave_the_panel_and_stand_on_a_backing(
 def test_the_heaviest_patches_are_labelled_first():
     """On a panel with room for a few labels, those of the first boxes are there."""
     panel = Panel("", 60, 130, outlines=crowd(30, 1, 60, 40))
-    plates, _, _ = drawing._lettered(panel, LETTERS)
+    backgrounds = drawing._text(panel, LETTERS).boxes
     widths = [LETTERS.label.width(t) + 6 for t in panel.outlines.texts]
-    assert 2 <= len(plates) < 30
-    assert (plates[:2, 2] - plates[:2, 0]).tolist() == widths[:2]
+    assert 2 <= len(backgrounds) < 30
+    assert (backgrounds[:2, 2] - backgrounds[:2, 0]).tolist() == widths[:2]
 
 
 def test_labels_are_written_in_the_colour_of_their_box():
@@ -82,10 +82,10 @@ def test_labels_are_written_in_the_colour_of_their_box():
     panel = replace(ONE_PANEL, outlines=lines)
     drawn = Sheet("t", "v", (1, 2, 3), ((panel,),))
     canvas = draw(drawn, LETTERS, PALETTES["light"])
-    plates, _, _ = drawing._lettered(panel, LETTERS)
-    place = expected_pixels.plan_of(drawn, canvas).places[0].panel
+    backgrounds = drawing._text(panel, LETTERS).boxes
+    place = expected_pixels.plan_of(drawn, canvas).areas[0].panel
     left, top = place.x, place.y
-    for (x1, y1, x2, y2), channel in zip(plates.tolist(), (0, 2), strict=True):
+    for (x1, y1, x2, y2), channel in zip(backgrounds.tolist(), (0, 2), strict=True):
         label = canvas[top + y1 : top + y2, left + x1 : left + x2]
         assert label[..., 1].max() == 255
         assert (label[..., channel] == (0 if channel == 2 else label[..., 0])).all()
@@ -108,7 +108,7 @@ def test_title_and_verdict_never_overlap_and_stay_on_the_canvas(title, verdict, 
     letters = prepare("患者", (), zoom)
     white = np.full(3, 255, np.uint8)
     palette = replace(
-        PALETTES["light"], paper=white, title=(255, 255, 255), caption=(255, 255, 255)
+        PALETTES["light"], background=white, title=(255, 255, 255), caption=(255, 255, 255)
     )
     panels = tuple(replace(ONE_PANEL, height=side, width=side) for _ in range(2))
 
@@ -140,13 +140,18 @@ def some_sheet(seed: int, heights: list[int], bars: list[bool]) -> Sheet:
         width = int(rng.integers(1, 150))
         panels.append(
             Panel(
-                "some caption", height, width,
+                "some caption",
+                height,
+                width,
                 image=rng.integers(0, 256, (int(rng.integers(1, 90)), 33, 1)).astype(np.uint8),
-                heat=rng.integers(0, 9, (20, 20)).astype(np.float32), limits=(0.0, 8.0),
-                paint=JET, bar=JET if bar else None, outlines=crowd(5, seed, height, height),
+                heat=rng.integers(0, 9, (20, 20)).astype(np.float32),
+                limits=(0.0, 8.0),
+                blend_tables=JET,
+                bar=JET if bar else None,
+                outlines=crowd(5, seed, height, height),
                 notice="nothing here" if seed % 2 else "",
             )
-        )  # fmt: skip
+        )
     return Sheet("title", "verdict", (9, 9, 9), (tuple(panels), tuple(panels[::-1])))
 
 
@@ -192,8 +197,8 @@ def test_slices_of_a_case_one_after_the_other_are_the_same_pictures(figures, see
         limits = 0.0, float(rng.choice([1.0, 1.0, 2.0]))
         panels = (
             Panel("mask", 80, 50, image=mask),
-            Panel("heat", 80, 50, heat=levels, limits=limits, paint=JET, bar=JET),
-            Panel(caption, 80, 50, image=mask, heat=levels, paint=JET),
+            Panel("heat", 80, 50, heat=levels, limits=limits, blend_tables=JET, bar=JET),
+            Panel(caption, 80, 50, image=mask, heat=levels, blend_tables=JET),
         )
         drawn = Sheet(title, verdict, (9, 9, 9), (panels, panels[:1]))
         canvas = draw(drawn, LETTERS, PALETTES["light"])
@@ -232,15 +237,15 @@ def test_everything_outside_the_panels_is_paper_or_text(theme):
     for x1, y1, x2, y2 in plan.holes.tolist():
         outside[y1:y2, x1:x2] = False
     palette = PALETTES[theme]
-    paper = (canvas == palette.paper).all(axis=2)
+    paper = (canvas == palette.background).all(axis=2)
     assert paper[outside].mean() > 0.8
     shades = np.unique(canvas[outside], axis=0).astype(int)
-    ends = np.array([palette.paper, palette.title, palette.caption, (9, 9, 9)], int)
+    ends = np.array([palette.background, palette.title, palette.caption, (9, 9, 9)], int)
     assert (shades >= ends.min(axis=0)).all()
     assert (shades <= ends.max(axis=0)).all()
     # A person has to read it: at least 4.5 to 1, as WCAG asks of text.
     for ink in (palette.title, palette.caption, palette.right, palette.wrong):
-        assert contrast(ink, palette.paper) >= 4.5
+        assert contrast(ink, palette.background) >= 4.5
 
 
 def contrast(ink, paper) -> float:
@@ -256,7 +261,7 @@ def contrast(ink, paper) -> float:
 def test_the_bar_runs_from_the_highest_colour_at_the_top_to_the_lowest():
     drawn = some_sheet(0, [120], [True])
     canvas = draw(drawn, LETTERS, PALETTES["light"])
-    bar = expected_pixels.plan_of(drawn, canvas).places[0].bar
+    bar = expected_pixels.plan_of(drawn, canvas).areas[0].bar
     column = canvas[bar.y : bar.y + bar.height, bar.x]
     expected = expected_pixels.JET[np.rint(np.linspace(255, 0, bar.height)).astype(int)]
     np.testing.assert_array_equal(column, expected)
@@ -266,10 +271,11 @@ def test_the_bar_runs_from_the_highest_colour_at_the_top_to_the_lowest():
 @pytest.mark.parametrize("height", [1, 20, 59, 60, 80, 81, 200, 512])
 @pytest.mark.parametrize("limits", [(0.0, 0.0333), (-1.5e-12, 2.5e-12), (0.0, 0.0)])
 def test_the_numbers_beside_a_bar_never_overlap_and_name_its_limits(height, limits):
-    panel = Panel("", height, height, paint=JET, bar=JET, limits=limits)
+    panel = Panel("", height, height, blend_tables=JET, bar=JET, limits=limits)
     drawn = Sheet("", "", (0, 0, 0), ((panel,),))
     canvas = draw(drawn, LETTERS, PALETTES["light"])
-    bar = expected_pixels.plan_of(drawn, canvas).places[0].bar
+    bar = expected_pixels.plan_of(drawn, canvas).areas[0].bar
+    assert bar is not None
     marks = surround._ticks(limits, bar, LETTERS, PALETTES["light"])
     assert len(marks) == (5 if bar.height > 5 * LETTERS.tick.height else 2)
     lines = []
@@ -292,7 +298,7 @@ def test_the_numbers_beside_a_bar_never_overlap_and_name_its_limits(height, limi
 def test_a_notice_stands_in_the_middle_of_its_panel():
     panel = Panel("mask", 200, 300, notice="no mask found")
     canvas = draw(Sheet("", "", (0, 0, 0), ((panel,),)), LETTERS, PALETTES["light"])
-    place = expected_pixels.plan_of(Sheet("", "", (0, 0, 0), ((panel,),)), canvas).places[0].panel
+    place = expected_pixels.plan_of(Sheet("", "", (0, 0, 0), ((panel,),)), canvas).areas[0].panel
     inside = canvas[place.y : place.y + 200, place.x : place.x + 300, 0] > 60
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     assert abs((columns[0] + columns[-1]) / 2 - 150) < 4

@@ -26,7 +26,7 @@ class Greedy:
         self.sizes.append(len(batch))
         values = batch[:, 0, :1, :1]
         given = torch.arange(len(batch)) if targets is None else targets
-        return BatchMaps({"a": values}, values[:, 0], given[:, None])
+        return BatchMaps({"a": values}, values[:, 0], targets=given[:, None])
 
 
 ERRORS = [

@@ -15,8 +15,8 @@ def test_classes_by_softmax() -> None:
     said = predictions_of(np.array([[0.0, math.log(3.0)], [1000.0, 0.0]], np.float32))
     assert said.prediction is not None
     assert said.prediction.tolist() == [1, 0]
-    np.testing.assert_allclose(said.probability, [[0.25, 0.75], [1.0, 0.0]], atol=1e-6)
-    np.testing.assert_allclose(said.confidence, [0.75, 1.0], atol=1e-6)
+    np.testing.assert_allclose(said.probability, [[0.25, 0.75], [1.0, 0.0]], atol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(said.confidence, [0.75, 1.0], atol=1e-6)  # type: ignore[arg-type]
 
 
 def test_one_output_is_a_regression() -> None:
@@ -26,7 +26,7 @@ def test_one_output_is_a_regression() -> None:
 
 def test_multilabel_by_sigmoid() -> None:
     said = predictions_of(np.array([[0.0, math.log(4.0)]], np.float32), "multilabel")
-    np.testing.assert_allclose(said.probability, [[0.5, 0.8]], atol=1e-6)
+    np.testing.assert_allclose(said.probability, [[0.5, 0.8]], atol=1e-6)  # type: ignore[arg-type]
     assert said.prediction is not None
     assert said.prediction.tolist() == [1]
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from fastcam_kernels.colormap import blend_tables, table
 from fastcam_kernels.compose import panel
+from fastcam_kernels.layers import NO_OUTLINES, NO_TEXT, Heat, Image, Layers, Outlines, Text, Tint
 from fastcam_kernels.margins import margins
+from fastcam_kernels.resize import BILINEAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,31 +14,30 @@ from . import reference
 
 NO_IMAGE = np.zeros((0, 0, 1), np.uint8)
 NO_HEAT = np.zeros((0, 0), np.float32)
-NO_TINT = np.zeros((0, 0), np.uint8)
+NO_MASK = np.zeros((0, 0), np.uint8)
 SIDE = st.integers(1, 40)
 
 
-def overlays(rng: np.random.Generator, n: int, reach: int) -> dict[str, np.ndarray]:
-    """Boxes, plates and text anywhere, partly or wholly outside."""
+def overlays(rng: np.random.Generator, n: int, reach: int) -> tuple[Outlines, Text]:
+    """Boxes, backgrounds and text anywhere, partly or wholly outside."""
     corners = rng.integers(-reach // 2, reach, (2, n, 2))
-    places = np.concatenate([corners[0], corners[0] + rng.integers(-2, reach, (n, 2))], axis=1)
-    marks = np.concatenate(
+    boxes = np.concatenate([corners[0], corners[0] + rng.integers(-2, reach, (n, 2))], axis=1)
+    glyphs = np.concatenate(
         [rng.integers(0, 4, (n, 1)), corners[1], rng.integers(0, 256, (n, 3))], axis=1
     )
-    return {
-        "boxes": places.astype(np.int32),
-        "box_colour": rng.integers(0, 256, (n, 3)).astype(np.uint8),
-        "box_width": rng.integers(0, 5, n).astype(np.int32),
-        "plates": (places[::-1] + 3).astype(np.int32),
-        "plate_colour": rng.integers(0, 256, (n, 3)).astype(np.uint8),
-        "coverage": rng.integers(0, 256, (9, 30)).astype(np.uint8),
-        "glyphs": np.array([[0, 0, 5, 9], [5, 0, 7, 9], [12, 2, 1, 4]], np.int32),
-        "marks": marks.astype(np.int32),
-    }
-
-
-def nothing_over() -> dict[str, np.ndarray]:
-    return overlays(np.random.default_rng(0), 0, 1)
+    outlines = Outlines(
+        boxes=boxes.astype(np.int32),
+        colours=rng.integers(0, 256, (n, 3)).astype(np.uint8),
+        widths=rng.integers(0, 5, n).astype(np.int32),
+    )
+    text = Text(
+        boxes=(boxes[::-1] + 3).astype(np.int32),
+        box_colours=rng.integers(0, 256, (n, 3)).astype(np.uint8),
+        coverage=rng.integers(0, 256, (9, 30)).astype(np.uint8),
+        atlas=np.array([[0, 0, 5, 9], [5, 0, 7, 9], [12, 2, 1, 4]], np.int32),
+        glyphs=glyphs.astype(np.int32),
+    )
+    return outlines, text
 
 
 @settings(max_examples=250, deadline=None)
@@ -55,42 +56,42 @@ def nothing_over() -> dict[str, np.ndarray]:
     n=st.integers(0, 5),
     seed=st.integers(0, 10**6),
 )
-def test_panel_is_its_twin_and_touches_nothing_else(
+def test_panel_is_its_reference_and_touches_nothing_else(
     x, y, width, height, image_size, channels, heat_size, tint_size, methods, limits, mode, n, seed
 ):
     rng = np.random.default_rng(seed)
 
-    def size(wanted):
-        return (height, width) if wanted == "same" else wanted
+    def size(choice):
+        return (height, width) if choice == "same" else choice
 
-    image, heat, tint = NO_IMAGE, NO_HEAT, NO_TINT
+    image, heat, mask = NO_IMAGE, NO_HEAT, NO_MASK
     if image_size is not None:
         image = rng.integers(0, 256, (*size(image_size), channels), dtype=np.uint8)
     if heat_size is not None:
         heat = rng.random(size(heat_size), np.float32)
         heat[rng.random(heat.shape) > 0.9] = rng.choice([np.nan, 0, 5, -5])
     if tint_size is not None:
-        tint = rng.integers(0, 3, size(tint_size), dtype=np.uint8)
-    weights = blend_tables(table("turbo"), 0.35, mode)
-    over = overlays(rng, n, max(width, height))
+        mask = rng.integers(0, 3, size(tint_size), dtype=np.uint8)
+    image_weight, heat_colour = blend_tables(table("turbo"), 0.35, mode)
+    layers = Layers(
+        Image(image, methods[0]),
+        Heat(heat, limits[0], limits[1], image_weight, heat_colour, methods[1]),
+        Tint(mask, np.array([250, 3, 90], np.uint8), 0.3),
+        *overlays(rng, n, max(width, height)),
+    )
     canvas = rng.integers(0, 256, (y + height + 3, x + width + 2, 3), dtype=np.uint8)
     expected = canvas.copy()
-    arguments = (
-        x, y, width, height, image, heat, *limits, *weights, *methods,
-        tint, np.array([250, 3, 90], np.uint8), 0.3, *over.values(),
-    )  # fmt: skip
-    reference.panel(expected, *arguments)
-    panel(canvas, *arguments)
+    reference.panel(expected, (x, y, width, height), layers)
+    panel(canvas, (x, y, width, height), layers)
     np.testing.assert_array_equal(canvas, expected)
 
 
 def draw(width, height, image=NO_IMAGE, heat=NO_HEAT, low=0.0, high=1.0, tables=None, **over):
     canvas = np.zeros((height, width, 3), np.uint8)
-    panel(
-        canvas, 0, 0, width, height, image, heat, low, high,
-        *(tables or blend_tables(table("jet"), 1.0, "only")), 1, 1,
-        NO_TINT, np.zeros(3, np.uint8), 0.0, *(nothing_over() | over).values(),
-    )  # fmt: skip
+    image_weight, heat_colour = tables or blend_tables(table("jet"), 1.0, "only")
+    heat_layer = Heat(heat, low, high, image_weight, heat_colour, BILINEAR)
+    layers = Layers(Image(image, BILINEAR), heat_layer, **over)
+    panel(canvas, (0, 0, width, height), layers)
     return canvas
 
 
@@ -129,9 +130,11 @@ def test_an_outline_lies_inside_its_box():
     drawn = draw(
         7,
         6,
-        boxes=np.array([[1, 1, 6, 6]], np.int32),
-        box_colour=np.array([[0, 255, 0]], np.uint8),
-        box_width=np.array([1], np.int32),
+        outlines=Outlines(
+            np.array([[1, 1, 6, 6]], np.int32),
+            np.array([[0, 255, 0]], np.uint8),
+            np.array([1], np.int32),
+        ),
     )
     expected = np.zeros((6, 7), int)
     expected[1:6, 1:6] = 255
@@ -139,19 +142,20 @@ def test_an_outline_lies_inside_its_box():
     assert drawn[:, :, 1].tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("place", [(-1, 0, 4, 4), (0, 7, 4, 4), (7, 0, 4, 4), (0, 0, 0, 4)])
-def test_a_panel_outside_the_canvas_is_refused(place):
+@pytest.mark.parametrize("area", [(-1, 0, 4, 4), (0, 7, 4, 4), (7, 0, 4, 4), (0, 0, 0, 4)])
+def test_a_panel_outside_the_canvas_is_refused(area):
     canvas = np.zeros((10, 10, 3), np.uint8)
+    tables = blend_tables(table("jet"), 1, "only")
+    layers = Layers(Image(NO_IMAGE), Heat(NO_HEAT, 0, 1, *tables))
     with pytest.raises(ValueError, match="isn't inside the canvas of 10x10"):
-        panel(
-            canvas, *place, NO_IMAGE, NO_HEAT, 0, 1, *blend_tables(table("jet"), 1, "only"), 1, 1,
-            NO_TINT, np.zeros(3, np.uint8), 0.0, *nothing_over().values(),
-        )  # fmt: skip
+        panel(canvas, area, layers)
 
 
 def test_arrays_that_do_not_match_are_refused():
     with pytest.raises(ValueError, match="each box needs"):
-        draw(5, 5, boxes=np.zeros((2, 4), np.int32))
+        draw(5, 5, outlines=NO_OUTLINES._replace(boxes=np.zeros((2, 4), np.int32)))
+    with pytest.raises(ValueError, match="each label background needs"):
+        draw(5, 5, text=NO_TEXT._replace(boxes=np.zeros((2, 4), np.int32)))
     with pytest.raises(ValueError, match="2 channels"):
         draw(5, 5, image=np.zeros((5, 5, 2), np.uint8))
 
@@ -164,21 +168,18 @@ def test_arrays_that_do_not_match_are_refused():
     st.integers(0, 4),
     st.integers(0, 10**6),
 )
-def test_margins_fill_all_but_the_panels(width, height, holes, n, seed):
+def test_margins_fill_all_but_the_panels(width, height, panels, n, seed):
     rng = np.random.default_rng(seed)
-    over = overlays(rng, n, max(width, height))
+    _, text = overlays(rng, n, max(width, height))
     background = rng.integers(0, 256, 3, dtype=np.uint8)
     canvas = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     expected = canvas.copy()
     outside = np.ones((height, width), bool)
-    for x1, y1, x2, y2 in holes:
+    for x1, y1, x2, y2 in panels:
         reference.fill(outside, x1, y1, x2, y2, False)
     page = np.broadcast_to(background, canvas.shape).copy()
-    for rectangle, colour in zip(over["plates"], over["plate_colour"], strict=True):
-        reference.fill(page, *rectangle, colour)
-    text = over["coverage"], over["glyphs"], over["marks"]
-    reference.draw_text(page, *text, (0, 0, width, height))
+    reference.draw_text(page, text, (0, 0, width, height))
     expected[outside] = page[outside]
-    array = np.array(holes, np.int32).reshape(-1, 4)
-    margins(canvas, background, array, over["plates"], over["plate_colour"], *text)
+    array = np.array(panels, np.int32).reshape(-1, 4)
+    margins(canvas, background, array, text)
     np.testing.assert_array_equal(canvas, expected)

@@ -54,4 +54,4 @@ def test_a_used_buffer_is_cleared_and_a_wrong_one_refused():
     np.testing.assert_array_equal(buffer, twin(boxes, weights, 4, 5))
     for wrong in (np.zeros((5, 4), np.float32), np.zeros((4, 5)), np.zeros((5, 4), "f4").T):
         with pytest.raises(ValueError, match="out must be"):
-            patch_heat(boxes, weights, 4, 5, wrong)
+            patch_heat(boxes, weights, 4, 5, wrong)  # type: ignore[arg-type]

@@ -24,11 +24,11 @@ print(png.__file__, sum(stats.cache_hits.values()), sum(stats.cache_misses.value
 
 DRAW = """
 import numpy as np
+from fastcam_kernels.layers import NO_TEXT
 from fastcam_kernels.margins import margins
 none = np.zeros((0, 4), np.int32)
 canvas = np.zeros((1, 1, 3), np.uint8)
-colour, coverage, marks = np.zeros((0, 3), np.uint8), canvas[0], np.zeros((0, 6), np.int32)
-margins(canvas, np.full(3, 9, np.uint8), none, none, colour, coverage, none, marks)
+margins(canvas, np.full(3, 9, np.uint8), none, NO_TEXT)
 print(*canvas[0, 0])
 """
 

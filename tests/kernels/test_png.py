@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from isal import isal_zlib
 from PIL import Image
 
 
-def encode(canvas: np.ndarray, **options: object) -> bytes:
+def encode(canvas: np.ndarray, **options: Any) -> bytes:
     height, width, channels = canvas.shape
     deflated = isal_zlib.compress(up_filter(canvas).tobytes(), level=1)
     return b"".join(assemble(width, height, channels, deflated, **options))
@@ -69,7 +70,7 @@ def test_resolution_and_text_in_any_script():
     with Image.open(io.BytesIO(data)) as picture:
         picture.load()
         assert picture.info["dpi"] == pytest.approx((300, 300), rel=1e-4)
-        assert picture.text == {"Case": "Müller", "Comment": "患者 001"}
+        assert picture.text == {"Case": "Müller", "Comment": "患者 001"}  # type: ignore[attr-defined]
 
 
 def test_checksums_come_from_the_function_that_is_handed_over():

@@ -52,11 +52,13 @@ def test_agrees_with_opencv(method, flag, size):
     source = rng.random((41, 57)).astype(np.float32)
     interpolation = getattr(cv2, f"INTER_{flag}")
     expected = cv2.resize(source, size[::-1], interpolation=interpolation)
-    np.testing.assert_allclose(resize(source, *size, method), expected, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(
+        resize(source, size[0], size[1], method), expected, rtol=0, atol=2e-5
+    )
 
     levels = rng.integers(0, 256, (41, 57)).astype(np.uint8)
     expected = cv2.resize(levels, size[::-1], interpolation=interpolation).astype(int)
-    result = np.clip(np.floor(resize(levels, *size, method) + 0.5), 0, 255)
+    result = np.clip(np.floor(resize(levels, size[0], size[1], method) + 0.5), 0, 255)
     assert np.abs(result - expected).max() <= 1
 
 
@@ -72,12 +74,15 @@ def test_agrees_with_torch(method, mode, size):
         mode=mode,
         align_corners=None if method == NEAREST else False,
     )
-    np.testing.assert_allclose(resize(source, *size, method), expected[0, 0], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(
+        resize(source, size[0], size[1], method), expected[0, 0], rtol=0, atol=2e-5
+    )
 
 
 @pytest.mark.parametrize("method", [NEAREST, BILINEAR, BICUBIC])
 def test_taps_are_the_resize_matrix(method):
-    index, weight = taps(9, 23, method)
+    index, weight, count = taps(9, 23, method)
+    assert count == {NEAREST: 1, BILINEAR: 2, BICUBIC: 4}[method]
     dense = np.zeros((23, 9))
     for k in range(4):
         np.add.at(dense, (np.arange(23), index[:, k]), weight[:, k])

@@ -6,19 +6,19 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from fastcam_kernels.colormap import blend_tables, table
+from fastcam_kernels.colormap import Mode, blend_tables, table
 from fastcam_kernels.compose import panel
+from fastcam_kernels.layers import Heat, Image, Layers, Text, Tint
 from fastcam_kernels.margins import margins
 from fastcam_kernels.png import assemble
-from fastcam_kernels.resize import NEAREST
 from fastcam_kernels.rows import filters_of
 from fastcam_kernels.text import changed_area
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image as PilImage
 
 from . import reference
-from .test_compose import NO_HEAT, NO_IMAGE, NO_TINT, nothing_over, overlays
+from .test_compose import NO_HEAT, NO_IMAGE, NO_MASK, overlays
 
 
 def unfiltered(rows: np.ndarray) -> np.ndarray:
@@ -45,13 +45,14 @@ def grid(sizes: list[list[tuple[int, int]]], gap: int) -> tuple[np.ndarray, int,
     return np.array(holes, np.int32), max(y, 1), width
 
 
-def any_panel(rng: np.random.Generator, height: int, width: int) -> tuple[object, ...]:
-    """Arguments of ``panel`` after the rectangle, of every kind a figure has."""
+def any_panel(rng: np.random.Generator, height: int, width: int) -> Layers:
+    """Layers of every kind a figure has."""
 
     def size() -> tuple[int, int]:
         return (height, width) if rng.random() < 0.6 else tuple(rng.integers(1, 30, 2))
 
-    image, heat, tint = NO_IMAGE, NO_HEAT, NO_TINT
+    image, mask = NO_IMAGE, NO_MASK
+    heat: np.ndarray = NO_HEAT
     if rng.random() < 0.7:
         image = rng.integers(0, 256, (*size(), int(rng.choice([1, 3]))), dtype=np.uint8)
         image[rng.random(len(image)) < 0.3] = 7  # rows that are like their neighbours
@@ -61,14 +62,17 @@ def any_panel(rng: np.random.Generator, height: int, width: int) -> tuple[object
     elif kind == 2:
         heat = np.repeat(rng.integers(0, 256, size(), dtype=np.uint8), 2, axis=0)[:height]
     if rng.random() < 0.3:
-        tint = rng.integers(0, 2, size(), dtype=np.uint8)
+        mask = rng.integers(0, 2, size(), dtype=np.uint8)
     over = overlays(rng, int(rng.choice([0, 0, 3])), max(height, width))
-    mode = str(rng.choice(["flat", "heat", "only"]))
-    alpha = float(rng.choice([0.5, 0.35, 1.0]))
-    return (
-        image, heat, 0.2, 0.9, *blend_tables(table("jet"), alpha, mode), int(rng.integers(3)),
-        int(rng.integers(3)), tint, np.array([9, 200, 90], np.uint8), 0.3, *over.values(),
-    )  # fmt: skip
+    modes: tuple[Mode, ...] = ("flat", "heat", "only")
+    mode = modes[rng.integers(3)]
+    tables = blend_tables(table("jet"), float(rng.choice([0.5, 0.35, 1.0])), mode)
+    return Layers(
+        Image(image, int(rng.integers(3))),
+        Heat(heat, 0.2, 0.9, *tables, int(rng.integers(3))),
+        Tint(mask, np.array([9, 200, 90], np.uint8), 0.3),
+        *over,
+    )
 
 
 PANEL_SIZES = st.lists(
@@ -83,23 +87,22 @@ PANEL_SIZES = st.lists(
 def test_filtered_rows_are_the_canvas(sizes, gap, seed):
     rng = np.random.default_rng(seed)
     holes, height, width = grid(sizes, gap)
-    over = overlays(rng, 4, max(height, width))
-    page = rng.integers(0, 256, 3, dtype=np.uint8), holes
-    around = over["plates"], over["plate_colour"], over["coverage"], over["glyphs"], over["marks"]
+    _, text = overlays(rng, 4, max(height, width))
+    background = rng.integers(0, 256, 3, dtype=np.uint8)
     panels = [any_panel(rng, y2 - y1, x2 - x1) for x1, y1, x2, y2 in holes.tolist()]
 
     def draw(target, filters):
-        margins(target, *page, *around, filters)
-        for (x1, y1, x2, y2), arguments in zip(holes.tolist(), panels, strict=True):
-            panel(target, x1, y1, x2 - x1, y2 - y1, *arguments, filters)
+        margins(target, background, holes, text, filters)
+        for (x1, y1, x2, y2), layers in zip(holes.tolist(), panels, strict=True):
+            panel(target, (x1, y1, x2 - x1, y2 - y1), layers, filters)
         return target
 
     canvas = draw(np.full((height, width, 3), 77, np.uint8), None)
     rows = np.full((height, 1 + 3 * width), 99, np.uint8)
     draw(rows, filters_of(height, holes))
     np.testing.assert_array_equal(unfiltered(rows), canvas)
-    data = b"".join(assemble(width, height, 3, zlib.compress(rows, 1)))
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), canvas)
+    data = b"".join(assemble(width, height, 3, zlib.compress(rows.tobytes(), 1)))
+    np.testing.assert_array_equal(np.asarray(PilImage.open(io.BytesIO(data))), canvas)
     opencv = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(opencv[:, :, ::-1], canvas)
 
@@ -109,32 +112,33 @@ def test_filtered_rows_are_the_canvas(sizes, gap, seed):
     seed=st.integers(0, 10**6), begin=st.integers(0, 4), ends=st.tuples(*[st.integers(0, 4)] * 2)
 )
 def test_what_changed_of_the_texts_can_be_drawn_anew(seed, begin, ends):
-    """Two lists of marks with the same beginning, anywhere on the canvas and beyond it."""
+    """Two lists of glyphs with the same beginning, anywhere on the canvas and beyond it."""
     rng = np.random.default_rng(seed)
-    holes = np.array([[3, 7, 20, 22]], np.int32)
-    paper = np.array([250, 240, 230], np.uint8)
-    filters = filters_of(24, holes)
-    over = overlays(rng, 12, 24)
-    marks = [np.delete(over["marks"], slice(begin, at), axis=0) for at in (4, 8)]
-    marks = [found[: begin + end] for found, end in zip(marks, ends, strict=True)]
+    panels = np.array([[3, 7, 20, 22]], np.int32)
+    background = np.array([250, 240, 230], np.uint8)
+    filters = filters_of(24, panels)
+    _, text = overlays(rng, 12, 24)
+    lists = [np.delete(text.glyphs, slice(begin, at), axis=0) for at in (4, 8)]
+    lists = [glyphs[: begin + end] for glyphs, end in zip(lists, ends, strict=True)]
 
-    def rows(texts, rows=None, area=None):
+    def rows(glyphs, rows=None, area=None):
         rows = np.zeros((24, 1 + 3 * 24), np.uint8) if rows is None else rows
-        plates = over["plates"][:2], over["plate_colour"][:2]
-        glyphs = over["coverage"], over["glyphs"]
-        margins(rows, paper, holes, *plates, *glyphs, texts, filters, area)
+        boxes = text.boxes[:2], text.box_colours[:2]
+        margins(
+            rows, background, panels, Text(*boxes, text.coverage, text.atlas, glyphs), filters, area
+        )
         return rows
 
-    x1, y1, x2, y2 = changed_area(*marks, over["glyphs"])
-    before, expected = rows(marks[0]), rows(marks[1])
+    x1, y1, x2, y2 = changed_area(lists[0], lists[1], text.atlas)
+    before, expected = rows(lists[0]), rows(lists[1])
     if x1 < x2:
-        found = rows(marks[1], before.copy(), (x1, y1, x2, y2 + 1))
+        result = rows(lists[1], before.copy(), (x1, y1, x2, y2 + 1))
         outside = np.ones(before.shape, bool)
         outside[max(0, y1) : max(0, y2 + 1), max(0, 1 + 3 * x1) : max(0, 1 + 3 * x2)] = False
-        np.testing.assert_array_equal(found[outside], before[outside])
+        np.testing.assert_array_equal(result[outside], before[outside])
     else:
-        found = before
-    np.testing.assert_array_equal(found, expected)
+        result = before
+    np.testing.assert_array_equal(result, expected)
 
 
 @settings(max_examples=100, deadline=None)
@@ -147,24 +151,24 @@ def test_zeros_that_are_there_already_need_no_writing(sizes, kinds, seed):
     rng = np.random.default_rng(seed)
     height, width = sizes
     filters = filters_of(height + 3, np.array([[2, 1, 2 + width, 1 + height]], np.int32))
-    held, zeros = (
+    drawn, zeros = (
         np.full((height + 3, 1 + 3 * (width + 4)), 99, np.uint8),
         np.zeros(height, np.uint8),
     )
     for kind in kinds:
-        arguments = list(any_panel(rng, height, width))
+        layers = any_panel(rng, height, width)
         if kind != "any":
-            arguments[8] = NO_TINT
-            arguments[11:] = nothing_over().values()
-            arguments[0] = np.repeat(rng.integers(0, 2, (height, 1, 1), np.uint8), width, axis=1)
-            arguments[1] = NO_HEAT
+            pixels = np.repeat(rng.integers(0, 2, (height, 1, 1), np.uint8), width, axis=1)
+            layers = Layers(layers.image._replace(pixels=pixels), layers.heat)
+            layers = layers._replace(heat=layers.heat._replace(values=NO_HEAT))
         if kind == "blank":
-            arguments[0], arguments[1] = NO_IMAGE, arguments[0][:, :, 0]  # levels
-        fresh = np.full(held.shape, 99, np.uint8)
-        panel(fresh, 2, 1, width, height, *arguments, filters)
-        panel(held, 2, 1, width, height, *arguments, filters, zeros)
-        np.testing.assert_array_equal(held, fresh)
-        inside = held[1 : 1 + height, 7 : 7 + 3 * width]
+            levels = layers.image.pixels[:, :, 0]
+            layers = Layers(Image(NO_IMAGE), layers.heat._replace(values=levels))
+        fresh = np.full(drawn.shape, 99, np.uint8)
+        panel(fresh, (2, 1, width, height), layers, filters)
+        panel(drawn, (2, 1, width, height), layers, filters, zeros)
+        np.testing.assert_array_equal(drawn, fresh)
+        inside = drawn[1 : 1 + height, 7 : 7 + 3 * width]
         assert not inside[zeros == 1].any()
 
 
@@ -179,7 +183,7 @@ def test_zeros_that_are_there_already_need_no_writing(sizes, kinds, seed):
     seed=st.integers(0, 10**6),
 )
 def test_patchy_levels_over_grey_are_the_formula(width, height, runs, mode, alpha, enlarged, seed):
-    """Levels in long runs take a path of their own; the twin has one path."""
+    """Levels in long runs take a path of their own; the reference has one path."""
     rng = np.random.default_rng(seed)
     cell = np.sort(rng.integers(0, runs, width))
     levels = rng.integers(0, 256, (height, runs), dtype=np.uint8)[:, cell]
@@ -187,18 +191,21 @@ def test_patchy_levels_over_grey_are_the_formula(width, height, runs, mode, alph
     image = rng.integers(0, 256, (height, width, 1), dtype=np.uint8)
     tables = blend_tables(table("viridis"), alpha, mode)
     high, wide = (2 * height, 3 * width) if enlarged else (height, width)
-    rest = (
-        0.0, 255.0, *tables, NEAREST, NEAREST, NO_TINT, np.zeros(3, np.uint8), 0.0,
-        *overlays(rng, int(rng.integers(3)), max(high, wide)).values(),
-    )  # fmt: skip
+    layers = Layers(
+        Image(image),
+        Heat(levels, 0.0, 255.0, *tables),
+        Tint(NO_MASK, np.zeros(3, np.uint8), 0.0),
+        *overlays(rng, int(rng.integers(3)), max(high, wide)),
+    )
     drawn, expected = np.zeros((2, high, wide, 3), np.uint8)
-    panel(drawn, 0, 0, wide, high, image, levels, *rest)
-    reference.panel(expected, 0, 0, wide, high, image, levels.astype(np.float32), *rest)
+    panel(drawn, (0, 0, wide, high), layers)
+    values = layers.heat._replace(values=levels.astype(np.float32))
+    reference.panel(expected, (0, 0, wide, high), layers._replace(heat=values))
     np.testing.assert_array_equal(drawn, expected)
 
 
-@pytest.mark.parametrize("holes", [[], [[0, 0, 4, 4]], [[1, 2, 3, 9], [4, 2, 6, 5]]])
-def test_up_is_used_but_where_a_panel_begins_or_has_ended(holes):
-    filters = filters_of(9, np.array(holes, np.int32).reshape(-1, 4))
-    edges = {0} | {y for _, y1, _, y2 in holes for y in (y1, y2)}
+@pytest.mark.parametrize("panels", [[], [[0, 0, 4, 4]], [[1, 2, 3, 9], [4, 2, 6, 5]]])
+def test_up_is_used_but_where_a_panel_begins_or_has_ended(panels):
+    filters = filters_of(9, np.array(panels, np.int32).reshape(-1, 4))
+    edges = {0} | {y for _, y1, _, y2 in panels for y in (y1, y2)}
     assert filters.tolist() == [0 if y in edges else 2 for y in range(9)]

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fastcam.errors import InputError
-from fastcam.models.checkpoints import fitted, load_into, read_state_dict
+from fastcam.models.checkpoints import align_prefix, load_into, read_state_dict
 
 
 class Net(nn.Module):
@@ -221,7 +221,7 @@ def test_prefixes_of_either_side(state) -> None:
     assert_same(wrapped.model.state_dict(), state)
     # Lightning keeps the loss beside the model: not all keys share the prefix.
     lightning = {f"model.{key}": value for key, value in state.items()}
-    assert_same(fitted(lightning, state.keys()), state)
+    assert_same(align_prefix(lightning, state.keys()), state)
     with pytest.raises(InputError, match=r"1 unknown to the model \(loss\.weight\)"):
         load_into(Net(), lightning | {"loss.weight": torch.ones(2)}, "x")
 

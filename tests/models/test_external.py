@@ -14,7 +14,7 @@ from torch import nn
 
 from fastcam.errors import InputError
 from fastcam.models import external
-from fastcam.models.named import load_model
+from fastcam.models.registry import load_model
 
 from ..torchvision_import import OPERATORS, torchvision
 
@@ -80,8 +80,9 @@ def test_torchvision_vision_transformer_takes_its_image_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def small(image_size: int = 224, num_classes: int = 1000) -> nn.Module:
-        return torchvision.models.VisionTransformer(image_size, 16, 1, 2, 32, 64,
-                                                    num_classes=num_classes)  # fmt: skip
+        return torchvision.models.VisionTransformer(
+            image_size, 16, 1, 2, 32, 64, num_classes=num_classes
+        )
 
     monkeypatch.setitem(torchvision.models._api.BUILTIN_MODELS, "vit_small_one", small)
     made = small(48, 5).eval()
@@ -101,10 +102,15 @@ def hf_folder(tmp_path: Path) -> Path:
     from transformers import ViTConfig, ViTForImageClassification
 
     torch.manual_seed(0)
-    config = ViTConfig(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        image_size=32, patch_size=8, num_labels=3,
-    )  # fmt: skip
+    config = ViTConfig(  # type: ignore[call-arg]
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        image_size=32,
+        patch_size=8,
+        num_labels=3,
+    )
     ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
     return tmp_path / "vit"
 
@@ -178,7 +184,7 @@ def test_huggingface_backbone_without_a_classifier(hf_folder: Path) -> None:
     from transformers import ViTModel
 
     torch.manual_seed(0)
-    ViTModel(load_model(f"hf:{hf_folder}").config).save_pretrained(hf_folder)
+    ViTModel(load_model(f"hf:{hf_folder}").config).save_pretrained(hf_folder)  # type: ignore[arg-type]
     assert type(load_model(f"hf:{hf_folder}")) is ViTModel
 
 
@@ -243,7 +249,7 @@ def test_monai_mistakes(name: str, said: str) -> None:
 
 
 def raising(error: BaseException):
-    with external.explained("timm", "timm"):
+    with external.import_errors("timm", "timm"):
         raise error
 
 
@@ -273,7 +279,7 @@ def test_torchvision_of_another_build_is_explained() -> None:
 def test_the_real_mismatch_is_explained() -> None:
     names = ["torchvision:resnet18", "timm:resnet18"]
     code = (
-        "from fastcam.errors import InputError\nfrom fastcam.models.named import load_model\n"
+        "from fastcam.errors import InputError\nfrom fastcam.models.registry import load_model\n"
         f"for name in {names!r}:\n"
         "    try:\n        load_model(name)\n    except InputError as error:\n        print(error)"
     )

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fastcam.errors import InputError
-from fastcam.models.named import load_model
+from fastcam.models.registry import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weights are random")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastcam.errors import InputError
-from fastcam.models.named import load_model
+from fastcam.models.registry import load_model
 from fastcam.models.sizes import Sizes
 from fastcam.models.vit import VisionTransformer, VitSettings
 from fastcam.models.vit_checkpoint import positions_of, settings_of, with_positions_of

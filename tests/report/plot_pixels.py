@@ -21,11 +21,11 @@ def pages(view: ModuleType) -> Iterator[list[Any]]:
     """While it is open, the matplotlib page of every figure that the module ``view`` makes."""
     kept: list[Any] = []
 
-    def drawn(page: Any) -> Figure:
+    def page_figure(page: Any) -> Figure:
         kept.append(page)
-        return plots.drawn(page)
+        return plots.page_figure(page)
 
-    with mock.patch.object(view, "drawn", drawn):
+    with mock.patch.object(view, "page_figure", page_figure):
         yield kept
 
 
@@ -39,9 +39,14 @@ def texts(page: Any) -> str:
 def vit(seed: int = 3, **more: Any) -> VisionTransformer:
     """Four layers of three heads over 4×6 patches of 8 pixels, with steep attention."""
     torch.manual_seed(seed)
-    settings = VitSettings(
-        **{"dim": 24, "depth": 4, "heads": 3, "patch_size": (8, 8), "image_size": (32, 48)} | more
-    )
+    sizes: dict[str, Any] = {
+        "dim": 24,
+        "depth": 4,
+        "heads": 3,
+        "patch_size": (8, 8),
+        "image_size": (32, 48),
+    }
+    settings = VitSettings(**sizes | more)
     model = VisionTransformer(settings).eval()
     with torch.no_grad():
         for parameter in model.parameters():

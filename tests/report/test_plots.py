@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from fastcam.options import Style
-from fastcam.report.plots import drawn, frame, ink_of, lettered, new_page, shades, write_title
+from fastcam.report.plots import (
+    drawable_text,
+    frame,
+    new_page,
+    page_figure,
+    plot_style,
+    series_colors,
+    write_title,
+)
 
 
 def test_pixels_are_the_page(tmp_path: Path) -> None:
@@ -20,7 +28,7 @@ def test_pixels_are_the_page(tmp_path: Path) -> None:
     axes.set_axis_off()
     # Red at the top left, blue at the bottom right, nothing elsewhere.
     axes.imshow([[[255, 0, 0], [255, 255, 255]], [[255, 255, 255], [0, 0, 255]]], aspect="auto")
-    figure = drawn(page)
+    figure = page_figure(page)
     assert figure.pixels.shape == (150, 300, 3)
     assert figure.pixels.dtype == np.uint8
     assert figure.pixels.flags.c_contiguous
@@ -33,14 +41,14 @@ def test_pixels_are_the_page(tmp_path: Path) -> None:
 
 def test_the_theme_is_that_of_the_other_figures() -> None:
     page = new_page(1, 1, Style(theme="dark"))
-    assert drawn(page).pixels[0, 0].tolist() == [20, 21, 24]
-    assert ink_of(Style()).paper == "#ffffff"
+    assert page_figure(page).pixels[0, 0].tolist() == [20, 21, 24]
+    assert plot_style(Style()).background == "#ffffff"
 
 
 def test_no_global_figures() -> None:
     import matplotlib.pyplot as plt
 
-    drawn(new_page(1, 1, Style()))
+    page_figure(new_page(1, 1, Style()))
     assert plt.get_fignums() == []
 
 
@@ -50,20 +58,21 @@ def test_titles_are_no_formulas_and_have_all_letters() -> None:
         warnings.simplefilter("error")
         write_title(page, "case_$1$ · é \U000f0000", "a note with $", Style())
         frame(page.add_subplot(), "$x_1$", Style())
-        drawn(page)
+        page_figure(page)
 
 
 def test_letters_that_no_font_has_are_boxes() -> None:
-    text, font = lettered("a\U000f0000 b", Style())
+    text, font = drawable_text("a\U000f0000 b", Style())
     assert text == "a□ b"
-    assert font.get_file().endswith("DejaVuSans.ttf")
+    assert str(font.get_file()).endswith("DejaVuSans.ttf")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_shades_are_seen_on_the_paper(theme: Literal["light", "dark"]) -> None:
     """Contrast by WCAG 2.1: 1 is none."""
-    colours = shades(Style(theme=theme))(np.linspace(0, 1, 9))[:, :3]
-    paper = np.array([int(ink_of(Style(theme=theme)).paper[at : at + 2], 16) for at in (1, 3, 5)])
+    colours = series_colors(Style(theme=theme))(np.linspace(0, 1, 9))[:, :3]
+    background = plot_style(Style(theme=theme)).background
+    paper = np.array([int(background[start : start + 2], 16) for start in (1, 3, 5)])
     lights = [_luminance(colour) for colour in (*colours, paper / 255)]
     for light in lights[:-1]:
         assert (max(light, lights[-1]) + 0.05) / (min(light, lights[-1]) + 0.05) > 1.3

@@ -26,7 +26,7 @@ from fastcam.report.statistics import (
     known_values,
     measure,
     share_inside,
-    summarise,
+    summarize,
 )
 
 WEIGHTS = arrays.arrays(
@@ -73,7 +73,9 @@ def cohort_rows(count: int, seed: int = 0) -> list[CaseStatistics]:
 
 
 def test_one_case_worked_by_hand() -> None:
-    found = measure(a_case([1, 2, 4, 1], [5, 5, 7, 9], mask_ratio=np.float32([1, 0.5, 0.25, 0])))
+    found = measure(
+        a_case([1, 2, 4, 1], [5, 5, 7, 9], mask_ratio=np.array([1, 0.5, 0.25, 0], np.float32))
+    )
     assert (found.patches, found.slices, found.case) == (4, 3, "患者/1")
     # Shares 1/8, 1/4, 1/2, 1/8: H = ln2/2 + ln4/4 + 2 ln8/8 = 1.75 ln2
     assert found.entropy == pytest.approx(1.75 * math.log(2))
@@ -118,14 +120,14 @@ def test_all_equal_and_one_patch() -> None:
 
 
 def test_weights_that_are_all_zero_measure_as_unknown() -> None:
-    found = measure(a_case([0.0, 0.0], mask_ratio=np.float32([1, 1])))
+    found = measure(a_case([0.0, 0.0], mask_ratio=np.array([1, 1], np.float32)))
     unknown = {name for name in METRICS if getattr(found, name) is None}
     assert unknown == set(METRICS) - {"confidence"}
-    assert summarise([found]).metrics["gini"].all.n == 0
+    assert summarize([found]).metrics["gini"].all.n == 0
 
 
 def test_given_shares_replace_the_files_and_unknown_patches_drop_out() -> None:
-    case = a_case([0.5, 0.25, 0.25], mask_ratio=np.float32([1, 1, 1]))
+    case = a_case([0.5, 0.25, 0.25], mask_ratio=np.array([1, 1, 1], np.float32))
     assert measure(case).inside_mask == pytest.approx(1.0)
     assert measure(case, np.array([0.0, 1.0, np.nan])).inside_mask == pytest.approx(1 / 3)
     assert measure(case, np.full(3, np.nan)).inside_mask is None
@@ -169,7 +171,7 @@ def test_share_inside_counts_the_pixels_one_by_one(
 
 def test_cohort_against_numpy_and_pair_counts() -> None:
     rows = cohort_rows(40)
-    found = summarise(rows)
+    found = summarize(rows)
     right = [row for row in rows if row.correct]
     wrong = [row for row in rows if not row.correct]
     assert (found.n, found.right, found.wrong) == (40, len(right), len(wrong))
@@ -198,17 +200,17 @@ def test_the_effect_is_above_zero_when_right_predictions_are_higher() -> None:
         measure(a_case([1.0], correct=correct, confidence=confidence))
         for correct, confidence in ((True, 0.9), (True, 0.8), (False, 0.6), (False, 0.7))
     ]
-    test = summarise(rows).metrics["confidence"].test
+    test = summarize(rows).metrics["confidence"].test
     assert test is not None
     assert (test.u, test.effect) == (4.0, 1.0)
     assert test.p == pytest.approx(2 / 6)  # exact: 2 of the 6 orders are as extreme
-    tied = summarise(rows).metrics["gini"].test
+    tied = summarize(rows).metrics["gini"].test
     assert tied is not None
     assert (tied.p, tied.effect) == (1.0, 0.0)
 
 
 def test_an_empty_group_has_no_test() -> None:
-    found = summarise([measure(a_case([0.5, 0.5]))])
+    found = summarize([measure(a_case([0.5, 0.5]))])
     assert found.metrics["confidence"].test is None
     assert found.metrics["confidence"].all.sd is None
     assert found.metrics["confidence"].wrong.median is None

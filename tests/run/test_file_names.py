@@ -16,10 +16,19 @@ from fastcam.run import file_names
 def make_case(place: int, name: str, weights, slices) -> Case:
     count = len(weights)
     return Case(
-        place, name, 1, 1, True, 0.9, (0.1, 0.9), np.array(weights, np.float32),
-        np.tile(np.array([0, 0, 9, 9], np.int32), (count, 1)), np.array(slices, np.int32),
-        np.zeros(count, np.int32), np.ones(count, np.float32),
-    )  # fmt: skip
+        place=place,
+        name=name,
+        true_label=1,
+        predicted_label=1,
+        correct=True,
+        confidence=0.9,
+        probabilities=(0.1, 0.9),
+        weights=np.array(weights, np.float32),
+        boxes=np.tile(np.array([0, 0, 9, 9], np.int32), (count, 1)),
+        slices=np.array(slices, np.int32),
+        roi=np.zeros(count, np.int32),
+        mask_ratio=np.ones(count, np.float32),
+    )
 
 
 CASE = make_case(7, "p01", [0.5, 0.1, 0.4], [12, 12, 3])

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fastcam.errors import InputError, OutputError
-from fastcam.run import folder as runfolder
-from fastcam.run.folder import FAILURES, FIGURES, RUN, RunFolder
-from fastcam.run.records import FigureRecord, Failure
+from fastcam.run.failures import FAILURES, read_failures
+from fastcam.run.folder import FIGURES, RUN, RunFolder
+from fastcam.run.records import Failure, FigureRecord
 
 SETTINGS = {"top_k": 3, "root_dir": Path("/data"), "heat_alpha": 0.5}
 
@@ -107,8 +107,12 @@ def test_overwrite_removes_what_is_listed_and_nothing_else(tmp_path):
         draw(folder, A, B)
         folder.record([drawn("../outside.png"), drawn(str(tmp_path / "absolute.png"))])
         folder.write_failures([Failure("error", 1, "p", None, 1, "why")], ())
-    mine = [out / "mine.png", out / "002_q/mine.png", tmp_path / "outside.png",
-            tmp_path / "absolute.png"]  # fmt: skip
+    mine = [
+        out / "mine.png",
+        out / "002_q/mine.png",
+        tmp_path / "outside.png",
+        tmp_path / "absolute.png",
+    ]
     for path in mine:
         path.write_text("mine")
     with RunFolder(out, {**SETTINGS, "top_k": 9}, overwrite=True) as folder:
@@ -184,7 +188,7 @@ def test_failures_say_slices_and_survive_odd_names(tmp_path):
     with RunFolder(tmp_path, SETTINGS, overwrite=False) as folder:
         folder.write_failures([failure], ())
     with RunFolder(tmp_path, SETTINGS, overwrite=False) as folder:
-        assert folder._read_troubles() == [failure]
+        assert read_failures(folder.path) == [failure]
 
 
 def test_a_folder_that_cannot_be_made_or_written_is_named(tmp_path, monkeypatch):
@@ -211,7 +215,7 @@ def test_without_locks_the_run_goes_on(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(runfolder.fcntl, "flock", refuse)
+    monkeypatch.setattr("fastcam.run.folder.fcntl.flock", refuse)
     (tmp_path / ".tmp-of-somebody").write_text("maybe alive")
     with RunFolder(tmp_path, SETTINGS, overwrite=False) as folder:
         draw(folder, A)

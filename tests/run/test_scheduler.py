@@ -147,7 +147,7 @@ def test_one_process_draws_what_two_draw(made, tmp_path):
 
 @pytest.mark.parametrize(("workers", "figures"), [(1, 10_000), (2, 10_000), (16, 10_000), (16, 5)])
 def test_as_many_threads_work_as_workers_were_asked_for(workers, figures):
-    shape = scheduler.shape_of(workers, figures)
+    shape = scheduler.cluster_shape(workers, figures)
     assert max(1, shape.processes) * shape.threads == workers
 
 

@@ -8,37 +8,46 @@ from hypothesis import strategies as st
 
 from fastcam.errors import InputError
 from fastcam.options import Selection
-from fastcam.read.results.results import Rejected
+from fastcam.read.results.results import RejectedCase
 from fastcam.run import work_items
 from fastcam.run.work_items import CaseSlices
 from fastcam.store.patches import CaseHeader
 
 
 @st.composite
-def portions(draw) -> list[CaseSlices]:
+def plans(draw) -> list[CaseSlices]:
     counts = draw(st.lists(st.integers(0, 150), max_size=30))
     return [
-        CaseSlices(case, tuple(range(5, 5 + 2 * count, 2)), draw(st.booleans()),
-                f"{case}.nii", "", None, "")
+        CaseSlices(
+            case,
+            tuple(range(5, 5 + 2 * count, 2)),
+            draw(st.booleans()),
+            f"{case}.nii",
+            "",
+            None,
+            "",
+        )
         for case, count in enumerate(counts)
-    ]  # fmt: skip
+    ]
 
 
 def figures(items) -> Counter:
     return Counter((part.case, index) for item in items for part in item for index in part.slices)
 
 
-@given(portions())
-def test_every_figure_and_summary_is_planned_once_in_items_of_at_most_32(planned):
+@given(plans())
+def test_every_figure_and_summary_is_planned_once_in_items_of_about_32(planned):
     items = work_items.work_items(planned)
     wanted = Counter((part.case, index) for part in planned for index in part.slices)
     assert figures(items) == wanted
     assert Counter(part.case for item in items for part in item if part.summary) == Counter(
         part.case for part in planned if part.summary
     )
+    # A large job's items grow to a 128th of it, and up to three times 32.
+    longest = min(max(32, sum(len(part.slices) for part in planned) // 128), 96)
     for item in items:
         assert item
-        assert 0 <= work_items.figures_of(item) <= work_items.ITEM_FIGURES
+        assert 0 <= work_items.figures_of(item) <= longest
         assert len(item) <= work_items.ITEM_CASES
         for part in item:
             original = planned[part.case]
@@ -68,55 +77,55 @@ def test_large_jobs_have_larger_items(cases, count, items):
     assert max(map(work_items.figures_of, found)) <= 3 * work_items.ITEM_FIGURES
 
 
-@given(portions(), st.integers(1, 20))
-def test_dealing_loses_nothing_keeps_the_order_and_cases_together(planned, lanes):
+@given(plans(), st.integers(1, 20))
+def test_assigning_loses_nothing_keeps_the_order_and_cases_together(planned, queues):
     items = work_items.work_items(planned)
-    dealt = work_items.deal(items, lanes)
-    assert len(dealt) == lanes
-    assert [item for lane in dealt for item in lane] == items
+    assigned = work_items.assign(items, queues)
+    assert len(assigned) == queues
+    assert [item for queue in assigned for item in queue] == items
     homes: dict[int, set[int]] = {}
-    for home, lane in enumerate(dealt):
-        for item in lane:
+    for home, queue in enumerate(assigned):
+        for item in queue:
             for part in item:
                 homes.setdefault(part.case, set()).add(home)
     assert all(len(found) == 1 for found in homes.values())
 
 
 @given(st.integers(1, 12), st.integers(1, 60), st.integers(1, 32))
-def test_lanes_are_of_about_equal_length(lanes, cases, count):
-    """With one item a case no lane has more than an even share and one item."""
+def test_queues_are_of_about_equal_length(queues, cases, count):
+    """With one item a case no queue has more than an even share and one item."""
     items = [
         (CaseSlices(case, tuple(range(count)), False, "", "", None, ""),) for case in range(cases)
     ]
-    lengths = [sum(map(work_items.figures_of, lane)) for lane in work_items.deal(items, lanes)]
-    assert max(lengths) <= cases * count / lanes + count
+    lengths = [sum(map(work_items.figures_of, queue)) for queue in work_items.assign(items, queues)]
+    assert max(lengths) <= cases * count / queues + count
 
 
-@given(portions(), st.integers(1, 8), st.data())
-def test_stealing_loses_nothing(planned, lanes, data):
+@given(plans(), st.integers(1, 8), st.data())
+def test_stealing_loses_nothing(planned, queues, data):
     items = work_items.work_items(planned)
-    dealt = work_items.deal(items, lanes)
+    assigned = work_items.assign(items, queues)
     done = []
-    while any(dealt):
-        lane = data.draw(st.integers(0, lanes - 1))
-        if not dealt[lane]:
-            longest = max(map(len, dealt))
-            work_items.steal(dealt, lane)
-            assert len(dealt[lane]) == (longest + 1) // 2
-        done.append(dealt[lane].popleft())
+    while any(assigned):
+        queue = data.draw(st.integers(0, queues - 1))
+        if not assigned[queue]:
+            longest = max(map(len, assigned))
+            work_items.steal_work(assigned, queue)
+            assert len(assigned[queue]) == (longest + 1) // 2
+        done.append(assigned[queue].popleft())
     assert sorted(done, key=items.index) == items
-    work_items.steal(dealt, 0)
-    assert not any(dealt)
+    work_items.steal_work(assigned, 0)
+    assert not any(assigned)
 
 
 def test_stolen_items_stay_in_order():
     items = [(CaseSlices(case, (0,), False, "", "", None, ""),) for case in range(5)]
-    lanes = work_items.deal(items, 1) + work_items.deal([], 1)
-    work_items.steal(lanes, 1)
-    assert [list(lane) for lane in lanes] == [items[:2], items[2:]]
+    queues = work_items.assign(items, 1) + work_items.assign([], 1)
+    work_items.steal_work(queues, 1)
+    assert [list(queue) for queue in queues] == [items[:2], items[2:]]
 
 
-@given(portions(), st.integers(1, 40))
+@given(plans(), st.integers(1, 40))
 def test_batches(planned, size):
     items = work_items.batches(planned, size)
     assert [part for item in items for part in item] == planned
@@ -124,7 +133,16 @@ def test_batches(planned, size):
 
 
 def header(place: int, name: str, correct: bool = True) -> CaseHeader:
-    return CaseHeader(place, name, 1, int(correct), correct, 0.9, (0.1, 0.9), 3)
+    return CaseHeader(
+        place=place,
+        name=name,
+        true_label=1,
+        predicted_label=int(correct),
+        correct=correct,
+        confidence=0.9,
+        probabilities=(0.1, 0.9),
+        patches=3,
+    )
 
 
 HEADERS = [
@@ -164,7 +182,7 @@ def test_an_unknown_patient_is_named_with_its_likes():
 
 
 def test_a_rejected_patient_is_named_with_its_reason():
-    rejected = [Rejected(2, "bad", "weights are NaN")]
+    rejected = [RejectedCase(2, "bad", "weights are NaN")]
     with pytest.raises(InputError, match="'bad' can't be drawn: weights are NaN"):
         work_items.select([header(1, "a")], Selection(patients=("bad",)), rejected)
     assert work_items.select([header(1, "a")], Selection(patients=("a",)), rejected) == [0]

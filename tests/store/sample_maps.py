@@ -17,11 +17,16 @@ CAM, LAST = "gradcam/layer4.1", "gradcam/layer4"
 
 def attrs(root: Path, **changes: Any) -> MapAttrs:
     known: dict[str, Any] = {
-        "sha256": "ab" * 32, "root": str(root), "model": "resnet18", "checkpoint": "",
-        "methods": ("gradcam",), "layers": ("layer4.1", "layer4"),
-        "preprocessing": {"size": (32, 32), "fit": "crop"}, "settings": {"sign": "positive"},
+        "sha256": "ab" * 32,
+        "root": str(root),
+        "model": "resnet18",
+        "checkpoint": "",
+        "methods": ("gradcam",),
+        "layers": ("layer4.1", "layer4"),
+        "preprocessing": {"size": (32, 32), "fit": "crop"},
+        "settings": {"sign": "positive"},
         "dims": 2,
-    }  # fmt: skip
+    }
     return MapAttrs(**known | changes)
 
 
@@ -44,15 +49,17 @@ def rows(count: int, seed: int = 0, reasons: tuple[str, ...] = (), **changes: An
     rng = np.random.default_rng(seed)
     known: dict[str, Any] = {
         "reasons": reasons or ("",) * count,
-        "maps": {CAM: rng.random((count, 4, 5), np.float32),
-                 LAST: rng.random((count, 2, 3), np.float32)},
+        "maps": {
+            CAM: rng.random((count, 4, 5), np.float32),
+            LAST: rng.random((count, 2, 3), np.float32),
+        },
         "output": rng.standard_normal((count, 3)).astype(np.float32),
         "shape": np.tile([1, 40, 50], (count, 1)),
         "prediction": rng.integers(0, 3, count),
         "confidence": rng.random(count, np.float32),
         "probability": rng.random((count, 3), np.float32),
         "target": rng.integers(0, 3, (count, 1)),
-    }  # fmt: skip
+    }
     return BatchRows(**known | changes)
 
 

@@ -19,7 +19,7 @@ def make(
     folder: Path, shape: tuple[int, ...], dtype: Any, fill: float | None, chunk: int
 ) -> Chunks:
     group = zarr.open_group(folder / "a.zarr", mode="a", zarr_format=3)
-    create_array(group, "x", shape, dtype, fill, chunk, {"axes": ["n"]})
+    create_array(group, "x", shape, dtype, fill=fill, chunk=chunk, attributes={"axes": ["n"]})
     return Chunks(folder / "a.zarr" / "x")
 
 
@@ -99,7 +99,7 @@ def test_a_cut_chunk_is_noticed(tmp_path: Path, cut: int) -> None:
     ],
 )
 def test_arrays_cut_or_packed_otherwise_are_refused(tmp_path: Path, how: dict[str, Any]) -> None:
-    plain = {
+    plain: dict[str, Any] = {
         "chunks": (2, 4),
         "dtype": "float32",
         "compressors": zarr.codecs.BloscCodec(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,11 +64,11 @@ def test_killed_between_making_two_arrays(tmp_path: Path, monkeypatch: pytest.Mo
     store = new_store(tmp_path)
     made: list[str] = []
 
-    def dying(root: zarr.Group, name: str, *rest: object) -> None:
+    def dying(root: zarr.Group, name: str, values: Any, **rest: Any) -> None:
         if len(made) == 1:
             raise Killed
         made.append(name)
-        create(root, name, *rest)
+        create(root, name, values, **rest)
 
     create = map_schema.create_batch_array
     with monkeypatch.context() as patched:
@@ -97,9 +98,14 @@ def test_a_full_disk_leaves_the_batch_open(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     "name",
-    ["cases/id/zarr.json", "cases/id/c.0", "done/status/zarr.json", "cases/output/c.0.0",
-     f"maps/{LAST}/zarr.json"],
-)  # fmt: skip
+    [
+        "cases/id/zarr.json",
+        "cases/id/c.0",
+        "done/status/zarr.json",
+        "cases/output/c.0.0",
+        f"maps/{LAST}/zarr.json",
+    ],
+)
 @pytest.mark.parametrize("cut", [True, False])
 def test_damaged_stores_do_not_open(full: MapStore, name: str, cut: bool) -> None:
     file = full.path / name

@@ -7,6 +7,7 @@ import pickle
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,14 +75,19 @@ def test_a_failed_row_has_a_reason_and_no_map(full: MapStore) -> None:
 def test_zarr_reads_the_same(full: MapStore) -> None:
     root = zarr.open_group(full.path, mode="r", zarr_format=3)
     assert root.attrs["kind"] == "maps"
-    assert {name: array.dtype for name, array in root["cases"].arrays()} == {  # type: ignore[union-attr]
-        "shape": np.int32, "affine": np.float64, "prediction": np.int32, "confidence": np.float32,
-        "output": np.float32, "probability": np.float32, "target": np.int32,
+    assert {name: array.dtype for name, array in root["cases"].arrays()} == {
+        "shape": np.int32,
+        "affine": np.float64,
+        "prediction": np.int32,
+        "confidence": np.float32,
+        "output": np.float32,
+        "probability": np.float32,
+        "target": np.int32,
         **dict.fromkeys(("id", "group", "source", "mask_source", "label"), root["cases/id"].dtype),
-    }  # fmt: skip
+    }
     assert root["done/status"][:].tolist() == [1, 1, 1, 2, 1]
-    assert list(root["done/reason"][:]) == ["", "", "", "b.png: is damaged", ""]
-    assert list(root["cases/source"][:])[1] == "g/图1.png"
+    assert list(root["done/reason"][:]) == ["", "", "", "b.png: is damaged", ""]  # type: ignore[arg-type]
+    assert list(root["cases/source"][:])[1] == "g/图1.png"  # type: ignore[arg-type]
     found = root[f"maps/{CAM}"]
     assert found.chunks == (2, 4, 5)
     assert found.attrs["axes"] == ["n", "y", "x"]
@@ -126,13 +132,18 @@ def test_every_kind_of_map(
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, values[1].astype(np.float32))
     if dims == 3:
-        np.testing.assert_array_equal(store.headers[0].affine, np.eye(4))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(store.headers[0].affine, np.eye(4))
     assert store.headers[1].affine is None
 
 
 def test_regression_has_no_class(tmp_path: Path) -> None:
     store = new_store(tmp_path, 2)
-    none = {"prediction": None, "confidence": None, "probability": None, "target": None}
+    none: dict[str, Any] = {
+        "prediction": None,
+        "confidence": None,
+        "probability": None,
+        "target": None,
+    }
     store.append(0, rows(2, **none))
     header = MapStore.open(store.path).headers[0]
     assert header.prediction is None
@@ -273,7 +284,11 @@ def test_nothing_warns(tmp_path: Path) -> None:
 def test_gates_and_notes(tmp_path: Path) -> None:
     store = new_store(tmp_path)
     assert store.gate_names == ()
-    gates = {"b.se": np.full((2, 3), 0.5, np.float32), "": np.ones((2, 4)), "a": np.zeros((2, 2))}
+    gates: dict[str, np.ndarray] = {
+        "b.se": np.full((2, 3), 0.5, np.float32),
+        "": np.ones((2, 4)),
+        "a": np.zeros((2, 2)),
+    }
     gates["a"][1] = 0.25
     store.append(0, rows(2, gates=gates, notes={CAM: "windows überlappen"}))
     bad = {name: values.copy() for name, values in gates.items()}

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from fastcam.errors import InputError, OutputError
 from fastcam.read.results.case import Case
-from fastcam.read.results.results import Rejected, Results, Warned
-from fastcam.store.patches import SCHEMA_VERSION, RunStore, create_from_results, open_store
+from fastcam.read.results.results import CaseWarning, RejectedCase, Results
+from fastcam.store.patches import RunStore, create_from_results, open_store
+from fastcam.store.root import SCHEMA_VERSION
 
 
 def make_case(place: int, name: str, count: int, classes: int = 2) -> Case:
@@ -46,8 +47,8 @@ def results(*cases: Case) -> Results:
         source=Path("folder/results.pkl"),
         sha256="ab" * 32,
         cases=cases,
-        rejected=(Rejected(7, "bad\ud800", "case 7: why"),),
-        warnings=(Warned(1, "颈", "odd"),),
+        rejected=(RejectedCase(7, "bad\ud800", "case 7: why"),),
+        warnings=(CaseWarning(1, "颈", "odd"),),
     )
 
 
@@ -108,13 +109,13 @@ def test_origin_and_findings_are_kept(store: RunStore) -> None:
     assert (store.attrs.source, store.attrs.sha256) == ("results.pkl", "ab" * 32)
     assert store.attrs.kind == "patch-attention"
     assert store.attrs.created.endswith("+00:00")
-    assert store.rejected == (Rejected(7, "bad\\ud800", "case 7: why"),)
-    assert store.warnings == (Warned(1, "颈", "odd"),)
+    assert store.rejected == (RejectedCase(7, "bad\\ud800", "case 7: why"),)
+    assert store.warnings == (CaseWarning(1, "颈", "odd"),)
 
 
 def test_layout_is_the_published_one(store: RunStore) -> None:
     root = zarr.open_group(store.path, mode="r", zarr_format=3)
-    shapes = {name: array.shape for name, array in root["patches"].arrays()}  # type: ignore[union-attr]
+    shapes = {name: array.shape for name, array in root["patches"].arrays()}
     assert shapes == {
         "weight": (70_006,),
         "box": (70_006, 4),
@@ -123,8 +124,8 @@ def test_layout_is_the_published_one(store: RunStore) -> None:
         "mask_ratio": (70_006,),
         "case_offset": (4,),
     }
-    assert root["patches/case_offset"][:].tolist() == [0, 5, 70_005, 70_006]  # type: ignore[index,union-attr]
-    assert list(root["cases/id"][:]) == ["颈", "a/..", "c"]  # type: ignore[index,arg-type]
+    assert root["patches/case_offset"][:].tolist() == [0, 5, 70_005, 70_006]
+    assert np.asarray(root["cases/id"][:]).tolist() == ["颈", "a/..", "c"]
 
 
 def test_nothing_warns(tmp_path: Path) -> None:
@@ -208,9 +209,14 @@ def test_a_lost_attribute_is_noticed(store: RunStore) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["cases/id/zarr.json", "patches/weight/zarr.json", "patches/case_offset/c/0", "cases/place/c/0",
-     "cases/id/c/0"],
-)  # fmt: skip
+    [
+        "cases/id/zarr.json",
+        "patches/weight/zarr.json",
+        "patches/case_offset/c/0",
+        "cases/place/c/0",
+        "cases/id/c/0",
+    ],
+)
 @pytest.mark.parametrize("cut", [True, False])
 def test_half_written_stores_do_not_open(store: RunStore, name: str, cut: bool) -> None:
     file = store.path / name

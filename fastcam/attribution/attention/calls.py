@@ -25,17 +25,17 @@ def scores_of(
 
     Inputs (b, h, n, d); with other leading axes they are all b, and h is 1. Dropout is left out.
     """
-    lead = query.shape[:-2]
+    leading = query.shape[:-2]
     mask = attn_mask
-    if len(lead) != 2:
+    if len(leading) != 2:
         # Two windows on the way (Hiera), or none; rare, so copies don't matter.
         if enable_gqa:
             key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         if mask is not None:
-            mask = mask.expand(*lead, query.shape[-2], key.shape[-2])
-            mask = mask.reshape(_four(mask, lead))
-        query = query.reshape(_four(query, lead))
-        key = key.expand(*lead, *key.shape[-2:]).reshape(_four(key, lead))
+            mask = mask.expand(*leading, query.shape[-2], key.shape[-2])
+            mask = mask.reshape(_matrix_shape(mask, leading))
+        query = query.reshape(_matrix_shape(query, leading))
+        key = key.expand(*leading, *key.shape[-2:]).reshape(_matrix_shape(key, leading))
     return Scores(
         query.detach(),
         key.detach(),
@@ -65,12 +65,12 @@ def weights_of(output: Tensor, axis: int) -> tuple[Kind, Weights] | None:
     if axis < output.ndim - 2:
         return None
     matrix = output if axis == output.ndim - 1 else output.transpose(-1, -2)
-    return "softmax", Weights(matrix.detach().reshape(_four(matrix, matrix.shape[:-2])))
+    return "softmax", Weights(matrix.detach().reshape(_matrix_shape(matrix, matrix.shape[:-2])))
 
 
-def _four(tensor: Tensor, lead: Sequence[int]) -> tuple[int, int, int, int]:
+def _matrix_shape(tensor: Tensor, leading: Sequence[int]) -> tuple[int, int, int, int]:
     """Axes (b, h, n, m) of (b, h, n, m); any other number of leading axes is all b."""
-    heads = lead[1] if len(lead) == 2 else 1
+    heads = leading[1] if len(leading) == 2 else 1
     return -1, heads, tensor.shape[-2], tensor.shape[-1]
 
 

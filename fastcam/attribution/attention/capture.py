@@ -1,13 +1,13 @@
 """Record the attention of any model while it runs, with no change to it, fused kernels staying on.
 
-with capture(model, query_row(0)) as seen:
+with capture(model, lambda call: call.attention.row(0)) as recording:
     output = model(images)
-seen.records        # one Record for each call, in order
+recording.records        # one Record for each call, in order
 
 A ``TorchFunctionMode`` sees what a model calls: ``F.scaled_dot_product_attention``, softmax over
 scores, and the sigmoid of a channel gate. ``nn.MultiheadAttention`` makes its calls within
 ``F.multi_head_attention_forward``, where no mode looks; that function is run with two of its
-names exchanged. Its fast path would be one opaque call and is switched off meanwhile. No hooks are
+names replaced. Its fast path would be one opaque call and is switched off meanwhile. No hooks are
 set: the module's path is read from the calling frames.
 
 Under ``torch.compile`` the mode stands outside the compiled call: Dynamo traces what it does into
@@ -38,7 +38,7 @@ from fastcam.attribution.attention.records import (
     Reducer,
     Weights,
 )
-from fastcam.attribution.attention.sdpa_patch import exchanged
+from fastcam.attribution.attention.sdpa_patch import patched_sdpa
 
 # PyTorch's own, whatever stands in its place later.
 _SDPA = F.scaled_dot_product_attention
@@ -67,7 +67,7 @@ _TIMES = (
 
 # Given a call and its values (b, h, m, d): what the call returns and what the record keeps, or None
 # where PyTorch's kernel had better make the call and ``reduce`` see it.
-Instead = Callable[[AttentionCall, Tensor], tuple[Tensor, Any] | None]
+Replacement = Callable[[AttentionCall, Tensor], tuple[Tensor, Any] | None]
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def capture(
     model: nn.Module,
     reduce: Reducer,
     kinds: Sequence[Kind] = KINDS,
-    instead: Instead | None = None,
+    replacement: Replacement | None = None,
     paths: dict[int, str] | None = None,
     by_name: bool = False,
 ) -> Iterator[Capture]:
@@ -83,17 +83,17 @@ def capture(
 
     ``kinds``: those to record. ``paths``: those of the model's modules, where :func:`paths_of` was
     asked before (0.4 ms for a ViT). ``by_name``: the model is known to attend only through
-    ``F.scaled_dot_product_attention``, see :mod:`fastcam.attribution.attention.sdpa_patch`; records then have
-    the path "". The calls are made as they are, by the kernels PyTorch chooses;
-    the model's output is the same to the last bit (to rounding where the fast path of
-    ``nn.MultiheadAttention`` would have been taken, or where ``instead`` made the call). Everything
-    is undone at the end, also when the model raises.
+    ``F.scaled_dot_product_attention``, see :mod:`.sdpa_patch`; records then have the path "". The
+    calls are made as they are, by the kernels PyTorch chooses; the model's output is the same to
+    the last bit (to rounding where the fast path of ``nn.MultiheadAttention`` would have been
+    taken, or where ``replacement`` made the call). Everything is undone at the end, also when the
+    model raises.
     """
-    mode = Capture(model, reduce, kinds, instead, {} if by_name else paths)
+    mode = Capture(model, reduce, kinds, replacement, {} if by_name else paths)
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with exchanged(mode.attend) if by_name else mode:
+        with patched_sdpa(mode.attend) if by_name else mode:
             yield mode
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -107,51 +107,51 @@ class Capture(TorchFunctionMode):
         model: nn.Module,
         reduce: Reducer,
         kinds: Sequence[Kind] = KINDS,
-        instead: Instead | None = None,
+        replacement: Replacement | None = None,
         paths: dict[int, str] | None = None,
     ) -> None:
         super().__init__()
         self.records: list[Record] = []
         self._reduce = reduce
-        self._instead = instead
+        self._replacement = replacement
         self._kinds = frozenset(kinds)
         self._names = paths_of(model) if paths is None else paths
         self._gates: list[Tensor] = []
-        self._watched = self._table()
+        self._handlers = self._handler_table()
 
-    def _table(self) -> dict[Any, Callable[..., Any]]:
-        watched: dict[Any, Callable[..., Any]] = {F.multi_head_attention_forward: self._multi_head}
+    def _handler_table(self) -> dict[Any, Callable[..., Any]]:
+        handlers: dict[Any, Callable[..., Any]] = {F.multi_head_attention_forward: self._multi_head}
         if "sdpa" in self._kinds:
-            watched[_SDPA] = self.attend
+            handlers[_SDPA] = self.attend
         if self._kinds & {"softmax", "pooling"}:
-            watched |= dict.fromkeys(_SOFTMAX, self._softmax)
+            handlers |= dict.fromkeys(_SOFTMAX, self._softmax)
         if "gate" in self._kinds:
-            watched |= dict.fromkeys(_SIGMOID, self._sigmoid) | dict.fromkeys(_TIMES, self._times)
-        return watched
+            handlers |= dict.fromkeys(_SIGMOID, self._sigmoid) | dict.fromkeys(_TIMES, self._times)
+        return handlers
 
     # PyTorch calls this for every function and attribute of tensors, some twenty times a block:
     # whatever isn't watched goes through with one look-up.
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        watch = self._watched.get(func)
-        if watch is None:
+        handler = self._handlers.get(func)
+        if handler is None:
             return func(*args, **kwargs) if kwargs else func(*args)
-        return watch(func, args, kwargs or {})
+        return handler(func, args, kwargs or {})
 
     def attend(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """``F.scaled_dot_product_attention``, recorded."""
-        if self._instead is not None:
-            made = self._made(self._instead, *args, **kwargs)
-            if made is not None:
-                return made
+        if self._replacement is not None:
+            result = self._replacement_result(self._replacement, *args, **kwargs)
+            if result is not None:
+                return result
         output = func(*args, **kwargs)
         self._record("sdpa", scores_of(*args, **kwargs))
         return output
 
-    def _made(
+    def _replacement_result(
         self,
-        instead: Instead,
+        replacement: Replacement,
         query: Tensor,
         key: Tensor,
         value: Tensor,
@@ -164,18 +164,18 @@ class Capture(TorchFunctionMode):
             return None
         scores = scores_of(query, key, value, attn_mask, dropout_p, is_causal, **named)
         call = AttentionCall(self._path(), "sdpa", scores)
-        with torch.no_grad(), _unseen():
-            made = instead(call, value)
-        if made is None:
+        with torch.no_grad(), _modes_off():
+            result = replacement(call, value)
+        if result is None:
             return None
-        self.records.append(Record(call.path, "sdpa", scores.shape, made[1]))
-        return made[0]
+        self.records.append(Record(call.path, "sdpa", scores.shape, result[1]))
+        return result[0]
 
     def _softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         output = func(*args, **kwargs)
-        found = weights_of(output, softmax_axis(output, *args[1:], **kwargs))
-        if found is not None and found[0] in self._kinds:
-            self._record(*found)
+        kind_and_weights = weights_of(output, softmax_axis(output, *args[1:], **kwargs))
+        if kind_and_weights is not None and kind_and_weights[0] in self._kinds:
+            self._record(*kind_and_weights)
         return output
 
     def _multi_head(self, func: FunctionType, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -194,20 +194,20 @@ class Capture(TorchFunctionMode):
                 self._record("softmax", Weights(weights.reshape(-1, heads, *weights.shape[1:])))
             return output
 
-        exchanged = {
+        replacements = {
             "scaled_dot_product_attention": sdpa,
             "softmax": softmax,
-            "has_torch_function": _no,
+            "has_torch_function": _has_no_overrides,
         }
-        inside = FunctionType(
+        function = FunctionType(
             func.__code__,
-            {**func.__globals__, **exchanged},
+            {**func.__globals__, **replacements},
             func.__name__,
             func.__defaults__,
             func.__closure__,
         )
-        inside.__kwdefaults__ = func.__kwdefaults__
-        return inside(*args, **kwargs)
+        function.__kwdefaults__ = func.__kwdefaults__
+        return function(*args, **kwargs)
 
     def _sigmoid(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         output = func(*args, **kwargs)
@@ -232,7 +232,7 @@ class Capture(TorchFunctionMode):
 
     def _record(self, kind: Kind, attention: Attention, features: Tensor | None = None) -> None:
         call = AttentionCall(self._path(), kind, attention, features)
-        with torch.no_grad(), _unseen():
+        with torch.no_grad(), _modes_off():
             value = self._reduce(call)
         self.records.append(Record(call.path, kind, attention.shape, value))
 
@@ -272,7 +272,7 @@ def paths_of(model: nn.Module) -> dict[int, str]:
     }
 
 
-def _unseen() -> AbstractContextManager[Any]:
+def _modes_off() -> AbstractContextManager[Any]:
     """No mode of anybody's sees the reducer's own arithmetic: its softmax isn't the model's."""
     if torch.compiler.is_compiling():
         return nullcontext()
@@ -280,5 +280,5 @@ def _unseen() -> AbstractContextManager[Any]:
     return hidden
 
 
-def _no(_tensors: Any) -> bool:
+def _has_no_overrides(_tensors: Any) -> bool:
     return False

@@ -1,4 +1,4 @@
-"""What capture found, held against what the model is made of.
+"""The records of a capture, held against what the model is made of.
 
 Modules that hold attention are found by their structure (they project queries, keys and values);
 those that ran must have made a call that was seen, and so must every one of a row of equal blocks.
@@ -40,53 +40,53 @@ def attention_modules(model: nn.Module) -> dict[str, nn.Module]:
     return {
         name: module
         for name, module in model.named_modules()
-        if any(all(_has(module, part) for part in parts) for parts in _PROJECTIONS)
+        if any(all(_holds_part(module, part) for part in parts) for parts in _PROJECTIONS)
     }
 
 
-def _has(module: nn.Module, name: str) -> bool:
+def _holds_part(module: nn.Module, name: str) -> bool:
     return isinstance(getattr(module, name, None), nn.Module | Tensor)
 
 
 @contextmanager
-def watch_shapes(model: nn.Module) -> Iterator[dict[str, tuple[int, ...]]]:
+def input_shapes(model: nn.Module) -> Iterator[dict[str, tuple[int, ...]]]:
     """While it is open, the shape of the first tensor given to each module that runs, by path."""
     shapes: dict[str, tuple[int, ...]] = {}
     handles = []
 
-    def note(name: str) -> Any:
+    def hook_for(name: str) -> Any:
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            given = next((v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), None)
-            shapes.setdefault(name, () if given is None else tuple(given.shape))
+            tensor = next((v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), None)
+            shapes.setdefault(name, () if tensor is None else tuple(tensor.shape))
 
         return hook
 
     try:
         for name, module in model.named_modules():
-            handles.append(module.register_forward_pre_hook(note(name), with_kwargs=True))
+            handles.append(module.register_forward_pre_hook(hook_for(name), with_kwargs=True))
         yield shapes
     finally:
         for handle in handles:
             handle.remove()
 
 
-def check_found(
+def check_records(
     model: nn.Module, records: Sequence[Record], shapes: dict[str, tuple[int, ...]]
 ) -> None:
     """Raise InputError where attention ran unseen.
 
-    ``records``: what capture found; ``shapes``: the modules that ran, from ``watch_shapes``. The
+    ``records``: what capture gave; ``shapes``: the modules that ran, from ``input_shapes``. The
     error says what was looked for, what was found, and which modules are missing.
     """
     calls = [record for record in records if record.kind in ("sdpa", "softmax")]
-    holders = attention_modules(model)
+    modules = attention_modules(model)
     if not calls:
         raise InputError(
             f"{type(model).__name__} has no attention that can be seen: looked for "
             "scaled_dot_product_attention and softmax over scores, found "
-            f"{_kinds(records)}; {_why_none(holders)}"
+            f"{_kinds(records)}; {_why_none(modules)}"
         )
-    expected = [name for name in holders if name in shapes]
+    expected = [name for name in modules if name in shapes]
     missing = [name for name in expected if not _covered(name, calls)]
     if missing:
         raise InputError(
@@ -102,12 +102,12 @@ def _check_blocks(
 ) -> None:
     for parent, container in model.named_modules():
         for names in _rows_of_equal(parent, container):
-            ran = [name for name in names if name in shapes]
-            missing = [name for name in ran if not _within(name, calls)]
-            if missing and len(missing) < len(ran):
+            active = [name for name in names if name in shapes]
+            missing = [name for name in active if not _within(name, calls)]
+            if missing and len(missing) < len(active):
                 raise InputError(
-                    f"{type(model).__name__}: attention was seen in {len(ran) - len(missing)} of "
-                    f"{len(ran)} equal blocks under {parent or 'the model'!r}; not in "
+                    f"{type(model).__name__}: attention was seen in {len(active) - len(missing)} "
+                    f"of {len(active)} equal blocks under {parent or 'the model'!r}; not in "
                     f"{_names(missing)}; {_REMEDY}"
                 )
 
@@ -134,9 +134,9 @@ def _covered(name: str, calls: Sequence[Record]) -> bool:
     )
 
 
-def _why_none(holders: dict[str, nn.Module]) -> str:
-    if holders:
-        return f"{len(holders)} modules hold attention ({_names(list(holders))}): {_REMEDY}"
+def _why_none(modules: dict[str, nn.Module]) -> str:
+    if modules:
+        return f"{len(modules)} modules hold attention ({_names(list(modules))}): {_REMEDY}"
     return (
         "no module projects queries, keys and values: for a convolutional network use a CAM "
         "method, e.g. gradcam"
@@ -153,5 +153,5 @@ def _kinds(records: Sequence[Record]) -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(name or "the model itself" for name in names[:3])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > 3 else shown
+    first_names = ", ".join(name or "the model itself" for name in names[:3])
+    return f"{first_names}, … ({len(names)} in all)" if len(names) > 3 else first_names

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from fastcam.attribution.attention.records import Attention, Scores, Weights
 from fastcam.attribution.attention.vit_pass import VitPass
-from fastcam.attribution.precision import exact
+from fastcam.attribution.modules import no_autocast
 from fastcam.errors import InputError
 
 # Patches whose distances from each other are kept from layer to layer, 16 MiB of them.
-_MOST_KEPT = 2048
+_MAX_STORED_PATCHES = 2048
 
 
 def mean_distance(
@@ -23,7 +23,7 @@ def mean_distance(
     grid: tuple[int, int],
     patch: tuple[int, int],
     prefix: int,
-    apart: Tensor | None = None,
+    distances: Tensor | None = None,
 ) -> Tensor:
     """Mean attention distance (b, h) float32 in pixels of one layer, of each image and head.
 
@@ -32,7 +32,7 @@ def mean_distance(
     distance between patch centres, weighted by its attention, renormalised over the patches; then
     the mean over these queries. A query without any weight on patches is left out; where all are,
     the distance is NaN. Blocks of rows are in memory, never the whole matrix of all heads.
-    ``apart``: the distances (n, n) of the patches from each other, if they are there already.
+    ``distances``: the distances (n, n) of the patches from each other, if they are there already.
 
     Raises InputError where tokens and grid don't agree.
     """
@@ -44,65 +44,71 @@ def mean_distance(
             f"attention of shape {attention.shape} has not {prefix} tokens before a grid of "
             f"{rows}×{columns} patches"
         )
-    among, like = _among_patches(attention, prefix)
+    patches, example = _patch_attention(attention, prefix)
     # A softmax over all patches: rows sum to 1 as they are, which saves a quarter of the time.
-    whole = isinstance(among, Scores) and among.mask is None and not among.causal
-    places = _centres(grid, patch, like.device)
-    total = torch.zeros(b, h, dtype=torch.float64, device=like.device)
+    normalized = isinstance(patches, Scores) and patches.mask is None and not patches.causal
+    centers = _centers(grid, patch, example.device)
+    total = torch.zeros(b, h, dtype=torch.float64, device=example.device)
     queries = torch.zeros_like(total)
-    with torch.no_grad(), exact(like):
-        for start, weights in among.blocks():
+    with torch.no_grad(), no_autocast(example):
+        for start, weights in patches.blocks():
             part = slice(start, start + weights.shape[2])
-            here = _apart(places, part) if apart is None else apart[part]
-            if not whole:
+            block_distances = (
+                _distances_from(centers, part) if distances is None else distances[part]
+            )
+            if not normalized:
                 mass = weights.sum(-1, keepdim=True)
-                some = mass > 0
-                weights /= mass.where(some, 1)
-            total += weights.flatten(2) @ here.flatten()
-            queries += weights.shape[2] if whole else some.sum((2, 3))
+                nonzero = mass > 0
+                weights /= mass.where(nonzero, 1)
+            total += weights.flatten(2) @ block_distances.flatten()
+            queries += weights.shape[2] if normalized else nonzero.sum((2, 3))
     return (total / queries).float()
 
 
-def mean_distances(seen: VitPass) -> Tensor:
+def mean_distances(vit_pass: VitPass) -> Tensor:
     """Mean attention distance (b, layers, heads) float32 in pixels, see :func:`mean_distance`.
 
     Layers are done one after the other. Raises InputError where they differ in heads.
     """
-    heads = {layer.attention.shape[1] for layer in seen.layers}
+    heads = {layer.attention.shape[1] for layer in vit_pass.layers}
     if len(heads) != 1:
         raise InputError(
             f"layers with different numbers of heads ({sorted(heads)}) can't be put beside each "
             "other; the attention distance needs a plain Vision Transformer"
         )
-    apart = None
-    if seen.grid[0] * seen.grid[1] <= _MOST_KEPT:
-        apart = _apart(_centres(seen.grid, seen.patch, seen.batch.device), slice(None))
+    distances = None
+    if vit_pass.grid[0] * vit_pass.grid[1] <= _MAX_STORED_PATCHES:
+        distances = _distances_from(
+            _centers(vit_pass.grid, vit_pass.patch, vit_pass.batch.device), slice(None)
+        )
     return torch.stack(
         [
-            mean_distance(layer.attention, seen.grid, seen.patch, seen.prefix, apart)
-            for layer in seen.layers
+            mean_distance(
+                layer.attention, vit_pass.grid, vit_pass.patch, vit_pass.prefix, distances
+            )
+            for layer in vit_pass.layers
         ],
         1,
     )
 
 
-def _centres(grid: tuple[int, int], patch: tuple[int, int], device: torch.device) -> Tensor:
+def _centers(grid: tuple[int, int], patch: tuple[int, int], device: torch.device) -> Tensor:
     """y and x of patch centres (2, n) in pixels, row by row; only their differences count."""
     y = torch.arange(grid[0], device=device, dtype=torch.float32) * patch[0]
     x = torch.arange(grid[1], device=device, dtype=torch.float32) * patch[1]
     return torch.cartesian_prod(y, x).T
 
 
-def _apart(places: Tensor, part: slice) -> Tensor:
+def _distances_from(centers: Tensor, part: slice) -> Tensor:
     """Distances (m, n) in pixels of some patches from all."""
-    return torch.hypot(*(places[:, part, None] - places[:, None]))
+    return torch.hypot(*(centers[:, part, None] - centers[:, None]))
 
 
-def _among_patches(attention: Attention, prefix: int) -> tuple[Attention, Tensor]:
+def _patch_attention(attention: Attention, prefix: int) -> tuple[Attention, Tensor]:
     """Patches attending to patches, and a tensor of it. Scores are cut before the softmax: where
     CLS takes nearly all weight, float32 would keep nothing of the patches."""
     if isinstance(attention, Weights):
-        return Weights(attention.given[:, :, prefix:, prefix:]), attention.given
+        return Weights(attention.values[:, :, prefix:, prefix:]), attention.values
     if not isinstance(attention, Scores):
         raise TypeError(f"attention is kept as {type(attention).__name__}")
     q, k, mask = attention.q, attention.k, attention.mask

@@ -15,14 +15,21 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.capture import capture, paths_of
-from fastcam.attribution.attention.checks import check_found, watch_shapes
-from fastcam.attribution.attention.key_positions import Placed, Scene, place
-from fastcam.attribution.attention.map_groups import choose, grouped, notes_of, stacked, unique
+from fastcam.attribution.attention.checks import check_records, input_shapes
+from fastcam.attribution.attention.key_positions import KeyPositions, PassContext, key_positions
+from fastcam.attribution.attention.map_groups import (
+    choose_layers,
+    group_layers,
+    notes_of,
+    stack_maps,
+    unique_names,
+)
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, Reducer, nothing
-from fastcam.attribution.attention.sdpa_patch import counted
+from fastcam.attribution.attention.sdpa_patch import sdpa_count
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_size
 from fastcam.attribution.attention.windows import window_module
-from fastcam.attribution.batch_maps import BatchMaps, logits_of
+from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
+from fastcam.attribution.modules import eager_module
 from fastcam.errors import InputError
 
 _KINDS: tuple[Kind, ...] = ("sdpa", "softmax", "pooling")
@@ -30,14 +37,23 @@ _KINDS: tuple[Kind, ...] = ("sdpa", "softmax", "pooling")
 
 @dataclass(frozen=True)
 class _Plan:
-    """What to show of a run with one shape of batch, and what is left out, with reasons.
+    """What to show of a run with one shape of batch.
 
-    ``shapes`` of its calls; ``by_name``: they can be seen without a mode."""
+    - ``maps``: by name, the layers along its axis
+    - ``omissions``: by path, why a call is not shown
+    - ``shapes``: of the calls, (b, h, n, m) each
+    - ``by_name``: whether the calls can be seen without a mode
+    """
 
-    maps: dict[str, tuple[Placed, ...]]
-    left_out: dict[str, str]
+    maps: dict[str, tuple[KeyPositions, ...]]
+    omissions: dict[str, str]
     shapes: list[tuple[int, int, int, int]]
     by_name: bool = False
+
+    @property
+    def layer_names(self) -> dict[str, tuple[str, ...]]:
+        """By map, the paths of its layers."""
+        return {name: tuple(p.path for p in group) for name, group in self.maps.items()}
 
 
 class AttentionEngine:
@@ -53,9 +69,8 @@ class AttentionEngine:
     Maps are float32. A CLS row sums to 1 with its prefix tokens, which are left out. Where layers
     differ in heads or in resolution there are maps "attention/stage1", … in the model's order;
     "pooling" is a head that pools the patches with a query of its own. After the first batch
-    ``layer_names`` gives for each map the paths of its layers, ``shows`` what a map is ("cls",
-    "received", "windows", "pooling"), ``notes`` what figures must say of a map, and ``left_out``
-    the calls not shown, with reasons.
+    ``map_kinds`` gives for each map what it is ("cls", "received", "windows", "pooling"), and
+    ``omissions`` the calls not shown, with reasons.
 
     Raises InputError for a model without attention, or in which some can't be seen.
     """
@@ -71,7 +86,7 @@ class AttentionEngine:
     ) -> None:
         if query not in ("cls", "mean"):
             raise InputError(f"query {query!r}: give 'cls' or 'mean'")
-        self._eager: nn.Module = getattr(model, "_orig_mod", model)
+        self._eager: nn.Module = eager_module(model)
         self._model: Any = torch.compile(model) if compile else model
         self._compiled = compile or any(_is_compiled(module) for module in model.modules())
         self._layers = layers
@@ -81,72 +96,77 @@ class AttentionEngine:
         # Looked up once, not in every batch: half of what a CLS row costs.
         self._windowed: dict[str, bool] = {}
         self.query: Literal["cls", "mean"] = query if self._prefix.cls else "mean"
-        self.layer_names: dict[str, tuple[str, ...]] = {}
-        self.shows: dict[str, str] = {}
-        self.notes: dict[str, str] = {}
-        self.left_out: dict[str, str] = {}
+        self.map_kinds: dict[str, str] = {}
+        self.omissions: dict[str, str] = {}
 
-    def __call__(self, batch: Tensor) -> BatchMaps:
-        """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed."""
+    def __call__(self, batch: Tensor, _targets: Targets = None) -> BatchMaps:
+        """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed.
+
+        Attention explains no output: ``_targets`` is there for the contract of engines.
+        """
         size = image_size(batch)
-        known = self._plans.get(tuple(batch.shape))
+        plan = self._plans.get(tuple(batch.shape))
         reduce = self._cls_rows() if self.query == "cls" else self._received(size)
         with torch.no_grad():
-            if known is None:
-                known, records, output = self._first(batch, size, reduce)
-                self._plans[tuple(batch.shape)] = known
+            if plan is None:
+                plan, records, output = self._first_run(batch, size, reduce)
+                self._plans[tuple(batch.shape)] = plan
             else:
-                records, output = self._again(batch, reduce, known)
+                records, output = self._later_run(batch, reduce, plan)
             values = [record.value for record in records]
             maps = {
-                name: stacked(layers, values, len(batch)) for name, layers in known.maps.items()
+                name: stack_maps(layers, values, len(batch)) for name, layers in plan.maps.items()
             }
-        return BatchMaps(maps, logits_of(output))
+        return BatchMaps(
+            maps, logits_of(output), layer_names=plan.layer_names, notes=notes_of(plan.maps)
+        )
 
-    def _again(self, batch: Tensor, reduce: Reducer, known: _Plan) -> tuple[list[Record], Any]:
+    def _later_run(self, batch: Tensor, reduce: Reducer, plan: _Plan) -> tuple[list[Record], Any]:
         """A run with a shape of batch that is known already."""
-        if known.by_name:
-            with capture(self._model, reduce, ("sdpa",), by_name=True) as seen:
+        if plan.by_name:
+            with capture(self._model, reduce, ("sdpa",), by_name=True) as recording:
                 output = self._model(batch)
-            if [record.shape for record in seen.records] == known.shapes:
-                return seen.records, output
-        with capture(self._model, reduce, _KINDS, paths=self._paths) as seen:
+            if [record.shape for record in recording.records] == plan.shapes:
+                return recording.records, output
+        with capture(self._model, reduce, _KINDS, paths=self._paths) as recording:
             output = self._model(batch)
-        if [record.shape for record in seen.records] != known.shapes:
+        if [record.shape for record in recording.records] != plan.shapes:
             raise InputError(
                 f"{type(self._eager).__name__} made other attention calls for this batch than for "
                 "the first one of its shape: its maps can't be told apart"
             )
-        return seen.records, output
+        return recording.records, output
 
-    def _first(
+    def _first_run(
         self, batch: Tensor, size: tuple[int, ...], reduce: Reducer
     ) -> tuple[_Plan, list[Record], Any]:
-        """The first run with a shape of batch, in which everything found is checked and placed."""
-        plain = False
+        """The first run with a shape of batch, whose calls are all checked and placed."""
+        by_name = False
         if self._compiled:
-            looked, shapes = self._look(batch)
-            mixed = [r.path for r in looked if window_module(self._eager, r.path) is not None]
+            eager_records, shapes = self._eager_records(batch)
+            mixed = [
+                r.path for r in eager_records if window_module(self._eager, r.path) is not None
+            ]
             if mixed and self.query == "cls":
                 raise InputError(
                     f"{type(self._eager).__name__} has windows ({mixed[0]}) beside a CLS token, "
                     "which can't be told apart in a compiled model; run it with --no-compile"
                 )
-            with capture(self._model, reduce, _KINDS) as seen:
+            with capture(self._model, reduce, _KINDS) as recording:
                 output = self._model(batch)
-            records = _with_paths(seen.records, looked)
+            records = _with_paths(recording.records, eager_records)
         else:
             with (
-                watch_shapes(self._eager) as shapes,
-                counted() as named,
-                capture(self._model, reduce, _KINDS) as seen,
+                input_shapes(self._eager) as shapes,
+                sdpa_count() as count,
+                capture(self._model, reduce, _KINDS) as recording,
             ):
                 output = self._model(batch)
-            records = seen.records
-            plain = named.calls == len(records) and not any(self._windowed.values())
+            records = recording.records
+            by_name = count.calls == len(records) and not any(self._windowed.values())
         patch = patch_size(self._eager, len(size))
-        scene = Scene(self._eager, len(batch), size, patch, self._prefix, shapes)
-        plan = replace(self._plan(records, scene), by_name=plain)
+        context = PassContext(self._eager, len(batch), size, patch, self._prefix, shapes)
+        plan = replace(self._plan(records, context), by_name=by_name)
         return plan, records, output
 
     def _cls_rows(self) -> Reducer:
@@ -169,64 +189,66 @@ class AttentionEngine:
 
         return reduce
 
-    def _look(self, batch: Tensor) -> tuple[list[Record], dict[str, tuple[int, ...]]]:
+    def _eager_records(self, batch: Tensor) -> tuple[list[Record], dict[str, tuple[int, ...]]]:
         """One image, not compiled: compiled code doesn't know which module it is in."""
         with (
             torch.compiler.set_stance("force_eager"),
-            watch_shapes(self._eager) as shapes,
-            capture(self._eager, nothing, _KINDS) as seen,
+            input_shapes(self._eager) as shapes,
+            capture(self._eager, nothing, _KINDS) as recording,
         ):
             self._eager(batch[:1])
-        return seen.records, shapes
+        return recording.records, shapes
 
-    def _plan(self, records: list[Record], scene: Scene) -> _Plan:
-        check_found(self._eager, records, scene.shapes)
-        names = unique([record.path for record in records])
-        placed: list[Placed] = []
-        left_out: dict[str, str] = {}
+    def _plan(self, records: list[Record], context: PassContext) -> _Plan:
+        check_records(self._eager, records, context.shapes)
+        names = unique_names([record.path for record in records])
+        positions: list[KeyPositions] = []
+        omissions: dict[str, str] = {}
         for index, (name, record) in enumerate(zip(names, records, strict=True)):
-            found = place(index, record, scene, self.query)
-            if isinstance(found, Placed):
-                placed.append(replace(found, path=name))
+            outcome = key_positions(index, record, context, self.query)
+            if isinstance(outcome, KeyPositions):
+                positions.append(replace(outcome, path=name))
             else:
-                left_out[name] = found
-        layers = [p for p in placed if p.shows != "pooling"]
-        self._check_left_out(layers, left_out, records, names)
-        chosen = layers if self._layers is None else choose(layers, self._layers, left_out)
-        maps = grouped(chosen, "attention")
-        pools = [p for p in placed if p.shows == "pooling"]
+                omissions[name] = outcome
+        layers = [p for p in positions if p.kind != "pooling"]
+        self._check_omissions(layers, omissions, records, names)
+        selected = (
+            layers if self._layers is None else choose_layers(layers, self._layers, omissions)
+        )
+        maps = group_layers(selected, "attention")
+        pools = [p for p in positions if p.kind == "pooling"]
         if pools and self._layers is None:
-            maps |= grouped(pools, "pooling")
-        self.left_out = left_out
-        self.layer_names = {name: tuple(p.path for p in group) for name, group in maps.items()}
-        self.shows = {name: group[0].shows for name, group in maps.items()}
-        self.notes = notes_of(maps)
-        return _Plan(maps, left_out, [record.shape for record in records])
+            maps |= group_layers(pools, "pooling")
+        self.omissions = omissions
+        self.map_kinds = {name: group[0].kind for name, group in maps.items()}
+        return _Plan(maps, omissions, [record.shape for record in records])
 
-    def _check_left_out(
+    def _check_omissions(
         self,
-        layers: list[Placed],
-        left_out: dict[str, str],
+        layers: list[KeyPositions],
+        omissions: dict[str, str],
         records: list[Record],
         names: list[str],
     ) -> None:
-        """A layer of the same class as one that is shown can't be left out in silence."""
+        """A layer of the same class as one that is chosen_kinds can't be left out in silence."""
         if not layers:
             raise InputError(
                 f"{type(self._eager).__name__} has {len(records)} attention calls, but none shows "
-                f"places of the image: {_first(left_out)}"
+                f"places of the image: {_first(omissions)}"
             )
         if self._layers is not None:
             return
         kinds = {
             n: type(self._eager.get_submodule(r.path)) for n, r in zip(names, records, strict=True)
         }
-        shown = {kinds[p.path] for p in layers}
-        bad = {name: why for name, why in left_out.items() if kinds[name] in shown}
-        if bad:
+        chosen_kinds = {kinds[p.path] for p in layers}
+        unplaced = {
+            name: reason for name, reason in omissions.items() if kinds[name] in chosen_kinds
+        }
+        if unplaced:
             raise InputError(
-                f"{type(self._eager).__name__}: {len(bad)} of {len(records)} attention layers "
-                f"can't be placed: {_first(bad)}; or choose layers"
+                f"{type(self._eager).__name__}: {len(unplaced)} of {len(records)} attention layers "
+                f"can't be placed: {_first(unplaced)}; or choose layers"
             )
 
 
@@ -234,17 +256,19 @@ def _is_compiled(module: nn.Module) -> bool:
     return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
 
 
-def _with_paths(records: list[Record], looked: list[Record]) -> list[Record]:
+def _with_paths(records: list[Record], eager_records: list[Record]) -> list[Record]:
     """Compiled records with the paths of the same calls made uncompiled."""
-    same = [(r.kind, r.shape[1:]) for r in records] == [(r.kind, r.shape[1:]) for r in looked]
+    same = [(r.kind, r.shape[1:]) for r in records] == [
+        (r.kind, r.shape[1:]) for r in eager_records
+    ]
     if not same:
         raise InputError(
             f"the compiled model shows {len(records)} attention calls, the model itself "
-            f"{len(looked)}, or others; run it without torch.compile"
+            f"{len(eager_records)}, or others; run it without torch.compile"
         )
-    return [replace(r, path=by.path) for r, by in zip(records, looked, strict=True)]
+    return [replace(r, path=by.path) for r, by in zip(records, eager_records, strict=True)]
 
 
-def _first(left_out: dict[str, str]) -> str:
-    name, why = next(iter(left_out.items()))
-    return f"{name or 'the model itself'}: {why}"
+def _first(omissions: dict[str, str]) -> str:
+    name, reason = next(iter(omissions.items()))
+    return f"{name or 'the model itself'}: {reason}"

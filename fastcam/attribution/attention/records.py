@@ -1,4 +1,4 @@
-"""What capture sees of one attention call, what a reducer makes of it, and what is kept.
+"""One attention call as a matrix, the reducers that take numbers from it, and their records.
 
 A reducer gets an ``AttentionCall`` while the model runs and returns something small. It must not
 return a view of queries or keys: the view would keep the whole qkv tensor of the layer alive.
@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fastcam.attribution.precision import exact
+from fastcam.attribution.modules import no_autocast
 from fastcam.errors import InputError
 
 # sdpa: a fused call. softmax: explicit weights. pooling: explicit weights over one axis, without
@@ -75,12 +75,16 @@ class Attention(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Scores(Attention):
-    """Attention given by queries and keys.
+    """Attention by queries and keys.
 
-    ``q`` (b, h, n, d), ``k`` (b, hk, m, d), hk a divisor of h: consecutive query heads share a key
-    head (Ainslie et al. 2023). ``mask``: broadcasts to (b, h, n, m); True takes part, or floats
-    that are added to the scores. ``causal``: query i sees keys 0 up to i (from the top left, as
-    PyTorch has it). A row with nothing to see is 0, as in PyTorch.
+    - ``q`` (b, h, n, d), in any precision
+    - ``k`` (b, hk, m, d), hk a divisor of h: consecutive query heads share a key head (Ainslie et
+      al. 2023)
+    - ``scale``: factor of the products
+    - ``mask``: broadcasts to (b, h, n, m); True takes part, or floats that are added to the scores
+    - ``causal``: query i sees keys 0 up to i (from the top left, as PyTorch has it)
+
+    A row with nothing to see is 0, as in PyTorch.
     """
 
     q: Tensor
@@ -95,7 +99,7 @@ class Scores(Attention):
         return b, h, n, self.k.shape[2]
 
     def rows(self, start: int, stop: int) -> Tensor:
-        with exact(self.q):
+        with no_autocast(self.q):
             b, h, _, m = self.shape
             d, hk = self.q.shape[-1], self.k.shape[1]
             if b == 1 and h == hk and self.mask is None and not self.causal:
@@ -118,15 +122,15 @@ class Scores(Attention):
             scores = scores.masked_fill(key > query[:, None], -torch.inf)
         if self.mask is None:
             return scores
-        one = self.mask.ndim < 2 or self.mask.shape[-2] == 1
-        mask = self.mask if one else self.mask[..., start:stop, :]
+        single_row = self.mask.ndim < 2 or self.mask.shape[-2] == 1
+        mask = self.mask if single_row else self.mask[..., start:stop, :]
         if mask.dtype == torch.bool:
             return scores.masked_fill(~mask, -torch.inf)
         return scores + mask.float()
 
     def clone(self) -> Scores:
         mask = None if self.mask is None else self.mask.detach().clone()
-        return Scores(_own(self.q), _own(self.k), self.scale, mask, self.causal)
+        return Scores(_copy(self.q), _copy(self.k), self.scale, mask, self.causal)
 
     def blocks(self, first: int = 0) -> Iterator[tuple[int, Tensor]]:
         # Keys are widened once, not for every block.
@@ -136,29 +140,30 @@ class Scores(Attention):
 
 @dataclass(frozen=True, eq=False)
 class Weights(Attention):
-    """Attention given by its weights (b, h, n, m), in any precision."""
+    """Attention by its weights: ``values`` (b, h, n, m), in any precision."""
 
-    given: Tensor
+    values: Tensor
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        b, h, n, m = self.given.shape
+        b, h, n, m = self.values.shape
         return b, h, n, m
 
     def rows(self, start: int, stop: int) -> Tensor:
-        return self.given[:, :, start:stop].detach().to(torch.float32, copy=True)
+        return self.values[:, :, start:stop].detach().to(torch.float32, copy=True)
 
     def clone(self) -> Weights:
-        return Weights(_own(self.given))
+        return Weights(_copy(self.values))
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionCall:
     """What a reducer sees, valid only while it runs.
 
-    ``path``: dotted path of the module whose forward made the call, "" for the model itself.
-    ``attention``: the matrix; for kind "gate" it is (b, 1, 1, c), the sigmoid of each channel, and
-    ``features`` (b, c, *space) is what it multiplies.
+    - ``path``: dotted path of the module whose forward made the call, "" for the model itself
+    - ``kind``: how the call was recognised
+    - ``attention``: the matrix; for kind "gate" (b, 1, 1, c), the sigmoid of each channel
+    - ``features`` (b, c, *space), what a gate multiplies; None for other kinds
     """
 
     path: str
@@ -166,30 +171,14 @@ class AttentionCall:
     attention: Attention
     features: Tensor | None = None
 
-    @property
-    def q(self) -> Tensor | None:
-        """Queries (b, h, n, d) of kind "sdpa", otherwise None."""
-        return self.attention.q if isinstance(self.attention, Scores) else None
-
-    @property
-    def k(self) -> Tensor | None:
-        """Keys (b, hk, m, d) of kind "sdpa", otherwise None."""
-        return self.attention.k if isinstance(self.attention, Scores) else None
-
-    def row(self, index: int) -> Tensor:
-        """See ``Attention.row``."""
-        return self.attention.row(index)
-
-    def weights(self) -> Tensor:
-        """All weights (b, h, n, m) float32."""
-        return self.attention.full()
-
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What is kept of one call, in the order of the calls.
+    """What is stored of one call.
 
-    ``shape`` (b, h, n, m) as in ``Attention``; ``value`` is what the reducer returned.
+    - ``path``, ``kind``: as in ``AttentionCall``
+    - ``shape`` (b, h, n, m), as in ``Attention``
+    - ``value``: what the reducer returned
     """
 
     path: str
@@ -201,39 +190,11 @@ class Record:
 Reducer = Callable[[AttentionCall], Any]
 
 
-def query_row(index: int) -> Reducer:
-    """Keeps the weights (b, h, m) float32 of one query: 0 is CLS in most models."""
-
-    def reduce(call: AttentionCall) -> Tensor:
-        return call.attention.row(index)
-
-    return reduce
-
-
-def mean_row(first: int = 0) -> Reducer:
-    """Keeps the mean (b, h, m) float32 over the queries from ``first`` on."""
-
-    def reduce(call: AttentionCall) -> Tensor:
-        return call.attention.mean_row(first)
-
-    return reduce
-
-
-def full(call: AttentionCall) -> Tensor:
-    """Keeps all weights (b, h, n, m) float32."""
-    return call.attention.full()
-
-
-def keep_qk(call: AttentionCall) -> Attention:
-    """Keeps queries, keys, mask and scale (or the weights, where the model makes them itself)."""
-    return call.attention.clone()
-
-
 def gate(call: AttentionCall) -> tuple[Tensor, Tensor]:
     """Keeps of a gate s its values (b, c) and the map Σ_c s_c·|x_c| (b, *space), float32."""
     if call.features is None:
         raise InputError(f"{call.path}: attention of kind {call.kind} has no channel gate")
-    with exact(call.features):
+    with no_autocast(call.features):
         values = call.attention.full()[:, 0, 0]
         x = call.features.detach().float().abs()
         return values, torch.einsum("bc,bc...->b...", values, x)
@@ -243,7 +204,7 @@ def nothing(call: AttentionCall) -> None:
     """Keeps only what a ``Record`` has of itself: path, kind and shape."""
 
 
-def _own(tensor: Tensor) -> Tensor:
+def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 

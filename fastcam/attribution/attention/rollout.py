@@ -7,27 +7,26 @@ fused, the identity is added for the skip connection, rows are normalised, layer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.attention.capture import Instead, capture, paths_of
-from fastcam.attribution.attention.checks import check_found, watch_shapes
+from fastcam.attribution.attention.capture import Replacement, capture, paths_of
+from fastcam.attribution.attention.checks import check_records, input_shapes
 from fastcam.attribution.attention.records import AttentionCall, Record, Reducer, Scores
 from fastcam.attribution.attention.rollout_chunked import (
     Layer,
+    attend_and_fuse,
+    backward_row,
+    backward_step,
     keep_layer,
-    mixed,
-    row_back,
-    step_back,
 )
-from fastcam.attribution.attention.sdpa_patch import counted
+from fastcam.attribution.attention.sdpa_patch import sdpa_count
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_grid, patch_size
-from fastcam.attribution.batch_maps import BatchMaps, logits_of
+from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
+from fastcam.attribution.modules import eager_mode, eager_module, no_autocast
 from fastcam.attribution.nonfinite import keep_finite
-from fastcam.attribution.precision import exact
 from fastcam.attribution.request import Fusion
 from fastcam.errors import InputError
 
@@ -54,13 +53,13 @@ def rollout(
     _check_start(start_layer, len(layers))
     *earlier, last = layers[start_layer:]
     like = last if isinstance(last, Tensor) else last.row(0)
-    with torch.no_grad(), exact(like):
+    with torch.no_grad(), no_autocast(like):
         if isinstance(query, int):
-            v = row_back(last, query, fusion, discard_ratio)
+            v = backward_row(last, query, fusion, discard_ratio)
         else:
-            v = step_back(last, query.expand(last.shape[0], -1), fusion, discard_ratio)
+            v = backward_step(last, query.expand(last.shape[0], -1), fusion, discard_ratio)
         for layer in reversed(earlier):
-            v = step_back(layer, v, fusion, discard_ratio)
+            v = backward_step(layer, v, fusion, discard_ratio)
     return v
 
 
@@ -93,7 +92,7 @@ class RolloutEngine:
             raise InputError(f"--discard-ratio {discard_ratio}: must be 0 or more, below 1")
         if start_layer < 0:
             raise InputError(f"--start-layer {start_layer}: must be 0 or more")
-        self._model: nn.Module = getattr(model, "_orig_mod", model)
+        self._model: nn.Module = eager_module(model)
         self._fusion: Fusion = fusion
         self._ratio = discard_ratio
         self._start = start_layer
@@ -104,8 +103,11 @@ class RolloutEngine:
         self._calls = 0
         self.query = "cls" if self._prefix.cls and not _pools(self._model) else "mean"
 
-    def __call__(self, batch: Tensor) -> BatchMaps:
-        """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed."""
+    def __call__(self, batch: Tensor, _targets: Targets = None) -> BatchMaps:
+        """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed.
+
+        Rollout explains no output: ``_targets`` is there for the contract of engines.
+        """
         size = image_size(batch)
         with torch.no_grad():
             records, output = self._run(batch)
@@ -131,61 +133,63 @@ class RolloutEngine:
     def _run(self, batch: Tensor) -> tuple[list[Record], Any]:
         shape = tuple(batch.shape)
         if self._checked.get(shape):
-            keep, mix = self._keeper()
-            with capture(self._model, keep, ("sdpa",), mix, by_name=True) as seen:
+            reduce, replacement = self._reducers()
+            with capture(self._model, reduce, ("sdpa",), replacement, by_name=True) as recording:
                 output = self._model(batch)
-            if len(seen.records) == self._calls:
-                return seen.records, output
-        keep, mix = self._keeper()
-        reduce = capture(self._model, keep, ("sdpa", "softmax"), mix, self._paths)
-        stance: Any = nullcontext()
-        if any(getattr(m, "_compiled_call_impl", None) for m in self._model.modules()):
-            stance = torch.compiler.set_stance("force_eager")
+            if len(recording.records) == self._calls:
+                return recording.records, output
+        reduce, replacement = self._reducers()
+        capturing = capture(self._model, reduce, ("sdpa", "softmax"), replacement, self._paths)
         if shape in self._checked:
-            with stance, reduce as seen:
-                return seen.records, self._model(batch)
-        with stance, watch_shapes(self._model) as shapes, counted() as named, reduce as seen:
+            with eager_mode(self._model), capturing as recording:
+                return recording.records, self._model(batch)
+        with (
+            eager_mode(self._model),
+            input_shapes(self._model) as shapes,
+            sdpa_count() as count,
+            capturing as recording,
+        ):
             output = self._model(batch)
-        check_found(self._model, seen.records, shapes)
-        self._checked[shape] = named.calls == len(seen.records)
-        self._calls = named.calls
-        return seen.records, output
+        check_records(self._model, recording.records, shapes)
+        self._checked[shape] = count.calls == len(recording.records)
+        self._calls = count.calls
+        return recording.records, output
 
-    def _keeper(self) -> tuple[Reducer, Instead | None]:
+    def _reducers(self) -> tuple[Reducer, Replacement | None]:
         """Reduces within the record, so that no layer's qkv stays alive.
 
         The second of the two makes the attention itself where that costs less.
         """
-        met = 0
+        layers_seen = 0
 
-        def mix(call: AttentionCall, value: Tensor) -> tuple[Tensor, Layer] | None:
-            nonlocal met
-            if met < self._start or not isinstance(call.attention, Scores):
+        def replacement(call: AttentionCall, value: Tensor) -> tuple[Tensor, Layer] | None:
+            nonlocal layers_seen
+            if layers_seen < self._start or not isinstance(call.attention, Scores):
                 return None
-            made = mixed(call.attention, value)
-            met += made is not None
-            return made
+            result = attend_and_fuse(call.attention, value)
+            layers_seen += result is not None
+            return result
 
-        def keep(call: AttentionCall) -> Layer | None:
-            nonlocal met
+        def reduce(call: AttentionCall) -> Layer | None:
+            nonlocal layers_seen
             _, _, n, m = call.attention.shape
-            met += n == m
+            layers_seen += n == m
             # Layers before the first one asked for are counted only.
-            if n != m or met <= self._start:
+            if n != m or layers_seen <= self._start:
                 return None
             return keep_layer(call.attention, self._fusion, self._ratio)
 
         plain = self._fusion == "mean" and not self._ratio
-        return keep, mix if plain else None
+        return reduce, replacement if plain else None
 
     def _layers(self, records: Sequence[Record], b: int) -> list[Layer]:
         square = [r for r in records if r.shape[2] == r.shape[3]]
         tokens = {r.shape[2] for r in square}
-        fewer = next((r for r in records if 1 < r.shape[2] != r.shape[3]), None)
-        odd = fewer or next((r for r in square if r.shape[0] != b), None)
-        if odd is not None or len(tokens) != 1:
+        unequal = next((r for r in records if 1 < r.shape[2] != r.shape[3]), None)
+        irregular = unequal or next((r for r in square if r.shape[0] != b), None)
+        if irregular is not None or len(tokens) != 1:
             sizes = ", ".join(map(str, sorted(tokens))) or "none"
-            what = f"{odd.path}: {odd.shape}" if odd else f"tokens: {sizes}"
+            what = f"{irregular.path}: {irregular.shape}" if irregular else f"tokens: {sizes}"
             raise InputError(
                 f"{type(self._model).__name__}: rollout needs layers that attend from all tokens "
                 f"to all tokens, the same in each ({what}); use the attention method"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastcam.attribution.attention.records import Attention, Scores, Weights
-from fastcam.attribution.precision import exact
+from fastcam.attribution.modules import no_autocast
 from fastcam.attribution.request import Fusion
 
 # What is kept of a layer: queries and keys, or heads fused already, (b, n, n) float32.
@@ -38,7 +38,7 @@ def keeps_matrix(attention: Attention) -> bool:
     return not isinstance(attention, Scores) or h * n * m <= _CPU_BLOCK
 
 
-def mixed(scores: Scores, value: Tensor) -> tuple[Tensor, Tensor] | None:
+def attend_and_fuse(scores: Scores, value: Tensor) -> tuple[Tensor, Tensor] | None:
     """Attention made here, (b, h, n, d), and its weights' mean of heads (b, n, n), in float32.
 
     ``value`` (b, h, m, d). None where PyTorch's own kernel and recomputing are better. One image
@@ -68,14 +68,14 @@ def keep_layer(attention: Attention, fusion: Fusion, discard_ratio: float) -> La
     """What rollout needs of a layer, in memory of its own."""
     if not keeps_matrix(attention):
         return attention.clone()
-    with exact(_any_of(attention)):
+    with no_autocast(_tensor_of(attention)):
         return fused_matrix(attention, fusion, discard_ratio)
 
 
 def fused_matrix(attention: Attention, fusion: Fusion, discard_ratio: float = 0.0) -> Tensor:
     """Heads fused (b, n, m) float32, the lowest entries of each image set to zero."""
     b, _, n, m = attention.shape
-    fused = torch.empty((b, n, m), dtype=torch.float32, device=_any_of(attention).device)
+    fused = torch.empty((b, n, m), dtype=torch.float32, device=_tensor_of(attention).device)
     for images, start, rows in _row_blocks(attention):
         _fuse(rows, fusion, fused[images, start : start + rows.shape[2]])
     if discard_ratio:
@@ -84,13 +84,16 @@ def fused_matrix(attention: Attention, fusion: Fusion, discard_ratio: float = 0.
     return fused
 
 
-def row_back(layer: Layer, query: int, fusion: Fusion, discard_ratio: float) -> Tensor:
+def backward_row(layer: Layer, query: int, fusion: Fusion, discard_ratio: float) -> Tensor:
     """Row ``query`` (b, n) of A': the step from a v that is 1 there and 0 elsewhere."""
     if isinstance(layer, Tensor):
         row = layer[:, query].clone()
     elif discard_ratio:
         row = torch.cat(
-            [fused_matrix(one, fusion, discard_ratio)[:, query] for one in _images(layer)]
+            [
+                fused_matrix(image_attention, fusion, discard_ratio)[:, query]
+                for image_attention in _images(layer)
+            ]
         )
     else:
         row = _fuse(layer.row(query)[:, :, None], fusion)[:, 0]
@@ -98,7 +101,7 @@ def row_back(layer: Layer, query: int, fusion: Fusion, discard_ratio: float) -> 
     return row / row.sum(-1, keepdim=True)
 
 
-def step_back(layer: Layer, v: Tensor, fusion: Fusion, discard_ratio: float) -> Tensor:
+def backward_step(layer: Layer, v: Tensor, fusion: Fusion, discard_ratio: float) -> Tensor:
     """v·A' (b, n) float32, for ``v`` (b, n) float32.
 
     With a discard ratio the fused matrix of one image and one layer is in memory, otherwise a
@@ -106,17 +109,17 @@ def step_back(layer: Layer, v: Tensor, fusion: Fusion, discard_ratio: float) -> 
     For float32 arithmetic the caller turns autocast off, as :func:`rollout` does.
     """
     if isinstance(layer, Tensor):
-        return _through(layer, v)
+        return _fused_step(layer, v)
     if discard_ratio:
-        each = zip(_images(layer), torch.split(v, 1), strict=True)
-        return torch.cat([_through(fused_matrix(a, fusion, discard_ratio), w) for a, w in each])
+        pairs = zip(_images(layer), torch.split(v, 1), strict=True)
+        return torch.cat([_fused_step(fused_matrix(a, fusion, discard_ratio), w) for a, w in pairs])
     if fusion == "mean" and _plain(layer):
         return _mean_step(layer, v)
     total = torch.zeros_like(v)
     for images, start, rows in _row_blocks(layer):
         fused = _fuse(rows, fusion)
-        here = v[images, start : start + fused.shape[1]]
-        weight = here / (fused.sum(-1) + 1)
+        row_weights = v[images, start : start + fused.shape[1]]
+        weight = row_weights / (fused.sum(-1) + 1)
         total[images] += (weight[:, None] @ fused)[:, 0]
         total[images, start : start + fused.shape[1]] += weight
     return total
@@ -128,11 +131,11 @@ def _mean_step(layer: Scores, v: Tensor) -> Tensor:
     Rows sum to 1 here, so that normalising A + I is halving it.
     """
     b, h, _, m = layer.shape
-    each = v.new_zeros((b * h, 1, m))
-    wide = v.repeat_interleave(h, 0)[:, None]
+    head_vectors = v.new_zeros((b * h, 1, m))
+    vectors = v.repeat_interleave(h, 0)[:, None]
     for heads, start, block in _score_blocks(layer):
-        each[heads].baddbmm_(wide[heads, :, start : start + block.shape[1]], block)
-    return (v + each.view(b, h, m).mean(1)) / 2
+        head_vectors[heads].baddbmm_(vectors[heads, :, start : start + block.shape[1]], block)
+    return (v + head_vectors.view(b, h, m).mean(1)) / 2
 
 
 def _score_blocks(layer: Scores) -> Iterator[tuple[slice, int, Tensor]]:
@@ -143,16 +146,16 @@ def _score_blocks(layer: Scores) -> Iterator[tuple[slice, int, Tensor]]:
     b, h, n, m = layer.shape
     q = layer.q.reshape(b * h, n, -1).float()
     k = layer.k.reshape(b * h, m, -1).float().mT
-    room, lanes = _room(q.device), _lanes(q.device)
-    if n * m <= room:
-        g, r = min(b * h, room // (n * m)), n
+    block_size, threads = _block_numbers(q.device), _thread_count(q.device)
+    if n * m <= block_size:
+        g, r = min(b * h, block_size // (n * m)), n
         g = g // h * h or g  # Whole images where one fits.
     else:
         # A head for each thread: products with a vector, and the softmax of rows that another
         # thread made, gain nothing from a second thread within a head. Two threads at 1025 and 4097
         # tokens: 16.5 ms and 270 a layer, where one head at a time took 26.9 and 400.
-        g = max(part for part in range(1, lanes + 1) if b * h % part == 0)
-        steps = -(-n // max(1, room // (g * m)))
+        g = max(part for part in range(1, threads + 1) if b * h % part == 0)
+        steps = -(-n // max(1, block_size // (g * m)))
         r = -(-n // steps)
     memory = q.new_empty(g * r * m)
     for first in range(0, b * h, g):
@@ -177,8 +180,10 @@ def _row_blocks(attention: Attention) -> Iterator[tuple[slice, int, Tensor]]:
             images = slice(heads.start // h, heads.stop // h)
             yield images, start, block.view(-1, h, n, m)
     else:
-        for image, one in enumerate(_images(attention)):
-            yield from ((slice(image, image + 1), start, rows) for start, rows in one.blocks())
+        for image, image_attention in enumerate(_images(attention)):
+            yield from (
+                (slice(image, image + 1), start, rows) for start, rows in image_attention.blocks()
+            )
 
 
 def _fuse(rows: Tensor, fusion: Fusion, out: Tensor | None = None) -> Tensor:
@@ -187,7 +192,7 @@ def _fuse(rows: Tensor, fusion: Fusion, out: Tensor | None = None) -> Tensor:
     return torch.amax(rows, 1, out=out) if fusion == "max" else torch.amin(rows, 1, out=out)
 
 
-def _through(fused: Tensor, v: Tensor) -> Tensor:
+def _fused_step(fused: Tensor, v: Tensor) -> Tensor:
     weight = v / (fused.sum(-1) + 1)
     return (weight[:, None] @ fused)[:, 0] + weight
 
@@ -227,7 +232,7 @@ def _images(attention: Attention) -> list[Attention]:
 
 def _part(attention: Attention, images: slice) -> Attention:
     if isinstance(attention, Weights):
-        return Weights(attention.given[images])
+        return Weights(attention.values[images])
     if not isinstance(attention, Scores):
         raise TypeError(type(attention).__name__)
     mask = attention.mask
@@ -236,16 +241,16 @@ def _part(attention: Attention, images: slice) -> Attention:
     return Scores(attention.q[images], attention.k[images], attention.scale, mask, attention.causal)
 
 
-def _any_of(attention: Attention) -> Tensor:
+def _tensor_of(attention: Attention) -> Tensor:
     """A tensor of it, for its device."""
     if isinstance(attention, Scores):
         return attention.q
-    return attention.given if isinstance(attention, Weights) else attention.row(0)
+    return attention.values if isinstance(attention, Weights) else attention.row(0)
 
 
-def _room(device: torch.device) -> int:
-    return _CPU_BLOCK * _lanes(device) if device.type == "cpu" else _DEVICE_BLOCK
+def _block_numbers(device: torch.device) -> int:
+    return _CPU_BLOCK * _thread_count(device) if device.type == "cpu" else _DEVICE_BLOCK
 
 
-def _lanes(device: torch.device) -> int:
+def _thread_count(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1

@@ -26,26 +26,30 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class Prefix:
-    """Tokens before the patches. ``cls``: whether the first one is a CLS token. ``source`` says in
-    words where the count comes from."""
+    """Tokens before the patches.
+
+    - ``count``: how many
+    - ``cls``: whether the first one is a CLS token
+    - ``source``: where the count comes from, in words
+    """
 
     count: int
     cls: bool
     source: str
 
 
-def count_prefix(model: nn.Module, given: int | None = None) -> Prefix:
-    """The prefix tokens of ``model``: those given, its ``num_prefix_tokens``, or its parameters.
+def count_prefix(model: nn.Module, prefix_tokens: int | None = None) -> Prefix:
+    """``prefix_tokens`` of them, or as many as the model's ``num_prefix_tokens`` or parameters say.
 
     Parameters are known by their names (cls_token, register_tokens, …). Raises InputError where
-    ``given`` is negative.
+    ``prefix_tokens`` is negative.
     """
     named = _token_parameters(model)
     cls = any(name.rpartition(".")[2] in _CLS for name in named)
-    if given is not None:
-        if given < 0:
-            raise InputError(f"prefix tokens: {given} is negative; give 0 or more")
-        return Prefix(given, given > 0 and (cls or not named), "given")
+    if prefix_tokens is not None:
+        if prefix_tokens < 0:
+            raise InputError(f"prefix tokens: {prefix_tokens} is negative; give 0 or more")
+        return Prefix(prefix_tokens, prefix_tokens > 0 and (cls or not named), "given")
     for _, module in model.named_modules():
         count = getattr(module, "num_prefix_tokens", None)
         # Submodules of timm's EVA have the number too; the first one met is the model's own.
@@ -58,12 +62,12 @@ def count_prefix(model: nn.Module, given: int | None = None) -> Prefix:
 
 
 def _token_parameters(model: nn.Module) -> dict[str, int]:
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[2] in (*_CLS, *_OTHERS):
             count = parameter.shape[-2] if parameter.ndim > 1 else 1
-            found[name.replace("_orig_mod.", "")] = count
-    return found
+            counts[name.replace("_orig_mod.", "")] = count
+    return counts
 
 
 def patch_size(model: nn.Module, axes: int = 2) -> tuple[int, ...] | None:
@@ -71,9 +75,9 @@ def patch_size(model: nn.Module, axes: int = 2) -> tuple[int, ...] | None:
     a Hugging Face config. None where nothing states them."""
     for _, module in model.named_modules():
         for holder in (module, getattr(module, "config", None)):
-            found = _sides(getattr(holder, "patch_size", None), axes)
-            if found is not None:
-                return found
+            sides = _sides(getattr(holder, "patch_size", None), axes)
+            if sides is not None:
+                return sides
     return None
 
 

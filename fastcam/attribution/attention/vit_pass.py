@@ -1,8 +1,8 @@
 """One forward pass of a Vision Transformer, with all that its views need of it.
 
-seen = run_vit(model, images)
-seen.layers[0].attention.row(0)      # CLS attention (b, heads, n) of the first layer
-seen.cls                             # the CLS token before the first block and after each
+vit = run_vit(model, images)
+vit.layers[0].attention.row(0)      # CLS attention (b, heads, n) of the first layer
+vit.cls                             # the CLS token before the first block and after each
 
 Of a layer only queries and keys are kept (the weights where the model makes them itself); a view
 asks for the rows it wants. Block outputs are kept of the CLS token only.
@@ -20,23 +20,26 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.capture import capture
-from fastcam.attribution.attention.checks import check_found, watch_shapes
-from fastcam.attribution.attention.key_positions import Placed, Scene, place
+from fastcam.attribution.attention.checks import check_records, input_shapes
+from fastcam.attribution.attention.key_positions import KeyPositions, PassContext, key_positions
 from fastcam.attribution.attention.records import Attention, AttentionCall, Record
 from fastcam.attribution.attention.rollout import RolloutEngine
-from fastcam.attribution.attention.sdpa_patch import Counted, counted
+from fastcam.attribution.attention.sdpa_patch import CallCount, sdpa_count
 from fastcam.attribution.attention.tokens import Prefix, count_prefix, image_size, patch_size
 from fastcam.attribution.batch_maps import logits_of
+from fastcam.attribution.modules import eager_mode, eager_module
 from fastcam.attribution.nonfinite import check_weights, reasons
 from fastcam.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class _Known:
+class _PassPlan:
     """What the first pass of a model at one size of images found out, for those after it.
 
-    ``blocks``: the modules whose tokens are followed. ``calls``: path and shape of each attention,
-    empty where not all of them can be seen by name.
+    - ``prefix``, ``query``, ``patch``: as in ``VitPass``; ``patch`` is None where it isn't stated
+    - ``shapes``: by dotted path, the input shape of each module that ran
+    - ``blocks``: the modules whose tokens are followed
+    - ``calls``: path and shape of each attention, empty where not all can be seen by name
     """
 
     prefix: Prefix
@@ -49,27 +52,36 @@ class _Known:
 
 # Looking at every module takes as long as a tenth of the forward pass of a ViT-S, so it is done
 # once. By shape of the batch, and number of prefix tokens if it is given.
-_KNOWN: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], _Known]] = WeakKeyDictionary()
+_PLANS: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], _PassPlan]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
 class VitLayer:
-    """``name``: dotted path of the module; ``attention``: (b, heads, n, n) of all tokens."""
+    """One layer of attention.
+
+    - ``name``: dotted path of the module
+    - ``attention``: (b, heads, n, n), of all tokens
+    """
 
     name: str
     attention: Attention
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class VitPass:
     """What one forward pass of ``b`` images shows; tensors are on the model's device.
 
-    ``batch`` (b, c, h, w) as the model saw it. ``output`` (b, k) float32, the raw answer.
-    ``layers``: in the model's order. ``cls`` (blocks + 1, b, dim) float32: the CLS token before the
-    first block, then after each; None where there is none to follow, for the reason ``no_cls``.
-    ``grid``: patches (rows, columns), ``patch``: a patch's sides (h, w) in pixels; before the
-    patches come ``prefix`` tokens. ``query``: which row the answer is read from, "cls", or "mean"
-    of all patches where the model has no CLS or its head doesn't read it.
+    - ``batch`` (b, c, h, w), as the model had it
+    - ``output`` (b, k) float32, the raw answer
+    - ``layers``: in the model's order
+    - ``cls`` (blocks + 1, b, dim) float32, the CLS token before the first block, then after each;
+      None where there is none to follow
+    - ``grid``: patches (rows, columns)
+    - ``patch``: a patch's sides (h, w) in pixels
+    - ``prefix``: tokens before the patches
+    - ``query``: which row the answer is read from, "cls", or "mean" of all patches where the model
+      has no CLS or its head doesn't read it
+    - ``no_cls``: why ``cls`` is None, else empty
     """
 
     batch: Tensor
@@ -93,185 +105,189 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
     layers aren't all from all tokens to all tokens (windows, pyramids), for volumes, and where the
     answer is NaN or infinite.
     """
-    eager: nn.Module = getattr(model, "_orig_mod", model)
+    eager = eager_module(model)
     size = image_size(batch)
     if len(size) != 2:
         raise InputError(
             f"the batch has the shape {tuple(batch.shape)}; the views of a Vision Transformer need "
             "images (b, c, h, w)"
         )
-    stance: Any = nullcontext()
-    if any(getattr(m, "_compiled_call_impl", None) for m in eager.modules()):
-        stance = torch.compiler.set_stance("force_eager")
-    kept = _KNOWN.setdefault(eager, {})
+    plans = _PLANS.setdefault(eager, {})
     key = (*batch.shape, prefix_tokens)
-    known = kept.get(key)
-    watched: AbstractContextManager[dict[str, tuple[int, ...]]] = watch_shapes(eager)
-    if known is not None:
-        watched = nullcontext(known.shapes)
-    by_name = known is not None and bool(known.calls)
+    plan = plans.get(key)
+    shapes_context: AbstractContextManager[dict[str, tuple[int, ...]]] = input_shapes(eager)
+    if plan is not None:
+        shapes_context = nullcontext(plan.shapes)
+    by_name = plan is not None and bool(plan.calls)
     with (
         torch.no_grad(),
-        stance,
-        watched as shapes,
-        _first_tokens(eager, None if known is None else known.blocks) as tokens,
-        nullcontext(Counted()) if by_name else counted() as named,
-        capture(eager, _keep, ("sdpa", "softmax"), by_name=by_name) as seen,
+        eager_mode(eager),
+        shapes_context as shapes,
+        _first_tokens(eager, None if plan is None else plan.blocks) as tokens,
+        nullcontext(CallCount()) if by_name else sdpa_count() as count,
+        capture(eager, _square_attention, ("sdpa", "softmax"), by_name=by_name) as recording,
     ):
         output = eager(batch)
-    records_seen = seen.records
-    if known is not None and by_name:
-        if [r.shape for r in records_seen] != [shape for _, shape in known.calls]:
-            del kept[key]
+    all_records = recording.records
+    if plan is not None and by_name:
+        if [r.shape for r in all_records] != [shape for _, shape in plan.calls]:
+            del plans[key]
             return run_vit(model, batch, prefix_tokens)
-        records_seen = [
-            replace(r, path=path) for r, (path, _) in zip(records_seen, known.calls, strict=True)
+        all_records = [
+            replace(r, path=path) for r, (path, _) in zip(all_records, plan.calls, strict=True)
         ]
     logits = logits_of(output).float()
-    if known is None:
-        check_found(eager, records_seen, shapes)
+    if plan is None:
+        check_records(eager, all_records, shapes)
     _check_finite(eager, batch, logits)
-    if known is None:
-        plain = named.calls == len(records_seen)
-        known = _looked_at(eager, prefix_tokens, records_seen, shapes, plain)
-    prefix = known.prefix
-    scene = Scene(eager, len(batch), size, known.patch, prefix, known.shapes)
-    records, grid = _whole_layers(records_seen, scene)
-    follow, why = None, "the model has no CLS token"
+    if plan is None:
+        all_by_name = count.calls == len(all_records)
+        plan = _plan_of(eager, prefix_tokens, all_records, shapes, all_by_name)
+    prefix = plan.prefix
+    context = PassContext(eager, len(batch), size, plan.patch, prefix, plan.shapes)
+    records, grid = _whole_layers(all_records, context)
+    cls_tokens, reason = None, "the model has no CLS token"
     if prefix.cls:
-        follow, why = _track(eager, [r.path for r in records], tokens, records[0].shape[2])
-    kept[key] = known
+        cls_tokens, reason = _cls_sequence(
+            eager, [r.path for r in records], tokens, records[0].shape[2]
+        )
+    plans[key] = plan
     return VitPass(
         batch=batch,
         output=logits,
         layers=tuple(VitLayer(r.path, r.value) for r in records),
-        cls=follow,
+        cls=cls_tokens,
         grid=grid,
-        patch=_sides(scene, grid),
+        patch=_sides(context, grid),
         prefix=prefix.count,
-        query=known.query,
-        no_cls=why,
+        query=plan.query,
+        no_cls=reason,
     )
 
 
-def _looked_at(
+def _plan_of(
     model: nn.Module,
     prefix_tokens: int | None,
     records: Sequence[Record],
     shapes: dict[str, tuple[int, ...]],
     by_name: bool,
-) -> _Known:
+) -> _PassPlan:
     prefix = count_prefix(model, prefix_tokens)
     query = RolloutEngine(model, prefix_tokens=prefix_tokens).query
     paths = [r.path for r in records if r.shape[2] == r.shape[3]]
     followed = frozenset(_blocks(model, paths) if prefix.cls and paths else ())
     calls = tuple((r.path, r.shape) for r in records) if by_name else ()
-    return _Known(
+    return _PassPlan(
         prefix, "cls" if query == "cls" else "mean", patch_size(model), shapes, followed, calls
-    )  # fmt: skip
+    )
 
 
 def _check_finite(model: nn.Module, batch: Tensor, output: Tensor) -> None:
     bad = (~output.isfinite().all(1)).nonzero()[:, 0].tolist()
     if bad:
         check_weights(model)
-        why = reasons(model, batch[bad[:1]])[0] or "the model's answer is not finite"
-        raise InputError(f"image {bad[0]} of the batch: {why}")
+        reason = reasons(model, batch[bad[:1]])[0] or "the model's answer is not finite"
+        raise InputError(f"image {bad[0]} of the batch: {reason}")
 
 
-def _keep(call: AttentionCall) -> Attention | None:
+def _square_attention(call: AttentionCall) -> Attention | None:
     """The layer in memory of its own; calls that aren't among all tokens are only counted."""
     _, _, n, m = call.attention.shape
     return call.attention.clone() if n == m else None
 
 
-def _whole_layers(records: Sequence[Record], scene: Scene) -> tuple[list[Record], tuple[int, int]]:
+def _whole_layers(
+    records: Sequence[Record], context: PassContext
+) -> tuple[list[Record], tuple[int, int]]:
     """Records from all tokens to all tokens, and their grid; pooling heads are left out."""
     layers, grids = [], set()
     for index, record in enumerate(records):
         b, _, n, m = record.shape
         if n == 1 < m:
             continue
-        found = place(index, record, scene, "mean")
-        if isinstance(found, str):
-            _refuse(scene, record, found)
-        elif found.shows == "windows":
-            _refuse(scene, record, "it attends within windows")
-        elif n != m or b != scene.batch:
-            _refuse(scene, record, f"its attention has the shape {record.shape}")
+        positions = key_positions(index, record, context, "mean")
+        if isinstance(positions, str):
+            _refuse(context, record, positions)
+        elif positions.kind == "windows":
+            _refuse(context, record, "it attends within windows")
+        elif n != m or b != context.batch:
+            _refuse(context, record, f"its attention has the shape {record.shape}")
         else:
-            _check_count(record, found, scene)
+            _check_count(record, positions, context)
             layers.append(record)
-            grids.add(found.grid)
+            grids.add(positions.grid)
     if len(grids) != 1:
         sizes = ", ".join("×".join(map(str, grid)) for grid in sorted(grids)) or "none"
         raise InputError(
-            f"{_name(scene)}: the grids of its layers are {sizes}; the Vision Transformer views "
+            f"{_name(context)}: the grids of its layers are {sizes}; the Vision Transformer views "
             "need one grid for all layers; use fastcam explain --method attention"
         )
     rows, columns = grids.pop()
     return layers, (rows, columns)
 
 
-def _check_count(record: Record, found: Placed, scene: Scene) -> None:
-    rows, columns = found.grid
-    if record.shape[2] != rows * columns + scene.prefix.count:
+def _check_count(record: Record, positions: KeyPositions, context: PassContext) -> None:
+    rows, columns = positions.grid
+    if record.shape[2] != rows * columns + context.prefix.count:
         _refuse(
-            scene,
+            context,
             record,
-            f"its {record.shape[2]} tokens are not {scene.prefix.count} before a grid of "
-            f"{rows}×{columns} patches ({scene.prefix.source}); give --prefix-tokens",
+            f"its {record.shape[2]} tokens are not {context.prefix.count} before a grid of "
+            f"{rows}×{columns} patches ({context.prefix.source}); give --prefix-tokens",
         )
 
 
-def _refuse(scene: Scene, record: Record, why: str) -> None:
+def _refuse(context: PassContext, record: Record, reason: str) -> None:
     raise InputError(
-        f"{_name(scene)}: the Vision Transformer views need layers that attend from all tokens to "
-        f"all tokens; {record.path or 'the model itself'}: {why}; use fastcam explain "
+        f"{_name(context)}: the Vision Transformer views need layers that attend from all tokens "
+        f"to all tokens; {record.path or 'the model itself'}: {reason}; use fastcam explain "
         "--method attention"
     )
 
 
-def _name(scene: Scene) -> str:
-    return type(scene.model).__name__
+def _name(context: PassContext) -> str:
+    return type(context.model).__name__
 
 
-def _sides(scene: Scene, grid: tuple[int, int]) -> tuple[int, int]:
-    if scene.patch is not None:
-        return scene.patch[0], scene.patch[1]
-    (h, w), (rows, columns) = scene.image, grid
+def _sides(context: PassContext, grid: tuple[int, int]) -> tuple[int, int]:
+    if context.patch is not None:
+        return context.patch[0], context.patch[1]
+    (h, w), (rows, columns) = context.image, grid
     return round(h / rows), round(w / columns)
 
 
 @dataclass(eq=False)
-class _Tokens:
-    """What a run gave of each module with parts: its first input's shape and first token, and the
-    same of every output, in order."""
+class _FirstTokens:
+    """Shape and first token (b, dim) of what went in and out of each module with parts.
 
-    given: dict[str, tuple[tuple[int, ...], Tensor]] = field(default_factory=dict)
-    made: list[tuple[str, tuple[int, ...], Tensor]] = field(default_factory=list)
+    - ``inputs``: by dotted path, of the first input
+    - ``outputs``: of every output, in order, with the dotted path
+    """
+
+    inputs: dict[str, tuple[tuple[int, ...], Tensor]] = field(default_factory=dict)
+    outputs: list[tuple[str, tuple[int, ...], Tensor]] = field(default_factory=list)
 
 
 @contextmanager
-def _first_tokens(model: nn.Module, blocks: frozenset[str] | None) -> Iterator[_Tokens]:
+def _first_tokens(model: nn.Module, blocks: frozenset[str] | None) -> Iterator[_FirstTokens]:
     """While it is open, the first token (b, dim) that goes in and out of the blocks; None: of every
     module with parts, since where attention is, and so the blocks, is known only after a pass."""
-    tokens = _Tokens()
+    tokens = _FirstTokens()
     handles = []
 
     def before(name: str) -> Any:
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found = _sequence((*args, *kwargs.values()))
-            if found is not None and name not in tokens.given:
-                tokens.given[name] = tuple(found.shape), _token(found)
+            tensor = _sequence((*args, *kwargs.values()))
+            if tensor is not None and name not in tokens.inputs:
+                tokens.inputs[name] = tuple(tensor.shape), _token(tensor)
 
         return hook
 
     def after(name: str) -> Any:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
-            found = _sequence(output if isinstance(output, tuple | list) else (output,))
-            if found is not None:
-                tokens.made.append((name, tuple(found.shape), _token(found)))
+            tensor = _sequence(output if isinstance(output, tuple | list) else (output,))
+            if tensor is not None:
+                tokens.outputs.append((name, tuple(tensor.shape), _token(tensor)))
 
         return hook
 
@@ -288,22 +304,22 @@ def _first_tokens(model: nn.Module, blocks: frozenset[str] | None) -> Iterator[_
 
 
 def _sequence(values: Sequence[Any]) -> Tensor | None:
-    found = next((v for v in values if isinstance(v, Tensor)), None)
-    return found if found is not None and found.ndim == 3 and found.shape[1] else None
+    tensor = next((v for v in values if isinstance(v, Tensor)), None)
+    return tensor if tensor is not None and tensor.ndim == 3 and tensor.shape[1] else None
 
 
 def _token(sequence: Tensor) -> Tensor:
     return sequence[:, 0].detach().to(torch.float32, copy=True)
 
 
-def _track(
-    model: nn.Module, paths: Sequence[str], tokens: _Tokens, n: int
+def _cls_sequence(
+    model: nn.Module, paths: Sequence[str], tokens: _FirstTokens, n: int
 ) -> tuple[Tensor | None, str]:
     """CLS (blocks + 1, b, dim) before the first block and after each, or why there is none."""
     blocks = _blocks(model, paths)
-    steps = [(shape, token) for name, shape, token in tokens.made if name in blocks]
-    start = tokens.given.get(blocks[0])
-    if start is None or not {name for name, _, _ in tokens.made}.issuperset(blocks):
+    steps = [(shape, token) for name, shape, token in tokens.outputs if name in blocks]
+    start = tokens.inputs.get(blocks[0])
+    if start is None or not {name for name, _, _ in tokens.outputs}.issuperset(blocks):
         return None, f"the blocks around {paths[0]} aren't modules that are called"
     steps.insert(0, start)
     if any(shape[1] != n for shape, _ in steps):

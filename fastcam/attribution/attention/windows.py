@@ -23,8 +23,11 @@ from fastcam.errors import InputError
 class WindowLayout:
     """How windows lie over a grid of tokens; all pairs are (y, x), in tokens.
 
-    ``grid``: without padding. ``shift``: the grid was rolled by minus this. ``roll_first``:
-    rolled before it was padded. ``reach``: how far keys lie beyond their window on each side.
+    - ``grid``: without padding
+    - ``window``: sides of a window of queries
+    - ``shift``: the grid was rolled by minus this
+    - ``roll_first``: whether it was rolled before it was padded
+    - ``reach``: how far keys lie beyond their window on each side
     """
 
     grid: tuple[int, int]
@@ -45,10 +48,10 @@ class WindowLayout:
         return math.ceil(h / wh), math.ceil(w / ww)
 
 
-def put_back(values: Tensor, layout: WindowLayout) -> Tensor:
+def merge_windows(values: Tensor, layout: WindowLayout) -> Tensor:
     """Values (b · windows, c, places) of the keys of windows to (b, c, h, w) over the grid.
 
-    A place that several windows reach over has the mean of what they say.
+    A place that several windows reach over has the mean of their values.
     """
     (ny, nx), (wh, ww), (h, w) = layout.windows, layout.window, layout.grid
     c, places = values.shape[1], math.prod(layout.keys)
@@ -58,8 +61,8 @@ def put_back(values: Tensor, layout: WindowLayout) -> Tensor:
             f"{places} places, but there are {values.shape[0]} with {values.shape[2]}"
         )
     if any(layout.reach):
-        one = values.new_ones(ny * nx, 1, places)
-        return add_back(values, layout) / add_back(one, layout)
+        ones = values.new_ones(ny * nx, 1, places)
+        return sum_windows(values, layout) / sum_windows(ones, layout)
     cut = values.reshape(-1, ny, nx, c, wh, ww)
     padded = cut.permute(0, 3, 1, 4, 2, 5).reshape(-1, c, ny * wh, nx * ww)
     if layout.roll_first:
@@ -67,8 +70,8 @@ def put_back(values: Tensor, layout: WindowLayout) -> Tensor:
     return torch.roll(padded, layout.shift, (2, 3))[..., :h, :w]
 
 
-def add_back(values: Tensor, layout: WindowLayout) -> Tensor:
-    """As ``put_back``, but what several windows say of one place is added.
+def sum_windows(values: Tensor, layout: WindowLayout) -> Tensor:
+    """As ``merge_windows``, but the values of several windows at one place are added.
 
     The adjoint of cutting enlarged windows with zeros around the grid: what lies there is dropped.
     Windows that reach over their neighbours are not shifted.
@@ -84,23 +87,25 @@ def add_back(values: Tensor, layout: WindowLayout) -> Tensor:
 def window_module(model: nn.Module, path: str) -> tuple[str, nn.Module] | None:
     """Path and module that state ``window_size`` and ``shift_size`` of the attention at ``path``:
     itself or one of the two modules around it. None where attention isn't in shifted windows."""
-    return _stating(model, path, ("window_size", "shift_size"))
+    return _module_with(model, path, ("window_size", "shift_size"))
 
 
 def overlap_module(model: nn.Module, path: str) -> tuple[str, nn.Module] | None:
     """The same for windows whose keys reach over their neighbours: HAT's names of both sizes."""
-    return _stating(model, path, ("window_size", "overlap_win_size"))
+    return _module_with(model, path, ("window_size", "overlap_win_size"))
 
 
-def _stating(model: nn.Module, path: str, names: tuple[str, ...]) -> tuple[str, nn.Module] | None:
-    for at in around(path):
-        module = model.get_submodule(at)
+def _module_with(
+    model: nn.Module, path: str, names: tuple[str, ...]
+) -> tuple[str, nn.Module] | None:
+    for name in enclosing_paths(path):
+        module = model.get_submodule(name)
         if all(hasattr(module, name) for name in names):
-            return at, module
+            return name, module
     return None
 
 
-def around(path: str) -> list[str]:
+def enclosing_paths(path: str) -> list[str]:
     """The module at ``path`` and the two around it, without the model itself."""
     parts = path.split(".") if path else []
     return [".".join(parts[:end]) for end in range(len(parts), max(len(parts) - 3, 0), -1)]
@@ -114,8 +119,8 @@ def layout_of(module: nn.Module, grid: tuple[int, int]) -> WindowLayout:
     if library == "torchvision":
         # Inside its function it sets aside the shift of an axis that has a single window; the
         # others have done so already.
-        one = [count == 1 for count in WindowLayout(grid, window).windows]
-        shift = (0 if one[0] else shift[0], 0 if one[1] else shift[1])
+        single = [count == 1 for count in WindowLayout(grid, window).windows]
+        shift = (0 if single[0] else shift[0], 0 if single[1] else shift[1])
     return WindowLayout(grid, window, shift, roll_first=library == "timm")
 
 

@@ -1,0 +1,1 @@
+"""Class activation maps: layers, split forward passes, formulas, and what they explain."""

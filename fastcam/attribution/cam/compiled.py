@@ -33,48 +33,55 @@ class CompiledSplit:
         self, model: nn.Module, layers: Mapping[str, nn.Module], backend: str = "inductor"
     ) -> None:
         with frozen_eval(model):
-            self._tapped = _Tapped(model, list(layers))
+            self._tapped_model = _TappedModel(model, list(layers))
         self._layers = layers
         self._run: Callable[..., tuple[Any, list[Tensor]]] = torch.compile(
-            self._tapped, backend=backend
+            self._tapped_model, backend=backend
         )
         self._zeros: dict[Any, list[tuple[torch.Size, torch.dtype]]] = {}
 
     def __call__(self, batch: Tensor, gradients: bool = True) -> Split:
-        with torch.inference_mode(False), frozen_eval(self._tapped):
+        with torch.inference_mode(False), frozen_eval(self._tapped_model):
             batch = batch.clone() if batch.is_inference() else batch.detach()
             if not gradients:
                 with torch.no_grad():
-                    output, found = self._run(batch)
-                return Split(output, dict(zip(self._layers, found, strict=True)), {})
+                    output, activations = self._run(batch)
+                return Split(output, dict(zip(self._layers, activations, strict=True)), {})
             zeros = [
                 torch.zeros(shape, dtype=dtype, device=batch.device, requires_grad=True)
                 for shape, dtype in self._shapes(batch)
             ]
             with torch.enable_grad():
-                output, found = self._run(batch, *zeros)
-            self._tapped.forget()
+                output, activations = self._run(batch, *zeros)
+            self._tapped_model.forget()
         return Split(
             output,
-            {name: a.detach() for name, a in zip(self._layers, found, strict=True)},
+            {name: a.detach() for name, a in zip(self._layers, activations, strict=True)},
             dict(zip(self._layers, zeros, strict=True)),
         )
 
     def _shapes(self, batch: Tensor) -> list[tuple[torch.Size, torch.dtype]]:
         device = batch.device.type
         # Autocast decides what the layers give.
-        key = (batch.shape, batch.dtype, torch.is_autocast_enabled(device),
-               torch.get_autocast_dtype(device))  # fmt: skip
+        key = (
+            batch.shape,
+            batch.dtype,
+            torch.is_autocast_enabled(device),
+            torch.get_autocast_dtype(device),
+        )
         if key not in self._zeros:
             with torch.no_grad():
-                self._tapped(batch)
-            check_run(self._layers, self._tapped.seen)
-            self._tapped.last = dict(self._tapped.calls)
+                self._tapped_model(batch)
+            check_run(self._layers, self._tapped_model.outputs)
+            self._tapped_model.last_call = dict(self._tapped_model.calls)
             self._zeros[key] = [
-                (self._tapped.seen[name].shape, self._tapped.seen[name].dtype)
+                (
+                    self._tapped_model.outputs[name].shape,
+                    self._tapped_model.outputs[name].dtype,
+                )
                 for name in self._layers
             ]
-            self._tapped.forget()
+            self._tapped_model.forget()
         return self._zeros[key]
 
 
@@ -88,43 +95,47 @@ def several_backwards() -> Iterator[None]:
         yield
 
 
-class _Tapped(nn.Module):
+class _TappedModel(nn.Module):
     def __init__(self, model: nn.Module, names: list[str]) -> None:
         super().__init__()
-        self.model = _twin(model)
+        self.model = _weight_sharing_copy(model)
         self.names = names
-        self.given: dict[str, Tensor] = {}
-        self.seen: dict[str, Tensor] = {}
+        self.zeros_by_name: dict[str, Tensor] = {}
+        self.outputs: dict[str, Tensor] = {}
         self.calls: dict[str, int] = {}
         # Which call of each layer is its last, the one that counts; known after a plain pass.
-        self.last: dict[str, int] = {}
+        self.last_call: dict[str, int] = {}
         for name in names:
             self.model.get_submodule(name).register_forward_hook(self._hook(name))
 
     def forward(self, batch: Tensor, *zeros: Tensor) -> tuple[Any, list[Tensor]]:
-        self.given = dict(zip(self.names, zeros, strict=False))
-        self.seen = {}
+        self.zeros_by_name = dict(zip(self.names, zeros, strict=False))
+        self.outputs = {}
         self.calls = dict.fromkeys(self.names, 0)
         output = self.model(batch)
-        return output, [self.seen[name] for name in self.names if name in self.seen]
+        return output, [self.outputs[name] for name in self.names if name in self.outputs]
 
     def forget(self) -> None:
         """Let go of the last batch's tensors."""
-        self.given, self.seen, self.calls = {}, {}, {}
+        self.zeros_by_name, self.outputs, self.calls = {}, {}, {}
 
     def _hook(self, name: str) -> Any:
         def after(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-            found = tensor_in(output, name)
-            self.seen[name] = found
+            tensor = tensor_in(output, name)
+            self.outputs[name] = tensor
             self.calls[name] += 1
-            zero = self.given.get(name) if self.calls[name] == self.last.get(name) else None
+            zero = (
+                self.zeros_by_name.get(name)
+                if self.calls[name] == self.last_call.get(name)
+                else None
+            )
             # A new tensor either way: the next operation may write into it.
-            return with_tensor(output, found.clone() if zero is None else found + zero)
+            return with_tensor(output, tensor.clone() if zero is None else tensor + zero)
 
         return after
 
 
-def _twin(model: nn.Module) -> nn.Module:
+def _weight_sharing_copy(model: nn.Module) -> nn.Module:
     """A copy of the modules that shares all parameters and buffers."""
     shared: dict[int, Any] = {id(t): t for t in (*model.parameters(), *model.buffers())}
     try:

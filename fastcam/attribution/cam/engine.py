@@ -10,16 +10,16 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.batch_maps import BatchMaps, logits_of
+from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
 from fastcam.attribution.cam.compiled import CompiledSplit, several_backwards
 from fastcam.attribution.cam.formulas import GRADIENT_METHODS, eigencam, signed
-from fastcam.attribution.cam.layers import auto, resolve
-from fastcam.attribution.cam.reshape import Layout, Reshape, called, require_layout, to_maps
+from fastcam.attribution.cam.layers import default_layer, layer_modules
+from fastcam.attribution.cam.reshape import Layout, Reshape, apply_reshape, require_layout, to_maps
 from fastcam.attribution.cam.scorecam import CHUNK, scorecam
 from fastcam.attribution.cam.split import Split, gradients_of, run_split
-from fastcam.attribution.cam.targets import Scores, Targets, as_classes, scores_of
+from fastcam.attribution.cam.targets import TargetScores, as_classes, target_scores
+from fastcam.attribution.modules import no_autocast
 from fastcam.attribution.nonfinite import check_weights, keep_finite
-from fastcam.attribution.precision import exact
 from fastcam.attribution.request import CAM_METHODS, Sign
 from fastcam.errors import InputError
 
@@ -29,8 +29,8 @@ class CamEngine:
 
     ``layers``: dotted module names; "auto", or none: the last spatial one, found on the first
     batch. ``methods``: of gradcam, hirescam, layercam, gradcam++, eigencam, scorecam.
-    ``targets``: what is explained, as :func:`scores_of` takes it. ``reshape``: "auto" finds how a
-    layer's output lies, "none" takes it as (b, k, *s), a callable makes it so. ``prefix_tokens``:
+    ``targets``: what is explained, as :func:`target_scores` takes it. ``reshape``: "auto" finds how
+    a layer's output lies, "none" takes it as (b, k, *s), a callable makes it so. ``prefix_tokens``:
     tokens before the patches; None counts them. ``sign``: the evidence that is kept, "positive"
     ReLU(L), "negative" ReLU(-L), "both" L; EigenCAM, which explains no target, is always L.
     ``compile``: run the model through ``torch.compile``, True or the name of a backend;
@@ -44,6 +44,7 @@ class CamEngine:
         model: nn.Module,
         layers: Sequence[str] | str | None = "auto",
         methods: Sequence[str] = ("gradcam",),
+        *,
         targets: Targets = None,
         reshape: Reshape = "auto",
         prefix_tokens: int | None = None,
@@ -62,7 +63,7 @@ class CamEngine:
         check_weights(model)
         names = (layers,) if isinstance(layers, str) else tuple(layers or ())
         self._model = model
-        self._layers = None if names in ((), ("auto",)) else resolve(model, names)
+        self._layers = None if names in ((), ("auto",)) else layer_modules(model, names)
         self._methods = tuple(methods)
         self._targets = targets
         self._reshape = reshape
@@ -72,11 +73,6 @@ class CamEngine:
         self._backend = "inductor" if compile is True else compile
         self._compiled: CompiledSplit | None = None
         self._layouts: dict[tuple[str, tuple[int, ...]], Layout] = {}
-
-    @property
-    def layer_names(self) -> tuple[str, ...]:
-        """The target layers; empty while "auto" waits for the first batch."""
-        return tuple(self._layers or ())
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w) or (b, c, d, h, w), named ``method/layer``.
@@ -90,30 +86,32 @@ class CamEngine:
         batch of images, wrong targets, and layers that don't give maps.
         """
         _check_batch(batch)
-        wanted = self._targets if targets is None else targets
-        layers = self._found_layers(batch)
+        chosen_targets = self._targets if targets is None else targets
+        layers = self._target_layers(batch)
         graded = [method for method in self._methods if method in GRADIENT_METHODS]
         with several_backwards() if self._backend else nullcontext():
             split = self._run(layers, batch, bool(graded))
             with torch.inference_mode(False), torch.set_grad_enabled(bool(graded)):
-                scores = scores_of(wanted, split.output)
+                scores = target_scores(chosen_targets, split.output)
                 if len(scores.output) != len(batch):
                     raise InputError(
                         f"the model gives {len(scores.output)} answers for {len(batch)} images"
                     )
                 maps = self._gradient_maps(split, scores, graded, batch) if graded else {}
         with torch.inference_mode(False), torch.no_grad():
-            maps |= self._other_maps(layers, split, scores, wanted, batch)
+            maps |= self._other_maps(layers, split, scores, chosen_targets, batch)
             order = [f"{method}/{layer}" for method in self._methods for layer in layers]
             return BatchMaps(
                 {name: keep_finite(maps[name], scores.output) for name in order},
                 scores.output,
-                scores.classes,
+                targets=scores.classes,
             )
 
-    def _found_layers(self, batch: Tensor) -> Mapping[str, nn.Module]:
+    def _target_layers(self, batch: Tensor) -> Mapping[str, nn.Module]:
         if self._layers is None:
-            self._layers = resolve(self._model, [auto(self._model, batch[:1], self._prefix_tokens)])
+            self._layers = layer_modules(
+                self._model, [default_layer(self._model, batch[:1], self._prefix_tokens)]
+            )
         return self._layers
 
     def _run(self, layers: Mapping[str, nn.Module], batch: Tensor, gradients: bool) -> Split:
@@ -124,55 +122,65 @@ class CamEngine:
         return self._compiled(batch, gradients)
 
     def _gradient_maps(
-        self, split: Split, scores: Scores, methods: Sequence[str], batch: Tensor
+        self, split: Split, scores: TargetScores, methods: Sequence[str], batch: Tensor
     ) -> dict[str, Tensor]:
-        made: dict[str, list[Tensor]] = {}
+        maps_by_name: dict[str, list[Tensor]] = {}
         count = scores.values.shape[1]
         activations: dict[str, Tensor] = {}
-        for place in range(count):
-            last = place == count - 1
-            total = scores.values[:, place].sum()
+        for index in range(count):
+            last = index == count - 1
+            total = scores.values[:, index].sum()
             gradients = gradients_of(total, split, keep_graph=not last)
-            with torch.no_grad(), exact(batch):
+            with torch.no_grad(), no_autocast(batch):
                 for layer, gradient in gradients.items():
                     if layer not in activations:
                         self._check_reached(layer, split.activations[layer], gradient, batch)
                         activations[layer] = self._maps(layer, split.activations[layer], batch)
-                    flow = self._maps(layer, gradient, batch)
+                    gradient_maps = self._maps(layer, gradient, batch)
                     for method in methods:
-                        drawn = GRADIENT_METHODS[method](activations[layer], flow)
-                        made.setdefault(f"{method}/{layer}", []).append(signed(drawn, self._sign))
+                        values = GRADIENT_METHODS[method](activations[layer], gradient_maps)
+                        maps_by_name.setdefault(f"{method}/{layer}", []).append(
+                            signed(values, self._sign)
+                        )
         return {
             name: torch.stack(parts, 1) if scores.several else parts[0]
-            for name, parts in made.items()
+            for name, parts in maps_by_name.items()
         }
 
     def _other_maps(
-        self, layers: Mapping[str, nn.Module], split: Split, scores: Scores, wanted: Targets,
+        self,
+        layers: Mapping[str, nn.Module],
+        split: Split,
+        scores: TargetScores,
+        chosen_targets: Targets,
         batch: Tensor,
-    ) -> dict[str, Tensor]:  # fmt: skip
+    ) -> dict[str, Tensor]:
         def score(output: Any, rows: Tensor) -> Tensor:
             if scores.classes is None:
-                return scores_of(wanted, output).values
+                return target_scores(chosen_targets, output).values
             return logits_of(output).gather(1, scores.classes[rows])
 
-        made = {}
+        maps_by_name = {}
         for layer in layers:
             if "eigencam" in self._methods:
-                with exact(batch):
-                    made[f"eigencam/{layer}"] = eigencam(
+                with no_autocast(batch):
+                    maps_by_name[f"eigencam/{layer}"] = eigencam(
                         self._maps(layer, split.activations[layer], batch)
                     )
             if "scorecam" in self._methods:
                 values = self._maps(layer, split.activations[layer], batch)
-                found = signed(scorecam(self._model, batch, values, score, self._chunk), self._sign)
-                made[f"scorecam/{layer}"] = found if scores.several else found[:, 0]
-        return made
+                target_maps = signed(
+                    scorecam(self._model, batch, values, score, self._chunk), self._sign
+                )
+                maps_by_name[f"scorecam/{layer}"] = (
+                    target_maps if scores.several else target_maps[:, 0]
+                )
+        return maps_by_name
 
     def _maps(self, layer: str, values: Tensor, batch: Tensor) -> Tensor:
         """A layer's activations or gradients as float32 (b, k, *s)."""
         if callable(self._reshape):
-            return called(layer, self._reshape, values, tuple(batch.shape[2:])).float()
+            return apply_reshape(layer, self._reshape, values, tuple(batch.shape[2:])).float()
         return to_maps(values, self._layout(layer, values, batch)).float()
 
     def _layout(self, layer: str, values: Tensor, batch: Tensor) -> Layout:
@@ -185,9 +193,14 @@ class CamEngine:
                     "images, which are no map of an image; choose the layer around it"
                 )
             self._layouts[key] = require_layout(
-                layer, self._model, self._layers[layer], values, tuple(batch.shape[2:]),
-                self._prefix_tokens, self._reshape if isinstance(self._reshape, str) else "auto",
-            )  # fmt: skip
+                layer,
+                self._model,
+                self._layers[layer],
+                values,
+                tuple(batch.shape[2:]),
+                prefix_tokens=self._prefix_tokens,
+                reshape=self._reshape if isinstance(self._reshape, str) else "auto",
+            )
         return self._layouts[key]
 
     def _check_reached(self, layer: str, values: Tensor, gradient: Tensor, batch: Tensor) -> None:
@@ -197,7 +210,7 @@ class CamEngine:
             return
         prefix = self._layout(layer, values, batch).prefix
         if prefix and gradient[:, :prefix].any() and not gradient[:, prefix:].any():
-            better = auto(self._model, batch[:1], self._prefix_tokens)
+            better = default_layer(self._model, batch[:1], self._prefix_tokens)
             raise InputError(
                 f"layer {layer!r}: after it the class is read from the CLS token alone, so its "
                 f"patches have no gradient and every map would be 0; take {better!r} (--layer "

@@ -64,12 +64,14 @@ def eigencam(activations: Tensor) -> Tensor:
     flat = activations.flatten(2)
     flat = flat - flat.mean(2, keepdim=True)
     # A NaN or an infinite value costs its own image; eigh would refuse the whole batch.
-    good = flat.isfinite().all(2).all(1)[:, None, None]
-    flat = flat.where(good, 0.0)
-    found = _principal_whole(flat) if min(flat.shape[1:]) <= _WHOLE else _principal_iterated(flat)
-    agreement = (found * flat.mean(1)).sum(1, keepdim=True)
-    found = torch.where(agreement < 0, -found, found).where(good[:, 0], torch.nan)
-    return found.reshape(activations.shape[0], *activations.shape[2:])
+    finite = flat.isfinite().all(2).all(1)[:, None, None]
+    flat = flat.where(finite, 0.0)
+    component = (
+        _principal_whole(flat) if min(flat.shape[1:]) <= _WHOLE else _principal_iterated(flat)
+    )
+    agreement = (component * flat.mean(1)).sum(1, keepdim=True)
+    component = torch.where(agreement < 0, -component, component).where(finite[:, 0], torch.nan)
+    return component.reshape(activations.shape[0], *activations.shape[2:])
 
 
 def weighted(activations: Tensor, weights: Tensor) -> Tensor:
@@ -104,8 +106,8 @@ def _principal_whole(flat: Tensor) -> Tensor:
         projected: Tensor = (flat.mT @ vectors).squeeze(-1)
         return projected
     values, vectors = torch.linalg.eigh(flat.mT @ flat)
-    found: Tensor = vectors[..., -1] * values[..., -1:].clamp_min(0).sqrt()
-    return found
+    component: Tensor = vectors[..., -1] * values[..., -1:].clamp_min(0).sqrt()
+    return component
 
 
 def _principal_iterated(flat: Tensor) -> Tensor:
@@ -135,5 +137,5 @@ def _principal_iterated(flat: Tensor) -> Tensor:
     last = flat.mT @ (flat @ first)
     scale = (flat @ first).norm(dim=1, keepdim=True)
     length = last.norm(dim=1, keepdim=True)
-    found: Tensor = last * (scale / length.clamp_min(torch.finfo(flat.dtype).tiny))
-    return found.squeeze(-1)
+    component: Tensor = last * (scale / length.clamp_min(torch.finfo(flat.dtype).tiny))
+    return component.squeeze(-1)

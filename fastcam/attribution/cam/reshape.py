@@ -27,7 +27,10 @@ _FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm
 class Layout:
     """How a layer's output lies: (b, k, *s), (b, *s, k) or (b, prefix + positions, k).
 
-    ``grid`` is s, the map's own size; ``channels`` is k; ``prefix`` counts the tokens in front.
+    - ``order``: which of these
+    - ``channels``: k
+    - ``grid``: s, the map's own size
+    - ``prefix``: tokens before the positions
     """
 
     order: Order
@@ -61,9 +64,15 @@ def layout_of(
 
 
 def require_layout(
-    name: str, model: nn.Module, module: nn.Module, values: Tensor, image: Size,
-    prefix_tokens: int | None, reshape: Reshape,
-) -> Layout:  # fmt: skip
+    name: str,
+    model: nn.Module,
+    module: nn.Module,
+    values: Tensor,
+    image: Size,
+    *,
+    prefix_tokens: int | None = None,
+    reshape: Reshape = "auto",
+) -> Layout:
     """The layout of the target layer ``name``; InputError where its output has no positions."""
     shape = tuple(values.shape)
     if reshape == "none":
@@ -74,27 +83,29 @@ def require_layout(
                 "use reshape 'auto' or a callable"
             )
         return Layout("channels first", shape[1], shape[2:])
-    found = layout_of(model, module, shape, image, prefix_tokens)
-    if found is None:
-        given = "" if prefix_tokens is None else f" with {prefix_tokens} prefix tokens"
+    layout = layout_of(model, module, shape, image, prefix_tokens)
+    if layout is None:
+        suffix = "" if prefix_tokens is None else f" with {prefix_tokens} prefix tokens"
         raise InputError(
             f"layer {name!r} gives {shape}, which is no grid of positions on an image of "
-            f"{' x '.join(map(str, image))}{given}; choose another layer, give --prefix-tokens, or "
-            "a callable reshape to (images, channels, height, width)"
+            f"{' x '.join(map(str, image))}{suffix}; choose another layer, give --prefix-tokens, "
+            "or a callable reshape to (images, channels, height, width)"
         )
-    return found
+    return layout
 
 
-def called(name: str, reshape: Callable[[Tensor], Tensor], values: Tensor, image: Size) -> Tensor:
+def apply_reshape(
+    name: str, reshape: Callable[[Tensor], Tensor], values: Tensor, image: Size
+) -> Tensor:
     """``reshape(values)``; InputError unless that is (b, k, *s)."""
-    found = reshape(values)
-    if not isinstance(found, Tensor) or found.ndim != len(image) + 2 or len(found) != len(values):
-        what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    maps = reshape(values)
+    if not isinstance(maps, Tensor) or maps.ndim != len(image) + 2 or len(maps) != len(values):
+        what = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
         raise InputError(
             f"layer {name!r}: the reshape callable makes {what} of {tuple(values.shape)}; it must "
             "give (images, channels, height, width)"
         )
-    return found
+    return maps
 
 
 def _dense(module: nn.Module, shape: Size, image: Size) -> Layout | None:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.cam.formulas import weighted
-from fastcam.attribution.modules import frozen_eval
-from fastcam.attribution.precision import exact
+from fastcam.attribution.modules import frozen_eval, no_autocast
 
 # Masked images in one forward pass.
 CHUNK = 32
@@ -35,16 +34,16 @@ def scorecam(
     """
     images, channels = activations.shape[:2]
     masks = activations.flatten(0, 1)[:, None]
-    found = []
+    scores = []
     with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
         for start in range(0, len(masks), chunk):
             part = masks[start : start + chunk]
             rows = torch.arange(start, start + len(part), device=batch.device) // channels
-            with exact(batch):
+            with no_autocast(batch):
                 masked = batch[rows] * _unit_masks(part, batch.shape[2:]).to(batch.dtype)
-            found.append(score(model(masked), rows).float())
-    weights = torch.cat(found).reshape(images, channels, -1).softmax(1)
-    with exact(batch):
+            scores.append(score(model(masked), rows).float())
+    weights = torch.cat(scores).reshape(images, channels, -1).softmax(1)
+    with no_autocast(batch):
         return torch.stack([weighted(activations, w) for w in weights.unbind(2)], 1)
 
 

@@ -15,16 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.modules import frozen_eval, tensor_in, with_tensor
+from fastcam.attribution.modules import frozen_forward, tensor_in, with_tensor
 from fastcam.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """``output`` of a model, and at each layer, by name, the ``activations`` as the layer gave
-    them and the ``sources``, the tensors to differentiate by (empty where no gradients are wanted).
+    """One forward pass.
 
-    A layer that is called several times in one forward pass stands with its last call.
+    - ``output``: whatever the model returned
+    - ``activations``: by layer, as the layer gave them, detached; of several calls the last one's
+    - ``sources``: by layer, the tensors to differentiate by; empty for a pass without gradients
     """
 
     output: Any
@@ -41,16 +42,11 @@ def run_split(
     modes and ``requires_grad`` as they were, also on an exception. Raises InputError for a layer
     that isn't run or gives no tensor. Without ``gradients`` no graph is made at all.
     """
-    kept: dict[str, Tensor] = {}
-    with (
-        torch.inference_mode(False),
-        torch.no_grad(),
-        frozen_eval(model),
-        _hooked(layers, kept, gradients),
-    ):
-        output = model(batch.clone() if batch.is_inference() else batch)
-    check_run(layers, kept)
-    return Split(output, {n: a.detach() for n, a in kept.items()}, kept if gradients else {})
+    tensors: dict[str, Tensor] = {}
+    with _split_hooks(layers, tensors, gradients):
+        output = frozen_forward(model, batch)
+    check_run(layers, tensors)
+    return Split(output, {n: a.detach() for n, a in tensors.items()}, tensors if gradients else {})
 
 
 def gradients_of(score: Tensor, split: Split, keep_graph: bool = False) -> dict[str, Tensor]:
@@ -65,19 +61,19 @@ def gradients_of(score: Tensor, split: Split, keep_graph: bool = False) -> dict[
             f"the output has no gradient at {', '.join(names)}: the model, or the target, cuts the "
             "graph after it (detach, no_grad, argmax, numpy); choose a layer after the cut"
         )
-    found = torch.autograd.grad(score, sources, retain_graph=keep_graph, allow_unused=True)
-    for name, gradient in zip(names, found, strict=True):
+    gradients = torch.autograd.grad(score, sources, retain_graph=keep_graph, allow_unused=True)
+    for name, gradient in zip(names, gradients, strict=True):
         if gradient is None:
             raise InputError(
                 f"layer {name!r}: the output does not depend on what it gives; choose another layer"
             )
-    return dict(zip(names, found, strict=True))
+    return dict(zip(names, gradients, strict=True))
 
 
-def check_run(layers: Mapping[str, nn.Module], seen: Mapping[str, Tensor]) -> None:
+def check_run(layers: Mapping[str, nn.Module], outputs: Mapping[str, Tensor]) -> None:
     """InputError unless every layer was called."""
     for name in layers:
-        if name not in seen:
+        if name not in outputs:
             raise InputError(
                 f"layer {name!r} is part of the model but its forward pass does not call it; "
                 "choose another (fastcam inspect --model lists them)"
@@ -85,23 +81,23 @@ def check_run(layers: Mapping[str, nn.Module], seen: Mapping[str, Tensor]) -> No
 
 
 @contextmanager
-def _hooked(
-    layers: Mapping[str, nn.Module], kept: dict[str, Tensor], gradients: bool
+def _split_hooks(
+    layers: Mapping[str, nn.Module], tensors: dict[str, Tensor], gradients: bool
 ) -> Iterator[None]:
     def hook(name: str) -> Any:
         def after(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-            found = tensor_in(output, name)
+            tensor = tensor_in(output, name)
             if not gradients:
                 # The next operation may write into it.
-                kept[name] = found.clone()
+                tensors[name] = tensor.clone()
                 return None
             # Not yet in a graph: the first layer, a branch beside it, or one after a no_grad block.
-            if not found.requires_grad:
-                found = found.clone() if found.is_inference() else found.detach()
-                found.requires_grad_()
-            kept[name] = found
+            if not tensor.requires_grad:
+                tensor = tensor.clone() if tensor.is_inference() else tensor.detach()
+                tensor.requires_grad_()
+            tensors[name] = tensor
             torch.set_grad_enabled(True)
-            return with_tensor(output, found.clone())
+            return with_tensor(output, tensor.clone())
 
         return after
 

@@ -7,12 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.cam.layers import Candidate, auto, candidates
+from fastcam.attribution.cam.layers import Candidate, candidates, default_layer
 from fastcam.attribution.cam.reshape import layout_of
-from fastcam.attribution.modules import After, after_every_module, frozen_eval
+from fastcam.attribution.modules import ForwardHook, after_every_module, frozen_forward
 
 # Four depths are what people compare, and a row of four fits on a page.
 _DEPTHS = 4
@@ -32,21 +31,21 @@ def stage_layers(
     that reach the output, and three blocks evenly spaced before them. ``example`` (b, c, h, w) or
     (b, c, d, h, w), one image. InputError where the model has no spatial layer.
     """
-    found = candidates(model, example, prefix_tokens)
-    last = auto(model, example, prefix_tokens)
-    if next(c for c in found if c.name == last).layout.order == "tokens":
-        return _blocks(found, last)
+    layers = candidates(model, example, prefix_tokens)
+    last = default_layer(model, example, prefix_tokens)
+    if next(c for c in layers if c.name == last).layout.order == "tokens":
+        return _blocks(layers, last)
     stages = _stages(_convolutions(model, example))
     if len(stages) < 2:
         # Transformers of several resolutions have one convolution, which cuts the patches.
         ends: dict[tuple[int, ...], str] = {}
-        for candidate in found:
+        for candidate in layers:
             ends.pop(candidate.layout.grid, None)
             ends[candidate.layout.grid] = candidate.name
         return tuple(ends.values())[-_DEPTHS:]
     while len(stages) > _DEPTHS and len(stages[0]) == 1:
         stages = stages[1:]
-    return tuple(dict.fromkeys(_whole(stage[-1], found) for stage in stages))
+    return tuple(dict.fromkeys(_whole(stage[-1], layers) for stage in stages))
 
 
 @dataclass(frozen=True)
@@ -63,28 +62,23 @@ class _Convolution:
 def _convolutions(model: nn.Module, example: Tensor) -> list[_Convolution]:
     """Convolutions with maps in the order they finish; by their own hooks, since ``candidates``
     lists the outermost of modules that return one tensor."""
-    found: dict[str, _Convolution] = {}
+    convolutions: dict[str, _Convolution] = {}
 
-    def hook(name: str) -> After:
+    def hook(name: str) -> ForwardHook:
         def after(module: nn.Module, _inputs: object, output: Tensor) -> None:
             layout = layout_of(model, module, tuple(output.shape), tuple(example.shape[2:]))
-            found.pop(name, None)
+            convolutions.pop(name, None)
             if layout is not None:
-                found[name] = _Convolution(name, layout.channels, layout.grid)
+                convolutions[name] = _Convolution(name, layout.channels, layout.grid)
 
         return after
 
-    def wanted(name: str, module: nn.Module) -> bool:
+    def include(name: str, module: nn.Module) -> bool:
         return isinstance(module, _CONVOLUTION) and not any(word in name for word in _SHORTCUTS)
 
-    with (
-        after_every_module(model, hook, wanted),
-        torch.inference_mode(False),
-        torch.no_grad(),
-        frozen_eval(model),
-    ):
-        model(example.clone() if example.is_inference() else example)
-    return list(found.values())
+    with after_every_module(model, hook, include):
+        frozen_forward(model, example)
+    return list(convolutions.values())
 
 
 def _stages(convolutions: Sequence[_Convolution]) -> list[list[_Convolution]]:
@@ -111,17 +105,17 @@ def _leave_to_next(stage: list[_Convolution], following: _Convolution) -> None:
         stage.pop()
 
 
-def _shared(one: str, other: str) -> int:
+def _shared(first: str, second: str) -> int:
     """How many parts two dotted names begin with alike."""
-    parts = zip(one.split("."), other.split("."), strict=False)
-    return next((at for at, (a, b) in enumerate(parts) if a != b), 0)
+    parts = zip(first.split("."), second.split("."), strict=False)
+    return next((index for index, (a, b) in enumerate(parts) if a != b), 0)
 
 
-def _whole(layer: _Convolution, found: Sequence[Candidate]) -> str:
+def _whole(layer: _Convolution, layers: Sequence[Candidate]) -> str:
     """The block that puts a branch together with others: around it, of its size, wider."""
     wider = [
         c.name
-        for c in found
+        for c in layers
         if layer.name.startswith(f"{c.name}.")
         and c.layout.grid == layer.grid
         and c.layout.channels > layer.channels
@@ -129,17 +123,21 @@ def _whole(layer: _Convolution, found: Sequence[Candidate]) -> str:
     return max(wider, key=len, default=layer.name)
 
 
-def _blocks(found: Sequence[Candidate], last: str) -> tuple[str, ...]:
+def _blocks(layers: Sequence[Candidate], last: str) -> tuple[str, ...]:
     """Blocks evenly spaced before ``last``, and ``last`` itself."""
-    grid = next(c.layout.grid for c in found if c.name == last)
+    grid = next(c.layout.grid for c in layers if c.name == last)
     names = [
         c.name
-        for c in found
+        for c in layers
         if c.layout.order == "tokens" and c.layout.grid == grid and _NUMBERED.search(c.name)
     ]
-    end = next((at for at, name in enumerate(names) if f"{last}.".startswith(f"{name}.")), None)
+    end = next(
+        (index for index, name in enumerate(names) if f"{last}.".startswith(f"{name}.")), None
+    )
     before = names if end is None else names[:end]
     count = min(_DEPTHS - 1, len(before))
     # With `last` they end equal parts of the depth.
-    chosen = [before[(at + 1) * (len(before) + 1) // (count + 1) - 1] for at in range(count)]
-    return (*dict.fromkeys(chosen), last)
+    selected = [
+        before[(index + 1) * (len(before) + 1) // (count + 1) - 1] for index in range(count)
+    ]
+    return (*dict.fromkeys(selected), last)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastcam.attribution.batch_maps import logits_of
+from fastcam.attribution.batch_maps import Targets, logits_of
 from fastcam.errors import InputError
-
-Targets = None | int | Sequence[int] | Sequence[Sequence[int]] | Tensor | Callable[[Any], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
-    """``values`` (b, t): the numbers explained, t for each image, in the model's graph.
+class TargetScores:
+    """The numbers that maps explain.
 
-    ``classes`` (b, t) int64 says which outputs they are; None for a callable. ``several`` says
-    whether maps have an axis for targets (it can be of length 1). ``output`` (b, k) float32 is
-    the model's answer, detached.
+    - ``values`` (b, t), t for each image, in the model's graph
+    - ``classes`` (b, t) int64, which outputs they are; None for a callable
+    - ``several``: whether maps have an axis for targets; it can be of length 1
+    - ``output`` (b, k) float32, the model's answer, detached
     """
 
     values: Tensor
@@ -30,7 +29,7 @@ class Scores:
     output: Tensor
 
 
-def scores_of(targets: Targets, output: Any) -> Scores:
+def target_scores(targets: Targets, output: Any) -> TargetScores:
     """The scores that ``targets`` names in a model's ``output`` (any that has logits in it).
 
     ``targets``: None: the predicted class, or the number itself where the model gives one (a
@@ -41,15 +40,15 @@ def scores_of(targets: Targets, output: Any) -> Scores:
     Raises InputError for a list of another length and for an output the model doesn't have.
     """
     if callable(targets) and not isinstance(targets, Tensor):
-        return _called(targets, output)
+        return _callable_scores(targets, output)
     logits = logits_of(output)
     classes = _classes(targets, logits)
     several = classes.ndim == 2
     table = classes.reshape(len(logits), -1)
-    return Scores(logits.gather(1, table), table, several, logits.detach().float())
+    return TargetScores(logits.gather(1, table), table, several, logits.detach().float())
 
 
-def _called(target: Callable[[Any], Tensor], output: Any) -> Scores:
+def _callable_scores(target: Callable[[Any], Tensor], output: Any) -> TargetScores:
     values = target(output)
     if not isinstance(values, Tensor) or values.ndim != 1:
         what = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values)
@@ -62,7 +61,7 @@ def _called(target: Callable[[Any], Tensor], output: Any) -> Scores:
         raise InputError(
             f"the target callable gives {len(values)} numbers for {len(answer)} images"
         )
-    return Scores(values[:, None], None, False, answer.detach().float())
+    return TargetScores(values[:, None], None, False, answer.detach().float())
 
 
 def _classes(targets: Any, logits: Tensor) -> Tensor:
@@ -70,38 +69,38 @@ def _classes(targets: Any, logits: Tensor) -> Tensor:
     if targets is None:
         return logits.detach().argmax(1)
     # Looked at on the CPU, where it is a list already: no waiting for a GPU.
-    wanted = as_classes(targets)
-    if wanted.ndim == 0:
-        wanted = wanted.expand(count)
-    elif wanted.ndim == 2 and len(wanted) == 1:
-        wanted = wanted.expand(count, -1)
-    if len(wanted) != count:
+    classes = as_classes(targets)
+    if classes.ndim == 0:
+        classes = classes.expand(count)
+    elif classes.ndim == 2 and len(classes) == 1:
+        classes = classes.expand(count, -1)
+    if len(classes) != count:
         raise InputError(
-            f"{len(wanted)} targets for a batch of {count} images: give one int for all, one for "
+            f"{len(classes)} targets for a batch of {count} images: give one int for all, one for "
             "each image, a row for each image, or one row [[a, b]] for all"
         )
-    wrong = wanted[(wanted < 0) | (wanted >= outputs)]
+    wrong = classes[(classes < 0) | (classes >= outputs)]
     if len(wrong):
         raise InputError(
             f"target {int(wrong[0])}: the model has {outputs} outputs, 0 to {outputs - 1}"
         )
-    return wanted.to(logits.device, non_blocking=True)
+    return classes.to(logits.device, non_blocking=True)
 
 
 def as_classes(targets: Any) -> Tensor:
     """``targets`` as int64 on the CPU, () or (b,) or (b, t); InputError where they are no ints."""
     try:
-        wanted = torch.as_tensor(targets).cpu()
+        classes = torch.as_tensor(targets).cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"targets {targets!r}: not whole numbers in rows of one length; give an int, one for "
             "each image, or as many for each image"
         ) from error
-    if wanted.ndim > 2 or 0 in wanted.shape:
-        raise InputError(f"targets of shape {tuple(wanted.shape)}: must be (), (b,) or (b, t)")
-    if wanted.is_floating_point() or wanted.is_complex() or wanted.dtype == torch.bool:
+    if classes.ndim > 2 or 0 in classes.shape:
+        raise InputError(f"targets of shape {tuple(classes.shape)}: must be (), (b,) or (b, t)")
+    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
         raise InputError(f"targets {targets!r}: must be whole numbers, the places of the outputs")
-    return wanted.long()
+    return classes.long()
 
 
 def rows_of(targets: Targets, count: int) -> Tensor | None:
@@ -111,12 +110,12 @@ def rows_of(targets: Targets, count: int) -> Tensor | None:
     """
     if targets is None or (callable(targets) and not isinstance(targets, Tensor)):
         return None
-    wanted = as_classes(targets)
-    if wanted.ndim == 0 or (wanted.ndim == 2 and len(wanted) == 1):
+    classes = as_classes(targets)
+    if classes.ndim == 0 or (classes.ndim == 2 and len(classes) == 1):
         return None
-    if len(wanted) != count:
+    if len(classes) != count:
         raise InputError(
-            f"{len(wanted)} targets for {count} images: give one int for all, one for each image, "
+            f"{len(classes)} targets for {count} images: give one int for all, one for each image, "
             "a row for each image, or one row [[a, b]] for all"
         )
-    return wanted
+    return classes

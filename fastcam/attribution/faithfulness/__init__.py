@@ -1,0 +1,1 @@
+"""Whether maps can be believed: perturbation curves and parameter randomization."""

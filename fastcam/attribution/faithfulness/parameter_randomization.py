@@ -1,4 +1,4 @@
-"""The model-randomisation sanity check: do maps change when the model forgets what it learnt?
+"""The parameter randomization test: do maps change when the model forgets what it learnt?
 
 Adebayo et al. 2018, "Sanity Checks for Saliency Maps", section 3.1: layers are re-initialised one
 after the other from the top (the output) down, each time on top of those before, and the maps are
@@ -20,10 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fastcam.attribution.cam.targets import Targets, rows_of
-from fastcam.attribution.engines import Engine
+from fastcam.attribution.batch_maps import Engine, Targets
+from fastcam.attribution.cam.targets import rows_of
 from fastcam.attribution.faithfulness.perturbation_curves import one_map
-from fastcam.attribution.modules import frozen_eval
+from fastcam.attribution.modules import (
+    ForwardHook,
+    after_every_module,
+    device_of,
+    frozen_eval,
+    frozen_forward,
+)
 from fastcam.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -31,9 +37,16 @@ _NONE: Floats = np.empty(0)
 
 
 @dataclass(frozen=True)
-class RandomisationSettings:
-    """``steps``: at most so many groups of layers, of which more are joined by their names.
-    ``random_maps``: maps of noise that each map is compared with. ``seed`` decides all chance."""
+class RandomizationSettings:
+    """How the test runs.
+
+    - ``steps``: the most groups of layers; where there are more, they are joined by their names
+    - ``batch_size``: images in one forward pass
+    - ``random_maps``: maps of noise that each map is compared with
+    - ``seed``: of new weights and of noise
+
+    Raises InputError for values that are too small.
+    """
 
     steps: int = 24
     batch_size: int = 16
@@ -46,16 +59,18 @@ class RandomisationSettings:
                 raise InputError(f"{name} {getattr(self, name)} is too small: at least {least}")
 
 
-@dataclass(frozen=True, eq=False)
-class Randomised:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Randomization:
     """Rank correlations with the model's own maps, of n images whose maps are not all one value.
 
-    ``layers``: what was re-initialised in each step, from the top; each step keeps those before.
-    ``spearman`` and ``absolute`` (steps, n): of the values and of their magnitudes. A map of one
-    value everywhere has correlation 0 with any; ``flat`` (steps,) counts these. ``random``
-    (n, random_maps): with maps of noise at the same resolution. ``other_image`` (n,): with the next
-    image's map; where that is high, maps have their place rather than their image in common.
-    ``left_out``: images whose own map is one value or not finite.
+    - ``map_name``: the engine's name of the map
+    - ``layers``: what was re-initialised in each step, from the top; each step keeps those before
+    - ``spearman``, ``absolute`` (steps, n), -1 to 1, of the values and of their magnitudes
+    - ``flat`` (steps,), how many maps have one value everywhere; their correlation is 0
+    - ``random`` (n, random_maps), with maps of noise at the same resolution
+    - ``other_image`` (n,), with the next image's map; where that is high, maps have their place
+      rather than their image in common; empty for a single image
+    - ``left_out``: images whose own map is one value or not finite
     """
 
     map_name: str
@@ -68,63 +83,67 @@ class Randomised:
     left_out: int
 
 
-def randomise_layers(
+def randomize_layers(
     model: nn.Module,
     make_engine: Callable[[nn.Module], Engine],
     images: Tensor,
     map_name: str | None = None,
+    *,
     targets: Targets = None,
-    settings: RandomisationSettings | None = None,
-    told: Callable[[int], None] = lambda more: None,
-) -> Randomised:
+    settings: RandomizationSettings | None = None,
+    on_progress: Callable[[int], None] = lambda more: None,
+) -> Randomization:
     """Maps of ``images`` (n, c, *S), preprocessed, while ``model`` forgets layer after layer.
 
     ``make_engine`` gets a copy of the model, which alone is changed; for instance ``lambda m:
-    build_engine(m, wanted)``. ``map_name``: one of its maps, None the first. ``targets``: what is
+    build_engine(m, request)``. ``map_name``: one of its maps, None the first. ``targets``: what is
     explained, all along; None what the model itself predicts. Layers that know how
     (``reset_parameters``) are reset, other parameters drawn from a normal distribution of the same
     root mean square; batch norms among them measure their statistics anew on the first batch,
-    without which their activations would fade from layer to layer. ``told`` hears 1 after
+    without which their activations would fade from layer to layer. ``on_progress`` gets 1 after
     each step, of which there are ``settings.steps`` at most.
 
     Raises InputError where no image has a map to compare with.
     """
-    settings = settings or RandomisationSettings()
-    device = next((p.device for p in model.parameters()), images.device)
+    settings = settings or RandomizationSettings()
+    device = device_of(model)
     batches = list(images.to(device).split(settings.batch_size))
     altered = copy.deepcopy(model)
     groups = layer_groups(altered, batches[0][:1], settings.steps)
     engine = make_engine(altered)
     own, name, explained = _first_maps(engine, batches, map_name, targets, images.ndim - 2)
-    good = np.array([np.isfinite(row).all() and np.ptp(row) > 0 for row in own])
-    if not good.any():
+    usable = np.array([np.isfinite(row).all() and np.ptp(row) > 0 for row in own])
+    if not usable.any():
         raise InputError(f"{name}: every map is one value everywhere: nothing to compare with")
-    kept = own[good]
-    ranked, ranked_sizes = _ranked(kept), _ranked(np.abs(kept))
+    own_maps = own[usable]
+    ranked, ranked_sizes = _ranked(own_maps), _ranked(np.abs(own_maps))
     spearman, absolute, flat = [], [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
-        for at, group in enumerate(groups):
+        for step, group in enumerate(groups):
             reset(altered, group.modules)
-            _measure_norms(altered, [m for g in groups[: at + 1] for m in g.modules], batches[0])
-            found = _maps(engine, batches, name, explained, images.ndim - 2)[good]
-            spearman.append(_correlation(ranked, _ranked(found)))
-            absolute.append(_correlation(ranked_sizes, _ranked(np.abs(found))))
-            flat.append(int((np.ptp(found, axis=1) == 0).sum()))
-            told(1)
+            _measure_norms(altered, [m for g in groups[: step + 1] for m in g.modules], batches[0])
+            maps = _maps(engine, batches, name, explained, images.ndim - 2)[usable]
+            spearman.append(_correlation(ranked, _ranked(maps)))
+            absolute.append(_correlation(ranked_sizes, _ranked(np.abs(maps))))
+            flat.append(int((np.ptp(maps, axis=1) == 0).sum()))
+            on_progress(1)
     rng = np.random.default_rng(settings.seed)
     noise = [
-        _correlation(ranked, _ranked(rng.random(kept.shape))) for _ in range(settings.random_maps)
+        _correlation(ranked, _ranked(rng.random(own_maps.shape)))
+        for _ in range(settings.random_maps)
     ]
-    return Randomised(
+    return Randomization(
         map_name=name,
         layers=tuple(group.name for group in groups),
         spearman=np.array(spearman),
         absolute=np.array(absolute),
         flat=np.array(flat, np.int64),
         random=np.stack(noise, 1),
-        other_image=_correlation(ranked, np.roll(ranked, 1, axis=0)) if len(kept) > 1 else _NONE,
-        left_out=int((~good).sum()),
+        other_image=_correlation(ranked, np.roll(ranked, 1, axis=0))
+        if len(own_maps) > 1
+        else _NONE,
+        left_out=int((~usable).sum()),
     )
 
 
@@ -146,11 +165,11 @@ def layer_groups(model: nn.Module, example: Tensor, most: int) -> list[LayerGrou
     owners = [name for name, m in model.named_modules() if _own(m)]
     if not owners:
         raise InputError(f"{type(model).__name__} has no parameters that could be re-initialised")
-    place = _places(model, example)
-    owners.sort(key=place)
+    order = _run_order(model, example)
+    owners.sort(key=order)
     deepest = max(name.count(".") + 1 for name in owners)
     for parts in range(deepest, 0, -1):
-        groups = _joined(model, owners, parts)
+        groups = _group_by_name(model, owners, parts)
         if len(groups) <= most:
             return groups[::-1]
     # More than that even at the top level: the lowest ones are reset in one step.
@@ -159,55 +178,46 @@ def layer_groups(model: nn.Module, example: Tensor, most: int) -> list[LayerGrou
     return [*top[: most - 1], LayerGroup(f"{top[most - 1].name} and below", rest)]
 
 
-def _joined(model: nn.Module, owners: list[str], parts: int) -> list[LayerGroup]:
-    """Groups from the input up; a group's place is that of its highest layer."""
+def _group_by_name(model: nn.Module, owners: list[str], parts: int) -> list[LayerGroup]:
+    """Groups from the input up; a group's position is that of its highest layer."""
     members: dict[str, list[str]] = {}
     for name in owners:
         short = ".".join(name.split(".")[:parts])
         members[short] = [*members.pop(short, []), name]
-    joined: list[LayerGroup] = []
+    groups: list[LayerGroup] = []
     for name, modules in members.items():
         alone = all(p.ndim <= 1 for m in modules for p in _own(model.get_submodule(m)).values())
-        if alone and joined:
-            joined[-1] = LayerGroup(joined[-1].name, (*joined[-1].modules, *modules))
+        if alone and groups:
+            groups[-1] = LayerGroup(groups[-1].name, (*groups[-1].modules, *modules))
         else:
-            joined.append(LayerGroup(name or "(parameters of the model itself)", tuple(modules)))
-    return joined
+            groups.append(LayerGroup(name or "(parameters of the model itself)", tuple(modules)))
+    return groups
 
 
-def _places(model: nn.Module, example: Tensor) -> Callable[[str], tuple[int, int]]:
+def _run_order(model: nn.Module, example: Tensor) -> Callable[[str], tuple[int, int]]:
     """When each module finishes in a forward pass; one that isn't called, when its parent does.
 
     The model itself finishes last, but its own parameters (positions, CLS tokens) enter first.
     """
     finished: dict[str, int] = {}
-    handles = []
-    for name, module in model.named_modules():
-        if name:
-            note = _noting(finished, name)
-            handles.append(module.register_forward_hook(note))
-    try:
-        with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
-            model(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    listed = {name: at for at, (name, _) in enumerate(model.named_modules())}
 
-    def place(name: str) -> tuple[int, int]:
-        above = name
-        while above and above not in finished:
-            above = above.rpartition(".")[0]
-        return finished.get(above, -1), listed[name]
+    def hook_for(name: str) -> ForwardHook:
+        def hook(*_: Any) -> None:
+            finished.setdefault(name, len(finished))
 
-    return place
+        return hook
 
+    with after_every_module(model, hook_for):
+        frozen_forward(model, example)
+    listed = {name: index for index, (name, _) in enumerate(model.named_modules())}
 
-def _noting(finished: dict[str, int], name: str) -> Callable[..., None]:
-    def note(*_: Any) -> None:
-        finished[name] = len(finished) if name not in finished else finished[name]
+    def order(name: str) -> tuple[int, int]:
+        ancestor = name
+        while ancestor and ancestor not in finished:
+            ancestor = ancestor.rpartition(".")[0]
+        return finished.get(ancestor, -1), listed[name]
 
-    return note
+    return order
 
 
 def reset(model: nn.Module, names: tuple[str, ...]) -> None:
@@ -217,9 +227,9 @@ def reset(model: nn.Module, names: tuple[str, ...]) -> None:
             module = model.get_submodule(name) if name else model
             own = _own(module)
             before = {key: p.detach().clone() for key, p in own.items()}
-            knows = getattr(module, "reset_parameters", None)
-            if callable(knows) and not _wants_arguments(knows):
-                knows()
+            reset_parameters = getattr(module, "reset_parameters", None)
+            if callable(reset_parameters) and not _needs_arguments(reset_parameters):
+                reset_parameters()
             for key, parameter in own.items():
                 old = before[key]
                 # Without that method, or where it doesn't reach them (weight norm's parts).
@@ -227,7 +237,7 @@ def reset(model: nn.Module, names: tuple[str, ...]) -> None:
                     parameter.normal_(0.0, float(old.float().square().mean().sqrt()))
 
 
-def _wants_arguments(method: Callable[..., Any]) -> bool:
+def _needs_arguments(method: Callable[..., Any]) -> bool:
     free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = inspect.signature(method).parameters.values()
     return any(p.default is p.empty and p.kind not in free for p in needed)
@@ -260,27 +270,28 @@ def _first_maps(
     engine: Engine, batches: list[Tensor], map_name: str | None, targets: Targets, dims: int
 ) -> tuple[Floats, str, list[Targets]]:
     """Maps (n, pixels) of the model as it is, their name, and what each batch explains."""
-    found, explained, name, start = [], [], map_name or "", 0
+    maps, explained, name, start = [], [], map_name or "", 0
     rows = rows_of(targets, sum(map(len, batches)))
     for batch in batches:
-        wanted = targets if rows is None else rows[start : start + len(batch)]
-        made = engine(batch, wanted)
-        name = name or next(iter(made.maps))
-        if name not in made.maps:
-            raise InputError(f"there is no map {name!r}: choose of {', '.join(made.maps)}")
-        found.append(_flat(made.maps[name], dims))
-        explained.append(wanted if made.targets is None else made.targets)
+        batch_targets = targets if rows is None else rows[start : start + len(batch)]
+        result = engine(batch, batch_targets)
+        name = name or next(iter(result.maps))
+        if name not in result.maps:
+            raise InputError(f"there is no map {name!r}: choose of {', '.join(result.maps)}")
+        maps.append(_flat(result.maps[name], dims))
+        explained.append(batch_targets if result.targets is None else result.targets)
         start += len(batch)
-    return np.concatenate(found), name, explained
+    return np.concatenate(maps), name, explained
 
 
 def _maps(
     engine: Engine, batches: list[Tensor], name: str, explained: list[Targets], dims: int
 ) -> Floats:
-    made = [
-        engine(batch, wanted).maps[name] for batch, wanted in zip(batches, explained, strict=True)
+    results = [
+        engine(batch, batch_targets).maps[name]
+        for batch, batch_targets in zip(batches, explained, strict=True)
     ]
-    maps: Floats = np.nan_to_num(np.concatenate([_flat(values, dims) for values in made]))
+    maps: Floats = np.nan_to_num(np.concatenate([_flat(values, dims) for values in results]))
     return maps
 
 
@@ -300,7 +311,7 @@ def _ranked(values: Floats) -> Floats:
     return scaled
 
 
-def _correlation(one: Floats, other: Floats) -> Floats:
+def _correlation(first: Floats, second: Floats) -> Floats:
     """Spearman's correlation of each row: that of the ranks."""
-    found: Floats = np.clip(np.einsum("ij,ij->i", one, other), -1.0, 1.0)
-    return found
+    correlation: Floats = np.clip(np.einsum("ij,ij->i", first, second), -1.0, 1.0)
+    return correlation

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import logits_of
-from fastcam.attribution.modules import frozen_eval
+from fastcam.attribution.modules import device_of, frozen_eval
 from fastcam.errors import InputError
-from fastcam.read.inputs.preprocess import Preprocessing
+from fastcam.read.inputs.preprocessing import Preprocessing
 
 Task = Literal["classification", "multilabel", "regression"]
 Fill = Literal["mean", "zero"]
@@ -33,14 +33,21 @@ _ROUNDING = 1e-5
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FaithfulnessSettings:
-    """``steps``: into how many equal parts the pixels are cut. ``random_maps``: maps of noise an
-    image. ``centre``: a Gaussian blob in the middle as well. ``fill``: what deleted pixels become:
-    "mean", the image's mean of each channel; "zero", 0 in the model's input, as in the paper; or a
-    number for each channel (:func:`black_of`). ``blur``: standard deviation of the blur that
-    insertion starts from, as a share of the shortest side. ``batch_size``: images in one forward
-    pass. The same ``seed`` gives the same noise.
+    """How curves are measured.
+
+    - ``steps``: into how many equal parts the pixels are cut
+    - ``random_maps``: maps of noise an image
+    - ``centre``: whether a Gaussian in the middle is measured as well
+    - ``fill``: what deleted pixels become: "mean", the image's mean of each channel; "zero", 0 in
+      the model's input, as in the paper; or a number for each channel (:func:`black_of`)
+    - ``blur``: standard deviation of the blur that insertion starts from, as a share of the
+      shortest side, above 0 and below 1
+    - ``batch_size``: images in one forward pass
+    - ``seed``: the same gives the same noise
+
+    Raises InputError for values out of range.
     """
 
     steps: int = 50
@@ -61,15 +68,19 @@ class FaithfulnessSettings:
             raise InputError(f"blur {self.blur}: must be between 0 and 1, a share of the side")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Curves:
-    """Curves of n images; each is (n, steps + 1) float32 over ``fractions`` of the pixels, 0 to 1.
+    """Curves of n images.
 
-    ``kind`` probability: that of the explained class, by softmax (multilabel: sigmoid). closeness,
-    for a regression: 1 - |output - output of the whole image| / the largest such change that any
-    curve of the image has; 1 is the whole image's output, 0 the farthest from it. ``random_…`` is
-    the mean over the maps of noise; ``centre_…`` is None where it wasn't asked for. ``reasons``
-    (n): why an image has no curves (NaN), empty where all is well.
+    - ``kind`` probability: that of the explained class, by softmax (multilabel: sigmoid).
+      closeness, for a regression: 1 - |output - output of the whole image| / the largest such
+      change that any curve of the image has; 1 is the whole image's output, 0 the farthest from it
+    - ``fractions`` (steps + 1,) float64, shares of the pixels, 0 to 1
+    - ``deletion``, ``insertion`` (n, steps + 1) float32, over ``fractions``; NaN for images without
+    - ``random_deletion``, ``random_insertion``: the same, mean over the maps of noise
+    - ``centre_deletion``, ``centre_insertion``: the same of the Gaussian in the middle; None where
+      it is left out
+    - ``reasons`` (n): why an image has no curves, empty where all is well
     """
 
     kind: Kind
@@ -99,49 +110,54 @@ def faithfulness(
     images: Tensor,
     maps: Tensor | NDArray[np.float32],
     targets: Tensor | Sequence[int] | int | None = None,
+    *,
     task: Task | Literal["auto"] = "auto",
     settings: FaithfulnessSettings | None = None,
-    told: Callable[[int], None] = lambda more: None,
+    on_progress: Callable[[int], None] = lambda more: None,
 ) -> Curves:
     """Curves of ``images`` (n, c, *S), preprocessed, whose ``maps`` (n, *s) are raw.
 
     Maps are enlarged to the images linearly (align_corners=False), as in the figures; equal values
     are put in random order. Evidence for and against both matter to a regression: there pixels are
     ordered by magnitude. ``targets``: the output that each map explains, None the predicted class.
-    ``task`` "auto": a regression where the model has one output. ``told`` hears 1 after each image.
-    For each image the model sees 2 (steps - 1) (1 + random_maps + centre) + 3 pictures, 493 by
-    default. It is left as it was.
+    ``task`` "auto": a regression where the model has one output. ``on_progress`` gets 1 after each
+    image. For each image the model sees 2 (steps - 1) (1 + random_maps + centre) + 3 pictures, 493
+    by default. It is left as it was.
 
     Raises InputError where maps and images don't fit together.
     """
     settings = settings or FaithfulnessSettings()
-    device = next((p.device for p in model.parameters()), images.device)
+    device = device_of(model)
     maps = torch.as_tensor(maps)
     if maps.ndim != images.ndim - 1 or len(maps) != len(images) or not len(images):
         raise InputError(
             f"{tuple(maps.shape)} maps for {tuple(images.shape)} images: one map (n, h, w) each"
         )
-    run = _Run(model, settings, device)
-    kept: list[dict[str, Floats]] = []
+    curve_run = _CurveRun(model, settings, device)
+    results: list[dict[str, Floats]] = []
     reasons = []
     with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
-        chosen, task = run.targets_of(images, targets, task)
-        for place in range(len(images)):
-            image = images[place].to(device)
-            values = maps[place].to(device).float()
-            reason = _unusable(values)
-            made = {} if reason else run.curves(image, values, int(chosen[place]), task, place)
-            reason = reason or _nothing_changed(made)
+        classes, task = curve_run.targets_of(images, targets, task)
+        for index in range(len(images)):
+            image = images[index].to(device)
+            values = maps[index].to(device).float()
+            reason = _map_failure(values)
+            curves = (
+                {} if reason else curve_run.curves(image, values, int(classes[index]), task, index)
+            )
+            reason = reason or _output_failure(curves)
             reasons.append(reason)
-            kept.append(made if not reason else {})
-            told(1)
+            results.append(curves if not reason else {})
+            on_progress(1)
     kind: Kind = "closeness" if task == "regression" else "probability"
-    return _gathered(kept, reasons, settings, kind)
+    return _stack_curves(results, reasons, settings, kind)
 
 
-def black_of(spec: Preprocessing) -> tuple[float, ...]:
+def black_of(preprocessing: Preprocessing) -> tuple[float, ...]:
     """A black pixel as the model's input has it, for ``fill``."""
-    return tuple(-mean / std for mean, std in zip(spec.mean, spec.std, strict=True))
+    return tuple(
+        -mean / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)
+    )
 
 
 def one_map(values: Tensor, dims: int = 2) -> Tensor:
@@ -155,7 +171,7 @@ def one_map(values: Tensor, dims: int = 2) -> Tensor:
     return values[:, 0] if axes == 2 else values
 
 
-class _Run:
+class _CurveRun:
     """The model with all that stays the same from image to image."""
 
     def __init__(
@@ -165,15 +181,15 @@ class _Run:
 
     def outputs(self, images: Iterator[Tensor]) -> Tensor:
         """Raw answers (m, k) float32 to images (c, *S), ``batch_size`` at a time."""
-        found, batch = [], []
+        outputs, batch = [], []
         for image in images:
             batch.append(image)
             if len(batch) == self.settings.batch_size:
-                found.append(self.answer(torch.stack(batch)))
+                outputs.append(self.answer(torch.stack(batch)))
                 batch = []
         if batch:
-            found.append(self.answer(torch.stack(batch)))
-        return torch.cat(found)
+            outputs.append(self.answer(torch.stack(batch)))
+        return torch.cat(outputs)
 
     def answer(self, batch: Tensor) -> Tensor:
         if batch.ndim == 4:
@@ -184,29 +200,29 @@ class _Run:
         self, images: Tensor, targets: Any, task: Task | Literal["auto"]
     ) -> tuple[Tensor, Task]:
         if targets is None:
-            said = self.outputs(image.to(self.device) for image in images)
-            chosen, outputs = said.argmax(1), said.shape[1]
+            raw = self.outputs(image.to(self.device) for image in images)
+            classes, outputs = raw.argmax(1), raw.shape[1]
         else:
             outputs = self.answer(images[:1].to(self.device)).shape[1]
-            chosen = torch.as_tensor(targets).reshape(-1).expand(len(images))
-        if int(chosen.min()) < 0 or int(chosen.max()) >= outputs:
-            raise InputError(f"target {int(chosen.max())}: the model has {outputs} outputs")
+            classes = torch.as_tensor(targets).reshape(-1).expand(len(images))
+        if int(classes.min()) < 0 or int(classes.max()) >= outputs:
+            raise InputError(f"target {int(classes.max())}: the model has {outputs} outputs")
         if task == "auto":
             task = "regression" if outputs == 1 else "classification"
-        return chosen.cpu(), task
+        return classes.cpu(), task
 
     def curves(
-        self, image: Tensor, values: Tensor, target: int, task: Task, place: int
+        self, image: Tensor, values: Tensor, target: int, task: Task, index: int
     ) -> dict[str, Floats]:
         """By name the curves (steps + 1,) of one image; noise is (random_maps, steps + 1)."""
-        chance = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + place)
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + index)
         grid, size = values.shape, image.shape[1:]
-        orders = [_places(values.abs() if task == "regression" else values, size, chance)]
+        orders = [_pixel_ranks(values.abs() if task == "regression" else values, size, generator)]
         for _ in range(self.settings.random_maps):
-            noise = torch.rand(grid, generator=chance).to(self.device)
-            orders.append(_places(noise, size, chance))
+            noise = torch.rand(grid, generator=generator).to(self.device)
+            orders.append(_pixel_ranks(noise, size, generator))
         if self.settings.centre:
-            orders.append(_places(_blob(size).to(self.device), size, chance))
+            orders.append(_pixel_ranks(_center_map(size).to(self.device), size, generator))
         filled, blurred = self.filled(image), _blurred(image, self.settings.blur)
         steps, pixels = self.settings.steps, orders[0].numel()
         counts = [round(pixels * k / steps) for k in range(1, steps)]
@@ -232,13 +248,13 @@ class _Run:
             changes = largest > _ROUNDING * max(abs(whole), 1e-30)
             both = 1 - away / largest if changes else np.full_like(both, np.nan)
         last = 1 + self.settings.random_maps
-        found = {}
+        curves = {}
         for name, table in zip(("deletion", "insertion"), both.astype(np.float32), strict=True):
-            found[name] = table[0]
-            found[f"random_{name}"] = table[1:last].mean(0)
+            curves[name] = table[0]
+            curves[f"random_{name}"] = table[1:last].mean(0)
             if self.settings.centre:
-                found[f"centre_{name}"] = table[last]
-        return found
+                curves[f"centre_{name}"] = table[last]
+        return curves
 
     def filled(self, image: Tensor) -> Tensor:
         shape = (-1, *(1,) * (image.ndim - 1))
@@ -252,21 +268,21 @@ class _Run:
         return torch.tensor(fill, device=self.device).reshape(shape).expand_as(image)
 
 
-def _places(values: Tensor, size: Sequence[int], chance: torch.Generator) -> Tensor:
+def _pixel_ranks(values: Tensor, size: Sequence[int], generator: torch.Generator) -> Tensor:
     """For each pixel of ``size`` its place in the order, 0 for the highest value: int64."""
     mode = "bilinear" if len(size) == 2 else "trilinear"
     large = nn.functional.interpolate(
         values[None, None], size=tuple(size), mode=mode, align_corners=False
     ).reshape(-1)
     # A rectified map is 0 in many places; in the array's order those would go from the top down.
-    mixed = torch.randperm(large.numel(), generator=chance).to(large.device)
+    mixed = torch.randperm(large.numel(), generator=generator).to(large.device)
     order = mixed[large[mixed].argsort(descending=True, stable=True)]
-    places = torch.empty_like(order)
-    places[order] = torch.arange(len(order), device=order.device)
-    return places.reshape(tuple(size))
+    ranks = torch.empty_like(order)
+    ranks[order] = torch.arange(len(order), device=order.device)
+    return ranks.reshape(tuple(size))
 
 
-def _blob(size: Sequence[int]) -> Tensor:
+def _center_map(size: Sequence[int]) -> Tensor:
     """Highest in the middle and lower with the distance, in shares of each side."""
     sides = [(torch.arange(n) + 0.5) / n - 0.5 for n in size]
     return -torch.stack(torch.meshgrid(*sides, indexing="ij")).square().sum(0)
@@ -277,8 +293,8 @@ def _blurred(image: Tensor, share: float) -> Tensor:
 
     sigma = share * min(image.shape[1:])
     plain = image.float().cpu().numpy()
-    made = gaussian_filter(plain, (0.0, *[sigma] * (image.ndim - 1)), mode="nearest")
-    return torch.from_numpy(made).to(image)
+    smooth = gaussian_filter(plain, (0.0, *[sigma] * (image.ndim - 1)), mode="nearest")
+    return torch.from_numpy(smooth).to(image)
 
 
 def _scores(output: Tensor, target: int, task: Task) -> Tensor:
@@ -287,25 +303,25 @@ def _scores(output: Tensor, target: int, task: Task) -> Tensor:
     return output.sigmoid()[:, target] if task == "multilabel" else output[:, target]
 
 
-def _unusable(values: Tensor) -> str:
+def _map_failure(values: Tensor) -> str:
     if not bool(values.isfinite().all()):
         return "the map is not finite (NaN or infinite)"
     return "the map has one value everywhere" if bool((values == values.flatten()[0]).all()) else ""
 
 
-def _nothing_changed(made: dict[str, Floats]) -> str:
-    if made and not math.isfinite(float(sum(values.sum() for values in made.values()))):
+def _output_failure(curves: dict[str, Floats]) -> str:
+    if curves and not math.isfinite(float(sum(values.sum() for values in curves.values()))):
         return "the output is not finite, or the same whatever is deleted"
     return ""
 
 
-def _gathered(
-    kept: list[dict[str, Floats]], reasons: list[str], settings: FaithfulnessSettings, kind: Kind
+def _stack_curves(
+    results: list[dict[str, Floats]], reasons: list[str], settings: FaithfulnessSettings, kind: Kind
 ) -> Curves:
     none = np.full(settings.steps + 1, np.nan, np.float32)
 
     def table(name: str) -> Floats:
-        return np.stack([made.get(name, none) for made in kept])
+        return np.stack([curves.get(name, none) for curves in results])
 
     return Curves(
         kind=kind,

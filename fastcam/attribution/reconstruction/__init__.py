@@ -1,0 +1,1 @@
+"""Queries compared with support images by reconstructing their features."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.tokens import image_size
-from fastcam.attribution.cam.layers import auto, resolve
+from fastcam.attribution.cam.layers import default_layer, layer_modules
 from fastcam.attribution.cam.reshape import require_layout, to_maps
 from fastcam.attribution.cam.split import run_split
-from fastcam.attribution.precision import exact
+from fastcam.attribution.modules import eager_module, no_autocast
 from fastcam.attribution.reconstruction.maps import (
     ClassMaps,
     check_support,
@@ -25,16 +25,17 @@ from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.ridge import RidgeReconstruction
 
 # Support images that go through the model together.
-_AT_ONCE = 16
+_SUPPORT_BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
 class ReconstructionMaps:
-    """``b`` queries against every class; see ``ClassMaps``.
+    """``b`` queries against every class.
 
-    ``scores`` (b, classes) float32: logits, minus the distance times the temperature, in the order
-    of ``classes``; ``probability`` their softmax. ``trained``: the model was made for this
-    comparison; without, probabilities only order the classes.
+    - ``maps``: by class, in the order of ``classes``
+    - ``scores`` (b, classes) float32, logits: minus the distance times the temperature
+    - ``trained``: whether the model was made for this comparison; without, probabilities only order
+      the classes
     """
 
     maps: dict[str, ClassMaps]
@@ -43,10 +44,12 @@ class ReconstructionMaps:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the support."""
         return tuple(self.maps)
 
     @property
     def probability(self) -> Tensor:
+        """(b, classes) float32, 0 to 1: the softmax of ``scores``."""
         return self.scores.softmax(1)
 
 
@@ -70,40 +73,40 @@ class ReconstructionEngine:
         self, model: nn.Module, support: Mapping[str, Tensor], layer: str | None = None
     ) -> None:
         check_support(list(support.values()))
-        model = getattr(model, "_orig_mod", model)
+        model = eager_module(model)
         self._model = model
         self._own = model if isinstance(model, FewshotViT) and layer is None else None
         self._grid: tuple[int, ...] = ()
         self._scale = 1.0
         self.layer = ""
         if self._own is None:
-            some = next(iter(support.values()))[:1]
-            self.layer = layer or auto(model, some)
-            self._module = resolve(model, [self.layer])[self.layer]
+            example = next(iter(support.values()))[:1]
+            self.layer = layer or default_layer(model, example)
+            self._module = layer_modules(model, [self.layer])[self.layer]
         self._support = {
-            name: torch.cat([self._features(part) for part in images.split(_AT_ONCE)])
+            name: torch.cat([self._features(part) for part in images.split(_SUPPORT_BATCH)])
             for name, images in support.items()
         }
         if self._own is None:
             self._scale = self._unit_scale()
             self._support = {name: self._scale * f for name, f in self._support.items()}
 
-    def __call__(self, batch: Tensor, at: int | None = None) -> ReconstructionMaps:
+    def __call__(self, batch: Tensor, query_index: int | None = None) -> ReconstructionMaps:
         """Maps of ``batch`` (b, c, h, w), preprocessed.
 
-        ``at``: ``received`` is what this one place of the query, counted row by row, gives, instead
-        of the mean over all its places.
+        ``query_index``: ``received`` is what this one place of the query gives, counted row by row,
+        instead of the mean over all its places.
         """
         query = self._scale * self._features(batch)
         support, head = list(self._support.values()), None
         if self._own is not None:
             head = self._own.reconstruct
         if isinstance(head, MutualReconstruction):
-            found = mutual_maps(query, support, self._grid, head, at)
+            class_maps = mutual_maps(query, support, self._grid, head, query_index)
             distances = [
                 head.shares[0] * m.distance
                 + head.shares[1] * torch.as_tensor(m.support_error).flatten(1).mean(1)
-                for m in found
+                for m in class_maps
             ]
             temperature = head.temperature.item()
         else:
@@ -111,10 +114,10 @@ class ReconstructionEngine:
             if isinstance(head, RidgeReconstruction):
                 alpha, beta = head.alpha.item(), head.beta.item()
                 temperature = head.temperature.item()
-            found = ridge_maps(query, support, self._grid, alpha, beta, at)
-            distances = [m.distance for m in found]
+            class_maps = ridge_maps(query, support, self._grid, alpha, beta, query_index)
+            distances = [m.distance for m in class_maps]
         scores = -temperature * torch.stack(distances, 1).detach().float()
-        maps = dict(zip(self._support, found, strict=True))
+        maps = dict(zip(self._support, class_maps, strict=True))
         return ReconstructionMaps(maps, scores, trained=self._own is not None)
 
     def _features(self, batch: Tensor) -> Tensor:
@@ -125,9 +128,12 @@ class ReconstructionEngine:
                 return self._own.features(batch)
         values = run_split(self._model, {self.layer: self._module}, batch, False)
         layout = require_layout(
-            self.layer, self._model, self._module, values.activations[self.layer],
-            image_size(batch), None, "auto",
-        )  # fmt: skip
+            self.layer,
+            self._model,
+            self._module,
+            values.activations[self.layer],
+            image_size(batch),
+        )
         if self._grid and layout.grid != self._grid:
             raise InputError(
                 f"layer {self.layer!r} gives a grid of {_grid(layout.grid)} for the query and of "
@@ -137,7 +143,7 @@ class ReconstructionEngine:
         return to_maps(values.activations[self.layer], layout).flatten(2).mT
 
     def _unit_scale(self) -> float:
-        with exact(next(iter(self._support.values()))):
+        with no_autocast(next(iter(self._support.values()))):
             squares = torch.cat(
                 [f.double().square().sum(-1).flatten() for f in self._support.values()]
             )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fastcam.attribution.precision import exact
+from fastcam.attribution.modules import no_autocast
 from fastcam.errors import InputError
 from fastcam.models.fewshot.mutual import MutualReconstruction
 from fastcam.models.fewshot.ridge import ridge_penalty, ridge_weights
@@ -28,11 +28,13 @@ from fastcam.models.fewshot.ridge import ridge_penalty, ridge_weights
 class ClassMaps:
     """Maps of b queries against the k support images of one class, float32, raw.
 
-    ``received`` (b, k, h, w): mass of each support place; where ``signed`` it may be negative, and
-    0 is neither found nor avoided. ``error`` (b, h, w): squared distance, summed over channels,
-    between each place of the query and its reconstruction; ``distance`` (b,) is its mean.
-    In the other direction, for mutual attention only: ``returned`` (b, h, w), the mass query
-    places receive from all support places, and ``support_error`` (b, k, h, w).
+    - ``received`` (b, k, h, w), mass of each support place
+    - ``error`` (b, h, w), squared distance, summed over channels, between each place of the query
+      and its reconstruction
+    - ``signed``: whether ``received`` may be negative; then 0 is neither found nor avoided
+    - ``returned`` (b, h, w), mass that query places receive from all support places; mutual
+      attention only
+    - ``support_error`` (b, k, h, w), as ``error``, for places of the support; mutual attention only
     """
 
     received: Tensor
@@ -43,6 +45,7 @@ class ClassMaps:
 
     @property
     def distance(self) -> Tensor:
+        """(b,): the mean of ``error`` over the query's places."""
         return self.error.flatten(1).mean(1)
 
 
@@ -52,31 +55,33 @@ def ridge_maps(
     grid: tuple[int, ...],
     alpha: float = 0.0,
     beta: float = 0.0,
-    at: int | None = None,
+    query_index: int | None = None,
 ) -> tuple[ClassMaps, ...]:
     """Maps of ``query`` features (b, h·w, d) for each class of ``support``, (k, h·w, d) each; k may
     differ. Places lie row by row over ``grid`` (h, w).
 
     λ = (k·h·w / d) · e^alpha + 1e-6, and the reconstruction is e^beta · W S (FRN, eq. 5 to 8); with
-    0 and 0, where FRN starts, for features that no such network made. ``at``: the mass that this
-    one place of the query gives, instead of the mean over all. Raises InputError without support,
-    and where shapes don't fit or features are NaN or infinite.
+    0 and 0, where FRN starts, for features that no such network made. ``query_index``: the mass
+    that this one place of the query gives, instead of the mean over all. Raises InputError without
+    support, and where shapes don't fit or features are NaN or infinite.
     """
-    _check(query, support, grid, at)
-    found = []
-    with exact(query):
+    _check(query, support, grid, query_index)
+    class_maps = []
+    with no_autocast(query):
         q = query.detach().double()
-        asking = q.mean(1, keepdim=True) if at is None else q[:, at : at + 1]
-        one = torch.eye(q.shape[-1], dtype=q.dtype, device=q.device)
+        query_rows = (
+            q.mean(1, keepdim=True) if query_index is None else q[:, query_index : query_index + 1]
+        )
+        identity = torch.eye(q.shape[-1], dtype=q.dtype, device=q.device)
         for images in support:
             s = images.detach().double().flatten(0, 1)
             # W = Q A: the mean of W's rows needs no n × k·r weights.
-            a = ridge_weights(one, s, ridge_penalty(s.shape[0], s.shape[1], alpha))
-            made = q @ (a @ s) if len(s) > s.shape[1] else (q @ a) @ s
-            error = (torch.as_tensor(beta).exp() * made - q).square().sum(-1)
-            received = (asking @ a).reshape(len(q), len(images), *grid).float()
-            found.append(ClassMaps(received, _on(error, grid), signed=True))
-    return tuple(found)
+            a = ridge_weights(identity, s, ridge_penalty(s.shape[0], s.shape[1], alpha))
+            reconstructed = q @ (a @ s) if len(s) > s.shape[1] else (q @ a) @ s
+            error = (torch.as_tensor(beta).exp() * reconstructed - q).square().sum(-1)
+            received = (query_rows @ a).reshape(len(q), len(images), *grid).float()
+            class_maps.append(ClassMaps(received, _on_grid(error, grid), signed=True))
+    return tuple(class_maps)
 
 
 def mutual_maps(
@@ -84,50 +89,58 @@ def mutual_maps(
     support: Sequence[Tensor],
     grid: tuple[int, ...],
     attention: MutualReconstruction,
-    at: int | None = None,
+    query_index: int | None = None,
 ) -> tuple[ClassMaps, ...]:
     """The same by the softmax attention of Bi-FRN in both directions, with the projections of
-    ``attention``; features, errors and ``at`` as in ``ridge_maps``. The errors are between
+    ``attention``; features, errors and ``query_index`` as in ``ridge_maps``. The errors are between
     values."""
-    _check(query, support, grid, at)
-    found = []
-    with exact(query), torch.no_grad():
-        ours = attention.project(query)
-        q, k, v = (part.double() for part in (ours.q, ours.k, ours.v))
+    _check(query, support, grid, query_index)
+    class_maps = []
+    with no_autocast(query), torch.no_grad():
+        query_parts = attention.project(query)
+        q, k, v = (part.double() for part in (query_parts.q, query_parts.k, query_parts.v))
         for images in support:
-            theirs = attention.project(images.flatten(0, 1))
-            sq, sk, sv = (part.double() for part in (theirs.q, theirs.k, theirs.v))
+            support_parts = attention.project(images.flatten(0, 1))
+            sq, sk, sv = (
+                part.double() for part in (support_parts.q, support_parts.k, support_parts.v)
+            )
             scale = q.shape[-1] ** -0.5
             to_query = (scale * (q @ sk.mT)).softmax(-1)
             to_support = (scale * (sq @ k.mT)).softmax(-1)
             support_error = (to_support @ v - sv).square().sum(-1)
-            found.append(
+            class_maps.append(
                 ClassMaps(
-                    _received(to_query, len(images), grid, at),
-                    _on((to_query @ sv - v).square().sum(-1), grid),
+                    _received_maps(to_query, len(images), grid, query_index),
+                    _on_grid((to_query @ sv - v).square().sum(-1), grid),
                     signed=False,
-                    returned=_on(to_support.mean(1), grid),
+                    returned=_on_grid(to_support.mean(1), grid),
                     support_error=support_error.reshape(len(q), -1, *grid).float(),
                 )
             )
-    return tuple(found)
+    return tuple(class_maps)
 
 
-def _received(weights: Tensor, images: int, grid: tuple[int, ...], at: int | None) -> Tensor:
+def _received_maps(
+    weights: Tensor, images: int, grid: tuple[int, ...], query_index: int | None
+) -> Tensor:
     """(b, n, k·h·w) -> (b, k, h, w): the mean over the query's places, or one of them."""
-    rows = weights.mean(1) if at is None else weights[:, at]
+    rows = weights.mean(1) if query_index is None else weights[:, query_index]
     return rows.reshape(len(weights), images, *grid).float()
 
 
-def _on(values: Tensor, grid: tuple[int, ...]) -> Tensor:
+def _on_grid(values: Tensor, grid: tuple[int, ...]) -> Tensor:
     return values.reshape(len(values), *grid).float()
 
 
-def _check(query: Tensor, support: Sequence[Tensor], grid: tuple[int, ...], at: int | None) -> None:
+def _check(
+    query: Tensor, support: Sequence[Tensor], grid: tuple[int, ...], query_index: int | None
+) -> None:
     check_support(support)
     places = (math.prod(grid), query.shape[-1])
-    if at is not None and not 0 <= at < places[0]:
-        raise InputError(f"query place {at}: there are {places[0]}, counted from 0 row by row")
+    if query_index is not None and not 0 <= query_index < places[0]:
+        raise InputError(
+            f"query place {query_index}: there are {places[0]}, counted from 0 row by row"
+        )
     for features in (query, *support):
         if features.ndim != 3 or tuple(features.shape[1:]) != places:
             raise InputError(

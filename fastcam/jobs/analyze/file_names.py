@@ -18,13 +18,15 @@ _LONGEST = {"image": 110, "layer": 60, "class": 50}
 
 @dataclass(frozen=True)
 class Naming:
-    """``images`` as they stand in file names, no two alike; ``stems`` of each image's layers, with
-    the output they explain, no two alike; ``classes`` are the names of the model's outputs, in
-    their order, empty where they have none."""
+    """What images and their layers are called in file names, no two alike.
+
+    Attributes:
+        images: each image.
+        stems: of each image each layer, with the output that its map explains.
+    """
 
     images: tuple[str, ...]
     stems: tuple[tuple[str, ...], ...]
-    classes: tuple[str, ...]
 
     def heatmap(self, image: int, layer: int) -> str:
         """``gradcam_heatmaps/<image>_<layer>_<class>_heatmap.png``."""
@@ -50,14 +52,14 @@ def naming_of(
     images = _distinct([_cut(header.id, "image") for header in headers])
     stems = _distinct(
         [
-            f"{image}_{_cut(layer, 'layer')}_{_cut(explained(header, classes), 'class')}"
+            f"{image}_{_cut(layer, 'layer')}_{_cut(explained_output(header, classes), 'class')}"
             for image, header in zip(images, headers, strict=True)
             for layer in layers
         ]
     )
     count = len(layers)
-    rows = tuple(stems[at * count : (at + 1) * count] for at in range(len(images)))
-    return Naming(images, rows, classes)
+    starts = range(0, len(stems), count)
+    return Naming(images, tuple(stems[start : start + count] for start in starts))
 
 
 def output_name(classes: Sequence[str], index: int | None) -> str:
@@ -67,7 +69,7 @@ def output_name(classes: Sequence[str], index: int | None) -> str:
     return classes[index] if index < len(classes) else str(index)
 
 
-def explained(header: MapHeader, classes: Sequence[str]) -> str:
+def explained_output(header: MapHeader, classes: Sequence[str]) -> str:
     """The name of the output that an image's maps explain; of a regression, ``value``."""
     if header.prediction is None and len(header.output) <= 1:
         return output_name(classes, None)
@@ -81,38 +83,41 @@ def class_folder(header: MapHeader) -> str:
 
 
 def class_names(
-    headers: Sequence[MapHeader], outputs: int, given: Sequence[str]
+    headers: Sequence[MapHeader], outputs: int, names: Sequence[str]
 ) -> tuple[str, ...]:
-    """The names of a model's ``outputs``: those ``given``, else the class folders in alphabetical
-    order, as torchvision's ImageFolder counts them, where there are as many. InputError where
-    ``given`` are too few or too many."""
-    if given:
-        if len(given) != outputs:
+    """The names of a model's ``outputs``.
+
+    They are ``names``, or else the class folders in alphabetical order, as torchvision's
+    ImageFolder counts them, where there are as many. InputError where ``names`` are too few or too
+    many.
+    """
+    if names:
+        if len(names) != outputs:
             raise InputError(
-                f"--class-names names {len(given)} classes, but the model has {outputs} outputs"
+                f"--class-names names {len(names)} classes, but the model has {outputs} outputs"
             )
-        return tuple(given)
+        return tuple(names)
     folders = sorted({class_folder(header) for header in headers} - {""})
     return tuple(folders) if len(folders) == outputs > 1 else ()
 
 
 def _cut(text: str, kind: str) -> str:
-    kept = file_names.safe(text)
-    while len(kept.encode()) > _LONGEST[kind]:
-        kept = kept[:-1]
-    return kept
+    safe = file_names.safe(text)
+    while len(safe.encode()) > _LONGEST[kind]:
+        safe = safe[:-1]
+    return safe
 
 
 def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
     """With ``-2``, ``-3`` ... behind what came before, also where only the case differs: some file
     systems don't tell it apart."""
     taken: set[str] = set()
-    found = []
+    names = []
     for text in texts:
         name, count = text, 1
         while name.casefold() in taken:
             count += 1
             name = f"{text}-{count}"
         taken.add(name.casefold())
-        found.append(name)
-    return tuple(found)
+        names.append(name)
+    return tuple(names)

@@ -1,63 +1,65 @@
-"""From the store's rows and the workers' numbers to one typed result for each image."""
+"""One typed result for each image, from the store's rows and the workers' numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Container, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.jobs.analyze.file_names import class_folder, explained, output_name
-from fastcam.jobs.analyze.item import AnalysisJob, Measured, figure_paths, right
+from fastcam.jobs.analyze.file_names import class_folder, explained_output, output_name
+from fastcam.jobs.analyze.item import AnalysisTask, ImageNumbers, figure_paths, is_right
 from fastcam.jobs.analyze.results import ActivationStatistics, ImageResult, LayerResult
 
 
 def image_results(
-    job: AnalysisJob, measured: Sequence[Measured], there: Container[str]
+    task: AnalysisTask, numbers: Sequence[ImageNumbers], finished: Container[str]
 ) -> tuple[ImageResult, ...]:
-    """A result for each measured image, in the run's order; ``there`` are the figures that are on
-    the disk, relative to the output folder."""
-    return tuple(_result(job, one, there) for one in measured)
+    """A result for each measured image, in the run's order; ``finished`` are the figures that are
+    on the disk, relative to the output folder."""
+    return tuple(_result(task, entry, finished) for entry in numbers)
 
 
-def _result(job: AnalysisJob, one: Measured, there: Container[str]) -> ImageResult:
-    header = job.store.headers[one.image]
-    paths = [path if path in there else "" for path in figure_paths(job, one.image)]
-    count = len(job.layers)
-    layers = {
-        layer: LayerResult(one.layers[layer], activations, paths[2 * at], paths[2 * at + 1])
-        for at, (layer, activations) in enumerate(
-            zip(job.layers, activation_statistics(header.measures, count), strict=True)
-        )
-    }
-    found = ImageResult(
+def _result(task: AnalysisTask, numbers: ImageNumbers, finished: Container[str]) -> ImageResult:
+    header = task.store.headers[numbers.image]
+    paths = [path if path in finished else "" for path in figure_paths(task, numbers.image)]
+    count = len(task.layers)
+    share = float(header.measures[-1]) if task.halves != "no" else None
+    return ImageResult(
         id=header.id,
         source=header.source,
         size=(header.shape[1], header.shape[2]),
         class_folder=class_folder(header),
         predicted=header.prediction,
-        predicted_name=output_name(job.classes, header.prediction),
+        predicted_name=output_name(task.classes, header.prediction),
         confidence=header.confidence if math.isfinite(header.confidence) else None,
-        right=right(job.classes, header),
-        explained=explained(header, job.classes),
+        right=is_right(task.classes, header),
+        explained=explained_output(header, task.classes),
         output=tuple(float(value) for value in header.output),
-        layers=layers,
+        layers={
+            layer: LayerResult(
+                numbers.layers[layer], activations, paths[2 * index], paths[2 * index + 1]
+            )
+            for index, (layer, activations) in enumerate(
+                zip(task.layers, activation_statistics(header.measures, count), strict=True)
+            )
+        },
+        left_share=share,
+        right_share=None if share is None else 1.0 - share,
         layers_path=paths[2 * count],
         models_path=paths[2 * count + 1] if len(paths) > 2 * count + 1 else "",
-        agreement=one.agreement,
+        agreement=numbers.agreement,
     )
-    if job.halves == "no":
-        return found
-    share = float(header.measures[-1])
-    return replace(found, left_share=share, right_share=1.0 - share)
 
 
 def activation_statistics(
     measures: NDArray[np.float32], layers: int
 ) -> list[ActivationStatistics | None]:
-    """The numbers of each layer, as the engine put them one after the other."""
+    """The numbers of each layer, of ``measures`` (6 · layers), layer by layer.
+
+    None for each where the run made no such measures.
+    """
     width = len(ActivationStatistics.__dataclass_fields__)
     if len(measures) < layers * width:
         return [None] * layers

@@ -3,51 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.attribution.request import GRADIENT_X_INPUT
 from fastcam.figures import layout
-from fastcam.figures.buffers import Buffers
-from fastcam.figures.files import WRITE_BATCH, WriteBatch
 from fastcam.figures.map_sheets import Heading
 from fastcam.figures.patch_sheets import RenderStyle, render_style_of
 from fastcam.figures.sheet import Sheet
 from fastcam.jobs.analyze.figures.sheets import (
+    LayerMaps,
     Subject,
     heatmap_sheet,
     layers_sheet,
     models_sheet,
     overlay_sheet,
 )
-from fastcam.jobs.analyze.file_names import Naming, class_folder, explained, naming_of, output_name
+from fastcam.jobs.analyze.file_names import (
+    Naming,
+    class_folder,
+    explained_output,
+    naming_of,
+    output_name,
+)
 from fastcam.jobs.analyze.map_statistics import (
     FeatureStatistics,
     correlation,
     feature_statistics,
-    normalised,
+    normalized,
 )
+from fastcam.jobs.render.item import CaseFigure, CaseFigures, draw_item
 from fastcam.jobs.render.maps.image import FlatImage, open_image
-from fastcam.options import Style
-from fastcam.read.inputs.preprocess import field_of
-from fastcam.run.records import FigureRecord, Failure, attempt
+from fastcam.options import PictureFormat, Style
+from fastcam.read.inputs.preprocessing import input_slices
+from fastcam.run.file_names import NumberedCase
+from fastcam.run.records import Failure, FigureRecord
 from fastcam.run.work_items import CaseSlices, WorkItem
-from fastcam.store.map_rows import check_done
+from fastcam.store.map_rows import MapCase, check_done
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 
-AT_INPUT = "gradient_x_input"
 
-
-@dataclass(frozen=True)
-class AnalysisJob:
+@dataclass(frozen=True, kw_only=True)
+class AnalysisTask:
     """All that a worker needs besides the item.
 
-    ``stores`` are paths and creation times of one run, or of two to be compared, called ``models``;
-    ``maps`` are the names in them of the ``layers``' maps.
+    Attributes:
+        stores: path and creation time of one run's store, or of two that are compared.
+        models: what the models of the stores are called.
+        output_dir: the folder for everything.
+        layers: the analyzed layers, from shallow to deep.
+        maps: names of the layers' maps in the stores.
+        classes: names of the model's outputs; empty where they have none.
+        style: how figures look.
+        dpi: stands in the PNG files.
+        characters: all that the figures' texts hold.
+        fonts: the font files for them.
     """
 
     stores: tuple[tuple[Path, str], ...]
@@ -64,22 +79,22 @@ class AnalysisJob:
     @property
     def store(self) -> MapStore:
         """The first run's store, opened once in each process."""
-        return _opened(*self.stores[0])
+        return _open_store(*self.stores[0])
 
     @property
     def other(self) -> MapStore | None:
         """The store to compare with."""
-        return _opened(*self.stores[1]) if len(self.stores) > 1 else None
+        return _open_store(*self.stores[1]) if len(self.stores) > 1 else None
 
     @property
     def naming(self) -> Naming:
         """What files are called; made once in each process, as ten thousand names would travel
         with every task."""
-        return _named(*self.stores[0], self.layers, self.classes)
+        return _naming(*self.stores[0], self.layers, self.classes)
 
     @property
-    def said(self) -> str:
-        """What kind of maps they are."""
+    def map_kind(self) -> str:
+        """What kind of maps they are, for headings."""
         method, sign = self.maps[0].partition("/")[0], self.store.attrs.settings.get("sign")
         return f"{method}, evidence against" if sign == "negative" else method
 
@@ -88,10 +103,21 @@ class AnalysisJob:
         """How the model saw the images."""
         return str(self.store.attrs.preprocessing.get("halves", "no"))
 
+    def render_style(self, side: int) -> RenderStyle:
+        """Glyphs and color tables for panels whose longer side is ``side`` pixels."""
+        return render_style_of(self.style, self.characters, self.fonts, side)
+
 
 @dataclass(frozen=True)
-class Measured:
-    """The numbers of an image's layers, and how far two models' maps agree."""
+class ImageNumbers:
+    """The numbers of an image.
+
+    Attributes:
+        image: the image's 0-based index in the store.
+        layers: statistics of each layer's map.
+        agreement: by layer, Pearson's correlation of two models' normalized maps; None where one
+            has one value everywhere, and empty without a second model.
+    """
 
     image: int
     layers: dict[str, FeatureStatistics]
@@ -100,58 +126,47 @@ class Measured:
 
 @dataclass(frozen=True)
 class AnalysisItem:
-    """What came of a work item."""
+    """What came of a work item: the images' numbers, the files, and what failed."""
 
-    measured: tuple[Measured, ...]
+    numbers: tuple[ImageNumbers, ...]
     drawn: tuple[FigureRecord, ...]
     failures: tuple[Failure, ...]
 
 
 @lru_cache(maxsize=4)
-def _opened(path: Path, created: str) -> MapStore:
-    # `created` is there so that a store which was made anew is opened anew.
+def _open_store(path: Path, created: str) -> MapStore:
+    # `created` is an argument so that a store which was made anew is opened anew.
     return MapStore.open(path)
 
 
 @lru_cache(maxsize=4)
-def _named(path: Path, created: str, layers: tuple[str, ...], classes: tuple[str, ...]) -> Naming:
-    return naming_of(_opened(path, created).headers, layers, classes)
+def _naming(path: Path, created: str, layers: tuple[str, ...], classes: tuple[str, ...]) -> Naming:
+    return naming_of(_open_store(path, created).headers, layers, classes)
 
 
-_write_buffers = tuple(Buffers() for _ in range(WRITE_BATCH))
-
-
-def analyse_item(job: AnalysisJob, item: WorkItem) -> AnalysisItem:
-    """Measure every image of an item, and draw those of its figures that are wanted.
+def analyze_item(task: AnalysisTask, item: WorkItem) -> AnalysisItem:
+    """Measure every image of an item, and draw those of its figures that it lists.
 
     Raises :class:`OutputError` when a file can't be written: that ends the job.
     """
-    measured: list[Measured] = []
-    drawn: list[FigureRecord] = []
-    failures: list[Failure] = []
-    for portion in item:
-        header = job.store.headers[portion.case]
-        before = len(drawn)
-        reason = attempt(partial(_one, job, portion, measured, drawn))
-        if reason:
-            left = len(portion.slices) - (len(drawn) - before)
-            failures.append(Failure("error", header.place, header.id, None, left, reason))
-    return AnalysisItem(tuple(measured), tuple(drawn), tuple(failures))
+    images = _Images(task)
+    result = draw_item(images, item, task.dpi)
+    return AnalysisItem(tuple(images.numbers), result.figures, result.failures)
 
 
-def figure_paths(job: AnalysisJob, index: int) -> list[str]:
-    """The figures of an image, relative to the output folder, by the numbers of its portion: two
-    for each layer, then all layers, then the models."""
-    naming, paths = job.naming, []
-    for at in range(len(job.layers)):
-        paths += [naming.heatmap(index, at), naming.overlay(index, at)]
+def figure_paths(task: AnalysisTask, index: int) -> list[str]:
+    """The figures of an image, relative to the output folder, by their numbers: two for each
+    layer, then all layers, then the models."""
+    naming, paths = task.naming, []
+    for layer in range(len(task.layers)):
+        paths += [naming.heatmap(index, layer), naming.overlay(index, layer)]
     paths.append(naming.layer_figure(index))
-    if _has_second(job, index):
+    if _is_compared(task, index):
         paths.append(naming.model_figure(index))
     return paths
 
 
-def right(classes: Sequence[str], header: MapHeader) -> bool | None:
+def is_right(classes: Sequence[str], header: MapHeader) -> bool | None:
     """Whether the prediction is the class of the image's folder; None where nobody knows."""
     folder = class_folder(header)
     if header.prediction is None or folder not in classes:
@@ -159,130 +174,158 @@ def right(classes: Sequence[str], header: MapHeader) -> bool | None:
     return output_name(classes, header.prediction) == folder
 
 
-def _one(
-    job: AnalysisJob, portion: CaseSlices, measured: list[Measured], drawn: list[FigureRecord]
-) -> None:  # fmt: skip
-    index, header = portion.case, job.store.headers[portion.case]
-    check_done(header)
-    raw = {
-        layer: job.store.map(name, index) for layer, name in zip(job.layers, job.maps, strict=True)
-    }
-    _, height, width = header.shape
-    rows, columns = field_of(height, width, job.store.attrs.preprocessing)
-    field = (columns.start, rows.start, columns.stop, rows.stop)
-    numbers = {
-        layer: feature_statistics(cells, field, job.halves) for layer, cells in raw.items()
-    }  # fmt: skip
-    second = _second(job, index, raw)
-    agreement = {
-        layer: correlation(normalised(raw[layer]), normalised(cells))
-        for layer, cells in second.items()
-    }
-    measured.append(Measured(index, numbers, agreement))
-    if not portion.slices:
-        return
-    image = open_image(header, None, "", job.store.attrs.preprocessing)
-    subject = _subject(job, header, image)
-    side = max(layout.enlarged(*image.size, job.style.panel_size))
-    single = render_style_of(job.style, job.characters, job.fonts, side)
-    beside = render_style_of(job.style, job.characters, job.fonts, job.style.panel_size)
-    sheets = _sheets(job, index, subject, raw, second, numbers, agreement, field, single, beside)
-    paths = figure_paths(job, index)
-    write_batch = WriteBatch(_write_buffers, job.dpi)
-    try:
-        for number in portion.slices:
-            sheet, render_style = sheets[number]()
-            path = paths[number]
-            record = FigureRecord(path, header.place, header.id, number, False, 0.0, 0.0, 0.0)
-            write_batch.put(
-                job.output_dir / path, sheet, render_style, "png", partial(drawn.append, record)
-            )
-    finally:
-        write_batch.finish()
+@dataclass
+class _Images:
+    """The images of a store, for :func:`draw_item`; an image is measured when it is opened."""
+
+    task: AnalysisTask
+    numbers: list[ImageNumbers] = field(default_factory=list)
+
+    @property
+    def output_dir(self) -> Path:
+        return self.task.output_dir
+
+    @property
+    def format(self) -> PictureFormat:
+        return "png"
+
+    def header(self, case: int) -> NumberedCase:
+        return MapCase(self.task.store.headers[case])
+
+    def open(self, case_slices: CaseSlices) -> CaseFigures:
+        task, index = self.task, case_slices.case
+        header = task.store.headers[index]
+        check_done(header)
+        maps = _layer_maps(task, index)
+        compared = _compared_maps(task, index)
+        agreement = {
+            layer: correlation(normalized(maps.values[layer]), normalized(values))
+            for layer, values in compared.items()
+        }
+        self.numbers.append(ImageNumbers(index, dict(maps.statistics), agreement))
+        if not case_slices.slices:
+            return _ImageFigures(header, [], [])
+        image = open_image(header, None, "", task.store.attrs.preprocessing)
+        subject = _subject(task, header, image)
+        if subject.halves != "no":
+            maps = replace(maps, at_input=task.store.map(GRADIENT_X_INPUT, index))
+        single = task.render_style(max(layout.enlarged(*image.size, task.style.panel_size)))
+        several = task.render_style(task.style.panel_size)
+        sheets = _sheets(task, index, subject, maps, single, several)
+        if compared:
+            pairs = {layer: (maps.values[layer], compared[layer]) for layer in compared}
+            captions = _model_captions(task, index)
+            sheets.append((partial(models_sheet, subject, captions, pairs, agreement), several))
+        return _ImageFigures(header, figure_paths(task, index), sheets)
 
 
-def _has_second(job: AnalysisJob, index: int) -> bool:
+# Makes a figure's sheet in the style beside it.
+_SheetMaker = tuple[Callable[[RenderStyle], Sheet], RenderStyle]
+
+
+@dataclass
+class _ImageFigures(CaseFigures):
+    """The figures of an image by their numbers, each made when it is drawn."""
+
+    header: MapHeader
+    paths: list[str]
+    sheets: list[_SheetMaker]
+
+    def figure(self, index: int) -> CaseFigure:
+        make, render_style = self.sheets[index]
+        place, name = self.header.place, self.header.id
+        record = FigureRecord(self.paths[index], place, name, index, False, 0.0, 0.0, 0.0)
+        return CaseFigure(make(render_style), render_style, record)
+
+    def slice_of(self, index: int) -> int | None:
+        return None
+
+
+def _layer_maps(task: AnalysisTask, index: int) -> LayerMaps:
+    names = zip(task.layers, task.maps, strict=True)
+    values = {layer: task.store.map(name, index) for layer, name in names}
+    _, height, width = task.store.headers[index].shape
+    rows, columns = input_slices(height, width, task.store.attrs.preprocessing)
+    region = (columns.start, rows.start, columns.stop, rows.stop)
+    statistics = {
+        layer: feature_statistics(of_layer, region, task.halves)
+        for layer, of_layer in values.items()
+    }
+    return LayerMaps(values=values, statistics=statistics, region=region)
+
+
+def _is_compared(task: AnalysisTask, index: int) -> bool:
     """Whether the model to compare with has maps of an image; why not is among the failures."""
-    return job.other is not None and job.other.headers[index].status == "done"
+    return task.other is not None and task.other.headers[index].status == "done"
 
 
-def _second(
-    job: AnalysisJob, index: int, raw: dict[str, NDArray[np.float32]]
-) -> dict[str, NDArray[np.float32]]:
-    if job.other is None or not _has_second(job, index):
+def _compared_maps(task: AnalysisTask, index: int) -> dict[str, NDArray[np.float32]]:
+    if task.other is None or not _is_compared(task, index):
         return {}
-    return {
-        layer: job.other.map(name, index) for layer, name in zip(raw, job.maps, strict=True)
-    }  # fmt: skip
+    names = zip(task.layers, task.maps, strict=True)
+    return {layer: task.other.map(name, index) for layer, name in names}
+
+
+def _subject(task: AnalysisTask, header: MapHeader, image: FlatImage) -> Subject:
+    share = float(header.measures[-1]) if task.halves != "no" else None
+    heading = heading_of(task.classes, header, task.map_kind)
+    return Subject(heading, image.picture.image, task.halves, share)
 
 
 def _sheets(
-    job: AnalysisJob,
+    task: AnalysisTask,
     index: int,
     subject: Subject,
-    raw: dict[str, NDArray[np.float32]],
-    second: dict[str, NDArray[np.float32]],
-    numbers: dict[str, FeatureStatistics],
-    agreement: dict[str, float | None],
-    field: tuple[int, int, int, int],
+    maps: LayerMaps,
     single: RenderStyle,
-    beside: RenderStyle,
-) -> list[Callable[[], tuple[Sheet, RenderStyle]]]:
-    """The figures of an image in the order of their numbers, each made when it is wanted."""
-    made: list[Callable[[], tuple[Sheet, RenderStyle]]] = []
+    several: RenderStyle,
+) -> list[_SheetMaker]:
+    """The figures of an image's own maps, in the order of their numbers.
 
-    def of(make: Callable[..., Sheet], *given: object, render_style: RenderStyle) -> None:
-        made.append(lambda: (make(*given, render_style), render_style))
-
-    header = job.store.headers[index]
-    alone = replace(subject, heading=heading_of(job.classes, header, job.said, brief=True))
-    for layer, cells in raw.items():
-        of(heatmap_sheet, alone, layer, cells, render_style=single)
-        of(overlay_sheet, subject, layer, cells, render_style=single)
-    at_input = job.store.map(AT_INPUT, index) if subject.halves != "no" else None
-    of(layers_sheet, subject, raw, numbers, field, at_input, render_style=beside)
-    if second:
-        both = {layer: (raw[layer], second[layer]) for layer in raw}
-        of(models_sheet, subject, _called(job, index), both, agreement, render_style=beside)
-    return made
+    ``single`` is the style of figures of one map, ``several`` that of all layers.
+    """
+    header = task.store.headers[index]
+    brief = replace(subject, heading=heading_of(task.classes, header, task.map_kind, brief=True))
+    sheets: list[_SheetMaker] = []
+    for layer, values in maps.values.items():
+        sheets.append((partial(heatmap_sheet, brief, layer, values), single))
+        sheets.append((partial(overlay_sheet, subject, layer, values), single))
+    sheets.append((partial(layers_sheet, subject, maps), several))
+    return sheets
 
 
-def _called(job: AnalysisJob, index: int) -> tuple[str, str]:
+def _model_captions(task: AnalysisTask, index: int) -> tuple[str, str]:
     """The two models, each with the output that its own maps explain."""
-    assert job.other is not None
-    headers = (job.store.headers[index], job.other.headers[index])
+    assert task.other is not None
+    headers = (task.store.headers[index], task.other.headers[index])
     first, second = (
-        f"{name} for {explained(header, job.classes)}"
-        for name, header in zip(job.models, headers, strict=True)
+        f"{name} for {explained_output(header, task.classes)}"
+        for name, header in zip(task.models, headers, strict=True)
     )
     return first, second
 
 
-def _subject(job: AnalysisJob, header: MapHeader, image: FlatImage) -> Subject:
-    share = float(header.measures[-1]) if job.halves != "no" else None
-    return Subject(
-        heading_of(job.classes, header, job.said), image.picture.image, job.halves, share
-    )
-
-
 def heading_of(
-    classes: Sequence[str], header: MapHeader, said: str, brief: bool = False
+    classes: Sequence[str], header: MapHeader, map_kind: str, brief: bool = False
 ) -> Heading:
-    """The texts above an image's figures; a regression says its values instead of a class.
-    ``said`` is what kind of maps they show; ``brief`` is for figures of one panel."""
-    judged, parts = right(classes, header), []
-    if judged is not None and not brief:
-        parts.append("correct" if judged else "wrong")
+    """The texts above an image's figures; a regression gives its values instead of a class.
+
+    ``map_kind`` is what kind of maps they show; ``brief`` is for figures of one panel.
+    """
+    right, parts = is_right(classes, header), []
+    if right is not None and not brief:
+        parts.append("correct" if right else "wrong")
     folder = class_folder(header)
     if folder in classes:
         parts.append(f"true {folder}")
     if header.prediction is None:
         parts.append("predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4]))
     else:
-        parts.append(f"predicted {output_name(classes, header.prediction)}")
-        output = explained(header, classes)
-        if output != output_name(classes, header.prediction):
+        predicted = output_name(classes, header.prediction)
+        output = explained_output(header, classes)
+        parts.append(f"predicted {predicted}")
+        if output != predicted:
             parts.append(f"explained {output}")
     if header.prediction is not None and np.isfinite(header.confidence):
         parts.append(f"{'' if brief else 'confidence '}{header.confidence:.4f}")
-    return Heading(f"{header.id}  ·  {said}", "  ·  ".join(parts), judged)
+    return Heading(f"{header.id}  ·  {map_kind}", "  ·  ".join(parts), right)

@@ -8,104 +8,99 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from fastcam.attribution.cam.features import FeatureEngine
+from fastcam.attribution.faithfulness.perturbation_curves import black_of
+from fastcam.attribution.request import MapRequest
 from fastcam.errors import FastcamError, InputError
 from fastcam.figures import fonts, lettering, warmup
-from fastcam.jobs.analyze import activation_files
-from fastcam.jobs.analyze.class_comparison import Cohort, compare_classes, group_of
-from fastcam.jobs.analyze.figures import activation_plots, channels
-from fastcam.jobs.analyze.figures import classes as comparing
-from fastcam.jobs.analyze.file_names import FEATURES, FOLDERS, class_names
+from fastcam.jobs.analyze.class_comparison import compare_classes
+from fastcam.jobs.analyze.cohort_files import write_cohort_files
+from fastcam.jobs.analyze.file_names import FOLDERS, class_names
 from fastcam.jobs.analyze.image_results import image_results
-from fastcam.jobs.analyze.item import AnalysisJob, Measured, analyse_item, figure_paths
-from fastcam.jobs.analyze.report import REPORT, RESULTS, Analysis
-from fastcam.jobs.analyze.request import AnalysisChoice, Subjects
-from fastcam.jobs.analyze.results import ImageResult
-from fastcam.jobs.analyze.results_file import results_text
+from fastcam.jobs.analyze.item import AnalysisItem, AnalysisTask, ImageNumbers, analyze_item
+from fastcam.jobs.analyze.plan import AnalysisPlan, plan_figures
+from fastcam.jobs.analyze.report import REPORT, RESULTS, Analysis, results_text
+from fastcam.jobs.analyze.request import AnalyzeOptions, AnalyzeRequest
 from fastcam.jobs.analyze.summary import summary_report
 from fastcam.jobs.infer.job import infer_maps
-from fastcam.jobs.infer.request import InputChoice, InferenceOptions
+from fastcam.jobs.infer.request import InferRequest, InputChoice
+from fastcam.jobs.render import PRELOAD
 from fastcam.run import scheduler, work_items
+from fastcam.run.cgroups import cores
 from fastcam.run.files import TEMPORARY, make_folder, write_text
 from fastcam.run.folder import STORE, RunFolder
-from fastcam.run.progress import Progress, Silent
+from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import Failure
-from fastcam.run.work_items import CaseSlices
 from fastcam.store.maps import MapStore
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import nn
-
-    from fastcam.attribution.request import MapRequest
-    from fastcam.read.inputs.preprocess import Preprocessing
+# The folder of the run of the model to compare with.
 COMPARED = "compare"
-# One of each class, of so many classes.
-_EXAMPLES = 4
+# The options of the style that change an analysis's figures.
+_STYLE_OPTIONS = ("colormap", "heat_alpha", "blend", "panel_size", "theme", "font")
 
 
-def analyse_images(
-    subjects: Subjects,
-    spec: Preprocessing,
-    choice: InputChoice,
-    wanted: MapRequest,
-    running: InferenceOptions,
-    how: AnalysisChoice,
-    output_dir: Path,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> Analysis:
-    """Run the model over the images, and write what its layers looked at into ``output_dir``.
+def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) -> Analysis:
+    """Run the model over the images, and write what its layers use of them into a folder.
 
     What is finished is kept, images and figures alike; the numbers are taken again from the store.
     Raises :class:`InputError` before anything is written when the model, the settings or the
     inputs are wrong, :class:`OutputError` when a file can't be written.
     """
-    progress = progress or Silent()
-    _check_apart(choice, output_dir)
+    progress, output_dir = progress or NoProgress(), request.output_dir
+    _check_apart(request.inputs, output_dir)
     seconds: dict[str, float] = {}
     with _timed(seconds, "infer"):
-        stores = _run(
-            subjects, spec, choice, wanted, running, output_dir, overwrite, progress
-        )  # fmt: skip
-    store = stores[0]
-    done = [index for index, header in enumerate(store.headers) if header.status == "done"]
-    outputs = len(store.headers[done[0]].output) if done else 0
-    classes = class_names(store.headers, outputs, how.class_names) if done else ()
-    job = _job(stores, wanted, how, classes, output_dir)
-    with RunFolder(output_dir, _settings(stores, how), overwrite) as folder:
+        stores = _infer(request, progress)
+    indices = [i for i, header in enumerate(stores[0].headers) if header.status == "done"]
+    task = _task(request, stores, indices)
+    with RunFolder(output_dir, _settings(stores, request.options), request.overwrite) as folder:
         _remove_leftovers(output_dir)
-        failures = _failed(stores)
+        failures = _inference_failures(stores)
         status = "stopped"
         try:
             with _timed(seconds, "draw"):
-                measured, drawn, there = _draw(job, done, folder, how, failures, progress)
-            images = image_results(job, measured, folder.finished)
-            places = [one.image for one in measured]
+                plan = plan_figures(task, indices, folder.finished)
+                items = _draw(task, plan, folder, failures, request.options.workers, progress)
+            numbers = _image_numbers(items)
+            images = image_results(task, numbers, folder.finished)
+            measured = [entry.image for entry in numbers]
             with _timed(seconds, "compare"):
-                cohort = compare_classes(images, job.layers, partial(_read, job, places))
-                files = _compared(subjects.model, spec, wanted, job, images, places, cohort, how)
-            found = Analysis(
-                output_dir, images, cohort, tuple(failures), (*files, RESULTS, REPORT), seconds,
-                drawn, there,
-            )  # fmt: skip
-            facts = _facts(subjects, spec, wanted, stores)
-            write_text(output_dir / RESULTS, results_text(found, facts))
-            write_text(output_dir / REPORT, summary_report(found, facts, how.language))
+                comparison = compare_classes(
+                    images, task.layers, partial(_map_values, task, measured)
+                )
+                files = write_cohort_files(request, task, comparison, images, measured)
+            report = Analysis(
+                output_dir=output_dir,
+                images=images,
+                comparison=comparison,
+                failures=tuple(failures),
+                files=(*files, RESULTS, REPORT),
+                seconds=seconds,
+                figures_drawn=sum(len(item.drawn) for item in items),
+                figures_existing=plan.existing,
+            )
+            facts = _facts(request, stores)
+            write_text(output_dir / RESULTS, results_text(report, facts))
+            text = summary_report(report, facts, request.options.language)
+            write_text(output_dir / REPORT, text)
             status = "finished"
         finally:
             with contextlib.suppress(FastcamError):
                 folder.rewrite_journal()
-                folder.write_failures(failures, range(1, len(store) + 1))
+                folder.write_failures(failures, range(1, len(stores[0]) + 1))
                 folder.write_run({"status": status, "seconds": seconds, "store": STORE})
-    return found
+    return report
 
 
-def _check_apart(choice: InputChoice, output_dir: Path) -> None:
+def _check_apart(inputs: InputChoice, output_dir: Path) -> None:
     """InputError where the output would be among the images of the next run."""
-    for path in choice.paths:
+    for path in inputs.paths:
         if path.is_dir() and output_dir.resolve().is_relative_to(path.resolve()):
             raise InputError(
                 f"--output-dir {output_dir}: lies inside the images' folder {path}, where a second "
@@ -113,168 +108,137 @@ def _check_apart(choice: InputChoice, output_dir: Path) -> None:
             )
 
 
-def _run(
-    subjects: Subjects,
-    spec: Preprocessing,
-    choice: InputChoice,
-    wanted: MapRequest,
-    running: InferenceOptions,
-    output_dir: Path,
-    overwrite: bool,
-    progress: Progress,
-) -> list[MapStore]:
+def _infer(request: AnalyzeRequest, progress: Progress) -> list[MapStore]:
     """The store of the run, and of the model to compare with, finished."""
-    from fastcam.attribution.cam.features import FeatureEngine
-    from fastcam.attribution.faithfulness.perturbation_curves import black_of
+    preprocessing, models = request.preprocessing, request.models
 
-    def build(model: nn.Module, wanted: MapRequest, compiled: bool) -> FeatureEngine:
-        return FeatureEngine(model, wanted, spec.halves, compiled, black_of(spec))
+    def build(model: nn.Module, maps: MapRequest, compiled: bool) -> FeatureEngine:
+        return FeatureEngine(model, maps, preprocessing.halves, compiled, black_of(preprocessing))
 
-    runs = [(subjects.model, subjects.described, output_dir)]
-    if subjects.other is not None:
-        runs.append((subjects.other, subjects.other_described, output_dir / COMPARED))
+    runs = [(models.model, models.model_info, request.output_dir)]
+    if models.other is not None:
+        runs.append((models.other, models.other_info, request.output_dir / COMPARED))
     stores = []
-    for model, described, folder in runs:
-        said = {**described, "measures": "activations"}
+    for model, model_info, output_dir in runs:
+        infer_request = InferRequest(
+            model_info={**model_info, "measures": "activations"},
+            preprocessing=preprocessing,
+            inputs=request.inputs,
+            maps=request.maps,
+            options=request.inference,
+        )
         report = infer_maps(
-            model, said, spec, choice, wanted, running, folder, overwrite, progress, build
+            model,
+            infer_request,
+            output_dir,
+            overwrite=request.overwrite,
+            progress=progress,
+            build=build,
         )
         stores.append(MapStore.open(report.store))
     return stores
 
 
-def _job(
-    stores: Sequence[MapStore],
-    wanted: MapRequest,
-    how: AnalysisChoice,
-    classes: tuple[str, ...],
-    output_dir: Path,
-) -> AnalysisJob:
-    texts = [text for h in stores[0].headers for text in (h.id, h.group)]
-    characters = lettering.alphabet([*texts, *wanted.layers, *classes, *how.models])
-    return AnalysisJob(
-        tuple((store.path.resolve(), store.attrs.created) for store in stores),
-        how.models,
-        output_dir.resolve(),
-        wanted.layers,
-        tuple(f"{wanted.methods[0]}/{layer}" for layer in wanted.layers),
-        classes,
-        how.style,
-        how.dpi,
-        characters,
-        fonts.chain(characters, how.style.font),
+def _task(
+    request: AnalyzeRequest, stores: Sequence[MapStore], indices: Sequence[int]
+) -> AnalysisTask:
+    """What workers need; ``indices`` are those of the images that have maps."""
+    headers, options, maps = stores[0].headers, request.options, request.maps
+    outputs = len(headers[indices[0]].output) if indices else 0
+    classes = class_names(headers, outputs, options.class_names) if indices else ()
+    texts = [text for header in headers for text in (header.id, header.group)]
+    characters = lettering.alphabet([*texts, *maps.layers, *classes, *options.models])
+    return AnalysisTask(
+        stores=tuple((store.path.resolve(), store.attrs.created) for store in stores),
+        models=options.models,
+        output_dir=request.output_dir.resolve(),
+        layers=maps.layers,
+        maps=tuple(f"{maps.methods[0]}/{layer}" for layer in maps.layers),
+        classes=classes,
+        style=options.style,
+        dpi=options.dpi,
+        characters=characters,
+        fonts=fonts.chain(characters, options.style.font),
     )
 
 
-def _settings(stores: Sequence[MapStore], how: AnalysisChoice) -> dict[str, Any]:
+def _settings(stores: Sequence[MapStore], options: AnalyzeOptions) -> dict[str, Any]:
     """All that decides how the figures look."""
-    style = asdict(how.style)
+    style = asdict(options.style)
     return {
         "results": stores[0].attrs.sha256[:16],
         "compare": stores[1].attrs.sha256[:16] if len(stores) > 1 else "",
-        **{name: style[name] for name in ("colormap", "heat_alpha", "blend", "panel_size",
-                                          "theme", "font")},
-        "dpi": how.dpi,
-        "class_names": list(how.class_names),
-        "models": list(how.models),
-    }  # fmt: skip
+        **{name: style[name] for name in _STYLE_OPTIONS},
+        "dpi": options.dpi,
+        "class_names": list(options.class_names),
+        "models": list(options.models),
+    }
 
 
-def _failed(stores: Sequence[MapStore]) -> list[Failure]:
+def _inference_failures(stores: Sequence[MapStore]) -> list[Failure]:
     """Images without maps, of the second model only those that the first one has."""
     first = stores[0].headers
-    found = [(header, header.reason) for header in first if header.status == "failed"]
+    failed = [(header, header.reason) for header in first if header.status == "failed"]
     for store in stores[1:]:
-        found += [
+        failed += [
             (header, f"not compared: {header.reason}")
             for header, own in zip(store.headers, first, strict=True)
             if header.status == "failed" != own.status
         ]
-    return [Failure("error", h.place, h.id, None, 0, reason) for h, reason in found]
+    return [Failure("error", h.place, h.id, None, 0, reason) for h, reason in failed]
 
 
 def _draw(
-    job: AnalysisJob,
-    done: Sequence[int],
+    task: AnalysisTask,
+    plan: AnalysisPlan,
     folder: RunFolder,
-    how: AnalysisChoice,
     failures: list[Failure],
+    workers: int | None,
     progress: Progress,
-) -> tuple[list[Measured], int, int]:
-    """Numbers of all images in order, and how many figures were drawn and were there already."""
-    portions, there = [], 0
-    for index in done:
-        paths = figure_paths(job, index)
-        left = tuple(at for at, path in enumerate(paths) if path not in folder.finished)
-        there += len(paths) - len(left)
-        source = str(job.store.headers[index].source)
-        portions.append(CaseSlices(index, left, False, source, "", None, ""))
-    if not portions:
-        return [], 0, 0
+) -> list[AnalysisItem]:
+    """Measure all images of the plan, and draw their figures.
+
+    Figures and failures go into ``folder`` and ``failures`` as they come, so that a job that is
+    stopped keeps them.
+    """
+    if not plan.images:
+        return []
     for name in FOLDERS:
-        make_folder(job.output_dir / name)
-    figures = sum(len(portion.slices) for portion in portions)
-    if figures and warmup.needed():
+        make_folder(task.output_dir / name)
+    if plan.figures and warmup.needed():
         progress.note("first run: compiling the kernels, once for this installation")
         warmup.warm_up()
-    measured: list[Measured] = []
-    drawn = 0
-    shape = scheduler.shape_of(how.workers or scheduler.cores(), figures)
-    with scheduler.local_cluster(shape) as client:
-        progress.begin("figures", figures)
+    results = []
+    shape = scheduler.cluster_shape(workers or cores(), plan.figures)
+    with scheduler.local_cluster(shape, PRELOAD) as client:
+        progress.begin("figures", plan.figures)
         try:
-            items = work_items.work_items(portions)
-            for item, made in scheduler.run(client, partial(analyse_item, job), items):
-                folder.record(made.drawn)
-                measured += made.measured
-                drawn += len(made.drawn)
-                failures += made.failures
+            draw = partial(analyze_item, task)
+            for item, result in scheduler.run(client, draw, plan.items):
+                folder.record(result.drawn)
+                failures += result.failures
+                results.append(result)
                 progress.advance(work_items.figures_of(item))
         finally:
             progress.end()
-    return sorted(measured, key=lambda one: one.image), drawn, there
+    return results
 
 
-def _read(
-    job: AnalysisJob, places: Sequence[int], image: int, layer: str
-) -> NDArray[np.float32]:  # fmt: skip
-    return job.store.map(job.maps[job.layers.index(layer)], places[image])
+def _image_numbers(items: Sequence[AnalysisItem]) -> list[ImageNumbers]:
+    """The numbers of all images, in the run's order."""
+    numbers = [entry for item in items for entry in item.numbers]
+    return sorted(numbers, key=lambda entry: entry.image)
 
 
-def _compared(
-    model: nn.Module,
-    spec: Preprocessing,
-    wanted: MapRequest,
-    job: AnalysisJob,
-    images: Sequence[ImageResult],
-    places: Sequence[int],
-    cohort: Cohort,
-    how: AnalysisChoice,
-) -> list[str]:
-    """Everything that is drawn or listed of many images together; the files."""
-    if not images:
-        return []
-    _, groups = group_of(images)
-    files = comparing.write_class_figures(
-        cohort, images, places, job.store, job.halves, how.style, how.dpi, job.output_dir
-    )
-    files += activation_files.write_statistics(images, job.layers, job.output_dir)
-    figure = activation_plots.activation_page(images, groups, job.layers, how.style)
-    figures = {f"{FEATURES}/activation_statistics.png": figure}
-    if job.halves != "no":
-        figures["left_right_shares.png"] = activation_plots.shares_page(images, groups, how.style)
-    for path, one in figures.items():
-        one.save(job.output_dir / path)
-    examples = [places[members[0]] for members in groups.values()][:_EXAMPLES]
-    shown = channels.write_channel_figures(
-        model, spec, wanted, job.store, examples, job.naming, how.style, job.output_dir
-    )
-    return [*files, *figures, *shown]
+def _map_values(
+    task: AnalysisTask, indices: Sequence[int], number: int, layer: str
+) -> NDArray[np.float32]:
+    """The raw map (h, w) of the ``number``-th measured image."""
+    return task.store.map(task.maps[task.layers.index(layer)], indices[number])
 
 
-def _facts(
-    subjects: Subjects, spec: Preprocessing, wanted: MapRequest, stores: Sequence[MapStore]
-) -> dict[str, Any]:
+def _facts(request: AnalyzeRequest, stores: Sequence[MapStore]) -> dict[str, Any]:
+    """About the run, for the files."""
     same = None
     if len(stores) > 1:
         pairs = zip(stores[0].headers, stores[1].headers, strict=True)
@@ -283,15 +247,16 @@ def _facts(
             for a, b in pairs
             if a.status == b.status == "done" and a.prediction is not None
         )
+    models, maps = request.models, request.maps
     return {
-        "model": subjects.described["model"],
-        "checkpoint": str(subjects.described["checkpoint"] or ""),
-        "compare": str(subjects.other_described.get("checkpoint") or ""),
+        "model": models.model_info["model"],
+        "checkpoint": str(models.model_info["checkpoint"] or ""),
+        "compare": str(models.other_info.get("checkpoint") or ""),
         "same_predictions": same,
-        "method": wanted.methods[0],
-        "sign": wanted.sign,
-        "layers": list(wanted.layers),
-        "halves": spec.halves,
+        "method": maps.methods[0],
+        "sign": maps.sign,
+        "layers": list(maps.layers),
+        "halves": request.preprocessing.halves,
     }
 
 

@@ -1,21 +1,35 @@
-"""TODO."""
+"""What an analysis is asked for: models, images, maps, and how they are shown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastcam.errors import InputError
+from fastcam.jobs.infer.request import InferenceOptions, InputChoice
 from fastcam.options import Language, Style
+from fastcam.read.inputs.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from fastcam.attribution.request import MapRequest
+
 
 @dataclass(frozen=True)
-class AnalysisChoice:
-    """How an analysis looks. ``class_names`` in the order of the model's outputs; ``models`` what
-    two models are called on figures; ``dpi`` stands in the PNG files, and changes no pixel."""
+class AnalyzeOptions:
+    """How an analysis looks. InputError for a ``dpi`` that no file can have.
+
+    Attributes:
+        style: how figures look.
+        dpi: stands in the PNG files, 1 to 10000; it changes no pixel.
+        language: of the report's text.
+        class_names: names of the classes, in the order of the model's outputs; empty to take those
+            of the class folders.
+        models: what two models are called on figures.
+        workers: processes that draw; None for all cores.
+    """
 
     style: Style = field(default_factory=lambda: Style(heat_alpha=0.7))
     dpi: float = 300.0
@@ -29,11 +43,43 @@ class AnalysisChoice:
             raise InputError(f"--dpi {self.dpi}: must be 1 to 10000")
 
 
-@dataclass(frozen=True)
-class Subjects:
-    """What is analysed: a model, described by name and checkpoint, and one to compare it with."""
+@dataclass(frozen=True, kw_only=True)
+class ModelPair:
+    """The model that is analyzed, and one that it is compared with.
+
+    Attributes:
+        model: the module, on any device.
+        model_info: ``model`` and ``checkpoint`` as the user named them.
+        other: the module to compare with; None for none.
+        other_info: ``model`` and ``checkpoint`` of that; empty for none.
+    """
 
     model: nn.Module
-    described: dict[str, Any]
+    model_info: dict[str, Any]
     other: nn.Module | None = None
-    other_described: dict[str, Any] = field(default_factory=dict)
+    other_info: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeRequest:
+    """All that decides an analysis.
+
+    Attributes:
+        models: the model, and one to compare it with.
+        preprocessing: how the models see images.
+        inputs: which images.
+        maps: which maps of which layers.
+        inference: how the models run.
+        options: how the analysis looks.
+        output_dir: the folder for everything.
+        overwrite: replace what was made with other settings.
+    """
+
+    models: ModelPair
+    preprocessing: Preprocessing
+    inputs: InputChoice
+    maps: MapRequest
+    inference: InferenceOptions
+    options: AnalyzeOptions
+    output_dir: Path
+    overwrite: bool = False

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastcam.jobs.analyze.map_statistics import FeatureStatistics
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
 class ActivationStatistics:
-    """Numbers of a layer's activations (k, h, w) on one image: mean, standard deviation (ddof 0),
-    lowest and highest value, share above 0, and how many channels of equal strength would spread
-    as they do, (Σ e)² / Σ e² with e the mean square of each channel."""
+    """Numbers of a layer's activations (k, h, w) on one image.
+
+    Attributes:
+        mean: their mean.
+        std: their standard deviation, ddof 0.
+        min: the lowest one.
+        max: the highest one.
+        positive_share: share of them above 0, 0 to 1.
+        effective_channels: how many channels of equal strength would spread as they do, 1 to k:
+            (Σ e)² / Σ e², e the mean square of each channel.
+    """
 
     mean: float
     std: float
@@ -29,7 +33,14 @@ class ActivationStatistics:
 
 @dataclass(frozen=True, slots=True)
 class LayerResult:
-    """One layer on one image. The paths are relative to the output folder, "" where not drawn."""
+    """One layer on one image.
+
+    Attributes:
+        feature_statistics: its map in numbers.
+        activations: its activations in numbers; None where the run didn't measure them.
+        heatmap_path: the figure of the map, relative to the output folder; empty where not drawn.
+        overlay_path: the figure of the map over the image, likewise.
+    """
 
     feature_statistics: FeatureStatistics
     activations: ActivationStatistics | None
@@ -37,14 +48,28 @@ class LayerResult:
     overlay_path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageResult:
-    """One image: what the model answered, and what its layers looked at.
+    """One image: the model's prediction, and the maps of its layers in numbers.
 
-    ``class_folder`` is the folder of its class, "" where there is none. ``predicted`` is None for a
-    regression, whose values are in ``output``. ``right`` is None where the class is not known.
-    ``explained`` is the output that the maps explain. ``left_share``: of
-    Σ|gradient × input|, only of models that see halves; ``right_share`` is the rest.
+    Attributes:
+        id: the image's id.
+        source: its file.
+        size: height and width, in pixels.
+        class_folder: the folder of its class; empty where there is none.
+        predicted: number of the predicted class; None for a regression.
+        predicted_name: its name, or "value".
+        confidence: its probability, 0 to 1; None for a regression.
+        right: whether it is the class of the folder; None where that is not known.
+        explained: the output that the maps explain.
+        output: the model's raw output.
+        layers: each analyzed layer by its name.
+        left_share: the left half's share of Σ|gradient × input|, 0 to 1; None without halves.
+        right_share: the right half's share, likewise.
+        layers_path: the figure of all layers, relative to the output folder; empty where not drawn.
+        models_path: the figure of both models, likewise.
+        agreement: by layer, Pearson's correlation of two models' normalized maps; empty without a
+            second model.
     """
 
     id: str

@@ -73,15 +73,25 @@ _EN = Words(
     left="left share, mean (sd)",
     layer_title="By class and layer",
     layer_columns=(
-        "class", "layer", "consistency", "active area", "mean CAM", "max CAM", "centre x",
+        "class",
+        "layer",
+        "consistency",
+        "active area",
+        "mean CAM",
+        "max CAM",
+        "centre x",
         "centre y",
     ),
     differences="Differences between classes",
     no_differences="none can be tested: it takes two classes of two images each",
     difference_columns=("metric", "layer", "test", "statistic", "effect", "p", "q"),
     metrics={
-        "confidence": "confidence", "left_share": "left share", "max_activation": "max CAM",
-        "mean_activation": "mean CAM", "activation_area": "active area", "center_x": "centre x",
+        "confidence": "confidence",
+        "left_share": "left share",
+        "max_activation": "max CAM",
+        "mean_activation": "mean CAM",
+        "activation_area": "active area",
+        "center_x": "centre x",
         "center_y": "centre y",
     },
     effects={
@@ -114,7 +124,7 @@ _EN = Words(
     "layers' maps can't tell left from right: they are the same on both halves, and centres are "
     "those of the left.",
     whole_image="all",
-)  # fmt: skip
+)
 
 _ZH = Words(
     title="fastcam 分析报告",
@@ -138,14 +148,25 @@ _ZH = Words(
     left="左侧占比 均值（标准差）",
     layer_title="各类别与各层",
     layer_columns=(
-        "类别", "层", "一致性", "激活面积", "CAM均值", "CAM最大值", "质心x", "质心y",
+        "类别",
+        "层",
+        "一致性",
+        "激活面积",
+        "CAM均值",
+        "CAM最大值",
+        "质心x",
+        "质心y",
     ),
     differences="类别间差异",
     no_differences="无法检验：至少需要两个类别，每个类别两张图像",
     difference_columns=("指标", "层", "检验", "统计量", "效应量", "p", "q"),
     metrics={
-        "confidence": "置信度", "left_share": "左侧占比", "max_activation": "CAM最大值",
-        "mean_activation": "CAM均值", "activation_area": "激活面积", "center_x": "质心x",
+        "confidence": "置信度",
+        "left_share": "左侧占比",
+        "max_activation": "CAM最大值",
+        "mean_activation": "CAM均值",
+        "activation_area": "激活面积",
+        "center_x": "质心x",
         "center_y": "质心y",
     },
     effects={
@@ -172,6 +193,6 @@ _ZH = Words(
     halves_note="左侧占比：|梯度 × 输入| 之和（所解释输出对输入的梯度，输入以黑色为零）中左半图像"
     "所占的比例；0.5 表示左右同等重要。各层热图无法区分左右：两半显示同一热图，质心取左半图像的。",
     whole_image="整体",
-)  # fmt: skip
+)
 
 WORDS: dict[Language, Words] = {"en": _EN, "zh": _ZH}

@@ -1,20 +1,23 @@
-"""The figures of an evaluation: the best and the worst prediction, and those that are asked for."""
+"""The figures of an evaluation: the best and the worst prediction, and the chosen images."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fastcam.errors import CaseError
 from fastcam.figures import warmup
 from fastcam.jobs.evaluate.metrics.error_samples import high_threshold
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
-from fastcam.jobs.evaluate.request import Explain
-from fastcam.jobs.evaluate.scoring import Scoring
-from fastcam.jobs.render import job as pipeline
-from fastcam.jobs.render.maps.job import MapsJob
+from fastcam.jobs.evaluate.request import EvaluateRequest, FigureChoice
+from fastcam.jobs.render import job
+from fastcam.jobs.render.maps.job import MapSource
 from fastcam.jobs.render.report import RenderReport
-from fastcam.options import MapChoice, Selection, Sources, Style
+from fastcam.jobs.render.request import RenderRequest
+from fastcam.options import Selection, Sources
 from fastcam.run.folder import RUN
 from fastcam.run.progress import Progress
 from fastcam.run.records import Failure
@@ -25,69 +28,75 @@ EXPLAINED = "explained"
 
 
 def draw_ends(
-    store: MapStore, found: Evaluation, output_dir: Path, style: Style, scoring: Scoring
+    request: EvaluateRequest, store: MapStore, evaluation: Evaluation
 ) -> tuple[list[Path], list[Failure]]:
     """``gradcam_best_sample.png`` and ``gradcam_worst_sample.png``, and what went wrong."""
     warmup.warm_up()
-    job = MapsJob(
-        store, output_dir, Sources(), style, Selection(), MapChoice(), False, scoring
-    )  # fmt: skip
+    output_dir = request.output_dir
+    source = MapSource.of(_render_request(request, store, output_dir, Selection()), store)
     method = method_of(store.map_names[0])
-    written, failures = [], []
-    for which, case in (("best", found.ordered[0]), ("worst", found.ordered[-1])):
-        path = output_dir / f"{method}_{which}_sample.{style.format}"
+    files, failures = [], []
+    for end, case in (("best", evaluation.ordered[0]), ("worst", evaluation.ordered[-1])):
+        path = output_dir / f"{method}_{end}_sample.{request.options.style.format}"
         try:
-            warning = job.draw_one(case.place - 1, path)
+            warning = source.draw_one(case.place - 1, path)
         except CaseError as error:
             failures.append(Failure("error", case.place, case.id, None, 1, str(error)))
             continue
         if warning:
             failures.append(Failure("warning", case.place, case.id, None, 0, warning))
-        written.append(path)
-    return written, failures
+        files.append(path)
+    return files, failures
 
 
 def draw_explained(
-    store: MapStore,
-    found: Evaluation,
-    explain: Explain,
-    output_dir: Path,
-    style: Style,
-    scoring: Scoring,
-    workers: int,
-    progress: Progress,
+    request: EvaluateRequest, store: MapStore, evaluation: Evaluation, progress: Progress
 ) -> RenderReport | None:
-    """The figures that were asked for, in ``explained/``, by the road of ``fastcam render``; None
-    where nobody is chosen. Figures made with other settings are replaced."""
-    ids = _chosen(found, explain)
-    if not ids and not explain.every:
+    """The figures of the chosen images, in ``explained/``, as ``fastcam render`` makes them.
+
+    None where no image is chosen. Figures made with other settings are replaced.
+    """
+    options = request.options
+    ids = _chosen_ids(evaluation, options.figures)
+    if not ids and not options.figures.every:
         return None
-    folder = output_dir / EXPLAINED
-    selection = Selection(patients=() if explain.every else ids)
-    job = MapsJob(store, folder, Sources(), style, selection, MapChoice(), False, scoring)
-    job.read(False)
-    return pipeline.render(
-        store.path, folder, Sources(), style, selection, workers=workers,
-        overwrite=_is_stale(folder, job), progress=progress, captions=scoring,
-    )  # fmt: skip
+    folder = request.output_dir / EXPLAINED
+    selection = Selection(patients=() if options.figures.every else ids)
+    render_request = _render_request(request, store, folder, selection)
+    stale = _is_stale(folder, MapSource.of(render_request, store).fingerprint)
+    return job.render(
+        replace(render_request, overwrite=stale), workers=options.workers, progress=progress
+    )
 
 
-def _chosen(found: Evaluation, explain: Explain) -> tuple[str, ...]:
+def _render_request(
+    request: EvaluateRequest, store: MapStore, output_dir: Path, selection: Selection
+) -> RenderRequest:
+    return RenderRequest(
+        results=store.path,
+        output_dir=output_dir,
+        sources=Sources(),
+        style=request.options.style,
+        selection=selection,
+        captions=request.scoring,
+    )
+
+
+def _chosen_ids(evaluation: Evaluation, choice: FigureChoice) -> tuple[str, ...]:
     cases: list[EvaluatedCase] = []
-    worst_first = found.ordered[::-1]
-    if explain.errors:
-        threshold = high_threshold(found.cases)
-        if found.kind == "classification":
-            cases += [case for case in found.cases if not case.good]
+    if choice.errors:
+        threshold = high_threshold(evaluation.cases)
+        if evaluation.kind == "classification":
+            cases += [case for case in evaluation.cases if not case.good]
         elif threshold is not None:
-            cases += [case for case in found.cases if case.size > threshold]
-    cases += worst_first[: explain.worst]
-    return tuple(dict.fromkeys([*(case.id for case in cases), *explain.ids]))
+            cases += [case for case in evaluation.cases if case.size > threshold]
+    cases += evaluation.ordered[::-1][: choice.worst]
+    return tuple(dict.fromkeys([*(case.id for case in cases), *choice.ids]))
 
 
-def _is_stale(folder: Path, job: MapsJob) -> bool:
+def _is_stale(folder: Path, fingerprint: Mapping[str, Any]) -> bool:
     try:
         earlier = json.loads((folder / RUN).read_text(encoding="utf-8"))["settings"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(earlier != json.loads(json.dumps(job.looks(), default=str)))
+    return bool(earlier != json.loads(json.dumps(fingerprint, default=str)))

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The files of an evaluation: numbers, lists, pages of plots, and what had no partner."""
 
 from __future__ import annotations
 
@@ -8,66 +8,71 @@ from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from fastcam.jobs.evaluate.metrics import error_samples
+from fastcam.jobs.evaluate.metrics.error_samples import high_errors, low_errors, samples_text
 from fastcam.jobs.evaluate.metrics.evaluation import (
     Evaluation,
     metrics_json,
     predictions_csv,
     predictions_json,
 )
+from fastcam.jobs.evaluate.plots.classification_page import classification_page
+from fastcam.jobs.evaluate.plots.localization_page import localization_page
+from fastcam.jobs.evaluate.plots.regression_pages import (
+    bland_altman_page,
+    groups_page,
+    results_page,
+)
 from fastcam.jobs.evaluate.report import METRICS, UNMATCHED
 from fastcam.read.inputs.id_match import Unmatched
 from fastcam.run.files import write_bytes, write_text
 
+_LOCALIZATION = "localisation.png"
 
-def _write_numbers(found: Evaluation, folder: Path) -> list[Path]:
+
+def write_numbers(evaluation: Evaluation, output_dir: Path) -> list[Path]:
+    """Write metrics, predictions and the lists of the worst and the best; the files."""
     texts = {
-        METRICS: metrics_json(found),
-        "predictions.json": predictions_json(found),
-        "predictions.csv": predictions_csv(found),
+        METRICS: metrics_json(evaluation),
+        "predictions.json": predictions_json(evaluation),
+        "predictions.csv": predictions_csv(evaluation),
     }
     for name, samples in (
-        ("high_error_samples", error_samples.high_errors(found)),
-        ("low_error_samples", error_samples.low_errors(found)),
+        ("high_error_samples", high_errors(evaluation)),
+        ("low_error_samples", low_errors(evaluation)),
     ):
-        texts[f"{name}.txt"] = error_samples.samples_text(samples, found)
-        texts[f"{name}.csv"] = predictions_csv(found, samples.cases)
+        texts[f"{name}.txt"] = samples_text(samples, evaluation)
+        texts[f"{name}.csv"] = predictions_csv(evaluation, samples.cases)
     for name, text in texts.items():
-        write_text(folder / name, text)
-    return [folder / name for name in texts]
+        write_text(output_dir / name, text)
+    return [output_dir / name for name in texts]
 
 
-def _write_plots(found: Evaluation, folder: Path) -> list[Path]:
-    # Imported here: matplotlib is none of a light command's business.
-    from fastcam.jobs.evaluate.plots import regression
-    from fastcam.jobs.evaluate.plots.classification import classification_page
-
-    if found.kind == "regression":
+def write_plots(evaluation: Evaluation, output_dir: Path) -> list[Path]:
+    """Write the pages of plots; the files."""
+    regression = evaluation.kind == "regression"
+    if regression:
         pages = {
-            "evaluation_results.png": regression.results_page,
-            "bland_altman.png": regression.bland_altman_page,
-            "age_group_comparison.png": regression.groups_page,
+            "evaluation_results.png": results_page(evaluation),
+            "bland_altman.png": bland_altman_page(evaluation),
+            "age_group_comparison.png": groups_page(evaluation),
         }
     else:
-        pages = {"evaluation_results.png": classification_page}
-    for name, page in pages.items():
-        write_bytes(folder / name, [page(found)])
-    written = [folder / name for name in pages]
-    located = [case.localisation for case in found.cases if case.localisation is not None]
-    if located:
-        from fastcam.jobs.evaluate.plots.localization import localisation_page
-
+        pages = {"evaluation_results.png": classification_page(evaluation)}
+    if evaluation.localizations:
         names = ("right", "wrong")
-        if found.kind == "regression":
-            names = (f"error < {found.good_below:g}", f"error ≥ {found.good_below:g}")
-        good = [case.good for case in found.cases]
-        write_bytes(folder / "localisation.png", [localisation_page(located, good, names)])
-        written.append(folder / "localisation.png")
-    return written
+        if regression:
+            limit = f"{evaluation.good_below:g}"
+            names = (f"error < {limit}", f"error ≥ {limit}")
+        good = [case.good for case in evaluation.cases]
+        pages[_LOCALIZATION] = localization_page(evaluation.localizations, good, names)
+    for name, content in pages.items():
+        write_bytes(output_dir / name, [content])
+    return [output_dir / name for name in pages]
 
 
-def _write_unmatched(unmatched: Sequence[Unmatched], folder: Path) -> list[Path]:
-    path = folder / UNMATCHED
+def write_unmatched(unmatched: Sequence[Unmatched], output_dir: Path) -> list[Path]:
+    """Write images without a row and rows without an image; no file where there are none."""
+    path = output_dir / UNMATCHED
     if not unmatched:
         path.unlink(missing_ok=True)
         return []

@@ -3,134 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastcam.jobs.evaluate.faithfulness import measure_trust
+from fastcam.jobs.evaluate.cases import evaluated_cases
+from fastcam.jobs.evaluate.faithfulness_check import measure_faithfulness
 from fastcam.jobs.evaluate.figures import draw_ends, draw_explained
-from fastcam.jobs.evaluate.files import _write_numbers, _write_plots, _write_unmatched
-from fastcam.jobs.evaluate.map_localization import _localised
-from fastcam.jobs.evaluate.metrics import localization
-from fastcam.jobs.evaluate.metrics.evaluation import (
-    EvaluatedCase,
-    evaluated,
-)
-from fastcam.jobs.evaluate.metrics.localization import Localisation
+from fastcam.jobs.evaluate.files import write_numbers, write_plots, write_unmatched
+from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, evaluation_of
+from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
 from fastcam.jobs.evaluate.report import EvaluationReport
-from fastcam.jobs.evaluate.request import EvaluateOptions
-from fastcam.jobs.evaluate.scoring import Scoring
+from fastcam.jobs.evaluate.request import EvaluateRequest
 from fastcam.jobs.evaluate.test_set import EvaluationSet
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InputChoice, InferenceOptions
-from fastcam.options import Axes, MapChoice
-from fastcam.run.folder import FAILURES, write_failures
+from fastcam.options import MapChoice
+from fastcam.run.failures import FAILURES, add_failures, write_failures
 from fastcam.run.progress import Progress
-from fastcam.run.records import Failure, _add
 from fastcam.store.map_rows import choose_rows
-from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 
-if TYPE_CHECKING:
-    from torch import nn
 
-    from fastcam.attribution.request import MapRequest
-    from fastcam.read.inputs.preprocess import Preprocessing
+def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationReport:
+    """Run the model over the images, then report from the store; a finished run isn't repeated.
 
-
-def evaluate_set(
-    model: nn.Module,
-    described: dict[str, Any],
-    spec: Preprocessing,
-    chosen: EvaluationSet,
-    axes: Axes,
-    wanted: MapRequest,
-    running: InferenceOptions,
-    scoring: Scoring,
-    reporting: EvaluateOptions,
-    output_dir: Path,
-    overwrite: bool,
-    progress: Progress,
-) -> EvaluationReport:
-    """Run the model over the images, then report from the store; a finished run isn't repeated."""
-    choice = InputChoice((), axes=axes, items=chosen.items)
+    Raises :class:`InputError` where the model, the settings or the images can't be used, and
+    :class:`OutputError` where a file can't be written.
+    """
+    test_set, scoring, options = request.test_set, request.scoring, request.options
+    output_dir = request.output_dir
     inferred = infer_maps(
-        model, described, spec, choice, wanted, running, output_dir, overwrite, progress
+        request.model,
+        request.inference,
+        output_dir,
+        overwrite=request.overwrite,
+        progress=progress,
     )
     store = MapStore.open(inferred.store)
-    failures = [*chosen.failures, *inferred.failures]
-    cases = _cases(store, scoring, failures, axes)
-    found = evaluated(
-        scoring.kind, chosen.target, scoring.good_below, cases,
-        group_width=reporting.group_width, names=scoring.names, classes=reporting.classes,
-        localisation=_compared(cases), facts=_facts(store, chosen, inferred),
-    )  # fmt: skip
-    report = EvaluationReport(output_dir, inferred, found, chosen.unmatched)
-    report.notes = [*chosen.notes, *inferred.notes]
-    report.failures = failures
-    report.files = [*_write_numbers(found, output_dir), *_write_plots(found, output_dir)]
+    failures = [*test_set.failures, *inferred.failures]
+    cases = evaluated_cases(store, scoring, request.inference.inputs.axes, failures)
+    evaluation = evaluation_of(
+        scoring.kind,
+        test_set.target,
+        scoring.good_below,
+        cases,
+        group_width=options.group_width,
+        names=scoring.names,
+        classes=options.classes,
+        localisation=_localization(cases),
+        facts=_facts(store, test_set, inferred),
+    )
+    report = EvaluationReport(
+        output_dir=output_dir,
+        inferred=inferred,
+        found=evaluation,
+        unmatched=test_set.unmatched,
+        files=[*write_numbers(evaluation, output_dir), *write_plots(evaluation, output_dir)],
+        notes=[*test_set.notes, *inferred.notes],
+        failures=failures,
+    )
     if cases:
-        ends, wrong = draw_ends(store, found, output_dir, reporting.style, scoring)
-        report.files += ends
-        _add(failures, wrong)
-        report.figures = draw_explained(
-            store, found, reporting.explain, output_dir, reporting.style, scoring,
-            reporting.workers, progress,
-        )  # fmt: skip
-        if reporting.faithfulness:
-            made, said = measure_trust(
-                model, store, found, spec, wanted, running.task, axes, reporting.faithfulness,
-                output_dir, progress,
-            )  # fmt: skip
-            report.files += made
-            report.notes += said
-    report.files += _write_unmatched(chosen.unmatched, output_dir)
-    write_failures(output_dir / FAILURES, failures)
+        files, problems = draw_ends(request, store, evaluation)
+        report.files += files
+        add_failures(failures, problems)
+        report.figures = draw_explained(request, store, evaluation, progress)
+        if options.faithfulness_images:
+            names, verdicts = measure_faithfulness(request, store, evaluation, progress)
+            report.files += [output_dir / name for name in names]
+            report.notes += verdicts
+    report.files += write_unmatched(test_set.unmatched, output_dir)
+    write_failures(output_dir, failures)
     report.files += [output_dir / FAILURES] if failures else []
     return report
 
 
-def _cases(
-    store: MapStore, scoring: Scoring, failures: list[Failure], axes: Axes
-) -> list[EvaluatedCase]:
-    score = [(index, scoring.score(header)) for index, header in enumerate(store.headers)]
-    known = [(index, said) for index, said in score if said is not None]
-    masked = any(header.mask_source is not None for header in store.headers)
-    located: dict[int, Localisation] = {}
-    if masked and store.map_names:
-        row = choose_rows(store, MapChoice())[0]
-        located = _localised(store, row, [index for index, _ in known], axes, failures)
-    cases = []
-    for index, said in known:
-        header = store.headers[index]
-        cases.append(
-            EvaluatedCase(
-                header.place, header.id, _file(header), said.true, said.predicted, said.error,
-                said.good, tuple(said.probability.astype(float).tolist()), located.get(index),
-            )
-        )  # fmt: skip
-    return cases
-
-
-def _file(header: MapHeader) -> str:
-    return "/".join(filter(None, [header.group, header.source.name]))
-
-
-def _compared(cases: Sequence[EvaluatedCase]) -> localization.LocalisationSummary | None:
-    located = [case.localisation for case in cases if case.localisation is not None]
-    if not located:
+def _localization(cases: Sequence[EvaluatedCase]) -> LocalizationSummary | None:
+    pairs = [(c.localization, c.good) for c in cases if c.localization is not None]
+    if not pairs:
         return None
-    return localization.compare_groups(located, [case.good for case in cases])
+    return compare_groups([entry for entry, _ in pairs], [good for _, good in pairs])
 
 
-def _facts(store: MapStore, chosen: EvaluationSet, inferred: InferReport) -> dict[str, Any]:
+def _facts(store: MapStore, test_set: EvaluationSet, inferred: InferReport) -> dict[str, Any]:
     rows = choose_rows(store, MapChoice()) if store.map_names else ()
     return {
-        "failed": len(chosen.failures) + inferred.failed,
-        "images_without_row": chosen.alone("image"),
-        "rows_without_image": chosen.alone("row"),
-        "duplicate_rows": chosen.alone("duplicate"),
-        "id_column": chosen.id_column,
+        "failed": len(test_set.failures) + inferred.failed,
+        "images_without_row": test_set.unmatched_count("image"),
+        "rows_without_image": test_set.unmatched_count("row"),
+        "duplicate_rows": test_set.unmatched_count("duplicate"),
+        "id_column": test_set.id_column,
         "model": store.attrs.model,
         "checkpoint": store.attrs.checkpoint,
         "maps": [row.caption for row in rows],

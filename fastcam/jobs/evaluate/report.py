@@ -1,4 +1,4 @@
-"""TODO."""
+"""What an evaluation did, for programs and for people."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastcam.errors import InputError, one_line
 from fastcam.jobs.evaluate.metrics.bootstrap import Estimate
 from fastcam.jobs.evaluate.metrics.evaluation import Evaluation
-from fastcam.jobs.evaluate.metrics.localization import describe
+from fastcam.jobs.evaluate.metrics.localization import localization_lines
 from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.render.report import RenderReport
 from fastcam.read.inputs.id_match import Unmatched
 from fastcam.report.columns import table
-from fastcam.run.folder import FAILURES
+from fastcam.run.failures import Report, exit_code, failure_lines
 from fastcam.run.records import Failure
 
 METRICS, UNMATCHED = "test_metrics.json", "unmatched.csv"
 
 
-@dataclass
-class EvaluationReport:
-    """What an evaluation did and found. ``figures`` is None where only the best and the worst were
-    drawn."""
+@dataclass(kw_only=True)
+class EvaluationReport(Report):
+    """What an evaluation did and found.
+
+    Attributes:
+        output_dir: the folder with everything.
+        inferred: what the run of the model did.
+        found: the results.
+        unmatched: images without a row and rows without an image.
+        files: every file that was written, but for the store and ``figures``.
+        figures: the run that drew the chosen images; None where only the best and the worst were
+            drawn.
+        notes: what users should know, a sentence each.
+        failures: images that failed, and what was wrong with others.
+    """
 
     output_dir: Path
     inferred: InferReport
@@ -44,22 +54,9 @@ class EvaluationReport:
         """0 all done, 1 nothing could be evaluated, 3 finished but some failed."""
         if not self.found.cases:
             return 1
-        failed = any(failure.level == "error" for failure in self.failures)
-        drawn = 0 if self.figures is None else self.figures.exit_code
-        return 3 if failed or drawn else 0
-
-
-_LISTED = 5
-
-
-def names_of(text: str | None) -> tuple[str, ...]:
-    """``--class-names A,B`` as names."""
-    if text is None:
-        return ()
-    names = tuple(name.strip() for name in text.split(","))
-    if "" in names or len(set(names)) < len(names):
-        raise InputError(f"--class-names {text!r}: give different names with commas between")
-    return names
+        if self.figures is not None and self.figures.exit_code:
+            return 3
+        return exit_code(self.failures, done=True)
 
 
 def as_dict(report: EvaluationReport) -> dict[str, Any]:
@@ -84,32 +81,26 @@ def as_dict(report: EvaluationReport) -> dict[str, Any]:
     }
 
 
-def told(report: EvaluationReport) -> str:
+def summary_text(report: EvaluationReport) -> str:
     """What people want to know: the numbers, what was left out, where to look."""
-    found, ran = report.found, report.inferred
-    before = f", {ran.already} of them by an earlier run" if ran.already else ""
+    found, inferred = report.found, report.inferred
+    before = f", {inferred.already} of them by an earlier run" if inferred.already else ""
     lines = [f"{len(found.cases)} images evaluated{before}: {found.target}, {found.kind}"]
-    rows = [[name, *_shown(value)] for name, value in found.metrics.items()]
+    rows = [[name, *_estimate_texts(value)] for name, value in found.metrics.items()]
     lines += [f"  {line}" for line in table([["", "value", "95 % interval"], *rows])]
     if found.localisation is not None:
-        lines += describe(found.localisation)
+        lines += localization_lines(found.localisation)
     lines += report.notes
-    for what, one, many in (
+    for kind, singular, plural in (
         ("image", "image has no row", "images have no row"),
         ("row", "row has no image", "rows have no image"),
         ("duplicate", "row repeats another", "rows repeat others"),
     ):
-        count = sum(entry.what == what for entry in report.unmatched)
+        count = sum(entry.what == kind for entry in report.unmatched)
         if count:
-            said = one if count == 1 else many
-            lines.append(f"{count} {said}: see {report.output_dir / UNMATCHED}")
-    wrong = [t for t in report.failures if t.level == "error"]
-    warned = [t for t in report.failures if t.level != "error"]
-    for level, failures in (("error", wrong), ("warning", warned)):
-        lines += [one_line(f"{level}: {t.case}: {t.reason}") for t in failures[:_LISTED]]
-        if len(failures) > _LISTED:
-            rest = len(failures) - _LISTED
-            lines.append(f"{level}: and {rest} more in {report.output_dir / FAILURES}")
+            text = singular if count == 1 else plural
+            lines.append(f"{count} {text}: see {report.output_dir / UNMATCHED}")
+    lines += failure_lines(report.failures, report.output_dir)
     lines.append(f"all numbers: {report.output_dir / METRICS}; {len(report.files)} files in all")
     if report.figures is not None:
         count = report.figures.drawn + report.figures.already
@@ -117,7 +108,7 @@ def told(report: EvaluationReport) -> str:
     return "\n".join(lines)
 
 
-def _shown(estimate: Estimate) -> tuple[str, str]:
+def _estimate_texts(estimate: Estimate) -> tuple[str, str]:
     if estimate.value is None:
         return "undefined", ""
     if estimate.low is None or estimate.high is None:

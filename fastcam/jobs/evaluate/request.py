@@ -1,61 +1,104 @@
-"""TODO."""
+"""What an evaluation is asked for: a test set, maps, what is good, and what is reported."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastcam.errors import InputError
+from fastcam.jobs.evaluate.scoring import Scoring
+from fastcam.jobs.evaluate.test_set import EvaluationSet
+from fastcam.jobs.infer.request import InferRequest
 from fastcam.options import Style
 from fastcam.read.inputs.inputs import Item, stem_of
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 @dataclass(frozen=True)
-class Explain:
-    """Which images are drawn besides the best and the worst: ``every`` one, all ``errors`` (above
-    mean + 2 SD, or predicted wrong), the ``worst`` so many, and those of these ``ids``."""
+class FigureChoice:
+    """Which images are drawn besides the best and the worst.
+
+    Attributes:
+        every: all images.
+        errors: those with errors above mean + 2 SD, or predicted wrong.
+        worst: how many of the worst.
+        ids: these images, by their ids.
+    """
 
     every: bool = False
     errors: bool = False
     worst: int = 0
     ids: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.every or self.errors or self.worst or self.ids)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """What is made of the results. ``classes``: how many there are, 0 for a regression."""
+    """What is reported of a test set.
 
-    group_width: float = 10.0
+    Attributes:
+        classes: number of classes; 0 for a regression.
+        group_width: width of the groups of true values, in their unit; of a regression.
+        figures: which images are drawn besides the best and the worst.
+        style: how figures look.
+        workers: processes that draw.
+        faithfulness_images: number of images on which faithfulness is measured; 0 for none.
+    """
+
     classes: int = 0
-    explain: Explain = field(default_factory=Explain)
+    group_width: float = 10.0
+    figures: FigureChoice = field(default_factory=FigureChoice)
     style: Style = field(default_factory=Style)
     workers: int = 1
-    faithfulness: int = 0
+    faithfulness_images: int = 0
 
 
-def explain_of(texts: Sequence[str], items: Sequence[Item]) -> Explain:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest:
+    """A model and all that decides its evaluation.
+
+    Attributes:
+        model: the module, on any device.
+        inference: the run of the model over the images of ``test_set``.
+        test_set: the images with their true values.
+        scoring: what is good, and what figures say.
+        options: what is reported.
+        output_dir: the folder for everything.
+        overwrite: replace what was made with other settings.
+    """
+
+    model: nn.Module
+    inference: InferRequest
+    test_set: EvaluationSet
+    scoring: Scoring
+    options: EvaluateOptions
+    output_dir: Path
+    overwrite: bool = False
+
+
+def figure_choice(texts: Sequence[str], items: Sequence[Item]) -> FigureChoice:
     """``--explain`` as it is written: all, errors, a number, ids or file names.
 
     InputError for a name that is no image's, or several images'.
     """
-    found = Explain()
+    choice = FigureChoice()
     for text in texts:
         if text == "all":
-            found = replace(found, every=True)
+            choice = replace(choice, every=True)
         elif text == "errors":
-            found = replace(found, errors=True)
+            choice = replace(choice, errors=True)
         elif text.isdecimal():
-            found = replace(found, worst=max(found.worst, int(text)))
+            choice = replace(choice, worst=max(choice.worst, int(text)))
         else:
-            named = [i.id for i in items if text in (i.id, i.source.name, stem_of(i.source.name))]
-            if len(named) != 1:
-                known = "several images are" if named else "no image that is evaluated is"
+            ids = [i.id for i in items if text in (i.id, i.source.name, stem_of(i.source.name))]
+            if len(ids) != 1:
+                matches = "several images are" if ids else "no image that is evaluated is"
                 raise InputError(
-                    f"--explain {text!r}: {known} called so; give all, errors, a number, or an id "
-                    f"such as {items[0].id}"
+                    f"--explain {text!r}: {matches} called so; give all, errors, a number, or an "
+                    f"id such as {items[0].id}"
                 )
-            found = replace(found, ids=(*found.ids, *named))
-    return found
+            choice = replace(choice, ids=(*choice.ids, *ids))
+    return choice

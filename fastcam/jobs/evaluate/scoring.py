@@ -14,6 +14,7 @@ from fastcam.store.map_schema import MapHeader
 
 Kind = Literal["regression", "classification"]
 
+_NO_CLASSES = np.empty(0, np.float32)
 _FOR = {"positive": "for class", "negative": "against class", "both": "red for, blue against"}
 _RAISES = {
     "positive": "what raises the output",
@@ -24,10 +25,16 @@ _RAISES = {
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One image against its table. Of a regression ``true`` and ``predicted`` are values and
-    ``error`` is predicted - true; of a classification they are class numbers and ``error`` is
-    1 - probability of the true class, ``probability`` (k,). ``good``: error below the limit, or
-    right."""
+    """One image against its table.
+
+    Attributes:
+        true: the true value, or the number of the true class.
+        predicted: the predicted value, or the number of the predicted class.
+        error: of a regression predicted - true; of a classification 1 - probability of the true
+            class.
+        good: an error below the limit, or the right class.
+        probability: (k,) of each class; empty for a regression.
+    """
 
     true: float
     predicted: float
@@ -35,16 +42,17 @@ class Score:
     good: bool
     probability: NDArray[np.float32]
 
-    @property
-    def size(self) -> float:
-        """The error's magnitude."""
-        return abs(self.error)
-
 
 @dataclass(frozen=True)
 class Scoring:
-    """``good_below``: errors of a regression below it are good. ``names`` of the classes, where
-    they have any. ``sign``: the evidence that maps show."""
+    """How images are scored, and what their figures say.
+
+    Attributes:
+        kind: what kind of task it is.
+        good_below: errors of a regression below it are good; in the unit of the true values.
+        names: names of the classes; empty where they have none.
+        sign: the evidence that maps show: "positive", "negative" or "both".
+    """
 
     kind: Kind
     good_below: float = 5.0
@@ -52,7 +60,7 @@ class Scoring:
     sign: str = "positive"
 
     def score(self, header: MapHeader) -> Score | None:
-        """What came out for an image; None for one without an answer or a label.
+        """The score of an image; None for one without a prediction or a label.
 
         A model of one output between two classes gives class 1 from a probability of 0.5 on.
         """
@@ -60,17 +68,17 @@ class Scoring:
             return None
         true = float(header.label)
         if self.kind == "regression":
-            predicted = float(header.output[0])
-            error = predicted - true
-            return Score(true, predicted, error, abs(error) < self.good_below, _NONE)
+            value = float(header.output[0])
+            error = value - true
+            return Score(true, value, error, abs(error) < self.good_below, _NO_CLASSES)
         shares = header.probabilities
         if len(shares) == 1:
             shares = np.array([1.0 - shares[0], shares[0]], np.float32)
-            answer = int(shares[1] >= 0.5)
+            predicted_class = int(shares[1] >= 0.5)
         else:
-            answer = int(np.argmax(header.output))
+            predicted_class = int(np.argmax(header.output))
         error = 1.0 - float(shares[int(true)])
-        return Score(true, float(answer), error, answer == int(true), shares)
+        return Score(true, float(predicted_class), error, predicted_class == int(true), shares)
 
     def value_text(self, value: float) -> str:
         """A true value or prediction as people read it."""
@@ -127,6 +135,3 @@ class Scoring:
         return (
             f"{_FOR[self.sign]} {self.value_text(1 if len(header.probabilities) == 1 else target)}"
         )
-
-
-_NONE = np.empty(0, np.float32)

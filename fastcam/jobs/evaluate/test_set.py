@@ -17,9 +17,20 @@ from fastcam.read.inputs.target_column import Targets, classes, numbers, target_
 from fastcam.run.records import Failure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SetChoice:
-    """Where images, true values and masks are; the options of ``fastcam evaluate``."""
+    """Where images, true values and masks are; the options of ``fastcam evaluate``.
+
+    Attributes:
+        image_dir: the folder with the images, searched with all folders below.
+        table: the file with the true values.
+        target: the column of the true values; None to find it.
+        id_column: the column that names the images; None to find it.
+        mask_dir: the folder with masks; None for ``Masks/`` beside ``Images/``.
+        pattern: which files of the folder, as in ``*/*.jpg``; None for all.
+        class_names: classes in the order of the model's outputs; empty for sorted order.
+        axes: order of a volume's axes.
+    """
 
     image_dir: Path
     table: Path
@@ -31,10 +42,21 @@ class SetChoice:
     axes: Axes = "zyx"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationSet:
-    """``items`` have their true value as label, as :class:`fastcam.jobs.evaluate.scoring.Scoring` reads it, and
-    their mask where there is one. ``troubles``: rows whose true value can't be used."""
+    """The images that can be evaluated.
+
+    Attributes:
+        items: images with their true value as label, as
+            :class:`fastcam.jobs.evaluate.scoring.Scoring` reads it, and their mask where there is
+            one.
+        target: the column of the true values.
+        id_column: the column that names the images.
+        names: names of the classes; empty where they have none.
+        unmatched: images without a row and rows without an image.
+        failures: images whose true value can't be used.
+        notes: what users should know, a sentence each.
+    """
 
     items: tuple[Item, ...]
     target: str
@@ -44,9 +66,9 @@ class EvaluationSet:
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
 
-    def alone(self, what: str) -> int:
-        """How many images, or rows, have no partner; how many rows are a "duplicate"."""
-        return sum(entry.what == what for entry in self.unmatched)
+    def unmatched_count(self, kind: str) -> int:
+        """How many images ("image"), or rows ("row"), have no partner; or "duplicate" rows."""
+        return sum(entry.what == kind for entry in self.unmatched)
 
 
 def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> EvaluationSet:
@@ -69,43 +91,47 @@ def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> Evaluation
     elif choice.target is None:
         ids = naming_column(items, table)
     target = target_column(table, choice.target, ids)
-    matched = match_rows(items, table, target, choice.id_column)
+    matches = match_rows(items, table, target, choice.id_column)
     if kind == "regression":
-        found = numbers(matched.rows, target)
+        targets = numbers(matches.rows, target)
     else:
-        found = classes(matched.rows, target, count, choice.class_names)
-    if not found.values:
-        first = next(iter(found.wrong.values()), "no row has one")
+        targets = classes(matches.rows, target, count, choice.class_names)
+    if not targets.values:
+        first = next(iter(targets.errors.values()), "no row has one")
         raise InputError(f"{choice.table}: no true value in column {target!r} can be used: {first}")
     labelled = tuple(
-        replace(item, label=_label(found.values[place], kind))
-        for place, item in enumerate(items)
-        if place in found.values
+        replace(item, label=_label(targets.values[index], kind))
+        for index, item in enumerate(items)
+        if index in targets.values
     )
-    failures = _troubles(items, {**matched.wrong, **found.wrong})
     return EvaluationSet(
-        labelled, target, matched.column, found.names, matched.unmatched,
-        tuple(failures), tuple(_notes(choice, labelled, found)),
-    )  # fmt: skip
+        items=labelled,
+        target=target,
+        id_column=matches.column,
+        names=targets.names,
+        unmatched=matches.unmatched,
+        failures=_failures(items, {**matches.errors, **targets.errors}),
+        notes=tuple(_notes(choice, labelled, targets)),
+    )
 
 
 def _label(value: float, kind: Kind) -> str:
     return repr(value) if kind == "regression" else str(int(value))
 
 
-def _troubles(items: list[Item], wrong: Mapping[int, str]) -> list[Failure]:
-    return [
-        Failure("error", 0, items[place].id, None, 0, f"not evaluated: {reason}")
-        for place, reason in wrong.items()
-    ]
+def _failures(items: list[Item], reasons: Mapping[int, str]) -> tuple[Failure, ...]:
+    return tuple(
+        Failure("error", 0, items[index].id, None, 0, f"not evaluated: {reason}")
+        for index, reason in reasons.items()
+    )
 
 
-def _notes(choice: SetChoice, items: tuple[Item, ...], found: Targets) -> list[str]:
-    notes = [found.note] if found.note else []
+def _notes(choice: SetChoice, items: tuple[Item, ...], targets: Targets) -> list[str]:
+    notes = [targets.note] if targets.note else []
     masks = sum(item.mask is not None for item in items)
     if masks and choice.mask_dir is None:
         first = next(item.mask for item in items if item.mask is not None)
         notes.append(f"masks of {masks} images found, as {first}")
-    if len(set(found.values.values())) == 1 and len(items) > 1:
+    if len(set(targets.values.values())) == 1 and len(items) > 1:
         notes.append("all images have the same true value: nothing that compares them is defined")
     return notes

@@ -1,4 +1,4 @@
-"""The gates of channel attention as bars: which channels of an image are let through most."""
+"""The gates of channel attention as bars, the channels with the highest gates of every module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastcam.figures.figure import Figure
 from fastcam.figures.panels import titled
 from fastcam.options import Style
-from fastcam.report.plots import drawn, frame, ink_of, new_page, write_title
+from fastcam.report.plots import frame, new_page, page_figure, plot_style, write_title
 
 TOP, MOST = 20, 8
 _WIDTH, _ROW, _HEAD = 11.0, 2.7, 0.95
@@ -34,23 +34,23 @@ def channel_bars(
     count = len(gates)
     gates = dict(list(gates.items())[-MOST:])
     style = style or Style()
-    ink = ink_of(style)
+    ink = plot_style(style)
     height = _HEAD + _ROW * len(gates)
     page = new_page(_WIDTH, height, style)
     note = f"The {TOP} channels with the highest gates; the line is the mean of all channels."
     if count > MOST:
         note += f" The last {MOST} of {count} modules."
     write_title(page, titled(title, "channel attention"), note, style)
-    for at, (name, values) in enumerate(gates.items()):
-        bottom = height - _HEAD - (at + 1) * _ROW
+    for row, (name, values) in enumerate(gates.items()):
+        bottom = height - _HEAD - (row + 1) * _ROW
         axes = page.add_axes((0.06, (bottom + 0.55) / height, 0.92, (_ROW - 1.0) / height))
-        chosen = top_channels(values)
-        said = f"{name} · {len(values)} channels, gates {values.min():.2f} to {values.max():.2f}"
-        frame(axes, said, style, "channel", "gate")
-        axes.bar(range(len(chosen)), values[chosen], 0.8, color=_COLOUR[style.theme])
+        channels = top_channels(values)
+        heading = f"{name} · {len(values)} channels, gates {values.min():.2f} to {values.max():.2f}"
+        frame(axes, heading, style, "channel", "gate")
+        axes.bar(range(len(channels)), values[channels], 0.8, color=_COLOUR[style.theme])
         axes.axhline(float(values.mean()), color=ink.title, linewidth=1.2, linestyle="--")
-        axes.set_xticks(range(len(chosen)), [str(channel) for channel in chosen])
-        axes.set_xlim(-0.6, max(len(chosen), 1) - 0.4)
+        axes.set_xticks(range(len(channels)), [str(channel) for channel in channels])
+        axes.set_xlim(-0.6, max(len(channels), 1) - 0.4)
         axes.set_ylim(0, 1)
         axes.grid(axis="x", visible=False)
-    return drawn(page)
+    return page_figure(page)

@@ -16,9 +16,15 @@ Head = int | Literal["mean"]
 
 @dataclass(frozen=True)
 class MapFacts:
-    """What one array of maps is. ``method``, and ``layer`` where the map is of one; ``layers``:
-    the modules along its layer axis, if it has one, of which ``chosen`` says that they were asked
-    for; ``note``: what to say under it; ``signed``: values below 0 are evidence against."""
+    """What one array of maps is.
+
+    - ``method``: the method that made it
+    - ``layer``: the module, where the map is of one
+    - ``layers``: the modules along its layer axis, if it has one
+    - ``chosen``: whether the layers were asked for
+    - ``note``: what a figure says under it
+    - ``signed``: whether values below 0 are evidence against
+    """
 
     method: str
     layer: str = ""
@@ -30,8 +36,13 @@ class MapFacts:
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """How a model cuts its images: ``grid`` (rows, columns) of patches of ``size`` (height, width)
-    pixels, over ``image`` (height, width); ``prefix`` tokens come before them."""
+    """How a model cuts its images into patches.
+
+    - ``grid``: (rows, columns) of patches
+    - ``size``: (height, width) of a patch in pixels
+    - ``image``: (height, width) of the image in pixels
+    - ``prefix``: how many tokens come before the patches
+    """
 
     grid: tuple[int, int]
     size: tuple[int, int]
@@ -40,12 +51,16 @@ class Patches:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassFound:
-    """``n`` queries against the ``k`` support images of one class, raw float32.
+class ClassReconstruction:
+    """``n`` queries against the ``k`` support images of one class.
 
-    ``received`` (n, k, h, w): the mass each place of the support receives, mean over the query's
-    places, may be below 0 where ``signed``; ``error`` (n, h, w): squared distance between each
-    place of the query and its reconstruction; ``pictures`` and ``names`` of the support.
+    - ``received`` (n, k, h, w) float32, raw: the mass that each place of the support receives, mean
+      over the query's places
+    - ``error`` (n, h, w) float32, raw: squared distance between each place of the query and its
+      reconstruction
+    - ``signed``: whether ``received`` may be below 0
+    - ``pictures``: k arrays (h, w, 1 or 3) uint8, the support images
+    - ``names``: k names of theirs, or none
     """
 
     received: NDArray[np.float32]
@@ -57,32 +72,42 @@ class ClassFound:
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """Queries compared with the support: by class what was found, and ``probability`` (n, classes)
-    float32 in the order of ``classes``, which only ranks them unless the model was ``trained`` for
-    it. ``places``: of each query the (row, column) whose mass ``received`` is, None for the mean
-    over all."""
+    """Queries compared with the support.
 
-    classes: Mapping[str, ClassFound]
+    - ``classes``: the result of each class of the support
+    - ``probability`` (n, classes) float32, in the order of ``classes``
+    - ``trained``: whether the model was trained for it; otherwise ``probability`` only ranks
+    - ``places``: of each query the (row, column) whose mass ``received`` is; None for the mean over
+      all
+    """
+
+    classes: Mapping[str, ClassReconstruction]
     probability: NDArray[np.float32]
     trained: bool
     places: tuple[tuple[int, int], ...] | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ExplanationData:
     """Maps of ``n`` images and what the model predicted, without the figures.
 
-    ``maps``: name to float32, raw, at the layer's resolution: (n, h, w); (n, targets, h, w) for
-    several targets an image; (n, layers, heads, h, w) for attention of any kind; volumes have
-    (d, h, w) for (h, w). With one method the names are those of the layers, with several
-    METHOD/LAYER; ``facts`` says of each what it is.
-    ``prediction`` (n,) int64 classes, or (n,) float32 values of a regression; ``probability``
-    (n, classes) float32, None for a regression; ``output`` (n, k) float32, raw; ``targets``
-    (n, t) int64, which outputs the maps explain, None where maps have no target.
-    ``gates``: module to (n, channels) float32, 0 to 1, of channel attention. ``reconstruction``:
-    what comparing with support images gave, if that was asked for. ``classes``: of the support,
-    where the outputs are these (``fewshot_vit`` with support images); otherwise empty.
-    ``images`` are the pictures as the model saw them, (h, w, 3) uint8, behind the maps in figures.
+    - ``maps``: name to float32, raw, at the layer's resolution: (n, h, w); (n, targets, h, w) for
+      several targets an image; (n, layers, heads, h, w) for attention of any kind; volumes have
+      (d, h, w) for (h, w). With one method the names are those of the layers, with several
+      METHOD/LAYER
+    - ``prediction`` (n,) int64 classes, or (n,) float32 values of a regression
+    - ``probability`` (n, classes) float32; None for a regression
+    - ``output`` (n, k) float32, raw
+    - ``targets`` (n, t) int64: the outputs that the maps explain; None where maps have no target
+    - ``names``: of the images
+    - ``images``: n pictures (h, w, 3) uint8, as the model saw them, behind the maps in figures
+    - ``facts``: name of a map to what it is
+    - ``gates``: module to (n, channels) float32, 0 to 1, of channel attention
+    - ``reconstruction``: what comparing with support images gave, if that was asked for
+    - ``classes``: of the support, where the outputs are these (``fewshot_vit`` with support
+      images); otherwise empty
+    - ``patches``: how the model cuts its images; None for a CNN, and for very many patches
+    - ``dims``: 2 for images, 3 for volumes
     """
 
     maps: dict[str, NDArray[np.float32]]
@@ -104,12 +129,14 @@ class ExplanationData:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that found something, in order."""
-        found = [fact.method for fact in self.facts.values()]
-        return tuple(dict.fromkeys(found + ["reconstruction"] * (self.reconstruction is not None)))
+        """The methods that gave something, in order."""
+        methods = [fact.method for fact in self.facts.values()]
+        return tuple(
+            dict.fromkeys(methods + ["reconstruction"] * (self.reconstruction is not None))
+        )
 
-    def said(self, index: int) -> str:
-        """What the model answered for one image, in words."""
+    def prediction_text(self, index: int) -> str:
+        """What the model predicts for one image, in words."""
         parts = []
         if self.facts and not (self.classes and self.reconstruction is not None):
             if self.probability is None:
@@ -121,8 +148,8 @@ class ExplanationData:
         if self.reconstruction is not None:
             shares = self.reconstruction.probability[index]
             nearest = f"nearest class {list(self.reconstruction.classes)[int(shares.argmax())]}"
-            sure = f"  ·  confidence {float(shares.max()):.4f}"
-            parts.append(nearest + sure if self.reconstruction.trained else nearest)
+            confidence = f"  ·  confidence {float(shares.max()):.4f}"
+            parts.append(nearest + confidence if self.reconstruction.trained else nearest)
         return "  ·  ".join(parts)
 
 

@@ -6,15 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
-
-if TYPE_CHECKING:
-    from fastcam.jobs.explain.results import ExplanationData, Head, MapFacts
+from fastcam.jobs.explain.results import ExplanationData, Head, MapFacts
 
 RECONSTRUCTION = "reconstruction"
 # Their values are shares of attention, or of what is reconstructed: alike in all layers. A CAM or a
@@ -25,13 +23,19 @@ _HEADLESS = ("channel",)
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """One map: ``cells`` (h, w) float32, raw. Maps with the same ``unit`` are compared with each
-    other: those in the same unit of measure, and those of several models at the same place.
-    ``note``: what a figure says about it."""
+class RowMap:
+    """One map of a row.
+
+    - ``caption``: what it is called
+    - ``values`` (h, w) float32, raw
+    - ``unit``: maps of the same unit are compared with each other: those in the same unit of
+      measure, and those of several models at the same place
+    - ``signed``: whether values below 0 are evidence against
+    - ``note``: what a figure says about it
+    """
 
     caption: str
-    cells: NDArray[np.float32]
+    values: NDArray[np.float32]
     unit: tuple[Any, ...]
     signed: bool = False
     note: str = ""
@@ -39,40 +43,53 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Maps over one picture (h, w, 1 or 3) uint8, called ``name``. ``mark``: the (row, column) of
-    their cells that is outlined."""
+    """Maps over one picture.
+
+    - ``picture`` (h, w, 1 or 3) uint8
+    - ``name``: what the picture is called
+    - ``maps``: what lies on it
+    - ``mark``: the (row, column) of the maps that is outlined; None for nothing
+    """
 
     picture: NDArray[np.uint8]
     name: str
-    maps: tuple[Shown, ...]
+    maps: tuple[RowMap, ...]
     mark: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One row of a figure."""
+    """One row of a figure: the ``groups`` of one ``method``."""
 
     method: str
     groups: tuple[Group, ...]
+
+    @property
+    def maps(self) -> Iterator[RowMap]:
+        """The maps of all groups."""
+        return (row_map for group in self.groups for row_map in group.maps)
 
 
 def rows_of(
     results: Sequence[ExplanationData], labels: Sequence[str], index: int, head: Head
 ) -> list[Row]:
     """The rows of image ``index``: those of several models beside each other, in the order of the
-    methods. InputError where a map is not finite, has no such head, or there is none at all."""
-    found: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
+    methods.
+
+    InputError where a map is not finite, has no such head, or there is none at all.
+    """
+    rows: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
     for result, label in zip(results, labels, strict=True):
         count: defaultdict[str, int] = defaultdict(int)
         for row in _rows(result, index, head):
-            place = count[row.method]
+            number = count[row.method]
             count[row.method] += 1
-            found[row.method, place].append(_labelled(row, label))
-    if not found:
+            rows[row.method, number].append(_with_label(row, label))
+    if not rows:
         raise InputError("a figure needs at least one map")
-    order = list(dict.fromkeys(method for method, _ in found))
-    ordered = sorted(found, key=lambda key: (order.index(key[0]), key[1]))
-    return [_beside(found[key]) for key in ordered]
+    methods = list(dict.fromkeys(method for method, _ in rows))
+    ordered = sorted(rows, key=lambda key: (methods.index(key[0]), key[1]))
+    return [_merged(rows[key]) for key in ordered]
 
 
 def _rows(result: ExplanationData, index: int, head: Head) -> Iterator[Row]:
@@ -82,40 +99,44 @@ def _rows(result: ExplanationData, index: int, head: Head) -> Iterator[Row]:
         if cls and fact.method == "attention" and fact.note and not fact.chosen:
             # Windows beside a CLS token have a method of their own.
             continue
-        for layer, what, cells in _maps(result, fact, result.maps[name][index], index, head):
+        for layer, what, values in _maps(result, fact, result.maps[name][index], index, head):
             caption = " · ".join(filter(None, [fact.method, what]))
             # What CLS attends to is no share of what a window's places receive, which has a note.
-            where = (fact.note,) if fact.method in ALIKE else (layers[fact.method] + layer,)
-            shown = Shown(
-                caption, _middle(_finite(cells, caption)), (fact.method, *where), fact.signed,
-                fact.note,
-            )  # fmt: skip
-            yield Row(fact.method, (Group(result.images[index], "image", (shown,)),))
+            place = fact.note if fact.method in ALIKE else layers[fact.method] + layer
+            row_map = RowMap(
+                caption=caption,
+                values=_middle_slice(_finite(values, caption)),
+                unit=(fact.method, place),
+                signed=fact.signed,
+                note=fact.note,
+            )
+            yield Row(fact.method, (Group(result.images[index], "image", (row_map,)),))
         layers[fact.method] += max(1, len(fact.layers))
-    yield from _compared(result, index)
+    yield from _reconstruction_rows(result, index)
 
 
 def _maps(
     result: ExplanationData, fact: MapFacts, values: NDArray[np.float32], index: int, head: Head
 ) -> Iterator[tuple[int, str, NDArray[np.float32]]]:
-    """The maps (h, w) or (d, h, w) of one image, with the layer's place and what each is."""
+    """The maps (h, w) or (d, h, w) of one image, with the layer's number and what each is."""
     extra = values.ndim - result.dims
     if extra == 2:
         layers = range(len(values)) if fact.chosen else [len(values) - 1]
         for layer in layers:
-            heads, said = _heads(values[layer], fact, head)
-            named = fact.layers[layer] if layer < len(fact.layers) else f"layer {layer}"
-            yield layer, " · ".join(filter(None, [named, said])), heads
+            of_head, which = _head_values(values[layer], fact, head)
+            name = fact.layers[layer] if layer < len(fact.layers) else f"layer {layer}"
+            yield layer, " · ".join(filter(None, [name, which])), of_head
     elif extra == 1 and result.targets is not None:
-        for place, target in enumerate(result.targets[index].tolist()):
-            yield 0, " · ".join(filter(None, [fact.layer, f"class {target}"])), values[place]
+        for number, target in enumerate(result.targets[index].tolist()):
+            yield 0, " · ".join(filter(None, [fact.layer, f"class {target}"])), values[number]
     else:
         yield 0, fact.layer, values
 
 
-def _heads(
+def _head_values(
     values: NDArray[np.float32], fact: MapFacts, head: Head
 ) -> tuple[NDArray[np.float32], str]:
+    """Of values (heads, ...) those of a head or the mean, and which that is."""
     if fact.method in _HEADLESS:
         return values[0], ""
     if head == "mean":
@@ -128,34 +149,38 @@ def _heads(
     return values[head], f"head {head}"
 
 
-def _compared(result: ExplanationData, index: int) -> Iterator[Row]:
+def _reconstruction_rows(result: ExplanationData, index: int) -> Iterator[Row]:
     """For each class where its support is found in the query, and what is left of the query."""
     if result.reconstruction is None:
         return
-    compared = result.reconstruction
-    mark = None if compared.places is None else compared.places[index]
+    reconstruction = result.reconstruction
+    mark = None if reconstruction.places is None else reconstruction.places[index]
     what = "mass received" if mark is None else "mass from the mark"
-    for at, (name, found) in enumerate(compared.classes.items()):
-        for place, picture in enumerate(found.pictures):
+    for column, (name, of_class) in enumerate(reconstruction.classes.items()):
+        for number, picture in enumerate(of_class.pictures):
             caption = f"{name}: {what}"
-            received = Shown(
-                caption, _finite(found.received[index, place], caption),
-                (RECONSTRUCTION, "received"), found.signed,
-            )  # fmt: skip
-            named = f"support {name}" if not found.names else f"{name}: {found.names[place]}"
-            groups = [Group(picture, named, (received,))]
-            if not place:
+            received = RowMap(
+                caption=caption,
+                values=_finite(of_class.received[index, number], caption),
+                unit=(RECONSTRUCTION, "received"),
+                signed=of_class.signed,
+            )
+            support = f"{name}: {of_class.names[number]}" if of_class.names else f"support {name}"
+            groups = [Group(picture, support, (received,))]
+            if not number:
                 caption = f"{name}: error"
-                error = Shown(
-                    caption, _finite(found.error[index], caption), (RECONSTRUCTION, "error")
+                error = RowMap(
+                    caption=caption,
+                    values=_finite(of_class.error[index], caption),
+                    unit=(RECONSTRUCTION, "error"),
                 )
-                share = f" · {name} {compared.probability[index, at]:.4f}"
-                asking = "query" + share * compared.trained
-                groups.append(Group(result.images[index], asking, (error,), mark))
+                share = f" · {name} {reconstruction.probability[index, column]:.4f}"
+                query = "query" + share * reconstruction.trained
+                groups.append(Group(result.images[index], query, (error,), mark))
             yield Row(RECONSTRUCTION, tuple(groups))
 
 
-def _labelled(row: Row, label: str) -> Row:
+def _with_label(row: Row, label: str) -> Row:
     if not label:
         return row
     groups = [
@@ -165,31 +190,31 @@ def _labelled(row: Row, label: str) -> Row:
     return Row(row.method, tuple(groups))
 
 
-def _beside(rows: Sequence[Row]) -> Row:
+def _merged(rows: Sequence[Row]) -> Row:
     """The same row of several models as one: maps over the same picture share it."""
     merged: list[Group] = []
-    for several in zip_longest(*(row.groups for row in rows)):
-        there = [group for group in several if group is not None]
-        for group in there:
+    for of_models in zip_longest(*(row.groups for row in rows)):
+        groups = [group for group in of_models if group is not None]
+        for group in groups:
             last = merged[-1] if merged else None
-            if last is not None and group is not there[0] and _same(last, group):
+            if last is not None and group is not groups[0] and _same_picture(last, group):
                 merged[-1] = replace(last, maps=last.maps + group.maps)
             else:
                 merged.append(group)
     return Row(rows[0].method, tuple(merged))
 
 
-def _same(one: Group, other: Group) -> bool:
-    return one.name == other.name and np.array_equal(one.picture, other.picture)
+def _same_picture(first: Group, second: Group) -> bool:
+    return first.name == second.name and np.array_equal(first.picture, second.picture)
 
 
-def _finite(cells: NDArray[np.float32], caption: str) -> NDArray[np.float32]:
-    if not np.isfinite(cells).all():
+def _finite(values: NDArray[np.float32], caption: str) -> NDArray[np.float32]:
+    if not np.isfinite(values).all():
         raise InputError(f"{caption} holds NaN or infinity; look at the model's weights")
-    return cells
+    return values
 
 
-def _middle(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _middle_slice(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The map itself, or what a volume's map has at the middle of its field."""
     if values.ndim == 2:
         return values

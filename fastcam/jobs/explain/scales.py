@@ -11,9 +11,11 @@ import numpy as np
 from fastcam.errors import InputError
 from fastcam.figures.map_scales import MapScale, bounds, is_constant, map_scale
 from fastcam.figures.map_sheets import NO_EVIDENCE
-from fastcam.jobs.explain.rows import Row, Shown
+from fastcam.jobs.explain.rows import RECONSTRUCTION, Row, RowMap
 
 Scale = Literal["auto", "shared", "each", "slice", "rank"]
+# The scale of every map of a figure, and what it is called beside the map.
+Scales = dict[RowMap, tuple[MapScale, str]]
 
 
 def check_scale(scale: str) -> None:
@@ -22,7 +24,7 @@ def check_scale(scale: str) -> None:
         raise InputError(f"--scale {scale!r} is not known: use {', '.join(get_args(Scale))}")
 
 
-def scales_of(rows: Sequence[Row], scale: Scale) -> dict[Shown, tuple[MapScale, str]]:
+def scales_of(rows: Sequence[Row], scale: Scale) -> Scales:
     """The scale of every map of a figure, and what it is called beside the map.
 
     ``auto``: maps of the same unit go from their lowest to their highest value together: attention
@@ -31,44 +33,45 @@ def scales_of(rows: Sequence[Row], scale: Scale) -> dict[Shown, tuple[MapScale, 
     name.
     """
     check_scale(scale)
-    together: defaultdict[tuple[Any, ...], list[Shown]] = defaultdict(list)
+    sharing: defaultdict[tuple[Any, ...], list[RowMap]] = defaultdict(list)
     for row in rows:
-        for shown in (m for group in row.groups for m in group.maps):
-            together[_key(row, shown, scale)].append(shown)
-    found: dict[Shown, tuple[MapScale, str]] = {}
-    for maps in together.values():
-        found |= _of_unit(maps, scale)
-    return found
+        for row_map in row.maps:
+            sharing[_key(row, row_map, scale)].append(row_map)
+    scales: Scales = {}
+    for maps in sharing.values():
+        scales |= _shared_scale(maps, scale)
+    return scales
 
 
-def _key(row: Row, shown: Shown, scale: Scale) -> tuple[Any, ...]:
+def _key(row: Row, row_map: RowMap, scale: Scale) -> tuple[Any, ...]:
     if scale == "auto":
-        return (*shown.unit, shown.signed)
+        return (*row_map.unit, row_map.signed)
     # Mass and error of a reconstruction are no one thing, whatever is asked.
-    unit = shown.unit if row.method == "reconstruction" else (row.method,)
-    return (*unit, shown.signed) if scale == "shared" else (id(shown),)
+    unit = row_map.unit if row.method == RECONSTRUCTION else (row.method,)
+    return (*unit, row_map.signed) if scale == "shared" else (id(row_map),)
 
 
-def _of_unit(maps: Sequence[Shown], scale: Scale) -> dict[Shown, tuple[MapScale, str]]:
+def _shared_scale(maps: Sequence[RowMap], scale: Scale) -> Scales:
     if scale in ("slice", "rank"):
-        return {m: _alone(m, scale) for m in maps}
+        return {row_map: _own_scale(row_map, scale) for row_map in maps}
     if len(maps) == 1:
-        return {maps[0]: _alone(maps[0], "each")}
-    values = np.concatenate([m.cells.ravel() for m in maps])
+        return {maps[0]: _own_scale(maps[0], "each")}
+    values = np.concatenate([row_map.values.ravel() for row_map in maps])
     signed = maps[0].signed
-    limits = bounds(values, signed)
-    found = {}
-    for shown in maps:
-        said = f"{NO_EVIDENCE}, " if is_constant(shown.cells) else ""
-        all_one = is_constant(values)
-        found[shown] = MapScale("patient", limits, signed, all_one), f"{said}shared scale"
-    return found
+    shared = MapScale("patient", bounds(values, signed), signed, is_constant(values))
+    return {
+        row_map: (
+            shared,
+            f"{NO_EVIDENCE}, shared scale" if is_constant(row_map.values) else "shared scale",
+        )
+        for row_map in maps
+    }
 
 
-def _alone(shown: Shown, scale: Scale) -> tuple[MapScale, str]:
+def _own_scale(row_map: RowMap, scale: Scale) -> tuple[MapScale, str]:
     kind: Literal["slice", "rank", "patient"] = "patient"
     if scale in ("slice", "rank"):
         kind = scale
-    made = map_scale(shown.cells, kind, shown.signed)
-    words = {"patient": "own scale", "slice": "min-max", "rank": "ranks"}
-    return made, NO_EVIDENCE if made.constant else words[kind]
+    own = map_scale(row_map.values, kind, row_map.signed)
+    texts = {"patient": "own scale", "slice": "min-max", "rank": "ranks"}
+    return own, NO_EVIDENCE if own.constant else texts[kind]

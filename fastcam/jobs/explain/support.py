@@ -1,4 +1,4 @@
-"""Support images of a few-shot comparison: what is given, as a batch for every class."""
+"""Support images of a few-shot comparison, as a batch for every class."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from fastcam.errors import InputError
 from fastcam.inference.images import ImageBatch, load_images
 from fastcam.read.inputs.inputs import Item, find_inputs
-from fastcam.read.inputs.preprocess import Preprocessing
+from fastcam.read.inputs.preprocessing import Preprocessing
 
 CLASS = "support"
 
 
-def support_of(support: Any, spec: Preprocessing) -> dict[str, ImageBatch]:
+def support_of(support: Any, preprocessing: Preprocessing) -> dict[str, ImageBatch]:
     """``support``, a mapping of classes to images, or images alone, by class.
 
     Images are what ``fastcam.explain`` takes, and folders. Files without a class that lie in
@@ -23,30 +23,31 @@ def support_of(support: Any, spec: Preprocessing) -> dict[str, ImageBatch]:
     """
     if support is None:
         return {}
-    given = support if isinstance(support, Mapping) else {CLASS: support}
-    if not given:
+    by_class = support if isinstance(support, Mapping) else {CLASS: support}
+    if not by_class:
         raise InputError("support: there is no class in it; give images, or classes with images")
-    found: dict[str, ImageBatch] = {}
-    for name, images in given.items():
+    batches: dict[str, ImageBatch] = {}
+    for name, images in by_class.items():
         for inner, part in _classes(str(name), images).items():
-            if inner in found:
+            if inner in batches:
                 raise InputError(f"support: class {inner!r} is given twice, by name and by folder")
-            found[inner] = load_images(part, spec)
-    return found
+            batches[inner] = load_images(part, preprocessing)
+    return batches
 
 
 def _classes(name: str, images: Any) -> dict[str, Any]:
+    """The images of one class by class, and by folder where they have no class of their own."""
     paths = [images] if isinstance(images, str | Path) else images
-    listed = isinstance(paths, Sequence) and len(paths) > 0
-    if not listed or not all(isinstance(path, str | Path) for path in paths):
+    is_list = isinstance(paths, Sequence) and len(paths) > 0
+    if not is_list or not all(isinstance(path, str | Path) for path in paths):
         return {name: images}
     items = find_inputs(paths)
     if name != CLASS:
         return {name: [item.source for item in items]}
-    found: dict[str, list[Path]] = {}
+    by_folder: dict[str, list[Path]] = {}
     for item in items:
-        found.setdefault(_class_of(item), []).append(item.source)
-    return found if len(found) > 1 else {name: [item.source for item in items]}
+        by_folder.setdefault(_class_of(item), []).append(item.source)
+    return by_folder if len(by_folder) > 1 else {name: [item.source for item in items]}
 
 
 def _class_of(item: Item) -> str:

@@ -1,0 +1,1 @@
+"""The job of ``fastcam export``: maps as files on the grid of their sources."""

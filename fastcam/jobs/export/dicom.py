@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fastcam._version import __version__
 from fastcam.errors import CaseError, InputError
-from fastcam.read.volumes.dicom import LPS_TO_RAS
 from fastcam.read.volumes.volumes import dicom_headers
+from fastcam.read.volumes.voxels import LPS_TO_RAS
 from fastcam.run.files import write_bytes
 
 # After the scanner's own series in a viewer's list.
@@ -35,13 +35,13 @@ def write_dicom(
     volume: NDArray[np.float32],
     affine: NDArray[np.float64] | None,
     source: Path,
-    what: str,
+    description: str,
 ) -> None:
     """Write a volume (z, y, x) float32 as one multi-frame file, as a whole or not at all.
 
     ``affine`` (4, 4) takes voxel (x, y, z, 1) to RAS millimetres. Patient, study and frame of
     reference are those of the series or file ``source``, so that viewers lay it over that;
-    ``what`` it shows is the series' description. Values are raw, without a unit.
+    ``description`` is the series'. Values are raw, without a unit.
 
     CaseError where the source is no DICOM, has no positions, or lacks what a study must say;
     OutputError when the file can't be written.
@@ -50,17 +50,17 @@ def write_dicom(
         raise CaseError(f"{source}: says nothing of positions, which a DICOM map must; use NIfTI")
     headers = dicom_headers(source)
     try:
-        made = _parametric_map(headers, volume, affine, what)
+        parametric_map = _parametric_map(headers, volume, affine, description)
     except (AttributeError, ValueError, TypeError, LookupError) as error:
         reason = (str(error) or repr(error)).splitlines()[0]
         raise CaseError(f"{source}: no DICOM map can be made of it: {reason}; use NIfTI") from error
     buffer = io.BytesIO()
-    made.save_as(buffer, enforce_file_format=True)
+    parametric_map.save_as(buffer, enforce_file_format=True)
     write_bytes(path, [buffer.getbuffer()])
 
 
 def _parametric_map(
-    headers: list[Any], volume: NDArray[np.float32], affine: NDArray[np.float64], what: str
+    headers: list[Any], volume: NDArray[np.float32], affine: NDArray[np.float64], description: str
 ) -> Any:
     import highdicom
     from pydicom.sr.codedict import codes
@@ -74,7 +74,7 @@ def _parametric_map(
             header.SliceThickness = sizes[2]
     low, high = float(np.nanmin(volume)), float(np.nanmax(volume))
     high = high if high > low else low + 1.0
-    made = highdicom.pm.ParametricMap(
+    parametric_map = highdicom.pm.ParametricMap(
         source_images=headers,
         pixel_array=np.ascontiguousarray(volume),
         series_instance_uid=generate_uid(),
@@ -88,8 +88,8 @@ def _parametric_map(
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[
             highdicom.pm.RealWorldValueMapping(
-                lut_label=what[: _LONGEST["SH"]],
-                lut_explanation=what[: _LONGEST["LO"]],
+                lut_label=description[: _LONGEST["SH"]],
+                lut_explanation=description[: _LONGEST["LO"]],
                 unit=codes.UCUM.NoUnits,
                 value_range=(low, high),
                 slope=1.0,
@@ -100,7 +100,7 @@ def _parametric_map(
             highdicom.VOILUTTransformation(window_center=(low + high) / 2, window_width=high - low)
         ],
         content_label="FASTCAM",
-        content_description=what[: _LONGEST["LO"]],
+        content_description=description[: _LONGEST["LO"]],
         pixel_measures=highdicom.PixelMeasuresSequence(sizes[:2], sizes[2], sizes[2]),
         plane_orientation=highdicom.PlaneOrientationSequence(
             "PATIENT", [*(columns / sizes[1]), *(rows / sizes[0])]
@@ -110,5 +110,5 @@ def _parametric_map(
             for z in range(len(volume))
         ],
     )
-    made.SeriesDescription = what[: _LONGEST["LO"]]
-    return made
+    parametric_map.SeriesDescription = description[: _LONGEST["LO"]]
+    return parametric_map

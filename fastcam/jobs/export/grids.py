@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError
 from fastcam.figures.patch_scales import by_slice
 from fastcam.options import Axes
-from fastcam.read.inputs.preprocess import field_of
+from fastcam.read.inputs.preprocessing import input_slices
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import orientation
 
@@ -34,7 +34,7 @@ def image_grid(
 ) -> NDArray[np.float32]:
     """A map (h, w) enlarged bilinearly to the image's (height, width), NaN outside of what the
     model saw of it."""
-    rows, columns = field_of(height, width, preprocessing)
+    rows, columns = input_slices(height, width, preprocessing)
     grid = np.full((height, width), np.nan, np.float32)
     size = rows.stop - rows.start, columns.stop - columns.start
     grid[rows, columns] = resize.resize(values, *size, resize.BILINEAR)

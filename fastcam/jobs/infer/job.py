@@ -2,97 +2,91 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.batch_maps import Engine
+from fastcam.attribution.engines import build_engine, fingerprint
 from fastcam.errors import InputError
+from fastcam.inference.batches import BatchSettings, run_batches
+from fastcam.inference.device import choose_device, choose_precision
+from fastcam.inference.loader import Inputs
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InputChoice, InferenceOptions
-from fastcam.read.inputs.inputs import Item, find_inputs
+from fastcam.jobs.infer.request import InferRequest, content_sha256
+from fastcam.read.inputs.inputs import Item
+from fastcam.run.cgroups import cores
+from fastcam.run.failures import write_failures
 from fastcam.run.files import remove
-from fastcam.run.folder import FAILURES, STORE, claimed, write_failures
-from fastcam.run.progress import Progress, Silent
+from fastcam.run.folder import STORE, differences, locked_folder
+from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import Failure
 from fastcam.store.map_schema import MapAttrs
 from fastcam.store.maps import MapStore, create_maps
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from fastcam.attribution.engines import Engine
-    from fastcam.attribution.request import MapRequest
-    from fastcam.read.inputs.preprocess import Preprocessing
+# More processes than this read faster than a GPU computes.
+_MOST_READERS = 8
 
 
 def infer_maps(
     model: nn.Module,
-    described: dict[str, Any],
-    spec: Preprocessing,
-    choice: InputChoice,
-    wanted: MapRequest,
-    running: InferenceOptions,
+    request: InferRequest,
     output_dir: Path,
+    *,
     overwrite: bool = False,
     progress: Progress | None = None,
-    build: Callable[..., Engine] | None = None,
+    build: Callable[..., Engine] = build_engine,
 ) -> InferReport:
     """Run ``model`` over the images and store their maps; finished batches are kept.
 
-    ``described`` holds ``model`` and ``checkpoint`` as they were asked for, and whatever else a job
-    knows itself by. ``build`` makes another engine than :func:`build_engine`, called as it is.
-    Raises :class:`InputError` before anything is written when something is wrong with the model,
-    the settings or the inputs; images that fail are in the report and in ``failures.csv``.
+    ``build`` makes the engine, called as :func:`build_engine` is. Raises :class:`InputError` before
+    anything is written when something is wrong with the model, the settings or the inputs; images
+    that fail are in the report and in ``failures.csv``.
     """
-    from fastcam.attribution.engines import build_engine
-    from fastcam.inference.batches import RunSettings, run_batches
-    from fastcam.inference.device import choose_device, choose_precision
-    from fastcam.inference.loader import Inputs
-
-    progress = progress or Silent()
-    device = choose_device(running.device)
-    dtype = choose_precision(running.precision, device)
-    dims = len(spec.size)
-    items = list(choice.items) or find_inputs(
-        choice.paths, choice.pattern, choice.table, choice.mask_dir, dims=dims
+    progress = progress or NoProgress()
+    options = request.options
+    device = choose_device(options.device)
+    dtype = choose_precision(options.precision, device)
+    items = request.inputs.find_items(len(request.preprocessing.size))
+    settings = BatchSettings(
+        device=device,
+        dtype=dtype,
+        batch_size=options.batch_size,
+        readers=_readers(options.readers, device.type),
+        task=options.task,
+        targets=_labels(items) if options.by_label else None,
     )
-    targets = _labels(items) if running.by_label else None
     model = model.to(device)
-    compiled = device.type == "cuda" if running.compiled is None else running.compiled
-    engine = (build or build_engine)(model, wanted, compiled=compiled)
-    attrs = _attrs(model, described, spec, wanted, choice, running, items, dtype)
-    report = InferReport(output_dir, output_dir / STORE, device=str(device))
+    compiled = device.type == "cuda" if options.compiled is None else options.compiled
+    engine = build(model, request.maps, compiled=compiled)
+    attrs = _attrs(model, request, items, dtype)
+    report = InferReport(output_dir, output_dir / STORE, len(items), device=str(device))
     report.precision = str(dtype).removeprefix("torch.")
-    with claimed(output_dir):
-        store = _opened(output_dir / STORE, attrs, items, running.batch_size, overwrite)
-        report.images = len(items)
-        report.already = sum(h.status == "done" for h in store.headers)
-        settings = RunSettings(
-            device, dtype, running.batch_size, _readers(running, device.type), running.task,
-            targets,
-        )  # fmt: skip
+    with locked_folder(output_dir):
+        store = _open_or_create(output_dir / STORE, attrs, items, options.batch_size, overwrite)
+        report.already = sum(header.status == "done" for header in store.headers)
+        inputs = Inputs(items, request.preprocessing, request.inputs.axes)
         start = time.perf_counter()
         try:
-            count = run_batches(
-                model, engine, Inputs(items, spec, choice.axes), store, settings, progress
-            )
-            report.done, report.notes = count.done, count.notes
+            summary = run_batches(model, engine, inputs, store, settings, progress)
+            report.done, report.notes = summary.done, summary.notes
         finally:
             report.seconds = round(time.perf_counter() - start, 3)
-            report.failures = _troubles(MapStore.open(store.path))
+            report.failures = _failures(MapStore.open(store.path))
             report.failed = len(report.failures)
-            write_failures(output_dir / FAILURES, report.failures)
+            write_failures(output_dir, report.failures)
     return report
 
 
 def _labels(items: Sequence[Item]) -> Tensor:
-    import torch
-
+    """The class (items,) int64 that each item's label names."""
     for item in items:
         if not item.label.isdecimal():
             raise InputError(
@@ -102,48 +96,38 @@ def _labels(items: Sequence[Item]) -> Tensor:
     return torch.tensor([int(item.label) for item in items])
 
 
-def _readers(running: InferenceOptions, device: str) -> int:
+def _readers(readers: int | None, device_type: str) -> int:
     """Processes that decode images. On a CPU the model needs the cores: one is enough."""
-    if running.readers is not None:
-        return running.readers
-    cores = len(os.sched_getaffinity(0))
-    return min(8, cores) if device == "cuda" else 1
+    if readers is not None:
+        return readers
+    return min(_MOST_READERS, cores()) if device_type == "cuda" else 1
 
 
 def _attrs(
-    model: nn.Module,
-    described: dict[str, Any],
-    spec: Preprocessing,
-    wanted: MapRequest,
-    choice: InputChoice,
-    running: InferenceOptions,
-    items: Sequence[Item],
-    dtype: Any,
+    model: nn.Module, request: InferRequest, items: Sequence[Item], dtype: torch.dtype
 ) -> MapAttrs:
-    from fastcam.attribution.engines import fingerprint
-
+    """What the store says of the run; its sha256 tells runs of other settings apart."""
+    preprocessing, maps, options = request.preprocessing, request.maps, request.options
     settings = {
-        **asdict(wanted),
+        **asdict(maps),
         "precision": str(dtype).removeprefix("torch."),
-        "batch_size": running.batch_size,
-        "task": running.task,
-        "axes": choice.axes,
-        "target": "label" if running.by_label else "",
+        "batch_size": options.batch_size,
+        "task": options.task,
+        "axes": request.inputs.axes,
+        "target": "label" if options.by_label else "",
         "weights": fingerprint(model)[:16],
     }
-    root = _common_folder(items)
-    named = [(str(i.source), str(i.mask or ""), i.label) for i in items]
-    content = json.dumps([described, asdict(spec), settings, named], default=str)
+    names = [(str(item.source), str(item.mask or ""), item.label) for item in items]
     return MapAttrs(
-        sha256=hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest(),
-        root=str(root),
-        model=str(described["model"]),
-        checkpoint=str(described["checkpoint"] or ""),
-        methods=wanted.methods,
-        layers=wanted.layers,
-        preprocessing=asdict(spec),
+        sha256=content_sha256(dict(request.model_info), asdict(preprocessing), settings, names),
+        root=str(_common_folder(items)),
+        model=str(request.model_info["model"]),
+        checkpoint=str(request.model_info["checkpoint"] or ""),
+        methods=maps.methods,
+        layers=maps.layers,
+        preprocessing=asdict(preprocessing),
         settings=settings,
-        dims=len(spec.size),
+        dims=len(preprocessing.size),
     )
 
 
@@ -152,8 +136,8 @@ def _common_folder(items: Sequence[Item]) -> Path:
     return Path(os.path.commonpath(parents))
 
 
-def _opened(
-    path: Path, attrs: MapAttrs, items: Sequence[Item], batch: int, overwrite: bool
+def _open_or_create(
+    path: Path, attrs: MapAttrs, items: Sequence[Item], batch_size: int, overwrite: bool
 ) -> MapStore:
     """The store of an earlier run of the same job, or a new one."""
     if path.exists() and not overwrite:
@@ -166,20 +150,22 @@ def _opened(
             "--output-dir, or --overwrite to replace it"
         )
     remove(path)
-    return create_maps(path, attrs, items, batch)
+    return create_maps(path, attrs, items, batch_size)
 
 
 def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
+    """In what a store differs from the one that would be made now."""
     old = store.attrs
     pairs: list[tuple[str, Any, Any]] = [
         ("model", old.model, new.model),
         ("checkpoint", old.checkpoint, new.checkpoint),
+        ("images", len(store), len(items)),
+        ("folder", old.root, new.root),
     ]
-    pairs += [("images", len(store), len(items)), ("folder", old.root, new.root)]
     for name in ("preprocessing", "settings"):
         before, now = dict(getattr(old, name)), json.loads(json.dumps(getattr(new, name)))
         pairs += [(key, before.get(key), now[key]) for key in now]
-    changed = [f"{what} {a}, now {b}" for what, a, b in pairs if a != b]
+    changed = differences(pairs)
     if not changed and len(store) == len(items):
         both = list(zip(store.headers, items, strict=True))
         labels = sum(header.label != item.label for header, item in both)
@@ -189,7 +175,7 @@ def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
     return "; ".join(changed) or "other files"
 
 
-def _troubles(store: MapStore) -> list[Failure]:
+def _failures(store: MapStore) -> list[Failure]:
     return [
         Failure("error", header.place, header.id, None, 1, header.reason)
         for header in store.headers

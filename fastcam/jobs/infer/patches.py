@@ -2,95 +2,102 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
+from fastcam.attribution.engines import fingerprint
+from fastcam.attribution.modules import device_of
+from fastcam.attribution.patch_maps import run_case
 from fastcam.errors import CaseError, InputError
+from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InputChoice, InferenceOptions
-from fastcam.read.inputs.inputs import Item, find_inputs
+from fastcam.jobs.infer.request import InferenceOptions, InputChoice, content_sha256
+from fastcam.models.patch_attention.network import PatchAttention
+from fastcam.read.inputs.inputs import Item
 from fastcam.read.results.case import Case
-from fastcam.read.results.results import Rejected, Results
+from fastcam.read.results.results import RejectedCase, Results
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.volumes import open_volume
+from fastcam.run.failures import write_failures
 from fastcam.run.files import make_folder, remove, write_bytes
-from fastcam.run.folder import FAILURES, STORE, claimed, write_failures
-from fastcam.run.progress import Progress, Silent
+from fastcam.run.folder import STORE, locked_folder
+from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import Failure
 from fastcam.store.patches import RunStore, create_from_results, open_store
-
-if TYPE_CHECKING:
-    from fastcam.models.patch_attention.network import PatchAttention
 
 # Finished cases wait here, a file each, until the store can be written as a whole.
 _PARTS = ".cases"
 _COLUMNS = ("weights", "boxes", "slices", "roi", "mask_ratio")
 
 
+@dataclass(frozen=True)
+class _Source:
+    """One volume to run: its ``number``, from 1, its ``item``, and its ``label`` if it has one."""
+
+    number: int
+    item: Item
+    label: int | None
+
+
 def infer_patches(
     model: PatchAttention,
-    described: dict[str, Any],
-    choice: InputChoice,
-    running: InferenceOptions,
+    model_info: Mapping[str, Any],
+    inputs: InputChoice,
+    options: InferenceOptions,
     output_dir: Path,
+    *,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> InferReport:
     """Run a patch-attention model over volumes with masks, into a store of patch weights.
 
-    The store is the one that a results file becomes: ``fastcam render`` draws it. Labels, whole
-    numbers, come from the table; without them nobody says right or wrong. Finished cases are kept
-    when the run is stopped. Cases that fail are in the report and in ``failures.csv``.
+    The store is the one that a results file becomes: ``fastcam render`` draws it. ``model_info``
+    holds ``model`` and ``checkpoint`` by name. Labels, whole numbers, come from the table; without
+    them nobody says right or wrong. Finished cases are kept when the run is stopped. Cases that
+    fail are in the report and in ``failures.csv``.
     """
-    from fastcam.attribution.engines import fingerprint
-    from fastcam.inference.device import choose_device, choose_precision
-
-    progress = progress or Silent()
-    device = choose_device(running.device)
-    dtype = choose_precision(running.precision, device)
-    items = find_inputs(choice.paths, choice.pattern, choice.table, choice.mask_dir, dims=3)
+    progress = progress or NoProgress()
+    device = choose_device(options.device)
+    dtype = choose_precision(options.precision, device)
+    items = inputs.find_items(dims=3)
     if not any(item.mask for item in items):
         raise InputError("the patch-attention model cuts its patches from masks: give --mask-dir")
-    labels = [_label(item) for item in items]
-    named = [(str(item.source), str(item.mask), item.label) for item in items]
-    content = json.dumps(
-        [described, str(dtype), choice.axes, fingerprint(model), named], default=str
-    )
-    sha256 = hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
+    sources = [_Source(number, item, _label(item)) for number, item in enumerate(items, 1)]
+    names = [(str(item.source), str(item.mask), item.label) for item in items]
+    sha256 = content_sha256(dict(model_info), str(dtype), inputs.axes, fingerprint(model), names)
     report = InferReport(output_dir, output_dir / STORE, len(items), device=str(device))
     report.precision = str(dtype).removeprefix("torch.")
     report.sources = "--root-dir IMAGES --mask-dir MASKS "
-    with claimed(output_dir):
-        kept = _kept(output_dir / STORE, sha256, overwrite)
-        if kept is None:
-            cases = _run(
-                model.to(device), dtype, items, labels, choice, output_dir / _PARTS / sha256[:16],
-                report, progress,
-            )  # fmt: skip
-            rejected = tuple(Rejected(t.place, t.case, t.reason) for t in report.failures)
+    with locked_folder(output_dir):
+        store = _earlier_store(output_dir / STORE, sha256, overwrite)
+        if store is None:
+            compute = partial(_compute_case, model.to(device), dtype, inputs)
+            parts = output_dir / _PARTS / sha256[:16]
+            cases = _run(sources, compute, parts, report, progress)
+            rejected = tuple(RejectedCase(t.place, t.case, t.reason) for t in report.failures)
             if not cases:
-                write_failures(output_dir / FAILURES, report.failures)
+                write_failures(output_dir, report.failures)
                 return report
-            results = Results(Path(str(described["model"])), sha256, tuple(cases), rejected, ())
+            results = Results(Path(str(model_info["model"])), sha256, tuple(cases), rejected, ())
             remove(output_dir / STORE)
             create_from_results(output_dir / STORE, results)
             shutil.rmtree(output_dir / _PARTS, ignore_errors=True)
         else:
-            report.already = len(kept.cases)
+            report.already = len(store.cases)
             report.failures = [
-                Failure("error", r.place, r.name, None, 1, r.reason) for r in kept.rejected
+                Failure("error", r.place, r.name, None, 1, r.reason) for r in store.rejected
             ]
             report.failed = len(report.failures)
-        write_failures(output_dir / FAILURES, report.failures)
+        write_failures(output_dir, report.failures)
     return report
 
 
@@ -102,7 +109,7 @@ def _label(item: Item) -> int | None:
     return int(item.label)
 
 
-def _kept(path: Path, sha256: str, overwrite: bool) -> RunStore | None:
+def _earlier_store(path: Path, sha256: str, overwrite: bool) -> RunStore | None:
     """The store of an earlier run of the same job."""
     if overwrite or not path.exists():
         return None
@@ -116,32 +123,32 @@ def _kept(path: Path, sha256: str, overwrite: bool) -> RunStore | None:
 
 
 def _run(
-    model: PatchAttention,
-    dtype: Any,
-    items: Sequence[Item],
-    labels: Sequence[int | None],
-    choice: InputChoice,
+    sources: Sequence[_Source],
+    compute: Callable[[_Source], Case],
     parts: Path,
     report: InferReport,
     progress: Progress,
 ) -> list[Case]:
+    """The cases of all sources, read from ``parts`` or computed and kept there."""
     make_folder(parts)
     cases: list[Case] = []
     start = time.perf_counter()
-    progress.begin("cases", len(items))
+    progress.begin("cases", len(sources))
     try:
-        for place, (item, label) in enumerate(zip(items, labels, strict=True), 1):
-            part = parts / f"{place:06d}.npz"
-            case = _read_part(part, place, item, label)
+        for source in sources:
+            part = parts / f"{source.number:06d}.npz"
+            case = _read_part(part, source)
             if case is not None:
                 report.already += 1
             else:
                 try:
-                    case = _computed(model, dtype, place, item, label, choice)
+                    case = compute(source)
                     _write_part(part, case)
                     report.done += 1
                 except CaseError as error:
-                    report.failures.append(Failure("error", place, item.id, None, 1, str(error)))
+                    report.failures.append(
+                        Failure("error", source.number, source.item.id, None, 1, str(error))
+                    )
             if case is not None:
                 cases.append(case)
             progress.advance(1)
@@ -152,32 +159,36 @@ def _run(
     return cases
 
 
-def _computed(
-    model: PatchAttention,
-    dtype: Any,
-    place: int,
-    item: Item,
-    label: int | None,
-    choice: InputChoice,
+def _compute_case(
+    model: PatchAttention, dtype: torch.dtype, inputs: InputChoice, source: _Source
 ) -> Case:
-    import torch
-
-    from fastcam.attribution.patch_maps import run_case
-    from fastcam.inference.device import arithmetic
-
+    item = source.item
     if item.mask is None:
-        raise CaseError(f"{item.source}: has no mask in {choice.mask_dir or choice.table}")
-    volume = open_volume(item.source, choice.axes)
-    mask = open_mask(item.mask, volume.voxels.shape, choice.axes)
-    device = next(model.parameters()).device
-    with torch.no_grad(), arithmetic(device, dtype):
-        found = run_case(model, volume.voxels, volume.window, mask.inside)
-    predicted = found.prediction
+        raise CaseError(f"{item.source}: has no mask in {inputs.mask_dir or inputs.table}")
+    volume = open_volume(item.source, inputs.axes)
+    mask = open_mask(item.mask, volume.voxels.shape, inputs.axes)
+    with torch.no_grad(), arithmetic(device_of(model), dtype):
+        patches = run_case(model, volume.voxels, volume.window, mask.inside)
+    return _case(
+        source,
+        probabilities=tuple(patches.probabilities.tolist()),
+        **{name: getattr(patches, name) for name in _COLUMNS},
+    )
+
+
+def _case(source: _Source, probabilities: tuple[float, ...], **columns: Any) -> Case:
+    """The case of a source, whose prediction is the class of the highest probability."""
+    predicted = int(np.argmax(probabilities))
     return Case(
-        place, item.id, label, predicted, None if label is None else label == predicted,
-        found.confidence, tuple(found.probabilities.tolist()),
-        found.weights, found.boxes, found.slices, found.roi, found.mask_ratio,
-    )  # fmt: skip
+        place=source.number,
+        name=source.item.id,
+        true_label=source.label,
+        predicted_label=predicted,
+        correct=None if source.label is None else source.label == predicted,
+        confidence=max(probabilities),
+        probabilities=probabilities,
+        **columns,
+    )
 
 
 def _write_part(path: Path, case: Case) -> None:
@@ -187,16 +198,10 @@ def _write_part(path: Path, case: Case) -> None:
     write_bytes(path, [packed.getvalue()])
 
 
-def _read_part(path: Path, place: int, item: Item, label: int | None) -> Case | None:
-    """What an earlier run of the same job found for this case."""
+def _read_part(path: Path, source: _Source) -> Case | None:
+    """The case that an earlier run of the same job computed; None where it didn't."""
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as part:
-        probabilities = part["probabilities"]
-        columns = {name: part[name] for name in _COLUMNS}
-    predicted = int(probabilities.argmax())
-    case = Case(
-        place, item.id, label, predicted, None, float(probabilities.max()),
-        tuple(probabilities.tolist()), **columns,
-    )  # fmt: skip
-    return replace(case, correct=None if label is None else label == predicted)
+        probabilities = tuple(part["probabilities"].tolist())
+        return _case(source, probabilities, **{name: part[name] for name in _COLUMNS})

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What an infer job did, for people and for programs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastcam.errors import one_line
-from fastcam.run.folder import FAILURES
+from fastcam.run.failures import Report, exit_code, failure_lines
 from fastcam.run.records import Failure
 
 
 @dataclass
-class InferReport:
-    """What a run did. Of ``images`` some were ``already`` there from a run before; ``sources`` are
-    the options by which ``fastcam render`` finds them, where the store doesn't say."""
+class InferReport(Report):
+    """What a run did.
+
+    - ``output_dir``, ``store``: where the results are
+    - ``images``: how many there are
+    - ``already``: how many of them an earlier run had done
+    - ``done``, ``failed``: how many this run has done, and how many failed
+    - ``seconds``: what the run took
+    - ``device``, ``precision``: where the model ran, and in which arithmetic
+    - ``sources``: the options by which ``fastcam render`` finds the images, where the store doesn't
+      say
+    - ``notes``: lines that were logged on the way
+    - ``failures``: the images that failed
+    """
 
     output_dir: Path
     store: Path
@@ -31,18 +41,13 @@ class InferReport:
 
     @property
     def images_per_second(self) -> float:
-        """Images answered by this run for each second of it."""
+        """Images done by this run for each second of it."""
         return self.done / self.seconds if self.seconds else 0.0
 
     @property
     def exit_code(self) -> int:
         """0 all done, 1 nothing but failures, 3 finished but some failed."""
-        if not self.failures:
-            return 0
-        return 3 if self.done or self.already else 1
-
-
-_LISTED = 5
+        return exit_code(self.failures, bool(self.done or self.already))
 
 
 def as_dict(report: InferReport) -> dict[str, Any]:
@@ -60,11 +65,13 @@ def as_dict(report: InferReport) -> dict[str, Any]:
         "device": report.device,
         "precision": report.precision,
         "notes": report.notes,
-        "troubles": [{"image": t.case, "reason": t.reason} for t in report.failures],
+        "troubles": [
+            {"image": failure.case, "reason": failure.reason} for failure in report.failures
+        ],
     }
 
 
-def told(report: InferReport) -> str:
+def summary_text(report: InferReport) -> str:
     """A few lines for people: what was done, where it is, and what went wrong."""
     parts = [f"{report.done} images in {report.seconds:.1f} s"]
     if report.done:
@@ -75,10 +82,7 @@ def told(report: InferReport) -> str:
     if report.failed:
         parts.append(f"{report.failed} failed")
     lines = [", ".join(parts)]
-    lines += [one_line(f"error: {t.case}: {t.reason}") for t in report.failures[:_LISTED]]
-    if len(report.failures) > _LISTED:
-        rest = len(report.failures) - _LISTED
-        lines.append(f"error: and {rest} more in {report.output_dir / FAILURES}")
+    lines += failure_lines(report.failures, report.output_dir)
     lines.append(
         f"maps: {report.store}; draw them with: fastcam render {report.store} {report.sources}"
         f"--output-dir {report.output_dir / 'figures'}"

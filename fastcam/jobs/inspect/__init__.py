@@ -1,0 +1,1 @@
+"""``fastcam doctor`` and ``fastcam inspect``: what this machine and a file hold."""

@@ -1,4 +1,7 @@
-"""What fastcam finds on this machine: the data behind ``fastcam doctor``. Changes nothing."""
+"""The data behind ``fastcam doctor``: versions, codecs, GPUs, limits and folders of this machine.
+
+Nothing is changed.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from fastcam_kernels import resize
+from numba.core.dispatcher import Dispatcher
+
 from fastcam._version import __version__
 from fastcam.figures import fonts
-from fastcam.jobs.inspect.cgroups import cpu_quota, memory_limit
+from fastcam.run.cgroups import cpu_quota, memory_limit, usable_cpus
 
 Value = str | int | float | bool | None
 
@@ -55,18 +61,23 @@ _CJK = "患"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. ``value`` is for programs (bytes, counts, versions; None where
-    there is nothing), ``said`` for people; ``problem`` says what is wrong and what to do."""
+    """One line of the report.
+
+    - ``name``: what it is about
+    - ``value``: for programs: bytes, counts, versions; None where there is nothing
+    - ``text``: for people
+    - ``problem``: what is wrong and what to do; empty where all is well
+    """
 
     name: str
     value: Value
-    said: str
+    text: str
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Findings under one heading."""
+    """Findings under one heading, with a ``note`` below them."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -75,7 +86,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that ``collect`` found."""
+    """The sections of the report."""
 
     sections: tuple[Section, ...]
 
@@ -86,11 +97,10 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, dict[str, Value] | list[str]]:
         """Section -> name -> value, and the list ``problems``; only JSON types."""
-        found: dict[str, dict[str, Value] | list[str]] = {
+        sections: dict[str, dict[str, Value] | list[str]] = {
             s.name: {f.name: f.value for f in s.findings} for s in self.sections
         }
-        found["problems"] = list(self.problems)
-        return found
+        return {**sections, "problems": list(self.problems)}
 
 
 def collect(torch: bool = False) -> Diagnosis:
@@ -117,7 +127,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _versions() -> list[Finding]:
-    found = [
+    findings = [
         _plain("fastcam", __version__),
         _plain("python", platform.python_version()),
         _plain("executable", sys.executable),
@@ -126,12 +136,12 @@ def _versions() -> list[Finding]:
     for name in _REQUIRED:
         version = _version(name)
         remedy = "" if version else f"{name} is not installed: pip install {name}"
-        found.append(Finding(name, version, version or "missing", remedy))
+        findings.append(Finding(name, version, version or "missing", remedy))
     for name in _OPTIONAL:
         version = _version(name)
-        found.append(Finding(name.lower(), version, version or "not installed (optional)"))
-    found.append(_plain("zlib", zlib.ZLIB_RUNTIME_VERSION))
-    return found
+        findings.append(Finding(name.lower(), version, version or "not installed (optional)"))
+    findings.append(_plain("zlib", zlib.ZLIB_RUNTIME_VERSION))
+    return findings
 
 
 def _images() -> list[Finding]:
@@ -141,7 +151,7 @@ def _images() -> list[Finding]:
     simd, pillow = _version("pillow-simd"), _version("pillow")
     # Both call themselves PIL; only pillow-simd's versions carry a ".post".
     in_use = "pillow-simd" if ".post" in PIL.__version__ else "Pillow"
-    found = [
+    findings = [
         Finding("library", in_use, in_use, _MIXED if simd and pillow else ""),
         _plain("version", PIL.__version__),
         Finding("simd", in_use == "pillow-simd", "yes" if in_use == "pillow-simd" else "no"),
@@ -153,40 +163,40 @@ def _images() -> list[Finding]:
     ]
     for name, feature in _CODECS.items():
         version = features.version(feature) if features.check(feature) else None
-        lacking = f"{in_use} was built without {name}: pip install --force-reinstall pillow"
-        problem = lacking if version is None and name in _NEEDED else ""
-        found.append(Finding(name, version, version or "missing", problem))
-    return found
+        remedy = f"{in_use} was built without {name}: pip install --force-reinstall pillow"
+        problem = remedy if version is None and name in _NEEDED else ""
+        findings.append(Finding(name, version, version or "missing", problem))
+    return findings
 
 
-def _torch(ask: bool) -> list[Finding]:
+def _torch(load: bool) -> list[Finding]:
     version = _version("torch")
     if version is None:
         missing = "torch is not installed: pip install torch"
         return [Finding("version", None, "missing", missing)]
-    found = [_plain("version", version)]
-    if not ask:
-        return [*found, Finding("gpus", None, "not looked for")]
+    findings = [_plain("version", version)]
+    if not load:
+        return [*findings, Finding("gpus", None, "not looked for")]
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a shared library of CUDA's is missing
         broken = f"torch {version} can't be imported ({error}): install it again"
-        return [*found, Finding("gpus", None, "unknown", broken)]
+        return [*findings, Finding("gpus", None, "unknown", broken)]
     built_for = torch.version.cuda or torch.version.hip
-    found.append(Finding("cuda", built_for, built_for or "CPU build"))
+    findings.append(Finding("cuda", built_for, built_for or "CPU build"))
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    said = str(count) if count or not built_for else "none found: no GPU, or its driver is too old"
-    found.append(Finding("gpus", count, said))
+    text = str(count) if count or not built_for else "none found: no GPU, or its driver is too old"
+    findings.append(Finding("gpus", count, text))
     for index in range(count):
         card = torch.cuda.get_device_properties(index)
-        said = f"{card.name}, {_bytes(card.total_memory)}"
-        found.append(Finding(f"gpu_{index}", card.name, said))
-    return found
+        text = f"{card.name}, {_bytes(card.total_memory)}"
+        findings.append(Finding(f"gpu_{index}", card.name, text))
+    return findings
 
 
 def _machine() -> list[Finding]:
     total = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
+    usable = usable_cpus()
     quota = cpu_quota()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = memory_limit()
@@ -210,7 +220,7 @@ def _processor() -> str:
         facts = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
         sets = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512-BF16"}
         flags = facts.get("flags", "").split()
-        known = [said for flag, said in sets.items() if flag in flags]
+        known = [name for flag, name in sets.items() if flag in flags]
         return ", ".join([facts.get("model name", platform.machine()), *known])
     return platform.processor() or platform.machine()
 
@@ -247,9 +257,6 @@ def _fonts() -> tuple[str | None, str | None]:
 
 def _numba_cache() -> str | None:
     """The folder that compiled kernels go to, if it can be written."""
-    from fastcam_kernels import resize
-    from numba.core.dispatcher import Dispatcher
-
     paths = [k.stats.cache_path for k in vars(resize).values() if isinstance(k, Dispatcher)]
     folder = next((path for path in paths if path), None)
     return str(folder) if folder and os.access(_existing(Path(folder)), os.W_OK) else None
@@ -257,7 +264,7 @@ def _numba_cache() -> str | None:
 
 def _existing(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that is there already."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _plain(name: str, value: str) -> Finding:

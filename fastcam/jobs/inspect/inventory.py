@@ -1,4 +1,4 @@
-"""What is in a results file, a run store or a checkpoint, found without running any of it."""
+"""What is in a results file, a run store or a checkpoint, without running any of it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ from fastcam.errors import InputError
 from fastcam.read.results import pickle_scan
 from fastcam.read.results.case import Case
 from fastcam.read.results.pickles import ForeignGlobalError
-from fastcam.read.results.results import PICKLE_SUFFIXES, Rejected, Results, Warned, read_results
+from fastcam.read.results.results import (
+    PICKLE_SUFFIXES,
+    CaseWarning,
+    RejectedCase,
+    Results,
+    read_results,
+)
 from fastcam.read.results.scalars import printable
-from fastcam.read.results.tensors import TORCH_ERRORS
-from fastcam.read.results.torch_files import load_torch
+from fastcam.read.results.tensors import TORCH_ERRORS, load_torch
 from fastcam.store.map_schema import STATUS
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
@@ -31,9 +36,16 @@ READABLE = (
     "(.safetensors, .pth, .pt, .ckpt)"
 )
 _CASE_COLUMNS = (
-    "place", "name", "true", "predicted", "correct", "confidence", "patches", "slices",
+    "place",
+    "name",
+    "true",
+    "predicted",
+    "correct",
+    "confidence",
+    "patches",
+    "slices",
     "best_slice",
-)  # fmt: skip
+)
 _MAP_COLUMNS = ("place", "id", "group", "label", "predicted", "confidence", "status", "reason")
 # Real headers of safetensors are below a megabyte; their own reader stops at 100 MB.
 _MOST_HEADER = 100_000_000
@@ -41,15 +53,22 @@ _MOST_HEADER = 100_000_000
 
 @dataclass(frozen=True)
 class Inventory:
-    """``summary`` rows are (what, value); ``table`` rows belong under ``columns``."""
+    """What a file or a store holds.
+
+    - ``path``, ``kind``: which file, and of what kind
+    - ``summary``: rows of (what, value)
+    - ``columns``, ``table``: the heads of a table, and its rows
+    - ``rejected``, ``warnings``: the cases of a results file that can't be used, and those with
+      something odd
+    """
 
     path: str
     kind: str
     summary: list[tuple[str, str]]
     columns: tuple[str, ...] = ()
     table: list[tuple[Any, ...]] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    warnings: list[Warned] = field(default_factory=list)
+    rejected: list[RejectedCase] = field(default_factory=list)
+    warnings: list[CaseWarning] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dicts, text and numbers, ready for ``json.dumps``."""
@@ -130,13 +149,17 @@ def _describe_maps(store: MapStore) -> Inventory:
     ]
     table: list[tuple[Any, ...]] = [
         (
-            header.place, header.id, header.group, header.label,
+            header.place,
+            header.id,
+            header.group,
+            header.label,
             "" if header.prediction is None else header.prediction,
             "" if math.isnan(header.confidence) else round(header.confidence, 6),
-            header.status, header.reason,
+            header.status,
+            header.reason,
         )
         for header in headers
-    ]  # fmt: skip
+    ]
     return Inventory(str(store.path), "run store of maps", summary, _MAP_COLUMNS, table)
 
 
@@ -150,8 +173,8 @@ def _describe_cases(
     kind: str,
     origin: list[tuple[str, str]],
     cases: Iterable[Case],
-    rejected: Sequence[Rejected],
-    warnings: Sequence[Warned],
+    rejected: Sequence[RejectedCase],
+    warnings: Sequence[CaseWarning],
 ) -> Inventory:
     table: list[tuple[Any, ...]] = []
     low, high = math.inf, -math.inf
@@ -159,16 +182,24 @@ def _describe_cases(
     for case in cases:
         low, high = min(low, float(case.weights.min())), max(high, float(case.weights.max()))
         classes.add(len(case.probabilities))
-        table.append((
-            case.place, case.name, case.true_label, case.predicted_label, case.correct,
-            round(case.confidence, 6), len(case.weights), len(np.unique(case.slices)),
-            case.best_slice,
-        ))  # fmt: skip
+        table.append(
+            (
+                case.place,
+                case.name,
+                case.true_label,
+                case.predicted_label,
+                case.correct,
+                round(case.confidence, 6),
+                len(case.weights),
+                len(np.unique(case.slices)),
+                case.best_slice,
+            )
+        )
     summary = [*origin, ("cases", str(len(table)))]
     if table:
-        judged = [row[4] for row in table if row[4] is not None]
-        right = sum(judged)
-        share = f"{right} of {len(judged)} ({right / len(judged):.1%})" if judged else "not known"
+        known = [row[4] for row in table if row[4] is not None]
+        right = sum(known)
+        share = f"{right} of {len(known)} ({right / len(known):.1%})" if known else "not known"
         summary += [
             ("classes", " or ".join(map(str, sorted(classes)))),
             ("correct", share),
@@ -181,13 +212,13 @@ def _describe_cases(
 
 
 def _describe_foreign(path: Path) -> Inventory:
-    named = pickle_scan.globals_of(path.read_bytes())
+    names = pickle_scan.globals_of(path.read_bytes())
     return Inventory(
         str(path),
         "pickle that fastcam refuses (nothing in it was run)",
-        [("globals it asks for", str(len(named)))],
+        [("globals it asks for", str(len(names)))],
         ("global",),
-        [(name,) for name in named],
+        [(name,) for name in names],
     )
 
 
@@ -238,23 +269,23 @@ def _torch_tensors(path: Path) -> list[_Tensor]:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
     except TORCH_ERRORS as error:
         if path.suffix.lower() == ".ckpt":
-            said = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"{path}: torch.load(weights_only=True) refuses it: {said:.300}"
+                f"{path}: torch.load(weights_only=True) refuses it: {reason:.300}"
             ) from error
         return []
-    found: list[_Tensor] = []
+    tensors: list[_Tensor] = []
     waiting: list[tuple[str, Any]] = [("", loaded)]
     while waiting:
         name, value = waiting.pop()
         if isinstance(value, torch.Tensor):
             dtype = str(value.dtype).removeprefix("torch.")
-            found.append(_Tensor(name or "(the file)", dtype, tuple(value.shape)))
+            tensors.append(_Tensor(name or "(the file)", dtype, tuple(value.shape)))
         elif isinstance(value, dict) and name.count(".") < 20:
-            called = [key if isinstance(key, str) else printable(key) for key in value]
+            keys = [key if isinstance(key, str) else printable(key) for key in value]
             inner = [
                 (f"{name}.{key}" if name else key, part)
-                for key, part in zip(called, value.values(), strict=True)
+                for key, part in zip(keys, value.values(), strict=True)
             ]
             waiting += reversed(inner)
-    return found
+    return tensors

@@ -1,4 +1,4 @@
-"""The gallery page of a run's output folder, made from what the run left there."""
+"""What a run left in its output folder, as the gallery that its page is made of."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastcam.errors import InputError, OutputError
-from fastcam.jobs.render.gallery_page import GENERATOR, Failure, Figure, Gallery, GalleryCase, page
+from fastcam.jobs.render.page import (
+    GENERATOR,
+    FailureRow,
+    Gallery,
+    GalleryCase,
+    GalleryFigure,
+    page_html,
+)
+from fastcam.run.failures import FAILURES
 from fastcam.run.files import write_text
-from fastcam.run.folder import FAILURES, FIGURES, RUN, STORE, whole_rows
+from fastcam.run.folder import FIGURES, RUN, STORE, whole_rows
 from fastcam.store.map_rows import MapCase, method_of
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
@@ -32,7 +40,7 @@ def write_page(folder: Path) -> Path:
     path = folder / PAGE
     gallery = read_gallery(folder)
     _check_page(path)
-    write_text(path, page(gallery))
+    write_text(path, page_html(gallery))
     return path
 
 
@@ -43,12 +51,12 @@ def read_gallery(folder: Path) -> Gallery:
     """
     run = _read_run(folder)
     store = open_store(_store_path(folder, run))
-    drawn, summaries = _drawn(folder)
+    figures_by_case, summaries = _read_figures(folder)
     if isinstance(store, MapStore):
-        cases = tuple(_map_cases(store, drawn, summaries))
+        cases = tuple(_map_cases(store, figures_by_case, summaries))
         what = f"{', '.join(dict.fromkeys(map(method_of, store.map_names)))}: {store.attrs.model}"
     else:
-        cases = tuple(_cases(store, drawn, summaries))
+        cases = tuple(_cases(store, figures_by_case, summaries))
         what = f"Patch attention: {store.attrs.source}"
     settings = run.get("settings")
     return Gallery(
@@ -87,8 +95,8 @@ def _read_run(folder: Path) -> dict[str, Any]:
 
 def _store_path(folder: Path, run: dict[str, Any]) -> Path:
     """The run store that was rendered: in the folder, or where it lay then."""
-    said = run.get("store")
-    path = folder / (said if isinstance(said, str) else STORE)
+    store = run.get("store")
+    path = folder / (store if isinstance(store, str) else STORE)
     if not path.exists():
         raise InputError(
             f"{folder}: is not the whole output of a run (its run store {path} is missing); run "
@@ -97,19 +105,19 @@ def _store_path(folder: Path, run: dict[str, Any]) -> Path:
     return path
 
 
-def _drawn(folder: Path) -> tuple[dict[int, dict[int, Figure]], dict[int, str]]:
+def _read_figures(folder: Path) -> tuple[dict[int, dict[int, GalleryFigure]], dict[int, str]]:
     """Figures by place and slice, and summaries by place."""
-    figures: defaultdict[int, dict[int, Figure]] = defaultdict(dict)
+    figures: defaultdict[int, dict[int, GalleryFigure]] = defaultdict(dict)
     summaries: dict[int, str] = {}
-    there = _Listing(folder)
+    listing = _Listing(folder)
     for row in _rows(folder / FIGURES, needed=True):
         try:
             path, place, index = row["path"], int(row["place"]), row["slice"]
             best, high = row["best"] == "True", float(row.get("high") or 0.0)
-            figure = Figure(path, int(index or 0), best, float(row["average"]), high)
+            figure = GalleryFigure(path, int(index or 0), best, float(row["average"]), high)
         except (KeyError, TypeError, ValueError):
             continue  # somebody edited it: the next run draws that figure again, as this can't
-        if path not in there:
+        if path not in listing:
             continue
         if not index:
             summaries[place] = path
@@ -142,53 +150,55 @@ class _Listing:
 
 
 def _cases(
-    store: RunStore, drawn: dict[int, dict[int, Figure]], summaries: dict[int, str]
+    store: RunStore, figures_by_case: dict[int, dict[int, GalleryFigure]], summaries: dict[int, str]
 ) -> Iterator[GalleryCase]:
     for number, header in enumerate(store.cases):
-        figures = drawn.get(header.place)
+        figures = _by_slice(figures_by_case, header.place)
         if figures:
             yield GalleryCase(
-                header.place,
-                header.name,
-                "" if header.true_label is None else header.true_label,
-                header.predicted_label,
-                header.correct,
-                header.confidence,
-                float(store.case(number).weights.max()),
-                tuple(figures[index] for index in sorted(figures)),
-                summaries.get(header.place),
+                place=header.place,
+                name=header.name,
+                true_label="" if header.true_label is None else header.true_label,
+                predicted_label=header.predicted_label,
+                correct=header.correct,
+                confidence=header.confidence,
+                highest=float(store.case(number).weights.max()),
+                figures=figures,
+                summary=summaries.get(header.place),
             )
 
 
 def _map_cases(
-    store: MapStore, drawn: dict[int, dict[int, Figure]], summaries: dict[int, str]
+    store: MapStore, figures_by_case: dict[int, dict[int, GalleryFigure]], summaries: dict[int, str]
 ) -> Iterator[GalleryCase]:
     for header in store.headers:
-        figures = drawn.get(header.place)
+        figures = _by_slice(figures_by_case, header.place)
         if figures:
-            predicted = header.prediction
-            if predicted is None:
-                answer: int | str = ", ".join(f"{value:.4g}" for value in header.output[:4])
-            else:
-                answer = predicted
+            values = ", ".join(f"{value:.4g}" for value in header.output[:4])
             yield GalleryCase(
-                header.place,
-                header.id,
-                header.label,
-                answer,
-                MapCase(header).right,
-                header.confidence,
-                max(figure.high for figure in figures.values()),
-                tuple(figures[index] for index in sorted(figures)),
-                summaries.get(header.place),
+                place=header.place,
+                name=header.id,
+                true_label=header.label,
+                predicted_label=values if header.prediction is None else header.prediction,
+                correct=MapCase(header).right,
+                confidence=header.confidence,
+                highest=max(figure.high for figure in figures),
+                figures=figures,
+                summary=summaries.get(header.place),
             )
 
 
-def _failures(folder: Path) -> Iterator[Failure]:
+def _by_slice(
+    figures_by_case: dict[int, dict[int, GalleryFigure]], place: int
+) -> tuple[GalleryFigure, ...]:
+    return tuple(figure for _, figure in sorted(figures_by_case.get(place, {}).items()))
+
+
+def _failures(folder: Path) -> Iterator[FailureRow]:
     for row in _rows(folder / FAILURES, needed=False):
         try:
             index = int(row["slice"]) if row["slice"] else None
-            yield Failure(row["level"], row["case"], index, row["reason"])
+            yield FailureRow(row["level"], row["case"], index, row["reason"])
         except (KeyError, TypeError, ValueError):
             continue  # as above
 

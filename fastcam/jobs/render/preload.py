@@ -1,6 +1,6 @@
 """Imported by the fork server: all that a worker needs, and the kernels ready to run.
 
-The one module that does something when it is imported, which is what it is for.
+The one module that does something when it is imported: that is its job.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import nibabel.nifti1  # noqa: F401
 from fastcam.figures import warmup
 from fastcam.jobs.render.patches import measure  # noqa: F401
 
-if not warmup.needed():  # else the main process compiles them, and workers load what it made
+if (
+    not warmup.needed()
+):  # else the main process compiles them, and workers load what it has compiled
     warmup.warm_up()
 
 # What is imported stays: the garbage collector need not look through it in every worker, and the

@@ -1,23 +1,35 @@
-"""How a job goes, and what it did."""
+"""What a render job did: its counts, for ``run.json``, for ``--json`` and for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastcam.errors import one_line
 from fastcam.jobs.render.gallery import PAGE
-from fastcam.jobs.render.plan import DrawPlan
-from fastcam.run.file_names import Named
-from fastcam.run.folder import FAILURES
-from fastcam.run.records import Failure
+from fastcam.jobs.render.plan import RenderPlan
+from fastcam.run.failures import FailureCounts, Report, exit_code, failure_lines
+from fastcam.run.records import Failure, ItemResult
 
 
 @dataclass
-class RenderReport:
-    """What a render job did. Of ``planned`` figures ``already`` were there before."""
+class RenderReport(Report):
+    """What a render job did.
+
+    Attributes:
+        output_dir: the folder of the figures.
+        available: number of cases of the run store.
+        cases: number of those that were chosen.
+        planned: number of figures that were asked for.
+        already: number of those that an earlier run had drawn.
+        drawn: number of those that this run has drawn.
+        seconds: wall time of each stage, by its name.
+        statistics: the files of statistics that were written.
+        redone: the numbers of the cases of which figures were left to draw.
+    """
 
     output_dir: Path
     available: int = 0
@@ -28,25 +40,38 @@ class RenderReport:
     seconds: dict[str, float] = field(default_factory=dict)
     statistics: list[Path] = field(default_factory=list)
     redone: set[int] = field(default_factory=set)
-    _found: dict[Failure, int] = field(default_factory=dict)
+    _failures: FailureCounts = field(default_factory=FailureCounts)
 
-    def take(self, drawing: DrawPlan, available: Sequence[Named], cases: int) -> None:
-        """Note what was planned for so many of the ``available`` cases."""
-        self.available, self.cases = len(available), cases
-        self.planned, self.already = drawing.planned, drawing.already
-        self.redone = {available[portion.case].place for portion in drawing.portions}
-        self.note(drawing.failures)
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Take the time of a stage, also where it fails."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(time.perf_counter() - start, 3)
 
-    def note(self, failures: Iterable[Failure]) -> None:
-        """Note what went wrong; a case cut into several work items says it once."""
-        for failure in failures:
-            key = replace(failure, figures=0)
-            self._found[key] = self._found.get(key, 0) + failure.figures
+    def add_plan(self, plan: RenderPlan) -> None:
+        """Add what was planned."""
+        figures = plan.figures
+        self.available, self.cases = len(plan.available), plan.chosen
+        self.planned, self.already = figures.planned, figures.already
+        self.redone = {plan.available[case_slices.case].place for case_slices in figures.cases}
+        self.add_failures(figures.failures)
+
+    def add_result(self, result: ItemResult) -> None:
+        """Add what came of a work item."""
+        self.drawn += sum(record.slice is not None for record in result.figures)
+        self.add_failures(result.failures)
+
+    def add_failures(self, failures: Iterable[Failure]) -> None:
+        """Add what went wrong; a case cut into several work items counts once."""
+        self._failures.add(failures)
 
     @property
     def failures(self) -> list[Failure]:
         """What went wrong, each thing once."""
-        return [replace(failure, figures=count) for failure, count in self._found.items()]
+        return self._failures.failures
 
     @property
     def failed(self) -> int:
@@ -61,9 +86,7 @@ class RenderReport:
     @property
     def exit_code(self) -> int:
         """0 all done, 1 nothing but failures, 3 finished but some failed."""
-        if not any(failure.level == "error" for failure in self.failures):
-            return 0
-        return 3 if self.drawn or self.already else 1
+        return exit_code(self.failures, bool(self.drawn or self.already))
 
     def counts(self) -> dict[str, int]:
         """The numbers of this run, as they stand in ``run.json``."""
@@ -78,9 +101,6 @@ class RenderReport:
         }
 
 
-_LISTED = 5
-
-
 def as_dict(report: RenderReport) -> dict[str, Any]:
     """The result that ``--json`` prints."""
     return {
@@ -91,31 +111,22 @@ def as_dict(report: RenderReport) -> dict[str, Any]:
         "figures_per_second": round(report.figures_per_second, 1),
         "statistics": [str(path) for path in report.statistics],
         "troubles": [
-            {"level": t.level, "case": t.case, "slice": t.slice, "reason": t.reason}
-            for t in report.failures
+            {"level": f.level, "case": f.case, "slice": f.slice, "reason": f.reason}
+            for f in report.failures
         ],
     }
 
 
-def told(report: RenderReport) -> str:
+def summary_text(report: RenderReport) -> str:
     """A few lines for people: what was drawn, where it is, and what went wrong."""
-    lines = [_drawn(report)]
-    for level in ("error", "warning"):
-        found = [t for t in report.failures if t.level == level]
-        for failure in found[:_LISTED]:
-            where = (
-                failure.case if failure.slice is None else f"{failure.case} slice {failure.slice}"
-            )
-            lines.append(one_line(f"{level}: {where}: {failure.reason}"))
-        if len(found) > _LISTED:
-            rest = len(found) - _LISTED
-            lines.append(f"{level}: and {rest} more in {report.output_dir / FAILURES}")
+    lines = [_counts_text(report)]
+    lines += failure_lines(report.failures, report.output_dir)
     lines += [f"statistics: {path}" for path in report.statistics]
     lines.append(f"figures: {report.output_dir}, to leaf through in {report.output_dir / PAGE}")
     return "\n".join(lines)
 
 
-def _drawn(report: RenderReport) -> str:
+def _counts_text(report: RenderReport) -> str:
     if report.available and not report.cases:
         return f"nothing to draw: no case is left of {report.available} by the options given"
     parts = [f"{report.drawn} figures of {report.cases} cases drawn"]

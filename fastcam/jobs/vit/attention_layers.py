@@ -1,14 +1,16 @@
-"""View 3: where CLS, or a chosen patch, looks in several layers."""
+"""View 3: the attention of CLS, or of a chosen patch, in several layers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from fastcam.attribution.attention.vit_pass import VitPass
 from fastcam.figures.figure import Figure
 from fastcam.figures.panels import (
     Interpolation,
@@ -16,22 +18,17 @@ from fastcam.figures.panels import (
     blank_panel,
     figure_of_rows,
     image_panel,
-    in_rows,
     map_panels,
+    row_ranges,
     shared_limits,
     titled,
 )
 from fastcam.figures.sheet import Panel
+from fastcam.jobs.explain.results import Head
 from fastcam.jobs.vit.map_view import MapView, layer_map, map_view
-from fastcam.jobs.vit.selection import Head, check_head, layers_of
+from fastcam.jobs.vit.selection import check_head, layers_of
+from fastcam.jobs.vit.subject import subject_of
 from fastcam.options import Style
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from fastcam.attribution.attention.vit_pass import VitPass
-
-    Maps = list[list[NDArray[np.float32]]]
 
 # Layers beside each other.
 _COLUMNS = 5
@@ -52,60 +49,73 @@ def attention_layers(
     title: str = "",
     style: Style | None = None,
 ) -> Figure:
-    """Attention of CLS (or of ``query``) to the patches: beside the image every layer as heat, and
-    below it as overlay.
+    """Attention of CLS (or of ``query``) to the patches, layer by layer.
 
-    ``model_or_pass``: a model, with ``images`` as paths, PIL images, uint8 arrays or a tensor, or
-    what ``run_vit`` returned; ``index``: which of its images. ``pictures`` (h, w[, c]) uint8: shown
-    behind the maps. ``layers``: from 0, negative from the end; None: four of them. ``head``: a
-    number from 0, or "mean" of all. ``query``: a patch's number or a pixel (x, y) of the picture,
-    whose patch is outlined; models whose answer isn't read from CLS show the mean over all
-    patches. ``compare``: another model, or pass of the same images, each layer below that of the
-    first, called as ``labels`` say. The colours go from the lowest to the highest value of all maps
-    of the figure, or with scale ``slice`` of those of each layer. A map sums to at most 1.
+    The image stands at the left; beside it is the heat of every layer, and below that its overlay.
+    The colours go from the lowest to the highest value of all maps of the figure, or with scale
+    ``slice`` of those of each layer. A map sums to at most 1.
+
+    - ``model_or_pass``: a model, or the pass that ``run_vit`` returned
+    - ``images``: what a model is run on: paths, PIL images, uint8 arrays or a tensor
+    - ``pictures`` (h, w[, c]) uint8, one for each image: drawn behind the maps
+    - ``index``: the image's number, from 0, negative from the end
+    - ``layers``: numbers from 0, negative from the end; None is four of them
+    - ``head``: a number from 0, or "mean" of all
+    - ``query``: a patch's number or a pixel (x, y) of the picture, whose patch is outlined; None
+      is CLS, or the mean over all patches where the model's answer isn't read from CLS
+    - ``compare``: another model, or pass of the same images, each layer below that of the first
+    - ``labels``: what the two are called
 
     Raises InputError for a model that is no plain Vision Transformer, for layers, heads, queries
     and images that don't exist, and for attention that isn't finite.
     """
     style = style or Style()
-    view = map_view(
-        model_or_pass, images, pictures, index, query, interpolation, compare, labels, style,
-        style.panel_size,
-    )  # fmt: skip
-    chosen = layers_of(layers, view.passes[0])
-    for each in view.passes:
-        check_head(head, each, chosen)
+    subject = subject_of(model_or_pass, images, pictures, index)
+    view = map_view(subject, query, compare, labels, interpolation, style)
+    numbers = layers_of(layers, view.passes[0])
+    for vit in view.passes:
+        check_head(head, vit, numbers)
     maps = [
-        [layer_map(each, view.index, layer, head, view.query) for each in view.passes]
-        for layer in chosen
+        [layer_map(vit, view.index, number, head, view.query) for vit in view.passes]
+        for number in numbers
     ]
     of_head = "mean of heads" if head == "mean" else f"head {head}"
-    captions = [f"layer {layer} · {of_head}" for layer in chosen]
+    captions = [f"layer {number} · {of_head}" for number in numbers]
     rows = _rows(view, captions, maps, shared_limits(maps, style), style.scale == "slice")
-    return figure_of_rows(titled(title, f"attention of {view.query.who}"), of_head, rows, style)
+    return figure_of_rows(titled(title, f"attention of {view.query.label}"), of_head, rows, style)
 
 
 def _rows(
-    view: MapView, captions: list[str], maps: Maps, limits: list[Limits], own_bars: bool
+    view: MapView,
+    captions: Sequence[str],
+    maps: Sequence[Sequence[NDArray[np.float32]]],
+    limits: Sequence[Limits],
+    own_bars: bool,
 ) -> list[list[Panel]]:
-    """The heat of some layers, a row for each pass, then their overlays, until all are there."""
+    """The heat of some layers, a row for each pass, then their overlays, until all are drawn.
+
+    ``maps`` and ``limits`` are by layer, ``maps`` of a layer by pass.
+    """
     rows: list[list[Panel]] = []
-    for part in in_rows(len(maps), _COLUMNS):
-        pairs = [
+    for layers in row_ranges(len(maps), _COLUMNS):
+        pairs_of_passes = [
             [
                 map_panels(
-                    view.behind, f"{prefix}{captions[at]}", maps[at][place], limits[at],
-                    bar=own_bars or at == part[-1],
+                    view.backdrop,
+                    f"{prefix}{captions[layer]}",
+                    maps[layer][number],
+                    limits[layer],
+                    bar=own_bars or layer == layers[-1],
                 )
-                for at in part
+                for layer in layers
             ]
-            for place, prefix in enumerate(view.prefixes)
-        ]  # fmt: skip
-        rows += [[heat for heat, _ in each] for each in pairs]
+            for number, prefix in enumerate(view.prefixes)
+        ]
+        rows += [[heat for heat, _ in pairs] for pairs in pairs_of_passes]
         # A bar at each overlay too, where each heat has one: the columns stay in line.
         rows += [
-            [replace(overlay, bar=heat.bar) if own_bars else overlay for heat, overlay in each]
-            for each in pairs
+            [replace(overlay, bar=heat.bar) if own_bars else overlay for heat, overlay in pairs]
+            for pairs in pairs_of_passes
         ]
-    first = [image_panel(view.behind), *[blank_panel(view.behind)] * (len(rows) - 1)]
+    first = [image_panel(view.backdrop), *[blank_panel(view.backdrop)] * (len(rows) - 1)]
     return [[left, *row] for left, row in zip(first, rows, strict=True)]

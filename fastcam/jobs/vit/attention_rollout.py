@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from fastcam.attribution.attention.vit_pass import VitPass
+from fastcam.attribution.request import Fusion
 from fastcam.figures.figure import Figure
 from fastcam.figures.panels import (
     Interpolation,
@@ -19,13 +22,8 @@ from fastcam.figures.panels import (
 )
 from fastcam.jobs.vit.map_view import map_view, rollout_map
 from fastcam.jobs.vit.selection import check_fusion
+from fastcam.jobs.vit.subject import subject_of
 from fastcam.options import Style
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from fastcam.attribution.attention.vit_pass import VitPass
-    from fastcam.attribution.request import Fusion
 
 
 def attention_rollout(
@@ -46,29 +44,31 @@ def attention_rollout(
 ) -> Figure:
     """Attention rollout (Abnar & Zuidema 2020, equation 1): image, heat and overlay.
 
-    ``fusion`` of heads, ``discard_ratio`` and ``start_layer`` as for
-    :func:`fastcam.attribution.attention.rollout.rollout`, which is given the attentions of the pass: the
-    model isn't run again. The other arguments, and what is raised, are those of
+    ``fusion`` of heads, ``discard_ratio`` and ``start_layer`` are as for
+    :func:`fastcam.attribution.attention.rollout.rollout`, which gets the attentions of the pass:
+    the model isn't run again. The other arguments, and what is raised, are those of
     :func:`fastcam.views.attention_layers`.
     """
     style = style or Style()
     check_fusion(fusion, discard_ratio)
-    view = map_view(
-        model_or_pass, images, pictures, index, query, interpolation, compare, labels, style,
-        style.panel_size,
-    )  # fmt: skip
+    subject = subject_of(model_or_pass, images, pictures, index)
+    view = map_view(subject, query, compare, labels, interpolation, style)
     maps = [
-        rollout_map(each, view.index, view.query, fusion, discard_ratio, start_layer)
-        for each in view.passes
+        rollout_map(vit, view.index, view.query, fusion, discard_ratio, start_layer)
+        for vit in view.passes
     ]
     limits = shared_limits([maps], style)[0]
     pairs = [
-        map_panels(view.behind, f"{prefix}rollout", cells, limits, bar=cells is maps[-1])
-        for prefix, cells in zip(view.prefixes, maps, strict=True)
+        map_panels(view.backdrop, f"{prefix}rollout", values, limits, bar=values is maps[-1])
+        for prefix, values in zip(view.prefixes, maps, strict=True)
     ]
-    row = [image_panel(view.behind), *(p[0] for p in pairs), *(p[1] for p in pairs)]
-    how = f"{fusion} of heads · layers {start_layer} to {len(view.passes[0].layers) - 1}"
+    heats, overlays = zip(*pairs, strict=True)
+    options = f"{fusion} of heads · layers {start_layer} to {len(view.passes[0].layers) - 1}"
     if discard_ratio:
-        how += f" · lowest {discard_ratio:.0%} left out"
-    said = titled(title, f"attention rollout of {view.query.who}")
-    return figure_of_rows(said, how, [row], style)
+        options += f" · lowest {discard_ratio:.0%} left out"
+    return figure_of_rows(
+        titled(title, f"attention rollout of {view.query.label}"),
+        options,
+        [[image_panel(view.backdrop), *heats, *overlays]],
+        style,
+    )

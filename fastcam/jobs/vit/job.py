@@ -5,69 +5,68 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from fastcam.attribution.attention.vit_pass import VitPass, run_vit
+from fastcam.attribution.modules import device_of
 from fastcam.errors import InputError
-from fastcam.inference.images import ImageBatch, read_each, collate
+from fastcam.figures.figure import Figure
+from fastcam.inference.images import ImageBatch, collate, read_each
+from fastcam.jobs.explain.report import FigureReport, image_failure
 from fastcam.jobs.vit.all_heads import all_heads
 from fastcam.jobs.vit.attention_distance import attention_distance, distances_of
 from fastcam.jobs.vit.attention_layers import attention_layers
 from fastcam.jobs.vit.attention_rollout import attention_rollout
 from fastcam.jobs.vit.cls_evolution import cls_evolution
-from fastcam.jobs.vit.file_pixels import in_picture
 from fastcam.jobs.vit.patch_grid import patch_grid
 from fastcam.jobs.vit.position_embedding import REMEDY, position_embedding
 from fastcam.jobs.vit.request import VIEWS, ViewChoice, file_name
-from fastcam.jobs.vit.selection import check_fusion, check_head, layer_of, layers_of, query_of
-from fastcam.jobs.vit.subject import Subject, covered, pass_on
+from fastcam.jobs.vit.selection import (
+    check_fusion,
+    check_head,
+    layer_of,
+    layers_of,
+    query_in_picture,
+    query_of,
+)
+from fastcam.jobs.vit.subject import Subject, covered, passes_of
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.preprocess import Preprocessing
+from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.run import file_names
+from fastcam.run.failures import write_failures
 from fastcam.run.files import make_folder
-from fastcam.run.folder import FAILURES, write_failures
-from fastcam.run.progress import Progress, Silent
+from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import Failure
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from fastcam.attribution.attention.vit_pass import VitPass
-    from fastcam.figures.figure import Figure
-
-
-@dataclass(frozen=True)
-class Written:
-    """``figures`` that were written, and images that failed."""
-
-    figures: list[Path]
-    failures: list[Failure]
 
 
 def write_views(
     model: nn.Module,
     items: Sequence[Item],
-    spec: Preprocessing,
+    preprocessing: Preprocessing,
     output_dir: Path,
     choice: ViewChoice,
     compare: nn.Module | None = None,
     *,
     batch_size: int = 16,
-    told: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     progress: Progress | None = None,
-) -> Written:
+) -> FigureReport:
     """Run ``model``, and ``compare``, once on each batch of images and write the views.
 
-    One image has all its files right in ``output_dir``; several have a folder each, and beside
-    these the two views that aren't of an image: the position embedding, and the attention distance
-    averaged over all. One batch of images is in memory. ``told`` is given what can't be shown of
-    this model, unless it was asked for: then, as for all wrong choices, InputError is raised before
-    anything is written. An image that can't be read, or hasn't the pixel of ``choice.query``, is
-    left out and listed in ``failures.csv``; InputError where none is left.
+    One image has all its files right in ``output_dir``. Several have a folder each, and beside
+    these are the two views that aren't of an image: the position embedding, and the attention
+    distance averaged over all. One batch of images is in memory.
+
+    ``log`` gets a line for a view that this model can't have, unless ``choice`` names it: then, as
+    for all wrong choices, InputError is raised before anything is written. An image that can't be
+    read, or hasn't the pixel of ``choice.query``, is left out and listed in ``failures.csv``;
+    InputError where none is left.
     """
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     folders = _folders(items, output_dir)
     of_all: list[tuple[Path, Figure]] = []
     distances: list[list[NDArray[np.float32]]] = []
@@ -77,87 +76,96 @@ def write_views(
     progress.begin("images", len(items))
     try:
         for start in range(0, len(items), batch_size):
-            places, shown = _read(items, range(start, start + batch_size), spec, failures)
-            progress.advance(min(batch_size, len(items) - start) - len(places))
-            if shown is None:
+            numbers = range(start, min(start + batch_size, len(items)))
+            readable, images = _read_batch(items, numbers, preprocessing, failures)
+            progress.advance(len(numbers) - len(readable))
+            if images is None:
                 continue
-            passes = _passes(model, compare, shown.batch, choice.prefix_tokens)
+            passes = _passes(model, compare, images.batch, choice.prefix_tokens)
             if views is None:
                 _check(passes, choice)
-                of_all += _positions(model, compare, choice, output_dir, told)
-                views = _possible(passes, choice, told)
+                of_all += _position_figures(model, compare, choice, output_dir, log)
+                views = _possible_views(passes, choice, log)
             if "attention_distance" in views:
                 distances.append([distances_of(vit) for vit in passes])
-            for index, at in enumerate(places):
-                picture = shown.pictures[index]
+            for index, number in enumerate(readable):
+                image = _Image(items[number], passes, images.pictures, index)
                 try:
-                    query = _query(choice.query, items[at], spec, passes[0], picture)
+                    query = _checked_query(choice.query, image, preprocessing)
                 except InputError as error:
-                    failures.append(_trouble(at, items[at], str(error)))
+                    failures.append(image_failure(number, image.item, str(error)))
                 else:
-                    name, pictures = items[at].id, shown.pictures
-                    figures = _of_image(passes, views, choice, name, pictures, index, query)
-                    files = [(folders[at] / file_name(view), made) for view, made in figures]
-                    written += _save(files)
+                    figures = _image_figures(image, query, views, choice)
+                    written += _save(
+                        [(folders[number] / file_name(view), figure) for view, figure in figures]
+                    )
                 progress.advance(1)
     finally:
         progress.end()
     if len(failures) == len(items):
-        first = failures[0].reason
-        raise InputError(first if len(items) == 1 else f"no image can be shown: {first}")
+        reason = failures[0].reason
+        raise InputError(reason if len(items) == 1 else f"no image can be shown: {reason}")
     if distances:
         title = items[0].id if len(items) == 1 else ""
-        of_all.append(
-            (output_dir / file_name("attention_distance"), _distance(distances, choice, title))
-        )
+        figure = _distance_figure(distances, choice, title)
+        of_all.append((output_dir / file_name("attention_distance"), figure))
     written += _save(of_all)
-    write_failures(output_dir / FAILURES, failures)
-    return Written(sorted(written), failures)
+    write_failures(output_dir, failures)
+    return FigureReport(sorted(written), failures)
 
 
-def _read(
-    items: Sequence[Item], batch: range, spec: Preprocessing, failures: list[Failure]
+@dataclass(frozen=True, eq=False)
+class _Image:
+    """One image of a batch.
+
+    - ``item``: its file
+    - ``passes``: those of the batch, one for each model
+    - ``pictures`` (h, w, 1 or 3) uint8: those of the batch
+    - ``index``: the image's number in the batch, from 0
+    """
+
+    item: Item
+    passes: Sequence[VitPass]
+    pictures: list[NDArray[np.uint8]]
+    index: int
+
+
+def _read_batch(
+    items: Sequence[Item],
+    numbers: Sequence[int],
+    preprocessing: Preprocessing,
+    failures: list[Failure],
 ) -> tuple[list[int], ImageBatch | None]:
-    """Of a batch of places those that can be read, and what was read, None for nothing; the others
-    are troubles."""
-    part = [at for at in batch if at < len(items)]
-    read, failed = read_each([items[at].source for at in part], spec)
+    """Of the numbers of items those that can be read, and their images, None where there are none.
+
+    The others are added to ``failures``.
+    """
+    read, reasons = read_each([items[number].source for number in numbers], preprocessing)
     failures += [
-        _trouble(part[index], items[part[index]], why) for index, why in sorted(failed.items())
+        image_failure(numbers[index], items[numbers[index]], reason)
+        for index, reason in sorted(reasons.items())
     ]
     if not read:
         return [], None
-    places = [part[index] for index in read]
-    return places, collate(list(read.values()), tuple(items[at].id for at in places))
+    readable = [numbers[index] for index in read]
+    return readable, collate(list(read.values()), tuple(items[number].id for number in readable))
 
 
-def _trouble(at: int, item: Item, reason: str) -> Failure:
-    return Failure("error", at + 1, item.id, None, 1, reason)
-
-
-def _query(
-    asked: int | tuple[int, int] | None,
-    item: Item,
-    spec: Preprocessing,
-    vit: VitPass,
-    picture: NDArray[np.uint8],
+def _checked_query(
+    query: int | tuple[int, int] | None, image: _Image, preprocessing: Preprocessing
 ) -> int | tuple[int, int] | None:
     """The query in the picture that the model sees; InputError where that hasn't got it."""
-    query = in_picture(asked, item, spec)
-    query_of(query, Subject(vit, 0, covered(picture, vit)))
+    query = query_in_picture(query, image.item, preprocessing)
+    vit = image.passes[0]
+    query_of(query, Subject(vit, 0, covered(image.pictures[image.index], vit)))
     return query
 
 
 def _passes(
-    model: nn.Module, compare: nn.Module | None, batch: Any, prefix_tokens: int | None
-) -> list[VitPass]:
-    from fastcam.attribution.attention.vit_pass import run_vit
-    from fastcam.inference.device import device_of
-
-    first = run_vit(model, batch.to(device_of(model)), prefix_tokens)
-    if compare is None:
-        return [first]
-    return [first, pass_on(run_vit(compare, first.batch, prefix_tokens), first)]
+    model: nn.Module, compare: nn.Module | None, batch: Tensor, prefix_tokens: int | None
+) -> tuple[VitPass, ...]:
+    vit = run_vit(model, batch.to(device_of(model)), prefix_tokens)
+    return passes_of(vit, None if compare is None else run_vit(compare, vit.batch, prefix_tokens))
 
 
 def _check(passes: Sequence[VitPass], choice: ViewChoice) -> None:
@@ -168,14 +176,15 @@ def _check(passes: Sequence[VitPass], choice: ViewChoice) -> None:
         check_head(choice.head, vit, layers)
 
 
-def _positions(
+def _position_figures(
     model: nn.Module,
     compare: nn.Module | None,
     choice: ViewChoice,
     folder: Path,
-    told: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> list[tuple[Path, Figure]]:
-    """View 2; where the model can't have it, and it wasn't asked for, that is told."""
+    """View 2, if the model has it. ``log`` gets the reason against it; InputError where
+    ``choice`` names the view."""
     if choice.views and "position_embedding" not in choice.views:
         return []
     try:
@@ -185,62 +194,73 @@ def _positions(
     except InputError as error:
         if choice.views:
             raise
-        told(f"no view position_embedding: {str(error).removesuffix(REMEDY)}")
+        log(f"no view position_embedding: {str(error).removesuffix(REMEDY)}")
         return []
     return [(folder / file_name("position_embedding"), figure)]
 
 
-def _possible(
-    passes: Sequence[VitPass], choice: ViewChoice, told: Callable[[str], None]
+def _possible_views(
+    passes: Sequence[VitPass], choice: ViewChoice, log: Callable[[str], None]
 ) -> tuple[str, ...]:
     """The views to draw; that of the CLS token only where there is one to follow."""
-    why = next((vit.no_cls for vit in passes if vit.cls is None), "")
-    if choice.views or not why:
+    reason = next((vit.no_cls for vit in passes if vit.cls is None), "")
+    if choice.views or not reason:
         return choice.views or VIEWS
-    told(f"no view cls_evolution: {why}")
+    log(f"no view cls_evolution: {reason}")
     return tuple(view for view in VIEWS if view != "cls_evolution")
 
 
-def _distance(
-    parts: Sequence[Sequence[NDArray[np.float32]]], choice: ViewChoice, title: str
+def _distance_figure(
+    batches: Sequence[Sequence[NDArray[np.float32]]], choice: ViewChoice, title: str
 ) -> Figure:
-    """View 5 of all images; ``parts``: of every batch those of each model."""
-    first, *second = (np.concatenate(each) for each in zip(*parts, strict=True))
+    """View 5 of all images, from the distances of every batch by every model."""
+    first, *second = (np.concatenate(of_model) for of_model in zip(*batches, strict=True))
     return attention_distance(
-        first, compare=second[0] if second else None, labels=choice.labels, title=title,
+        first,
+        compare=second[0] if second else None,
+        labels=choice.labels,
+        title=title,
         style=choice.style,
-    )  # fmt: skip
+    )
 
 
-def _of_image(
-    passes: Sequence[VitPass],
+def _image_figures(
+    image: _Image,
+    query: int | tuple[int, int] | None,
     views: Sequence[str],
     choice: ViewChoice,
-    name: str,
-    pictures: list[NDArray[np.uint8]],
-    index: int,
-    query: int | tuple[int, int] | None,
 ) -> list[tuple[str, Figure]]:
-    vit = passes[0]
-    plain: dict[str, Any] = {"index": index, "title": name, "style": choice.style}
-    both = {**plain, "compare": passes[1] if len(passes) > 1 else None, "labels": choice.labels}
-    maps = {
-        **both, "pictures": pictures, "query": query, "interpolation": choice.interpolation
-    }  # fmt: skip
+    """The ``views`` that are of one image, in the order of :data:`VIEWS`."""
+    vit, pictures = image.passes[0], image.pictures
+    single: dict[str, Any] = {"index": image.index, "title": image.item.id, "style": choice.style}
+    compared = {
+        **single,
+        "compare": image.passes[1] if len(image.passes) > 1 else None,
+        "labels": choice.labels,
+    }
+    mapped = {
+        **compared,
+        "pictures": pictures,
+        "query": query,
+        "interpolation": choice.interpolation,
+    }
     layer = layer_of(-1 if choice.layers is None else choice.layers[-1], vit)
-    drawing: dict[str, Callable[[], Figure]] = {
-        "patch_grid": lambda: patch_grid(vit, pictures=pictures, **plain),
+    draw: dict[str, Callable[[], Figure]] = {
+        "patch_grid": lambda: patch_grid(vit, pictures=pictures, **single),
         "attention_layers": lambda: attention_layers(
-            vit, layers=choice.layers, head=choice.head, **maps
+            vit, layers=choice.layers, head=choice.head, **mapped
         ),
-        "all_heads": lambda: all_heads(vit, layer=layer, **maps),
-        "cls_evolution": lambda: cls_evolution(vit, **both),
+        "all_heads": lambda: all_heads(vit, layer=layer, **mapped),
+        "cls_evolution": lambda: cls_evolution(vit, **compared),
         "attention_rollout": lambda: attention_rollout(
-            vit, fusion=choice.fusion, discard_ratio=choice.discard_ratio,
-            start_layer=choice.start_layer, **maps,
+            vit,
+            fusion=choice.fusion,
+            discard_ratio=choice.discard_ratio,
+            start_layer=choice.start_layer,
+            **mapped,
         ),
-    }  # fmt: skip
-    return [(view, drawing[view]()) for view in VIEWS if view in views and view in drawing]
+    }
+    return [(view, draw[view]()) for view in VIEWS if view in views and view in draw]
 
 
 def _folders(items: Sequence[Item], output_dir: Path) -> list[Path]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from fastcam.attribution.attention.vit_pass import VitPass
 from fastcam.figures.figure import Figure
 from fastcam.figures.patch_grid import grid_figure
 from fastcam.jobs.vit.subject import subject_of
 from fastcam.options import Style
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from fastcam.attribution.attention.vit_pass import VitPass
 
 
 def patch_grid(

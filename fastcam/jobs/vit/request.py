@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from fastcam.attribution.request import Fusion
 from fastcam.errors import InputError
 from fastcam.figures.panels import Interpolation
-from fastcam.jobs.vit.selection import Head
+from fastcam.jobs.explain.results import Head
 from fastcam.options import Style
-
-if TYPE_CHECKING:
-    from fastcam.attribution.request import Fusion
 
 VIEWS = (
     "patch_grid",
@@ -24,12 +21,21 @@ VIEWS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ViewChoice:
-    """``views``: names of :data:`VIEWS`, empty for all that the model has. ``query`` (x, y): a
-    pixel of the file. ``prefix_tokens``: CLS and registers, None to count them. The other fields
-    are as in :func:`fastcam.views.attention_layers` and :func:`fastcam.views.attention_rollout`;
-    ``all_heads`` shows the last of ``layers``."""
+    """Which views are drawn, and how.
+
+    - ``views``: names of :data:`VIEWS`; empty for all that the model has
+    - ``layers``: of ``attention_layers``; ``all_heads`` has the last of them
+    - ``head``: of ``attention_layers``
+    - ``query``: a patch's number, or a pixel (x, y) of the file
+    - ``fusion``, ``discard_ratio`` and ``start_layer``: of ``attention_rollout``
+    - ``prefix_tokens``: how many tokens come before the patches, CLS and registers; None counts
+      them
+    - ``interpolation``: of maps
+    - ``labels``: what two models that are compared are called
+    - ``style``: colours and sizes of all views
+    """
 
     views: tuple[str, ...] = ()
     layers: tuple[int, ...] | None = None
@@ -50,7 +56,7 @@ def view_name(text: str) -> str:
         return VIEWS[int(text) - 1]
     if text in VIEWS:
         return text
-    offer = ", ".join(f"{at} {view}" for at, view in enumerate(VIEWS, 1))
+    offer = ", ".join(f"{number} {view}" for number, view in enumerate(VIEWS, 1))
     raise InputError(f"--view {text!r} is not known: use a number or name of {offer}")
 
 

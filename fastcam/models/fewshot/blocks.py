@@ -1,4 +1,4 @@
-"""The blocks of the few-shot network, on the grid of patches, and the class token's look at it."""
+"""The blocks of the few-shot network: on the grid of patches, then for the class token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 
-from fastcam.models.fewshot.channel_attention import ChannelAttention
 from fastcam.models.fewshot.overlap_attention import OverlapAttention
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.fewshot.window_attention import WindowAttention
@@ -15,9 +14,30 @@ from fastcam.models.vit import Mlp
 _EPS = 1e-6
 
 
+class ChannelAttention(nn.Module):
+    """(b, h, w, dim) -> the same: s = σ(MLP(average pool) + MLP(maximum pool)), one MLP for both
+    (Woo et al. 2018, CBAM, eq. 2), then a depthwise 3×3 convolution of the gated map s·x.
+    """
+
+    def __init__(self, dim: int, reduction: int = 8) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, max(dim // reduction, 1))
+        self.act = nn.ReLU()
+        self.fc2 = nn.Linear(max(dim // reduction, 1), dim)
+        self.conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = x.permute(0, 3, 1, 2)
+        pooled = features.mean((2, 3)), features.amax((2, 3))
+        average, highest = (self.fc2(self.act(self.fc1(values))) for values in pooled)
+        gate = torch.sigmoid(average + highest)
+        gated: Tensor = self.conv(gate[:, :, None, None] * features)
+        return gated.permute(0, 2, 3, 1)
+
+
 class MixedBlock(nn.Module):
-    """(b, h, w, dim) -> the same: window attention, channel attention, MLP, each added to what it
-    was given, normed before. Odd blocks are shifted."""
+    """(b, h, w, dim) -> the same: window attention, channel attention, MLP, each added to its
+    input, normed before. Odd blocks are shifted."""
 
     def __init__(self, settings: FewshotSettings, index: int) -> None:
         super().__init__()
@@ -78,7 +98,7 @@ class ClassAttention(nn.Module):
         return out
 
 
-class ClassRead(nn.Module):
+class ClassTokenUpdate(nn.Module):
     """Tokens (b, n, dim), the class token first -> the same with that one brought up to date.
 
     Window, channel and overlapping attention touch patches only: without this block the class

@@ -1,4 +1,4 @@
-"""The few-shot network by its options, and by what a checkpoint's keys say of it."""
+"""The few-shot network, built by a user's options and a checkpoint's state dict."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from fastcam.errors import InputError
-from fastcam.models.checkpoints import fitted
-from fastcam.models.fewshot.checkpoint import (
-    STAGES,
-    flags_of,
-    heads_of,
-    mixed_depth,
-    other_flags,
-    window_sides,
-)
+from fastcam.models.checkpoints import align_prefix
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.settings import (
     ARCHS,
@@ -25,16 +17,33 @@ from fastcam.models.fewshot.settings import (
     enlarged_window,
     fitting_window,
 )
+from fastcam.models.fewshot.state_dict import (
+    STAGES,
+    flag_mismatch,
+    flags_of,
+    heads_of,
+    mixed_depth,
+    window_sides,
+)
 from fastcam.models.sizes import Sizes, plane_of
 from fastcam.models.vit import VitSettings
-from fastcam.models.vit_checkpoint import LANDMARKS, settings_of
+from fastcam.models.vit_checkpoint import SIGNATURE_KEYS, settings_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FewshotOptions:
-    """What is asked of the network. None means: as in the checkpoint, else ``vit_small``, patches
-    of 16 pixels, and the overlap nearest to half a window. With no flag set they are those of the
-    checkpoint; with any, the others are off, and a checkpoint trained with them is refused."""
+    """What a user may choose of the network.
+
+    - ``arch``: ``vit_tiny`` or ``vit_small``; None is that of the checkpoint, else ``vit_small``
+    - ``patch_size``: in pixels; None is that of the checkpoint, else 16
+    - ``use_mab``, ``use_ocab``, ``use_drff``: the stages after the trunk. With none set they are
+      those of the checkpoint; with any, the others are off, and a checkpoint trained with them is
+      refused.
+    - ``overlap_ratio``: how much wider the keys' windows are; None is that of the checkpoint, else
+      the one nearest to half a window
+    - ``reconstruction``: how query and support are compared; None is that of the checkpoint, else
+      ridge regression
+    """
 
     arch: str | None = None
     patch_size: int | None = None
@@ -54,16 +63,18 @@ class FewshotOptions:
 
     @property
     def flags(self) -> tuple[str, ...]:
+        """The flags that are on, as they are called on the command line."""
         used = (self.use_mab, self.use_ocab, self.use_drff)
         return tuple(flag for flag, on in zip(STAGES.values(), used, strict=True) if on)
 
     @property
-    def given(self) -> tuple[str, ...]:
-        """The options set here, as they are called on the command line."""
-        named = {"--arch": self.arch, "--patch-size": self.patch_size}
-        return (*self.flags, *(name for name, value in named.items() if value is not None))
+    def option_names(self) -> tuple[str, ...]:
+        """The options that are set, as they are called on the command line."""
+        values = {"--arch": self.arch, "--patch-size": self.patch_size}
+        return (*self.flags, *(name for name, value in values.items() if value is not None))
 
     def with_flags(self, flags: tuple[str, ...]) -> FewshotOptions:
+        """The same options with these flags on and the others off."""
         mab, ocab, drff = (flag in flags for flag in STAGES.values())
         return replace(self, use_mab=mab, use_ocab=ocab, use_drff=drff)
 
@@ -76,9 +87,9 @@ def build(
     *,
     allow_partial: bool = False,
 ) -> FewshotViT:
-    """The network, new, in the sizes asked for and for the rest those of ``state``.
+    """The network, new, in the sizes chosen and for the rest those of ``state``.
 
-    Weights are not loaded. ``sizes``: 224 × 224 pixels, 3 channels and no head unless given or in
+    Weights are not loaded. ``sizes``: 224 × 224 pixels, 3 channels and no head unless chosen or in
     the checkpoint. With ``allow_partial`` a checkpoint trained with other flags is taken all the
     same, and only its trunk's sizes count: so a plain Vision Transformer's weights can be used.
     Raises InputError where options, sizes and checkpoint don't go together; ``source`` is what the
@@ -87,17 +98,17 @@ def build(
     options, sizes = options or FewshotOptions(), sizes or Sizes()
     if state is None:
         return FewshotViT(_with_stages(_trunk(options, sizes), options))
-    held = fitted(dict(state), LANDMARKS)
-    trunk = settings_of(held, sizes, source, heads_of(held))
+    state = align_prefix(dict(state), SIGNATURE_KEYS)
+    trunk = settings_of(state, sizes, source, heads_of(state))
     _check_trunk(trunk, options, source)
-    needed = flags_of(held)
+    needed = flags_of(state)
     if not options.flags:
         options = options.with_flags(needed)
     if needed != options.flags:
         if not allow_partial:
-            raise other_flags(source, needed, options.flags)
+            raise flag_mismatch(source, needed, options.flags)
         return FewshotViT(_with_stages(trunk, options))
-    return FewshotViT(_as_trained(trunk, options, held, source))
+    return FewshotViT(_as_trained(trunk, options, state, source))
 
 
 def _trunk(options: FewshotOptions, sizes: Sizes) -> VitSettings:
@@ -116,16 +127,16 @@ def _trunk(options: FewshotOptions, sizes: Sizes) -> VitSettings:
 
 def _with_stages(trunk: VitSettings, options: FewshotOptions) -> FewshotSettings:
     settings = FewshotSettings(
-        trunk, use_drff=options.use_drff, reconstruction=options.reconstruction or "ridge"
+        trunk=trunk, use_drff=options.use_drff, reconstruction=options.reconstruction or "ridge"
     )
     if not (options.use_mab or options.use_ocab):
         return settings
     window = fitting_window(trunk.grid)
     return FewshotSettings(
-        trunk,
-        options.use_mab,
-        options.use_ocab,
-        options.use_drff,
+        trunk=trunk,
+        use_mab=options.use_mab,
+        use_ocab=options.use_ocab,
+        use_drff=options.use_drff,
         window=window,
         enlarged=enlarged_window(window, options.overlap_ratio),
         reconstruction=settings.reconstruction,
@@ -140,23 +151,22 @@ def _as_trained(
         raise InputError(
             f"{source}: was trained with {kind} reconstruction, not {options.reconstruction}"
         )
-    settings = FewshotSettings(trunk, use_drff=options.use_drff, reconstruction=kind)
+    settings = FewshotSettings(trunk=trunk, use_drff=options.use_drff, reconstruction=kind)
     if not (options.use_mab or options.use_ocab):
         return settings
     window, enlarged = window_sides(state, source)
-    if options.overlap_ratio is not None and options.use_ocab:
-        asked = enlarged_window(window, options.overlap_ratio)
-        if asked != enlarged:
-            raise InputError(
-                f"{source}: was trained with keys from {enlarged}x{enlarged} tokens around windows "
-                f"of {window}x{window}: overlap ratio {(enlarged - window) / window:.4g}, not "
-                f"{options.overlap_ratio:.4g}"
-            )
+    ratio = options.overlap_ratio if options.use_ocab else None
+    if ratio is not None and enlarged_window(window, ratio) != enlarged:
+        raise InputError(
+            f"{source}: was trained with keys from {enlarged}x{enlarged} tokens around windows "
+            f"of {window}x{window}: overlap ratio {(enlarged - window) / window:.4g}, not "
+            f"{ratio:.4g}"
+        )
     return FewshotSettings(
-        trunk,
-        options.use_mab,
-        options.use_ocab,
-        options.use_drff,
+        trunk=trunk,
+        use_mab=options.use_mab,
+        use_ocab=options.use_ocab,
+        use_drff=options.use_drff,
         mixed_depth=mixed_depth(state),
         window=window,
         enlarged=enlarged,
@@ -167,10 +177,10 @@ def _as_trained(
 def _check_trunk(trunk: VitSettings, options: FewshotOptions, source: str) -> None:
     if options.arch is not None and ARCHS[options.arch][0] != trunk.dim:
         known = {dim: name for name, (dim, _) in ARCHS.items()}
-        fitting = f"use --arch {known[trunk.dim]}" if trunk.dim in known else "leave --arch out"
+        remedy = f"use --arch {known[trunk.dim]}" if trunk.dim in known else "leave --arch out"
         raise InputError(
             f"{source}: is {trunk.dim} channels wide, --arch {options.arch} is "
-            f"{ARCHS[options.arch][0]}: {fitting}"
+            f"{ARCHS[options.arch][0]}: {remedy}"
         )
     side = options.patch_size
     if side is not None and trunk.patch_size != (side, side):

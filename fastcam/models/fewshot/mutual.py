@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, eq=False)
-class Projected:
+class Projections:
     """Features (…, places, d) as queries ``q``, keys ``k`` and values ``v`` of the same shape."""
 
     q: Tensor
@@ -34,8 +34,8 @@ class MutualReconstruction(nn.Module):
         self.shares = nn.Parameter(torch.full((2,), 0.5))
         self.temperature = nn.Parameter(torch.ones(()))
 
-    def project(self, features: Tensor) -> Projected:
-        return Projected(self.q(features), self.k(features), self.v(features))
+    def project(self, features: Tensor) -> Projections:
+        return Projections(self.q(features), self.k(features), self.v(features))
 
     def forward(self, support: Tensor, query: Tensor) -> Tensor:
         """Logits (b, classes): minus both squared distances, each the mean over its places.
@@ -43,12 +43,16 @@ class MutualReconstruction(nn.Module):
         ``support`` (classes, k·r, d), ``query`` (b, r, d).
         """
         b, classes = len(query), len(support)
-        ours, theirs = self.project(query), self.project(support)
+        of_query, of_support = self.project(query), self.project(support)
         # Classes stand where heads do, so that a recorded attention is (b, classes, r, k·r).
-        q, k, v = (t[:, None].expand(-1, classes, -1, -1) for t in (ours.q, ours.k, ours.v))
-        sq, sk, sv = (t[None].expand(b, -1, -1, -1) for t in (theirs.q, theirs.k, theirs.v))
+        q, k, v = (
+            t[:, None].expand(-1, classes, -1, -1) for t in (of_query.q, of_query.k, of_query.v)
+        )
+        sq, sk, sv = (
+            t[None].expand(b, -1, -1, -1) for t in (of_support.q, of_support.k, of_support.v)
+        )
         to_query = F.scaled_dot_product_attention(q, sk, sv)
         to_support = F.scaled_dot_product_attention(sq, k, v)
-        of_query = (to_query - v).square().sum(-1).mean(-1)
-        of_support = (to_support - sv).square().sum(-1).mean(-1)
-        return -self.temperature * (self.shares[0] * of_query + self.shares[1] * of_support)
+        query_error = (to_query - v).square().sum(-1).mean(-1)
+        support_error = (to_support - sv).square().sum(-1).mean(-1)
+        return -self.temperature * (self.shares[0] * query_error + self.shares[1] * support_error)

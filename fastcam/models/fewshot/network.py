@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError
-from fastcam.models.fewshot.blocks import ClassRead, MixedBlock, OverlapBlock
+from fastcam.models.fewshot.blocks import ClassTokenUpdate, MixedBlock, OverlapBlock
 from fastcam.models.fewshot.fusion import Fusion
 from fastcam.models.fewshot.mutual import MutualReconstruction
 from fastcam.models.fewshot.ridge import RidgeReconstruction
@@ -19,7 +19,7 @@ from fastcam.models.vit import VisionTransformer
 
 class FewshotViT(VisionTransformer):
     """Images (b, c, h, w) float to logits (b, num_classes), read from the class token; without a
-    head (num_classes 0) to its features (b, dim). ``compare`` tells classes by a few examples.
+    head (num_classes 0) to its features (b, dim). ``compare`` classifies by a few examples.
 
     The trunk is ``VisionTransformer`` with its keys, so that its checkpoints start the training.
     After its blocks the patches, on their grid, go through what is switched on, in this order:
@@ -45,7 +45,7 @@ class FewshotViT(VisionTransformer):
         self._stages = tuple(stages)
         self._examples: list[Tensor] = []
         if stages:
-            self.read = ClassRead(settings)
+            self.read = ClassTokenUpdate(settings)
         self.descriptor = nn.Linear(dim, dim)
         self.reconstruct: nn.Module = (
             RidgeReconstruction()
@@ -57,23 +57,24 @@ class FewshotViT(VisionTransformer):
         tokens = self.encode(x)
         if self._examples:
             query = self.describe(tokens)
-            each = [self.reconstruct(support[None], query) for support in self._examples]
-            logits = torch.cat(each, dim=1)
-            return logits - logits.mean(1, keepdim=True) if len(each) > 1 else logits
+            logits_of = [self.reconstruct(support[None], query) for support in self._examples]
+            logits = torch.cat(logits_of, dim=1)
+            return logits - logits.mean(1, keepdim=True) if len(logits_of) > 1 else logits
         out: Tensor = self.head(tokens[:, 0])
         return out
 
     @contextmanager
-    def told_by(self, support: Sequence[Tensor]) -> Iterator[None]:
-        """While it is open the model answers with ``compare``'s logits (b, classes) less their
-        mean: probabilities are the same, and what explains a class explains it against the others.
-        (A logit alone is minus a distance, whose gradient is lowest where the class fits best.)
+    def support_set(self, support: Sequence[Tensor]) -> Iterator[None]:
+        """While it is open the model's output is ``compare``'s logits (b, classes) less their mean.
+
+        Probabilities are the same, and what explains a class explains it against the others. (A
+        logit alone is minus a distance, whose gradient is lowest where the class fits best.)
 
         ``support``: (k, c, h, w) of each class; k may differ.
         """
         with torch.no_grad():
-            found = [self.features(images).flatten(0, 1) for images in support]
-        before, self._examples = self._examples, found
+            examples = [self.features(images).flatten(0, 1) for images in support]
+        before, self._examples = self._examples, examples
         try:
             yield
         finally:
@@ -113,6 +114,7 @@ class FewshotViT(VisionTransformer):
             )
         classes, k = support.shape[:2]
         described = self.features(torch.cat([support.flatten(0, 1), query]))
-        ours, theirs = described[classes * k :], described[: classes * k]
-        logits: Tensor = self.reconstruct(theirs.reshape(classes, -1, theirs.shape[-1]), ours)
+        examples, queries = described[: classes * k], described[classes * k :]
+        examples = examples.reshape(classes, -1, examples.shape[-1])
+        logits: Tensor = self.reconstruct(examples, queries)
         return logits

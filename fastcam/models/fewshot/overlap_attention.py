@@ -6,7 +6,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 
-from fastcam.models.fewshot.windows import cut, cut_enlarged, inside_grid, join, relative_index
+from fastcam.models.fewshot.windows import (
+    inside_grid,
+    relative_index,
+    window_partition,
+    window_reverse,
+    window_unfold,
+)
 
 
 class OverlapAttention(nn.Module):
@@ -42,14 +48,14 @@ class OverlapAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, h, w, dim = x.shape
-        q = self._heads(cut(self.q(x), self.window_size))
-        keys_values = cut_enlarged(self.kv(x), self.window_size, self.overlap_win_size)
+        q = self._heads(window_partition(self.q(x), self.window_size))
+        keys_values = window_unfold(self.kv(x), self.window_size, self.overlap_win_size)
         k, v = (self._heads(part) for part in keys_values.chunk(2, dim=-1))
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         masked = bias[None].masked_fill(self.hidden[:, None, None, :], -torch.inf)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=masked.repeat(b, 1, 1, 1))
         parts = mixed.transpose(1, 2).reshape(-1, self.window_size**2, dim)
-        out: Tensor = self.proj(join(parts, self.window_size, (h, w)))
+        out: Tensor = self.proj(window_reverse(parts, self.window_size, (h, w)))
         return out
 
     def _heads(self, parts: Tensor) -> Tensor:

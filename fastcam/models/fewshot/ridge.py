@@ -11,15 +11,15 @@ from fastcam.errors import InputError
 _LEAST = 1e-6
 
 
-def ridge_penalty(places: int, channels: int, alpha: Tensor | float) -> Tensor:
-    """λ = (k·r / d) · e^α + 1e-6 (eq. 5): ``places`` k·r of all a class's support images,
+def ridge_penalty(positions: int, channels: int, alpha: Tensor | float) -> Tensor:
+    """λ = (k·r / d) · e^α + 1e-6 (eq. 5): ``positions`` k·r of all a class's support images,
     ``channels`` d. A tensor without axes."""
-    return places / channels * torch.as_tensor(alpha).exp() + _LEAST
+    return positions / channels * torch.as_tensor(alpha).exp() + _LEAST
 
 
 def ridge_weights(query: Tensor, support: Tensor, penalty: Tensor | float) -> Tensor:
     """W = Q (SᵀS + λI)⁻¹ Sᵀ of signed weights: ``query`` (…, n, d), ``support`` (…, s, d), and
-    the answer (…, n, s), so that W S is the best ridge reconstruction of Q.
+    the result (…, n, s), so that W S is the best ridge reconstruction of Q.
 
     Solved for d × d or, where there are fewer support places than channels, in the equal form
     Q Sᵀ (S Sᵀ + λI)⁻¹ (Woodbury), s × s. In float32 at least, float64 for float64.
@@ -50,12 +50,12 @@ def ridge_reconstruction(
         else:
             gram = support.mT @ support
             hat = torch.linalg.solve(_with_penalty(gram, penalty), gram)
-        found: Tensor = rho * (query @ hat)
-    return found
+        reconstruction: Tensor = rho * (query @ hat)
+    return reconstruction
 
 
 class RidgeReconstruction(nn.Module):
-    """How far queries are from what each class's support can say of them.
+    """How far queries are from their reconstruction out of each class's support.
 
     α, β (0 at the start: λ = k·r / d and ρ = 1) and the temperature are learned, as in FRN.
     """
@@ -69,11 +69,11 @@ class RidgeReconstruction(nn.Module):
     def forward(self, support: Tensor, query: Tensor) -> Tensor:
         """Logits (b, classes): minus the squared distance to the reconstruction, its mean over
         places (eq. 9 and 10). ``support`` (classes, k·r, d), ``query`` (b, r, d)."""
-        b, places, d = query.shape
-        flat = query.reshape(1, b * places, d)
+        b, positions, d = query.shape
+        flat = query.reshape(1, b * positions, d)
         penalty = ridge_penalty(support.shape[1], d, self.alpha)
-        found = ridge_reconstruction(flat, support, penalty, self.beta.exp())
-        distance = (found - flat).square().sum(-1).reshape(-1, b, places).mean(-1)
+        reconstruction = ridge_reconstruction(flat, support, penalty, self.beta.exp())
+        distance = (reconstruction - flat).square().sum(-1).reshape(-1, b, positions).mean(-1)
         return -self.temperature * distance.T
 
 
@@ -89,5 +89,5 @@ def _checked(query: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _with_penalty(gram: Tensor, penalty: Tensor | float) -> Tensor:
-    one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    return gram + torch.as_tensor(penalty, dtype=gram.dtype, device=gram.device) * one
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    return gram + torch.as_tensor(penalty, dtype=gram.dtype, device=gram.device) * identity

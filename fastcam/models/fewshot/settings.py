@@ -20,15 +20,20 @@ OVERLAP_RATIO = 0.5
 _NEAR = 0.01
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FewshotSettings:
-    """``trunk``: the Vision Transformer that everything else comes after, with a class token.
+    """The architecture of the few-shot network.
 
-    ``use_mab``: ``mixed_depth`` mixed-attention blocks, windows shifted in every other one.
-    ``use_ocab``: an overlapping cross-attention block. ``use_drff``: fusion of depthwise
-    convolutions. ``window``: side of a window in tokens; it must divide both sides of the grid.
-    ``enlarged``: side in tokens of the windows that keys come from. ``reconstruction``: how query
-    and support are compared. Raises InputError when the sizes don't go together.
+    - ``trunk``: the Vision Transformer that everything else comes after, with a class token
+    - ``use_mab``: mixed-attention blocks, windows shifted in every other one
+    - ``use_ocab``: an overlapping cross-attention block
+    - ``use_drff``: fusion of depthwise convolutions
+    - ``mixed_depth``: number of mixed-attention blocks
+    - ``window``: side of a window in tokens; it must divide both sides of the grid
+    - ``enlarged``: side in tokens of the windows that keys come from
+    - ``reconstruction``: how query and support are compared
+
+    Raises InputError when the sizes don't go together.
     """
 
     trunk: VitSettings

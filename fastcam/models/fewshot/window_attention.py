@@ -6,7 +6,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 
-from fastcam.models.fewshot.windows import cut, join, relative_index, shifted_together
+from fastcam.models.fewshot.windows import (
+    relative_index,
+    shift_neighbours,
+    window_partition,
+    window_reverse,
+)
 
 
 class WindowAttention(nn.Module):
@@ -35,18 +40,18 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
         index = relative_index(window, window)
         self.register_buffer("relative_position_index", index, persistent=False)
-        hidden = ~shifted_together(grid, window, self.shift_size)
+        hidden = ~shift_neighbours(grid, window, self.shift_size)
         self.register_buffer("hidden", hidden, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         b, h, w, _ = x.shape
         window, (y, right) = self.window_size[0], self.shift_size
-        parts = cut(torch.roll(x, (-y, -right), (1, 2)), window)
+        parts = window_partition(torch.roll(x, (-y, -right), (1, 2)), window)
         qkv = self.qkv(parts).reshape(*parts.shape[:2], 3, self.num_heads, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self._bias(b))
         out = self.proj(mixed.transpose(1, 2).reshape(parts.shape))
-        return torch.roll(join(out, window, (h, w)), (y, right), (1, 2))
+        return torch.roll(window_reverse(out, window, (h, w)), (y, right), (1, 2))
 
     def _bias(self, batch: int) -> Tensor:
         """(1 or b · windows, heads, n, n): the same for all windows unless some are shifted."""

@@ -1,0 +1,1 @@
+"""The patch-attention model: its network, the patches it takes, and its training."""

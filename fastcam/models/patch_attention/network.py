@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastcam.errors import InputError
-from fastcam.models.checkpoints import fitted
+from fastcam.models.checkpoints import align_prefix
 
 PATCH = 24
 SUB_PATCH = 4
@@ -21,7 +21,7 @@ WIDTH, DEPTH = 32, 1
 # Fixed, so that the number of heads follows from the width and need not be kept beside the weights.
 HEAD_WIDTH = 16
 # By these a state dict under a prefix is recognised.
-LANDMARKS = ("embed.weight", "head.weight")
+SIGNATURE_KEYS = ("embed.weight", "head.weight")
 # Patches that are encoded at once without gradients; 36 tokens each.
 _AT_ONCE = 1024
 
@@ -145,7 +145,7 @@ def build(
 
     Weights are not loaded. Sizes that ``state`` doesn't tell stay as they are.
     """
-    state = fitted(dict(state or {}), LANDMARKS)
+    state = align_prefix(dict(state or {}), SIGNATURE_KEYS)
     width, depth = WIDTH, DEPTH
     if "embed.weight" in state:
         width = len(state["embed.weight"])

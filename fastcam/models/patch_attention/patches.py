@@ -1,6 +1,6 @@
 """Patches of a volume for the patch-attention model: planned in integers, then cut out.
 
-Needs no torch: what it gives are NumPy arrays.
+Needs no torch: its results are NumPy arrays.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
+from fastcam.read.results.case import Patches
+from fastcam.read.volumes.voxels import windowed
 
 
 @dataclass(frozen=True, slots=True)
 class PatchRules:
-    """Which patches are cut. ``size`` and ``stride`` in pixels, ``least_inside`` a share.
+    """Which patches are cut.
 
-    At most ``most`` patches come from one connected component of one slice's mask.
+    - ``size``: side of a patch in pixels
+    - ``stride``: distance of the grid's boxes in pixels
+    - ``least_inside``: share of a box that must lie inside the component, above 0, at most 1
+    - ``most``: largest number of patches of one connected component of one slice's mask
     """
 
     size: int = 24
@@ -34,23 +39,11 @@ class PatchRules:
             raise InputError(f"patch least_inside {self.least_inside} must be above 0, at most 1")
 
 
-@dataclass(frozen=True, slots=True)
-class PatchPlan:
-    """N patches, ordered by slice, component, row and column; as in ``read.case.Case``.
-
-    ``boxes`` (N, 4) int32 x1 y1 x2 y2, ends exclusive, wholly inside the slice; ``slices`` (N,)
-    int32; ``roi`` (N,) int32, the component's number on its slice from 0, in the order of
-    ``scipy.ndimage.label``; ``mask_ratio`` (N,) float32, the share of the box inside the mask.
-    """
-
-    boxes: NDArray[np.int32]
-    slices: NDArray[np.int32]
-    roi: NDArray[np.int32]
-    mask_ratio: NDArray[np.float32]
-
-
-def plan_patches(inside: NDArray[Any], rules: PatchRules | None = None) -> PatchPlan:
+def plan_patches(inside: NDArray[Any], rules: PatchRules | None = None) -> Patches:
     """The patches of a mask (z, y, x), 0 or False outside; possibly none.
+
+    They are ordered by slice, component, row and column. Boxes lie wholly inside the slice; ``roi``
+    numbers the components of a slice from 0, in the order of ``scipy.ndimage.label``.
 
     Components are those of each slice by itself, joined by sides and not by corners. Boxes lie on
     a grid of ``stride`` that has one box centred on the component's bounding box; those count of
@@ -60,7 +53,7 @@ def plan_patches(inside: NDArray[Any], rules: PatchRules | None = None) -> Patch
     rules = rules or PatchRules()
     parts = [_plan_slice(layer, rules) for layer in inside]
     counts = [len(roi) for _, roi, _ in parts]
-    return PatchPlan(
+    return Patches(
         np.concatenate([np.empty((0, 4), np.int32), *(boxes for boxes, _, _ in parts)]),
         np.repeat(np.arange(len(parts), dtype=np.int32), counts),
         np.concatenate([np.empty(0, np.int32), *(roi for _, roi, _ in parts)]),
@@ -74,10 +67,9 @@ def cut_patches(
     """The pixels (N, 1, size, size) float32 of a volume (z, y, x) of any real type.
 
     ``window`` (low, high) in the voxels' unit becomes 0 to 1 and what is beyond is clipped;
-    ``low > high`` shows low values bright, as in ``read.volumes.Volume``. NaN becomes 0. All boxes
-    have one size and lie inside the volume.
+    ``low > high`` shows low values bright, as in ``read.volumes.voxels.Volume``. NaN becomes 0.
+    All boxes have one size and lie inside the volume.
     """
-    low, high = window
     if not len(boxes):
         return np.empty((0, 1, 0, 0), np.float32)
     width, height = (boxes[0, 2:] - boxes[0, :2]).tolist()
@@ -85,8 +77,7 @@ def cut_patches(
     columns = boxes[:, 0, None] + np.arange(width)
     cut = voxels[slices[:, None, None], rows[:, :, None], columns[:, None, :]]
     # float64: the difference of two large levels has few digits left in float32.
-    scaled = np.clip((cut.astype(np.float64) - low) / (high - low), 0.0, 1.0)
-    pixels: NDArray[np.float32] = np.nan_to_num(scaled)[:, None].astype(np.float32)
+    pixels: NDArray[np.float32] = windowed(cut, window, np.float64)[:, None].astype(np.float32)
     return pixels
 
 
@@ -95,7 +86,7 @@ def patches_of(
     window: tuple[float, float],
     inside: NDArray[Any],
     rules: PatchRules | None = None,
-) -> tuple[PatchPlan, NDArray[np.float32]]:
+) -> tuple[Patches, NDArray[np.float32]]:
     """Plan and pixels of a volume (z, y, x) and its mask, (z, y, x) or (1, y, x) for all slices.
 
     CaseError where the mask has another shape, and where it gives no patch at all.
@@ -109,14 +100,14 @@ def patches_of(
     plan = plan_patches(np.broadcast_to(inside, voxels.shape), rules)
     if not len(plan.boxes):
         raise CaseError(
-            f"the mask {_told(inside)} gives no patch: no component of a slice fills "
+            f"the mask {_size_text(inside)} gives no patch: no component of a slice fills "
             f"{rules.least_inside:.0%} of a box of {rules.size} x {rules.size} pixels inside the "
             f"slice of {voxels.shape[2]} x {voxels.shape[1]}"
         )
     return plan, cut_patches(voxels, window, plan.boxes, plan.slices)
 
 
-def _told(inside: NDArray[Any]) -> str:
+def _size_text(inside: NDArray[Any]) -> str:
     count = int(np.count_nonzero(inside))
     return f"of {count} voxels" if count else "is empty and"
 
@@ -132,33 +123,33 @@ def _plan_slice(
     area = rules.size**2
     all_boxes, roi = [np.empty((0, 4), np.int32)], [np.empty(0, np.int32)]
     for number, (rows, columns) in enumerate(find_objects(components)):
-        tops = _places(rows.start, rows.stop, layer.shape[0], rules)
-        lefts = _places(columns.start, columns.stop, layer.shape[1], rules)
-        boxes = _boxes(tops, lefts, rules.size)
-        counts = _box_sums(components == number + 1, boxes)
+        tops = _starts(rows.start, rows.stop, layer.shape[0], rules)
+        lefts = _starts(columns.start, columns.stop, layer.shape[1], rules)
+        boxes = boxes_at(tops, lefts, rules.size)
+        counts = box_sums(components == number + 1, boxes)
         best = np.argsort(-counts, kind="stable")[: rules.most]
-        kept = np.sort(best[counts[best] >= rules.least_inside * area])
-        all_boxes.append(boxes[kept])
-        roi.append(np.full(kept.size, number, np.int32))
+        chosen = np.sort(best[counts[best] >= rules.least_inside * area])
+        all_boxes.append(boxes[chosen])
+        roi.append(np.full(chosen.size, number, np.int32))
     boxes = np.concatenate(all_boxes)
-    ratio = (_box_sums(layer != 0, boxes) / area).astype(np.float32)
+    ratio = (box_sums(layer != 0, boxes) / area).astype(np.float32)
     return boxes, np.concatenate(roi), ratio
 
 
-def _places(start: int, stop: int, length: int, rules: PatchRules) -> NDArray[np.intp]:
+def _starts(start: int, stop: int, length: int, rules: PatchRules) -> NDArray[np.intp]:
     """Where boxes start along one axis that touch ``start`` to ``stop`` and fit into ``length``."""
-    centred = (start + stop) // 2 - rules.size // 2
-    places = np.arange(centred % rules.stride, length - rules.size + 1, rules.stride)
-    touching: NDArray[np.intp] = places[(places + rules.size > start) & (places < stop)]
+    center = (start + stop) // 2 - rules.size // 2
+    starts = np.arange(center % rules.stride, length - rules.size + 1, rules.stride)
+    touching: NDArray[np.intp] = starts[(starts + rules.size > start) & (starts < stop)]
     return touching
 
 
-def _boxes(tops: NDArray[np.intp], lefts: NDArray[np.intp], size: int) -> NDArray[np.int32]:
-    top, left = (places.ravel() for places in np.meshgrid(tops, lefts, indexing="ij"))
+def boxes_at(tops: NDArray[np.intp], lefts: NDArray[np.intp], size: int) -> NDArray[np.int32]:
+    top, left = (starts.ravel() for starts in np.meshgrid(tops, lefts, indexing="ij"))
     return np.stack([left, top, left + size, top + size], axis=-1).astype(np.int32)
 
 
-def _box_sums(inside: NDArray[np.bool_], boxes: NDArray[np.int32]) -> NDArray[np.int64]:
+def box_sums(inside: NDArray[np.bool_], boxes: NDArray[np.int32]) -> NDArray[np.int64]:
     """Pixels inside in each box, from the summed-area table."""
     table = np.zeros((inside.shape[0] + 1, inside.shape[1] + 1), np.int64)
     table[1:, 1:] = inside.cumsum(axis=0, dtype=np.int32).cumsum(axis=1)

@@ -27,47 +27,66 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from fastcam.errors import CaseError, FastcamError, InputError
+from fastcam.errors import CaseError, InputError
 from fastcam.models.patch_attention.network import PatchAttention, build
 from fastcam.models.patch_attention.patches import patches_of
+from fastcam.models.training import (
+    LearningRate,
+    Optimizer,
+    OptimizerSettings,
+    Output,
+    exit_on_error,
+    one_thread,
+    save_weights,
+    seeded,
+)
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.read.volumes.volumes import open_volume
-from fastcam.run.files import write_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledCase:
-    """``patches`` (P, 1, 24, 24) float32, 0 to 1, at least one; ``label`` 0 or more."""
+    """A case to learn from.
+
+    Attributes:
+        name: for messages.
+        patches: (P, 1, 24, 24) float32, 0 to 1, at least one.
+        label: 0 or more.
+    """
 
     name: str
     patches: NDArray[np.float32]
     label: int
 
 
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """``patches`` is how many of a case's patches a step sees at most, chosen anew each time."""
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(OptimizerSettings):
+    """``seed`` decides start, order and choice of patches.
+
+    Attributes:
+        epochs: times each case is seen.
+        cases_per_step: cases a step.
+        patches: how many of a case's patches a step sees at most, chosen anew each time.
+    """
 
     epochs: int = 24
     cases_per_step: int = 2
     patches: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        for name in ("epochs", "cases_per_step", "patches"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} {getattr(self, name)} is too small: at least 1")
-        if not self.learning_rate > 0.0:
-            raise InputError(f"learning_rate {self.learning_rate} must be above 0")
+    COUNTS = ("epochs", "cases_per_step", "patches")
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """``loss``: mean cross-entropy over the cases; ``accuracy``: share of them right, both while
-    training."""
+    """One epoch, while training.
+
+    Attributes:
+        loss: mean cross-entropy over the cases.
+        accuracy: share of the cases right.
+    """
 
     loss: float
     accuracy: float
@@ -76,60 +95,45 @@ class Epoch:
 def train(
     cases: Sequence[LabelledCase],
     settings: TrainSettings | None = None,
-    told: Callable[[int, Epoch], None] = lambda at, epoch: None,
+    on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
 ) -> tuple[PatchAttention, list[Epoch]]:
-    """A model in eval mode and what it did in each epoch; ``told`` hears of each as it ends.
+    """A model in eval mode and what it did in each epoch; ``on_epoch`` gets each, counted from
+    1, as it ends.
 
     AdamW, the learning rate rising for a fifth of the steps and falling after (one cycle),
     gradients clipped at norm 1. The same cases and settings give the same weights on one machine.
     Torch's global random state and number of threads are left as they were. InputError where the
     labels are of one kind only, or there is none.
     """
-    # The matrices are small, and threads that wait for each other on a busy machine made an epoch
-    # of one second one of forty-five.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _train(cases, settings or TrainSettings(), told)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread():
+        return _train(cases, settings or TrainSettings(), on_epoch)
 
 
 def _train(
-    cases: Sequence[LabelledCase], settings: TrainSettings, told: Callable[[int, Epoch], None]
+    cases: Sequence[LabelledCase], settings: TrainSettings, on_epoch: Callable[[int, Epoch], None]
 ) -> tuple[PatchAttention, list[Epoch]]:
     classes = _classes(cases)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         model = build(num_classes=classes)
-    chance = torch.Generator().manual_seed(settings.seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    generator = torch.Generator().manual_seed(settings.seed)
     steps = settings.epochs * -(-len(cases) // settings.cases_per_step)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=max(steps, 2), pct_start=0.2
-    )
+    optimizer = Optimizer(model, settings, steps, rise=0.2)
     history = []
     model.train()
-    for at in range(settings.epochs):
+    for index in range(settings.epochs):
         loss_sum, right = 0.0, 0
-        order = torch.randperm(len(cases), generator=chance)
+        order = torch.randperm(len(cases), generator=generator)
         for chosen in torch.split(order, settings.cases_per_step):
-            of_step = [cases[index] for index in chosen.tolist()]
-            seen = [_seen(case.patches, settings.patches, chance) for case in of_step]
-            labels = torch.tensor([case.label for case in of_step])
-            logits, _ = model(torch.cat(seen), [len(patches) for patches in seen])
+            batch = [cases[number] for number in chosen.tolist()]
+            patches = [_augment(case.patches, settings.patches, generator) for case in batch]
+            labels = torch.tensor([case.label for case in batch])
+            logits, _ = model(torch.cat(patches), list(map(len, patches)))
             loss = functional.cross_entropy(logits, labels)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            loss_sum += loss.item() * len(of_step)
+            optimizer.step(loss)
+            loss_sum += loss.item() * len(batch)
             right += int((logits.argmax(dim=1) == labels).sum())
         history.append(Epoch(loss_sum / len(cases), right / len(cases)))
-        told(at + 1, history[-1])
+        on_epoch(index + 1, history[-1])
     return model.eval(), history
 
 
@@ -145,12 +149,12 @@ def _classes(cases: Sequence[LabelledCase]) -> int:
     return max(labels) + 1
 
 
-def _seen(patches: NDArray[np.float32], most: int, chance: torch.Generator) -> Tensor:
+def _augment(patches: NDArray[np.float32], most: int, generator: torch.Generator) -> Tensor:
     """At most ``most`` patches, all mirrored and turned in one of the eight ways of a square."""
     chosen = torch.from_numpy(patches)
     if len(chosen) > most:
-        chosen = chosen[torch.randperm(len(chosen), generator=chance)[:most]]
-    turns, mirrored = torch.randint(0, 4, (2,), generator=chance).tolist()
+        chosen = chosen[torch.randperm(len(chosen), generator=generator)[:most]]
+    turns, mirrored = torch.randint(0, 4, (2,), generator=generator).tolist()
     turned = chosen.rot90(turns, (-2, -1))
     return turned.flip(-1) if mirrored % 2 else turned
 
@@ -181,49 +185,38 @@ def _read_table(table: Path) -> list[tuple[str, int]]:
         raise InputError(f"{table}: can't be read: {error}") from error
     if not rows or not {"id", "label"} <= rows[0].keys():
         raise InputError(f"{table}: needs a header with the columns id and label, and a row a case")
-    found = []
+    labels = []
     for line, row in enumerate(rows, start=2):
         name, label = (row["id"] or "").strip(), (row["label"] or "").strip()
         if not name or not label.isdecimal():
             raise InputError(
                 f"{table}: row {line}: id {name!r}, label {label!r}: a label is 0, 1, 2, ..."
             )
-        found.append((name, int(label)))
-    return found
-
-
-def save(model: PatchAttention, path: Path) -> None:
-    """The weights as safetensors; the file is whole or not there. OutputError where it can't be."""
-    from safetensors.torch import save as packed
-
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    write_bytes(path, [packed(state)])
+        labels.append((name, int(label)))
+    return labels
 
 
 def main(
     root_dir: Annotated[Path, typer.Option(help="Folder with the volumes.")],
     mask_dir: Annotated[Path, typer.Option(help="Folder with the masks.")],
     table: Annotated[Path, typer.Option(help="CSV with the columns id and label.")],
-    output: Annotated[Path, typer.Option(help="Where the weights go: a .safetensors file.")],
+    output: Output,
     epochs: Annotated[int, typer.Option(min=1, help="Times each case is seen.")] = 24,
-    learning_rate: Annotated[float, typer.Option(help="Highest of the cycle.")] = 3e-3,
+    learning_rate: LearningRate = 3e-3,
     seed: Annotated[int, typer.Option(help="Decides start, order and choice of patches.")] = 0,
 ) -> None:
     """Train the patch-attention model on one's own volumes, masks and labels."""
-    try:
+    with exit_on_error():
         settings = TrainSettings(epochs=epochs, learning_rate=learning_rate, seed=seed)
         cases = read_cases(root_dir, mask_dir, table)
         typer.echo(f"{len(cases)} cases, {sum(len(case.patches) for case in cases)} patches")
-        model, _ = train(cases, settings, _tell)
-        save(model, output)
-    except FastcamError as error:
-        typer.echo(f"fastcam: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+        model, _ = train(cases, settings, _print_epoch)
+        save_weights(model, output)
     typer.echo(f"saved {output}")
 
 
-def _tell(at: int, epoch: Epoch) -> None:
-    typer.echo(f"epoch {at:3d}  loss {epoch.loss:.3f}  accuracy {epoch.accuracy:.3f}")
+def _print_epoch(number: int, epoch: Epoch) -> None:
+    typer.echo(f"epoch {number:3d}  loss {epoch.loss:.3f}  accuracy {epoch.accuracy:.3f}")
 
 
 if __name__ == "__main__":

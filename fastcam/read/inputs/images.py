@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.read.volumes.levels import Decoded, grey_window
-from fastcam.read.volumes.pictures import opened
+from fastcam.read.volumes.pictures import open_picture
+from fastcam.read.volumes.voxels import Volume
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,22 +42,23 @@ def decode_image(path: Path) -> NDArray[Any] | Image.Image:
     To be resized by Pillow it need not become an array and a picture again, which takes a third of
     the decoding: 1.2 ms for a JPEG of 512x512.
     """
-    with opened(path) as image:
+    with open_picture(path) as image:
         mode = image.mode
         if mode in ("I", "F") or mode.startswith("I;16"):
             return _windowed(np.array(image))[:, :, None]
-        wanted = "L" if mode in ("1", "L", "LA", "La") else "RGB"
+        target = "L" if mode in ("1", "L", "LA", "La") else "RGB"
         if mode in ("La", "RGBa"):
             # Colours multiplied by alpha: Pillow undoes that on the way to plain alpha only.
-            return image.convert("LA" if mode == "La" else "RGBA").convert(wanted)
-        if mode != wanted:
-            return image.convert(wanted)
+            return image.convert("LA" if mode == "La" else "RGBA").convert(target)
+        if mode != target:
+            return image.convert(target)
         image.load()
         return image
 
 
 def _windowed(levels: NDArray[Any]) -> NDArray[np.float32]:
     levels = levels.astype(levels.dtype.newbyteorder("="), copy=False)
-    low, high = grey_window(Decoded(levels[None]))
-    shown = (levels.astype(np.float64) - low) * (255 / (high - low))
-    return np.nan_to_num(np.clip(shown, 0, 255)).astype(np.float32)
+    low, high = Volume(levels[None]).window
+    # Multiplied, not `windowed`: the last bit of float32 would differ.
+    stretched = (levels.astype(np.float64) - low) * (255 / (high - low))
+    return np.nan_to_num(np.clip(stretched, 0, 255)).astype(np.float32)

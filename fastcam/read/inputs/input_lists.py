@@ -13,8 +13,13 @@ _IMAGE_COLUMNS = ("image", "path", "file")
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A row of a table; ``id`` and ``label`` are "" where the table has none."""
+class ListEntry:
+    """A row of a table.
+
+    - ``source``: the image's file
+    - ``mask``: that of its mask, if the table names one
+    - ``label``, ``id``: "" where the table has none
+    """
 
     source: Path
     mask: Path | None
@@ -26,28 +31,28 @@ def read_list(path: Path) -> list[Path]:
     """The paths in a text file, relative to its folder; empty lines and ``# comments`` are left
     out. InputError where files are missing, or none is named."""
     lines = [line.strip() for line in read_text(path).splitlines()]
-    found = [path.parent / line for line in lines if line and not line.startswith("#")]
-    if not found:
+    paths = [path.parent / line for line in lines if line and not line.startswith("#")]
+    if not paths:
         raise InputError(f"{path}: names no image")
-    _check_there(path, found)
-    return found
+    _check_files(path, paths)
+    return paths
 
 
-def read_table(path: Path, base: Path) -> list[Listed]:
+def read_table(path: Path, base: Path) -> list[ListEntry]:
     """The rows of a table whose first line names its columns; paths are relative to ``base``.
 
-    CSV, Excel or Parquet: see :func:`fastcam.read.inputs.tables.read_cells`. InputError where there is no
-    column of images, a row has none, or files are missing.
+    CSV, Excel or Parquet: see :func:`fastcam.read.inputs.tables.read_cells`. InputError where there
+    is no column of images, a row has none, or files are missing.
     """
     table = read_cells(path)
-    spelled = {name.lower(): name for name in table.columns}
-    image = next((spelled[name] for name in _IMAGE_COLUMNS if name in spelled), None)
+    names = {name.lower(): name for name in table.columns}
+    image = next((names[name] for name in _IMAGE_COLUMNS if name in names), None)
     if image is None:
         raise InputError(
             f"{path}: has no column {', '.join(_IMAGE_COLUMNS[:-1])} or {_IMAGE_COLUMNS[-1]};"
             f" it has {', '.join(table.columns) or 'none'}"
         )
-    listed, masks = [], []
+    entries, masks = [], []
     for row in table.rows:
         cells = {name.lower(): cell for name, cell in row.cells.items()}
         source = row.cells[image]
@@ -55,17 +60,17 @@ def read_table(path: Path, base: Path) -> list[Listed]:
             raise InputError(f"{path}: row {row.number} names no image")
         mask = base / cells["mask"] if cells.get("mask") else None
         masks += [mask] if mask else []
-        listed.append(Listed(base / source, mask, cells.get("label", ""), cells.get("id", "")))
-    if not listed:
+        entries.append(ListEntry(base / source, mask, cells.get("label", ""), cells.get("id", "")))
+    if not entries:
         raise InputError(f"{path}: names no image: it has a heading only")
-    _check_there(path, [entry.source for entry in listed])
-    _check_there(path, masks)
-    return listed
+    _check_files(path, [entry.source for entry in entries])
+    _check_files(path, masks)
+    return entries
 
 
-def _check_there(path: Path, named: Sequence[Path]) -> None:
-    missing = [entry for entry in named if not entry.exists()]
+def _check_files(path: Path, files: Sequence[Path]) -> None:
+    missing = [file for file in files if not file.exists()]
     if missing:
         raise InputError(
-            f"{path}: {len(missing)} of {len(named)} files are missing, the first is {missing[0]}"
+            f"{path}: {len(missing)} of {len(files)} files are missing, the first is {missing[0]}"
         )

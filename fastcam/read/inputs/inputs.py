@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastcam.errors import InputError
-from fastcam.read.inputs.input_lists import Listed, read_list, read_table
+from fastcam.read.inputs.input_lists import ListEntry, read_list, read_table
 from fastcam.read.inputs.tables import PARQUET, SHEETS
 from fastcam.read.volumes.sources import (
     DICOM_SUFFIXES,
@@ -24,16 +24,19 @@ _PICTURES = (*PICTURE_SUFFIXES, ".webp")
 _VOLUMES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", *ITK_SUFFIXES)
 _SUFFIXES = tuple(dict.fromkeys((*_VOLUMES, *_PICTURES, *DICOM_SUFFIXES)))
 # What fastcam itself writes among pictures.
-_OWN_SUFFIX = ".zarr"
+_STORE_SUFFIX = ".zarr"
 
 
 @dataclass(frozen=True)
 class Item:
     """One image or volume to run a model on.
 
-    ``id`` is unique within a run: the file's stem, or its path within the folder that was given
-    where stems clash. ``group`` is the folder it lies in, within that folder ("" right in it).
-    ``label`` is what is known of it, as text, "" where nothing is.
+    - ``id``: unique within a run; the file's stem, or where stems clash its path within the folder
+      that was named
+    - ``group``: the folder it lies in, within that folder; "" right in it
+    - ``source``: its file or folder
+    - ``mask``: that of its mask, if it has one
+    - ``label``: its true value as text, "" where none is known
     """
 
     id: str
@@ -73,17 +76,17 @@ def find_inputs(
         if len(paths) > 1 or (paths and not paths[0].is_dir()):
             raise InputError(f"--table {table} goes with one folder of images, or none")
         base = paths[0] if paths else table.parent
-        found = [_from_table(listed, base) for listed in read_table(table, base)]
+        inputs = [_from_table(entry, base) for entry in read_table(table, base)]
     else:
         skipped = mask_dir if mask_dir is None else mask_dir.resolve()
-        found = [item for path in paths for item in _of_source(path, pattern, dims, skipped)]
-    items = _named(found)
-    return items if mask_dir is None else _masked(items, mask_dir, dims)
+        inputs = [item for path in paths for item in _of_source(path, pattern, dims, skipped)]
+    items = _with_ids(inputs)
+    return items if mask_dir is None else _with_masks(items, mask_dir, dims)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """``base`` is the folder that ids and groups are counted from."""
+class _Source:
+    """An input before it has an id; ids and groups are paths within ``base``."""
 
     source: Path
     base: Path
@@ -93,13 +96,11 @@ class _Found:
 
     @property
     def relative(self) -> str:
-        named = _case(self.source)
-        if named == self.base or self.source == self.base:
+        case = _case(self.source)
+        if case == self.base or self.source == self.base:
             return self.base.resolve().name
         return (
-            named.relative_to(self.base).as_posix()
-            if named.is_relative_to(self.base)
-            else (named.name)
+            case.relative_to(self.base).as_posix() if case.is_relative_to(self.base) else case.name
         )
 
 
@@ -108,27 +109,27 @@ def _case(source: Path) -> Path:
     return source.parent if source.name.casefold().endswith("_jpg") else source
 
 
-def _from_table(listed: Listed, base: Path) -> _Found:
-    return _Found(listed.source, base, listed.id, listed.mask, listed.label)
+def _from_table(entry: ListEntry, base: Path) -> _Source:
+    return _Source(entry.source, base, entry.id, entry.mask, entry.label)
 
 
-def _of_source(path: Path, pattern: str | None, dims: int, skipped: Path | None) -> list[_Found]:
+def _of_source(path: Path, pattern: str | None, dims: int, skipped: Path | None) -> list[_Source]:
     if path.is_dir():
         if pattern is not None:
             return _matching(path, pattern)
-        found = [_Found(file, path) for file in _natural(_walk(path, dims, skipped), path)]
-        if not found:
-            raise InputError(f"{path}: {_nothing(path, dims)}")
-        return found
+        inputs = [_Source(file, path) for file in _natural(_walk(path, dims, skipped), path)]
+        if not inputs:
+            raise InputError(f"{path}: {_why_empty(path, dims)}")
+        return inputs
     if pattern is not None and path.exists():
         raise InputError(f"--pattern {pattern!r} needs a folder, and {path} is none")
     suffix = path.suffix.lower()
     if path.is_file():
         if suffix == ".txt":
-            return [_Found(file, path.parent) for file in read_list(path)]
+            return [_Source(file, path.parent) for file in read_list(path)]
         if suffix in (".csv", ".tsv", *SHEETS, *PARQUET):
-            return [_from_table(listed, path.parent) for listed in read_table(path, path.parent)]
-        return [_Found(path, path.parent)]
+            return [_from_table(entry, path.parent) for entry in read_table(path, path.parent)]
+        return [_Source(path, path.parent)]
     if glob.has_magic(str(path)):
         fixed = Path(*(part for part in _until_magic(path)))
         return _matching(fixed, str(path.relative_to(fixed)))
@@ -142,7 +143,7 @@ def _until_magic(path: Path) -> Iterator[str]:
         yield part
 
 
-def _matching(folder: Path, pattern: str) -> list[_Found]:
+def _matching(folder: Path, pattern: str) -> list[_Source]:
     try:
         matches = [
             path
@@ -153,12 +154,12 @@ def _matching(folder: Path, pattern: str) -> list[_Found]:
         raise InputError(f"{folder}: the pattern {pattern!r} can't be used: {error}") from error
     if not matches:
         raise InputError(f"{folder}: no file matches the pattern {pattern!r}")
-    return [_Found(path, folder) for path in _natural(matches, folder)]
+    return [_Source(path, folder) for path in _natural(matches, folder)]
 
 
 def _is_ours(relative: Path) -> bool:
     """Hidden, or inside something hidden or a run store."""
-    return any(part.startswith(".") or part.endswith(_OWN_SUFFIX) for part in relative.parts)
+    return any(part.startswith(".") or part.endswith(_STORE_SUFFIX) for part in relative.parts)
 
 
 def _natural(paths: Iterable[Path], base: Path) -> list[Path]:
@@ -169,29 +170,30 @@ def _natural(paths: Iterable[Path], base: Path) -> list[Path]:
 
 
 def _walk(
-    folder: Path, dims: int, skipped: Path | None, seen: set[tuple[int, int]] | None = None
+    folder: Path, dims: int, skipped: Path | None, visited: set[tuple[int, int]] | None = None
 ) -> Iterator[Path]:
-    """The inputs below ``folder``; each place is entered once, whatever links lead there."""
-    seen = set() if seen is None else seen
+    """The inputs below ``folder``; each folder is entered once, whatever links lead there."""
+    visited = set() if visited is None else visited
     try:
         with os.scandir(folder) as entries:
             inside = [entry for entry in entries if not entry.name.startswith(".")]
-        place = folder.stat()
+        status = folder.stat()
     except OSError as error:
-        if not seen:
+        if not visited:
             raise InputError(f"{folder}: can't be read: {error.strerror or error}") from error
         return
-    if (place.st_dev, place.st_ino) in seen:
+    identity = status.st_dev, status.st_ino
+    if identity in visited:
         return
-    seen.add((place.st_dev, place.st_ino))
+    visited.add(identity)
     files = [Path(entry.path) for entry in inside if entry.is_file()]
     yield from _pictures(files) if dims == 2 else _volumes(folder, files)
     for entry in inside:
-        if not entry.is_dir() or entry.name.endswith(_OWN_SUFFIX):
+        if not entry.is_dir() or entry.name.endswith(_STORE_SUFFIX):
             continue
         below = Path(entry.path)
         if skipped is None or below.resolve() != skipped:
-            yield from _walk(below, dims, skipped, seen)
+            yield from _walk(below, dims, skipped, visited)
 
 
 def _pictures(files: list[Path]) -> list[Path]:
@@ -209,7 +211,7 @@ def _volumes(folder: Path, files: list[Path]) -> list[Path]:
     return volumes
 
 
-def _nothing(folder: Path, dims: int) -> str:
+def _why_empty(folder: Path, dims: int) -> str:
     """What is wrong with a folder that holds no inputs."""
     if not any(folder.iterdir()):
         return "is empty; give the folder that holds the images"
@@ -220,31 +222,35 @@ def _nothing(folder: Path, dims: int) -> str:
     return f"holds no images: no {', '.join(_PICTURES)}{hint}"
 
 
-def _named(found: Sequence[_Found]) -> list[Item]:
-    """Items with unique ids: the stem; where stems clash the path in the folder that was given, or
-    in the one that all share, without suffix; where these clash, too, with it."""
-    twice = [path for path, count in Counter(entry.source for entry in found).items() if count > 1]
-    if twice:
-        raise InputError(f"{twice[0]}: is given twice; each image counts once")
-    shared = os.path.commonpath([entry.source.absolute().parent for entry in found])
-    spellings: tuple[Callable[[_Found], str], ...] = (
+def _with_ids(inputs: Sequence[_Source]) -> list[Item]:
+    """Items with unique ids.
+
+    An id is the stem; where stems clash the path in the folder that was named, or in the one that
+    all share, without suffix; where these clash, too, with it.
+    """
+    counts = Counter(entry.source for entry in inputs)
+    repeated = [path for path, count in counts.items() if count > 1]
+    if repeated:
+        raise InputError(f"{repeated[0]}: is given twice; each image counts once")
+    shared = os.path.commonpath([entry.source.absolute().parent for entry in inputs])
+    spellings: tuple[Callable[[_Source], str], ...] = (
         lambda entry: stem_of(entry.relative),
         lambda entry: stem_of(os.path.relpath(entry.source.absolute(), shared)),
         lambda entry: os.path.relpath(entry.source.absolute(), shared),
     )
-    names = [entry.id or stem_of(Path(entry.relative).name) for entry in found]
+    names = [entry.id or stem_of(Path(entry.relative).name) for entry in inputs]
     for spelling in spellings:
-        counts = Counter(names)
+        uses = Counter(names)
         names = [
-            name if counts[name] == 1 or entry.id else spelling(entry)
-            for name, entry in zip(names, found, strict=True)
+            name if uses[name] == 1 or entry.id else spelling(entry)
+            for name, entry in zip(names, inputs, strict=True)
         ]
     clash = [name for name, count in Counter(names).items() if count > 1]
     if clash:
         raise InputError(f"two images have the id {clash[0]!r}; ids must differ")
     return [
         Item(name, group if group != "." else "", entry.source, entry.mask, entry.label)
-        for name, entry in zip(names, found, strict=True)
+        for name, entry in zip(names, inputs, strict=True)
         for group in [Path(entry.relative).parent.as_posix()]
     ]
 
@@ -261,7 +267,7 @@ def stem_of(name: str) -> str:
     return name
 
 
-def _masked(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
+def _with_masks(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
     """The items with their masks; masks that a table names stay."""
     if not mask_dir.is_dir():
         raise InputError(f"--mask-dir {mask_dir}: is not a folder")
@@ -276,34 +282,34 @@ def _masked(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
         by_stem[Path(relative).name].append(path)
     items = _without_masks(items, mask_dir)
     sources = {item.source.resolve() for item in items}
-    masked = []
+    result = []
     for item in items:
         stem = stem_of(_case(item.source).name)
-        where = f"{item.group}/{stem}" if item.group else stem
-        tries = (by_path[f"{where}_mask"], by_path[where], by_stem[f"{stem}_mask"], by_stem[stem])
+        key = f"{item.group}/{stem}" if item.group else stem
+        tries = (by_path[f"{key}_mask"], by_path[key], by_stem[f"{stem}_mask"], by_stem[stem])
         # An image that lies among the masks is no mask.
-        fitting = [[p for p in paths if p.resolve() not in sources] for paths in tries]
-        best: list[Path] = next(filter(None, fitting), [])
+        masks = [[file for file in files if file.resolve() not in sources] for files in tries]
+        best: list[Path] = next(filter(None, masks), [])
         if len(best) > 1 and item.mask is None:
             raise InputError(f"{best[0]} and {best[1]} are both the mask of {item.source}")
-        masked.append(item if item.mask or not best else replace(item, mask=best[0]))
-    if not any(item.mask for item in masked):
+        result.append(item if item.mask or not best else replace(item, mask=best[0]))
+    if not any(item.mask for item in result):
         stem = stem_of(_case(items[0].source).name)
         raise InputError(
             f"--mask-dir {mask_dir}: no mask fits any image; looked for {stem}_mask and {stem},"
             " with any suffix"
         )
-    return masked
+    return result
 
 
 def _without_masks(items: list[Item], mask_dir: Path) -> list[Item]:
     """Without the ``x_mask`` that lie beside their ``x`` in a folder that is images' and masks'."""
-    there = mask_dir.resolve()
+    folder = mask_dir.resolve()
     stems = {(item.source.parent, stem_of(item.source.name)) for item in items}
 
     def is_mask(item: Item) -> bool:
         image = stem_of(item.source.name).removesuffix("_mask")
         beside = image != stem_of(item.source.name) and (item.source.parent, image) in stems
-        return beside and item.source.resolve().is_relative_to(there)
+        return beside and item.source.resolve().is_relative_to(folder)
 
     return [item for item in items if not is_mask(item)]

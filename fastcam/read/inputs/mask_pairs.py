@@ -21,23 +21,23 @@ def with_masks_beside(items: Sequence[Item]) -> list[Item]:
     keeps it. Masks that were found as images, because the folder above both was given, are left
     out.
     """
-    paired = [item if item.mask else replace(item, mask=mask_beside(item.source)) for item in items]
-    masks = {item.mask.resolve() for item in paired if item.mask}
-    return [item for item in paired if item.source.resolve() not in masks]
+    pairs = [item if item.mask else replace(item, mask=mask_beside(item.source)) for item in items]
+    masks = {item.mask.resolve() for item in pairs if item.mask}
+    return [item for item in pairs if item.source.resolve() not in masks]
 
 
 def mask_beside(source: Path) -> Path | None:
     """The mask of an image by the ``Images/`` -> ``Masks/`` convention, if there is one."""
     parts = source.absolute().parts
-    for at in range(len(parts) - 2, -1, -1):
-        if parts[at] not in _PAIRS:
+    for index in range(len(parts) - 2, -1, -1):
+        if parts[index] not in _PAIRS:
             continue
-        folder = Path(*parts[:at], _PAIRS[parts[at]], *parts[at + 1 : -1])
+        folder = Path(*parts[:index], _PAIRS[parts[index]], *parts[index + 1 : -1])
         stem = stem_of(source.name)
         for name in (stem, f"{stem}_mask"):
             for suffix in MASK_SUFFIXES:
-                for spelled in (suffix, suffix.upper()):
-                    if (folder / f"{name}{spelled}").is_file():
-                        return folder / f"{name}{spelled}"
+                for ending in (suffix, suffix.upper()):
+                    if (folder / f"{name}{ending}").is_file():
+                        return folder / f"{name}{ending}"
         return None
     return None

@@ -20,7 +20,11 @@ TEXTS = (".csv", ".tsv", ".txt", "")
 
 @dataclass(frozen=True)
 class Row:
-    """A row by column; ``number`` is the one that a spreadsheet or editor shows for it."""
+    """A row of a table.
+
+    - ``number``: the one that a spreadsheet or editor shows for it
+    - ``cells``: text by the name of the column
+    """
 
     number: int
     cells: dict[str, str]
@@ -28,26 +32,34 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """``columns`` as the first row spells them, without those that have no name. Empty rows are
-    left out. Cells are stripped text; whole numbers have no decimals, what is missing is ""."""
+    """A table as text.
+
+    - ``path``: its file
+    - ``columns``: as the first row spells them, without those that have no name
+    - ``rows``: those that aren't empty. Cells are stripped; whole numbers have no decimals, and
+      what is missing is "".
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
-    def column(self, option: str, wanted: str) -> str:
-        """The column called ``wanted``, also in other letter case. InputError that names those
-        there are and the nearest."""
-        alike = [name for name in self.columns if name.casefold() == wanted.strip().casefold()]
-        if wanted in self.columns:
-            return wanted
+    def column(self, option: str, text: str) -> str:
+        """The column called ``text``, also in other letter case.
+
+        InputError, which names ``option``, the columns and the nearest of them, where there is no
+        such column.
+        """
+        alike = [name for name in self.columns if name.casefold() == text.strip().casefold()]
+        if text in self.columns:
+            return text
         if len(alike) == 1:
             return alike[0]
         folded = {name.casefold(): name for name in self.columns}
-        near = difflib.get_close_matches(wanted.casefold(), folded, n=1, cutoff=0.6)
+        near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=0.6)
         hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
-        there = ", ".join(self.columns) or "none"
-        raise InputError(f"{self.path}: has no column {wanted!r} ({option}); it has {there}{hint}")
+        columns = ", ".join(self.columns) or "none"
+        raise InputError(f"{self.path}: has no column {text!r} ({option}); it has {columns}{hint}")
 
 
 def read_cells(path: Path) -> Table:
@@ -86,9 +98,9 @@ def _table(path: Path, lines: Lines) -> Table:
     filled = ((number, cells) for number, cells in lines if any(cells))
     _, heading = next(iter(filled), (0, ()))
     columns = tuple(name for name in heading if name)
-    twice = next((name for name in columns if columns.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{path}: has two columns called {twice!r}; rename one")
+    repeated = next((name for name in columns if columns.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{path}: has two columns called {repeated!r}; rename one")
     rows = []
     for number, cells in filled:
         padded = [*cells, *[""] * (len(heading) - len(cells))]
@@ -120,8 +132,8 @@ def _of_workbook(path: Path) -> Lines:
             for name in book.sheet_names:
                 sheet = book.get_sheet_by_name(name)
                 # Without skipping, rows have the numbers that the spreadsheet shows.
-                found = sheet.to_python(skip_empty_area=False)
-                lines = [(n, [cell_text(c) for c in row]) for n, row in enumerate(found, 1)]
+                values = sheet.to_python(skip_empty_area=False)
+                lines = [(n, [cell_text(c) for c in row]) for n, row in enumerate(values, 1)]
                 if any(any(cells) for _, cells in lines):
                     return lines
     except PasswordError as error:
@@ -161,7 +173,7 @@ def cell_text(value: Any) -> str:
     >>> cell_text(7.0), cell_text(7.25), cell_text(" a "), cell_text(None), cell_text(True)
     ('7', '7.25', 'a', '', '1')
     """
-    plain: dict[type, Callable[[Any], str]] = {
+    texts: dict[type, Callable[[Any], str]] = {
         bool: lambda v: str(int(v)),
         float: lambda v: str(int(v)) if v.is_integer() and abs(v) < 2**53 else repr(v),
         datetime.datetime: lambda v: str(v.isoformat()),
@@ -169,4 +181,4 @@ def cell_text(value: Any) -> str:
     }
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    return plain.get(type(value), lambda v: str(v).strip())(value)
+    return texts.get(type(value), lambda v: str(v).strip())(value)

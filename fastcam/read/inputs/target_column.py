@@ -10,32 +10,39 @@ from dataclasses import dataclass
 from fastcam.errors import InputError
 from fastcam.read.inputs.tables import Row, Table
 
-# What the target is mostly called, where nobody says it.
+# What the target is mostly called, where no column is named.
 _USUAL = ("target", "label", "class", "age", "y", "diagnosis")
 
 
 @dataclass(frozen=True)
 class Targets:
-    """``values`` by the image's place: numbers, or class numbers from 0. ``wrong`` by place: why
-    an image has none. ``names`` of the classes in their order, empty where they are numbers;
-    ``note`` says how they were found."""
+    """The true values of images, which are known by their index.
+
+    - ``values``: numbers, or class numbers from 0
+    - ``errors``: why an image has no value
+    - ``names``: of the classes in their order; empty where the table has numbers
+    - ``note``: where the names come from, for people
+    """
 
     values: Mapping[int, float]
-    wrong: Mapping[int, str]
+    errors: Mapping[int, str]
     names: tuple[str, ...] = ()
     note: str = ""
 
 
-def target_column(table: Table, wanted: str | None, id_column: str | None) -> str:
-    """The column of true values: the one that is ``wanted``, or one that is called as usual, or
-    the only one beside the ids. InputError that names the columns."""
-    if wanted is not None:
-        return table.column("--target", wanted)
-    named = {name.casefold(): name for name in table.columns}
-    usual = [named[name] for name in _USUAL if name in named]
+def target_column(table: Table, name: str | None, id_column: str | None) -> str:
+    """The column of true values.
+
+    It is the one called ``name``, else one that is called as usual, else the only one beside the
+    ids. InputError that names the columns where there is none, or several.
+    """
+    if name is not None:
+        return table.column("--target", name)
+    names = {column.casefold(): column for column in table.columns}
+    usual = [names[word] for word in _USUAL if word in names]
     if len(usual) == 1:
         return usual[0]
-    others = [name for name in table.columns if name != id_column]
+    others = [column for column in table.columns if column != id_column]
     if len(others) == 1:
         return others[0]
     raise InputError(
@@ -46,15 +53,15 @@ def target_column(table: Table, wanted: str | None, id_column: str | None) -> st
 
 def numbers(rows: Mapping[int, Row], column: str) -> Targets:
     """Targets of a regression. A decimal comma is understood."""
-    values, wrong = {}, {}
-    for place, row in rows.items():
+    values, errors = {}, {}
+    for index, row in rows.items():
         text = row.cells[column]
-        found = _number(text)
-        if found is None:
-            wrong[place] = f"row {row.number}: {column} is {_said(text)}, which is no number"
+        value = _number(text)
+        if value is None:
+            errors[index] = f"row {row.number}: {column} is {_quoted(text)}, which is no number"
         else:
-            values[place] = found
-    return Targets(values, wrong)
+            values[index] = value
+    return Targets(values, errors)
 
 
 def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[str] = ()) -> Targets:
@@ -64,41 +71,41 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
     order, as ``ImageFolder`` does, where there are as many as the model has classes. InputError
     where names are another number than classes, and where most numbers are no class's.
     """
-    texts = {place: row.cells[column] for place, row in rows.items()}
+    texts = {index: row.cells[column] for index, row in rows.items()}
     if names:
         if len(names) != count:
             raise InputError(
                 f"--class-names gives {len(names)} names, but the model has {count} classes"
             )
         return _named(rows, column, texts, tuple(names), "")
-    plain = {place: _number(text) for place, text in texts.items()}
-    filled = [place for place, text in texts.items() if text]
-    if not any(plain[place] is not None for place in filled):
-        found = tuple(sorted({texts[place] for place in filled}))
-        if len(found) == count:
-            note = f"classes in sorted order: {', '.join(found)}; or give --class-names"
-            return _named(rows, column, texts, found, note)
+    parsed = {index: _number(text) for index, text in texts.items()}
+    filled = [index for index, text in texts.items() if text]
+    if not any(parsed[index] is not None for index in filled):
+        own = tuple(sorted({texts[index] for index in filled}))
+        if len(own) == count:
+            note = f"classes in sorted order: {', '.join(own)}; or give --class-names"
+            return _named(rows, column, texts, own, note)
         raise InputError(
-            f"column {column!r} holds names of {len(found)} classes ({', '.join(found[:5])}), and "
+            f"column {column!r} holds names of {len(own)} classes ({', '.join(own[:5])}), and "
             f"the model has {count}: give --class-names A,B,... in the order of its outputs"
         )
-    values, wrong = {}, {}
-    for place, row in rows.items():
-        number = plain[place]
+    values, errors = {}, {}
+    for index, row in rows.items():
+        number = parsed[index]
         if number is None or not number.is_integer() or not 0 <= number < count:
-            wrong[place] = (
-                f"row {row.number}: {column} is {_said(texts[place])}, which is no class number "
+            errors[index] = (
+                f"row {row.number}: {column} is {_quoted(texts[index])}, which is no class number "
                 f"from 0 to {count - 1}"
             )
         else:
-            values[place] = number
-    others = [at for at in wrong if plain[at] is not None]
+            values[index] = number
+    others = [index for index in errors if parsed[index] is not None]
     if len(others) > len(values):
         raise InputError(
-            f"{wrong[others[0]]}, and so in {len(others)} of {len(rows)} rows; the model has "
+            f"{errors[others[0]]}, and so in {len(others)} of {len(rows)} rows; the model has "
             f"{count} outputs: for numbers give one with a single output"
         )
-    return Targets(values, wrong)
+    return Targets(values, errors)
 
 
 def _named(
@@ -108,15 +115,15 @@ def _named(
     names: tuple[str, ...],
     note: str,
 ) -> Targets:
-    place_of = {name: place for place, name in enumerate(names)}
-    values = {at: float(place_of[text]) for at, text in texts.items() if text in place_of}
-    wrong = {
-        at: f"row {rows[at].number}: {column} is {_said(text)}, which is none of the classes "
-        f"{', '.join(names[:5])}"
-        for at, text in texts.items()
-        if text not in place_of
+    number_of = {name: float(number) for number, name in enumerate(names)}
+    values = {index: number_of[text] for index, text in texts.items() if text in number_of}
+    errors = {
+        index: f"row {rows[index].number}: {column} is {_quoted(text)}, which is none of the "
+        f"classes {', '.join(names[:5])}"
+        for index, text in texts.items()
+        if text not in number_of
     }
-    return Targets(values, wrong, names, note)
+    return Targets(values, errors, names, note)
 
 
 def _number(text: str) -> float | None:
@@ -129,5 +136,5 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _said(text: str) -> str:
+def _quoted(text: str) -> str:
     return repr(text) if text else "empty"

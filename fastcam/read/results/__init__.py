@@ -1,0 +1,1 @@
+"""Results files: read without trust, checked, as cases."""

@@ -9,20 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Case:
-    """A patient or sample with its patches.
+@dataclass(frozen=True, kw_only=True)
+class CasePrediction:
+    """What was predicted for a patient or sample.
 
-    ``place`` is the 1-based position in the results file; it numbers the output files whatever
-    filter is in use. ``true_label`` and ``correct`` are None where nobody knows them, as of cases
-    that came from ``fastcam infer`` without a table. Per-patch arrays share their first axis, N
-    patches in the file's order:
-
-    - ``weights`` (N,) float32, attention over all patches of the case, finite and >= 0
-    - ``boxes`` (N, 4) int32, ``x1, y1, x2, y2`` in pixels of the frame, x2 and y2 exclusive
-    - ``slices`` (N,) int32, the 0-based slice each patch lies on
-    - ``roi`` (N,) int32, connected component the patch was cut from; -1 where not recorded
-    - ``mask_ratio`` (N,) float32, share of the box inside the mask, 0 to 1; NaN where not recorded
+    - ``place``: 1-based position in the results file. It numbers the output files whatever filter
+      is in use.
+    - ``name``: the patient's name, unique within the file
+    - ``true_label``: None where nobody knows it, as of cases that came from ``fastcam infer``
+      without a table
+    - ``predicted_label``: the class with the highest probability
+    - ``correct``: whether the prediction is right; None where the true label is not known
+    - ``confidence``: 0 to 1, as the results file states it
+    - ``probabilities``: of class 0, 1, ..., each 0 to 1
     """
 
     place: int
@@ -32,6 +31,37 @@ class Case:
     correct: bool | None
     confidence: float
     probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Where N patches lie, as in ``Case``.
+
+    - ``boxes`` (N, 4) int32, ``x1, y1, x2, y2`` in pixels, x2 and y2 exclusive
+    - ``slices`` (N,) int32, the 0-based slice each patch lies on
+    - ``roi`` (N,) int32, connected component the patch was cut from; -1 where not recorded
+    - ``mask_ratio`` (N,) float32, share of the box inside the mask, 0 to 1; NaN where not recorded
+    """
+
+    boxes: NDArray[np.int32]
+    slices: NDArray[np.int32]
+    roi: NDArray[np.int32]
+    mask_ratio: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(CasePrediction):
+    """A patient or sample with its patches.
+
+    Per-patch arrays share their first axis, N patches in the file's order:
+
+    - ``weights`` (N,) float32, attention over all patches of the case, finite and >= 0
+    - ``boxes`` (N, 4) int32, ``x1, y1, x2, y2`` in pixels of the frame, x2 and y2 exclusive
+    - ``slices`` (N,) int32, the 0-based slice each patch lies on
+    - ``roi`` (N,) int32, connected component the patch was cut from; -1 where not recorded
+    - ``mask_ratio`` (N,) float32, share of the box inside the mask, 0 to 1; NaN where not recorded
+    """
+
     weights: NDArray[np.float32]
     boxes: NDArray[np.int32]
     slices: NDArray[np.int32]

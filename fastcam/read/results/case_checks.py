@@ -30,20 +30,20 @@ _SUM_TOLERANCE = 5e-3
 _CONFIDENCE_TOLERANCE = 1e-3
 
 
-def name_of(place: int, record: dict[str, object]) -> str:
-    """The case's name; CaseError if it has none."""
-    _demand_key(record, "patient_name", f"case {place}")
-    return text(record["patient_name"], f"case {place}: patient_name")
+def name_of(number: int, record: dict[str, object]) -> str:
+    """The name of case ``number`` (from 1); CaseError if it has none."""
+    _demand_key(record, "patient_name", f"case {number}")
+    return text(record["patient_name"], f"case {number}: patient_name")
 
 
-def check_case(place: int, record: dict[str, object]) -> tuple[Case, list[str]]:
-    """The case and what is odd about it, as one line each.
+def check_case(number: int, record: dict[str, object]) -> tuple[Case, list[str]]:
+    """Case ``number`` (from 1) and what is odd about it, as one line each.
 
-    ``record`` is a dict of the results file, or of its ``.npz`` twin, where ``positions`` is a
-    dict of ``Column``. Raises CaseError naming case, position, key and value.
+    ``record`` is a dict of the results file; out of an ``.npz`` its ``positions`` are a dict of
+    ``Column``. Raises CaseError naming case, position, key and value.
     """
-    name = name_of(place, record)
-    where = f"case {place} {printable(name)}"
+    name = name_of(number, record)
+    where = f"case {number} {printable(name)}"
     for key in REQUIRED:
         _demand_key(record, key, where)
     positions = record["positions"]
@@ -65,7 +65,7 @@ def check_case(place: int, record: dict[str, object]) -> tuple[Case, list[str]]:
         raise CaseError(f"{where}: it has no patches, so there is nothing to draw")
     patches = check_patches(count, columns, where)
     case = Case(
-        place=place,
+        place=number,
         name=name,
         true_label=integer(record["true_label"], f"{where}: true_label"),
         predicted_label=integer(record["predicted_label"], f"{where}: predicted_label"),
@@ -84,61 +84,61 @@ def check_case(place: int, record: dict[str, object]) -> tuple[Case, list[str]]:
 def _demand_key(record: dict[str, object], key: str, where: str) -> None:
     if key in record:
         return
-    strange = [other for other in record if isinstance(other, str) and other not in KNOWN]
-    near = difflib.get_close_matches(key, strange, n=1, cutoff=0.75)
+    unknown = [other for other in record if isinstance(other, str) and other not in KNOWN]
+    near = difflib.get_close_matches(key, unknown, n=1, cutoff=0.75)
     hint = f" (rename {printable(near[0])}?)" if near else ""
     raise CaseError(f"{where}: the key {key!r} is missing{hint}")
 
 
 def _weights(value: object, where: str) -> NDArray[np.float32]:
     try:
-        given = np.asarray(value)
+        array = np.asarray(value)
     except (ValueError, TypeError, OverflowError):
-        given = np.asarray(None)
-    if given.dtype.kind not in "iuf" and given.size == 0 and given.ndim == 1:
-        given = given.astype(np.float32)
-    if given.dtype.kind not in "iuf" or given.ndim != 1:
-        shape = f"{given.dtype} of shape {given.shape}"
-        what = shape if given.ndim else printable(value)
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf" and array.size == 0 and array.ndim == 1:
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "iuf" or array.ndim != 1:
+        shape = f"{array.dtype} of shape {array.shape}"
+        what = shape if array.ndim else printable(value)
         raise CaseError(f"{where}: attention_weights is {what}, must be N numbers, one per patch")
     with np.errstate(over="ignore"):
-        weights = given.astype(np.float32)
+        weights = array.astype(np.float32)
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
-        at = int(np.argmax(bad))
+        index = int(np.argmax(bad))
         raise CaseError(
-            f"{where}: attention_weights[{at}] is {printable(given[at])}, must be finite and 0 or "
-            "more"
+            f"{where}: attention_weights[{index}] is {printable(array[index])}, must be finite and "
+            "0 or more"
         )
     return weights
 
 
 def _probabilities(record: dict[str, object], where: str) -> tuple[float, ...]:
-    found = sorted(
+    keys = sorted(
         (int(match[1]), key)
         for key in record
         if isinstance(key, str) and (match := _PROBABILITY.fullmatch(key))
     )
-    for expected, (number, _) in enumerate(found):
+    for expected, (number, _) in enumerate(keys):
         if number != expected:
             raise CaseError(f"{where}: the key 'prob_class_{expected}' is missing")
-    return tuple(share(record[key], f"{where}: {key}") for _, key in found)
+    return tuple(share(record[key], f"{where}: {key}") for _, key in keys)
 
 
 def _oddities(case: Case) -> list[str]:
-    odd = []
+    oddities = []
     largest = max(case.probabilities)
     if abs(case.confidence - largest) > _CONFIDENCE_TOLERANCE:
-        odd.append(
+        oddities.append(
             f"confidence is {case.confidence:.4f}, but the largest probability is {largest:.4f}; "
             "the confidence is shown as it stands"
         )
     if case.correct != (case.true_label == case.predicted_label):
-        odd.append(
+        oddities.append(
             f"is_correct is {case.correct}, but true_label is {case.true_label} and "
             f"predicted_label {case.predicted_label}; is_correct is shown as it stands"
         )
     total = float(case.weights.sum(dtype=np.float64))
     if abs(total - 1) > _SUM_TOLERANCE:
-        odd.append(f"attention_weights sum to {total:.4g}, not 1; they are used as they stand")
-    return odd
+        oddities.append(f"attention_weights sum to {total:.4g}, not 1; they are used as they stand")
+    return oddities

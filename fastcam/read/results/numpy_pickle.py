@@ -1,9 +1,9 @@
-"""Checked twins of the NumPy and stdlib callables that a results pickle may name.
+"""Checked stand-ins for the NumPy and stdlib callables that a results pickle may name.
 
 An allow-list of names is not enough. ``numpy.dtype.__setstate__`` takes its flags from the file,
 so a crafted state makes NumPy read raw bytes as object pointers; ``ndarray`` called directly
-reserves whatever it is told. So nothing of NumPy is handed to the unpickler: each name stands
-for one of the small callables below, which take the arguments that NumPy itself writes
+reserves whatever size it is called with. So nothing of NumPy is handed to the unpickler: each
+name stands for one of the small callables below, which take the arguments that NumPy itself writes
 (protocols 0 to 5, NumPy 1 and 2) and build plain arrays of numbers.
 """
 
@@ -187,16 +187,16 @@ def _make_dict(*items: object) -> dict[object, object]:
 _MULTIARRAY = {"_reconstruct": Call(_make_array), "scalar": _MakeScalar()}
 _NUMERIC = {"_frombuffer": Call(_from_buffer)}
 
-TWINS: dict[tuple[str, str], Sealed] = {
+STAND_INS: dict[tuple[str, str], Sealed] = {
     **{
-        (f"numpy.{core}.multiarray", name): twin
+        (f"numpy.{core}.multiarray", name): stand_in
         for core in ("core", "_core")
-        for name, twin in _MULTIARRAY.items()
+        for name, stand_in in _MULTIARRAY.items()
     },
     **{
-        (f"numpy.{core}.numeric", name): twin
+        (f"numpy.{core}.numeric", name): stand_in
         for core in ("core", "_core")
-        for name, twin in _NUMERIC.items()
+        for name, stand_in in _NUMERIC.items()
     },
     ("numpy", "ndarray"): _NdarrayName(),
     ("numpy", "dtype"): Call(_make_dtype),

@@ -14,8 +14,6 @@ import pickletools
 import re
 from collections.abc import Callable
 
-import numpy as np
-
 Data = bytes | mmap.mmap
 
 
@@ -37,87 +35,73 @@ _SIZED = {  # opcode: bytes of the little-endian length that follows it
 }
 _LINES = {**dict.fromkeys(b"FILSVPpg", 1), **dict.fromkeys(b"ci", 2)}
 _STOP, _FRAME, _LONG_BINPUT, _PUT = b".\x95rp"
-# Opcodes that make tuples, and what hashing one takes of the C stack for each tuple inside another:
-# 56 bytes measured (Python 3.11, x86-64). No more than a gigabyte is reserved, as small machines
-# refuse it; a file needs 19 million tuples inside each other to come to its end.
-_TUPLES = b"\x85\x86\x87t"
-STACK = 128
-MOST_STACK = 1 << 30
 
 
 def check(data: Data) -> None:
     """Raise ScanError unless ``data`` starts with one whole pickle whose sizes fit in it."""
     size = len(data)
-    at = 0
+    offset = 0
     skip: Callable[[Data, int], re.Match[bytes] | None] = _FIXED.match
     while True:
-        match = skip(data, at)
-        if match is not None and match.end() > at:
-            at = match.end()
+        match = skip(data, offset)
+        if match is not None and match.end() > offset:
+            offset = match.end()
             continue
-        if at >= size:
+        if offset >= size:
             raise ScanError(f"it ends after {size} bytes, before the end of its data")
-        at = _after(data, at, size)
-        if at < 0:
+        offset = _after(data, offset, size)
+        if offset < 0:
             return
 
 
-def _after(data: Data, at: int, size: int) -> int:
-    """Offset behind the opcode at ``at``; -1 for STOP."""
-    code = data[at]
+def _after(data: Data, offset: int, size: int) -> int:
+    """Offset behind the opcode at ``offset``; -1 for STOP."""
+    code = data[offset]
     if code == _STOP:
         return -1
     if code in _SIZED:
-        body = at + 1 + _SIZED[code]
-        end = body + int.from_bytes(data[at + 1 : body], "little")
+        body = offset + 1 + _SIZED[code]
+        end = body + int.from_bytes(data[offset + 1 : body], "little")
     elif code in _LINES:
-        end = _behind_lines(data, at, size)
+        end = _behind_lines(data, offset, size)
     elif code == _FRAME:
-        end = at + 9
-        length = int.from_bytes(data[at + 1 : end], "little")
+        end = offset + 9
+        length = int.from_bytes(data[offset + 1 : end], "little")
         if end + length > size:
             raise ScanError(f"it ends after {size} bytes, before the end of its data")
     elif code == _LONG_BINPUT:
-        end = at + 5
-        _check_memo(int.from_bytes(data[at + 1 : end], "little"), at)
-    elif size - at < 9 and _FIXED.match(data[at:size] + bytes(8), 0).end():  # type: ignore[union-attr]
+        end = offset + 5
+        _check_memo(int.from_bytes(data[offset + 1 : end], "little"), offset)
+    elif size - offset < 9 and _FIXED.match(data[offset:size] + bytes(8), 0).end():  # type: ignore[union-attr]
         end = size + 1
     else:
-        raise ScanError(f"byte {at} is 0x{code:02x}, which is no pickle opcode")
+        raise ScanError(f"byte {offset} is 0x{code:02x}, which is no pickle opcode")
     if end > size:
         raise ScanError(f"it ends after {size} bytes, before the end of its data")
     return end
 
 
-def _behind_lines(data: Data, at: int, size: int) -> int:
-    end = at + 1
-    for _ in range(_LINES[data[at]]):
+def _behind_lines(data: Data, offset: int, size: int) -> int:
+    end = offset + 1
+    for _ in range(_LINES[data[offset]]):
         newline = data.find(b"\n", end)
         if newline < 0:
             return size + 1
         end = newline + 1
-    if data[at] == _PUT:
-        digits = data[at + 1 : end - 1].strip()
+    if data[offset] == _PUT:
+        digits = data[offset + 1 : end - 1].strip()
         if not digits.isdigit():
-            raise ScanError(f"byte {at} is a PUT without a number")
-        _check_memo(int(digits[:20]), at)
+            raise ScanError(f"byte {offset} is a PUT without a number")
+        _check_memo(int(digits[:20]), offset)
     return end
 
 
-def _check_memo(index: int, at: int) -> None:
+def _check_memo(index: int, offset: int) -> None:
     # Whoever stores object i has stored i before it, with two bytes each at least.
-    if 2 * index > at:
-        raise ScanError(f"byte {at} stores memo entry {index}, more than a file this size can have")
-
-
-def stack_for(data: Data) -> int:
-    """Bytes of C stack that are enough to hash what a pickle holds: a key may be a tuple in a tuple
-    in a tuple ..., and hashing it goes all the way down."""
-    block, found = 1 << 20, 0
-    for start in range(0, len(data), block):
-        part = np.frombuffer(data[start : start + block], np.uint8)
-        found += sum(int(np.count_nonzero(part == code)) for code in _TUPLES)
-    return min(STACK * found, MOST_STACK)
+    if 2 * index > offset:
+        raise ScanError(
+            f"byte {offset} stores memo entry {index}, more than a file this size can have"
+        )
 
 
 def globals_of(data: bytes, most: int = 2_000_000) -> list[str]:

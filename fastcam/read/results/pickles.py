@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from fastcam.errors import InputError, one_line
 from fastcam.read.results import pickle_scan, tensors
-from fastcam.read.results.deep_stack import call_deep
-from fastcam.read.results.numpy_pickle import TWINS
+from fastcam.read.results.deep_stack import call_deep, stack_for_pickle
+from fastcam.read.results.numpy_pickle import STAND_INS
 
 # What the C unpickler raises on bytes that make no sense, beside UnpicklingError.
 _BROKEN = (
@@ -33,7 +33,7 @@ _BROKEN = (
 )
 
 
-ALLOWED = TWINS | tensors.TWINS
+ALLOWED = STAND_INS | tensors.STAND_INS
 
 
 class ForeignGlobalError(pickle.UnpicklingError):
@@ -79,7 +79,7 @@ def _load_checked(file: BinaryIO) -> object:
         raise pickle_scan.ScanError("the file is empty")
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         pickle_scan.check(data)
-        stack = pickle_scan.stack_for(data)
+        stack = stack_for_pickle(data)
     file.seek(0)
     with _collector_paused():
         return call_deep(_Unpickler(file, encoding="latin1").load, stack)

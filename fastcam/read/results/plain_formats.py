@@ -15,19 +15,16 @@ The JSON is the pickled list of dicts, with lists for arrays.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.errors import InputError, OutputError
-from fastcam.read.results.case import Case
+from fastcam.errors import InputError
 from fastcam.read.results.positions import OPTIONAL, REQUIRED, Column
 
 _PER_CASE = {
@@ -58,7 +55,7 @@ _BROKEN = (
 
 
 def read_json(path: Path) -> object:
-    """The JSON twin as Python lists and dicts; InputError when it is no JSON."""
+    """A results file in JSON as Python lists and dicts; InputError when it is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -68,7 +65,7 @@ def read_json(path: Path) -> object:
 
 
 def read_npz(path: Path) -> list[dict[str, object]]:
-    """The ``.npz`` twin as one dict per case whose ``positions`` are columns.
+    """A results file in ``.npz`` as one dict per case whose ``positions`` are columns.
 
     Raises InputError when it is damaged, lacks an array, or the arrays' lengths disagree.
     """
@@ -104,14 +101,14 @@ def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         if unpacked > max(_MOST_BYTES, _MOST_RATIO * path.stat().st_size):
             raise InputError(f"{path}: would unpack to {unpacked} bytes; refused as a zip bomb")
         with np.load(path, allow_pickle=False) as archive:
-            wanted = [*_PER_CASE, *_PER_PATCH]
-            missing = [n for n in wanted if n not in archive.files and n not in OPTIONAL]
+            names = [*_PER_CASE, *_PER_PATCH]
+            missing = [n for n in names if n not in archive.files and n not in OPTIONAL]
             if missing:
                 raise InputError(
                     f"{path}: is no results file: the array {missing[0]!r} is missing "
                     f"(it holds {', '.join(archive.files[:8]) or 'nothing'})"
                 )
-            arrays = {name: archive[name] for name in wanted if name in archive.files}
+            arrays = {name: archive[name] for name in names if name in archive.files}
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
     except _BROKEN as error:
@@ -162,75 +159,3 @@ def _columns(arrays: dict[str, NDArray[Any]], part: slice) -> dict[str, Column]:
         if len(rows):
             columns[key] = Column(values, rows)
     return columns
-
-
-def write_npz(path: Path, cases: Sequence[Case]) -> None:
-    """Write ``cases`` as the ``.npz`` twin; temporary file, then rename. OutputError on failure."""
-    prob = np.full((len(cases), max((len(c.probabilities) for c in cases), default=0)), np.nan)
-    for row, case in zip(prob, cases, strict=True):
-        row[: len(case.probabilities)] = case.probabilities
-
-    def joined(key: str, dtype: type, *shape: int) -> NDArray[Any]:
-        return np.concatenate([np.empty((0, *shape), dtype), *(getattr(c, key) for c in cases)])
-
-    with _replacing(path) as file:
-        np.savez_compressed(
-            file,
-            patient_name=np.array([case.name for case in cases], np.str_),
-            true_label=np.array([case.true_label for case in cases], np.int64),
-            predicted_label=np.array([case.predicted_label for case in cases], np.int64),
-            is_correct=np.array([case.correct for case in cases], np.bool_),
-            prob=prob,
-            confidence=np.array([case.confidence for case in cases], np.float64),
-            num_patches=np.array([len(case.weights) for case in cases], np.int64),
-            attention_weights=joined("weights", np.float32),
-            bbox=joined("boxes", np.int32, 4),
-            slice_idx=joined("slices", np.int32),
-            roi_id=joined("roi", np.int32),
-            mask_ratio=joined("mask_ratio", np.float32),
-        )
-
-
-def write_json(path: Path, cases: Sequence[Case]) -> None:
-    """Write ``cases`` as the JSON twin; temporary file, then rename. OutputError on failure."""
-    with _replacing(path) as file:
-        text = json.dumps([_as_dict(case) for case in cases], ensure_ascii=False, allow_nan=False)
-        file.write(text.encode())
-
-
-def _as_dict(case: Case) -> dict[str, object]:
-    positions: list[dict[str, object]] = [
-        {"bbox": box, "slice_idx": index}
-        for box, index in zip(case.boxes.tolist(), case.slices.tolist(), strict=True)
-    ]
-    for position, roi, ratio in zip(
-        positions, case.roi.tolist(), case.mask_ratio.tolist(), strict=True
-    ):
-        if roi != -1:
-            position["roi_id"] = roi
-        if ratio == ratio:
-            position["mask_ratio"] = ratio
-    return {
-        "patient_name": case.name,
-        "true_label": case.true_label,
-        "predicted_label": case.predicted_label,
-        "is_correct": case.correct,
-        **{f"prob_class_{k}": value for k, value in enumerate(case.probabilities)},
-        "confidence": case.confidence,
-        "num_patches": len(case.weights),
-        "attention_weights": case.weights.tolist(),
-        "positions": positions,
-    }
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

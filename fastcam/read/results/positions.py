@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
+from fastcam.read.results.case import Patches
 from fastcam.read.results.scalars import INT_LIMIT, printable
 
 REQUIRED = ("bbox", "slice_idx")
@@ -22,24 +23,21 @@ OPTIONAL = ("center_x", "center_y", "roi_id", "mask_ratio")
 
 @dataclass(frozen=True)
 class Column:
-    """One key of the M positions that have it: ``values`` (M, ...), and in ``rows`` (M,) which."""
+    """One key of those positions that have it.
+
+    - ``values``: M of them, each a number or a box
+    - ``rows``: the index of each of the M positions
+    """
 
     values: Sequence[object] | NDArray[Any]
     rows: Sequence[int] | range
 
 
-@dataclass(frozen=True)
-class Patches:
-    """Checked per-patch arrays, as in ``Case``."""
-
-    boxes: NDArray[np.int32]
-    slices: NDArray[np.int32]
-    roi: NDArray[np.int32]
-    mask_ratio: NDArray[np.float32]
-
-
 def columns_of(positions: object, where: str) -> tuple[int, dict[str, Column]]:
-    """N and the columns of a list of N dicts. ``where`` starts each message: the case."""
+    """N and the columns of a list of N dicts.
+
+    ``where`` names the case at the start of each message. Raises CaseError.
+    """
     if not isinstance(positions, list | tuple):
         raise CaseError(
             f"{where}: positions is a {type(positions).__name__}, must be a list of dicts"
@@ -68,7 +66,10 @@ def columns_of(positions: object, where: str) -> tuple[int, dict[str, Column]]:
 
 
 def check_patches(count: int, columns: dict[str, Column], where: str) -> Patches:
-    """Arrays of ``count`` patches; CaseError naming the first bad position, its key and value."""
+    """The arrays of ``count`` patches.
+
+    Raises CaseError that names the first bad position, its key and value.
+    """
     boxes = _whole(columns["bbox"], "bbox", where, (4,))
     _demand(
         (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]),
@@ -142,9 +143,11 @@ def _is_number_of(value: object, shape: tuple[int, ...]) -> bool:
     return array is not None and array.shape == shape
 
 
-def _demand(good: NDArray[np.bool_] | np.bool_, column: Column, start: str, must: str) -> None:
+def _demand(
+    good: NDArray[np.bool_] | np.bool_, column: Column, start: str, requirement: str
+) -> None:
     if not good.all():
-        at = int(np.argmin(good))
-        value = column.values[at]
-        shown = value.tolist() if isinstance(value, np.ndarray) else value
-        raise CaseError(f"{start % column.rows[at]} is {printable(shown)}, {must}")
+        index = int(np.argmin(good))
+        value = column.values[index]
+        plain = value.tolist() if isinstance(value, np.ndarray) else value
+        raise CaseError(f"{start % column.rows[index]} is {printable(plain)}, {requirement}")

@@ -21,64 +21,75 @@ PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """A case that can't be used. ``place`` is 1-based; ``name`` is "" where it has none."""
+class CaseFinding:
+    """Something wrong with a case.
+
+    - ``place``: 1-based position of the case in the results file
+    - ``name``: the case's name, "" where it has none
+    - ``reason``: what is wrong, as one line
+    """
 
     place: int
     name: str
     reason: str
 
 
-@dataclass(frozen=True)
-class Warned:
+class RejectedCase(CaseFinding):
+    """A case that can't be used."""
+
+
+class CaseWarning(CaseFinding):
     """A case that is used although something in it is odd."""
-
-    place: int
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True)
 class Results:
-    """The usable cases of a results file in its order, and what was found wrong with the rest."""
+    """A results file, read and checked.
+
+    - ``source``: the file
+    - ``sha256``: its checksum in hexadecimal
+    - ``cases``: those that can be used, in the file's order
+    - ``rejected``: those that can't, in the file's order
+    - ``warnings``: what is odd about cases that are used, in the file's order
+    """
 
     source: Path
     sha256: str
     cases: tuple[Case, ...]
-    rejected: tuple[Rejected, ...]
-    warnings: tuple[Warned, ...]
+    rejected: tuple[RejectedCase, ...]
+    warnings: tuple[CaseWarning, ...]
 
 
 def read_results(path: Path) -> Results:
-    """Read and check ``path``: a pickled list of dicts, its JSON twin or its ``.npz`` twin.
+    """Read and check ``path``: a list of dicts, pickled or as JSON, or flat arrays in an ``.npz``.
 
     Raises InputError naming the file when it can't be read as any of them. Nothing in the file
     is run.
     """
     records = _read_records(path)
     cases: list[Case] = []
-    rejected: list[Rejected] = []
-    warnings: list[Warned] = []
-    places: dict[str, int] = {}
-    for place, record in enumerate(records, start=1):
+    rejected: list[RejectedCase] = []
+    warnings: list[CaseWarning] = []
+    numbers: dict[str, int] = {}
+    for number, record in enumerate(records, start=1):
         name = ""
         try:
             if not isinstance(record, dict):
-                raise CaseError(f"case {place} is {printable(record)}, must be a dict")
-            name = name_of(place, record)
-            if name in places:
+                raise CaseError(f"case {number} is {printable(record)}, must be a dict")
+            name = name_of(number, record)
+            if name in numbers:
                 raise CaseError(
-                    f"case {place} {printable(name)}: case {places[name]} has the same "
+                    f"case {number} {printable(name)}: case {numbers[name]} has the same "
                     "patient_name and is kept; names must differ"
                 )
-            case, oddities = check_case(place, record)
+            case, oddities = check_case(number, record)
         except CaseError as error:
-            rejected.append(Rejected(place, name, str(error)))
+            rejected.append(RejectedCase(number, name, str(error)))
         else:
-            places[name] = place
+            numbers[name] = number
             cases.append(case)
-            warnings += [Warned(place, name, odd) for odd in oddities]
-        records[place - 1] = None  # a checked case is a hundredth of its dicts' size
+            warnings += [CaseWarning(number, name, reason) for reason in oddities]
+        records[number - 1] = None  # a checked case is a hundredth of its dicts' size
     return Results(path, file_sha256(path), tuple(cases), tuple(rejected), tuple(warnings))
 
 
@@ -116,5 +127,6 @@ def _read_records(path: Path) -> list[object]:
 
 
 def file_sha256(path: Path) -> str:
+    """The SHA-256 checksum of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""Tensors in a results file, read under ``torch.load(weights_only=True)``'s rules.
+"""Files of ``torch.save`` and tensors in pickles, under ``torch.load(weights_only=True)``'s rules.
 
-They come back as NumPy arrays. torch is imported only when a file holds a tensor or was written
-by ``torch.save``.
+Tensors of a results file come back as NumPy arrays. torch is imported only when a file holds a
+tensor or was written by ``torch.save``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import io
 import math
 import pickle
 import struct
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
-from fastcam.read.results.numpy_pickle import TWINS as NUMPY_TWINS
+from fastcam.read.results.deep_stack import call_deep, stack_for_tuples
+from fastcam.read.results.numpy_pickle import STAND_INS as NUMPY_STAND_INS
 from fastcam.read.results.numpy_pickle import Call, PendingArray, PendingDtype, Sealed, refuse
-from fastcam.read.results.torch_files import load_torch
 
 if TYPE_CHECKING:
     import torch
@@ -40,19 +42,49 @@ TORCH_ERRORS = (
 )
 
 
-def numpy_twins() -> list[Any]:
+def numpy_stand_ins() -> list[Any]:
     """Stand-ins for NumPy's arrays and numbers, for ``torch.serialization.safe_globals``.
 
-    They check what they are given and run nothing of NumPy's own unpickling.
+    They check their arguments and run nothing of NumPy's own unpickling.
     """
-    twins: list[Any] = [
-        (twin, f"{module}.{name}")
-        for (module, name), twin in NUMPY_TWINS.items()
+    stand_ins: list[Any] = [
+        (stand_in, f"{module}.{name}")
+        for (module, name), stand_in in NUMPY_STAND_INS.items()
         if module.startswith(("numpy", "_codecs"))
     ]
     # BUILD is allowed for these two types only if they have a name. A name without a dot can't
     # be written in a pickle, so the file can't ask for the types themselves.
-    return [*twins, (PendingArray, "pending array"), (PendingDtype, "pending dtype")]
+    return [*stand_ins, (PendingArray, "pending array"), (PendingDtype, "pending dtype")]
+
+
+def load_torch(
+    path: Path, mmap: bool = False, convert: Callable[[object], object] | None = None
+) -> object:
+    """What ``torch.load(weights_only=True)`` makes of a file, on the CPU.
+
+    ``mmap``: tensors stay in the file until they are read. ``convert`` is called with what was
+    loaded, and its result returned. Both may raise what torch raises (``TORCH_ERRORS``).
+
+    Keys of the file may be tuples in tuples in tuples ...: hashing them, here or in ``convert``,
+    would overflow the stack of a thread and end the process.
+    """
+    import torch
+
+    def load() -> object:
+        loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        return loaded if convert is None else convert(loaded)
+
+    return call_deep(load, stack_for_tuples(_largest_pickle(path)))
+
+
+def _largest_pickle(path: Path) -> int:
+    """Bytes of the file's pickle, or of the largest of several; each opcode takes one at least."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = [i.file_size for i in archive.infolist() if i.filename.endswith(".pkl")]
+        return max(sizes, default=0)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return path.stat().st_size if path.is_file() else 0
 
 
 def load_torch_file(path: Path) -> object:
@@ -63,13 +95,13 @@ def load_torch_file(path: Path) -> object:
     import torch
 
     try:
-        with torch.serialization.safe_globals(numpy_twins()):
+        with torch.serialization.safe_globals(numpy_stand_ins()):
             return load_torch(path, convert=_as_arrays)
     except TORCH_ERRORS as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        said = next((line for line in lines if "GLOBAL" in line), lines[0]).strip()
+        reason = next((line for line in lines if "GLOBAL" in line), lines[0]).strip()
         raise InputError(
-            f"{path}: torch.load(weights_only=True) refuses it: {said:.300}"
+            f"{path}: torch.load(weights_only=True) refuses it: {reason:.300}"
         ) from error
 
 
@@ -111,7 +143,7 @@ def _rebuild_tensor(
     (start,), sizes, steps = _counts((offset,)), _counts(shape), _counts(stride)
     # storage.untyped() warns; torch's own rebuilding reads this attribute as well.
     flat = torch.tensor([], dtype=storage.dtype).set_(storage._untyped_storage)
-    # set_() and as_strided() believe what they are told, so the last number's place is checked.
+    # set_() and as_strided() check nothing, so the last number's position is checked here.
     last = start + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
     if 0 not in sizes and last >= len(flat):
         refuse(f"a tensor of shape {sizes} in a storage of {len(flat)} numbers")
@@ -126,7 +158,7 @@ def _counts(numbers: object) -> tuple[int, ...]:
     return numbers
 
 
-TWINS: dict[tuple[str, str], Sealed] = {
+STAND_INS: dict[tuple[str, str], Sealed] = {
     ("torch.storage", "_load_from_bytes"): Call(_load_storage),
     ("torch._utils", "_rebuild_tensor_v2"): Call(_rebuild_tensor),
 }

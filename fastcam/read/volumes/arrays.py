@@ -11,17 +11,24 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from fastcam.errors import CaseError
-from fastcam.read.volumes.levels import Decoded, luminance, native
+from fastcam.options import Axes
+from fastcam.read.volumes.voxels import Volume, luminance, native
 
-Axes = Literal["zyx", "xyz"]
 # What NumPy and zipfile let out; RuntimeError is an encrypted or unknown kind of archive.
 _DAMAGED = (
-    OSError, ValueError, EOFError, OverflowError, SyntaxError, RuntimeError,
-    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    SyntaxError,
+    RuntimeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
-def read_array(path: Path, axes: Axes) -> Decoded:
+def read_array(path: Path, axes: Axes) -> Volume:
     """The volume of a NumPy file as (z, y, x), contiguous.
 
     ``axes`` is the order the file's array is in: ``xyz`` is nibabel's. A 2-D array is one slice;
@@ -46,7 +53,7 @@ def read_array(path: Path, axes: Axes) -> Decoded:
         array = luminance(array)
     # What is mapped is read here, once, into memory: drawing a slice must not wait for the disk.
     mapped = isinstance(array, np.memmap)
-    return Decoded(native(np.array(array, order="C", copy=True if mapped else None), path))
+    return Volume(native(np.array(array, order="C", copy=True if mapped else None), path))
 
 
 def array_shape(path: Path, axes: Axes) -> tuple[int, int, int]:
@@ -72,11 +79,11 @@ def _unreadable(path: Path, error: Exception) -> CaseError:
 
 def _member(archive: zipfile.ZipFile, path: Path) -> str:
     shapes = {name: _header(archive, name)[0] for name in archive.namelist() if name[-4:] == ".npy"}
-    wanted = [name for name, shape in shapes.items() if len(shape) >= 2]
-    if len(wanted) != 1:
+    volumes = [name for name, shape in shapes.items() if len(shape) >= 2]
+    if len(volumes) != 1:
         listed = ", ".join(f"{name[:-4]} {shape}" for name, shape in shapes.items()) or "nothing"
         raise CaseError(f"{path}: must hold exactly one volume, but holds {listed}")
-    return wanted[0]
+    return volumes[0]
 
 
 def _header(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

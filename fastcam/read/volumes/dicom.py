@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,18 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.read.volumes.levels import Decoded, luminance, native
+from fastcam.read.volumes.dicom_header import SliceHeader, slice_header
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, is_dicom, natural_key
+from fastcam.read.volumes.voxels import LPS_TO_RAS, Volume, luminance, native
 
 _ORDER_TAGS = [
-    "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber",
-    "Rows", "Columns", "NumberOfFrames",
-]  # fmt: skip
-# Patient coordinates grow to the left and to the back (PS3.3 C.7.6.2.1.1); RAS the other way.
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+    "SeriesInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "InstanceNumber",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+]
 
 
-def read_dicom(paths: Sequence[Path]) -> Decoded:
+def read_dicom(paths: Sequence[Path]) -> Volume:
     """One series as (z, y, x), or the frames of one file in their own order.
 
     Slices are sorted by their position along the normal of the image plane, ascending, as
@@ -35,13 +38,13 @@ def read_dicom(paths: Sequence[Path]) -> Decoded:
     out. CaseError names the series where there are several, and the file that can't be read.
     """
     paths = [path for path, _ in _series(paths)]
-    parts: list[_Part] = []
+    slices: list[SliceHeader] = []
     voxels = np.empty(0)
     for index, path in enumerate(paths):
         with _reading(path):
             image = _image(path)
             pixels = native(_pixels(image), path)
-            parts += [_Part(image, frame) for frame in range(len(pixels))]
+            slices += [slice_header(image, frame) for frame in range(len(pixels))]
         if len(paths) == 1:
             voxels = pixels
             break
@@ -55,20 +58,20 @@ def read_dicom(paths: Sequence[Path]) -> Decoded:
         kind = np.result_type(voxels, pixels)
         voxels = voxels.astype(kind, copy=False)
         voxels[index] = pixels[0]
-    slope, intercept = parts[0].rescale
-    if any(part.rescale != (slope, intercept) for part in parts):
-        factors = np.array([part.rescale for part in parts], np.float32)[:, :, None, None]
+    slope, intercept = slices[0].rescale
+    if any(header.rescale != (slope, intercept) for header in slices):
+        factors = np.array([header.rescale for header in slices], np.float32)[:, :, None, None]
         voxels = voxels * factors[:, 0] + factors[:, 1]
         slope, intercept = 1.0, 0.0
     with _reading(paths[0]):
-        affine = _affine(parts)
-    return Decoded(
+        affine = _affine(slices)
+    return Volume(
         voxels,
-        window=parts[len(parts) // 2].window,
         affine=affine,
         slope=slope,
         intercept=intercept,
-        inverted=parts[0].inverted,
+        file_window=slices[len(slices) // 2].window,
+        inverted=slices[0].inverted,
     )
 
 
@@ -90,23 +93,6 @@ def read_headers(paths: Sequence[Path]) -> list[Any]:
         with _reading(path):
             headers.append(dcmread(path, stop_before_pixels=True, force=True))
     return headers
-
-
-class _Part:
-    """What one slice's header says beside its pixels; numbers only, so that the rest is freed."""
-
-    def __init__(self, image: Any, frame: int) -> None:
-        slope = _value(image, "RescaleSlope", "PixelValueTransformationSequence", frame)
-        intercept = _value(image, "RescaleIntercept", "PixelValueTransformationSequence", frame)
-        self.rescale = (_number(slope) or 1.0, _number(intercept) or 0.0)
-        self.window = _window(image, frame)
-        self.inverted = image.get("PhotometricInterpretation") == "MONOCHROME1"
-        self.position = _value(image, "ImagePositionPatient", "PlanePositionSequence", frame)
-        self.plane = _value(image, "ImageOrientationPatient", "PlaneOrientationSequence", frame)
-        spacing = _value(image, "PixelSpacing", "PixelMeasuresSequence", frame)
-        self.spacing = [float(v) for v in spacing or (1.0, 1.0)]
-        thickness = _value(image, "SliceThickness", "PixelMeasuresSequence", frame)
-        self.thickness = _number(image.get("SpacingBetweenSlices")) or _number(thickness) or 1.0
 
 
 def _series(paths: Sequence[Path]) -> list[tuple[Path, Any]]:
@@ -140,17 +126,17 @@ def _series(paths: Sequence[Path]) -> list[tuple[Path, Any]]:
 
 def _order(images: list[tuple[Path, Any]]) -> Any:
     plane = images[0][1].get("ImageOrientationPatient")
-    placed = plane and all(header.get("ImagePositionPatient") for _, header in images)
-    numbered = all(header.get("InstanceNumber") is not None for _, header in images)
-    normal = np.cross(plane[:3], plane[3:]) if placed else np.zeros(3)
+    has_positions = plane and all(header.get("ImagePositionPatient") for _, header in images)
+    has_numbers = all(header.get("InstanceNumber") is not None for _, header in images)
+    normal = np.cross(plane[:3], plane[3:]) if has_positions else np.zeros(3)
 
     def key(image: tuple[Path, Any]) -> tuple[float, int, Any]:
         path, header = image
-        place = float(np.dot(normal, header.ImagePositionPatient)) if placed else 0.0
+        distance = float(np.dot(normal, header.ImagePositionPatient)) if has_positions else 0.0
         # Rounding: slices of several phases lie at the same place up to the last digit.
         return (
-            round(place, 4),
-            int(header.InstanceNumber) if numbered else 0,
+            round(distance, 4),
+            int(header.InstanceNumber) if has_numbers else 0,
             natural_key(path.name),
         )
 
@@ -213,49 +199,14 @@ def _size(pixels: NDArray[Any]) -> str:
     return f"{columns}x{rows} pixels" + (f" in {frames} frames" if frames > 1 else "")
 
 
-def _value(image: Any, keyword: str, macro: str, frame: int) -> Any:
-    """A value from the header, or from the functional groups that enhanced files keep it in."""
-    if keyword in image:
-        return image.get(keyword)
-    for name, index in (
-        ("SharedFunctionalGroupsSequence", 0),
-        ("PerFrameFunctionalGroupsSequence", frame),
-    ):
-        groups = image.get(name) or []
-        items = groups[index].get(macro) if index < len(groups) else None
-        if items and keyword in items[0]:
-            return items[0].get(keyword)
-    return None
-
-
-def _number(value: Any) -> float | None:
-    """The first of one or several numbers; None where there is none."""
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) and hasattr(value, "__len__"):
-        return float(value[0]) if len(value) else None
-    return float(value)
-
-
-def _window(image: Any, frame: int) -> tuple[float, float] | None:
-    """(low, high) in rescaled units, PS3.3 C.11.2.1.2."""
-    centre = _number(_value(image, "WindowCenter", "FrameVOILUTSequence", frame))
-    width = _number(_value(image, "WindowWidth", "FrameVOILUTSequence", frame))
-    if centre is None or width is None or not width >= 1 or not math.isfinite(centre + width):
-        return None
-    if _value(image, "VOILUTFunction", "FrameVOILUTSequence", frame) == "LINEAR_EXACT":
-        return centre - width / 2, centre + width / 2
-    return centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
-
-
-def _affine(parts: list[_Part]) -> NDArray[np.float64] | None:
+def _affine(slices: list[SliceHeader]) -> NDArray[np.float64] | None:
     """Voxel (x, y, z, 1) to RAS millimetres, PS3.3 equation C.7.6.2.1-1; None without positions."""
-    first, last = parts[0], parts[-1]
+    first, last = slices[0], slices[-1]
     if not (first.plane and first.position and last.position):
         return None
     rows, columns = np.array(first.plane[:3], float), np.array(first.plane[3:], float)
     start, end = np.array(first.position, float), np.array(last.position, float)
-    step = (end - start) / max(1, len(parts) - 1)
+    step = (end - start) / max(1, len(slices) - 1)
     if not step.any():
         step = np.cross(rows, columns) * first.thickness
     affine = np.eye(4)

@@ -1,4 +1,4 @@
-"""Where boxes live: in the slice's own pixels, or in a crop around the mask; and on which slices.
+"""The frame of boxes: a slice's own pixels, or a crop around the mask; and the slices they count.
 
 The crop is planned in integers first, then applied to as many pictures as need it.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from fastcam_kernels.resize import BILINEAR, resize
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
@@ -51,20 +52,20 @@ def parse_frame(text: str) -> Frame:
     """``image`` or ``mask-crop:SIDE``; anything else is an InputError."""
     if text == "image":
         return Frame()
-    found = re.fullmatch(r"mask-crop:([0-9]{1,5})", text)
-    if found is None or not 1 <= int(found[1]) <= _MAX_SIZE:
+    match = re.fullmatch(r"mask-crop:([0-9]{1,5})", text)
+    if match is None or not 1 <= int(match[1]) <= _MAX_SIZE:
         raise InputError(f"--frame {text!r}: must be image or mask-crop:SIDE, as in mask-crop:244")
-    return Frame(int(found[1]))
+    return Frame(int(match[1]))
 
 
 def parse_slices(text: str) -> SliceRange:
     """``all`` or ``middle:COUNT``; anything else is an InputError."""
     if text == "all":
         return SliceRange()
-    found = re.fullmatch(r"middle:([0-9]{1,9})", text)
-    if found is None or int(found[1]) < 1:
+    match = re.fullmatch(r"middle:([0-9]{1,9})", text)
+    if match is None or int(match[1]) < 1:
         raise InputError(f"--slices {text!r}: must be all or middle:COUNT, as in middle:100")
-    return SliceRange(int(found[1]))
+    return SliceRange(int(match[1]))
 
 
 @dataclass(frozen=True)
@@ -100,17 +101,15 @@ class Crop:
             cut = canvas
         if not self.resized:
             return np.ascontiguousarray(cut)
-        from fastcam_kernels.resize import BILINEAR, resize
-
-        kept = np.uint8 if cut.dtype == np.uint8 else np.float32
-        return resize(np.ascontiguousarray(cut, kept), self.size, self.size, BILINEAR)
+        dtype = np.uint8 if cut.dtype == np.uint8 else np.float32
+        return resize(np.ascontiguousarray(cut, dtype), self.size, self.size, BILINEAR)
 
     def apply_mask(self, inside: NDArray[Any]) -> NDArray[np.uint8]:
         """(h, w) 0/1 -> (size, size) uint8 0/1: resized as a picture of 0 and 255, whole grey
         levels, then > 127."""
         crop = self.apply((inside != 0).astype(np.uint8) * np.uint8(255))
-        kept: NDArray[np.uint8] = (np.rint(crop) > 127).astype(np.uint8)
-        return kept
+        bits: NDArray[np.uint8] = (np.rint(crop) > 127).astype(np.uint8)
+        return bits
 
 
 def plan_crop(mask: NDArray[Any], height: int, width: int, size: int) -> Crop:

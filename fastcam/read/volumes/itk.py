@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastcam.errors import CaseError
-from fastcam.read.volumes.levels import Decoded, luminance, native
+from fastcam.read.volumes.voxels import LPS_TO_RAS, Volume, luminance, native
 
 
-def read_itk(path: Path) -> Decoded:
+def read_itk(path: Path) -> Volume:
     """The volume as (z, y, x), SimpleITK's own order; CaseError where it isn't installed."""
     itk = _simpleitk(path)
     reader = _reader(itk, path)
@@ -29,8 +29,8 @@ def read_itk(path: Path) -> Decoded:
         affine = np.eye(4)
         affine[:3, :3] = direction * np.array(image.GetSpacing())
         affine[:3, 3] = image.GetOrigin()
-        affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK's millimetres are LPS
-    return Decoded(native(voxels, path), affine=affine)
+        affine = LPS_TO_RAS @ affine  # ITK's millimetres are LPS
+    return Volume(native(voxels, path), affine=affine)
 
 
 def itk_shape(path: Path) -> tuple[int, int, int]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.read.volumes.levels import Decoded
-from fastcam.read.volumes.volumes import Axes, decode
+from fastcam.options import Axes
+from fastcam.read.volumes.volumes import open_volume
+from fastcam.read.volumes.voxels import Volume
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,23 @@ def open_mask(path: Path, shape: tuple[int, int, int], axes: Axes = "zyx") -> Ma
     and 255, often as JPEG, whose noise must not. Elsewhere every value but 0 counts, so label maps
     (0, 1, 2, ...) may have any number of labels. CaseError where the mask has another shape.
     """
-    decoded = decode(path, axes, labels=True)
-    found = decoded.voxels.shape
-    if found[1:] != shape[1:] or found[0] not in (1, shape[0]):
+    volume = open_volume(path, axes, labels=True)
+    own = volume.voxels.shape
+    if own[1:] != shape[1:] or own[0] not in (1, shape[0]):
         raise CaseError(
-            f"{path}: the mask has shape {found} (z, y, x), but the image {tuple(shape)};"
+            f"{path}: the mask has shape {own} (z, y, x), but the image {tuple(shape)};"
             " make the mask on the image's own grid"
         )
-    return Mask(_inside(decoded))
+    return Mask(_inside(volume))
 
 
-def _inside(decoded: Decoded) -> NDArray[np.bool_]:
-    voxels = decoded.voxels
+def _inside(volume: Volume) -> NDArray[np.bool_]:
+    voxels = volume.voxels
     if voxels.dtype == np.uint8 and voxels.max() > 127:
         above: NDArray[np.bool_] = voxels > 127
         return above
-    if decoded.intercept != 0:
-        voxels = voxels * np.float32(decoded.slope) + np.float32(decoded.intercept)
+    if volume.intercept != 0:
+        voxels = voxels * np.float32(volume.slope) + np.float32(volume.intercept)
     inside: NDArray[np.bool_] = voxels != 0
     if voxels.dtype.kind == "f":
         inside &= ~np.isnan(voxels)

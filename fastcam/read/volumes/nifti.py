@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.read.volumes.levels import Decoded, luminance, native
+from fastcam.read.volumes.voxels import Volume, luminance, native
 
 _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
 # Deflate makes nothing smaller than 1/1032; a header that asks for more than the file can hold is
@@ -25,13 +25,13 @@ _DEFLATE_LIMIT = 1032
 _READ_BYTES = 1 << 18
 
 
-def read_nifti(path: Path) -> Decoded:
+def read_nifti(path: Path) -> Volume:
     """The volume of a NIfTI file as (z, y, x), which is the transpose of nibabel's array.
 
     One 3-D volume, or a 4-D one with a single frame; RGB voxels become grey. The voxels stay
     unscaled; ``cal_min < cal_max`` gives the window.
     """
-    with _opened(path) as stream:
+    with _reading(path) as stream:
         header = _header(stream, path)
         shape, dtype = _stored(header, path)
         # Some writers leave the offset 0; the voxels never begin inside the header.
@@ -41,23 +41,23 @@ def read_nifti(path: Path) -> Decoded:
     low, high = float(header["cal_min"]), float(header["cal_max"])
     if dtype.names:
         voxels = luminance(np.stack([voxels[name] for name in "RGB"], axis=-1))
-    return Decoded(
+    return Volume(
         voxels=native(voxels, path),
-        window=(low, high) if low < high else None,
         affine=np.asarray(header.get_best_affine(), np.float64),
         slope=slope,
         intercept=intercept,
+        file_window=(low, high) if low < high else None,
     )
 
 
 def nifti_shape(path: Path) -> tuple[int, int, int]:
     """(z, y, x) from the header alone."""
-    with _opened(path) as stream:
+    with _reading(path) as stream:
         return _stored(_header(stream, path), path)[0]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _reading(path: Path) -> Iterator[IO[bytes]]:
     """The file's inflated bytes; whatever goes wrong while they are read is a CaseError.
 
     isal's igzip, because inflating is most of the time: 9.5 MB of head CT take 5 ms here and
@@ -67,8 +67,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     from isal.isal_zlib import IsalError
 
     try:
-        opened = igzip.open if path.name.endswith(".gz") else open
-        with opened(path, "rb") as stream:
+        open_file = igzip.open if path.name.endswith(".gz") else open
+        with open_file(path, "rb") as stream:
             yield stream
     except EOFError as error:
         raise CaseError(f"{path}: is truncated; copy the file again") from error
@@ -88,13 +88,13 @@ def _header(stream: IO[bytes], path: Path) -> Any:
     if len(start) < _NIFTI1_BYTES:
         raise CaseError(f"{path}: {len(start)} bytes are too few for a NIfTI header")
     kind: Any = Nifti1Header
-    magic, wanted = start[344:348], b"n+1\0"
+    magic, expected = start[344:348], b"n+1\0"
     if _NIFTI2_BYTES in (int.from_bytes(start[:4], order) for order in ("little", "big")):
         kind, start = Nifti2Header, start + stream.read(_NIFTI2_BYTES - _NIFTI1_BYTES)
-        magic, wanted = start[4:8], b"n+2\0"
-    if magic != wanted:  # nibabel lets any other pass and believes the rest
+        magic, expected = start[4:8], b"n+2\0"
+    if magic != expected:  # nibabel lets any other pass and believes the rest
         raise CaseError(
-            f"{path}: is not a single-file NIfTI: it says {magic!r} instead of {wanted!r}"
+            f"{path}: is not a single-file NIfTI: it says {magic!r} instead of {expected!r}"
         )
     try:
         # Only the header's own bytes: extensions may be large and say nothing about the grid.
@@ -127,22 +127,22 @@ def _stored(header: Any, path: Path) -> tuple[tuple[int, int, int], np.dtype[Any
 def _voxels(
     stream: IO[bytes], path: Path, start: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
-    wanted = math.prod(shape) * dtype.itemsize
+    length = math.prod(shape) * dtype.itemsize
     size = path.stat().st_size
-    if wanted > size * (_DEFLATE_LIMIT if path.name.endswith(".gz") else 1):
+    if length > size * (_DEFLATE_LIMIT if path.name.endswith(".gz") else 1):
         raise CaseError(
-            f"{path}: is truncated: {size} bytes can't hold the {wanted} that its header promises"
+            f"{path}: is truncated: {size} bytes can't hold the {length} that its header promises"
         )
     stream.seek(start)
     # Read into its final place; NIfTI's order, x fastest, is C order for (z, y, x).
     voxels = np.empty(shape, dtype)
     buffer = voxels.reshape(-1).view(np.uint8).data
     filled = 0
-    while filled < wanted:
+    while filled < length:
         count = stream.readinto(buffer[filled : filled + _READ_BYTES])  # type: ignore[attr-defined]
         if not count:
             raise CaseError(
-                f"{path}: is truncated: {filled} of {wanted} bytes of voxels; copy the file again"
+                f"{path}: is truncated: {filled} of {length} bytes of voxels; copy the file again"
             )
         filled += count
     stream.read(1)  # the end of a gzip stream is where its checksum is compared

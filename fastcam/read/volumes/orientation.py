@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastcam.options import Axes
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Orientation:
 
     def apply(self, picture: NDArray[Any]) -> NDArray[Any]:
         """(h, w, ...) -> a view of it, (h, w, ...) or (w, h, ...)."""
-        turned = picture.swapaxes(0, 1) if self.transpose else picture
-        return turned[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+        transposed = picture.swapaxes(0, 1) if self.transpose else picture
+        return transposed[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) after turning."""
@@ -73,12 +75,8 @@ def for_display(affine: NDArray[np.float64] | None) -> Orientation:
     superior up, anterior on the left. An oblique volume goes by the nearest axes. None, and an
     affine that has no three directions, leave the slice as it lies.
     """
-    if affine is None or not np.isfinite(affine).all():
-        return IDENTITY
-    from nibabel.orientations import io_orientation
-
-    axes: NDArray[np.float64] = io_orientation(affine)
-    if not np.isfinite(axes).all():
+    axes = _ras_axes(affine)
+    if axes is None or not np.isfinite(axes).all():
         return IDENTITY
     (across, across_sign), (down, down_sign) = axes[:2]
     # In RAS all three rules are one: the lower of the two in-plane axes runs across, and on the
@@ -89,32 +87,36 @@ def for_display(affine: NDArray[np.float64] | None) -> Orientation:
     return Orientation(transpose, flip_rows=bool(down_sign > 0), flip_columns=bool(across_sign > 0))
 
 
-def left_side(affine: NDArray[np.float64] | None, shown: Orientation) -> str:
-    """The patient's side at the left edge of a slice ``voxels[k]`` shown so: ``R``, ``A``, ...
+def left_side(affine: NDArray[np.float64] | None, display: Orientation) -> str:
+    """The patient's side at the left edge of a slice ``voxels[k]`` turned by ``display``.
 
-    Empty where the affine does not tell.
+    One of ``R``, ``L``, ``A``, ``P``, ``S``, ``I``; empty where the affine does not tell.
     """
-    if affine is None or not np.isfinite(affine).all():
+    axes = _ras_axes(affine)
+    if axes is None:
         return ""
-    from nibabel.orientations import io_orientation
-
-    axes = io_orientation(affine)
-    axis, sign = axes[1 if shown.transpose else 0]
+    axis, sign = axes[1 if display.transpose else 0]
     if not np.isfinite(axis):
         return ""
-    rightwards = sign * (-1 if shown.flip_columns else 1)
+    rightwards = sign * (-1 if display.flip_columns else 1)
     low, high = (("L", "R"), ("P", "A"), ("I", "S"))[int(axis)]
     return low if rightwards > 0 else high
 
 
-def for_frame(axes: Literal["zyx", "xyz"]) -> Orientation:
+def _ras_axes(affine: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """(3, 2): for voxel axes x, y, z the nearest RAS axis (0 to 2) and the sign of its direction.
+
+    NaN for an axis without a direction; None without a finite affine.
+    """
+    if affine is None or not np.isfinite(affine).all():
+        return None
+    from nibabel.orientations import io_orientation
+
+    axes: NDArray[np.float64] = io_orientation(affine)
+    return axes
+
+
+def for_frame(axes: Axes) -> Orientation:
     """From ``voxels[k]`` to the picture that boxes were made on: with nibabel's order ``xyz`` that
     is ``array[:, :, k]``, whose rows are x."""
     return TRANSPOSE if axes == "xyz" else IDENTITY
-
-
-def frame_to_display(
-    axes: Literal["zyx", "xyz"], affine: NDArray[np.float64] | None
-) -> Orientation:
-    """From the picture that boxes were made on to the one that is shown."""
-    return for_frame(axes).inverse.then(for_display(affine))

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.read.volumes.levels import Decoded
+from fastcam.read.volumes.voxels import Volume
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-def read_pictures(paths: Sequence[Path], labels: bool = False) -> Decoded:
+def read_pictures(paths: Sequence[Path], labels: bool = False) -> Volume:
     """Pictures of one size, in the order given, as grey (z, y, x); one path may have many pages.
 
     Colour becomes luma as in Pillow's ``convert("L")``, alpha is ignored, 1-bit becomes 0 and 255;
@@ -31,7 +31,7 @@ def read_pictures(paths: Sequence[Path], labels: bool = False) -> Decoded:
     CaseError where a picture can't be read or has another size than the first.
     """
     first = paths[0]
-    with opened(first) as image:
+    with open_picture(first) as image:
         count, size = getattr(image, "n_frames", 1), image.size
         grey = _grey(image, labels)
         if len(paths) > 1:
@@ -44,22 +44,22 @@ def read_pictures(paths: Sequence[Path], labels: bool = False) -> Decoded:
             _check_size(first, f" page {page + 1}", image.size, size, "page 1")
             voxels = _put(voxels, page, _grey(image, labels))
     for index, path in enumerate(paths[1:], 1):
-        with opened(path) as image:
+        with open_picture(path) as image:
             _check_single(path, getattr(image, "n_frames", 1))
             _check_size(path, "", image.size, size, first.name)
             voxels = _put(voxels, index, _grey(image, labels))
-    return Decoded(voxels)
+    return Volume(voxels)
 
 
 def pictures_shape(paths: Sequence[Path]) -> tuple[int, int, int]:
     """(z, y, x) from the number of paths, or of pages, and the first picture's header."""
-    with opened(paths[0]) as image:
+    with open_picture(paths[0]) as image:
         count = len(paths) if len(paths) > 1 else getattr(image, "n_frames", 1)
         return count, image.height, image.width
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def open_picture(path: Path) -> Iterator[Image.Image]:
     """The picture, not decoded yet; whatever Pillow makes of a bad one becomes a CaseError."""
     from PIL import Image, UnidentifiedImageError
 
@@ -120,10 +120,10 @@ def _check_single(path: Path, pages: int) -> None:
 
 
 def _check_size(
-    path: Path, page: str, size: tuple[int, int], wanted: tuple[int, int], first: str
+    path: Path, page: str, size: tuple[int, int], expected: tuple[int, int], first: str
 ) -> None:
-    if size != wanted:
+    if size != expected:
         raise CaseError(
-            f"{path}{page}: is {size[0]}x{size[1]} pixels, but {first} is {wanted[0]}x{wanted[1]};"
-            " a case's slices must have one size"
+            f"{path}{page}: is {size[0]}x{size[1]} pixels, but {first} is"
+            f" {expected[0]}x{expected[1]}; a case's slices must have one size"
         )

@@ -15,12 +15,10 @@ from pathlib import Path
 from fastcam.errors import CaseError, InputError
 
 ITK_SUFFIXES = (".nrrd", ".mha", ".mhd")
-VOLUME_SUFFIXES = (
-    ".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", ".dcm", *ITK_SUFFIXES,
-)  # fmt: skip
+VOLUME_SUFFIXES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", ".dcm", *ITK_SUFFIXES)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _CASE_SUFFIXES = tuple(dict.fromkeys(VOLUME_SUFFIXES + PICTURE_SUFFIXES))
-_Look = Callable[[str, tuple[str, ...]], list[Path]]
+_Lookup = Callable[[str, tuple[str, ...]], list[Path]]
 _ONE_KIND = {".jpeg": ".jpg", ".tiff": ".tif"}
 DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
@@ -28,7 +26,7 @@ DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sorts ``slice2`` before ``slice10``."""
     parts = re.split(r"(\d+)", name.casefold())
-    return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
 class SourceIndex:
@@ -69,33 +67,33 @@ class SourceIndex:
         same), where two answer to the name, and where the name leads out of the root.
         """
         self._check(name)
-        masked = f"{name}_mask"
-        tries: tuple[tuple[_Look, str, tuple[str, ...]], ...]
+        mask_name = f"{name}_mask"
+        lookups: tuple[tuple[_Lookup, str, tuple[str, ...]], ...]
         if self.mask:
-            spellings = f"{masked} or {name}"
-            tries = (
-                (self._direct, masked, _CASE_SUFFIXES),
+            spellings = f"{mask_name} or {name}"
+            lookups = (
+                (self._direct, mask_name, _CASE_SUFFIXES),
                 (self._direct, name, _CASE_SUFFIXES),
-                (self._nested, masked, ()),
+                (self._nested, mask_name, ()),
                 (self._nested, name, ()),
             )
         else:
             # A lone picture counts last: beside a volume it is a preview of it.
             spellings = name
-            tries = (
+            lookups = (
                 (self._direct, name, VOLUME_SUFFIXES),
                 (self._direct, name, PICTURE_SUFFIXES),
                 (self._nested, name, ()),
             )
-        for look, spelling, suffixes in tries:
-            found = look(spelling, suffixes)
-            if len(found) > 1:
+        for lookup, spelling, suffixes in lookups:
+            paths = lookup(spelling, suffixes)
+            if len(paths) > 1:
                 raise CaseError(
-                    f"{found[0]} and {found[1]} are both the {self._what} of {name!r};"
+                    f"{paths[0]} and {paths[1]} are both the {self._what} of {name!r};"
                     " keep one of them there"
                 )
-            if found:
-                return found[0]
+            if paths:
+                return paths[0]
         raise CaseError(
             f"{self.root}: no {self._what} of {name!r}: looked for {spellings} with"
             f" {', '.join(_CASE_SUFFIXES)}, and for a folder of that name{self._hint(name)}"
@@ -111,7 +109,7 @@ class SourceIndex:
 
     def _direct(self, name: str, suffixes: tuple[str, ...]) -> list[Path]:
         """Files and the folder of that name right under the root; a few dozen stat calls."""
-        found = []
+        paths = []
         for suffix in ("", *suffixes):
             path = self.root / f"{name}{suffix}"
             try:
@@ -119,20 +117,20 @@ class SourceIndex:
             except (OSError, ValueError):  # not there, too long, or no file name on this system
                 continue
             if stat.S_ISREG(mode) if suffix or name.endswith(suffixes) else stat.S_ISDIR(mode):
-                found.append(path)
-        return found
+                paths.append(path)
+        return paths
 
     def _nested(self, name: str, _: tuple[str, ...]) -> list[Path]:
         """Folders of that name at the first depth that has any."""
         *parents, last = name.split("/")
         while True:
-            found = [
+            folders = [
                 path
                 for path in self._folders.get(last, [])
                 if not parents or list(path.parent.parts[-len(parents) :]) == parents
             ]
-            if found or not self._next_level:
-                return found
+            if folders or not self._next_level:
+                return folders
             self._read_level()
 
     def _read_level(self) -> None:
@@ -156,15 +154,15 @@ class SourceIndex:
 
     def _hint(self, name: str) -> str:
         if self._near is None:
-            here = {_stem(entry.name): entry.name for entry in _entries(self.root)}
-            here |= {folder: folder for folder in self._folders}
-            self._near = sorted((_loose(stem), shown) for stem, shown in here.items())
-        wanted = _loose(_stem(name))
+            names = {_stem(entry.name): entry.name for entry in _entries(self.root)}
+            names |= {folder: folder for folder in self._folders}
+            self._near = sorted((_loose(stem), name) for stem, name in names.items())
+        loose = _loose(_stem(name))
         # Neighbours in sorted order instead of every name: a run may miss thousands of cases.
-        at = bisect.bisect_left(self._near, (wanted, ""))
-        neighbours = self._near[max(0, at - 1) : at + 2]
-        rated = [(difflib.SequenceMatcher(None, wanted, n[0]).ratio(), n[1]) for n in neighbours]
-        ratio, best = max(rated, default=(0.0, ""))
+        index = bisect.bisect_left(self._near, (loose, ""))
+        neighbours = self._near[max(0, index - 1) : index + 2]
+        ratios = [(difflib.SequenceMatcher(None, loose, n[0]).ratio(), n[1]) for n in neighbours]
+        ratio, best = max(ratios, default=(0.0, ""))
         return f"; there is {best!r}" if ratio > 0.75 else ""
 
 
@@ -176,23 +174,25 @@ def slice_files(folder: Path) -> list[Path]:
     to the top before deeper ones. CaseError where there are no slices, where two folders are
     equally good, and where pictures of two formats lie together.
     """
-    holding = [found for found in _walk(folder) if found[2]]
-    preferred = [found for found in holding if found[1].name.casefold().endswith("_jpg")] or holding
+    folders = [entry for entry in _walk(folder) if entry[2]]
+    preferred = [entry for entry in folders if entry[1].name.casefold().endswith("_jpg")] or folders
     if not preferred:
         raise CaseError(f"{folder}: holds no slices: no pictures and no DICOM files")
     nearest = min(depth for depth, _, _ in preferred)
-    best = [found for found in preferred if found[0] == nearest]
+    best = [entry for entry in preferred if entry[0] == nearest]
     if len(best) > 1:
         raise CaseError(
             f"{folder}: both {best[0][1].name} ({len(best[0][2])} files) and {best[1][1].name}"
             f" ({len(best[1][2])} files) hold slices; keep one of them there"
         )
-    _, at, names = best[0]
+    _, parent, names = best[0]
     formats = {_ONE_KIND.get(s, s) for s in map(_suffix, names)} & set(PICTURE_SUFFIXES)
     if len(formats) > 1:
-        raise CaseError(f"{at}: holds pictures of several formats, {', '.join(sorted(formats))};"
-                        " keep one kind there")  # fmt: skip
-    return [at / name for name in sorted(names, key=natural_key)]
+        raise CaseError(
+            f"{parent}: holds pictures of several formats, {', '.join(sorted(formats))};"
+            " keep one kind there"
+        )
+    return [parent / name for name in sorted(names, key=natural_key)]
 
 
 def is_picture(path: Path) -> bool:
@@ -220,11 +220,11 @@ def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[int, Path, list[str]]]
         elif not entry.is_symlink() or (depth == 0 and not _leads_up(folder, entry)):
             below.append(Path(entry.path))
     names = [name for name in names if name != "DICOMDIR"]
-    kept = [name for name in names if _suffix(name) in DICOM_SUFFIXES]
-    kept = kept or [name for name in names if _suffix(name) in PICTURE_SUFFIXES]
-    if not kept and any(is_dicom(folder / name) for name in names):
-        kept = names
-    yield depth, folder, kept
+    slices = [name for name in names if _suffix(name) in DICOM_SUFFIXES]
+    slices = slices or [name for name in names if _suffix(name) in PICTURE_SUFFIXES]
+    if not slices and any(is_dicom(folder / name) for name in names):
+        slices = names
+    yield depth, folder, slices
     for path in sorted(below):
         yield from _walk(path, depth + 1)
 

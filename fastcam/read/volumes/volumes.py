@@ -1,50 +1,40 @@
-"""One door to every kind of volume: the reader that a path needs, and its grey window."""
+"""One door to every kind of volume: the reader that a path needs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastcam.errors import CaseError
-from fastcam.read.volumes.arrays import Axes, array_shape, read_array
+from fastcam.options import Axes
+from fastcam.read.volumes.arrays import array_shape, read_array
 from fastcam.read.volumes.dicom import dicom_shape, read_dicom, read_headers
 from fastcam.read.volumes.itk import itk_shape, read_itk
-from fastcam.read.volumes.levels import Decoded, grey_window
 from fastcam.read.volumes.nifti import nifti_shape, read_nifti
 from fastcam.read.volumes.pictures import pictures_shape, read_pictures
 from fastcam.read.volumes.sources import ITK_SUFFIXES, VOLUME_SUFFIXES, is_picture, slice_files
-
-__all__ = ["Axes", "Volume", "decode", "open_volume", "volume_shape"]
-
-
-@dataclass(frozen=True)
-class Volume:
-    """One case's image.
-
-    ``voxels`` (z, y, x) in the file's own number type and the source's own order of slices, not
-    rescaled. ``window`` (low, high) in the same raw unit: low is shown black, high white, and
-    ``low > high`` where low values are the bright ones; never equal. ``affine`` (4, 4) takes voxel
-    (x, y, z, 1) to RAS millimetres, None for pictures and arrays.
-    """
-
-    voxels: NDArray[Any]
-    window: tuple[float, float]
-    affine: NDArray[np.float64] | None
-    source: Path
+from fastcam.read.volumes.voxels import Volume
 
 
-def open_volume(path: Path, axes: Axes = "zyx") -> Volume:
+def open_volume(path: Path, axes: Axes = "zyx", labels: bool = False) -> Volume:
     """Decode a case's file or folder; CaseError where it can't be.
 
     ``axes`` is the order of a NumPy file's array, ``xyz`` being nibabel's. NIfTI voxels are always
-    the transpose of nibabel's array, whatever order the boxes were made on.
+    the transpose of nibabel's array, whatever order the boxes were made on. ``labels``: the voxels
+    are a mask, not grey levels.
     """
-    decoded = decode(path, axes)
-    return Volume(decoded.voxels, grey_window(decoded), decoded.affine, path)
+    kind = _kind(path)
+    try:
+        if kind == "nifti":
+            return read_nifti(path)
+        if kind == "array":
+            return read_array(path, axes)
+        if kind == "itk":
+            return read_itk(path)
+        files = slice_files(path) if kind == "folder" else [path]
+        return read_pictures(files, labels) if is_picture(files[0]) else read_dicom(files)
+    except MemoryError as error:
+        raise CaseError(f"{path}: is too large for the memory of this machine") from error
 
 
 def volume_shape(path: Path, axes: Axes = "zyx") -> tuple[int, int, int]:
@@ -60,26 +50,11 @@ def volume_shape(path: Path, axes: Axes = "zyx") -> tuple[int, int, int]:
     return pictures_shape(files) if is_picture(files[0]) else dicom_shape(files)
 
 
-def decode(path: Path, axes: Axes = "zyx", labels: bool = False) -> Decoded:
-    """A case's voxels as its file holds them. ``labels``: they are a mask, not grey levels."""
-    kind = _kind(path)
-    try:
-        if kind == "nifti":
-            return read_nifti(path)
-        if kind == "array":
-            return read_array(path, axes)
-        if kind == "itk":
-            return read_itk(path)
-        files = slice_files(path) if kind == "folder" else [path]
-        return read_pictures(files, labels) if is_picture(files[0]) else read_dicom(files)
-    except MemoryError as error:
-        raise CaseError(f"{path}: is too large for the memory of this machine") from error
-
-
 def dicom_headers(path: Path) -> list[Any]:
     """The headers of a case's DICOM series in the order of its slices, without pixels: pydicom's.
 
-    CaseError where it is no DICOM."""
+    CaseError where it is no DICOM.
+    """
     kind = _kind(path)
     files = slice_files(path) if kind == "folder" else [path]
     if kind not in ("folder", "slices") or is_picture(files[0]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from torch import nn
 
 from fastcam.attribution.attention.calls import scores_of, weights_of
 from fastcam.attribution.attention.capture import capture
-from fastcam.attribution.attention.records import full, gate, keep_qk, nothing, query_row
+from fastcam.attribution.attention.records import gate, nothing
+from tests.attribution.reducers import clone, cls_row, full
 
 from .. import families
 
@@ -34,7 +36,7 @@ def test_timm_with_fused_attention_off(name):
     weights = []
     for module in model.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = False
+            module.fused_attn = False  # type: ignore[assignment]
             if hasattr(module, "attn_drop"):
                 module.attn_drop.register_forward_hook(lambda _m, args, _o: weights.append(args[0]))
     with torch.no_grad():
@@ -112,7 +114,7 @@ def test_the_fast_path_is_off_only_meanwhile():
 @pytest.mark.parametrize("name", ["timm vit", "timm swin", "timm swinv2", "hf vit, sdpa"])
 def test_the_output_is_the_same_to_the_last_bit(name):
     model, batch = families.build(name), families.images(name)
-    _, output = seen_by(model, batch, query_row(0))
+    _, output = seen_by(model, batch, cls_row)
     with torch.no_grad():
         plain = model(batch)
     assert torch.equal(getattr(output, "logits", output), getattr(plain, "logits", plain))
@@ -153,8 +155,8 @@ class _Own(nn.Module):
         return F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
 
 
-@pytest.mark.parametrize("reduce", [query_row(0), keep_qk])
-def test_a_record_does_not_keep_qkv_alive(reduce):
+@pytest.mark.parametrize("reduce", [cls_row, clone])
+def test_a_record_does_not_clonev_alive(reduce):
     model = _Own()
     records, _ = seen_by(model, torch.randn(1, 2, 50, 8), reduce)
     gc.collect()
@@ -227,14 +229,15 @@ def test_scaled_dot_product_attention(lead, option):
         pytest.skip("without heads nothing is shared")
     heads = (*lead[:-1], 1) if option == "gqa" else lead
     q, k, v = torch.randn(*lead, 5, 8), torch.randn(*heads, 6, 8), torch.randn(*heads, 6, 8)
-    options = {
+    kinds: dict[str, dict[str, Any]] = {
         "plain": {},
         "causal": {"is_causal": True},
         "bool": {"attn_mask": torch.rand(5, 6) > 0.3},
         "float": {"attn_mask": torch.randn(*lead[:1], *(1,) * (len(lead) - 1), 5, 6)},
         "scale": {"scale": 0.7},
         "gqa": {"enable_gqa": True},
-    }[option]
+    }
+    options = kinds[option]
     expected = F.scaled_dot_product_attention(q, k, v, **options)
     weights = scores_of(q, k, v, **options).full().reshape(*lead, 5, 6)
     torch.testing.assert_close(weights @ v, expected, atol=1e-5, rtol=0)
@@ -312,7 +315,7 @@ def test_captures_can_be_nested_and_devices_chosen():
         torch.no_grad(),
         capture(model, full) as outer,
         torch.device("cpu"),
-        capture(model, query_row(0)) as inner,
+        capture(model, cls_row) as inner,
     ):
         model(batch)
     assert len(inner.records) == len(outer.records) == 3
@@ -322,9 +325,9 @@ def test_captures_can_be_nested_and_devices_chosen():
 
 def test_bf16_rows_are_float32():
     model, batch = families.build("timm vit"), families.images("timm vit")
-    exact, _ = seen_by(model, batch, query_row(0))
+    exact, _ = seen_by(model, batch, cls_row)
     with torch.autocast("cpu", torch.bfloat16):
-        records, _ = seen_by(model, batch, query_row(0))
+        records, _ = seen_by(model, batch, cls_row)
     for row, reference in zip(records, exact, strict=True):
         assert row.value.dtype == torch.float32
         torch.testing.assert_close(row.value.sum(-1), torch.ones(2, 4), atol=1e-6, rtol=0)
@@ -335,10 +338,10 @@ def test_compiled():
     torch._dynamo.reset()
     name = "torch nn.TransformerEncoder"
     model, batch = families.build(name), families.images(name)
-    plain, _ = seen_by(model, batch, query_row(0))
+    plain, _ = seen_by(model, batch, cls_row)
     compiled = torch.compile(model, backend="eager")
     for _ in range(2):
-        records, _ = seen_by(compiled, batch, query_row(0), ("sdpa", "softmax"))
+        records, _ = seen_by(compiled, batch, cls_row, ("sdpa", "softmax"))
         assert [r.path for r in records] == [""] * 3
         for record, expected in zip(records, plain, strict=True):
             torch.testing.assert_close(record.value, expected.value, atol=1e-6, rtol=0)

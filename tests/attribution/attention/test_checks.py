@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import nn
 
 from fastcam.attribution.attention.capture import capture
-from fastcam.attribution.attention.checks import attention_modules, check_found, watch_shapes
+from fastcam.attribution.attention.checks import attention_modules, check_records, input_shapes
 from fastcam.attribution.attention.records import nothing
 from fastcam.errors import InputError
 
@@ -46,9 +46,9 @@ class Model(nn.Module):
 
 
 def checked(model, x=None):
-    with torch.no_grad(), watch_shapes(model) as shapes, capture(model, nothing) as seen:
+    with torch.no_grad(), input_shapes(model) as shapes, capture(model, nothing) as seen:
         model(torch.randn(2, 5, 8) if x is None else x)
-    check_found(model, seen.records, shapes)
+    check_records(model, seen.records, shapes)
 
 
 def test_all_seen():
@@ -84,7 +84,7 @@ def test_modules_that_did_not_run_are_not_missed():
 
 def test_shapes_and_hooks():
     model = Model([True])
-    with pytest.raises(RuntimeError), watch_shapes(model) as shapes:
+    with pytest.raises(RuntimeError), input_shapes(model) as shapes:
         model(torch.randn(2, 5, 7))
     assert shapes == {"": (2, 5, 7), "blocks.0": (2, 5, 7), "blocks.0.qkv": (2, 5, 7)}
     assert not any(module._forward_pre_hooks for module in model.modules())

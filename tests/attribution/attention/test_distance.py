@@ -172,11 +172,15 @@ def test_never_the_whole_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def of_layers(*layers: Tensor) -> VitPass:
     return VitPass(
-        torch.zeros(len(layers[0]), 3, 8, 12),
-        torch.zeros(len(layers[0]), 5),
-        tuple(VitLayer(f"blocks.{i}", Weights(w)) for i, w in enumerate(layers)),
-        None, (2, 3), (4, 4), 1, "cls",
-    )  # fmt: skip
+        batch=torch.zeros(len(layers[0]), 3, 8, 12),
+        output=torch.zeros(len(layers[0]), 5),
+        layers=tuple(VitLayer(f"blocks.{i}", Weights(w)) for i, w in enumerate(layers)),
+        cls=None,
+        grid=(2, 3),
+        patch=(4, 4),
+        prefix=1,
+        query="cls",
+    )
 
 
 def test_every_layer_and_image_has_its_own() -> None:

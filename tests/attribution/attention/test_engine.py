@@ -9,11 +9,11 @@ from torch import nn
 
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.engine import AttentionEngine
-from fastcam.attribution.attention.records import full
 from fastcam.errors import InputError
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.vit import VitSettings
+from tests.attribution.reducers import full
 
 from .. import families
 
@@ -41,7 +41,7 @@ def test_cls_rows(name, prefix):
     result = engine(batch)
     assert list(result.maps) == ["attention"]
     assert result.maps["attention"].dtype == torch.float32
-    assert engine.query == engine.shows["attention"] == "cls"
+    assert engine.query == engine.map_kinds["attention"] == "cls"
     expected = torch.stack([w[:, :, 0, prefix:] for w in matrices(model, batch)], 1)
     torch.testing.assert_close(result.maps["attention"].flatten(3), expected, atol=1e-6, rtol=0)
     assert result.maps["attention"].shape[3:] == (4, 4)
@@ -50,7 +50,7 @@ def test_cls_rows(name, prefix):
 
 def test_rows_and_columns_are_not_exchanged():
     options = {"img_size": (16, 40), "patch_size": 8, "depth": 1}
-    wide = families.timm.create_model("vit_tiny_patch16_224", **options).eval()
+    wide = families.timm.create_model("vit_tiny_patch16_224", **options).eval()  # type: ignore[arg-type]
     batch = torch.randn(1, 3, 16, 40)
     got = AttentionEngine(wide)(batch).maps["attention"]
     assert got.shape == (1, 1, 3, 2, 5)
@@ -64,7 +64,7 @@ def test_without_cls_it_is_attention_received():
     maps = engine(batch).maps
     *blocks, pool = matrices(model, batch)
     assert engine.query == "mean"
-    assert engine.shows == {"attention": "received", "pooling": "pooling"}
+    assert engine.map_kinds == {"attention": "received", "pooling": "pooling"}
     expected = torch.stack([w.mean(2) for w in blocks], 1)
     torch.testing.assert_close(maps["attention"].flatten(3), expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(
@@ -83,8 +83,9 @@ def test_windows():
     """The first window of an unshifted layer, written out."""
     model, batch = families.build("timm swin"), families.images("timm swin")
     engine = AttentionEngine(model)
-    maps = engine(batch).maps
-    assert engine.layer_names["attention/stage2"] == (
+    result = engine(batch)
+    maps = result.maps
+    assert result.layer_names["attention/stage2"] == (
         "layers.1.blocks.0.attn",
         "layers.1.blocks.1.attn",
     )
@@ -101,9 +102,9 @@ def test_windows():
 
 def test_class_attention_is_shown_and_the_rest_explained():
     engine = AttentionEngine(families.build("timm xcit"))
-    engine(families.images("timm xcit"))
-    assert engine.layer_names["attention"] == ("cls_attn_blocks.0.attn", "cls_attn_blocks.1.attn")
-    assert "from channel to channel" in engine.left_out["blocks.0.attn"]
+    result = engine(families.images("timm xcit"))
+    assert result.layer_names["attention"] == ("cls_attn_blocks.0.attn", "cls_attn_blocks.1.attn")
+    assert "from channel to channel" in engine.omissions["blocks.0.attn"]
 
 
 def test_layers():
@@ -116,8 +117,9 @@ def test_layers():
         (["blocks.1.attn", "-1"], [1, 2]),
     ):
         engine = AttentionEngine(model, layers)
-        assert torch.equal(engine(batch).maps["attention"], every[:, places])
-        assert engine.layer_names["attention"] == tuple(f"blocks.{i}.attn" for i in places)
+        result = engine(batch)
+        assert torch.equal(result.maps["attention"], every[:, places])
+        assert result.layer_names["attention"] == tuple(f"blocks.{i}.attn" for i in places)
     with pytest.raises(InputError, match="layer 3: the model shows 3"):
         AttentionEngine(model, [3])(batch)
     with pytest.raises(InputError, match=r"'blocks.7.attn' .* nearest: blocks\."):
@@ -193,12 +195,12 @@ def test_compiled():
     name = "timm vit"
     model, batch = families.build(name), families.images(name)
     plain = AttentionEngine(model)(batch)
-    engine = AttentionEngine(torch.compile(model, backend="eager"))
+    engine = AttentionEngine(torch.compile(model, backend="eager"))  # type: ignore[arg-type]
     result = engine(batch)
     assert result.maps.keys() == plain.maps.keys()
     for key, values in plain.maps.items():
         torch.testing.assert_close(result.maps[key], values, atol=1e-6, rtol=0)
-    assert all("blocks" in path for paths in engine.layer_names.values() for path in paths)
+    assert all("blocks" in path for paths in result.layer_names.values() for path in paths)
 
 
 class OfVolumes(nn.Module):
@@ -228,7 +230,7 @@ def test_volumes():
 
 def test_unknown_query():
     with pytest.raises(InputError, match="'max'"):
-        AttentionEngine(families.build("timm vit"), query="max")
+        AttentionEngine(families.build("timm vit"), query="max")  # type: ignore[arg-type]
 
 
 class Written(nn.Module):
@@ -300,16 +302,17 @@ def test_windows_beside_a_cls_token() -> None:
         dim=16, depth=2, heads=2, patch_size=(4, 4), image_size=(32, 32), num_classes=3, mlp_dim=32
     )
     torch.manual_seed(0)
-    model = FewshotViT(FewshotSettings(trunk, use_mab=True, window=4)).eval()
+    model = FewshotViT(FewshotSettings(trunk=trunk, use_mab=True, window=4)).eval()
     batch = torch.randn(2, 3, 32, 32)
     engine = AttentionEngine(model)
-    maps = engine(batch).maps
-    shown = {engine.shows[name]: name for name in maps}
+    result = engine(batch)
+    maps = result.maps
+    shown = {engine.map_kinds[name]: name for name in maps}
     windows = shown["windows"]
     with torch.no_grad(), capture(model, full, ("sdpa", "softmax")) as seen:
         model(batch)
     by_path = {record.path: record.value for record in seen.records}
-    first = engine.layer_names[windows][0]
+    first = result.layer_names[windows][0]
     weights = by_path[first]  # (images x windows, heads, 16, 16); the first block is not shifted
     for image in range(2):
         for row in range(2):
@@ -321,7 +324,7 @@ def test_windows_beside_a_cls_token() -> None:
                 ]
                 torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
     trunk_maps = maps[shown["cls"]]
-    name = engine.layer_names[shown["cls"]][0]
+    name = result.layer_names[shown["cls"]][0]
     torch.testing.assert_close(
         trunk_maps[:, 0].flatten(2), by_path[name][:, :, 0, 1:], atol=1e-6, rtol=0
     )

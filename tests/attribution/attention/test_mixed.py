@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.engine import AttentionEngine
 from fastcam.attribution.attention.mixed import MixedEngine
 from fastcam.attribution.cam.layers import candidates
-from fastcam.attribution.engines import build_engine, layer_names, map_notes
+from fastcam.attribution.engines import build_engine
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.inference.halving import Halving
@@ -61,7 +61,7 @@ def test_windows_of_a_module_with_its_own_softmax(hat: Hat, shift: int) -> None:
     tokens = inputs_of(hat, batch, f"blocks.{number}").view(2, *GRID, DIM)
     qkv = hat.blocks[number].attn.qkv
     for image in range(2):
-        q, k = (heads(tokens[image], qkv.weight, qkv.bias, part) for part in (0, 1))
+        q, k = (heads(tokens[image], qkv.weight, qkv.bias, part) for part in (0, 1))  # type: ignore[arg-type]
         slow = torch.zeros(HEADS, *GRID)
         for y in range(GRID[0]):
             for x in range(GRID[1]):
@@ -86,10 +86,11 @@ def test_overlapping_windows(stated: bool) -> None:
     torch.manual_seed(1)
     hat, batch = Hat(stated).eval(), images()
     engine = MixedEngine(hat, ["overlap"])
-    maps = engine(batch).maps["overlap"]
+    result = engine(batch)
+    maps = result.maps["overlap"]
     assert maps.shape == (2, 1, HEADS, *GRID)
-    assert engine.layer_names == {"overlap": ("overlap_attn",)}
-    assert "not comparable" in engine.notes["overlap"]
+    assert result.layer_names == {"overlap": ("overlap_attn",)}
+    assert "not comparable" in result.notes["overlap"]
     tokens = inputs_of(hat, batch, "overlap_attn").view(2, *GRID, DIM)
     qkv = hat.overlap_attn.qkv
     for image in range(2):
@@ -126,7 +127,7 @@ def test_a_shift_of_3_on_a_14_grid_by_hand() -> None:
         dim=16, depth=1, heads=2, patch_size=(2, 2), image_size=(28, 28), mlp_dim=16
     )
     torch.manual_seed(2)
-    model = FewshotViT(FewshotSettings(trunk, use_mab=True)).eval()
+    model = FewshotViT(FewshotSettings(trunk=trunk, use_mab=True)).eval()
     assert [block.window.shift_size for block in model.mixed] == [(0, 0), (3, 3)]
     with torch.no_grad():
         for block in model.mixed:
@@ -155,8 +156,8 @@ def test_a_shift_of_3_on_a_14_grid_by_hand() -> None:
 def test_timm_swin_window_by_window() -> None:
     """Real blocks, shifted ones with their mask: attention computed from the module's q and k."""
     model, batch = families.build("timm swin"), families.images("timm swin")
-    engine = MixedEngine(model, ["window"])
-    maps = engine(batch).maps
+    result = MixedEngine(model, ["window"])(batch)
+    maps = result.maps
     assert [tuple(m.shape) for m in maps.values()] == [(2, 2, 2, 12, 12), (2, 2, 4, 6, 6)]
     for place in range(2):
         path = f"layers.0.blocks.{place}.attn"
@@ -177,10 +178,9 @@ def test_timm_swin_window_by_window() -> None:
                 x = (window % 3 * 4 + key % 4 + shift) % 12
                 slow[:, :, y, x] = received[:, window, :, key]
         torch.testing.assert_close(maps["window/stage1"][:, place], slow, atol=1e-5, rtol=1e-4)
-    attention = AttentionEngine(model)
-    same = attention(batch).maps
-    torch.testing.assert_close(same["attention/stage2"], maps["window/stage2"])
-    assert attention.notes["attention/stage2"] == engine.notes["window/stage2"]
+    same = AttentionEngine(model)(batch)
+    torch.testing.assert_close(same.maps["attention/stage2"], maps["window/stage2"])
+    assert same.notes["attention/stage2"] == result.notes["window/stage2"]
 
 
 def test_gates_of_cbam() -> None:
@@ -205,8 +205,8 @@ def test_gates_of_a_timm_se_resnet() -> None:
     batch = torch.randn(2, 3, 64, 64)
     engine = MixedEngine(model, ["channel"], ["layer3"])
     made = engine(batch)
-    assert engine.layer_names == {"channel": ("layer3.0.se",)}
-    for place, path in enumerate(engine.layer_names["channel"]):
+    assert made.layer_names == {"channel": ("layer3.0.se",)}
+    for place, path in enumerate(made.layer_names["channel"]):
         x, se = inputs_of(model, batch, path), model.get_submodule(path)
         with torch.no_grad():
             s = se.fc2(se.fc1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
@@ -220,7 +220,11 @@ def every() -> FewshotViT:
         dim=16, depth=2, heads=2, patch_size=(4, 4), image_size=(32, 32), num_classes=3, mlp_dim=32
     )
     torch.manual_seed(0)
-    return FewshotViT(FewshotSettings(trunk, True, True, True, window=4, enlarged=6)).eval()
+    return FewshotViT(
+        FewshotSettings(
+            trunk=trunk, use_mab=True, use_ocab=True, use_drff=True, window=4, enlarged=6
+        )
+    ).eval()
 
 
 def test_all_flags_and_all_methods_together(every: FewshotViT) -> None:
@@ -236,11 +240,12 @@ def test_all_flags_and_all_methods_together(every: FewshotViT) -> None:
         "window": (3, 2, 2, 8, 8), "channel": (3, 2, 1, 8, 8), "overlap": (3, 1, 2, 8, 8),
     }  # fmt: skip
     assert {path: tuple(s.shape) for path, s in made.gates.items()} == {
-        "mixed.0.channel": (3, 16), "mixed.1.channel": (3, 16),
-    }  # fmt: skip
-    assert layer_names(engine)["window"] == ("mixed.0.window", "mixed.1.window")
-    assert layer_names(engine)["attention/stage1"][-1] == "read.attn"
-    assert set(map_notes(engine)) == {"attention/stage2", "window", "overlap"}
+        "mixed.0.channel": (3, 16),
+        "mixed.1.channel": (3, 16),
+    }
+    assert made.layer_names["window"] == ("mixed.0.window", "mixed.1.window")
+    assert made.layer_names["attention/stage1"][-1] == "read.attn"
+    assert set(made.notes) == {"attention/stage2", "window", "overlap"}
     with torch.no_grad():
         torch.testing.assert_close(made.output, every(batch))
 
@@ -309,7 +314,7 @@ def test_windows_whose_sizes_do_not_fit(hat: Hat) -> None:
     model.overlap_attn.overlap_win_size = 8
     with pytest.raises(InputError, match=r"none of its 1 .* overlap_attn: windows of 4 with keys"):
         MixedEngine(model, ["overlap"])(images())
-    assert "overlap_attn" not in MixedEngine(hat, ["window"]).left_out
+    assert "overlap_attn" not in MixedEngine(hat, ["window"]).omissions
 
 
 def test_gates_that_are_not_an_images(hat: Hat) -> None:

@@ -36,9 +36,14 @@ def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def vit(**more: Any) -> VisionTransformer:
     torch.manual_seed(3)
-    settings = VitSettings(
-        **{"dim": 24, "depth": 4, "heads": 3, "patch_size": (8, 8), "image_size": (32, 24)} | more
-    )
+    sizes: dict[str, Any] = {
+        "dim": 24,
+        "depth": 4,
+        "heads": 3,
+        "patch_size": (8, 8),
+        "image_size": (32, 24),
+    }
+    settings = VitSettings(**sizes | more)
     model = VisionTransformer(settings).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -104,6 +109,7 @@ def test_torchvision_keeps_its_attention_in_multi_head_modules() -> None:
     weights: list[Tensor] = []
 
     def keep(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        assert isinstance(module, nn.MultiheadAttention)
         _, made = nn.MultiheadAttention.forward(
             module, *args, **kwargs | {"need_weights": True, "average_attn_weights": False}
         )

@@ -19,10 +19,10 @@ from fastcam.attribution.attention import rollout_chunked
 from fastcam.attribution.attention.records import Attention, Scores, Weights
 from fastcam.attribution.attention.rollout import rollout
 from fastcam.attribution.attention.rollout_chunked import (
+    backward_row,
     fused_matrix,
     keep_layer,
     keeps_matrix,
-    row_back,
 )
 from fastcam.attribution.request import Fusion
 from fastcam.errors import InputError
@@ -38,7 +38,7 @@ def attention_of(scores: Scores) -> Matrix:
     logits = np.einsum("bhnd,bhmd->bhnm", q, k) * scores.scale
     seen = np.ones(logits.shape, bool)
     if scores.causal:
-        seen &= np.tri(*logits.shape[2:], dtype=bool)
+        seen &= np.tri(*logits.shape[2:], dtype=np.bool_)
     if scores.mask is not None and scores.mask.dtype == torch.bool:
         seen &= scores.mask.numpy()
     elif scores.mask is not None:
@@ -163,19 +163,33 @@ def test_weights_of_the_model_itself(fusion: Fusion, ratio: float) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    b=st.integers(1, 3), h=st.integers(1, 4), n=st.integers(1, 12), d=st.integers(1, 5),
-    layers=st.integers(1, 5), seed=st.integers(0, 999), room=st.integers(1, 900),
+    b=st.integers(1, 3),
+    h=st.integers(1, 4),
+    n=st.integers(1, 12),
+    d=st.integers(1, 5),
+    layers=st.integers(1, 5),
+    seed=st.integers(0, 999),
+    room=st.integers(1, 900),
     threads=st.integers(1, 5),
-    fusion=st.sampled_from(FUSIONS), ratio=st.sampled_from([0.0, 0.1, 0.5, 0.99]),
-)  # fmt: skip
+    fusion=st.sampled_from(FUSIONS),
+    ratio=st.sampled_from([0.0, 0.1, 0.5, 0.99]),
+)
 def test_any_shape_in_blocks_of_any_size(
-    b: int, h: int, n: int, d: int, layers: int, seed: int, room: int, threads: int,
-    fusion: Fusion, ratio: float,
-) -> None:  # fmt: skip
+    b: int,
+    h: int,
+    n: int,
+    d: int,
+    layers: int,
+    seed: int,
+    room: int,
+    threads: int,
+    fusion: Fusion,
+    ratio: float,
+) -> None:
     found = made(b, h, n, d, layers, seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rollout_chunked, "_CPU_BLOCK", room)
-        patch.setattr(rollout_chunked, "_lanes", lambda device: threads)
+        patch.setattr(rollout_chunked, "_thread_count", lambda device: threads)
         row = rollout(found, n - 1, fusion, ratio)
     assert_close(row, expected(found, fusion, ratio)[:, n - 1])
     np.testing.assert_allclose(row.sum(-1).numpy(), 1, atol=1e-5)
@@ -213,7 +227,7 @@ def test_what_is_kept_is_its_own(fusion: Fusion) -> None:
         assert torch.equal(rollout([kept]), first)
         if isinstance(kept, Tensor):
             before = kept.clone()
-            row_back(kept, 0, fusion, 0.0)
+            backward_row(kept, 0, fusion, 0.0)
             assert torch.equal(kept, before)
 
 

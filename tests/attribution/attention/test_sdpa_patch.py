@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from fastcam.attribution.attention.engine import AttentionEngine
 from fastcam.attribution.attention.rollout import RolloutEngine
-from fastcam.attribution.attention.sdpa_patch import counted, exchanged
+from fastcam.attribution.attention.sdpa_patch import patched_sdpa, sdpa_count
 from fastcam.errors import InputError
 from fastcam.models.vit import VisionTransformer, VitSettings
 
@@ -30,7 +30,7 @@ def heads() -> Tensor:
 
 
 def test_the_name_is_put_back() -> None:
-    with pytest.raises(ZeroDivisionError), exchanged(lambda _f, _a, _k: 1 // 0):
+    with pytest.raises(ZeroDivisionError), patched_sdpa(lambda _f, _a, _k: 1 // 0):
         F.scaled_dot_product_attention(heads(), heads(), heads())
     assert F.scaled_dot_product_attention is PLAIN
 
@@ -38,8 +38,8 @@ def test_the_name_is_put_back() -> None:
 def test_what_stood_there_before_is_called_and_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *_: "theirs")
     theirs = F.scaled_dot_product_attention
-    with counted() as outer, counted() as inner:
-        assert F.scaled_dot_product_attention(1, 2, 3) == "theirs"
+    with sdpa_count() as outer, sdpa_count() as inner:
+        assert F.scaled_dot_product_attention(1, 2, 3) == "theirs"  # type: ignore[arg-type]
     assert (outer.calls, inner.calls) == (0, 1)
     assert F.scaled_dot_product_attention is theirs
 
@@ -49,7 +49,7 @@ def test_other_threads_are_not_seen() -> None:
     counts = []
 
     def other() -> None:
-        with counted() as count:
+        with sdpa_count() as count:
             ready.set()
             done.wait(10)
             F.scaled_dot_product_attention(heads(), heads(), heads())
@@ -58,7 +58,7 @@ def test_other_threads_are_not_seen() -> None:
     thread = threading.Thread(target=other)
     thread.start()
     ready.wait(10)
-    with counted() as mine:
+    with sdpa_count() as mine:
         done.set()
         thread.join(10)
         for _ in range(3):

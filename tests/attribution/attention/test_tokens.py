@@ -43,7 +43,7 @@ def test_prefix_from_parameters(model, count, cls):
 
 def test_prefix_from_the_models_word():
     model = Tokens(cls_token=(1, 1, 8))
-    model.num_prefix_tokens = 3
+    model.num_prefix_tokens = 3  # type: ignore[assignment]
     assert count_prefix(nn.Sequential(model)).count == 3
     assert count_prefix(model).source == "num_prefix_tokens of the model"
 
@@ -81,10 +81,10 @@ def test_patch_size_is_stated_by_a_module_or_a_config():
     inner = nn.Module()
     model = nn.Sequential(inner)
     assert patch_size(model) is None
-    inner.patch_size = (4, 8)
+    inner.patch_size = (4, 8)  # type: ignore[assignment]
     assert patch_size(model) == (4, 8)
     assert patch_size(model, 3) is None
-    inner.patch_size = 16
+    inner.patch_size = 16  # type: ignore[assignment]
     assert patch_size(model, 3) == (16, 16, 16)
     del inner.patch_size
     inner.config = type("Config", (), {"patch_size": 14})()

@@ -60,8 +60,11 @@ def test_later_passes_are_as_the_first(name: str) -> None:
         torch.testing.assert_close(one.cls, first.cls[:, whole])
         torch.testing.assert_close(one.output, first.output[whole])
         assert (one.grid, one.patch, one.prefix, one.query) == (
-            first.grid, first.patch, first.prefix, first.query
-        )  # fmt: skip
+            first.grid,
+            first.patch,
+            first.prefix,
+            first.query,
+        )
         for again, layer in zip(one.layers, first.layers, strict=True):
             assert again.name == layer.name
             torch.testing.assert_close(again.attention.full(), layer.attention.full()[whole])
@@ -112,9 +115,15 @@ def test_a_cnn_is_refused(name: str) -> None:
 def timm_vit(**more: Any) -> nn.Module:
     torch.manual_seed(4)
     model: nn.Module = timm.create_model(
-        "vit_tiny_patch16_224", img_size=(32, 48), patch_size=8, embed_dim=24, depth=4, num_heads=3,
-        num_classes=5, **more,
-    )  # fmt: skip
+        "vit_tiny_patch16_224",
+        img_size=(32, 48),
+        patch_size=8,
+        embed_dim=24,
+        depth=4,
+        num_heads=3,
+        num_classes=5,
+        **more,
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.2)
@@ -207,7 +216,7 @@ class Shared(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net: Any = timm_vit()
-        self.net.blocks = nn.Sequential(*[self.net.blocks[0]] * 3)
+        self.net.blocks = nn.Sequential(*[self.net.blocks[0]] * 3)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         answer: Tensor = self.net(x)
@@ -263,7 +272,15 @@ def test_blocks_that_are_no_modules() -> None:
 
 
 def test_mean_pooling_reads_the_mean_though_there_is_cls() -> None:
-    settings = VitSettings(12, 2, 2, (8, 8), (16, 16), num_classes=3, mean_pooling=True)
+    settings = VitSettings(
+        dim=12,
+        depth=2,
+        heads=2,
+        patch_size=(8, 8),
+        image_size=(16, 16),
+        num_classes=3,
+        mean_pooling=True,
+    )
     seen = run_vit(VisionTransformer(settings), noise(1, 3, 16, 16))
     assert seen.query == "mean"
     assert seen.cls is not None

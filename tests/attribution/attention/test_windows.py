@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
-from fastcam.attribution.attention.windows import WindowLayout, layout_of, put_back, window_module
+from fastcam.attribution.attention.windows import (
+    WindowLayout,
+    layout_of,
+    merge_windows,
+    window_module,
+)
 from fastcam.errors import InputError
 
 from .. import families
@@ -48,13 +53,13 @@ def test_put_back(data):
                         cell = values[image * count + number, :, y * window[1] + x]
                         expected[image, :, place[0], place[1]] = cell
     assert not expected.isnan().any()
-    torch.testing.assert_close(put_back(values, layout), expected, atol=0, rtol=0)
+    torch.testing.assert_close(merge_windows(values, layout), expected, atol=0, rtol=0)
 
 
 def test_a_wrong_count_is_an_error():
     layout = WindowLayout((8, 8), (4, 4))
     with pytest.raises(InputError, match="4 for each image with 16 places, but there are 3"):
-        put_back(torch.zeros(3, 1, 16), layout)
+        merge_windows(torch.zeros(3, 1, 16), layout)
 
 
 class _Projected(TorchFunctionMode):
@@ -82,7 +87,7 @@ def test_the_models_own_windows_come_back_in_order(name, place):
     numbers = torch.arange(side * side).float()[:, None].expand(-1, channels)[None]
     for module in block.modules():
         if isinstance(module, torch.nn.LayerNorm):
-            module.forward = lambda x, *_: x
+            module.forward = lambda x, *_: x  # type: ignore[method-assign]
     with torch.no_grad(), _Projected() as seen:
         if "hf" in name:
             block(numbers, (side, side))
@@ -95,7 +100,7 @@ def test_the_models_own_windows_come_back_in_order(name, place):
     assert window_module(model, f"{path}.{attention}")[1] is holder
     layout = layout_of(holder, (side, side))
     assert layout.shift == ((2, 2) if place % 2 else (0, 0))
-    back = put_back(cut, layout)
+    back = merge_windows(cut, layout)
     torch.testing.assert_close(back.flatten(), numbers[0, :, 0], atol=0, rtol=0)
 
 

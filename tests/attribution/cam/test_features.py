@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from fastcam.attribution.cam.engine import CamEngine
-from fastcam.attribution.cam.features import ACTIVATION_MEASURES, AT_INPUT, FeatureEngine
-from fastcam.attribution.request import MapRequest
+from fastcam.attribution.cam.features import FeatureEngine
+from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
 from fastcam.errors import InputError
 
 from ..nets import Small
@@ -32,14 +32,14 @@ def test_maps_are_the_cam_engines(model: Small) -> None:
         for name, values in known.maps.items():
             torch.testing.assert_close(made.maps[name], values)
         torch.testing.assert_close(made.output, known.output)
-        assert (AT_INPUT in made.maps) == (halves != "no")
+        assert (GRADIENT_X_INPUT in made.maps) == (halves != "no")
 
 
 def test_measures_are_numpys(model: Small) -> None:
     batch = torch.randn(2, 6, 16, 12)
     made = FeatureEngine(model, MapRequest(("gradcam",), LAYERS), "no", compiled=False)(batch)
     assert made.measures is not None
-    measures = made.measures.reshape(2, len(LAYERS), len(ACTIVATION_MEASURES)).numpy()
+    measures = made.measures.reshape(2, len(LAYERS), 6).numpy()
     with torch.no_grad():
         first = model.one[0](batch)
         second = model.two[0](model.relu(model.one(batch)))
@@ -47,8 +47,14 @@ def test_measures_are_numpys(model: Small) -> None:
         for image in range(2):
             one = values[image]
             energy = (one**2).mean((1, 2))
-            known = [one.mean(), one.std(), one.min(), one.max(), (one > 0).mean(),
-                     energy.sum() ** 2 / (energy**2).sum()]  # fmt: skip
+            known = [
+                one.mean(),
+                one.std(),
+                one.min(),
+                one.max(),
+                (one > 0).mean(),
+                energy.sum() ** 2 / (energy**2).sum(),
+            ]
             np.testing.assert_allclose(measures[image, at], known, rtol=1e-4, atol=1e-5)
 
 
@@ -66,7 +72,7 @@ def test_at_the_input_it_is_gradient_times_input(model: Small, halves: str) -> N
     product = leaf.grad * (batch - torch.tensor(black).reshape(6, 1, 1))
     left, right = (half.abs().sum(1) for half in product.chunk(2, 1))
     shown = torch.cat([left, right.flip(2) if halves == "mirror" else right], 2)
-    torch.testing.assert_close(made.maps[AT_INPUT], shown)
+    torch.testing.assert_close(made.maps[GRADIENT_X_INPUT], shown)
     assert made.measures is not None
     share = left.sum((1, 2)) / (left + right).sum((1, 2))
     torch.testing.assert_close(made.measures[:, -1], share)
@@ -75,7 +81,7 @@ def test_at_the_input_it_is_gradient_times_input(model: Small, halves: str) -> N
 def test_cells_keep_the_shares_of_a_larger_input(model: Small) -> None:
     batch = torch.randn(2, 6, 71, 57)
     made = FeatureEngine(model, MapRequest(("gradcam",), LAYERS), "plain", compiled=False)(batch)
-    found = made.maps[AT_INPUT]
+    found = made.maps[GRADIENT_X_INPUT]
     assert found.shape == (2, 36, 58)
     share = found[:, :, :29].sum((1, 2)) / found.sum((1, 2))
     assert made.measures is not None

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fastcam.attribution.cam.layers import auto, candidates, resolve
+from fastcam.attribution.cam.layers import candidates, default_layer, layer_modules
 from fastcam.errors import InputError
 
 from ...torchvision_import import torchvision  # isort: skip
@@ -28,7 +28,7 @@ def test_candidates_of_a_resnet() -> None:
     # The block and its stage return the same tensor; pooling only thins out.
     assert "layer4.1" not in found
     assert not {"maxpool", "avgpool", "fc"} & set(found)
-    assert list(found)[-1] == auto(model, IMAGE) == "layer4"
+    assert list(found)[-1] == default_layer(model, IMAGE) == "layer4"
     assert model.training
     assert not any(m._forward_hooks for m in model.modules())
 
@@ -44,7 +44,7 @@ def test_volumes() -> None:
     model = Small(3)
     found = candidates(model, torch.zeros(1, 3, 4, 8, 8))
     assert found[-1].shape == (8, 2, 4, 4)
-    assert auto(model, torch.zeros(1, 3, 4, 8, 8)) == "relu"
+    assert default_layer(model, torch.zeros(1, 3, 4, 8, 8)) == "relu"
 
 
 @pytest.mark.parametrize(
@@ -65,36 +65,36 @@ def test_the_layer_taken_by_default(
 ) -> None:
     model = timm.create_model(name, pretrained=False, **small)
     example = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    assert auto(model, example) == layer
+    assert default_layer(model, example) == layer
     found = {c.name: c for c in candidates(model, example)}
     assert found[layer].shape == shape
 
 
 def test_the_pooling_of_a_transformer_decides() -> None:
     example = torch.randn(1, 3, 16, 16)
-    assert auto(Tokens("cls"), example) == "blocks.1.norm1"
-    assert auto(Tokens("mean"), example) == "norm"
-    assert auto(Tokens("cls", prefix=5), example) == "blocks.1.norm1"
+    assert default_layer(Tokens("cls"), example) == "blocks.1.norm1"
+    assert default_layer(Tokens("mean"), example) == "norm"
+    assert default_layer(Tokens("cls", prefix=5), example) == "blocks.1.norm1"
 
 
 def test_a_head_of_zeros_and_branches() -> None:
     model = Tokens("mean")
     nn.init.zeros_(model.head.weight)
-    assert auto(model, torch.randn(1, 3, 16, 16)) == "norm"
-    assert auto(Branches(), IMAGE) == "right"
+    assert default_layer(model, torch.randn(1, 3, 16, 16)) == "norm"
+    assert default_layer(Branches(), IMAGE) == "right"
 
 
 def test_a_model_without_positions() -> None:
     with pytest.raises(InputError, match=r"Sequential: no layer gives a grid of positions"):
-        auto(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)), IMAGE)
+        default_layer(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)), IMAGE)
 
 
 def test_names() -> None:
     model = torchvision.models.resnet18(weights=None)
-    assert list(resolve(model, ["layer4", "layer1.0.conv1"])) == ["layer4", "layer1.0.conv1"]
+    assert list(layer_modules(model, ["layer4", "layer1.0.conv1"])) == ["layer4", "layer1.0.conv1"]
     with pytest.raises(InputError, match=r"'layer5' does not exist in ResNet: .*layer4"):
-        resolve(model, ["layer4", "layer5"])
+        layer_modules(model, ["layer4", "layer5"])
     with pytest.raises(InputError, match=r"did you mean 0\.layer4\?"):
-        resolve(nn.Sequential(model), ["layer4"])
+        layer_modules(nn.Sequential(model), ["layer4"])
     with pytest.raises(InputError, match="'' does not exist"):
-        resolve(model, [""])
+        layer_modules(model, [""])

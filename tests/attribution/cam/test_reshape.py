@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from fastcam.attribution.cam.reshape import Layout, called, layout_of, require_layout, to_maps
+from fastcam.attribution.cam.reshape import (
+    Layout,
+    apply_reshape,
+    layout_of,
+    require_layout,
+    to_maps,
+)
 from fastcam.errors import InputError
 
 from ..nets import Tokens
@@ -91,8 +97,8 @@ def test_what_can_not_be_reshaped() -> None:
     with pytest.raises(
         InputError, match=r"layer 'norm' gives \(2, 12, 8\), which is no grid .*--pr"
     ):
-        require_layout("norm", model, model.norm, values, (224, 224), 1, "auto")
+        require_layout("norm", model, model.norm, values, (224, 224), prefix_tokens=1)
     with pytest.raises(InputError, match="not \\(images, channels, height, width\\)"):
-        require_layout("norm", model, model.norm, values, (224, 224), None, "none")
+        require_layout("norm", model, model.norm, values, (224, 224), reshape="none")
     with pytest.raises(InputError, match="callable makes"):
-        called("norm", lambda x: x, values, (224, 224))
+        apply_reshape("norm", lambda x: x, values, (224, 224))

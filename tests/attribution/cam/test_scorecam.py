@@ -27,7 +27,7 @@ def slow(model: nn.Module, x: Tensor, values: Tensor, classes: list[int]) -> Ten
             scores.append(model((image * mask)[None])[0, wanted])
         weights = torch.stack(scores).softmax(0)
         maps.append(sum(w * c for w, c in zip(weights, channels, strict=True)))
-    return torch.stack(maps)  # type: ignore[arg-type]
+    return torch.stack(maps)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

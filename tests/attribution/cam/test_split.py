@@ -105,7 +105,7 @@ def test_a_model_in_training_mode_is_read_in_eval_mode_and_left_in_training() ->
     mean = model.one[1].running_mean.clone()
     first, second = (split_at(model, torch.ones(2, 3, 8, 8), "two").output for _ in range(2))
     assert torch.equal(first, second)
-    assert torch.equal(model.one[1].running_mean, mean)
+    assert torch.equal(model.one[1].running_mean, mean)  # type: ignore[arg-type]
     assert model.training
     assert model.one[1].training
     assert not model.drop.training

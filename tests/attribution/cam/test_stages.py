@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastcam.attribution.cam.stages import stage_layers
-from fastcam.models.named import load_model
+from fastcam.models.registry import load_model
 
 from ...torchvision_import import torchvision
 from ..nets import Small
@@ -22,10 +22,14 @@ TORCHVISION = {
     "resnet50": ["layer1.2.conv3", "layer2.3.conv3", "layer3.5.conv3", "layer4.2.conv3"],
     "vgg16_bn": ["features.3", "features.10", "features.20", "features.30", "features.40"],
     "densenet121": [*(f"features.transition{i}.conv" for i in (1, 2, 3)), "features.denseblock4"],
-    "convnext_tiny": ["features.1.2.block.0", "features.3.2.block.0", "features.5.8.block.0",
-                      "features.7.2.block.0"],
+    "convnext_tiny": [
+        "features.1.2.block.0",
+        "features.3.2.block.0",
+        "features.5.8.block.0",
+        "features.7.2.block.0",
+    ],
     "googlenet": ["conv3.conv", "inception3b", "inception4e", "inception5b"],
-}  # fmt: skip
+}
 TIMM = {
     "convnext_atto": [f"stages.{i}.blocks.{n}.mlp.fc2" for i, n in enumerate((1, 1, 5, 1))],
     "vit_tiny_patch16_224": ["blocks.2", "blocks.5", "blocks.8", "blocks.11.norm1"],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from fastcam.attribution.cam.targets import scores_of
+from fastcam.attribution.cam.targets import target_scores
 from fastcam.errors import InputError
 
 LOGITS = torch.tensor([[1.0, 5.0, 2.0], [4.0, 0.0, -1.0]])
@@ -24,7 +24,7 @@ LOGITS = torch.tensor([[1.0, 5.0, 2.0], [4.0, 0.0, -1.0]])
     ],
 )
 def test_what_is_explained(targets: Any, classes: list[list[int]], several: bool) -> None:
-    scores = scores_of(targets, LOGITS)
+    scores = target_scores(targets, LOGITS)
     assert scores.classes is not None
     assert scores.classes.tolist() == classes
     assert scores.several is several
@@ -35,7 +35,7 @@ def test_what_is_explained(targets: Any, classes: list[list[int]], several: bool
 
 @pytest.mark.parametrize("output", [torch.ones(4, 1), torch.ones(4), (torch.ones(4, 1), None)])
 def test_a_regression_explains_its_number(output: Any) -> None:
-    scores = scores_of(None, output)
+    scores = target_scores(None, output)
     assert scores.values.tolist() == [[1.0]] * 4
     assert scores.classes is not None
     assert scores.classes.tolist() == [[0]] * 4
@@ -43,11 +43,11 @@ def test_a_regression_explains_its_number(output: Any) -> None:
 
 def test_a_callable_gets_the_models_own_output() -> None:
     output = {"logits": LOGITS, "extra": torch.ones(2, 3, 4)}
-    scores = scores_of(lambda out: out["extra"].sum((1, 2)) * 2, output)
+    scores = target_scores(lambda out: out["extra"].sum((1, 2)) * 2, output)
     assert scores.values.tolist() == [[24.0], [24.0]]
     assert (scores.classes, scores.several) == (None, False)
     assert scores.output.tolist() == LOGITS.tolist()
-    dense = scores_of(lambda out: out.mean((1, 2, 3)), torch.ones(2, 3, 4, 4))
+    dense = target_scores(lambda out: out.mean((1, 2, 3)), torch.ones(2, 3, 4, 4))
     assert dense.output.tolist() == [[1.0], [1.0]]
 
 
@@ -72,4 +72,4 @@ def test_a_callable_gets_the_models_own_output() -> None:
 )
 def test_wrong_targets(targets: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        scores_of(targets, LOGITS)
+        target_scores(targets, LOGITS)

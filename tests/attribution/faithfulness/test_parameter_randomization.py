@@ -9,13 +9,12 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from fastcam.attribution.batch_maps import BatchMaps, logits_of
-from fastcam.attribution.cam.targets import Targets
-from fastcam.attribution.engines import Engine, build_engine
+from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets, logits_of
+from fastcam.attribution.engines import build_engine
 from fastcam.attribution.faithfulness.parameter_randomization import (
-    RandomisationSettings,
+    RandomizationSettings,
     layer_groups,
-    randomise_layers,
+    randomize_layers,
     reset,
 )
 from fastcam.attribution.request import MapRequest
@@ -59,10 +58,10 @@ def images() -> Tensor:
 
 
 def test_edges_stay_and_gradcam_goes(resnet: ResNet, images: Tensor) -> None:
-    edges = randomise_layers(resnet, Edges, images)
+    edges = randomize_layers(resnet, Edges, images)
     np.testing.assert_allclose(edges.spearman, 1.0)
     np.testing.assert_allclose(edges.absolute, 1.0)
-    cams = randomise_layers(resnet, lambda m: gradcam(m, "layer2", sign="both"), images)
+    cams = randomize_layers(resnet, lambda m: gradcam(m, "layer2", sign="both"), images)
     assert abs(cams.spearman[-1].mean()) < 0.3
     assert cams.layers[0] == "fc"
     assert cams.layers[-1] == "conv1"
@@ -73,8 +72,8 @@ def test_edges_stay_and_gradcam_goes(resnet: ResNet, images: Tensor) -> None:
 
 def test_correlations_are_scipys(resnet: ResNet, images: Tensor) -> None:
     """Each step is rebuilt by hand: the same layers of another copy, reset with the same seed."""
-    settings = RandomisationSettings(steps=7, seed=5)
-    found = randomise_layers(
+    settings = RandomizationSettings(steps=7, seed=5)
+    found = randomize_layers(
         resnet, lambda m: gradcam(m, "layer2", sign="both"), images, settings=settings
     )
     assert found.layers == ("fc", "layer4", "layer3", "layer2", "layer1", "conv1")
@@ -101,12 +100,16 @@ def test_the_model_stays_and_the_seed_decides(resnet: ResNet, images: Tensor) ->
     state = torch.random.get_rng_state()
     heard: list[int] = []
     runs = [
-        randomise_layers(
-            resnet, lambda m: gradcam(m, "layer3"), images, None, [1] * 6,
-            RandomisationSettings(steps=7, seed=seed, batch_size=4), heard.append,
+        randomize_layers(
+            resnet,
+            lambda m: gradcam(m, "layer3"),
+            images,
+            targets=[1] * 6,
+            settings=RandomizationSettings(steps=7, seed=seed, batch_size=4),
+            on_progress=heard.append,
         ).spearman
         for seed in (1, 1, 2)
-    ]  # fmt: skip
+    ]
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
     assert heard == [1] * 18
@@ -162,8 +165,10 @@ def test_layers_that_know_how_are_reset_their_own_way() -> None:
     state = model.state_dict()
     assert torch.equal(state["0.weight"], twin.weight)
     assert [state[f"1.{name}"].tolist() for name in ("weight", "bias", "running_mean")] == [
-        [1, 1, 1], [0, 0, 0], [0, 0, 0],
-    ]  # fmt: skip
+        [1, 1, 1],
+        [0, 0, 0],
+        [0, 0, 0],
+    ]
 
 
 def test_groups_go_from_the_output_down_and_are_few(resnet: ResNet) -> None:
@@ -203,27 +208,32 @@ def test_norms_measure_anew(resnet: ResNet, images: Tensor) -> None:
     seen: list[float] = []
 
     def engine_of(model: nn.Module) -> Engine:
-        model.layer4.register_forward_hook(  # type: ignore[union-attr]
-            lambda m, i, o: seen.append(float(o.detach().std()))
-        )
+        model.layer4.register_forward_hook(lambda m, i, o: seen.append(float(o.detach().std())))
         return gradcam(model, "layer3")
 
-    randomise_layers(resnet, engine_of, images, settings=RandomisationSettings(steps=7))
+    randomize_layers(resnet, engine_of, images, settings=RandomizationSettings(steps=7))
     assert 0.3 < seen[-1] < 3
 
 
 def test_attention_and_rollout_too() -> None:
     torch.manual_seed(0)
     model = VisionTransformer(
-        VitSettings(dim=24, depth=2, heads=2, patch_size=(8, 8), image_size=(32, 32), mlp_dim=32,
-                    num_classes=3)
-    ).eval()  # fmt: skip
+        VitSettings(
+            dim=24,
+            depth=2,
+            heads=2,
+            patch_size=(8, 8),
+            image_size=(32, 32),
+            mlp_dim=32,
+            num_classes=3,
+        )
+    ).eval()
     for parameter in model.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     images = torch.randn(3, 3, 32, 32)
     wanted = MapRequest(methods=("attention", "rollout"))
     for name in ("attention", "rollout"):
-        found = randomise_layers(model, lambda m: build_engine(m, wanted), images, name)
+        found = randomize_layers(model, lambda m: build_engine(m, wanted), images, name)
         assert found.map_name == name
         assert found.layers[0] == "head"
         # The head comes after all attention.
@@ -236,12 +246,12 @@ def test_one_image_and_maps_of_one_value() -> None:
     model = Small().eval()
     images = torch.randn(3, 3, 12, 12)
     images[1] = 0.0
-    found = randomise_layers(model, Edges, images)
+    found = randomize_layers(model, Edges, images)
     assert found.left_out == 1
     assert found.spearman.shape[1] == 2
-    alone = randomise_layers(model, Edges, images[:1])
+    alone = randomize_layers(model, Edges, images[:1])
     assert alone.other_image.size == 0
     with pytest.raises(InputError, match="one value everywhere"):
-        randomise_layers(model, Edges, images[1:2])
+        randomize_layers(model, Edges, images[1:2])
     with pytest.raises(InputError, match="choose of edges"):
-        randomise_layers(model, Edges, images, "gradcam")
+        randomize_layers(model, Edges, images, "gradcam")

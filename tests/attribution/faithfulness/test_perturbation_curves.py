@@ -19,7 +19,7 @@ from fastcam.attribution.faithfulness.perturbation_curves import (
     one_map,
 )
 from fastcam.errors import InputError
-from fastcam.read.inputs.preprocess import Preprocessing
+from fastcam.read.inputs.preprocessing import Preprocessing
 
 from ..nets import Small
 
@@ -162,7 +162,7 @@ def test_images_without_curves_say_why() -> None:
     maps = torch.rand(3, 2, 2)
     maps[0], maps[1, 0, 0] = 0.5, torch.nan
     heard: list[int] = []
-    found = faithfulness(Constant(), images, maps, told=heard.append)
+    found = faithfulness(Constant(), images, maps, on_progress=heard.append)
     assert heard == [1, 1, 1]
     assert "one value everywhere" in found.reasons[0]
     assert "not finite" in found.reasons[1]
@@ -205,7 +205,7 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_black_and_one_map() -> None:
-    spec = Preprocessing((4, 4), 3, (0.5, 0.4, 0.2), (0.25, 0.2, 0.1))
+    spec = Preprocessing(size=(4, 4), channels=3, mean=(0.5, 0.4, 0.2), std=(0.25, 0.2, 0.1))
     assert black_of(spec) == pytest.approx((-2.0, -2.0, -2.0))
     values = torch.arange(2 * 3 * 2 * 4.0).reshape(2, 3, 2, 2, 2)
     assert torch.equal(one_map(values), values[:, 2].mean(1))

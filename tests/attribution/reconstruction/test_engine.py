@@ -21,9 +21,13 @@ from ..nets import Small
 
 GRID, DIM = (2, 3), 8
 SETTINGS = FewshotSettings(
-    VitSettings(dim=16, depth=1, heads=2, patch_size=(4, 4), image_size=(16, 16), mlp_dim=32),
-    use_mab=True, use_ocab=True, use_drff=True, window=2, enlarged=4,
-)  # fmt: skip
+    trunk=VitSettings(dim=16, depth=1, heads=2, patch_size=(4, 4), image_size=(16, 16), mlp_dim=32),
+    use_mab=True,
+    use_ocab=True,
+    use_drff=True,
+    window=2,
+    enlarged=4,
+)
 
 
 def drawn(images: int, seed: int) -> torch.Tensor:
@@ -63,10 +67,10 @@ def test_mutual_maps_by_a_slow_loop() -> None:
     def projected(rows: np.ndarray, name: str) -> np.ndarray:
         return rows @ p[f"{name}.weight"].T + p[f"{name}.bias"]
 
-    def looked(of: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        powers = np.exp(projected(of, "q") @ projected(at, "k").T / math.sqrt(DIM))
+    def looked(of: np.ndarray, query_index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        powers = np.exp(projected(of, "q") @ projected(query_index, "k").T / math.sqrt(DIM))
         weights = powers / powers.sum(1, keepdims=True)
-        error = (weights @ projected(at, "v") - projected(of, "v")) ** 2
+        error = (weights @ projected(query_index, "v") - projected(of, "v")) ** 2
         return weights.mean(0), error.sum(1)
 
     for maps, images in zip(found, support, strict=True):
@@ -99,7 +103,7 @@ def test_a_query_out_of_one_support_place_finds_that_place() -> None:
 @pytest.mark.parametrize("kind", ["ridge", "mutual"])
 def test_maps_agree_with_the_models_own_logits(kind: str) -> None:
     torch.manual_seed(0)
-    model = FewshotViT(replace(SETTINGS, reconstruction=kind)).eval()
+    model = FewshotViT(replace(SETTINGS, reconstruction=kind)).eval()  # type: ignore[arg-type]
     with torch.no_grad():
         model.reconstruct.temperature.fill_(2.0)
         if kind == "ridge":
@@ -129,10 +133,10 @@ def test_one_place_of_the_query() -> None:
     head = MutualReconstruction(DIM)
     query, support = drawn(2, 0), [drawn(3, 1)]
     for maps_of in (
-        lambda at: ridge_maps(query, support, GRID, at=at)[0],
-        lambda at: mutual_maps(query, support, GRID, head, at)[0],
+        lambda query_index: ridge_maps(query, support, GRID, query_index=query_index)[0],
+        lambda query_index: mutual_maps(query, support, GRID, head, query_index)[0],
     ):
-        alone = torch.stack([maps_of(at).received for at in range(6)])
+        alone = torch.stack([maps_of(query_index).received for query_index in range(6)])
         assert not torch.equal(alone[0], alone[1])
         torch.testing.assert_close(alone.mean(0), maps_of(None).received, atol=1e-6, rtol=1e-4)
 
@@ -201,7 +205,7 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match="--support"):
         ridge_maps(drawn(1, 0), [], GRID)
     with pytest.raises(InputError, match="query place 6: there are 6"):
-        ridge_maps(drawn(1, 0), [drawn(1, 1)], GRID, at=6)
+        ridge_maps(drawn(1, 0), [drawn(1, 1)], GRID, query_index=6)
     with pytest.raises(InputError, match=r"\(1, 5, 8\).*2x3.*\(images, 6, 8\)"):
         ridge_maps(drawn(1, 0), [drawn(1, 1)[:, :5]], GRID)
     bad = drawn(1, 1)

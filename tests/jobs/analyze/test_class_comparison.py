@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from fastcam.jobs.analyze.class_comparison import Cohort, compare_classes, group_of
+from fastcam.jobs.analyze.class_comparison import ClassComparison, class_groups, compare_classes
 from fastcam.jobs.analyze.map_statistics import correlation, feature_statistics
 from fastcam.jobs.analyze.results import ImageResult, LayerResult
 
@@ -20,7 +20,17 @@ LAYER = "layer4"
 def image(cells: NDArray[np.float32], folder: str, confidence: float = 0.5) -> ImageResult:
     layers = {LAYER: LayerResult(feature_statistics(cells, (0, 0, 32, 32)), None)}
     return ImageResult(
-        "i", Path("i.png"), (32, 32), folder, 0, "0", confidence, None, "0", (1.0,), layers
+        id="i",
+        source=Path("i.png"),
+        size=(32, 32),
+        class_folder=folder,
+        predicted=0,
+        predicted_name="0",
+        confidence=confidence,
+        right=None,
+        explained="0",
+        output=(1.0,),
+        layers=layers,
     )
 
 
@@ -32,7 +42,7 @@ def maps(count: int, seed: int) -> list[NDArray[np.float32]]:
 
 def cohort(
     cells: dict[str, list[NDArray[np.float32]]],
-) -> tuple[list[ImageResult], Cohort]:
+) -> tuple[list[ImageResult], ClassComparison]:
     flat = [(name, one) for name, group in cells.items() for one in group]
     images = [image(one, name, 0.5 + at / 100) for at, (name, one) in enumerate(flat)]
     return images, compare_classes(images, (LAYER,), lambda index, layer: flat[index][1])
@@ -65,10 +75,13 @@ def test_two_classes_by_mann_whitney() -> None:
     images, found = cohort({"a": maps(6, 0), "b": maps(5, 1)})
     (test,) = [d for d in found.differences if (d.layer, d.metric) == (LAYER, "mean_activation")]
     values = {
-        name: [i.layers[LAYER].feature_statistics.raw.mean_activation
-               for i in images if i.class_folder == name]
+        name: [
+            i.layers[LAYER].feature_statistics.raw.mean_activation
+            for i in images
+            if i.class_folder == name
+        ]
         for name in "ab"
-    }  # fmt: skip
+    }
     known = stats.mannwhitneyu(values["a"], values["b"], alternative="two-sided")
     assert (test.statistic, test.p) == pytest.approx((known.statistic, known.pvalue))
     wins = np.mean([np.sign(x - y) for x in values["a"] for y in values["b"]])
@@ -97,9 +110,9 @@ def test_what_cannot_be_tested_is_left_out() -> None:
 
 def test_groups_are_folders_or_predictions() -> None:
     cells = maps(2, 0)
-    folders, groups = group_of([image(cells[0], "x"), image(cells[1], "y")])
+    folders, groups = class_groups([image(cells[0], "x"), image(cells[1], "y")])
     assert (folders, groups) == ("folder", {"x": [0], "y": [1]})
-    assert group_of([image(cells[0], ""), image(cells[1], "")]) == ("", {"0": [0, 1]})
+    assert class_groups([image(cells[0], ""), image(cells[1], "")]) == ("", {"0": [0, 1]})
 
 
 def test_correlation_is_pearsons() -> None:

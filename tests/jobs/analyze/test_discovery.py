@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fastcam.jobs.analyze.discovery import look_around
+from fastcam.jobs.analyze.discovery import find_candidates
 
 
 def put(path: Path, age: int = 0) -> None:
@@ -21,7 +21,7 @@ def test_the_newest_checkpoint_and_the_folders_of_images(tmp_path: Path) -> None
     for folder, count in (("data/cat", 3), ("data/dog", 2), ("photos", 4)):
         for index in range(count):
             put(tmp_path / folder / f"{index}.JPG")
-    found = look_around(tmp_path)
+    found = find_candidates(tmp_path)
     assert found.checkpoint == tmp_path / "runs" / "deep" / "best.safetensors"
     assert list(found.folders.items()) == [(tmp_path / "data", 5), (tmp_path / "photos", 4)]
 
@@ -31,7 +31,7 @@ def test_own_output_and_environments_are_left_out(tmp_path: Path) -> None:
     put(tmp_path / "out" / "gradcam_heatmaps" / "a.png")
     put(tmp_path / "venv" / "a.png")
     put(tmp_path / "env" / "w.pth")
-    found = look_around(tmp_path)
+    found = find_candidates(tmp_path)
     assert found.checkpoint is None
     assert found.folders == {}
 
@@ -40,6 +40,8 @@ def test_images_right_here(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     put(tmp_path / "more" / "b.png")
     put(tmp_path / "other" / "c.png")
-    assert look_around(tmp_path).folders == {
-        tmp_path: 1, tmp_path / "more": 1, tmp_path / "other": 1,
-    }  # fmt: skip
+    assert find_candidates(tmp_path).folders == {
+        tmp_path: 1,
+        tmp_path / "more": 1,
+        tmp_path / "other": 1,
+    }

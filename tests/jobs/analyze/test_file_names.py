@@ -49,9 +49,12 @@ def test_files_are_distinct_and_possible(
 
 def test_as_the_issue_spells_them(header: MapHeader) -> None:
     known = headers(
-        header, ["a/1", "a_1", "A_1"], prediction=1, output=np.zeros(2, np.float32),
+        header,
+        ["a/1", "a_1", "A_1"],
+        prediction=1,
+        output=np.zeros(2, np.float32),
         targets=np.array([0]),
-    )  # fmt: skip
+    )
     naming = naming_of(known, ["layer4.1.conv2"], ("cat", "dog"))
     assert naming.heatmap(0, 0) == "gradcam_heatmaps/a_1_layer4.1.conv2_cat_heatmap.png"
     assert naming.overlay(0, 0) == "overlay_images/a_1_layer4.1.conv2_cat_overlay.png"

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fastcam.jobs.analyze.map_statistics import Place, feature_statistics, normalised
+from fastcam.jobs.analyze.map_statistics import Point, feature_statistics, normalized
 
 
 def gaussian(height: int, width: int, x: float, y: float, sigma: float) -> NDArray[np.float32]:
@@ -37,9 +37,13 @@ def test_the_centre_of_a_gaussian_in_image_pixels() -> None:
 def test_against_torch_and_scipy() -> None:
     cells = np.random.default_rng(0).random((7, 5), np.float32) * 40 - 3
     found = feature_statistics(cells, (11, 20, 11 + 93, 20 + 71))
-    big = torch.nn.functional.interpolate(
-        torch.from_numpy(cells)[None, None], (71, 93), mode="bilinear", align_corners=False
-    )[0, 0].double().numpy()  # fmt: skip
+    big = (
+        torch.nn.functional.interpolate(
+            torch.from_numpy(cells)[None, None], (71, 93), mode="bilinear", align_corners=False
+        )[0, 0]
+        .double()
+        .numpy()
+    )
     scaled = (big - big.min()) / (big.max() - big.min())
     assert found.raw.max_activation == pytest.approx(cells.max(), rel=1e-6)
     assert found.raw.mean_activation == pytest.approx(cells.mean(), rel=1e-5)
@@ -66,7 +70,7 @@ def test_a_map_of_one_value_has_no_place(value: float) -> None:
     assert found.activation_area == 0.0
     assert found.normalised.max_activation == 0.0
     assert found.raw.mean_activation == value
-    assert not normalised(np.full((2, 2), value, np.float32)).any()
+    assert not normalized(np.full((2, 2), value, np.float32)).any()
 
 
 @pytest.mark.parametrize(("halves", "x"), [("plain", 16 + 5), ("mirror", 31 - 5)])
@@ -75,6 +79,6 @@ def test_halves_have_the_place_twice(halves: str, x: int) -> None:
     cells[2, 5] = 1.0
     # The half is as large as the map: nothing is enlarged.
     found = feature_statistics(cells, (0, 0, 32, 8), halves)
-    assert found.peak == found.center_of_mass == Place(5.0, 2.0)
-    assert found.peak_right == found.center_of_mass_right == Place(float(x), 2.0)
+    assert found.peak == found.center_of_mass == Point(5.0, 2.0)
+    assert found.peak_right == found.center_of_mass_right == Point(float(x), 2.0)
     assert found.activation_area == 1 / (8 * 16)

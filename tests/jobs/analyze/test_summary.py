@@ -18,9 +18,14 @@ from fastcam.run.records import Failure
 from .test_class_comparison import LAYER, image, maps
 
 FACTS: dict[str, Any] = {
-    "model": "net", "checkpoint": "w.pth", "layers": [LAYER], "method": "gradcam", "halves": "no",
-    "compare": "", "same_predictions": None,
-}  # fmt: skip
+    "model": "net",
+    "checkpoint": "w.pth",
+    "layers": [LAYER],
+    "method": "gradcam",
+    "halves": "no",
+    "compare": "",
+    "same_predictions": None,
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +34,19 @@ def analysis() -> Analysis:
     images = tuple(image(cells, name, 0.5 + at / 50) for at, (name, cells) in enumerate(flat))
     cohort = compare_classes(images, (LAYER,), lambda index, layer: flat[index][1])
     bad = Failure("error", 8, "bad\nname", None, 0, "is no image")
-    return Analysis(Path("out"), images, cohort, (bad,))
+    return Analysis(output_dir=Path("out"), images=images, comparison=cohort, failures=(bad,))
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_number_is_there(analysis: Analysis, language: Language) -> None:
     text = summary_report(analysis, FACTS, language)
     lines = text.splitlines()
-    for one in analysis.cohort.classes:
+    for one in analysis.comparison.classes:
         consistency = one.layers[LAYER].consistency
         (row,) = [line for line in lines if line.startswith(one.name) and LAYER in line]
         assert f"{consistency:.3f}" in row
         assert f"{one.layers[LAYER].metrics['activation_area'].mean:.3f}" in row
-    for difference in analysis.cohort.differences:
+    for difference in analysis.comparison.differences:
         assert any(
             f"{difference.effect:+.3f}" in line and f"{difference.p:.4f}" in line for line in lines
         )
@@ -57,5 +62,6 @@ def test_columns_line_up_in_any_script() -> None:
 
 
 def test_without_images() -> None:
-    empty = Analysis(Path("out"), (), compare_classes((), (LAYER,), lambda i, layer: maps(1, 0)[0]))
+    comparison = compare_classes((), (LAYER,), lambda i, layer: maps(1, 0)[0])
+    empty = Analysis(output_dir=Path("out"), images=(), comparison=comparison)
     assert "Images:  0" in summary_report(empty, FACTS)

@@ -51,7 +51,7 @@ class Three(Brightness):
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The test set; plots, which take longer than all else, are not drawn."""
-    monkeypatch.setattr("fastcam.jobs.evaluate.files._write_plots", lambda found, folder: [])
+    monkeypatch.setattr("fastcam.jobs.evaluate.job.write_plots", lambda evaluation, output_dir: [])
     return made(tmp_path)
 
 
@@ -78,10 +78,15 @@ def made(tmp_path: Path) -> Path:
 
 def run(folder: Path, model: nn.Module | None = None, **options: Any) -> EvaluationReport:
     given: dict[str, Any] = {
-        "mean": [0] * 3, "std": [1] * 3, "batch_size": 4, "readers": 0, "workers": 1,
-        "panel_size": 64, "group_width": 100,
-    }  # fmt: skip
-    paths = {"image_dir": folder / "Images", "table": folder / "table.csv"}
+        "mean": [0] * 3,
+        "std": [1] * 3,
+        "batch_size": 4,
+        "readers": 0,
+        "workers": 1,
+        "panel_size": 64,
+        "group_width": 100,
+    }
+    paths: dict[str, Any] = {"image_dir": folder / "Images", "table": folder / "table.csv"}
     paths = {name: options.pop(name, path) for name, path in paths.items()}
     return fastcam.evaluate(
         model or Brightness(), **paths, output_dir=folder / "out", **given | options
@@ -99,13 +104,25 @@ def test_a_regression_from_images_to_report(plotted: Path) -> None:
     assert report.exit_code == 0
     out = plotted / "out"
     there = sorted(path.name for path in out.iterdir())
-    assert there == sorted([
-        "age_group_comparison.png", "bland_altman.png", "evaluation_results.png", "explained",
-        "gradcam_best_sample.png", "gradcam_worst_sample.png", "high_error_samples.csv",
-        "high_error_samples.txt", "localisation.png", "low_error_samples.csv",
-        "low_error_samples.txt", "predictions.csv", "predictions.json", "run.zarr",
-        "test_metrics.json",
-    ])  # fmt: skip
+    assert there == sorted(
+        [
+            "age_group_comparison.png",
+            "bland_altman.png",
+            "evaluation_results.png",
+            "explained",
+            "gradcam_best_sample.png",
+            "gradcam_worst_sample.png",
+            "high_error_samples.csv",
+            "high_error_samples.txt",
+            "localisation.png",
+            "low_error_samples.csv",
+            "low_error_samples.txt",
+            "predictions.csv",
+            "predictions.json",
+            "run.zarr",
+            "test_metrics.json",
+        ]
+    )
     assert {path.name for path in report.files} == set(there) - {"explained", "run.zarr"}
     # Errors are 0, -2, -4, ... -10.
     assert report.metrics["mae"] == pytest.approx(5, abs=1e-3)

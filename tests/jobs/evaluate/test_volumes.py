@@ -55,17 +55,26 @@ def test_maps_of_volumes_are_measured_in_three_dimensions(tmp_path: Path, one_sl
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     report = fastcam.evaluate(
-        Bright().eval(), tmp_path / "Images", tmp_path / "t.csv", tmp_path / "out",
-        target="level", layers=["features"], image_size=(8, 12, 16), mean=(0.0,), std=(1.0,),
-    )  # fmt: skip
+        Bright().eval(),
+        tmp_path / "Images",
+        tmp_path / "t.csv",
+        tmp_path / "out",
+        target="level",
+        layers=["features"],
+        image_size=(8, 12, 16),
+        mean=(0.0,),
+        std=(1.0,),
+    )
     assert not report.failures
     found = json.loads((tmp_path / "out" / "test_metrics.json").read_text())
     assert found["metrics"]["mae"]["value"] == pytest.approx(0.0, abs=1e-4)
     where = found["localisation"]
     assert (where["n"], where["measured"], where["all"]["hits"]) == (3, 3, 3)
     boxes = [2 * 4 * 2, 4 * 4 * 4, 4 * 4 * 8]
-    areas = [size / (8 * 12 * 16) * (8 / depth if one_slice else 1)
-             for size, depth in zip(boxes, (2, 4, 4), strict=True)]  # fmt: skip
+    areas = [
+        size / (8 * 12 * 16) * (8 / depth if one_slice else 1)
+        for size, depth in zip(boxes, (2, 4, 4), strict=True)
+    ]
     assert where["all"]["area"]["mean"] == pytest.approx(np.mean(areas))
     assert where["all"]["share"]["mean"] > 0.4
     assert (tmp_path / "out" / "gradcam_best_sample.png").is_file()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastcam.jobs.explain.explanation import Explanation
-from fastcam.jobs.explain.results import ClassFound, MapFacts, Reconstruction
+from fastcam.jobs.explain.results import ClassReconstruction, MapFacts, Reconstruction
 
 RNG = np.random.default_rng(8)
 COARSE = RNG.integers(0, 256, (2, 3, 4, 3), dtype=np.uint8)
@@ -56,6 +56,6 @@ def reconstruction(shots: int = 1, signed: bool = True, places: Any = None) -> R
         error = (at + 1) * RNG.random((2, 3, 4), np.float32)
         pictures = [RNG.integers(0, 256, (36, 48, 3), dtype=np.uint8) for _ in range(shots)]
         names = tuple(f"{name}{place}.png" for place in range(shots))
-        classes[name] = ClassFound(received, error, signed, pictures, names)
+        classes[name] = ClassReconstruction(received, error, signed, pictures, names)
     share = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
     return Reconstruction(classes, share, True, places)

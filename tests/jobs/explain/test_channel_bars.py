@@ -17,13 +17,13 @@ RNG = np.random.default_rng(2)
 def pages(gates: dict[str, np.ndarray]) -> Any:
     """matplotlib's page behind the figure."""
     seen = []
-    whole = channelbars.drawn
+    whole = channelbars.page_figure  # type: ignore[attr-defined]
 
     def watched(page: Any) -> Any:
         seen.append(page)
         return whole(page)
 
-    with patch.object(channelbars, "drawn", watched):
+    with patch.object(channelbars, "page_figure", watched):
         figure = channel_bars(gates, "image")
     (page,) = seen
     assert figure.pixels.shape[2] == 3

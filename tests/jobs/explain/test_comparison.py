@@ -18,10 +18,10 @@ from fastcam.jobs.explain.results import MapFacts, Patches
 from fastcam.options import Style
 
 from ...figures.expected_pixels import JET, bilinear
-from ..vit.passes import apart
+from ..vit.passes import sheet_and_panels
 from .samples import PICTURES, RNG, SIDE, attention, cam, explanation, reconstruction
 
-STYLE = {"panel_size": SIDE, "heat_alpha": 0.4}
+STYLE: dict[str, Any] = {"panel_size": SIDE, "heat_alpha": 0.4}
 # One level of heat is at most so much of a colour of JET, and rounding is added to it.
 STEP = 5
 
@@ -39,7 +39,7 @@ def slow(
 
 def combined(results: Any, labels: Any = ("",), **more: Any) -> tuple[Any, Any]:
     several = Comparison(tuple(results), tuple(labels))
-    return apart(several.figure, more.pop("index", 0), **more, **STYLE)
+    return sheet_and_panels(several.figure, more.pop("index", 0), **more, **STYLE)
 
 
 def test_image_heat_and_overlay_are_what_opencv_paints() -> None:
@@ -154,7 +154,7 @@ def _sheets(one: Explanation) -> dict[str, Any]:
     figures = watched()
     while True:
         try:
-            sheet, _ = apart(lambda: next(figures))
+            sheet, _ = sheet_and_panels(lambda: next(figures))
         except StopIteration:
             return dict(zip(names, sheets, strict=True))
         sheets.append(sheet)
@@ -254,7 +254,7 @@ def test_file_names(tmp_path) -> None:
 def test_a_methods_own_figures_keep_the_pixels_of_a_large_picture() -> None:
     large = cv2.resize(PICTURES[0], (96, 72))
     one = explanation({"layer4": cam("layer4")})
-    one.images[:] = [large, *PICTURES[1:]]
+    one.images[:] = [large, *PICTURES[1:]]  # type: ignore[list-item]
     sheets = _sheets(one)
     one.images[0] = PICTURES[0]
     (overlay,) = sheets["gradcam_overlay"].rows[0]
@@ -292,7 +292,7 @@ def test_what_cannot_be_compared() -> None:
     with pytest.raises(InputError, match="nothing to compare"):
         compare({})
     with pytest.raises(InputError, match="--scale 'patient' is not known"):
-        one.figure(scale="patient")
+        one.figure(scale="patient")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="figure 2: there are 2 images"):
         one.figure(2)
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fastcam.attribution.request import METHODS
 from fastcam.errors import InputError
-from fastcam.jobs.explain.request import ExplainRequest, layers_of, steps_of
+from fastcam.jobs.explain.request import (
+    ExplainRequest,
+    checkpoint_labels,
+    layers_of,
+    model_labels,
+    steps_of,
+)
 
 
 def steps(*methods: str, layers: tuple[str, ...] = (), support: bool = False) -> list[str]:
-    asked = ExplainRequest(methods, layers_of(layers, methods))
-    return [str(step) for step in steps_of(asked, support)]
+    request = ExplainRequest(methods=methods, layers=layers_of(layers, methods))
+    return [str(step) for step in steps_of(request, support)]
 
 
 @pytest.mark.parametrize(
@@ -33,9 +41,9 @@ def test_steps(methods: list[str], layers: list[str], said: list[str]) -> None:
 
 
 def test_all_are_all_but_the_slow_one() -> None:
-    asked = ExplainRequest(("all",))
-    named = [method for step in steps_of(asked, False) for method in step.methods]
-    assert sorted([*named, "scorecam"]) == sorted(METHODS)
+    request = ExplainRequest(methods=("all",))
+    methods = [method for step in steps_of(request, False) for method in step.methods]
+    assert sorted([*methods, "scorecam"]) == sorted(METHODS)
     assert steps("all", support=True)[-1] == "reconstruction"
 
 
@@ -61,3 +69,37 @@ def test_what_does_not_go_together(methods: list[str], support: bool, said: str)
 def test_layers_of_no_method(layer: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         layers_of([layer], ["gradcam"])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "labels"),
+    [
+        ([("a", "x.pth")], [""]),
+        ([("a", "x.pth"), ("b", "x.pth")], ["a", "b"]),
+        ([("a", "x.pth"), ("a", "y.pth")], ["x", "y"]),
+        ([("a", "1/best.pth"), ("a", "2/best.pth")], ["1/best", "2/best"]),
+        ([("a", "1/best.pth"), ("a", "1/best.pt")], ["1/best.pth", "1/best.pt"]),
+    ],
+)
+def test_labels_of_models(pairs: list[tuple[str, str]], labels: list[str]) -> None:
+    assert model_labels([(model, Path(file)) for model, file in pairs]) == labels
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "labels"),
+    [
+        (None, None, ("random weights", "")),
+        ("1/best.pth", None, ("best", "")),
+        (None, "1/best.pth", ("random weights", "best")),
+        ("a.pth", "b.pth", ("a", "b")),
+        ("a.pth", "a.pt", ("a.pth", "a.pt")),
+        ("1/a.pth", "2/a.pth", ("1/a", "2/a")),
+        ("x/1/a.pth", "y/1/a.pth", ("x/1/a.pth", "y/1/a.pth")),
+        ("a.pth", "a.pth", ("a", "a")),
+    ],
+)
+def test_labels_of_two_checkpoints(
+    first: str | None, second: str | None, labels: tuple[str, str]
+) -> None:
+    paths = [None if name is None else Path(name) for name in (first, second)]
+    assert checkpoint_labels(paths[0], paths[1]) == labels

@@ -12,9 +12,9 @@ from PIL import Image
 
 from fastcam.errors import InputError
 from fastcam.jobs.explain.support import support_of
-from fastcam.read.inputs.preprocess import Preprocessing
+from fastcam.read.inputs.preprocessing import Preprocessing
 
-SPEC = Preprocessing((8, 8))
+SPEC = Preprocessing(size=(8, 8))
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from torch.nn.functional import interpolate
 
 from fastcam.api import export
 from fastcam.errors import InputError
-from fastcam.read.volumes.volumes import decode
-from fastcam.store.maps import Item, MapStore, create_maps
+from fastcam.read.inputs.inputs import Item
+from fastcam.read.volumes.volumes import open_volume
+from fastcam.store.maps import MapStore, create_maps
 
 from ... import sample_map_stores
 
@@ -65,7 +66,7 @@ def dicom_store(folder: Path, placed: bool = True) -> MapStore:
     attrs = sample_map_stores.attrs_of(folder / "images", 3, size=[8, 8, 8])
     store = create_maps(folder / "run.zarr", attrs, [Item("v0", "", series, None, "1")], 1)
     maps = {"gradcam/f": np.random.default_rng(1).random((1, 5, 8, 6), dtype=np.float32)}
-    affine = decode(series).affine
+    affine = open_volume(series).affine
     known = None if affine is None else affine[np.newaxis]
     store.append(0, sample_map_stores.answers(1, maps, sample_map_stores.VOLUME, affine=known))
     return store

@@ -39,8 +39,10 @@ def test_volumes_lie_on_the_grid_of_their_source(export: Call, tmp_path: Path, a
     store = sample_map_stores.volume_store(tmp_path, affine=affine)
     assert export().code == 0
     for index in range(2):
-        made = nibabel.load(tmp_path / "out" / f"v{index}_gradcam_features.nii.gz")
-        source = nibabel.load(tmp_path / "images" / f"v{index}.nii.gz")
+        made = nibabel.Nifti1Image.from_filename(
+            tmp_path / "out" / f"v{index}_gradcam_features.nii.gz"
+        )
+        source = nibabel.Nifti1Image.from_filename(tmp_path / "images" / f"v{index}.nii.gz")
         assert made.shape == source.shape
         assert np.allclose(made.affine, source.affine, atol=1e-5)
         assert made.get_data_dtype() == np.float32
@@ -55,7 +57,7 @@ def test_a_hot_voxel_lies_at_its_place_in_millimetres(export: Call, tmp_path: Pa
     maps[:, 3, 7, 1] = 1.0
     sample_map_stores.volume_store(tmp_path, {"gradcam/f": maps}, OBLIQUE)
     assert export("--patient", "v1").code == 0
-    made = nibabel.load(tmp_path / "out" / "v1_gradcam_f.nii.gz")
+    made = nibabel.Nifti1Image.from_filename(tmp_path / "out" / "v1_gradcam_f.nii.gz")
     heat = np.asarray(made.dataobj, np.float64)
     voxel = np.array([(heat * axis).sum() / heat.sum() for axis in np.indices(heat.shape)])
     found = nibabel.affines.apply_affine(made.affine, voxel)
@@ -70,9 +72,10 @@ def test_images(export: Call, tmp_path: Path, kind: str) -> None:
     assert export("--format", kind, "--layer", "layer3", "--layer", "blocks.1").code == 0
     names = {path.name for path in (tmp_path / "out").glob(f"*.{kind}")}
     assert names == {
-        f"a{i}_{name}.{kind}" for i in range(3) for name in ("gradcam_layer3",
-                                                             "attention_blocks.1_mean")
-    }  # fmt: skip
+        f"a{i}_{name}.{kind}"
+        for i in range(3)
+        for name in ("gradcam_layer3", "attention_blocks.1_mean")
+    }
     path = tmp_path / "out" / f"a1_gradcam_layer3.{kind}"
     found = np.load(path) if kind == "npy" else np.asarray(Image.open(path))
     values = torch.from_numpy(store.map("gradcam/layer3", 1))[None, None]
@@ -141,8 +144,8 @@ def test_patch_attention(render: Call, export: Call, neck, records, tmp_path: Pa
     assert export("--root-dir", neck.images, store=store, out=out).code == 0
     record = records[1]
     name = record["patient_name"]
-    made = nibabel.load(out / f"{name}_attention.nii.gz")
-    source = nibabel.load(neck.images / f"{name}.nii.gz")
+    made = nibabel.Nifti1Image.from_filename(out / f"{name}_attention.nii.gz")
+    source = nibabel.Nifti1Image.from_filename(neck.images / f"{name}.nii.gz")
     assert made.shape == source.shape
     assert np.allclose(made.affine, source.affine, atol=1e-5)
     total = np.zeros(made.shape[::-1])
@@ -164,7 +167,7 @@ def test_dicom_sources_keep_their_affine(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "images")  # sources aren't needed
     report = export_maps(store.path, output_dir=tmp_path / "out")
     assert report.exit_code == 0
-    made = nibabel.load(tmp_path / "out" / report.written[0])
+    made = nibabel.Nifti1Image.from_filename(tmp_path / "out" / report.written[0])
     assert np.allclose(made.affine, OBLIQUE, atol=1e-5)
 
 

@@ -17,7 +17,7 @@ import fastcam
 from fastcam.api.infer import infer
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
-from fastcam.read.inputs.preprocess import prepare
+from fastcam.read.inputs.model_input import prepare
 from fastcam.store.maps import MapStore
 
 SIZE = 32
@@ -148,7 +148,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_first_unfinished_batch(
 def test_other_weights_are_another_run(model: Small, images: Path, tmp_path: Path) -> None:
     run(model, images, tmp_path)
     with torch.no_grad():
-        model.head.bias += 1
+        model.head.bias += 1  # type: ignore[misc]
     with pytest.raises(InputError, match=r"made with other images, weights or settings \(weights"):
         run(model, images, tmp_path)
     assert run(model, images, tmp_path, overwrite=True).done == 7

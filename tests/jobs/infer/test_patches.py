@@ -14,7 +14,7 @@ import fastcam
 from fastcam.attribution.patch_maps import run_case
 from fastcam.errors import InputError
 from fastcam.models.patch_attention.network import PatchAttention, build
-from fastcam.models.patch_attention.training import save
+from fastcam.models.training import save_weights
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.store.patches import RunStore
@@ -152,7 +152,7 @@ def test_labels_are_whole_numbers(model: PatchAttention, volumes: Path, tmp_path
 
 
 def test_by_name_with_a_checkpoint(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
-    save(model, tmp_path / "m.safetensors")
+    save_weights(model, tmp_path / "m.safetensors")
     report = fastcam.infer(
         "patch_attention", volumes / "images", tmp_path / "out", mask_dir=volumes / "masks",
         checkpoint=tmp_path / "m.safetensors",

@@ -17,7 +17,6 @@ import zarr
 
 from fastcam.figures import fonts
 from fastcam.jobs.inspect import doctor
-from fastcam.jobs.inspect.cgroups import cpu_quota, memory_limit
 from fastcam.jobs.inspect.doctor import Diagnosis, collect
 
 
@@ -133,8 +132,8 @@ def test_two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     found = collect(torch=True)
     assert value(found, "torch", "gpus") == 2
     assert value(found, "torch", "cuda") == "13.0"
-    said = [f.said for s in found.sections if s.name == "torch" for f in s.findings]
-    assert said.count("H200, 139.0 GiB") == 2
+    texts = [f.text for s in found.sections if s.name == "torch" for f in s.findings]
+    assert texts.count("H200, 139.0 GiB") == 2
 
 
 def test_no_chinese_font_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,60 +148,3 @@ def test_compiled_code_that_can_not_be_kept(monkeypatch: pytest.MonkeyPatch) -> 
     found = collect()
     assert value(found, "folders", "numba_cache") is None
     assert any("NUMBA_CACHE_DIR" in problem for problem in found.problems)
-
-
-# Limits of containers, on made-up control groups
-
-
-def groups(top: Path, own: str, files: dict[str, str]) -> tuple[Path, Path]:
-    for name, text in files.items():
-        path = top / "cgroup" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (top / "own").write_text(own)
-    return top / "cgroup", top / "own"
-
-
-def test_no_limits_where_there_are_no_groups(tmp_path: Path) -> None:
-    assert cpu_quota(tmp_path / "none", tmp_path / "none") is None
-    assert memory_limit(tmp_path / "none", tmp_path / "none") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"), [("max 100000\n", None), ("250000 100000\n", 2.5), ("50000 100000\n", 0.5)]
-)
-def test_quota_of_a_container(tmp_path: Path, text: str, cores: float | None) -> None:
-    assert cpu_quota(*groups(tmp_path, "0::/\n", {"cpu.max": text})) == cores
-
-
-def test_the_tightest_of_nested_groups_counts(tmp_path: Path) -> None:
-    files = {
-        "slurm/job/cpu.max": "600000 100000\n",
-        "slurm/cpu.max": "400000 100000\n",
-        "slurm/job/memory.max": "8589934592\n",
-        "slurm/memory.max": "17179869184\n",
-        "memory.max": "max\n",
-        "other/cpu.max": "100000 100000\n",
-    }
-    where = groups(tmp_path, "0::/slurm/job\n", files)
-    assert cpu_quota(*where) == 4
-    assert memory_limit(*where) == 8 * 2**30
-
-
-def test_groups_of_the_first_version(tmp_path: Path) -> None:
-    files = {
-        "cpu/box/cpu.cfs_quota_us": "300000\n",
-        "cpu/box/cpu.cfs_period_us": "100000\n",
-        "cpu/cpu.cfs_quota_us": "-1\n",
-        "cpu/cpu.cfs_period_us": "100000\n",
-        "memory/box/memory.limit_in_bytes": "1073741824\n",
-        "memory/memory.limit_in_bytes": "9223372036854771712\n",
-    }
-    where = groups(tmp_path, "4:memory:/box\n1:cpu,cpuacct:/box\n", files)
-    assert cpu_quota(*where) == 3
-    assert memory_limit(*where) == 2**30
-
-
-def test_a_first_version_group_without_a_limit(tmp_path: Path) -> None:
-    files = {"memory/memory.limit_in_bytes": "9223372036854771712\n"}
-    assert memory_limit(*groups(tmp_path, "4:memory:/\n", files)) is None

@@ -14,9 +14,9 @@ import pytest
 
 from fastcam.errors import InputError
 from fastcam.jobs.inspect.inventory import describe
-from fastcam.read.results.plain_formats import write_json, write_npz
 from fastcam.read.results.results import read_results
 from fastcam.store.patches import create_from_results
+from tests.read.results.plain_files import write_json, write_npz
 
 from ...store.sample_maps import CAM, new_store, rows
 

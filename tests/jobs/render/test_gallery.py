@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,31 @@ from fastcam.demo.neck_set import SyntheticSet
 from fastcam.errors import InputError, OutputError
 from fastcam.jobs.render import job
 from fastcam.jobs.render.gallery import read_gallery, write_page
-from fastcam.jobs.render.gallery_page import Failure
+from fastcam.jobs.render.page import FailureRow
+from fastcam.jobs.render.request import RenderRequest
 from fastcam.options import Selection, Sources, Style
 from fastcam.store.patches import open_store
 
 Call = Callable[..., Any]
 
 
+def request(
+    neck: SyntheticSet, output_dir: Path, selection: Selection | None = None
+) -> RenderRequest:
+    return RenderRequest(
+        results=neck.results,
+        output_dir=output_dir,
+        sources=Sources(neck.images, neck.masks),
+        style=Style(panel_size=96),
+        selection=selection or Selection(),
+    )
+
+
 @pytest.fixture(scope="module")
 def rendered(neck: SyntheticSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of ``all_slices``; nobody may change it."""
     out = tmp_path_factory.mktemp("rendered") / "out"
-    style = Style(panel_size=96)
-    job.render(neck.results, out, Sources(neck.images, neck.masks), style, Selection("all_slices"))
+    job.render(request(neck, out, Selection("all_slices")))
     return out
 
 
@@ -64,8 +77,7 @@ def test_a_run_makes_the_page_again(out: Path) -> None:
 
 
 def test_best_slice_and_all_slices_in_one_folder(out: Path, neck: SyntheticSet) -> None:
-    sources = Sources(neck.images, neck.masks)
-    job.render(neck.results, out, sources, Style(panel_size=96), Selection("best_slice"))
+    job.render(request(neck, out, Selection("best_slice")))
     (out / "002_neck_002" / next((out / "002_neck_002").glob("*BEST*")).name).unlink()
     first, second, _ = read_gallery(out).cases
     assert [figure.slice for figure in first.figures] == [0, 1, 2, 3]
@@ -101,8 +113,8 @@ def test_failures(out: Path) -> None:
         'error,4,lost,,4,"no image, none"\nwarning,1,neck_001,2,0,no mask\nbroken\n'
     )
     assert read_gallery(out).failures == (
-        Failure("error", "lost", None, "no image, none"),
-        Failure("warning", "neck_001", 2, "no mask"),
+        FailureRow("error", "lost", None, "no image, none"),
+        FailureRow("warning", "neck_001", 2, "no mask"),
     )
     assert "no image, none" in write_page(out).read_text(encoding="utf-8")
 
@@ -139,8 +151,7 @@ def test_a_run_store_elsewhere(out: Path, neck: SyntheticSet, tmp_path: Path) ->
     store = tmp_path / "kept.zarr"
     shutil.move(out / "run.zarr", store)
     other = tmp_path / "other"
-    sources = Sources(neck.images, neck.masks)
-    job.render(store, other, sources, Style(panel_size=96), Selection(max_samples=1))
+    job.render(replace(request(neck, other, Selection(max_samples=1)), results=store))
     assert json.loads((other / "run.json").read_text())["store"] == str(store)
     (case,) = read_gallery(other).cases
     assert case.name == "neck_001"
@@ -156,9 +167,8 @@ def test_an_interrupted_run_leaves_a_page(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fastcam.jobs.render.job._draw", stop)
-    sources = Sources(neck.images, neck.masks)
     with pytest.raises(KeyboardInterrupt):
-        job.render(neck.results, tmp_path, sources, Style(panel_size=96), Selection())
+        job.render(request(neck, tmp_path))
     assert "was interrupted" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
@@ -168,8 +178,7 @@ def test_a_page_that_cannot_be_made_costs_no_figures(
     def fail(folder: Path) -> None:
         raise InputError(f"{folder}: no run")
 
-    monkeypatch.setattr("fastcam.jobs.render.job.write_page", fail)
-    sources = Sources(neck.images, neck.masks)
-    report = job.render(neck.results, tmp_path, sources, Style(panel_size=96), Selection())
+    monkeypatch.setattr("fastcam.jobs.render.run_record.write_page", fail)
+    report = job.render(request(neck, tmp_path))
     assert (report.drawn, report.exit_code) == (3, 0)
     assert [(t.level, t.case) for t in report.failures] == [("warning", "index.html")]

@@ -148,10 +148,24 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
 
 def _start(made: SyntheticSet, out: Path, workers: int) -> subprocess.Popen[str]:
     command = [
-        sys.executable, "-m", "fastcam.cli.main", "render", str(made.results),
-        "--root-dir", str(made.images), "--mask-dir", str(made.masks), "--output-dir", str(out),
-        "--mode", "all_slices", "--panel-size", "600", "--workers", str(workers),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "fastcam.cli.main",
+        "render",
+        str(made.results),
+        "--root-dir",
+        str(made.images),
+        "--mask-dir",
+        str(made.masks),
+        "--output-dir",
+        str(out),
+        "--mode",
+        "all_slices",
+        "--panel-size",
+        "600",
+        "--workers",
+        str(workers),
+    ]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -211,8 +225,11 @@ def test_killed_and_run_again(
     process.kill()
     process.communicate(timeout=60)
     assert _none_left(process.pid)
-    done = {row["path"]: (out / row["path"]).stat().st_mtime_ns
-            for row in rows(out / "figures.csv") if row.get("high")}  # fmt: skip
+    done = {
+        row["path"]: (out / row["path"]).stat().st_mtime_ns
+        for row in rows(out / "figures.csv")
+        if row.get("high")
+    }
     assert done
     again = _start(long, out, 1)
     said, complained = again.communicate(timeout=120)

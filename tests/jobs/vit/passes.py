@@ -18,7 +18,9 @@ from fastcam.figures.sheet import Sheet
 from ...figures.expected_pixels import plan_of
 
 
-def made_pass(layers: Any, grid: tuple[int, int], prefix: int = 1, query: str = "cls") -> VitPass:
+def pass_of_layers(
+    layers: Any, grid: tuple[int, int], prefix: int = 1, query: str = "cls"
+) -> VitPass:
     """``layers``: arrays (b, heads, n, n) of weights, or ``Scores``."""
     kept = tuple(
         VitLayer(f"blocks.{at}.attn", a if isinstance(a, Scores) else Weights(torch.tensor(a)))
@@ -28,8 +30,16 @@ def made_pass(layers: Any, grid: tuple[int, int], prefix: int = 1, query: str = 
     size = (grid[0] * 4, grid[1] * 4)
     batch = torch.linspace(-2, 2, b * 3 * size[0] * size[1]).reshape(b, 3, *size)
     return VitPass(
-        batch, torch.zeros(b, 2), kept, None, grid, (4, 4), prefix, query, "made by hand"
-    )  # fmt: skip
+        batch=batch,
+        output=torch.zeros(b, 2),
+        layers=kept,
+        cls=None,
+        grid=grid,
+        patch=(4, 4),
+        prefix=prefix,
+        query=query,  # type: ignore[arg-type]
+        no_cls="made by hand",
+    )
 
 
 def random_weights(rng: np.random.Generator, b: int, heads: int, n: int) -> np.ndarray:
@@ -37,10 +47,12 @@ def random_weights(rng: np.random.Generator, b: int, heads: int, n: int) -> np.n
     return (rows / rows.sum(-1, keepdims=True)).astype(np.float32)
 
 
-def apart(view: Callable[..., Figure], *args: Any, **named: Any) -> tuple[Sheet, list[list[Any]]]:
+def sheet_and_panels(
+    view: Callable[..., Figure], *args: Any, **named: Any
+) -> tuple[Sheet, list[list[Any]]]:
     """The sheet of a view, and the pixels (h, w, 3) of its panels, row by row."""
     sheets: list[Sheet] = []
-    whole = panels.draw
+    whole = panels.draw  # type: ignore[attr-defined]
 
     def watched(sheet: Sheet, *rest: Any) -> Any:
         sheets.append(sheet)
@@ -49,9 +61,9 @@ def apart(view: Callable[..., Figure], *args: Any, **named: Any) -> tuple[Sheet,
     with patch.object(panels, "draw", watched):
         canvas = view(*args, **named).pixels
     (sheet,) = sheets
-    places = iter(plan_of(sheet, canvas).places)
+    areas = iter(plan_of(sheet, canvas).areas)
     cut = [
         [canvas[p.y : p.y + p.height, p.x : p.x + p.width] for p in row]
-        for row in ([next(places).panel for _ in panels_] for panels_ in sheet.rows)
+        for row in ([next(areas).panel for _ in panels_] for panels_ in sheet.rows)
     ]
     return sheet, cut

@@ -14,7 +14,7 @@ from fastcam.jobs.vit.attention_rollout import attention_rollout
 from fastcam.options import Style
 
 from ...figures.expected_pixels import JET, bilinear, nearest
-from .passes import apart, made_pass, random_weights
+from .passes import pass_of_layers, random_weights, sheet_and_panels
 
 RNG = np.random.default_rng(6)
 GRID = (3, 4)
@@ -27,7 +27,9 @@ STEP = 5
 
 
 def vit_of(depth: int = 2, heads: int = 2, **settings):
-    return made_pass([random_weights(RNG, 2, heads, N) for _ in range(depth)], GRID, **settings)
+    return pass_of_layers(
+        [random_weights(RNG, 2, heads, N) for _ in range(depth)], GRID, **settings
+    )
 
 
 def painted(cells, low: float, high: float, method: str = "nearest") -> np.ndarray:
@@ -48,20 +50,20 @@ def photo() -> np.ndarray:
 def cls_maps(vit, index: int) -> list[np.ndarray]:
     """(heads, rows, columns) for each layer."""
     return [
-        layer.attention.given[index, :, 0, 1:].numpy().reshape(-1, *GRID) for layer in vit.layers
+        layer.attention.values[index, :, 0, 1:].numpy().reshape(-1, *GRID) for layer in vit.layers
     ]
 
 
 def show(view, vit, **named):
     named = {"interpolation": "nearest", "style": STYLE, **named}
-    return apart(view, vit, pictures=[PHOTO[::-1].copy(), PHOTO], index=1, **named)
+    return sheet_and_panels(view, vit, pictures=[PHOTO[::-1].copy(), PHOTO], index=1, **named)
 
 
 def test_one_patch_lights_up() -> None:
     layer = np.zeros((2, 1, N, N), np.float32)
     layer[:, :, 0, 0] = 1
     layer[1, :, 0, 0], layer[1, :, 0, 1 + 6] = 0, 1
-    _, ((image, heat), (_, overlay)) = show(attention_layers, made_pass([layer], GRID))
+    _, ((image, heat), (_, overlay)) = show(attention_layers, pass_of_layers([layer], GRID))
     lit = np.zeros((HEIGHT, WIDTH), bool)
     lit[32:64, 64:96] = True
     assert np.array_equal((heat == JET[255]).all(axis=2), lit)
@@ -140,7 +142,7 @@ def test_the_chosen_patch_is_outlined_and_its_attention_shown() -> None:
     vit = vit_of(1)
     sheet, ((image, heat), _) = show(attention_layers, vit, query=(95, 40))
     number = 1 * 4 + 3
-    cells = vit.layers[0].attention.given[1, :, 1 + number, 1:].mean(0).numpy().reshape(GRID)
+    cells = vit.layers[0].attention.values[1, :, 1 + number, 1:].mean(0).numpy().reshape(GRID)
     expected = painted(cells, cells.min(), cells.max())
     inside = np.zeros((HEIGHT, WIDTH), bool)
     inside[29:67, 93:] = True
@@ -156,9 +158,9 @@ def test_the_chosen_patch_is_outlined_and_its_attention_shown() -> None:
 
 
 def test_without_cls_it_is_the_mean_over_patches() -> None:
-    vit = made_pass([random_weights(RNG, 2, 2, 12)], GRID, prefix=0, query="mean")
+    vit = pass_of_layers([random_weights(RNG, 2, 2, 12)], GRID, prefix=0, query="mean")
     sheet, ((_, heat), _) = show(attention_layers, vit)
-    cells = vit.layers[0].attention.given[1].mean(0).mean(0).numpy().reshape(GRID)
+    cells = vit.layers[0].attention.values[1].mean(0).mean(0).numpy().reshape(GRID)  # type: ignore[attr-defined]
     assert np.abs(heat - painted(cells, cells.min(), cells.max())).max() <= STEP
     assert "attention of all patches, mean over queries (no CLS token)" in sheet.title
 
@@ -199,7 +201,7 @@ def test_heads_of_two_models_have_one_scale() -> None:
 def slow_rollout(vit, index: int, token: int) -> np.ndarray:
     whole = np.eye(N)
     for layer in vit.layers:
-        fused = layer.attention.given[index].numpy().astype(np.float64).mean(axis=0) + np.eye(N)
+        fused = layer.attention.values[index].numpy().astype(np.float64).mean(axis=0) + np.eye(N)
         whole = (fused / fused.sum(axis=1, keepdims=True)) @ whole
     return whole[token, 1:].reshape(GRID).astype(np.float32)
 
@@ -220,7 +222,7 @@ def test_rollout_of_two_models(query, token: int) -> None:
 
 def test_attention_that_is_the_same_everywhere_is_no_evidence() -> None:
     layer = np.full((2, 1, N, N), 1 / N, np.float32)
-    sheet, ((_, heat), _) = show(attention_layers, made_pass([layer], GRID))
+    sheet, ((_, heat), _) = show(attention_layers, pass_of_layers([layer], GRID))
     assert (heat == JET[0]).all()
     assert sheet.rows[0][1].caption.endswith("no evidence")
 
@@ -232,18 +234,18 @@ def test_what_these_figures_do_not_have(view) -> None:
         view(vit, interpolation="lanczos")
     with pytest.raises(InputError, match="--scale rank"):
         view(vit, style=Style(scale="rank"))
-    other = made_pass([random_weights(RNG, 2, 2, 13)], GRID)
+    other = pass_of_layers([random_weights(RNG, 2, 2, 13)], GRID)
     with pytest.raises(InputError, match="layers of attention 2, the second 1"):
         view(vit, compare=other)
     with pytest.raises(InputError, match=r"patches 3×4, the second 4×3"):
-        view(vit, compare=made_pass([random_weights(RNG, 2, 2, 13)] * 2, (4, 3)))
+        view(vit, compare=pass_of_layers([random_weights(RNG, 2, 2, 13)] * 2, (4, 3)))
     with pytest.raises(InputError, match="--query 12"):
         view(vit, query=12)
 
 
 def test_nothing_of_the_pass_is_changed() -> None:
     vit = vit_of()
-    before = [layer.attention.given.clone() for layer in vit.layers]
+    before = [layer.attention.values.clone() for layer in vit.layers]
     for view in (attention_layers, all_heads, attention_rollout):
         show(view, vit, query=5)
-    assert all(torch.equal(a, b.attention.given) for a, b in zip(before, vit.layers, strict=True))
+    assert all(torch.equal(a, b.attention.values) for a, b in zip(before, vit.layers, strict=True))

@@ -11,7 +11,7 @@ from fastcam.errors import InputError
 from fastcam.jobs.vit.map_view import head_maps, layer_map, of_image, rollout_map
 from fastcam.jobs.vit.selection import Query
 
-from .passes import made_pass, random_weights
+from .passes import pass_of_layers, random_weights
 
 GRID = (3, 4)
 PREFIX = 2
@@ -26,7 +26,7 @@ MEAN = Query(None, None, "")
                                              (MEAN, list(range(PREFIX, N)))])  # fmt: skip
 def test_attention_of_a_query(query: Query, rows: list[int], index: int) -> None:
     layers = [random_weights(RNG, 2, 3, N) for _ in range(2)]
-    vit = made_pass(layers, GRID, PREFIX)
+    vit = pass_of_layers(layers, GRID, PREFIX)
     expected = np.zeros((3, *GRID))
     for head in range(3):
         for number in range(12):
@@ -45,7 +45,7 @@ def test_attention_from_queries_and_keys() -> None:
     mask = RNG.random((2, 1, N, N)) < 0.8
     mask[:, :, :, 0] = True
     scores = Scores(torch.tensor(q).float(), torch.tensor(k).float(), 0.4, torch.tensor(mask))
-    vit = made_pass([scores], GRID, PREFIX)
+    vit = pass_of_layers([scores], GRID, PREFIX)
     for index in range(2):
         for head in range(4):
             row = 0.4 * (k[index, head // 2] @ q[index, head, 5])
@@ -59,14 +59,14 @@ def test_a_part_of_the_batch_shares_its_memory() -> None:
     scores = Scores(torch.randn(3, 2, N, 4), torch.randn(3, 2, N, 4), 0.5)
     one = of_image(scores, 2)
     assert one.shape == (1, 2, N, N)
-    assert one.q.data_ptr() == scores.q[2].data_ptr()
+    assert one.q.data_ptr() == scores.q[2].data_ptr()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("query", [CLS, MEAN, Query(6, (1, 0), "")])
 @pytest.mark.parametrize("start", [0, 1])
 def test_rollout(query: Query, start: int) -> None:
     layers = [random_weights(RNG, 2, 3, N) for _ in range(3)]
-    vit = made_pass(layers, GRID, PREFIX)
+    vit = pass_of_layers(layers, GRID, PREFIX)
     whole = np.eye(N)
     for layer in layers[start:]:
         fused = layer[1].astype(np.float64).max(axis=0) + np.eye(N)
@@ -79,6 +79,6 @@ def test_rollout(query: Query, start: int) -> None:
 def test_attention_that_is_not_finite() -> None:
     layer = random_weights(RNG, 1, 2, N)
     layer[0, 1, 0, 5] = np.nan
-    vit = made_pass([layer], GRID, PREFIX)
+    vit = pass_of_layers([layer], GRID, PREFIX)
     with pytest.raises(InputError, match=r"layer 0 \(blocks\.0\.attn\) holds NaN"):
         head_maps(vit, 0, 0, CLS)

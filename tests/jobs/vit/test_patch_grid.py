@@ -10,11 +10,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from fastcam.figures import fonts
-from fastcam.figures.patch_grid import _font, line_width, numbered
+from fastcam.figures.patch_grid import _font, line_width, numbered_picture
 from fastcam.jobs.vit.patch_grid import patch_grid
 from fastcam.options import Style
 
-from .passes import apart, made_pass, random_weights
+from .passes import pass_of_layers, random_weights, sheet_and_panels
 
 RNG = np.random.default_rng(4)
 NOISE = cv2.resize(RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8), (320, 320))
@@ -40,7 +40,7 @@ def slow_lines(shape: tuple[int, int], cell: tuple[int, int], thick: int) -> np.
 @pytest.mark.parametrize("picture", [GREY, NOISE], ids=["grey", "noise"])
 @pytest.mark.parametrize(("grid", "side"), [((14, 14), 512), ((3, 5), 200), ((32, 32), 512)])
 def test_lines_are_red_and_nothing_lies_on_them(picture, grid, side: int) -> None:
-    cut = numbered(picture, grid, Style(panel_size=side))
+    cut = numbered_picture(picture, grid, Style(panel_size=side))
     cell = cell_of(cut, grid)
     expected = slow_lines(cut.shape[:2], cell, line_width(cell))
     assert np.array_equal((cut == (255, 0, 0)).all(axis=2), expected)
@@ -49,7 +49,9 @@ def test_lines_are_red_and_nothing_lies_on_them(picture, grid, side: int) -> Non
 def test_a_patch_shows_its_part_of_the_picture() -> None:
     """Each patch has one colour: seen in its corners, which no number reaches."""
     small = RNG.integers(1, 200, (4, 6, 3), dtype=np.uint8)
-    cut = numbered(small.repeat(50, axis=0).repeat(50, axis=1), (4, 6), Style(panel_size=300))
+    cut = numbered_picture(
+        small.repeat(50, axis=0).repeat(50, axis=1), (4, 6), Style(panel_size=300)
+    )
     high, wide = cell_of(cut, (4, 6))
     for row in range(4):
         for column in range(6):
@@ -75,7 +77,7 @@ def printed(number: int, font: int) -> np.ndarray:
 def test_every_number_can_be_read(grid, side: int, step: int) -> None:
     """A number is read as the one of as many digits that looks most alike, as Pillow writes it."""
     paper = np.full((60, 60, 1), 128, np.uint8)
-    cut = numbered(paper, grid, Style(panel_size=side))
+    cut = numbered_picture(paper, grid, Style(panel_size=side))
     cell, count = cell_of(cut, grid), grid[0] * grid[1]
     font = _font(cell, count)
     assert font >= 13
@@ -98,10 +100,10 @@ def test_every_number_can_be_read(grid, side: int, step: int) -> None:
 
 
 def test_the_figure() -> None:
-    vit = made_pass([random_weights(RNG, 2, 2, 17)], (3, 5), prefix=2)
+    vit = pass_of_layers([random_weights(RNG, 2, 2, 17)], (3, 5), prefix=2)
     pictures = [NOISE, NOISE[::-1, :200].copy()]
     style = Style(panel_size=200)
-    sheet, ((panel,),) = apart(patch_grid, vit, pictures=pictures, index=1, style=style)
-    assert np.array_equal(panel, numbered(pictures[1], (3, 5), style))
+    sheet, ((panel,),) = sheet_and_panels(patch_grid, vit, pictures=pictures, index=1, style=style)
+    assert np.array_equal(panel, numbered_picture(pictures[1], (3, 5), style))  # type: ignore[arg-type]
     caption = sheet.rows[0][0].caption
     assert caption == "3 × 5 patches of 4 × 4 pixels, 2 tokens before them"

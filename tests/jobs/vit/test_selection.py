@@ -9,14 +9,14 @@ from fastcam.errors import InputError
 from fastcam.jobs.vit.selection import check_fusion, check_head, layers_of, query_of
 from fastcam.jobs.vit.subject import Subject
 
-from .passes import made_pass, random_weights
+from .passes import pass_of_layers, random_weights
 
 RNG = np.random.default_rng(0)
 
 
 def pass_of(depth: int, query: str = "cls", prefix: int = 1):
     layers = [random_weights(RNG, 1, 3, 12 + prefix)] * depth
-    return made_pass(layers, (3, 4), prefix, query)
+    return pass_of_layers(layers, (3, 4), prefix, query)
 
 
 def subject(query: str = "cls", prefix: int = 1) -> Subject:
@@ -54,8 +54,8 @@ def test_whose_attention() -> None:
     assert query_of(None, subject()).token == 0
     mean = query_of(None, subject("mean", 0))
     assert mean.token is None
-    assert "no CLS token" in mean.who
-    assert "the head doesn't read CLS" in query_of(None, subject("mean", 1)).who
+    assert "no CLS token" in mean.label
+    assert "the head doesn't read CLS" in query_of(None, subject("mean", 1)).label
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_patch_by_its_pixel_or_its_number(asked, patch) -> None:
     query = query_of(asked, subject(prefix=5))
     assert query.patch == patch
     assert query.token == 5 + 4 * patch[0] + patch[1]
-    assert f"patch {4 * patch[0] + patch[1]} (row {patch[0]}, column {patch[1]})" in query.who
+    assert f"patch {4 * patch[0] + patch[1]} (row {patch[0]}, column {patch[1]})" in query.label
 
 
 @pytest.mark.parametrize(

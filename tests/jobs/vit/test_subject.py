@@ -13,7 +13,7 @@ from fastcam.jobs.vit.attention_layers import attention_layers
 from fastcam.jobs.vit.subject import pass_on, subject_of
 from fastcam.models.vit import VisionTransformer, VitSettings
 
-from .passes import made_pass, random_weights
+from .passes import pass_of_layers, random_weights
 
 RNG = np.random.default_rng(8)
 PICTURES = [RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8) for _ in range(3)]
@@ -44,7 +44,7 @@ def test_a_model_and_its_pass_give_one_figure(model: VisionTransformer) -> None:
 
 
 def test_a_pass_without_pictures_shows_its_batch() -> None:
-    vit = made_pass([random_weights(RNG, 2, 1, 13)], (3, 4))
+    vit = pass_of_layers([random_weights(RNG, 2, 1, 13)], (3, 4))
     picture = subject_of(vit, index=1).picture
     image = vit.batch[1].numpy()
     expected = 255 * (image - image.min()) / (image.max() - image.min())
@@ -52,14 +52,14 @@ def test_a_pass_without_pictures_shows_its_batch() -> None:
 
 
 def test_pixels_without_a_patch_are_left_out() -> None:
-    vit = made_pass([random_weights(RNG, 1, 1, 13)], (3, 4))
+    vit = pass_of_layers([random_weights(RNG, 1, 1, 13)], (3, 4))
     wide = replace(vit, batch=torch.zeros(1, 3, 12, 20))
     subject = subject_of(wide, pictures=[PICTURES[0]])
     assert np.array_equal(subject.picture, PICTURES[0][:, :48])
 
 
 def test_grey_pictures() -> None:
-    vit = made_pass([random_weights(RNG, 1, 1, 13)], (3, 4))
+    vit = pass_of_layers([random_weights(RNG, 1, 1, 13)], (3, 4))
     grey = PICTURES[0][..., 0]
     assert np.array_equal(subject_of(vit, pictures=[grey]).picture, grey[:, :, None])
     assert attention_layers(vit, pictures=[grey]).pixels.ndim == 3

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from fastcam.demo.train_fewshot import save
 from fastcam.errors import InputError
 from fastcam.models.checkpoints import load_into, read_state_dict
 from fastcam.models.fewshot.build import FewshotOptions, build
-from fastcam.models.fewshot.checkpoint import flags_of
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.settings import FewshotSettings
+from fastcam.models.fewshot.state_dict import flags_of
 from fastcam.models.sizes import Sizes
+from fastcam.models.training import save_weights
 from fastcam.models.vit import VisionTransformer, VitSettings
 from fastcam.models.vit_checkpoint import with_positions_of
 
 TRUNK = VitSettings(
     dim=16, depth=1, heads=2, patch_size=(4, 4), image_size=(32, 32), num_classes=5, mlp_dim=32
 )
-ALL = FewshotSettings(TRUNK, True, True, True, mixed_depth=3, window=4, enlarged=8)
+ALL = FewshotSettings(
+    trunk=TRUNK, use_mab=True, use_ocab=True, use_drff=True, mixed_depth=3, window=4, enlarged=8
+)
 EVERY = FewshotOptions(use_mab=True, use_ocab=True, use_drff=True)
 
 
@@ -33,7 +36,7 @@ def test_the_reference_sizes() -> None:
     assert (settings.trunk.grid, settings.window, settings.enlarged) == ((14, 14), 7, 11)
     assert [block.window.shift_size for block in model.mixed] == [(0, 0), (3, 3)]
     tiny = build(
-        FewshotOptions("vit_tiny", 8, use_ocab=True, overlap_ratio=1.0),
+        FewshotOptions(arch="vit_tiny", patch_size=8, use_ocab=True, overlap_ratio=1.0),
         sizes=Sizes(3, 1, (128, 64)),
     )
     trunk = tiny.fewshot.trunk
@@ -54,7 +57,7 @@ def test_the_reference_sizes() -> None:
 def test_a_checkpoint_gives_the_sizes(settings: FewshotSettings, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = FewshotViT(settings).eval()
-    save(model, tmp_path / "model.safetensors")
+    save_weights(model, tmp_path / "model.safetensors")
     state = read_state_dict(tmp_path / "model.safetensors")
     options = FewshotOptions(
         use_mab=settings.use_mab, use_ocab=settings.use_ocab, use_drff=settings.use_drff
@@ -69,7 +72,7 @@ def test_a_checkpoint_gives_the_sizes(settings: FewshotSettings, tmp_path: Path)
 
 
 def test_without_flags_those_of_the_checkpoint() -> None:
-    plain = FewshotSettings(replace(TRUNK, dim=64, heads=1))
+    plain = FewshotSettings(trunk=replace(TRUNK, dim=64, heads=1))
     for settings in (ALL, replace(ALL, use_ocab=False), plain):
         found = build(None, FewshotViT(settings).state_dict()).fewshot
         for flag in ("use_mab", "use_ocab", "use_drff"):
@@ -129,7 +132,7 @@ def test_a_checkpoint_of_another_kind() -> None:
         ({"reconstruction": "none"}, "'ridge' or 'mutual'"),
     ],
 )
-def test_bad_options(asked: dict[str, object], said: str) -> None:
+def test_bad_options(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         FewshotOptions(**asked)
 

@@ -19,7 +19,7 @@ from fastcam.models.vit import VisionTransformer, VitSettings
 TRUNK = VitSettings(
     dim=16, depth=2, heads=2, patch_size=(4, 4), image_size=(32, 16), num_classes=5, mlp_dim=32
 )
-ALL = FewshotSettings(TRUNK, True, True, True, window=4, enlarged=6)
+ALL = FewshotSettings(trunk=TRUNK, use_mab=True, use_ocab=True, use_drff=True, window=4, enlarged=6)
 
 
 def made(settings: FewshotSettings = ALL) -> FewshotViT:
@@ -42,7 +42,7 @@ def test_every_combination_of_flags_runs(flags: tuple[bool, bool, bool]) -> None
 
 
 def test_without_flags_it_is_the_vision_transformer() -> None:
-    model, plain = made(FewshotSettings(TRUNK)), VisionTransformer(TRUNK).eval()
+    model, plain = made(FewshotSettings(trunk=TRUNK)), VisionTransformer(TRUNK).eval()
     plain.load_state_dict(model.state_dict(), strict=False)
     with torch.no_grad():
         assert torch.equal(model(images(2)), plain(images(2)))
@@ -87,7 +87,7 @@ def test_odd_blocks_are_shifted() -> None:
 
 @pytest.mark.parametrize("kind", ["ridge", "mutual"])
 def test_a_query_is_told_by_its_own_picture(kind: str) -> None:
-    model = made(replace(ALL, reconstruction=kind))
+    model = made(replace(ALL, reconstruction=kind))  # type: ignore[arg-type]
     pictures = images(6)
     with torch.no_grad():
         logits = model.compare(pictures.reshape(3, 2, 3, 32, 16), pictures[[0, 3, 4]])
@@ -122,10 +122,10 @@ def test_support_is_needed() -> None:
 
 def test_windows_must_divide_the_grid() -> None:
     with pytest.raises(InputError, match=r"8x4 .* windows of 7x7.* multiple of 7 patches"):
-        FewshotSettings(TRUNK, use_mab=True)
+        FewshotSettings(trunk=TRUNK, use_mab=True)
     with pytest.raises(InputError, match="13x14 patches can't be cut into windows of 7x7"):
         check_window((13, 14), 7)
-    assert FewshotSettings(TRUNK).window == 7  # not used, so not checked
+    assert FewshotSettings(trunk=TRUNK).window == 7  # not used, so not checked
     assert fitting_window((14, 14)) == 7
     assert fitting_window((24, 16)) == 4
     for grid in ((16, 15), (11, 11)):
@@ -134,24 +134,24 @@ def test_windows_must_divide_the_grid() -> None:
     with pytest.raises(InputError, match=r"overlap ratio 0\.75"):
         replace(ALL, enlarged=7)
     with pytest.raises(InputError, match="class token"):
-        FewshotSettings(replace(TRUNK, class_token=False, mean_pooling=True))
+        FewshotSettings(trunk=replace(TRUNK, class_token=False, mean_pooling=True))
     with pytest.raises(InputError, match="mixed_depth 0"):
         replace(ALL, mixed_depth=0)
 
 
 @pytest.mark.parametrize("kind", ["ridge", "mutual"])
 def test_told_by_examples_it_answers_as_compare_does(kind: str) -> None:
-    model = made(replace(ALL, reconstruction=kind))
+    model = made(replace(ALL, reconstruction=kind))  # type: ignore[arg-type]
     support, query = images(4).reshape(2, 2, 3, 32, 16), images(3)
     with torch.no_grad():
         plain = model(query)
-        with model.told_by(list(support)):
+        with model.support_set(list(support)):
             told = model(query)
         logits = model.compare(support, query)
         torch.testing.assert_close(told, logits - (logits[:, :1] + logits[:, 1:]) / 2)
         assert torch.equal(model(query), plain)
-        with model.told_by([support[0], support[1, :1]]):
+        with model.support_set([support[0], support[1, :1]]):
             assert model(query).shape == (3, 2)
-        with pytest.raises(RuntimeError), model.told_by(list(support)):
+        with pytest.raises(RuntimeError), model.support_set(list(support)):
             model(query[:, :1])
         assert torch.equal(model(query), plain)

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from fastcam.attribution.attention.capture import capture
-from fastcam.attribution.attention.records import full
-from fastcam.attribution.attention.windows import WindowLayout, add_back
+from fastcam.attribution.attention.windows import WindowLayout, sum_windows
 from fastcam.errors import InputError
 from fastcam.models.fewshot.overlap_attention import OverlapAttention
 from fastcam.models.fewshot.settings import allowed_ratios, enlarged_window
+from tests.attribution.reducers import full
 
 
 def made(grid: tuple[int, int], window: int, enlarged: int) -> OverlapAttention:
@@ -55,14 +55,18 @@ def test_recorded_weights_leave_nothing_in_the_padding() -> None:
     assert record.shape == (12, 2, 4, 16)
     torch.testing.assert_close(record.value.sum(-1), torch.ones(12, 2, 4))
     received = record.value.sum(2)
-    back = add_back(received, WindowLayout((4, 6), (2, 2), reach=(1, 1)))
+    back = sum_windows(received, WindowLayout((4, 6), (2, 2), reach=(1, 1)))
     torch.testing.assert_close(back.sum((2, 3)), torch.full((2, 2), 24.0))
 
 
 def test_only_ratios_with_whole_padding() -> None:
     assert [enlarged_window(7, ratio) for ratio in (2 / 7, 0.286, 4 / 7, 6 / 7, 2.0)] == [
-        9, 9, 11, 13, 21,
-    ]  # fmt: skip
+        9,
+        9,
+        11,
+        13,
+        21,
+    ]
     assert enlarged_window(7) == 11
     assert enlarged_window(4) == 6
     assert enlarged_window(16, 0.5) == 24

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from fastcam.attribution.attention.capture import capture
-from fastcam.attribution.attention.records import full
-from fastcam.attribution.attention.windows import layout_of, put_back, window_module
+from fastcam.attribution.attention.windows import layout_of, merge_windows, window_module
 from fastcam.models.fewshot.window_attention import WindowAttention
+from tests.attribution.reducers import full
 
 from ...torchvision_import import torchvision  # isort: skip
 from timm.models import swin_transformer as swin
@@ -90,9 +90,9 @@ def test_recorded_weights_lie_where_the_layout_says(shifted: bool) -> None:
     (record,) = seen.records
     assert record.path == "0"
     assert record.shape == (4, 2, 49, 49)
-    path, module = window_module(model, record.path)
+    path, module = window_module(model, record.path)  # type: ignore[misc]
     assert path == "0"
-    on_grid = put_back(record.value.mean(2), layout_of(module, grid))
+    on_grid = merge_windows(record.value.mean(2), layout_of(module, grid))
     assert on_grid.shape == (1, 2, *grid)
     for head in on_grid[0]:
         assert divmod(int(head.argmax()), 14) == (4, 5)

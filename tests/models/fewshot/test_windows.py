@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fastcam.attribution.attention.windows import WindowLayout, add_back, put_back
+from fastcam.attribution.attention.windows import WindowLayout, merge_windows, sum_windows
 from fastcam.models.fewshot.windows import (
-    cut,
-    cut_enlarged,
     inside_grid,
-    join,
     relative_index,
-    shifted_together,
+    shift_neighbours,
+    window_partition,
+    window_reverse,
+    window_unfold,
 )
 
 # grid, window, enlarged
@@ -41,7 +41,7 @@ def places(grid: tuple[int, int], window: int, enlarged: int) -> list[list[tuple
 @pytest.mark.parametrize(("grid", "window", "enlarged"), CASES)
 def test_enlarged_windows_are_cut_where_a_loop_cuts_them(grid, window, enlarged) -> None:
     x = torch.randn(2, *grid, 3)
-    parts = cut_enlarged(x, window, enlarged)
+    parts = window_unfold(x, window, enlarged)
     slow = torch.zeros(2, len(parts) // 2, enlarged**2, 3)
     for number, of_window in enumerate(places(grid, window, enlarged)):
         for at, place in enumerate(of_window):
@@ -68,33 +68,33 @@ def test_put_back_is_the_adjoint_by_a_loop(grid, window, enlarged) -> None:
     assert int(count.min()) >= 1
     assert int(count.max()) > 1
     lies = layout(grid, window, enlarged)
-    torch.testing.assert_close(add_back(values, lies), total)
-    torch.testing.assert_close(put_back(values, lies), total / count)
+    torch.testing.assert_close(sum_windows(values, lies), total)
+    torch.testing.assert_close(merge_windows(values, lies), total / count)
 
 
 def test_put_back_and_cut_are_adjoint() -> None:
     x = torch.randn(1, 14, 14, 2, dtype=torch.float64)
     values = torch.randn(4, 2, 121, dtype=torch.float64)
-    left = (cut_enlarged(x, 7, 11).mT * values).sum()
-    right = (x.permute(0, 3, 1, 2) * add_back(values, layout((14, 14), 7, 11))).sum()
+    left = (window_unfold(x, 7, 11).mT * values).sum()
+    right = (x.permute(0, 3, 1, 2) * sum_windows(values, layout((14, 14), 7, 11))).sum()
     torch.testing.assert_close(left, right)
 
 
 def test_what_is_cut_comes_back() -> None:
     x = torch.randn(2, 14, 21, 5)
-    assert torch.equal(join(cut(x, 7), 7, (14, 21)), x)
-    back = put_back(cut_enlarged(x, 7, 11).mT, layout((14, 21), 7, 11))
+    assert torch.equal(window_reverse(window_partition(x, 7), 7, (14, 21)), x)
+    back = merge_windows(window_unfold(x, 7, 11).mT, layout((14, 21), 7, 11))
     torch.testing.assert_close(back, x.permute(0, 3, 1, 2))
 
 
 def test_a_shift_of_3_on_a_14_grid_by_hand() -> None:
     numbers = torch.arange(196).reshape(1, 14, 14, 1)
-    parts = cut(torch.roll(numbers, (-3, -3), (1, 2)), 7)[..., 0]
+    parts = window_partition(torch.roll(numbers, (-3, -3), (1, 2)), 7)[..., 0]
     # The first window starts at row 3, column 3; the last holds rows and columns 10-13 and 0-2.
     assert parts[0, :8].tolist() == [45, 46, 47, 48, 49, 50, 51, 59]
     assert parts[3, :7].tolist() == [150, 151, 152, 153, 140, 141, 142]
     assert parts[3, 28:35].tolist() == [10, 11, 12, 13, 0, 1, 2]
-    together = shifted_together((14, 14), 7, (3, 3))
+    together = shift_neighbours((14, 14), 7, (3, 3))
     assert bool(together[0].all())
     # Columns 10-13 see each other and not columns 0-2, in every row of the second window.
     row = [True] * 4 + [False] * 3
@@ -106,8 +106,8 @@ def test_a_shift_of_3_on_a_14_grid_by_hand() -> None:
 
 
 def test_an_axis_without_shift_has_no_borders() -> None:
-    assert bool(shifted_together((14, 14), 7, (0, 0)).all())
-    together = shifted_together((4, 8), 4, (0, 2))
+    assert bool(shift_neighbours((14, 14), 7, (0, 0)).all())
+    together = shift_neighbours((4, 8), 4, (0, 2))
     assert bool(together[0].all())
     assert together[1, 0].tolist() == [True, True, False, False] * 4
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from fastcam.errors import InputError
 from fastcam.models.checkpoints import load_into, read_state_dict
 from fastcam.models.patch_attention.network import GatedAttention, PatchAttention, build
-from fastcam.models.patch_attention.training import save
+from fastcam.models.training import save_weights
 
 
 def seeded(**sizes: int) -> PatchAttention:
@@ -100,7 +100,7 @@ def test_many_patches_are_encoded_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
 def test_weights_survive_a_file_and_give_the_sizes(tmp_path: Path) -> None:
     model = seeded(num_classes=4, in_channels=2, width=48, depth=3)
     path = tmp_path / "model.safetensors"
-    save(model, path)
+    save_weights(model, path)
     state = read_state_dict(path)
     for found in (state, {f"module.{key}": value for key, value in state.items()}):
         same = build(found).eval()

@@ -77,8 +77,11 @@ def test_the_plan_is_that_of_a_slow_loop(
     plan = plan_patches(mask, rules)
     expected = slow(mask, rules)
     assert [a.dtype for a in (plan.boxes, plan.slices, plan.roi, plan.mask_ratio)] == [
-        np.int32, np.int32, np.int32, np.float32,
-    ]  # fmt: skip
+        np.int32,
+        np.int32,
+        np.int32,
+        np.float32,
+    ]
     assert plan.slices.tolist() == [row[0] for row in expected]
     assert plan.boxes.tolist() == [list(row[1]) for row in expected]
     assert plan.roi.tolist() == [row[2] for row in expected]

@@ -19,9 +19,9 @@ from fastcam.models.patch_attention.training import (
     TrainSettings,
     main,
     read_cases,
-    save,
     train,
 )
+from fastcam.models.training import save_weights
 
 
 def dotted(count: int) -> list[LabelledCase]:
@@ -37,11 +37,13 @@ def dotted(count: int) -> list[LabelledCase]:
 
 
 def test_the_loss_falls_and_the_attention_finds_the_dot() -> None:
-    cases, told = dotted(16), []
+    cases, epochs = dotted(16), []
     model, history = train(
-        cases, TrainSettings(epochs=12, patches=6), lambda at, epoch: told.append((at, epoch))
+        cases,
+        TrainSettings(epochs=12, patches=6),
+        lambda number, epoch: epochs.append((number, epoch)),
     )
-    assert told == list(enumerate(history, start=1))
+    assert epochs == list(enumerate(history, start=1))
     assert history[-1].loss < 0.3 * history[0].loss
     assert history[-1].accuracy == 1.0
     assert not model.training
@@ -140,8 +142,10 @@ def test_the_script_from_the_command_line(tmp_path: Path) -> None:
     options = [f"--{key.replace('_', '-')}={path}" for key, path in made.items()]
     done = subprocess.run(
         [*command, *options, "--output", str(tmp_path / "x")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 3, done.stderr
     assert done.stderr.startswith("fastcam: case 'c'")
     assert done.stderr.count("\n") == 1
@@ -149,4 +153,4 @@ def test_the_script_from_the_command_line(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="doesn't exist"):
-        save(build(), tmp_path / "none" / "model.safetensors")
+        save_weights(build(), tmp_path / "none" / "model.safetensors")

@@ -77,7 +77,7 @@ def test_nobody_is_dropped_silently() -> None:
         "age", None,
     )  # fmt: skip
     assert sorted(found.rows) == [0, 1]
-    assert not found.wrong
+    assert not found.errors
     assert [(e.what, e.name, e.row) for e in found.unmatched] == [
         ("row", "ghost", 3), ("row", "", 4), ("duplicate", "b.png", 6), ("image", "c", 0),
     ]  # fmt: skip
@@ -89,7 +89,7 @@ def test_rows_that_contradict_each_other() -> None:
         items("a.png", "b.png"), table(("a", "1"), ("a", "2"), ("b", "3")), "age", None
     )
     assert list(found.rows) == [1]
-    assert found.wrong == {0: "rows 2, 3 give it different values of 'age'"}
+    assert found.errors == {0: "rows 2, 3 give it different values of 'age'"}
     assert not found.unmatched
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ GREY = RNG.integers(0, 256, (12, 17), np.uint8)
 RGB = RNG.integers(0, 256, (12, 17, 3), np.uint8)
 
 
-def saved(folder: Path, image: Image.Image, name: str, **how: object) -> np.ndarray:
+def saved(folder: Path, image: Image.Image, name: str, **how: Any) -> np.ndarray:
     image.save(folder / name, **how)
     found = read_image(folder / name)
     assert found.shape == (image.height, image.width, found.shape[2])

@@ -24,9 +24,18 @@ def found(items: list[Item], root: Path) -> list[tuple[str, str, str]]:
 
 def test_a_folder_and_all_below(tmp_path: Path) -> None:
     touch(
-        tmp_path, "b10.png", "b9.JPG", "sub/c.tif", "sub/deep/d.webp", "notes.doc", "x.nii.gz",
-        ".hidden.png", ".git/e.png", "run.zarr/f.png", "sub/run.zarr/g.png",
-    )  # fmt: skip
+        tmp_path,
+        "b10.png",
+        "b9.JPG",
+        "sub/c.tif",
+        "sub/deep/d.webp",
+        "notes.doc",
+        "x.nii.gz",
+        ".hidden.png",
+        ".git/e.png",
+        "run.zarr/f.png",
+        "sub/run.zarr/g.png",
+    )
     assert found(find_inputs([tmp_path]), tmp_path) == [
         ("b9", "", "b9.JPG"),
         ("b10", "", "b10.png"),
@@ -139,9 +148,18 @@ def test_tables_that_are_wrong(tmp_path: Path, text: str, words: str) -> None:
 
 def test_volumes(tmp_path: Path) -> None:
     touch(
-        tmp_path, "a.nii.gz", "b.nii", "n/c.npy", "n/d.mha", "n/preview.png", "dcm/1.dcm",
-        "dcm/2.dcm", "p/x/1.png", "p/x/2.png", "notes/readme.md",
-    )  # fmt: skip
+        tmp_path,
+        "a.nii.gz",
+        "b.nii",
+        "n/c.npy",
+        "n/d.mha",
+        "n/preview.png",
+        "dcm/1.dcm",
+        "dcm/2.dcm",
+        "p/x/1.png",
+        "p/x/2.png",
+        "notes/readme.md",
+    )
     bare = tmp_path / "bare" / "IM0001"
     bare.parent.mkdir()
     bare.write_bytes(bytes(128) + b"DICM")

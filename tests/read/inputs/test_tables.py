@@ -11,8 +11,8 @@ from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.tables import Table, cell_text, read_cells
 
-HEADING = ["ID", " age ", "sex"]
-LINES = [["007", 34.5, "f"], [None, None, None], ["b/x.png", 41.0, "männlich"]]
+HEADING: list[object] = ["ID", " age ", "sex"]
+LINES: list[list[object]] = [["007", 34.5, "f"], [None, None, None], ["b/x.png", 41.0, "männlich"]]
 EXPECTED = [("007", "34.5", "f"), ("b/x.png", "41", "männlich")]
 
 

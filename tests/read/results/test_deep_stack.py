@@ -30,7 +30,8 @@ def test_a_tuple_nested_without_end_ends_nothing(tmp_path: Path, nested: bytes, 
     }[where]
     path = tmp_path / "results.pkl"
     path.write_bytes(b"\x80\x04" + body + b".")
-    code = "import sys; from pathlib import Path; from fastcam.read.results.results import read_results; "
+    code = "import sys; from pathlib import Path\n"
+    code += "from fastcam.read.results.results import read_results\n"
     code += "found = read_results(Path(sys.argv[1])); print(found.rejected[0].reason)"
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False

@@ -286,7 +286,7 @@ def test_tensors_come_back_as_arrays(tmp_path: Path) -> None:
     values = [torch.arange(6.0).reshape(2, 3).T, torch.tensor(3), torch.zeros(0), np.float64(2)]
     for protocol in (2, 4):
         loaded = load(saved(tmp_path, pickle.dumps(values, protocol)))
-        for expected, found in zip(values, loaded, strict=True):  # type: ignore[call-overload]
+        for expected, found in zip(values, loaded, strict=True):
             np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
             assert type(found).__module__ != "torch"
     buffer = io.BytesIO()

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fastcam.errors import InputError
-from fastcam.read.results.plain_formats import write_json
 from fastcam.read.results.results import read_results
 
+from .plain_files import write_json
 from .records import read, record, with_position
 
 

@@ -15,14 +15,14 @@ XYZ = np.arange(60, dtype=np.int16).reshape(5, 4, 3)
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_both_orders_of_axes_give_one_volume(tmp_path: Path, suffix: str, order: str) -> None:
     save = np.save if suffix == ".npy" else np.savez_compressed
-    save(tmp_path / f"xyz{suffix}", np.asarray(XYZ, order=order))  # type: ignore[call-overload]
-    save(tmp_path / f"zyx{suffix}", np.asarray(XYZ.T, order=order))  # type: ignore[call-overload]
+    save(tmp_path / f"xyz{suffix}", np.asarray(XYZ, order=order))
+    save(tmp_path / f"zyx{suffix}", np.asarray(XYZ.T, order=order))
     for axes in ("xyz", "zyx"):
-        voxels = read_array(tmp_path / f"{axes}{suffix}", axes).voxels  # type: ignore[arg-type]
+        voxels = read_array(tmp_path / f"{axes}{suffix}", axes).voxels
         assert np.array_equal(voxels, XYZ.T)
         assert voxels.flags.c_contiguous
         assert type(voxels) is np.ndarray
-        assert array_shape(tmp_path / f"{axes}{suffix}", axes) == (3, 4, 5)  # type: ignore[arg-type]
+        assert array_shape(tmp_path / f"{axes}{suffix}", axes) == (3, 4, 5)
 
 
 @pytest.mark.parametrize(

@@ -64,15 +64,15 @@ def _series(folder: Path, voxels: np.ndarray = VOXELS, **tags: Any) -> list[Path
 
 
 def test_a_series_is_sorted_along_its_normal(tmp_path: Path) -> None:
-    decoded = read_dicom(_series(tmp_path))
-    assert np.array_equal(decoded.voxels, VOXELS)
-    assert decoded.voxels.dtype == np.int16
+    volume = read_dicom(_series(tmp_path))
+    assert np.array_equal(volume.voxels, VOXELS)
+    assert volume.voxels.dtype == np.int16
     assert dicom_shape(sorted(tmp_path.iterdir())) == (4, 6, 5)
     # Worked by hand: columns step 0.75 mm to the left, rows 0.5 mm to the back, slices 2.5 mm up.
     expected = [[-0.75, 0, 0, 10], [0, -0.5, 0, 20], [0, 0, 2.5, 30], [0, 0, 0, 1]]
-    assert decoded.affine is not None
-    np.testing.assert_allclose(decoded.affine, expected)
-    assert decoded.window is None
+    assert volume.affine is not None
+    np.testing.assert_allclose(volume.affine, expected)  # type: ignore[arg-type]
+    assert volume.file_window is None
 
 
 def test_sagittal_slices_sort_along_their_own_normal(tmp_path: Path) -> None:
@@ -84,41 +84,41 @@ def test_sagittal_slices_sort_along_their_own_normal(tmp_path: Path) -> None:
             PixelSpacing=[1, 1],
         )
         image.save_as(tmp_path / f"{9 - z}.dcm")
-    decoded = read_dicom(sorted(tmp_path.iterdir()))
-    assert np.array_equal(decoded.voxels, VOXELS)
-    assert decoded.affine is not None
+    volume = read_dicom(sorted(tmp_path.iterdir()))
+    assert np.array_equal(volume.voxels, VOXELS)
+    assert volume.affine is not None
     expected = [[0, 0, 3, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]]
-    np.testing.assert_allclose(decoded.affine, expected)
+    np.testing.assert_allclose(volume.affine, expected)
 
 
 def test_without_positions_by_number_and_without_numbers_by_name(tmp_path: Path) -> None:
     names = ["b10.dcm", "b9.dcm", "b1.dcm", "b2.dcm"]
     for z, name in enumerate(names):
         _dataset(VOXELS[z], InstanceNumber=z + 8).save_as(tmp_path / name)
-    decoded = read_dicom(sorted(tmp_path.iterdir()))
-    assert np.array_equal(decoded.voxels, VOXELS)
-    assert decoded.affine is None
+    volume = read_dicom(sorted(tmp_path.iterdir()))
+    assert np.array_equal(volume.voxels, VOXELS)
+    assert volume.affine is None
     for z, name in enumerate(names):
         _dataset(VOXELS[z]).save_as(tmp_path / name)
-    decoded = read_dicom(sorted(tmp_path.iterdir()))
-    assert np.array_equal(decoded.voxels, VOXELS[[2, 3, 1, 0]])
+    volume = read_dicom(sorted(tmp_path.iterdir()))
+    assert np.array_equal(volume.voxels, VOXELS[[2, 3, 1, 0]])
 
 
 def test_one_rescale_is_told_and_many_are_applied(tmp_path: Path) -> None:
     paths = _series(tmp_path, RescaleSlope=2, RescaleIntercept=-1024)
-    decoded = read_dicom(paths)
-    assert np.array_equal(decoded.voxels, VOXELS)
-    assert (decoded.slope, decoded.intercept) == (2, -1024)
+    volume = read_dicom(paths)
+    assert np.array_equal(volume.voxels, VOXELS)
+    assert (volume.slope, volume.intercept) == (2, -1024)
     slopes = {}
     for index, path in enumerate(paths):
         image = pydicom.dcmread(path)
         image.RescaleSlope = slopes[float(image.ImagePositionPatient[2])] = 0.25 * (index + 1)
         image.save_as(path)
-    decoded = read_dicom(paths)
+    volume = read_dicom(paths)
     factors = np.array([slopes[z] for z in sorted(slopes)])[:, None, None]
-    assert decoded.voxels.dtype == np.float32
-    np.testing.assert_allclose(decoded.voxels, VOXELS * factors - 1024, rtol=1e-6)
-    assert (decoded.slope, decoded.intercept) == (1, 0)
+    assert volume.voxels.dtype == np.float32
+    np.testing.assert_allclose(volume.voxels, VOXELS * factors - 1024, rtol=1e-6)
+    assert (volume.slope, volume.intercept) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,14 @@ def test_one_rescale_is_told_and_many_are_applied(tmp_path: Path) -> None:
     ],
 )
 def test_windows(tmp_path: Path, tags: dict[str, Any], window: tuple[float, float] | None) -> None:
-    assert read_dicom(_series(tmp_path, VOXELS[:2], **tags)).window == window
+    assert read_dicom(_series(tmp_path, VOXELS[:2], **tags)).file_window == window
 
 
 def test_the_middle_slice_gives_the_window(tmp_path: Path) -> None:
     for z, pixels in enumerate(VOXELS):
         image = _dataset(pixels, InstanceNumber=z, WindowCenter=100 * z + 0.5, WindowWidth=11)
         image.save_as(tmp_path / f"{z}.dcm")
-    assert read_dicom(sorted(tmp_path.iterdir())).window == (195, 205)
+    assert read_dicom(sorted(tmp_path.iterdir())).file_window == (195, 205)
 
 
 def test_monochrome1(tmp_path: Path) -> None:
@@ -185,8 +185,12 @@ def test_an_empty_dcm_is_not_left_out(tmp_path: Path) -> None:
 
 def test_slices_of_two_sizes(tmp_path: Path) -> None:
     paths = _series(tmp_path)
-    _dataset(VOXELS[0, :3], InstanceNumber=1, ImagePositionPatient=[0, 0, 99],
-             ImageOrientationPatient=AXIAL).save_as(paths[0])  # fmt: skip
+    _dataset(
+        VOXELS[0, :3],
+        InstanceNumber=1,
+        ImagePositionPatient=[0, 0, 99],
+        ImageOrientationPatient=AXIAL,
+    ).save_as(paths[0])
     with pytest.raises(CaseError, match=r"1\.dcm: holds 5x3 pixels, but 4\.dcm 5x6 pixels"):
         read_dicom(paths)
 
@@ -196,8 +200,9 @@ def test_a_file_without_preamble(tmp_path: Path) -> None:
     image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     bare = Dataset()
     bare.update(image)
-    pydicom.dcmwrite(tmp_path / "p.dcm", bare, implicit_vr=True, little_endian=True,
-                     enforce_file_format=False)  # fmt: skip
+    pydicom.dcmwrite(
+        tmp_path / "p.dcm", bare, implicit_vr=True, little_endian=True, enforce_file_format=False
+    )
     assert (tmp_path / "p.dcm").read_bytes()[:2] == b"\x08\0"
     assert np.array_equal(read_dicom([tmp_path / "p.dcm"]).voxels, VOXELS[:1])
 
@@ -205,10 +210,10 @@ def test_a_file_without_preamble(tmp_path: Path) -> None:
 def test_frames_of_one_file(tmp_path: Path) -> None:
     image = _dataset(VOXELS, NumberOfFrames=4, WindowCenter=40, WindowWidth=400)
     image.save_as(tmp_path / "p.dcm")
-    decoded = read_dicom([tmp_path / "p.dcm"])
-    assert np.array_equal(decoded.voxels, VOXELS)
-    assert decoded.affine is None
-    assert decoded.window == (-160, 239)
+    volume = read_dicom([tmp_path / "p.dcm"])
+    assert np.array_equal(volume.voxels, VOXELS)
+    assert volume.affine is None
+    assert volume.file_window == (-160, 239)
     assert dicom_shape([tmp_path / "p.dcm"]) == (4, 6, 5)
 
 
@@ -221,29 +226,33 @@ def _item(**tags: Any) -> Dataset:
 
 def test_enhanced_files_keep_their_numbers_in_functional_groups(tmp_path: Path) -> None:
     image = _dataset(VOXELS, NumberOfFrames=4)
-    image.SharedFunctionalGroupsSequence = Sequence([
-        _item(
-            PlaneOrientationSequence=_item(ImageOrientationPatient=AXIAL),
-            PixelMeasuresSequence=_item(PixelSpacing=[0.5, 0.75], SliceThickness=2.5),
-            FrameVOILUTSequence=_item(WindowCenter=40, WindowWidth=400),
-        )
-    ])  # fmt: skip
-    image.PerFrameFunctionalGroupsSequence = Sequence([
-        _item(
-            PlanePositionSequence=_item(ImagePositionPatient=[-10, -20, 30 + 2.5 * z]),
-            PixelValueTransformationSequence=_item(RescaleSlope=z + 1, RescaleIntercept=5),
-        )
-        for z in range(4)
-    ])  # fmt: skip
+    image.SharedFunctionalGroupsSequence = Sequence(
+        [
+            _item(
+                PlaneOrientationSequence=_item(ImageOrientationPatient=AXIAL),
+                PixelMeasuresSequence=_item(PixelSpacing=[0.5, 0.75], SliceThickness=2.5),
+                FrameVOILUTSequence=_item(WindowCenter=40, WindowWidth=400),
+            )
+        ]
+    )
+    image.PerFrameFunctionalGroupsSequence = Sequence(
+        [
+            _item(
+                PlanePositionSequence=_item(ImagePositionPatient=[-10, -20, 30 + 2.5 * z]),
+                PixelValueTransformationSequence=_item(RescaleSlope=z + 1, RescaleIntercept=5),
+            )
+            for z in range(4)
+        ]
+    )
     image.save_as(tmp_path / "p.dcm")
-    decoded = read_dicom([tmp_path / "p.dcm"])
+    volume = read_dicom([tmp_path / "p.dcm"])
     np.testing.assert_allclose(
-        decoded.voxels, VOXELS * np.arange(1, 5, dtype=np.float32)[:, None, None] + 5
+        volume.voxels, VOXELS * np.arange(1, 5, dtype=np.float32)[:, None, None] + 5
     )
     expected = [[-0.75, 0, 0, 10], [0, -0.5, 0, 20], [0, 0, 2.5, 30], [0, 0, 0, 1]]
-    assert decoded.affine is not None
-    np.testing.assert_allclose(decoded.affine, expected)
-    assert decoded.window == (-160, 239)
+    assert volume.affine is not None
+    np.testing.assert_allclose(volume.affine, expected)  # type: ignore[arg-type]
+    assert volume.file_window == (-160, 239)
 
 
 def test_colour_becomes_grey(tmp_path: Path) -> None:
@@ -308,8 +317,9 @@ def test_pixels_that_fit_no_header(tmp_path: Path) -> None:
     image = _dataset(VOXELS[0])
     del image.BitsAllocated
     image.save_as(tmp_path / "a.dcm")
-    image = _dataset(VOXELS[0], PixelSpacing=[1], ImageOrientationPatient=AXIAL,
-                     ImagePositionPatient=[0, 0, 0])  # fmt: skip
+    image = _dataset(
+        VOXELS[0], PixelSpacing=[1], ImageOrientationPatient=AXIAL, ImagePositionPatient=[0, 0, 0]
+    )
     image.save_as(tmp_path / "b.dcm")
     for name in ("a.dcm", "b.dcm"):
         with pytest.raises(CaseError, match=name):

@@ -88,8 +88,11 @@ def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
 def test_two_sources_of_one_name_are_both_named(tmp_path: Path) -> None:
     _make(tmp_path, "p01.nii.gz", "p01.npy", "p02.nii", "p02/1.png", "a/p03/1.png", "b/p03/1.png")
     index = SourceIndex(tmp_path)
-    for name, both in (("p01", ("p01.nii.gz", "p01.npy")), ("p02", ("p02", "p02.nii")),
-                       ("p03", ("a/p03", "b/p03"))):  # fmt: skip
+    for name, both in (
+        ("p01", ("p01.nii.gz", "p01.npy")),
+        ("p02", ("p02", "p02.nii")),
+        ("p03", ("a/p03", "b/p03")),
+    ):
         with pytest.raises(CaseError) as caught:
             index.find(name)
         for path in both:
@@ -146,9 +149,15 @@ def test_masks(tmp_path: Path) -> None:
     )  # fmt: skip
     index = SourceIndex(tmp_path, mask=True)
     expected = {
-        "p01": "p01_mask.png", "p02": "p02.nii.gz", "p03": "p03", "p04": "p04_mask",
-        "p05": "p05.png", "p06": "x/p06_mask", "p07": "p07_mask.nii.gz", "p08": "x/p08",
-    }  # fmt: skip
+        "p01": "p01_mask.png",
+        "p02": "p02.nii.gz",
+        "p03": "p03",
+        "p04": "p04_mask",
+        "p05": "p05.png",
+        "p06": "x/p06_mask",
+        "p07": "p07_mask.nii.gz",
+        "p08": "x/p08",
+    }
     for name, path in expected.items():
         assert index.find(name) == tmp_path / path
     with pytest.raises(CaseError, match="no mask of 'p09': looked for p09_mask or p09 with"):
@@ -180,8 +189,11 @@ def test_no_near_name_no_hint(tmp_path: Path) -> None:
 
 def test_roots_that_are_none(tmp_path: Path) -> None:
     _make(tmp_path, "empty/", "file.txt")
-    for name, reason in (("empty", "is empty"), ("file.txt", "is not a folder"),
-                         ("missing", "No such file")):  # fmt: skip
+    for name, reason in (
+        ("empty", "is empty"),
+        ("file.txt", "is not a folder"),
+        ("missing", "No such file"),
+    ):
         with pytest.raises(InputError, match=reason) as caught:
             SourceIndex(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
@@ -221,8 +233,14 @@ def test_dicom_without_suffix_is_told_by_its_bytes(tmp_path: Path) -> None:
 
 
 def test_folders_without_a_clear_answer(tmp_path: Path) -> None:
-    _make(tmp_path, "none/notes.txt", "two/L_JPG/1.jpg", "two/R_JPG/1.jpg", "mix/1.jpg",
-          "mix/mask.png")  # fmt: skip
+    _make(
+        tmp_path,
+        "none/notes.txt",
+        "two/L_JPG/1.jpg",
+        "two/R_JPG/1.jpg",
+        "mix/1.jpg",
+        "mix/mask.png",
+    )
     for name, reason in (
         ("none", "holds no slices"),
         ("two", r"both L_JPG \(1 files\) and R_JPG \(1 files\) hold slices"),

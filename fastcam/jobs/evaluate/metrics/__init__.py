@@ -1,0 +1,1 @@
+"""The numbers of a test set: functions of arrays, without files, models or plots."""

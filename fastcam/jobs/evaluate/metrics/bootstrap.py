@@ -11,17 +11,23 @@ from numpy.typing import NDArray
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
-# Resampled cases held at a time: 16 MB for each array of a statistic.
-_AT_ONCE = 2_000_000
+# Resampled cases in memory at a time: 16 MB for each array of a statistic.
+_BATCH_CASES = 2_000_000
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.intp]
-Statistic = Callable[[Places], Floats]
+Indices = NDArray[np.intp]
+Statistic = Callable[[Indices], Floats]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number and its 95 % interval; None where it is undefined."""
+    """A number and its interval; None where it is undefined.
+
+    Attributes:
+        value: the number.
+        low: lower end of its 95 % interval.
+        high: upper end of its 95 % interval.
+    """
 
     value: float | None
     low: float | None = None
@@ -33,7 +39,7 @@ def estimates(
 ) -> dict[str, Estimate]:
     """``values`` by name, each with its percentile bootstrap interval (Efron & Tibshirani 1993).
 
-    ``statistic`` takes places of cases (r, n), from 0 to ``count`` - 1 and drawn with replacement,
+    ``statistic`` takes indices of cases (r, n), from 0 to ``count`` - 1 and drawn with replacement,
     one resample a row, and gives (names, r). It may give NaN where a resample leaves a number
     undefined, say without a case of one class; these resamples are left out. The interval is None
     for fewer than two cases, and where more than half of the resamples are left out. The seed is
@@ -46,23 +52,28 @@ def estimates(
     from scipy.stats import bootstrap
 
     with warnings.catch_warnings():
-        # Numbers that no resample changes, or that some leave undefined, are no news here.
+        # SciPy warns of numbers that no resample changes, or that some leave undefined.
         warnings.simplefilter("ignore")
-        drawn = bootstrap(
+        resamples = bootstrap(
             (np.arange(count),),
-            lambda places, axis: statistic(places.reshape(-1, count)).reshape(
-                len(names), *places.shape[:-1]
+            lambda indices, axis: statistic(indices.reshape(-1, count)).reshape(
+                len(names), *indices.shape[:-1]
             ),
-            n_resamples=RESAMPLES, batch=max(1, _AT_ONCE // count), confidence_level=CONFIDENCE,
-            method="percentile", rng=np.random.default_rng(0), vectorized=True, axis=-1,
-        ).bootstrap_distribution  # fmt: skip
+            n_resamples=RESAMPLES,
+            batch=max(1, _BATCH_CASES // count),
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(0),
+            vectorized=True,
+            axis=-1,
+        ).bootstrap_distribution
     tail = (1.0 - CONFIDENCE) / 2
-    found = {}
-    for name, value, row in zip(names, plain, drawn, strict=True):
+    intervals = {}
+    for name, value, row in zip(names, plain, resamples, strict=True):
         known = row[np.isfinite(row)]
         if value is None or 2 * known.size < row.size:
-            found[name] = Estimate(value)
+            intervals[name] = Estimate(value)
         else:
             low, high = np.quantile(known, [tail, 1.0 - tail]).tolist()
-            found[name] = Estimate(value, low, high)
-    return found
+            intervals[name] = Estimate(value, low, high)
+    return intervals

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.jobs.evaluate.metrics.bootstrap import Estimate, Floats, Places, estimates
+from fastcam.jobs.evaluate.metrics.bootstrap import Estimate, Floats, Indices, estimates
 
 BINS = 15
 # Class probabilities to be ranked in one resample; above it the AUC has no interval.
@@ -28,8 +28,13 @@ Classes = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Bins of the confidence that hold cases: mean ``confidence``, share right (``accuracy``) and
-    ``n``, one entry a bin."""
+    """Bins of the confidence that hold cases, one entry a bin.
+
+    Attributes:
+        confidence: (b,) mean confidence of the bin's cases, 0 to 1.
+        accuracy: (b,) share of them that is predicted right, 0 to 1.
+        n: (b,) number of cases.
+    """
 
     confidence: Floats
     accuracy: Floats
@@ -53,52 +58,52 @@ def classification_metrics(
         values["auc"] = _auc(true, probability)
         average = "binary" if count == 2 else "macro"
         values["f1"] = f1_score(true, predicted, average=average, zero_division=0.0)
-        values["calibration_error"] = _gap(reliability(true, predicted, probability))
+        values["calibration_error"] = _calibration_error(reliability(true, predicted, probability))
     ranking = _Ranking(true, probability) if probability.size <= _MOST_RANKED else None
     confidence = _confidence(predicted, probability)
 
-    def resampled(places: Places) -> Floats:
+    def resample_metrics(indices: Indices) -> Floats:
         return np.stack(
             [
-                *_counted(true[places], predicted[places], count),
-                np.full(len(places), np.nan) if ranking is None else ranking.auc(places),
-                _gaps(predicted[places] == true[places], confidence[places]),
+                *_count_metrics(true[indices], predicted[indices], count),
+                np.full(len(indices), np.nan) if ranking is None else ranking.auc(indices),
+                _calibration_errors(predicted[indices] == true[indices], confidence[indices]),
             ]
         )[[0, 1, 3, 2, 4]]
 
-    return estimates(list(values), list(values.values()), true.size, resampled)
+    return estimates(list(values), list(values.values()), true.size, resample_metrics)
 
 
-def confusion(true: Classes, predicted: Classes, count: int) -> NDArray[np.int64]:
-    """(k, k): rows are the true classes, columns the predicted ones."""
+def confusion_counts(true: Classes, predicted: Classes, count: int) -> NDArray[np.int64]:
+    """Numbers of cases (k, k): rows are the true classes, columns the predicted ones."""
     from sklearn.metrics import confusion_matrix
 
-    found: NDArray[np.int64] = confusion_matrix(true, predicted, labels=range(count))
-    return found
+    counts: NDArray[np.int64] = confusion_matrix(true, predicted, labels=range(count))
+    return counts
 
 
 def reliability(true: Classes, predicted: Classes, probability: Floats) -> Reliability:
     """Confidence against accuracy, in bins ``(i / BINS, (i + 1) / BINS]`` of the confidence."""
     confidence = _confidence(predicted, probability)
-    at = _bins(confidence)
-    n = np.bincount(at, minlength=BINS)
-    right = np.bincount(at, weights=predicted == true, minlength=BINS)
-    sums = np.bincount(at, weights=confidence, minlength=BINS)
-    there = n > 0
-    return Reliability(sums[there] / n[there], right[there] / n[there], n[there])
+    bins = _bins(confidence)
+    n = np.bincount(bins, minlength=BINS)
+    right = np.bincount(bins, weights=predicted == true, minlength=BINS)
+    sums = np.bincount(bins, weights=confidence, minlength=BINS)
+    filled = n > 0
+    return Reliability(sums[filled] / n[filled], right[filled] / n[filled], n[filled])
 
 
 def _confidence(predicted: Classes, probability: Floats) -> Floats:
-    found: Floats = np.take_along_axis(probability, predicted[:, None], axis=1)[:, 0]
-    return found
+    confidence: Floats = np.take_along_axis(probability, predicted[:, None], axis=1)[:, 0]
+    return confidence
 
 
-def _bins(confidence: Floats) -> Places:
+def _bins(confidence: Floats) -> Indices:
     return np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)
 
 
-def _gap(found: Reliability) -> float:
-    return float((found.n * np.abs(found.accuracy - found.confidence)).sum() / found.n.sum())
+def _calibration_error(bins: Reliability) -> float:
+    return float((bins.n * np.abs(bins.accuracy - bins.confidence)).sum() / bins.n.sum())
 
 
 def _balanced(true: Classes, predicted: Classes) -> float:
@@ -115,26 +120,26 @@ def _auc(true: Classes, probability: Floats) -> float:
         return math.nan
     if probability.shape[1] == 2:
         return float(roc_auc_score(true, probability[:, 1]))
-    # One by one: scikit-learn's multi-class AUC refuses a test set in which a class is missing.
-    each = [roc_auc_score(true == c, probability[:, c]) for c in np.unique(true)]
-    return float(np.mean(each))
+    # Class by class: scikit-learn's multi-class AUC refuses a test set in which one is missing.
+    aucs = [roc_auc_score(true == c, probability[:, c]) for c in np.unique(true)]
+    return float(np.mean(aucs))
 
 
-def _counted(true: Classes, predicted: Classes, count: int) -> tuple[Floats, Floats, Floats]:
+def _count_metrics(true: Classes, predicted: Classes, count: int) -> tuple[Floats, Floats, Floats]:
     """Accuracy, balanced accuracy and F1 of every row of (r, n)."""
     rows = np.arange(len(true))[:, None]
     size = len(true) * count
 
-    def counts(classes: Classes, which: NDArray[np.bool_] | None = None) -> Floats:
-        weights = None if which is None else which.ravel()
+    def counts(classes: Classes, selection: NDArray[np.bool_] | None = None) -> Floats:
+        weights = None if selection is None else selection.ravel()
         flat = (rows * count + classes).ravel()
         return np.bincount(flat, weights, size).reshape(-1, count).astype(np.float64)
 
     hits = counts(true, true == predicted)
-    support, called = counts(true), counts(predicted)
+    support, predictions = counts(true), counts(predicted)
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = hits / support
-        f1 = 2 * hits / (support + called)
+        f1 = 2 * hits / (support + predictions)
     accuracy = hits.sum(axis=1) / true.shape[1]
     if count == 2:
         return accuracy, _mean(recall), np.nan_to_num(f1[:, 1])
@@ -144,22 +149,25 @@ def _counted(true: Classes, predicted: Classes, count: int) -> tuple[Floats, Flo
 def _mean(values: Floats) -> Floats:
     """The mean of each row's known values; every row has one."""
     known = np.isfinite(values)
-    found: Floats = np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
-    return found
+    mean: Floats = np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
+    return mean
 
 
-def _gaps(right: NDArray[np.bool_], confidence: Floats) -> Floats:
+def _calibration_errors(right: NDArray[np.bool_], confidence: Floats) -> Floats:
     """The calibration error of every row of (r, n)."""
     rows = np.arange(len(right))[:, None]
     flat = (rows * BINS + _bins(confidence)).ravel()
     missing = np.bincount(flat, (right - confidence).ravel(), len(right) * BINS)
-    gaps: Floats = np.abs(missing.reshape(-1, BINS)).sum(axis=1) / right.shape[1]
-    return gaps
+    errors: Floats = np.abs(missing.reshape(-1, BINS)).sum(axis=1) / right.shape[1]
+    return errors
 
 
 class _Ranking:
-    """AUCs of resamples. Probabilities are ranked once; a resample then only counts, for each rank,
-    the cases of the class and the others."""
+    """AUCs of resamples.
+
+    Probabilities are ranked once; a resample then only counts, for each rank, the cases of the
+    class and the others.
+    """
 
     def __init__(self, true: Classes, probability: Floats) -> None:
         present = np.unique(true)
@@ -171,29 +179,29 @@ class _Ranking:
             c: np.unique(probability[:, c], return_inverse=True)[1] for c in self._classes
         }
 
-    def auc(self, places: Places) -> Floats:
+    def auc(self, indices: Indices) -> Floats:
         """(r,) of (r, n); NaN where a class has no case, or all."""
         if not self._classes:
-            return np.full(len(places), np.nan)
-        each = np.stack([self._of_class(c, places) for c in self._classes], axis=1)
+            return np.full(len(indices), np.nan)
+        aucs = np.stack([self._class_auc(c, indices) for c in self._classes], axis=1)
         with np.errstate(invalid="ignore"):
-            found: Floats = np.where(
-                np.isfinite(each).any(axis=1),
-                np.nansum(each, axis=1) / np.isfinite(each).sum(axis=1),
+            mean: Floats = np.where(
+                np.isfinite(aucs).any(axis=1),
+                np.nansum(aucs, axis=1) / np.isfinite(aucs).sum(axis=1),
                 np.nan,
             )
-        return found
+        return mean
 
-    def _of_class(self, c: int, places: Places) -> Floats:
+    def _class_auc(self, c: int, indices: Indices) -> Floats:
         ranks = self._ranks[c]
         width = int(ranks.max()) + 1
-        flat = np.arange(len(places))[:, None] * width + ranks[places]
-        own = self._true[places] == c
-        size = len(places) * width
+        flat = np.arange(len(indices))[:, None] * width + ranks[indices]
+        own = self._true[indices] == c
+        size = len(indices) * width
         positive = np.bincount(flat[own], minlength=size).reshape(-1, width)
         negative = np.bincount(flat[~own], minlength=size).reshape(-1, width)
         below = negative.cumsum(axis=1) - negative / 2
         pairs = positive.sum(axis=1) * negative.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: Floats = np.where(pairs > 0, (positive * below).sum(axis=1) / pairs, np.nan)
-        return found
+            auc: Floats = np.where(pairs > 0, (positive * below).sum(axis=1) / pairs, np.nan)
+        return auc

@@ -1,33 +1,38 @@
-"""What an evaluation found, as numbers for programs: JSON and CSV."""
+"""A whole test set: its cases, its metrics, and both as JSON and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from fastcam.jobs.evaluate.metrics import classification, regression
 from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate
-from fastcam.jobs.evaluate.metrics.localization import Localisation, LocalisationSummary
+from fastcam.jobs.evaluate.metrics.localization import Localization, LocalizationSummary
 from fastcam.jobs.evaluate.metrics.regression import Group
+from fastcam.jobs.evaluate.scoring import Kind
+from fastcam.report.json_text import json_text
 
-Kind = Literal["regression", "classification"]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluatedCase:
     """An image with its true value and its prediction.
 
-    ``place`` is 1-based in the run, ``file`` the path within the image folder. Of a regression
-    ``error`` is predicted - true; of a classification ``true`` and ``predicted`` are class numbers
-    and ``error`` is 1 - probability of the true class; ``probability`` of every class. ``good``:
-    an error below the limit, or the right class.
+    Attributes:
+        place: the image's 1-based number in the run.
+        id: the image's id.
+        file: its path within the image folder.
+        true: the true value, or the number of the true class.
+        predicted: the predicted value, or the number of the predicted class.
+        error: of a regression predicted - true; of a classification 1 - probability of the true
+            class.
+        good: an error below the limit, or the right class.
+        probability: of each class; empty for a regression.
+        localization: where its map lies against its mask; None where there are no masks.
     """
 
     place: int
@@ -38,7 +43,7 @@ class EvaluatedCase:
     error: float
     good: bool
     probability: tuple[float, ...] = ()
-    localisation: Localisation | None = None
+    localization: Localization | None = None
 
     @property
     def size(self) -> float:
@@ -46,12 +51,21 @@ class EvaluatedCase:
         return abs(self.error)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A test set: ``metrics`` by name, ``groups`` of the true value, and every case.
+    """The results of a test set.
 
-    ``names`` of the classes, where they have any. ``best`` and ``worst`` are ids, None where there
-    is no case. ``facts`` about the run stand in the JSON as they are.
+    Attributes:
+        kind: what kind of task it is.
+        target: the column of the true values.
+        good_below: errors of a regression below it are good.
+        cases: every image.
+        metrics: each metric with its interval, by name.
+        groups: errors by groups of the true value; of a regression.
+        names: names of the classes; empty where they have none.
+        classes: number of classes; 0 for a regression.
+        localisation: where the maps lie against their masks; None where there are no masks.
+        facts: about the run, for the JSON file as they are.
     """
 
     kind: Kind
@@ -62,7 +76,7 @@ class Evaluation:
     groups: tuple[Group, ...] = ()
     names: tuple[str, ...] = ()
     classes: int = 0
-    localisation: LocalisationSummary | None = None
+    localisation: LocalizationSummary | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,18 +84,23 @@ class Evaluation:
         """From the smallest error to the largest; ties by place."""
         return sorted(self.cases, key=lambda case: (case.size, case.place))
 
-    def said(self, value: float) -> str:
+    @property
+    def localizations(self) -> list[Localization]:
+        """Those of the cases that have one, in their order."""
+        return [case.localization for case in self.cases if case.localization is not None]
+
+    def value_text(self, value: float) -> str:
         """A true value or prediction as people read it."""
         if self.kind == "regression":
             return f"{value:.4g}"
         return self.class_name(int(value))
 
-    def class_name(self, place: int) -> str:
+    def class_name(self, index: int) -> str:
         """A class by its name, or its number."""
-        return self.names[place] if self.names else str(place)
+        return self.names[index] if self.names else str(index)
 
 
-def evaluated(
+def evaluation_of(
     kind: Kind,
     target: str,
     good_below: float,
@@ -90,82 +109,102 @@ def evaluated(
     group_width: float = 10.0,
     names: tuple[str, ...] = (),
     classes: int = 0,
-    localisation: LocalisationSummary | None = None,
+    localisation: LocalizationSummary | None = None,
     facts: dict[str, Any] | None = None,
 ) -> Evaluation:
     """Every number of a test set, from its cases."""
     true = np.array([case.true for case in cases])
     predicted = np.array([case.predicted for case in cases])
+    groups: tuple[Group, ...] = ()
     if kind == "regression":
         metrics = regression.regression_metrics(true, predicted)
-        groups = tuple(regression.groups(true, predicted, group_width))
+        groups = tuple(regression.value_groups(true, predicted, group_width))
     else:
         shares = np.array([case.probability for case in cases]).reshape(len(cases), classes)
         metrics = classification.classification_metrics(
             true.astype(np.int64), predicted.astype(np.int64), shares
         )
-        groups = ()
     return Evaluation(
-        kind, target, good_below, tuple(cases), metrics, groups, names, classes, localisation,
-        facts or {},
-    )  # fmt: skip
+        kind=kind,
+        target=target,
+        good_below=good_below,
+        cases=tuple(cases),
+        metrics=metrics,
+        groups=groups,
+        names=names,
+        classes=classes,
+        localisation=localisation,
+        facts=facts or {},
+    )
 
 
-def metrics_json(found: Evaluation) -> str:
+def metrics_json(evaluation: Evaluation) -> str:
     """``test_metrics.json``; what is undefined is null."""
-    of = regression if found.kind == "regression" else classification
+    module = regression if evaluation.kind == "regression" else classification
     content: dict[str, Any] = {
-        "task": found.kind,
-        "target": found.target,
-        "n": len(found.cases),
-        **found.facts,
-        "metrics": {name: asdict(value) for name, value in found.metrics.items()},
-        "meaning": of.METRICS,
+        "task": evaluation.kind,
+        "target": evaluation.target,
+        "n": len(evaluation.cases),
+        **evaluation.facts,
+        "metrics": {name: asdict(value) for name, value in evaluation.metrics.items()},
+        "meaning": module.METRICS,
         "interval": {
             "confidence": CONFIDENCE,
             "method": "percentile bootstrap over images",
             "resamples": RESAMPLES,
         },
         "good": {
-            "n": sum(case.good for case in found.cases),
+            "n": sum(case.good for case in evaluation.cases),
             "rule": "predicted right"
-            if found.kind == "classification"
-            else f"|error| < {found.good_below:g}",
+            if evaluation.kind == "classification"
+            else f"|error| < {evaluation.good_below:g}",
         },
     }
-    if found.kind == "regression":
+    if evaluation.kind == "regression":
         content["groups"] = [
-            {"group": regression.group_name(group), **asdict(group)} for group in found.groups
+            {"group": regression.group_name(group), **asdict(group)} for group in evaluation.groups
         ]
     else:
         true, predicted = (
-            np.array([getattr(case, name) for case in found.cases], np.int64)
+            np.array([getattr(case, name) for case in evaluation.cases], np.int64)
             for name in ("true", "predicted")
         )
-        content["classes"] = [found.class_name(at) for at in range(found.classes)]
-        content["confusion"] = classification.confusion(true, predicted, found.classes).tolist()
-    if found.cases:
-        order = found.ordered
+        counts = classification.confusion_counts(true, predicted, evaluation.classes)
+        content["classes"] = [evaluation.class_name(c) for c in range(evaluation.classes)]
+        content["confusion"] = counts.tolist()
+    if evaluation.cases:
+        order = evaluation.ordered
         content["best"], content["worst"] = order[0].id, order[-1].id
-    if found.localisation is not None:
+    if evaluation.localisation is not None:
         content["localisation"] = {
-            **asdict(found.localisation),
-            "cases": {c.id: asdict(c.localisation) for c in found.cases if c.localisation},
+            **asdict(evaluation.localisation),
+            "cases": {c.id: asdict(c.localization) for c in evaluation.cases if c.localization},
         }
-    return as_json(content)
+    return json_text(content, indent=1)
 
 
-def predictions_json(found: Evaluation) -> str:
+def predictions_json(evaluation: Evaluation) -> str:
     """``predictions.json``: a list with an object for each image."""
-    return as_json([_row(found, case) for case in found.cases])
+    return json_text([_row(evaluation, case) for case in evaluation.cases], indent=1)
 
 
-def predictions_csv(found: Evaluation, cases: Sequence[EvaluatedCase] | None = None) -> str:
+def predictions_csv(evaluation: Evaluation, cases: Sequence[EvaluatedCase] | None = None) -> str:
     """``predictions.csv``, or the like for some ``cases``; what is undefined is empty."""
-    rows = [_flat(_row(found, case)) for case in (found.cases if cases is None else cases)]
-    located = None if found.localisation is None else Localisation()
-    example = EvaluatedCase(0, "", "", 0, 0, 0, False, (0.0,) * found.classes, located)
-    columns = list(_flat(_row(found, example)))
+    rows = [
+        _flat(_row(evaluation, case)) for case in (evaluation.cases if cases is None else cases)
+    ]
+    example = EvaluatedCase(
+        place=0,
+        id="",
+        file="",
+        true=0,
+        predicted=0,
+        error=0,
+        good=False,
+        probability=(0.0,) * evaluation.classes,
+        localization=None if evaluation.localisation is None else Localization(),
+    )
+    columns = list(_flat(_row(evaluation, example)))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()
@@ -173,25 +212,20 @@ def predictions_csv(found: Evaluation, cases: Sequence[EvaluatedCase] | None = N
     return text.getvalue()
 
 
-def as_json(content: Any) -> str:
-    """Indented JSON without NaN: null takes its place."""
-    return json.dumps(_finite(content), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-
-
-def _row(found: Evaluation, case: EvaluatedCase) -> dict[str, Any]:
+def _row(evaluation: Evaluation, case: EvaluatedCase) -> dict[str, Any]:
     row: dict[str, Any] = {"id": case.id, "file": case.file}
-    if found.kind == "regression":
+    if evaluation.kind == "regression":
         row |= {"true": case.true, "predicted": case.predicted, "error": case.error}
         row |= {"absolute_error": case.size, "good": case.good}
-        row["group"] = regression.group_of(case.true, list(found.groups))
+        row["group"] = regression.group_of(case.true, evaluation.groups)
     else:
         row |= {"true": int(case.true), "predicted": int(case.predicted), "correct": case.good}
-        if found.names:
-            row["true_name"] = found.said(case.true)
-            row["predicted_name"] = found.said(case.predicted)
+        if evaluation.names:
+            row["true_name"] = evaluation.value_text(case.true)
+            row["predicted_name"] = evaluation.value_text(case.predicted)
         row["probability"] = list(case.probability)
-    if case.localisation is not None:
-        row["localisation"] = asdict(case.localisation)
+    if case.localization is not None:
+        row["localisation"] = asdict(case.localization)
     return row
 
 
@@ -200,21 +234,9 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, list):
-            flat |= {f"{name}_{at}": entry for at, entry in enumerate(value)}
+            flat |= {f"{name}_{index}": entry for index, entry in enumerate(value)}
         elif isinstance(value, dict):
             flat |= {f"{name}_{key}": entry for key, entry in value.items()}
         else:
             flat[name] = value
     return flat
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {str(key): _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    if isinstance(content, np.generic):
-        return _finite(content.item())
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content

@@ -1,4 +1,4 @@
-"""Are the maps to be believed: what curves and randomised layers say, in numbers and in words."""
+"""Faithfulness of maps in numbers and in words: from curves and randomized layers."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.report.statistics import p_text, signed_rank_p
+
 if TYPE_CHECKING:
-    from fastcam.attribution.faithfulness.parameter_randomization import Randomised
+    from fastcam.attribution.faithfulness.parameter_randomization import Randomization
     from fastcam.attribution.faithfulness.perturbation_curves import Curves
 
 # Rank correlations with all weights random, above which maps are said to hardly change, and below
 # which they are said to follow the weights. Rules of thumb; the numbers stand beside the words.
 UNCHANGED, CHANGED = 0.5, 0.25
-_FEWEST = 6  # pairs, below which a signed-rank test can't be significant
-# What a map has to beat in each game, and whether a large area is good there.
-_GAMES = (("deletion", "below"), ("insertion", "above"))
-
-Floats = NDArray[np.float64]
+# Each game, and whether a large area under its curve is good.
+_GAMES = (("deletion", False), ("insertion", True))
 
 
-def faithfulness_summary(curves: Curves | None, randomised: Randomised | None) -> dict[str, Any]:
+def faithfulness_summary(curves: Curves | None, randomised: Randomization | None) -> dict[str, Any]:
     """Both checks for a JSON file; ``verdicts`` are the sentences for people.
 
     ``deletion`` and ``insertion``: mean area under the curve, ``random`` and ``centre`` that of the
@@ -29,66 +28,66 @@ def faithfulness_summary(curves: Curves | None, randomised: Randomised | None) -
     map does better than noise, ``p_random`` the Wilcoxon signed-rank test of that, two-sided.
     ``randomisation``: the mean rank correlation after each step, from the top layer down.
     """
-    found: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     verdicts: list[str] = []
     if curves is not None:
-        found |= _curves(curves)
-        verdicts += _said_of_curves(curves, found)
+        summary |= _curve_numbers(curves)
+        verdicts += _curve_verdicts(curves, summary)
     if randomised is not None:
-        found["randomisation"] = _randomised(randomised)
-        verdicts.append(_said_of_layers(found["randomisation"]))
-    return {**found, "verdicts": verdicts}
+        summary["randomisation"] = _layer_numbers(randomised)
+        verdicts.append(_layer_verdict(summary["randomisation"]))
+    return {**summary, "verdicts": verdicts}
 
 
-def _curves(curves: Curves) -> dict[str, Any]:
+def _curve_numbers(curves: Curves) -> dict[str, Any]:
     known = curves.known
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "score": curves.kind,
         "images": len(known),
         "measured": int(known.sum()),
         "reasons": [reason for reason in curves.reasons if reason],
         "fractions": curves.fractions.round(6).tolist(),
     }
-    for game, wanted in _GAMES:
+    for game, high_is_good in _GAMES:
         own, noise = curves.auc(game)[known], curves.auc(f"random_{game}")[known]
         centre = None
         if getattr(curves, f"centre_{game}") is not None:
             centre = curves.auc(f"centre_{game}")[known]
-        sign = 1.0 if wanted == "above" else -1.0
-        found[game] = {
-            "good_is": "high" if wanted == "above" else "low",
+        sign = 1.0 if high_is_good else -1.0
+        numbers[game] = {
+            "good_is": "high" if high_is_good else "low",
             "auc": _mean(own),
             "random": _mean(noise),
             "centre": None if centre is None else _mean(centre),
             "better_than_random": _mean(sign * (own - noise) > 0),
             "better_than_centre": None if centre is None else _mean(sign * (own - centre) > 0),
-            "p_random": _paired(own - noise),
+            "p_random": signed_rank_p(own - noise),
             "aucs": _listed(curves.auc(game)),
             "curve": _listed(getattr(curves, game)[known].mean(0)) if known.any() else None,
         }
-    return found
+    return numbers
 
 
-def _said_of_curves(curves: Curves, found: dict[str, Any]) -> list[str]:
-    if not found["measured"]:
-        return [f"faithfulness: no image could be measured: {'; '.join(set(found['reasons']))}"]
-    what = "probability" if curves.kind == "probability" else "closeness to the whole output"
+def _curve_verdicts(curves: Curves, numbers: dict[str, Any]) -> list[str]:
+    if not numbers["measured"]:
+        return [f"faithfulness: no image could be measured: {'; '.join(set(numbers['reasons']))}"]
+    score = "probability" if curves.kind == "probability" else "closeness to the whole output"
     lines = []
     for game, words in (("deletion", "deleting"), ("insertion", "inserting")):
-        part = found[game]
+        part = numbers[game]
         passed = part["better_than_random"] > 0.5 and (part["p_random"] or 1.0) < 0.05
         verdict = "better than noise" if passed else "not shown to be better than noise"
         centre = "" if part["centre"] is None else f", a blob in the middle {part['centre']:.2f}"
         lines.append(
-            f"{words} what the map marks: area under the {what} curve {part['auc']:.2f} "
+            f"{words} what the map marks: area under the {score} curve {part['auc']:.2f} "
             f"({part['good_is']} is good), noise {part['random']:.2f}{centre}; better than noise "
-            f"in {part['better_than_random']:.0%} of {found['measured']} images, p "
+            f"in {part['better_than_random']:.0%} of {numbers['measured']} images, p "
             f"{_p_words(part['p_random'])}: {verdict}"
         )
     return lines
 
 
-def _randomised(randomised: Randomised) -> dict[str, Any]:
+def _layer_numbers(randomised: Randomization) -> dict[str, Any]:
     own = randomised.spearman
     return {
         "map": randomised.map_name,
@@ -105,20 +104,20 @@ def _randomised(randomised: Randomised) -> dict[str, Any]:
     }
 
 
-def _said_of_layers(found: dict[str, Any]) -> str:
-    last = max(found["all_random"], found["spearman_absolute"][-1], key=abs)
-    numbers = (
+def _layer_verdict(numbers: dict[str, Any]) -> str:
+    last = max(numbers["all_random"], numbers["spearman_absolute"][-1], key=abs)
+    evidence = (
         f"rank correlation {last:+.2f} when all weights are random (noise "
-        f"{found['noise']:+.2f}, another image's map {_signed(found['other_image'])})"
+        f"{numbers['noise']:+.2f}, another image's map {_signed(numbers['other_image'])})"
     )
     if abs(last) >= UNCHANGED:
         return (
-            f"the maps hardly change when the model forgets what it learnt: {numbers}; they show "
+            f"the maps hardly change when the model forgets what it learnt: {evidence}; they show "
             "what is in the image, as an edge detector would: don't take them as evidence"
         )
     if abs(last) >= CHANGED:
-        return f"the maps depend on what the model learnt only in part: {numbers}"
-    return f"the maps depend on what the model learnt: {numbers}"
+        return f"the maps depend on what the model learnt only in part: {evidence}"
+    return f"the maps depend on what the model learnt: {evidence}"
 
 
 def _mean(values: NDArray[Any]) -> float | None:
@@ -129,18 +128,8 @@ def _listed(values: NDArray[Any]) -> list[float | None]:
     return [round(v, 6) if np.isfinite(v) else None for v in values.astype(np.float64).tolist()]
 
 
-def _paired(differences: Floats) -> float | None:
-    if differences.size < _FEWEST:
-        return None
-    if not differences.any():
-        return 1.0
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(differences).pvalue)
-
-
 def _p_words(p: float | None) -> str:
-    return "unknown (too few)" if p is None else "< 0.001" if p < 0.001 else f"= {p:.3f}"
+    return "unknown (too few)" if p is None else p_text(p, True)
 
 
 def _signed(value: float | None) -> str:

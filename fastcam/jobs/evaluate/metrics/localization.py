@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from fastcam_kernels import resize
 from numpy.typing import NDArray
 
 from fastcam.figures.map_scales import is_constant
-from fastcam.report.statistics import RankSum, Spread, rank_sum, spread
+from fastcam.report.statistics import RankSum, Spread, p_text, rank_sum, signed_rank_p, spread
 
-MEASURES = {
-    "share": "share of the map that lies inside the mask; values below 0 count as 0",
-    "area": "the mask's share of the image: what share and hit would be by chance",
-    "lift": "share / area: 1 is chance",
-    "hit": "pointing game: the map's highest value lies inside the mask",
-    "chance_hit": "share of the image's pixels that would count as a hit",
-    "iou": "intersection over union of mask and thresholded map, at the best threshold",
-    "threshold": "the threshold of iou, as a share of the map's highest value",
-}
 # Thresholds that iou tries, in equal steps up to the map's highest value.
 THRESHOLDS = 256
 _TESTED = ("share", "lift", "iou")
@@ -31,11 +21,20 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Localisation:
-    """One map against one mask; ``MEASURES`` explains the numbers.
+class Localization:
+    """One map against one mask.
 
-    Without a mask or without anything in the map that could be compared they are None, and
-    ``reason`` says why.
+    Without a mask or without anything in the map that could be compared the numbers are None.
+
+    Attributes:
+        share: share of the map that lies inside the mask, 0 to 1; values below 0 count as 0.
+        area: the mask's share of the image, 0 to 1: what ``share`` and ``hit`` would be by chance.
+        lift: ``share / area``; 1 is chance.
+        hit: pointing game: whether the map's highest value lies inside the mask.
+        chance_hit: share of the image's pixels that would count as a hit, 0 to 1.
+        iou: intersection over union of mask and thresholded map, at the best threshold, 0 to 1.
+        threshold: the threshold of ``iou``, as a share of the map's highest value.
+        reason: why there are no numbers, or not all; empty otherwise.
     """
 
     share: float | None = None
@@ -48,13 +47,21 @@ class Localisation:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupLocalisation:
-    """A group's maps; ``n`` counts those that were measured.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLocalization:
+    """The maps of a group.
 
-    ``hit_rate`` and ``chance_hit_rate``: share of maps whose peak is a hit, and what points placed
-    at random would reach. ``p_share``: Wilcoxon signed-rank test (1945) of share against area,
-    two-sided; None below six maps, where it can't fall under 0.05.
+    Attributes:
+        n: number of maps that were measured.
+        share: spread of :attr:`Localization.share`.
+        area: spread of :attr:`Localization.area`.
+        lift: spread of :attr:`Localization.lift`.
+        iou: spread of :attr:`Localization.iou`.
+        hits: number of maps whose peak is a hit.
+        hit_rate: share of maps whose peak is a hit; None where none has a peak.
+        chance_hit_rate: what points placed at random would reach; None likewise.
+        p_share: Wilcoxon signed-rank test (1945) of share against area, two-sided; None below six
+            maps, where it can't fall under 0.05.
     """
 
     n: int
@@ -68,27 +75,33 @@ class GroupLocalisation:
     p_share: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class LocalisationSummary:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalizationSummary:
     """All maps, and those of good beside those of bad predictions.
 
-    ``n`` images, of which ``measured`` have numbers; ``reasons`` counts why the others have none.
-    ``tests``: good against bad (:class:`RankSum`, effect above 0: higher where the prediction is
-    good); None where a group is empty.
+    Attributes:
+        n: number of images.
+        measured: number of images that have numbers.
+        all: every map.
+        good: maps of good predictions.
+        bad: maps of bad predictions.
+        tests: good against bad by measure, effect above 0 where good predictions are higher; None
+            where a group is empty.
+        reasons: why the other images have no numbers, and how many images each concerns.
     """
 
     n: int
     measured: int
-    all: GroupLocalisation
-    good: GroupLocalisation
-    bad: GroupLocalisation
+    all: GroupLocalization
+    good: GroupLocalization
+    bad: GroupLocalization
     tests: dict[str, RankSum | None]
     reasons: dict[str, int]
 
 
-def localise(
+def localize(
     values: NDArray[np.float32], mask: NDArray[np.bool_], tolerance: float = 0.0
-) -> Localisation:
+) -> Localization:
     """A map (h, w), raw, at its layer's resolution, against a mask (H, W) of the same field.
 
     Or of a volume, (d, h, w) against (D, H, W), with voxels for pixels. The map is enlarged to the
@@ -105,134 +118,132 @@ def localise(
         return unmeasured("the mask is empty")
     area = count / inside.size
     if not np.isfinite(values).all():
-        return Localisation(area=area, reason="the map is not finite (NaN or infinite)")
+        return Localization(area=area, reason="the map is not finite (NaN or infinite)")
     enlarged = _enlarged(values, inside.shape)
     peak = float(enlarged.max())
     if peak <= 0.0:
-        return Localisation(area=area, reason="the map has no value above 0")
+        return Localization(area=area, reason="the map has no value above 0")
     # By the highest value first: the sum of tiny gradients' squares is nothing to divide by. In
     # place: each new array of this size costs as much as what is done with it.
     np.divide(enlarged, np.float32(peak), out=enlarged)
     np.maximum(enlarged, 0, out=enlarged)
     share = float(enlarged[inside].sum(dtype=np.float64) / enlarged.sum(dtype=np.float64))
     near = _within(inside, tolerance)
-    even = is_constant(values)
+    constant = is_constant(values)
     iou, threshold = _best_iou(enlarged, inside, count)
-    return Localisation(
+    return Localization(
         share=share,
         area=area,
         lift=share / area,
-        hit=None if even else bool(near[_peak(values, inside.shape)]),
+        hit=None if constant else bool(near[_peak(values, inside.shape)]),
         chance_hit=float(np.count_nonzero(near)) / near.size,
         iou=iou,
         threshold=threshold,
-        reason="the map has one value everywhere, and so no peak" if even else "",
+        reason="the map has one value everywhere, and so no peak" if constant else "",
     )
 
 
-def unmeasured(reason: str) -> Localisation:
+def unmeasured(reason: str) -> Localization:
     """No numbers, and why."""
-    return Localisation(reason=reason)
+    return Localization(reason=reason)
 
 
 def compare_groups(
-    found: Sequence[Localisation], good: Sequence[bool | None]
-) -> LocalisationSummary:
+    localizations: Sequence[Localization], good: Sequence[bool | None]
+) -> LocalizationSummary:
     """Maps of ``good`` predictions beside those of bad ones; None is neither."""
-    groups = by_group(found, [None if g is None else "good" if g else "bad" for g in good])
-    right, wrong = (
-        [one for one, g in zip(found, good, strict=True) if g is wanted] for wanted in (True, False)
-    )
-    return LocalisationSummary(
-        n=len(found),
-        measured=len(_measured(found)),
-        all=group_of(found),
-        good=groups.get("good") or group_of([]),
-        bad=groups.get("bad") or group_of([]),
+    right, wrong = split_by_good(localizations, good)
+    return LocalizationSummary(
+        n=len(localizations),
+        measured=len(_measured(localizations)),
+        all=group_of(localizations),
+        good=group_of(right),
+        bad=group_of(wrong),
         tests={name: rank_sum(known(right, name), known(wrong, name)) for name in _TESTED},
-        reasons=dict(Counter(one.reason for one in found if one.reason)),
+        reasons=dict(Counter(entry.reason for entry in localizations if entry.reason)),
     )
 
 
-def by_group(
-    found: Sequence[Localisation], groups: Sequence[str | None]
-) -> dict[str, GroupLocalisation]:
-    """Each group by its name, in the order in which names first come; None is in no group."""
-    members: dict[str, list[Localisation]] = {}
-    for one, group in zip(found, groups, strict=True):
-        if group is not None:
-            members.setdefault(group, []).append(one)
-    return {group: group_of(ones) for group, ones in members.items()}
+def split_by_good(
+    localizations: Sequence[Localization], good: Sequence[bool | None]
+) -> tuple[list[Localization], list[Localization]]:
+    """The maps of good predictions, and those of bad ones."""
+    right, wrong = (
+        [entry for entry, is_good in zip(localizations, good, strict=True) if is_good is side]
+        for side in (True, False)
+    )
+    return right, wrong
 
 
-def group_of(found: Sequence[Localisation]) -> GroupLocalisation:
+def group_of(localizations: Sequence[Localization]) -> GroupLocalization:
     """The numbers of one group."""
-    measured = _measured(found)
-    pointed = [one for one in measured if one.hit is not None]
-    hits = sum(bool(one.hit) for one in pointed)
-    chances = known(pointed, "chance_hit")
-    return GroupLocalisation(
+    measured = _measured(localizations)
+    with_peak = [entry for entry in measured if entry.hit is not None]
+    hits = sum(bool(entry.hit) for entry in with_peak)
+    chances = known(with_peak, "chance_hit")
+    return GroupLocalization(
         n=len(measured),
         share=spread(known(measured, "share")),
         area=spread(known(measured, "area")),
         lift=spread(known(measured, "lift")),
         iou=spread(known(measured, "iou")),
         hits=hits,
-        hit_rate=hits / len(pointed) if pointed else None,
-        chance_hit_rate=float(chances.mean()) if pointed else None,
-        p_share=_against_chance(known(measured, "share") - known(measured, "area")),
+        hit_rate=hits / len(with_peak) if with_peak else None,
+        chance_hit_rate=float(chances.mean()) if with_peak else None,
+        p_share=signed_rank_p(known(measured, "share") - known(measured, "area")),
     )
 
 
-def known(found: Sequence[Localisation], measure: str) -> Floats:
-    """The values of those that have the measure, in order."""
-    values = [getattr(one, measure) for one in found]
+def known(localizations: Sequence[Localization], measure: str) -> Floats:
+    """The values (n,) of those that have the measure, in order."""
+    values = [getattr(entry, measure) for entry in localizations]
     return np.array([value for value in values if value is not None], np.float64)
 
 
-def describe(summary: LocalisationSummary) -> list[str]:
+def localization_lines(summary: LocalizationSummary) -> list[str]:
     """What the numbers say, a sentence each, with chance beside it."""
     if not summary.measured:
         return [f"localisation: none of {summary.n} maps could be measured{_why(summary)}"]
     lines = [
         f"localisation: {summary.measured} of {summary.n} maps measured{_why(summary)}",
-        *_told("all", summary.all),
-        *(_told("good predictions", summary.good) if summary.good.n else []),
-        *(_told("bad predictions", summary.bad) if summary.bad.n else []),
+        _group_line("all", summary.all),
     ]
+    for name, group in (("good predictions", summary.good), ("bad predictions", summary.bad)):
+        if group.n:
+            lines.append(_group_line(name, group))
     test = summary.tests["share"]
     if test is not None:
         lines.append(
             f"share inside the mask, good against bad: effect {test.effect:+.2f} (-1 to 1), "
-            f"p {'< 0.001' if test.p < 0.001 else f'= {test.p:.3f}'}"
+            f"p {p_text(test.p, True)}"
         )
     return lines
 
 
-def _told(name: str, group: GroupLocalisation) -> list[str]:
-    words = [
+def _group_line(name: str, group: GroupLocalization) -> str:
+    parts = [
         f"{name} ({group.n}): {_percent(group.share.mean)} of the map inside the mask, which is "
         f"{_percent(group.area.mean)} of the image"
     ]
     if group.hit_rate is not None:
-        words.append(
+        parts.append(
             f"peak inside {_percent(group.hit_rate)}, by chance {_percent(group.chance_hit_rate)}"
         )
-    return ["; ".join(words)]
+    return "; ".join(parts)
 
 
-def _why(summary: LocalisationSummary) -> str:
+def _why(summary: LocalizationSummary) -> str:
     if not summary.reasons:
         return ""
     return f" ({'; '.join(f'{count}: {reason}' for reason, count in summary.reasons.items())})"
 
 
-def _percent(value: Any) -> str:
+def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.1f} %"
 
 
-def _measured(found: Sequence[Localisation]) -> list[Localisation]:
-    return [one for one in found if one.share is not None]
+def _measured(localizations: Sequence[Localization]) -> list[Localization]:
+    return [entry for entry in localizations if entry.share is not None]
 
 
 def _enlarged(values: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
@@ -251,8 +262,8 @@ def _peak(values: NDArray[np.float32], size: tuple[int, ...]) -> tuple[int, ...]
     cell = np.unravel_index(int(values.argmax()), values.shape)
     # Not the enlarged map's argmax: at its border a cell's value repeats, up to rounding.
     return tuple(
-        (2 * int(at) + 1) * length // (2 * cells)
-        for at, cells, length in zip(cell, values.shape, size, strict=True)
+        (2 * int(index) + 1) * length // (2 * count)
+        for index, count, length in zip(cell, values.shape, size, strict=True)
     )
 
 
@@ -280,13 +291,3 @@ def _best_iou(
     ratios = both / (above + count - both)
     best = int(ratios.argmax())
     return float(ratios[best]), (best + 1) / top
-
-
-def _against_chance(differences: Floats) -> float | None:
-    if differences.size < 6:
-        return None
-    if not differences.any():
-        return 1.0
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(differences).pvalue)

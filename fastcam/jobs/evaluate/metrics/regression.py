@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
-from fastcam.jobs.evaluate.metrics.bootstrap import Estimate, Floats, Places, estimates
+from fastcam.jobs.evaluate.metrics.bootstrap import Estimate, Floats, Indices, estimates
 
 # Of a normal distribution 95 % lie within so many standard deviations (Bland & Altman 1986).
 LIMITS = 1.96
@@ -30,10 +31,19 @@ METRICS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Cases whose true value lies from ``low`` up to below ``high``, in the ``last`` group up to
-    and with ``high``. Errors are None for an empty group."""
+    """Cases whose true values lie beside each other. Errors are None for an empty group.
+
+    Attributes:
+        low: the lowest true value.
+        high: the highest true value; it lies in the group only if that is the last.
+        last: whether it is the last group.
+        n: number of cases.
+        mae: mean absolute error.
+        rmse: root of the mean squared error.
+        bias: mean of predicted - true.
+    """
 
     low: float
     high: float
@@ -61,33 +71,35 @@ def regression_metrics(true: Floats, predicted: Floats) -> dict[str, Estimate]:
         values["sd"] = float(np.std(predicted - true, ddof=1))
         values["loa_low"] = values["bias"] - LIMITS * values["sd"]
         values["loa_high"] = values["bias"] + LIMITS * values["sd"]
-        values |= _related(true, predicted)
+        values |= _correlation_metrics(true, predicted)
     return estimates(
-        list(values), list(values.values()), true.size,
-        lambda places: _resampled(true, predicted, places),
-    )  # fmt: skip
+        list(values),
+        list(values.values()),
+        true.size,
+        lambda indices: _resample_metrics(true, predicted, indices),
+    )
 
 
-def _related(true: Floats, predicted: Floats) -> dict[str, float]:
+def _correlation_metrics(true: Floats, predicted: Floats) -> dict[str, float]:
     from scipy.stats import pearsonr, spearmanr
     from sklearn.metrics import r2_score
 
     if np.ptp(true) == 0:
         return {}
-    found = {"r2": float(r2_score(true, predicted))}
+    metrics = {"r2": float(r2_score(true, predicted))}
     if np.ptp(predicted) > 0:
-        found["pearson"] = float(pearsonr(true, predicted).statistic)
-        found["spearman"] = float(spearmanr(true, predicted).statistic)
-    return found
+        metrics["pearson"] = float(pearsonr(true, predicted).statistic)
+        metrics["spearman"] = float(spearmanr(true, predicted).statistic)
+    return metrics
 
 
-def _resampled(true: Floats, predicted: Floats, places: Places) -> Floats:
+def _resample_metrics(true: Floats, predicted: Floats, indices: Indices) -> Floats:
     """METRICS of resamples (r, n), from how often each case is in each: sums over cases are then
     products of matrices, and ranks need no sorting: 0.8 s for a thousand resamples of 2,000
     cases, 1.3 s with sorting."""
-    r, n = places.shape
+    r, n = indices.shape
     rows = np.arange(r)[:, None]
-    times = np.bincount((rows * n + places).ravel(), minlength=r * n).reshape(r, n).astype(float)
+    times = np.bincount((rows * n + indices).ravel(), minlength=r * n).reshape(r, n).astype(float)
     difference = predicted - true
     mean = times @ difference / n
     squares = times @ difference**2
@@ -95,7 +107,7 @@ def _resampled(true: Floats, predicted: Floats, places: Places) -> Floats:
     centred = true - true.mean()
     spread = times @ centred**2 - (times @ centred) ** 2 / n
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = {
+        metrics = {
             "mae": times @ np.abs(difference) / n,
             "rmse": np.sqrt(squares / n),
             "r2": np.where(_varies(times, true), 1.0 - squares / spread, np.nan),
@@ -106,14 +118,14 @@ def _resampled(true: Floats, predicted: Floats, places: Places) -> Floats:
             "loa_low": mean - LIMITS * sd,
             "loa_high": mean + LIMITS * sd,
         }
-    return np.stack([found[name] for name in METRICS])
+    return np.stack([metrics[name] for name in METRICS])
 
 
 def _varies(times: Floats, values: Floats) -> NDArray[np.bool_]:
     """(r,): whether a resample holds more than one of the ``values`` (n,) or (r, n)."""
-    held = times > 0
-    low = np.where(held, values, np.inf).min(axis=1)
-    high = np.where(held, values, -np.inf).max(axis=1)
+    present = times > 0
+    low = np.where(present, values, np.inf).min(axis=1)
+    high = np.where(present, values, -np.inf).max(axis=1)
     varies: NDArray[np.bool_] = high > low
     return varies
 
@@ -122,9 +134,9 @@ def _ranks(times: Floats, values: Floats) -> Floats:
     """(r, n): the rank of each value in each resample, ties sharing their mean rank."""
     order = np.argsort(values, kind="stable")
     _, starts, inverse = np.unique(values[order], return_index=True, return_inverse=True)
-    alike = np.add.reduceat(times[:, order], starts, axis=1)
+    ties = np.add.reduceat(times[:, order], starts, axis=1)
     ranks = np.empty_like(times)
-    ranks[:, order] = (alike.cumsum(axis=1) - (alike - 1.0) / 2)[:, inverse]
+    ranks[:, order] = (ties.cumsum(axis=1) - (ties - 1.0) / 2)[:, inverse]
     return ranks
 
 
@@ -134,13 +146,13 @@ def _correlation(times: Floats, a: Floats, b: Floats) -> Floats:
     varies = _varies(times, a) & _varies(times, b)
     a = a - (times * a).sum(axis=1, keepdims=True) / n
     b = b - (times * b).sum(axis=1, keepdims=True) / n
-    together = (times * a * b).sum(axis=1)
-    found = together / np.sqrt((times * a * a).sum(axis=1) * (times * b * b).sum(axis=1))
-    correlation: Floats = np.where(varies, found, np.nan)
+    covariance = (times * a * b).sum(axis=1)
+    ratio = covariance / np.sqrt((times * a * a).sum(axis=1) * (times * b * b).sum(axis=1))
+    correlation: Floats = np.where(varies, ratio, np.nan)
     return correlation
 
 
-def groups(true: Floats, predicted: Floats, width: float) -> list[Group]:
+def value_groups(true: Floats, predicted: Floats, width: float) -> list[Group]:
     """Errors by groups of the true value, ``width`` wide, whose edges are multiples of it.
 
     Half-open, the last one closed: a highest value that lies on an edge belongs to the group below
@@ -159,12 +171,12 @@ def groups(true: Floats, predicted: Floats, width: float) -> list[Group]:
         )
     # An edge may be no float: 0.3 / 0.1 is a little less than 3.
     scaled = np.floor(np.round(true / width, 9)).astype(np.int64)
-    at: Places = np.minimum(scaled - first, count - 1)
-    made = []
+    group_index: Indices = np.minimum(scaled - first, count - 1)
+    result = []
     for index in range(count):
-        error = (predicted - true)[at == index]
+        error = (predicted - true)[group_index == index]
         known = error.size > 0
-        made.append(
+        result.append(
             Group(
                 low=round((first + index) * width, 9),
                 high=round((first + index + 1) * width, 9),
@@ -175,7 +187,7 @@ def groups(true: Floats, predicted: Floats, width: float) -> list[Group]:
                 bias=float(error.mean()) if known else None,
             )
         )
-    return made
+    return result
 
 
 def _edge(value: float, width: float, up: bool) -> int:
@@ -183,9 +195,9 @@ def _edge(value: float, width: float, up: bool) -> int:
     return math.ceil(share) if up else math.floor(share)
 
 
-def group_of(value: float, made: list[Group]) -> str:
+def group_of(value: float, groups: Sequence[Group]) -> str:
     """The group that a true value lies in, as it is written: ``[20, 30)``."""
-    for group in made:
+    for group in groups:
         if value < group.high or group.last:
             return group_name(group)
     return ""

@@ -1,0 +1,1 @@
+"""The pages of plots of a test set, as PNG files."""

@@ -1,0 +1,1 @@
+"""Figures of attention and CAM maps, from a store of maps."""

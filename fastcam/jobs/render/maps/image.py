@@ -14,14 +14,21 @@ from fastcam.errors import CaseError
 from fastcam.figures.map_sheets import MapPicture
 from fastcam.options import Axes, Sources
 from fastcam.read.inputs.images import read_image
-from fastcam.read.inputs.preprocess import field_of
+from fastcam.read.inputs.preprocessing import input_slices
 from fastcam.read.volumes import masks, orientation, volumes
+from fastcam.read.volumes.voxels import Volume
 from fastcam.store.map_schema import MapHeader
 
 
 @dataclass(frozen=True, eq=False)
 class FlatImage:
-    """An image that is one picture. ``size`` (h, w) as shown."""
+    """An image that is one picture.
+
+    Attributes:
+        picture: the image and its mask.
+        warning: why there is no mask, if one was wanted.
+        display: how the picture is turned: not at all.
+    """
 
     picture: MapPicture
     warning: str = ""
@@ -40,9 +47,17 @@ class FlatImage:
 
 @dataclass(frozen=True, eq=False)
 class VolumeImage:
-    """A volume to be cut; ``display`` turns a slice (y, x) into what is shown."""
+    """A volume to be cut.
 
-    volume: volumes.Volume
+    Attributes:
+        volume: the voxels and their window.
+        mask: which voxels lie inside; None for none.
+        display: from a slice (y, x) to what is shown.
+        left_side: the letter of the patient's side at the left edge, where it is known.
+        warning: why there is no mask, if one was wanted.
+    """
+
+    volume: Volume
     mask: masks.Mask | None
     display: orientation.Orientation
     left_side: str
@@ -57,9 +72,9 @@ class VolumeImage:
     def cut(self, index: int) -> MapPicture:
         """Slice ``index`` in the volume's own order, grey, turned for display."""
         turning = self.display
-        how = (turning.transpose, turning.flip_rows, turning.flip_columns)
-        grey = turned_grey(self.volume.voxels[index], self.volume.window, how)
-        mask = None if self.mask is None else turned_mask(self.mask.slice(index), how)
+        flips = (turning.transpose, turning.flip_rows, turning.flip_columns)
+        grey = turned_grey(self.volume.voxels[index], self.volume.window, flips)
+        mask = None if self.mask is None else turned_mask(self.mask.slice(index), flips)
         return MapPicture(grey[:, :, np.newaxis], mask, left_side=self.left_side)
 
 
@@ -69,20 +84,19 @@ OpenImage = FlatImage | VolumeImage
 def open_image(
     header: MapHeader, mask: str | None, missing: str, preprocessing: Mapping[str, Any]
 ) -> FlatImage:
-    """An image and its mask, cut to the field that the model saw; ``missing`` is why there is no
-    mask, if one was wanted.
+    """An image and its mask, cut to the field that the model saw.
 
-    CaseError where the image can't be read or isn't the one that was run; a mask that can't be
-    read is a warning.
+    ``mask`` is the mask's file, ``missing`` why there is none, if one was wanted. CaseError where
+    the image can't be read or isn't the one that was run; a mask that can't be read is a warning.
     """
-    image = read_image(_there(header.source))
+    image = read_image(_existing(header.source))
     height, width = image.shape[:2]
-    _same((1, height, width), header)
-    found, warning = _mask(mask, missing, (1, height, width), "zyx")
-    inside = None if found is None else found.slice(0)
+    _check_shape((1, height, width), header)
+    opened_mask, warning = _open_mask(mask, missing, (1, height, width), "zyx")
+    inside = None if opened_mask is None else opened_mask.slice(0)
     if image.dtype != np.uint8:
         image = np.rint(image).astype(np.uint8)
-    rows, columns = field_of(height, width, preprocessing)
+    rows, columns = input_slices(height, width, preprocessing)
     note = ""
     if (rows, columns) != (slice(0, height), slice(0, width)):
         image = np.ascontiguousarray(image[rows, columns])
@@ -95,22 +109,23 @@ def open_volume_image(
     header: MapHeader, mask: str | None, missing: str, sources: Sources
 ) -> VolumeImage:
     """A volume and its mask; errors and warnings as for :func:`open_image`."""
-    volume = volumes.open_volume(_there(header.source), sources.axes)
-    _same(volume.voxels.shape, header)
-    found, warning = _mask(mask, missing, volume.voxels.shape, sources.axes)
-    shown = orientation.IDENTITY
+    volume = volumes.open_volume(_existing(header.source), sources.axes)
+    _check_shape(volume.voxels.shape, header)
+    opened_mask, warning = _open_mask(mask, missing, volume.voxels.shape, sources.axes)
+    display = orientation.IDENTITY
     if sources.orient == "radiological":
-        shown = orientation.for_display(volume.affine)
-    return VolumeImage(volume, found, shown, orientation.left_side(volume.affine, shown), warning)
+        display = orientation.for_display(volume.affine)
+    left_side = orientation.left_side(volume.affine, display)
+    return VolumeImage(volume, opened_mask, display, left_side, warning)
 
 
-def _there(path: Path) -> Path:
+def _existing(path: Path) -> Path:
     if not path.exists():
         raise CaseError(f"{path}: is not there; give --root-dir, the folder of the images now")
     return path
 
 
-def _same(shape: tuple[int, ...], header: MapHeader) -> None:
+def _check_shape(shape: tuple[int, ...], header: MapHeader) -> None:
     if any(header.shape) and tuple(shape) != tuple(header.shape):
         raise CaseError(
             f"{header.source}: has shape {tuple(shape)} (z, y, x), but had {header.shape} when the "
@@ -118,7 +133,7 @@ def _same(shape: tuple[int, ...], header: MapHeader) -> None:
         )
 
 
-def _mask(
+def _open_mask(
     mask: str | None, missing: str, shape: tuple[int, ...], axes: Axes
 ) -> tuple[masks.Mask | None, str]:
     if mask is None:

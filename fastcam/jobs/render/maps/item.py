@@ -1,9 +1,10 @@
-"""Figures of maps, from the store and the images to files on disk. Runs inside a worker."""
+"""The images and volumes of one work item with their maps, opened to be drawn. Runs inside a
+worker."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -13,32 +14,44 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures import layout
-from fastcam.figures.buffers import Buffers
-from fastcam.figures.files import WRITE_BATCH, WriteBatch
 from fastcam.figures.map_scales import MapScale, bounds, map_scale
-from fastcam.figures.map_sheets import ShownMap, map_sheet
+from fastcam.figures.map_sheets import MapPanel, map_sheet
 from fastcam.figures.patch_sheets import RenderStyle, render_style_of
 from fastcam.figures.sheet import Sheet
+from fastcam.jobs.render.item import CaseFigure, CaseFigures, Summary, draw_item
 from fastcam.jobs.render.maps.captions import Captions, RenderCaptions, row_captions
 from fastcam.jobs.render.maps.image import OpenImage, open_image, open_volume_image
 from fastcam.jobs.render.maps.plan import VolumeHeat
-from fastcam.jobs.render.maps.summary import RankedSlices, map_summary
-from fastcam.options import Mode, Sources, Style
+from fastcam.jobs.render.maps.summary import summary_text
+from fastcam.jobs.render.plan import Limits
+from fastcam.options import Mode, PictureFormat, Sources, Style
 from fastcam.run import file_names
-from fastcam.run.files import make_folder, write_text
-from fastcam.run.recent import Recent
-from fastcam.run.records import FigureRecord, ItemResult, Failure, attempt
+from fastcam.run.file_names import NumberedCase
+from fastcam.run.files import make_folder
+from fastcam.run.recent_cache import RecentCache
+from fastcam.run.records import FigureRecord, ItemResult
 from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.map_rows import MapCase, MapRow, depth_of
 from fastcam.store.maps import MapStore
 
-Limits = tuple[float, float]
 
+@dataclass(frozen=True, kw_only=True)
+class MapTask:
+    """All that a worker needs besides the item; small, it travels with every item.
 
-@dataclass(frozen=True)
-class MapJob:
-    """All that a worker needs besides the item. ``cohort`` has the limits of each row;
-    ``captions`` are the texts on the figures."""
+    Attributes:
+        store_path: the store of maps.
+        store_created: when it was made, so that one that is made anew is opened anew.
+        output_dir: the folder of the figures.
+        rows: the maps that each figure shows, a row of panels each.
+        sources: the geometry of images and masks, and the folder of the images now.
+        style: the look of the figures.
+        mode: one figure a volume, or one a slice in a folder of the volume's own.
+        characters: the characters beyond the basic ones that stand on figures.
+        fonts: the font files that have them.
+        cohort: the limits of each row over all images, for the scale ``cohort``.
+        captions: the texts on the figures.
+    """
 
     store_path: Path
     store_created: str
@@ -50,17 +63,41 @@ class MapJob:
     characters: str
     fonts: tuple[Path, ...]
     cohort: tuple[Limits, ...] = ()
-    captions: Captions = RenderCaptions()
+    captions: Captions = field(default_factory=RenderCaptions)
 
     @property
     def store(self) -> MapStore:
         """The store, opened once in each process."""
         return _opened_store(self.store_path, self.sources.root_dir, self.store_created)
 
+    @property
+    def format(self) -> PictureFormat:
+        """The format of the figures."""
+        return self.style.format
+
+    def header(self, case: int) -> NumberedCase:
+        """Number and name of an image or volume, which counts from 0 in the store."""
+        return MapCase(self.store.headers[case])
+
+    def open(self, case_slices: CaseSlices) -> MapFigures:
+        """Open an image or volume. CaseError where it or one of its maps can't be read."""
+        opened = _recent.get((self, case_slices.case), partial(open_maps, self, case_slices))
+        if opened.heat is not None and self.mode == "all_slices":
+            make_folder(self.output_dir / file_names.case_folder(opened.case))
+        return MapFigures.of(self, opened)
+
 
 @dataclass(frozen=True, eq=False)
 class OpenMaps:
-    """An image or volume with its maps, each row's raw values (h, w) or (d, h, w) and scale."""
+    """An image or volume with its maps.
+
+    Attributes:
+        case: its number and name, and what is known of it.
+        image: its pixels.
+        values: the map of each row, (h, w) or (d, h, w) float32, raw.
+        scales: the scale of each row.
+        heat: where along a volume the first row's map has its heat; None for an image.
+    """
 
     case: MapCase
     image: OpenImage
@@ -69,158 +106,128 @@ class OpenMaps:
     heat: VolumeHeat | None
 
 
+@dataclass(frozen=True, eq=False)
+class MapFigures(CaseFigures):
+    """An image or volume with its maps, and the style of its figures."""
+
+    task: MapTask
+    opened: OpenMaps
+    render_style: RenderStyle
+
+    @classmethod
+    def of(cls, task: MapTask, opened: OpenMaps) -> MapFigures:
+        """Prepare the style for panels of the image's size."""
+        side = max(layout.enlarged(*opened.image.size, task.style.panel_size))
+        return cls(task, opened, render_style_of(task.style, task.characters, task.fonts, side))
+
+    @property
+    def warning(self) -> str:
+        """Why there is no mask, if one was wanted."""
+        return self.opened.image.warning
+
+    def figure(self, index: int) -> CaseFigure:
+        """The figure of the image, or of slice ``index`` of the volume."""
+        task, case, heat = self.task, self.opened.case, self.opened.heat
+        best, average = True, float(self.opened.values[0].mean())
+        if heat is None:
+            path = file_names.image_path(case, task.format)
+        else:
+            best, average = index == heat.best_slice, heat.slice_averages[index]
+            all_slices = task.mode == "all_slices"
+            path_of = file_names.slice_path if all_slices else file_names.best_slice_path
+            path = path_of(heat, index, task.format)
+        sheet, limits = self.sheet(index)
+        captions = row_captions(task.rows, case.header, task.captions)
+        limits_text = json.dumps(dict(zip(captions, limits, strict=True)), ensure_ascii=False)
+        record = FigureRecord(
+            path, case.place, case.name, index, best, average, *limits[0], limits_text
+        )
+        return CaseFigure(sheet, self.render_style, record)
+
+    def sheet(self, index: int) -> tuple[Sheet, list[Limits]]:
+        """The panels of the image, or of slice ``index``, and the limits of each map."""
+        task, opened, heat = self.task, self.opened, self.opened.heat
+        header = opened.case.header
+        captions = row_captions(task.rows, header, task.captions)
+        maps = [
+            MapPanel(caption, self._values(values, index), scale, row.note)
+            for row, caption, values, scale in zip(
+                task.rows, captions, opened.values, opened.scales, strict=True
+            )
+        ]
+        best = heat is None or index == heat.best_slice
+        heading = task.captions.heading(header, None if heat is None else index, best)
+        return map_sheet(
+            heading, opened.image.cut(index), maps, self.render_style, task.captions.overlay_first
+        )
+
+    def slice_of(self, index: int) -> int | None:
+        """The slice; None for an image."""
+        return None if self.opened.heat is None else index
+
+    def summary(self) -> Summary | None:
+        """What was predicted of a volume, and its slices by their heat."""
+        case, heat = self.opened.case, self.opened.heat
+        if heat is None:
+            return None
+        caption = row_captions(self.task.rows, case.header, self.task.captions)[0]
+        path = file_names.summary_path(case)
+        record = FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)
+        return Summary(summary_text(heat, caption), record)
+
+    def _values(self, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+        """The map of a slice, turned as its picture is."""
+        heat = self.opened.heat
+        if heat is None:
+            return values
+        layer = slice_of(values, index, heat.depth)
+        return np.ascontiguousarray(self.opened.image.display.apply(layer), dtype=np.float32)
+
+
 @lru_cache(maxsize=2)
 def _opened_store(path: Path, root: Path | None, created: str) -> MapStore:
-    # `created` is there so that a store which was made anew is opened anew.
     return MapStore.open(path, root)
 
 
-_write_buffers = tuple(Buffers() for _ in range(WRITE_BATCH))
-_recent: Recent[OpenMaps] = Recent()
+_recent: RecentCache[OpenMaps] = RecentCache()
 
 
-def render_map_item(job: MapJob, item: WorkItem) -> ItemResult:
-    """Draw and write all figures of an item. One bad image or slice costs only its own figures.
-
-    Raises :class:`OutputError` when a file can't be written: that ends the job.
-    """
-    drawn: list[FigureRecord] = []
-    failures: list[Failure] = []
-    for portion in item:
-        case = MapCase(job.store.headers[portion.case])
-        before = len(drawn)
-        reason = attempt(partial(_draw_case, job, portion, drawn, failures))
-        if reason:
-            done = {record.slice for record in drawn[before:]}
-            left = len([index for index in portion.slices if index not in done])
-            failures.append(Failure("error", case.place, case.name, None, left, reason))
-    return ItemResult(tuple(drawn), tuple(failures))
+def render_map_item(task: MapTask, item: WorkItem) -> ItemResult:
+    """Draw and write all figures of an item: see :func:`~fastcam.jobs.render.item.draw_item`."""
+    return draw_item(task, item)
 
 
-def map_bounds_item(job: MapJob, item: WorkItem) -> tuple[Limits, ...]:
+def bounds_item(task: MapTask, item: WorkItem) -> tuple[Limits, ...]:
     """For each row the limits over the maps of an item's images; images without maps are left
     out, and drawing says why."""
-    lows = np.full(len(job.rows), np.inf)
-    highs = np.full(len(job.rows), -np.inf)
-    for portion in item:
-        for at, row in enumerate(job.rows):
+    lows = np.full(len(task.rows), np.inf)
+    highs = np.full(len(task.rows), -np.inf)
+    for case_slices in item:
+        for number, row in enumerate(task.rows):
             try:
-                low, high = bounds(row.read(job.store, portion.case), row.signed)
+                low, high = bounds(row.read(task.store, case_slices.case), row.signed)
             except CaseError:
                 continue
-            lows[at], highs[at] = min(lows[at], low), max(highs[at], high)
+            lows[number], highs[number] = min(lows[number], low), max(highs[number], high)
     return tuple(zip(lows.tolist(), highs.tolist(), strict=True))
 
 
-def _draw_case(
-    job: MapJob, portion: CaseSlices, drawn: list[FigureRecord], failures: list[Failure]
-) -> None:
-    opened = _recent.get((job, portion.case), partial(open_maps, job, portion))
-    case = opened.case
-    if opened.image.warning:
-        failures.append(Failure("warning", case.place, case.name, None, 0, opened.image.warning))
-    render_style = style_at(job, opened)
-    if opened.heat is not None and job.mode == "all_slices":
-        make_folder(job.output_dir / file_names.case_folder(case))
-    write_batch = WriteBatch(_write_buffers)
-    for index in portion.slices:
-        reason = attempt(partial(_draw_slice, job, opened, render_style, index, write_batch, drawn))
-        if reason:
-            at = None if opened.heat is None else index
-            failures.append(Failure("error", case.place, case.name, at, 1, reason))
-    write_batch.finish()
-    if portion.summary and opened.heat is not None:
-        path = file_names.summary_path(case)
-        told = _told(case, opened.heat, row_captions(job.rows, case.header, job.captions)[0])
-        write_text(job.output_dir / path, map_summary(told))
-        drawn.append(FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0))
-
-
-def style_at(job: MapJob, opened: OpenMaps) -> RenderStyle:
-    """The style for panels of an image's size."""
-    side = max(layout.enlarged(*opened.image.size, job.style.panel_size))
-    return render_style_of(job.style, job.characters, job.fonts, side)
-
-
-def open_maps(job: MapJob, portion: CaseSlices) -> OpenMaps:
-    """An image with its maps; CaseError where one of them isn't there."""
-    case = MapCase(job.store.headers[portion.case])
-    values = tuple(row.read(job.store, portion.case) for row in job.rows)
+def open_maps(task: MapTask, case_slices: CaseSlices) -> OpenMaps:
+    """An image or volume with its maps. CaseError where one of them isn't there."""
+    store = task.store
+    case = MapCase(store.headers[case_slices.case])
+    values = tuple(row.read(store, case_slices.case) for row in task.rows)
+    mask, missing = case_slices.mask, case_slices.mask_missing
     image: OpenImage
-    if job.store.attrs.dims == 3:
-        image = open_volume_image(case.header, portion.mask, portion.mask_missing, job.sources)
-        heat = VolumeHeat(case, values[0], depth_of(case.header), job.rows[0].signed)
+    heat = None
+    if store.attrs.dims == 3:
+        image = open_volume_image(case.header, mask, missing, task.sources)
+        heat = VolumeHeat(case, values[0], depth_of(case.header), task.rows[0].signed)
     else:
-        preprocessing = job.store.attrs.preprocessing
-        image = open_image(case.header, portion.mask, portion.mask_missing, preprocessing)
-        heat = None
-    cohort = job.cohort or [None] * len(values)
+        image = open_image(case.header, mask, missing, store.attrs.preprocessing)
+    cohort = task.cohort or [None] * len(values)
     scales = tuple(
-        map_scale(found, job.style.scale, row.signed, limits)
-        for row, found, limits in zip(job.rows, values, cohort, strict=True)
+        map_scale(array, task.style.scale, row.signed, limits)
+        for row, array, limits in zip(task.rows, values, cohort, strict=True)
     )
     return OpenMaps(case, image, values, scales, heat)
-
-
-def _draw_slice(
-    job: MapJob, opened: OpenMaps, render_style: RenderStyle, index: int, write_batch: WriteBatch, drawn: list[FigureRecord]
-) -> None:  # fmt: skip
-    case, heat = opened.case, opened.heat
-    best, average = True, float(opened.values[0].mean())
-    if heat is None:
-        path = file_names.image_path(case, job.style.format)
-    else:
-        best, average = index == heat.best_slice, heat.slice_averages[index]
-        path_of = file_names.slice_path if job.mode == "all_slices" else file_names.best_slice_path
-        path = path_of(heat, index, job.style.format)
-    sheet, limits = sheet_of(job, opened, render_style, index)
-    captions = row_captions(job.rows, case.header, job.captions)
-    said = json.dumps(dict(zip(captions, limits, strict=True)), ensure_ascii=False)
-    record = FigureRecord(path, case.place, case.name, index, best, average, *limits[0], said)
-    write_batch.put(
-        job.output_dir / path, sheet, render_style, job.style.format, partial(drawn.append, record)
-    )
-
-
-def sheet_of(
-    job: MapJob, opened: OpenMaps, render_style: RenderStyle, index: int
-) -> tuple[Sheet, list[Limits]]:
-    """The figure of an image, or of slice ``index``, and the limits of each of its maps."""
-    case, heat = opened.case, opened.heat
-    maps = [
-        ShownMap(caption, _cells(opened, values, index), scale, row.note)
-        for row, caption, values, scale in zip(
-            job.rows,
-            row_captions(job.rows, case.header, job.captions),
-            opened.values,
-            opened.scales,
-            strict=True,
-        )
-    ]
-    best = heat is None or index == heat.best_slice
-    heading = job.captions.heading(case.header, None if heat is None else index, best)
-    return map_sheet(
-        heading, opened.image.cut(index), maps, render_style, job.captions.overlay_first
-    )
-
-
-def _cells(opened: OpenMaps, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:
-    """The map of a slice, turned as its picture is."""
-    if opened.heat is None:
-        return values
-    layer = slice_of(values, index, opened.heat.depth)
-    return np.ascontiguousarray(opened.image.display.apply(layer), dtype=np.float32)
-
-
-def _told(case: MapCase, heat: VolumeHeat, caption: str) -> RankedSlices:
-    header = case.header
-    facts = {
-        "Case": case.name,
-        "Answer": RenderCaptions().heading(header, None, False).verdict,
-        "Map": caption,
-    }
-    facts |= {"Slices": str(heat.depth), "Best slice": str(heat.best_slice)}
-    facts |= {"Highest heat": f"{float(heat.values.max()):.4g}"}
-    if len(header.output):
-        facts["Output"] = ", ".join(f"{value:.4g}" for value in header.output[:20])
-    return RankedSlices(facts, heat.slice_averages, heat.best_slice)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ from fastcam_kernels.resize import slice_of
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.jobs.render.plan import DrawPlan
+from fastcam.jobs.render.plan import FigurePlan, unfinished
 from fastcam.options import Selection, Style
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import file_names
@@ -23,9 +23,13 @@ from fastcam.store.maps import MapStore
 
 @dataclass(frozen=True, eq=False)
 class VolumeHeat:
-    """Where along a volume of ``depth`` slices a map has its heat.
+    """Where along a volume a map has its heat.
 
-    ``values`` (d, h, w) float32, raw, covers the volume's field.
+    Attributes:
+        case: the volume's number and name.
+        values: the map (d, h, w) float32, raw, over the volume's field.
+        depth: slices of the volume.
+        signed: whether the map has evidence for and against.
     """
 
     case: MapCase
@@ -77,49 +81,38 @@ def locate_maps(
 
 def plan_maps(
     store: MapStore,
-    located: Sequence[CaseSlices],
-    rows: Sequence[MapRow],
-    selection: Selection,
-    style: Style,
-    finished: Container[str],
-) -> DrawPlan:
-    """The figures that are not among the ``finished`` paths, image by image."""
-    drawing = DrawPlan()
-    volumes = store.attrs.dims == 3
-    for portion in located:
-        case = MapCase(store.headers[portion.case])
-        try:
-            paths, summary = _paths(store, portion.case, case, rows[0], selection, style, volumes)
-        except CaseError as error:
-            drawing.planned += 1
-            drawing.failures.append(Failure("error", case.place, case.name, None, 1, str(error)))
-            continue
-        left = tuple(index for index, path in paths.items() if path not in finished)
-        drawing.planned += len(paths)
-        drawing.already += len(paths) - len(left)
-        wanted = bool(summary) and summary not in finished
-        if left or wanted:
-            drawing.portions.append(
-                CaseSlices(
-                    portion.case, left, wanted, portion.image, "", portion.mask,
-                    portion.mask_missing,
-                )
-            )  # fmt: skip
-    return drawing
-
-
-def _paths(
-    store: MapStore,
-    index: int,
-    case: MapCase,
+    located: Iterable[CaseSlices],
     first: MapRow,
     selection: Selection,
     style: Style,
-    volumes: bool,
+    finished: Container[str],
+) -> FigurePlan:
+    """The figures that are not among the ``finished`` paths, image by image. The ``first`` row's
+    map decides which slice of a volume is the best."""
+
+    def plan_of(case_slices: CaseSlices) -> FigurePlan:
+        case = MapCase(store.headers[case_slices.case])
+        try:
+            paths, summary_path = _paths(store, case_slices.case, first, selection, style)
+        except CaseError as error:
+            failure = Failure("error", case.place, case.name, None, 1, str(error))
+            return FigurePlan(planned=1, failures=(failure,))
+        left, summary = unfinished(paths, summary_path, finished)
+        plan = FigurePlan(planned=len(paths), already=len(paths) - len(left))
+        if left or summary:
+            plan = replace(plan, cases=(replace(case_slices, slices=left, summary=summary),))
+        return plan
+
+    return FigurePlan.joined(map(plan_of, located))
+
+
+def _paths(
+    store: MapStore, index: int, first: MapRow, selection: Selection, style: Style
 ) -> tuple[dict[int, str], str]:
     """Slice -> path of each figure of an image, and the path of its summary, if it has one."""
+    case = MapCase(store.headers[index])
     check_done(case.header)
-    if not volumes:
+    if store.attrs.dims == 2:
         return {0: file_names.image_path(case, style.format)}, ""
     heat = VolumeHeat(case, first.read(store, index), depth_of(case.header), first.signed)
     if selection.mode == "best_slice":

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from fastcam.errors import one_line
+from fastcam.jobs.render.maps.captions import RenderCaptions
+from fastcam.jobs.render.maps.plan import VolumeHeat
 
 
-@dataclass(frozen=True)
-class RankedSlices:
-    """What is told of a volume: ``facts`` line by line, and slice -> mean heat."""
+def summary_text(heat: VolumeHeat, caption: str) -> str:
+    """The text of ``_summary.txt``, ending with a newline; ``caption`` says which map it is of.
 
-    facts: Mapping[str, str]
-    averages: Mapping[int, float]
-    best_slice: int
-
-
-def map_summary(told: RankedSlices) -> str:
-    """The text of ``_summary.txt``, ending with a newline. Slices are ranked by their mean heat,
-    ties by index; BEST marks the one that holds the highest value."""
-    width = max(map(len, told.facts)) + 2
-    lines = [f"{name + ':':<{width}}{one_line(value)}" for name, value in told.facts.items()]
+    Slices are ranked by their mean heat, ties by index; BEST marks the one that holds the highest
+    value.
+    """
+    facts = _facts(heat, caption)
+    width = max(map(len, facts)) + 2
+    lines = [f"{name + ':':<{width}}{one_line(value)}" for name, value in facts.items()]
     lines += ["", "Slices by average heat:", "rank  slice  average"]
-    ranked = sorted(told.averages.items(), key=lambda pair: (-pair[1], pair[0]))
-    for rank, (index, average) in enumerate(ranked, 1):
-        best = "  BEST" if index == told.best_slice else ""
+    ranking = sorted(heat.slice_averages.items(), key=lambda pair: (-pair[1], pair[0]))
+    for rank, (index, average) in enumerate(ranking, 1):
+        best = "  BEST" if index == heat.best_slice else ""
         lines.append(f"{rank:>4}  {index:>5}  {average:#.4g}{best}")
     return "\n".join(lines) + "\n"
+
+
+def _facts(heat: VolumeHeat, caption: str) -> dict[str, str]:
+    header = heat.case.header
+    facts = {
+        "Case": heat.case.name,
+        "Answer": RenderCaptions().heading(header, None, False).verdict,
+        "Map": caption,
+        "Slices": str(heat.depth),
+        "Best slice": str(heat.best_slice),
+        "Highest heat": f"{float(heat.values.max()):.4g}",
+    }
+    if len(header.output):
+        facts["Output"] = ", ".join(f"{value:.4g}" for value in header.output[:20])
+    return facts

@@ -1,0 +1,1 @@
+"""Figures of patch attention, from a results file or a run store."""

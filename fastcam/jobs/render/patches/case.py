@@ -18,23 +18,33 @@ from fastcam.figures.patch_sheets import SlicePatches, SlicePicture, slice_patch
 from fastcam.options import Sources
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
+from fastcam.read.volumes.voxels import Volume
 
 _NONE = slice_patches(np.zeros((0, 4), np.int32), np.zeros(0, np.float32), 0, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OpenCase:
     """One case and all that is needed to cut any of its slices out.
 
-    ``first`` is the volume's slice that ``slice_idx`` 0 means. ``frame`` turns a slice of the
-    volume into the picture that boxes were made on, of ``height`` x ``width`` pixels after
-    cropping; ``display`` turns that one into what is shown. Where there is no mask,
-    ``mask_notice`` stands in its panel and ``warning`` says why. ``left_side`` is the patient's
-    side at the left edge, where it is known.
+    Attributes:
+        case: the predictions and the patches.
+        volume: the voxels and their window.
+        mask: which voxels lie inside; None where there is no mask, or none that can be read.
+        mask_notice: what stands in the mask's panel where there is none.
+        warning: why there is no mask, if one was wanted.
+        first: the volume's slice that ``slice_idx`` 0 means.
+        count: number of slices that ``slice_idx`` counts.
+        crop: side in pixels of the crop around the mask that boxes were made on; None for none.
+        frame: from a slice of the volume to the picture that boxes were made on.
+        display: from that picture, cropped, to what is shown.
+        height: rows of the picture that boxes were made on, cropped.
+        width: columns of the same.
+        left_side: the letter of the patient's side at the left edge, where it is known.
     """
 
     case: Case
-    volume: volumes.Volume
+    volume: Volume
     mask: masks.Mask | None
     mask_notice: str
     warning: str
@@ -47,7 +57,7 @@ class OpenCase:
     width: int
     left_side: str = ""
 
-    # What all slices of a case share is worked out once: 0.15 ms a figure.
+    # What all slices of a case share is computed once: 0.15 ms a figure.
 
     @cached_property
     def patches(self) -> dict[int, SlicePatches]:
@@ -76,9 +86,9 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
     mask that can't be read is a warning, unless the frame is cut around it.
     """
     volume = volumes.open_volume(Path(image), sources.axes)
-    counted = frames.parse_slices(sources.slices)
+    numbering = frames.parse_slices(sources.slices)
     depth = volume.voxels.shape[0]
-    first, count = counted.first(depth), counted.length(depth)
+    first, count = numbering.first(depth), numbering.length(depth)
     frame = orientation.for_frame(sources.axes)
     height, width = frame.size(*volume.voxels.shape[1:])
     crop = frames.parse_frame(sources.frame).crop
@@ -94,16 +104,27 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
             warning = str(error)
     if crop is not None and opened_mask is None:
         raise CaseError(f"--frame {sources.frame} needs the mask of this case: {warning}")
-    shown = orientation.IDENTITY
+    display = orientation.IDENTITY
     if sources.orient == "radiological":
-        shown = orientation.for_display(volume.affine)
+        display = orientation.for_display(volume.affine)
     notice = ""
     if sources.mask_dir is not None and opened_mask is None:
         notice = "no mask found" if mask is None else "mask not usable"
     return OpenCase(
-        case, volume, opened_mask, notice, warning, first, count, crop, frame,
-        frame.inverse.then(shown), height, width, orientation.left_side(volume.affine, shown),
-    )  # fmt: skip
+        case=case,
+        volume=volume,
+        mask=opened_mask,
+        mask_notice=notice,
+        warning=warning,
+        first=first,
+        count=count,
+        crop=crop,
+        frame=frame,
+        display=frame.inverse.then(display),
+        height=height,
+        width=width,
+        left_side=orientation.left_side(volume.affine, display),
+    )
 
 
 def cut_slice(opened: OpenCase, index: int, buffers: Buffers | None = None) -> SlicePicture:
@@ -121,10 +142,10 @@ def cut_slice(opened: OpenCase, index: int, buffers: Buffers | None = None) -> S
         mask, window = crop.apply_mask(mask), (0.0, 255.0)
     turning = opened.turning
     buffers, shape = buffers or Buffers(), opened.shown_size
-    how = (turning.transpose, turning.flip_rows, turning.flip_columns)
-    grey = turned_grey(layer, window, how, buffers.take("grey", shape, np.uint8))
+    flips = (turning.transpose, turning.flip_rows, turning.flip_columns)
+    grey = turned_grey(layer, window, flips, buffers.take("grey", shape, np.uint8))
     if mask is not None:
-        mask = turned_mask(mask, how, buffers.take("mask", shape, np.uint8))
+        mask = turned_mask(mask, flips, buffers.take("mask", shape, np.uint8))
     patches = opened.patches.get(index, _NONE)
     return SlicePicture(grey, mask, opened.mask_notice, patches, opened.left_side)
 

@@ -1,4 +1,4 @@
-"""One work item, from its sources to files on disk. Runs inside a worker; knows no Dask."""
+"""The cases of one work item of patch attention, opened to be drawn. Runs inside a worker."""
 
 from __future__ import annotations
 
@@ -9,24 +9,36 @@ from pathlib import Path
 from fastcam.errors import CaseError
 from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.files import WRITE_BATCH, WriteBatch
 from fastcam.figures.patch_scales import CaseScale, case_scale
-from fastcam.figures.patch_sheets import RenderStyle, render_style_of, patch_sheet
+from fastcam.figures.patch_sheets import RenderStyle, patch_sheet, render_style_of
+from fastcam.jobs.render.item import CaseFigure, CaseFigures, Summary, draw_item
 from fastcam.jobs.render.patches.case import OpenCase, cut_slice, open_case
 from fastcam.jobs.render.patches.summary import summary_text
-from fastcam.options import Mode, Sources, Style
-from fastcam.read.results.case import Case
+from fastcam.options import Mode, PictureFormat, Sources, Style
 from fastcam.run import file_names
-from fastcam.run.files import make_folder, write_text
-from fastcam.run.recent import Recent
-from fastcam.run.records import FigureRecord, ItemResult, Failure, attempt
+from fastcam.run.file_names import NumberedCase
+from fastcam.run.files import make_folder
+from fastcam.run.recent_cache import RecentCache
+from fastcam.run.records import FigureRecord, ItemResult
 from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.patches import RunStore, open_store
 
 
-@dataclass(frozen=True)
-class Job:
-    """All that a worker needs besides the item; small, it travels with every task."""
+@dataclass(frozen=True, kw_only=True)
+class PatchTask:
+    """All that a worker needs besides the item; small, it travels with every item.
+
+    Attributes:
+        store_path: the run store.
+        store_created: when it was made, so that one that is made anew is opened anew.
+        output_dir: the folder of the figures.
+        sources: the geometry of images and masks.
+        style: the look of the figures.
+        mode: one figure a case, or one a slice in a folder of the case's own.
+        characters: the characters beyond the basic ones that stand on figures.
+        fonts: the font files that have them.
+        cohort_high: the highest heat of all cases, for the scale ``cohort``.
+    """
 
     store_path: Path
     store_created: str
@@ -43,97 +55,84 @@ class Job:
         """The run store, opened once in each process."""
         return _opened_store(self.store_path, self.store_created)
 
+    @property
+    def format(self) -> PictureFormat:
+        """The format of the figures."""
+        return self.style.format
+
+    def header(self, case: int) -> NumberedCase:
+        """Number and name of a case, which counts from 0 in the store."""
+        return self.store.cases[case]
+
+    def open(self, case_slices: CaseSlices) -> PatchFigures:
+        """Open a case. CaseError where its volume can't be read or doesn't fit its patches."""
+        opened, scale = _recent.get(
+            (self, case_slices.case), partial(_open_case, self, case_slices)
+        )
+        if self.mode == "all_slices":
+            make_folder(self.output_dir / file_names.case_folder(opened.case))
+        side = max(layout.enlarged(*opened.shown_size, self.style.panel_size))
+        render_style = render_style_of(self.style, self.characters, self.fonts, side)
+        return PatchFigures(self, opened, scale, render_style)
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFigures(CaseFigures):
+    """An opened case with the scale and the style of its figures."""
+
+    task: PatchTask
+    opened: OpenCase
+    scale: CaseScale
+    render_style: RenderStyle
+
+    @property
+    def warning(self) -> str:
+        """Why there is no mask, if one was wanted."""
+        return self.opened.warning
+
+    def figure(self, index: int) -> CaseFigure:
+        """The figure of slice ``index``; draw it before the next one is made."""
+        case, style = self.opened.case, self.task.style
+        picture = cut_slice(self.opened, index, _buffers)
+        sheet, (low, high) = patch_sheet(
+            case, index, picture, self.scale, self.render_style, _buffers
+        )
+        all_slices = self.task.mode == "all_slices"
+        path_of = file_names.slice_path if all_slices else file_names.best_slice_path
+        path = path_of(case, index, style.format)
+        best = index == case.best_slice
+        average = case.slice_averages.get(index, 0.0)
+        record = FigureRecord(path, case.place, case.name, index, best, average, low, high)
+        return CaseFigure(sheet, self.render_style, record)
+
+    def summary(self) -> Summary:
+        """What was predicted, and the slices by their attention."""
+        case = self.opened.case
+        path = file_names.summary_path(case)
+        record = FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)
+        return Summary(summary_text(case, self.task.style.language), record)
+
 
 @lru_cache(maxsize=2)
 def _opened_store(path: Path, created: str) -> RunStore:
-    # `created` is there so that a store which was made anew is opened anew.
     return open_store(path)
 
 
 _buffers = Buffers()
-_write_buffers = tuple(Buffers() for _ in range(WRITE_BATCH))
-_recent: Recent[tuple[OpenCase, CaseScale]] = Recent()
+_recent: RecentCache[tuple[OpenCase, CaseScale]] = RecentCache()
 
 
-def render_item(job: Job, item: WorkItem) -> ItemResult:
-    """Draw and write all figures of an item. One bad case or slice costs only its own figures.
-
-    Raises :class:`OutputError` when a file can't be written: that ends the job.
-    """
-    drawn: list[FigureRecord] = []
-    failures: list[Failure] = []
-    for portion in item:
-        _render_portion(job, portion, drawn, failures)
-    return ItemResult(tuple(drawn), tuple(failures))
+def render_item(task: PatchTask, item: WorkItem) -> ItemResult:
+    """Draw and write all figures of an item: see :func:`~fastcam.jobs.render.item.draw_item`."""
+    return draw_item(task, item)
 
 
-def _render_portion(
-    job: Job, portion: CaseSlices, drawn: list[FigureRecord], failures: list[Failure]
-) -> None:
-    header = job.store.cases[portion.case]
-    reason = attempt(partial(_draw_case, job, portion, drawn, failures))
-    if reason:
-        done = {record.slice for record in drawn if record.place == header.place}
-        left = len([index for index in portion.slices if index not in done])
-        failures.append(Failure("error", header.place, header.name, None, left, reason))
-
-
-def _draw_case(
-    job: Job, portion: CaseSlices, drawn: list[FigureRecord], failures: list[Failure]
-) -> None:
-    opened, scale = _recent.get((job, portion.case), partial(_open, job, portion))
-    case = opened.case
-    if opened.warning:
-        failures.append(Failure("warning", case.place, case.name, None, 0, opened.warning))
-    shown = opened.display.size(opened.height, opened.width)
-    side = max(layout.enlarged(*shown, job.style.panel_size))
-    render_style = render_style_of(job.style, job.characters, job.fonts, side)
-    if job.mode == "all_slices":
-        make_folder(job.output_dir / file_names.case_folder(case))
-    write_batch = WriteBatch(_write_buffers)
-    for index in portion.slices:
-        reason = attempt(
-            partial(_draw_slice, job, opened, scale, render_style, index, write_batch, drawn)
-        )
-        if reason:
-            failures.append(Failure("error", case.place, case.name, index, 1, reason))
-    write_batch.finish()
-    if portion.summary:
-        drawn.append(_write_summary(job, case))
-
-
-def _open(job: Job, portion: CaseSlices) -> tuple[OpenCase, CaseScale]:
-    case = job.store.case(portion.case)
-    if portion.image is None:
-        raise CaseError(portion.image_missing)
-    opened = open_case(case, portion.image, portion.mask, portion.mask_missing, job.sources)
-    scale = case_scale(case, job.style.scale, opened.height, opened.width, job.cohort_high)
-    return opened, scale
-
-
-def _draw_slice(
-    job: Job,
-    opened: OpenCase,
-    scale: CaseScale,
-    render_style: RenderStyle,
-    index: int,
-    write_batch: WriteBatch,
-    drawn: list[FigureRecord],
-) -> None:
-    case = opened.case
-    picture = cut_slice(opened, index, _buffers)
-    sheet, (low, high) = patch_sheet(case, index, picture, scale, render_style, _buffers)
-    path_of = file_names.slice_path if job.mode == "all_slices" else file_names.best_slice_path
-    path = path_of(case, index, job.style.format)
-    best = index == case.best_slice
-    average = case.slice_averages.get(index, 0.0)
-    record = FigureRecord(path, case.place, case.name, index, best, average, low, high)
-    write_batch.put(
-        job.output_dir / path, sheet, render_style, job.style.format, partial(drawn.append, record)
+def _open_case(task: PatchTask, case_slices: CaseSlices) -> tuple[OpenCase, CaseScale]:
+    case = task.store.case(case_slices.case)
+    if case_slices.image is None:
+        raise CaseError(case_slices.image_missing)
+    opened = open_case(
+        case, case_slices.image, case_slices.mask, case_slices.mask_missing, task.sources
     )
-
-
-def _write_summary(job: Job, case: Case) -> FigureRecord:
-    path = file_names.summary_path(case)
-    write_text(job.output_dir / path, summary_text(case, job.style.language))
-    return FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)
+    scale = case_scale(case, task.style.scale, opened.height, opened.width, task.cohort_high)
+    return opened, scale

@@ -12,59 +12,60 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures.patch_scales import peak
-from fastcam.jobs.render.patches.item import Job
+from fastcam.jobs.render.patches.item import PatchTask
+from fastcam.jobs.render.plan import Limits
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
 from fastcam.report.statistics import CaseStatistics, measure, share_inside
 from fastcam.run.work_items import CaseSlices, WorkItem
 
 
-def measure_item(job: Job, item: WorkItem) -> list[CaseStatistics]:
+def measure_item(task: PatchTask, item: WorkItem) -> list[CaseStatistics]:
     """Statistics of each case of an item; without a usable mask the share inside is unknown."""
-    return [_measure(job, portion) for portion in item]
+    return [_measure(task, case_slices) for case_slices in item]
 
 
-def peak_item(job: Job, item: WorkItem) -> float:
-    """The highest heat among an item's cases, over all their slices."""
-    return max(_peak(job, portion) for portion in item)
+def peak_item(task: PatchTask, item: WorkItem) -> tuple[Limits]:
+    """0 and the highest heat among an item's cases, over all their slices."""
+    return ((0.0, max(_peak(task, case_slices) for case_slices in item)),)
 
 
-def _measure(job: Job, portion: CaseSlices) -> CaseStatistics:
-    case = job.store.case(portion.case)
-    if portion.mask is None or portion.image is None:
+def _measure(task: PatchTask, case_slices: CaseSlices) -> CaseStatistics:
+    case = task.store.case(case_slices.case)
+    if case_slices.mask is None or case_slices.image is None:
         return measure(case, None)
     try:
-        shape = volumes.volume_shape(Path(portion.image), job.sources.axes)
-        mask = masks.open_mask(Path(portion.mask), shape, job.sources.axes)
-        first = frames.parse_slices(job.sources.slices).first(shape[0])
-        framed = partial(_framed_mask, job, mask, first)
+        shape = volumes.volume_shape(Path(case_slices.image), task.sources.axes)
+        mask = masks.open_mask(Path(case_slices.mask), shape, task.sources.axes)
+        first = frames.parse_slices(task.sources.slices).first(shape[0])
+        framed = partial(_framed_mask, task, mask, first)
         return measure(case, share_inside(case.boxes, case.slices, framed))
     except (CaseError, IndexError):
         return measure(case, None)  # drawing has listed why the mask or the volume is no use
 
 
-def _framed_mask(job: Job, mask: masks.Mask, first: int, index: int) -> NDArray[np.uint8]:
-    layer = orientation.for_frame(job.sources.axes).apply(mask.slice(first + index))
-    side = frames.parse_frame(job.sources.frame).crop
+def _framed_mask(task: PatchTask, mask: masks.Mask, first: int, index: int) -> NDArray[np.uint8]:
+    layer = orientation.for_frame(task.sources.axes).apply(mask.slice(first + index))
+    side = frames.parse_frame(task.sources.frame).crop
     if side is None:
         return layer
     height, width = layer.shape
     return frames.plan_crop(layer, height, width, side).apply_mask(layer)
 
 
-def _peak(job: Job, portion: CaseSlices) -> float:
-    case = job.store.case(portion.case)
-    side = frames.parse_frame(job.sources.frame).crop
+def _peak(task: PatchTask, case_slices: CaseSlices) -> float:
+    case = task.store.case(case_slices.case)
+    side = frames.parse_frame(task.sources.frame).crop
     if side is not None:
         return peak(case, side, side)
     shape = None
-    if portion.image is not None:
+    if case_slices.image is not None:
         with contextlib.suppress(CaseError):  # drawing lists why
-            shape = volumes.volume_shape(Path(portion.image), job.sources.axes)
+            shape = volumes.volume_shape(Path(case_slices.image), task.sources.axes)
     if shape is None:
         # A case that can't be drawn still counts; its boxes are taken as they are.
         return _unclipped_peak(case)
-    return peak(case, *orientation.for_frame(job.sources.axes).size(*shape[1:]))
+    return peak(case, *orientation.for_frame(task.sources.axes).size(*shape[1:]))
 
 
 def _unclipped_peak(case: Case) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from fastcam.errors import CaseError
-from fastcam.jobs.render.plan import DrawPlan
+from fastcam.jobs.render.plan import FigurePlan, unfinished
 from fastcam.options import Selection, Sources, Style
 from fastcam.read.results.case import Case
 from fastcam.read.volumes.frames import parse_slices
@@ -43,43 +43,45 @@ def _find(index: SourceIndex, name: str) -> tuple[str | None, str]:
 
 def plan_drawing(
     store: RunStore,
-    located: Sequence[CaseSlices],
+    located: Iterable[CaseSlices],
     selection: Selection,
     sources: Sources,
     style: Style,
     finished: Container[str],
-) -> DrawPlan:
+) -> FigurePlan:
     """The figures that are not among the ``finished`` paths, case by case."""
-    drawing = DrawPlan()
-    for portion in located:
-        case = store.case(portion.case)
+
+    def plan_of(case_slices: CaseSlices) -> FigurePlan:
+        case = store.case(case_slices.case)
         try:
-            slices = _slices(case, portion, selection, sources)
+            slices = _slices(case, case_slices, selection, sources)
         except CaseError as error:
-            drawing.failures.append(Failure("error", case.place, case.name, None, 1, str(error)))
-            continue
+            return FigurePlan(failures=(_failure(case, 1, str(error)),))
         paths = {index: _path(case, index, selection, style) for index in slices}
-        left = tuple(index for index, path in paths.items() if path not in finished)
-        summary = selection.mode == "all_slices" and file_names.summary_path(case) not in finished
-        drawing.planned += len(slices)
-        drawing.already += len(slices) - len(left)
+        summary_path = file_names.summary_path(case) if selection.mode == "all_slices" else ""
+        left, summary = unfinished(paths, summary_path, finished)
+        plan = FigurePlan(planned=len(slices), already=len(slices) - len(left))
         if not (left or summary):
-            continue  # whether its volume is still there is of no interest
-        if portion.image is None:
-            drawing.failures.append(
-                Failure("error", case.place, case.name, None, len(left), portion.image_missing)
-            )
-        else:
-            drawing.portions.append(replace(portion, slices=left, summary=summary))
-    return drawing
+            return plan  # whether its volume is still there is of no interest
+        if case_slices.image is None:
+            return replace(plan, failures=(_failure(case, len(left), case_slices.image_missing),))
+        return replace(plan, cases=(replace(case_slices, slices=left, summary=summary),))
+
+    return FigurePlan.joined(map(plan_of, located))
 
 
-def _slices(case: Case, portion: CaseSlices, selection: Selection, sources: Sources) -> list[int]:
+def _failure(case: Case, figures: int, reason: str) -> Failure:
+    return Failure("error", case.place, case.name, None, figures, reason)
+
+
+def _slices(
+    case: Case, case_slices: CaseSlices, selection: Selection, sources: Sources
+) -> list[int]:
     if selection.mode == "best_slice":
         return [case.best_slice]
-    if not selection.every_slice or portion.image is None:
+    if not selection.every_slice or case_slices.image is None:
         return list(case.slice_averages)
-    depth = volume_shape(Path(portion.image), sources.axes)[0]
+    depth = volume_shape(Path(case_slices.image), sources.axes)[0]
     counted = parse_slices(sources.slices).length(depth)
     return sorted({*range(counted), *case.slice_averages})
 

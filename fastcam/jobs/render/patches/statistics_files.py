@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from fastcam.jobs.render.patches.statistics_plots import statistics_page
-from fastcam.report.statistics import METRICS, CaseStatistics, CohortStatistics, summarise
+from fastcam.report.statistics import METRICS, CaseStatistics, CohortStatistics, summarize
 from fastcam.run.files import write_bytes, write_text
 
 
@@ -20,7 +20,7 @@ def write_statistics(folder: Path, rows: Sequence[CaseStatistics]) -> list[Path]
     JSON: ``metrics`` (what each means), ``cohort`` and ``cases``; a value that is unknown is null
     there and empty in the CSV. Raises ``OutputError``.
     """
-    cohort = summarise(rows)
+    cohort = summarize(rows)
     paths = [folder / f"statistics.{suffix}" for suffix in ("json", "csv", "png")]
     write_text(paths[0], _as_json(cohort, rows))
     write_text(paths[1], _as_csv(rows))
@@ -29,8 +29,8 @@ def write_statistics(folder: Path, rows: Sequence[CaseStatistics]) -> list[Path]
 
 
 def _as_json(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) -> str:
-    found = {"metrics": METRICS, "cohort": asdict(cohort), "cases": [asdict(row) for row in rows]}
-    return json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    content = {"metrics": METRICS, "cohort": asdict(cohort), "cases": [asdict(row) for row in rows]}
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def _as_csv(rows: Sequence[CaseStatistics]) -> str:

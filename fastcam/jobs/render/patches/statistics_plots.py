@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.report.statistics import CaseStatistics, CohortStatistics, RankSum, known_values
+from fastcam.report.plots import BAD, FAINT, GOOD, INK, dots_and_box, new_page, page_png
+from fastcam.report.statistics import (
+    CaseStatistics,
+    CohortStatistics,
+    known_values,
+    p_text,
+    rank_sum_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_RIGHT, _WRONG = "#1b7837", "#c51b1b"
-_INK, _FAINT = "#222222", "#8a8a8a"
 
 # Metric, title, what its two ends mean, whether it is a share (axis from 0 to 1).
 _STRIPS = (
@@ -41,13 +44,7 @@ def statistics_page(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) ->
     A dot is a case; a box has the quartiles and the median, its whiskers the 5th and 95th
     percentile. Names of cases don't appear: no font has all their letters.
     """
-    # Imported here: matplotlib takes 0.3 s, and drawing figures doesn't need it. Never pyplot,
-    # whose global list of figures isn't for threads and keeps every page in memory.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    page = Figure(figsize=(14, 9.9), dpi=150, facecolor="white")
-    FigureCanvasAgg(page)
+    page = new_page(14, 9.9)
     grid = page.add_gridspec(
         3, 4, left=0.05, right=0.985, top=0.825, bottom=0.06, hspace=0.55, wspace=0.27
     )
@@ -57,18 +54,16 @@ def statistics_page(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) ->
     for at, (metric, label, title) in enumerate(_SCATTERS):
         _scatter(page.add_subplot(grid[2, at]), rows, metric, label, title)
     _table(page.add_subplot(grid[2, 2:]), cohort)
-    picture = io.BytesIO()
-    page.savefig(picture, format="png", dpi=150, bbox_inches=page.bbox_inches)
-    return picture.getvalue()
+    return page_png(page)
 
 
 def _header(page: Figure, cohort: CohortStatistics) -> None:
-    page.text(0.014, 0.955, "Attention statistics", size=19, weight="bold", color=_INK)
+    page.text(0.014, 0.955, "Attention statistics", size=19, weight="bold", color=INK)
     share = f" ({cohort.right / cohort.n:.1%} right)" if cohort.n else ""
     cases = "case" if cohort.n == 1 else "cases"
-    page.text(0.014, 0.928, f"{cohort.n:,} {cases}{share}", size=12, color=_INK)
-    page.text(0.985, 0.96, f"● right: {cohort.right:,}", size=13, color=_RIGHT, ha="right")
-    page.text(0.985, 0.934, f"▲ wrong: {cohort.wrong:,}", size=13, color=_WRONG, ha="right")
+    page.text(0.014, 0.928, f"{cohort.n:,} {cases}{share}", size=12, color=INK)
+    page.text(0.985, 0.96, f"● right: {cohort.right:,}", size=13, color=GOOD, ha="right")
+    page.text(0.985, 0.934, f"▲ wrong: {cohort.wrong:,}", size=13, color=BAD, ha="right")
     notes = (
         "A dot is a case. Box: quartiles and median; whiskers: 5th and 95th percentile.",
         "p: Mann-Whitney U test, two-sided, not corrected for the number of tests. "
@@ -87,76 +82,18 @@ def _strip(
     whole_range: bool,
 ) -> None:
     _frame(axes, title)
-    words = tested(cohort.metrics[metric].test)
+    words = rank_sum_text(cohort.metrics[metric].test)
     axes.text(0, 1.04, words, transform=axes.transAxes, size=9.5, color="#555555")
     groups = [[row for row in rows if row.correct is correct] for correct in (True, False)]
     values = [known_values(group, metric) for group in groups]
     _set_limits(axes, np.concatenate(values), whole_range)
-    for place, (found, color) in enumerate(zip(values, (_RIGHT, _WRONG), strict=True)):
+    for place, (found, color) in enumerate(zip(values, (GOOD, BAD), strict=True)):
         dots_and_box(axes, found, place, color, "o^"[place])
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], [f"right\nn = {values[0].size:,}", f"wrong\nn = {values[1].size:,}"])
-    axes.set_ylabel(meaning, size=9, color=_INK)
+    axes.set_ylabel(meaning, size=9, color=INK)
     if not any(found.size for found in values):
-        _say_nothing(axes)
-
-
-def dots_and_box(
-    axes: Axes, values: NDArray[np.float64], place: int, color: str, marker: str
-) -> None:
-    """One group's values over ``place``; the limits of y must be set before."""
-    if not values.size:
-        axes.text(
-            place,
-            0.5,
-            "none",
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            color=_FAINT,
-            size=9,
-        )
-        return
-    size = float(np.clip(500 / values.size, 3, 22))
-    axes.scatter(
-        place + _offsets(values, axes.get_ylim()),
-        values,
-        s=size,
-        marker=marker,
-        color=color,
-        alpha=float(np.clip(300 / values.size, 0.15, 0.6)),
-        linewidths=0,
-        zorder=2,
-    )
-    if values.size < 5:
-        return  # quartiles of four cases would only hide the cases
-    line = {"color": _INK, "linewidth": 1.3}
-    axes.boxplot(
-        values,
-        positions=[place],
-        widths=0.3,
-        whis=(5, 95),
-        showfliers=False,
-        boxprops=line,
-        whiskerprops=line,
-        capprops=line,
-        medianprops={"color": _INK, "linewidth": 2.6},
-        zorder=3,
-        manage_ticks=False,
-    )
-
-
-def _offsets(values: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.float64]:
-    """Sideways offsets that spread dots of nearly the same height, wider where there are more."""
-    bins = np.floor((values - limits[0]) / (limits[1] - limits[0]) * 40).astype(int)
-    order = np.argsort(values, kind="stable")
-    offsets = np.zeros(values.size)
-    counts = np.bincount(np.maximum(bins, 0))
-    for level in np.flatnonzero(counts > 1):
-        members = order[bins[order] == level]
-        width = 0.4 * counts[level] / max(counts.max(), 12)
-        # Multiples of the golden ratio fill the width evenly and look the same on every run.
-        offsets[members] = ((0.5 + np.arange(members.size) * 0.618034) % 1.0 * 2 - 1) * width
-    return offsets
+        _no_values(axes)
 
 
 def _scatter(
@@ -167,7 +104,7 @@ def _scatter(
     confidences = known_values(known, "confidence")
     values = known_values(known, metric)
     right = np.array([row.correct for row in known], dtype=bool)
-    for group, color, marker in ((right, _RIGHT, "o"), (~right, _WRONG, "^")):
+    for group, color, marker in ((right, GOOD, "o"), (~right, BAD, "^")):
         axes.scatter(
             confidences[group],
             values[group],
@@ -177,14 +114,14 @@ def _scatter(
             alpha=float(np.clip(300 / max(group.sum(), 1), 0.15, 0.65)),
             linewidths=0,
         )
-    axes.set_xlabel("confidence", size=9, color=_INK)
-    axes.set_ylabel(label, size=9, color=_INK)
+    axes.set_xlabel("confidence", size=9, color=INK)
+    axes.set_ylabel(label, size=9, color=INK)
     _set_limits(axes, values, metric == "inside_mask")
     if confidences.size:
         low = float(confidences.min())
         axes.set_xlim(low - 0.06 * max(1 - low, 0.1), 1 + 0.06 * max(1 - low, 0.1))
     else:
-        _say_nothing(axes)
+        _no_values(axes)
 
 
 def _table(axes: Axes, cohort: CohortStatistics) -> None:
@@ -192,7 +129,7 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
 
     axes.set_axis_off()
     title = "Median [quartiles]"
-    axes.set_title(title, size=11, weight="bold", loc="left", color=_INK, pad=22)
+    axes.set_title(title, size=11, weight="bold", loc="left", color=INK, pad=22)
     columns = ("", "right", "wrong", "effect", "p")
     cells = []
     for metric, name, _, _ in _STRIPS:
@@ -202,7 +139,7 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
             f"{_short(group.median)} [{_short(group.q1)}, {_short(group.q3)}]" if group.n else "–"
             for group in (found.right, found.wrong)
         ]
-        tested = ("–", "–") if test is None else (f"{test.effect:+.2f}", _p_text(test.p))
+        tested = ("–", "–") if test is None else (f"{test.effect:+.2f}", p_text(test.p))
         cells.append([name, *spreads, *tested])
     table = axes.table(
         cells,
@@ -216,7 +153,7 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
     table.set_fontsize(9)
     for (row, column), cell in table.get_celld().items():
         cell.set_edgecolor("#d8d8d8")
-        cell.get_text().set_color((_INK, _RIGHT, _WRONG)[column if column < 3 else 0])
+        cell.get_text().set_color((INK, GOOD, BAD)[column if column < 3 else 0])
         if row == 0:
             cell.get_text().set_fontweight("bold")
         cell.get_text().set_horizontalalignment("left" if column == 0 else "right")
@@ -225,10 +162,10 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
 
 
 def _frame(axes: Axes, title: str) -> None:
-    axes.set_title(title, size=11, weight="bold", loc="left", color=_INK, pad=22)
+    axes.set_title(title, size=11, weight="bold", loc="left", color=INK, pad=22)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_FAINT)
-    axes.tick_params(labelsize=9, color=_FAINT, labelcolor=_INK)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(labelsize=9, color=FAINT, labelcolor=INK)
     axes.grid(axis="y", color="#ececec", linewidth=0.8)
     axes.set_axisbelow(True)
 
@@ -246,20 +183,9 @@ def _set_limits(axes: Axes, values: NDArray[np.float64], whole_range: bool) -> N
         axes.locator_params(axis="y", integer=True)
 
 
-def _say_nothing(axes: Axes) -> None:
-    axes.text(0.5, 0.5, "not known", transform=axes.transAxes, ha="center", color=_FAINT, size=11)
-
-
-def tested(test: RankSum | None) -> str:
-    """p and effect in words; empty without a test."""
-    return "" if test is None else f"p {_p_text(test.p, True)}   effect {test.effect:+.2f}"
+def _no_values(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "not known", transform=axes.transAxes, ha="center", color=FAINT, size=11)
 
 
 def _short(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}" if value < 1 else f"{value:.4g}"
-
-
-def _p_text(p: float, with_sign: bool = False) -> str:
-    if p < 0.001:
-        return "< 0.001"
-    return f"= {p:.3f}" if with_sign else f"{p:.3f}"

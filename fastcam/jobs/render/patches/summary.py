@@ -110,11 +110,11 @@ def _ranking(case: Case, words: _Wording, decimals: int) -> list[str]:
     for rank, at in enumerate(np.lexsort((indices, -averages)), start=1):
         weights = (f"{averages[at]:.{decimals}f}", f"{highest[at]:.{decimals}f}")
         rows.append((str(rank), str(indices[at]), *weights, str(counts[at])))
-    marks = ["  BEST" if row[1] == str(case.best_slice) else "" for row in rows]
+    best_texts = ["  BEST" if row[1] == str(case.best_slice) else "" for row in rows]
     widths = [max(width_of(text) for text in column) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(padded_left(text, width) for text, width in zip(row, widths, strict=True)) + mark
-        for row, mark in zip(rows, marks, strict=True)
+        "  ".join(padded_left(text, width) for text, width in zip(row, widths, strict=True)) + best
+        for row, best in zip(rows, best_texts, strict=True)
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from fastcam.figures.map_sheets import Heading
 from fastcam.figures.patch_sheets import RenderStyle, render_style_of
 from fastcam.jobs.analyze.figures.sheets import (
+    LayerMaps,
     Subject,
     classes_sheet,
     heatmap_sheet,
@@ -46,10 +49,12 @@ def test_all_layers_and_their_peaks(look: RenderStyle) -> None:
     found = maps()
     field = (0, 0, 60, 40)
     numbers = {name: feature_statistics(cells, field) for name, cells in found.items()}
-    sheet = layers_sheet(Subject(HEADING, PICTURE), found, numbers, field, None, look)
+    of_layers = LayerMaps(values=found, statistics=numbers, region=field)
+    sheet = layers_sheet(Subject(HEADING, PICTURE), of_layers, look)
     assert [[panel.caption for panel in row] for row in sheet.rows] == [
-        ["image", "one", "two", "three"], ["peaks of the layers", "one", "two", "three"],
-    ]  # fmt: skip
+        ["image", "one", "two", "three"],
+        ["peaks of the layers", "one", "two", "three"],
+    ]
     peaks = sheet.rows[1][0].outlines
     assert peaks.texts == ("one", "two", "three")
     for box, name in zip(peaks.boxes, found, strict=True):
@@ -66,9 +71,11 @@ def test_the_shares_stand_on_the_input(look: RenderStyle) -> None:
     numbers = {name: feature_statistics(cells, field, "plain") for name, cells in found.items()}
     subject = Subject(HEADING, PICTURE, "plain", left_share=0.75)
     at_input = np.random.default_rng(0).random((10, 12), np.float32)
-    sheet = layers_sheet(subject, found, numbers, field, at_input, look)
+    of_layers = LayerMaps(values=found, statistics=numbers, region=field, at_input=at_input)
+    sheet = layers_sheet(subject, of_layers, look)
     assert sheet.rows[1][0].outlines.texts == ("left 75.0%", "right 25.0%")
-    nothing = layers_sheet(subject, found, numbers, field, np.zeros_like(at_input), look)
+    dark = replace(of_layers, at_input=np.zeros_like(at_input))
+    nothing = layers_sheet(subject, dark, look)
     assert nothing.rows[1][0].height == 80
 
 
@@ -77,7 +84,7 @@ def test_differences_are_around_zero(look: RenderStyle) -> None:
     both = {name: (one[name], other[name]) for name in one}
     rgb = np.repeat(PICTURE, 3, axis=2)
     sheets = (
-        classes_sheet("a against b", "", ("a", "b"), (rgb, rgb), both, "no", look),
+        classes_sheet(Heading("a against b", ""), ("a", "b"), (rgb, rgb), both, "no", look),
         models_sheet(Subject(HEADING, PICTURE), ("a", "b"), both, dict.fromkeys(one, 0.5), look),
     )
     for sheet in sheets:

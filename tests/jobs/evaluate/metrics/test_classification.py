@@ -9,13 +9,14 @@ import pytest
 import sklearn.metrics
 
 from fastcam.jobs.evaluate.metrics import classification
+from fastcam.jobs.evaluate.metrics.bootstrap import Estimate
 from fastcam.jobs.evaluate.metrics.classification import (
     BINS,
-    _counted,
-    _gaps,
+    _calibration_errors,
+    _count_metrics,
     _Ranking,
     classification_metrics,
-    confusion,
+    confusion_counts,
     reliability,
 )
 
@@ -77,9 +78,9 @@ def test_the_metrics_of_resamples(classes: int) -> None:
     true, predicted, shares = made(classes)
     places = np.random.default_rng(1).integers(0, len(true), (15, len(true)))
     confidence = shares[np.arange(len(true)), predicted]
-    accuracy, balanced, f1 = _counted(true[places], predicted[places], classes)
+    accuracy, balanced, f1 = _count_metrics(true[places], predicted[places], classes)
     auc = _Ranking(true, shares).auc(places)
-    gaps = _gaps(predicted[places] == true[places], confidence[places])
+    gaps = _calibration_errors(predicted[places] == true[places], confidence[places])
     for at, row in enumerate(places):
         wanted = oracle(true[row], predicted[row], shares[row])
         found = [accuracy[at], balanced[at], auc[at], f1[at], gaps[at]]
@@ -98,7 +99,7 @@ def test_one_class_has_no_auc() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = classification_metrics(np.ones(3, np.int64), shares.argmax(axis=1), shares)
-    assert found["auc"] == classification.Estimate(None)
+    assert found["auc"] == Estimate(None)
     assert found["accuracy"].value == pytest.approx(2 / 3)
     assert found["balanced_accuracy"].value == pytest.approx(2 / 3)
 
@@ -119,7 +120,7 @@ def test_nobody_and_one() -> None:
     empty = classification_metrics(none, none, np.empty((0, 3)))
     assert all(value.value is None for value in empty.values())
     one = classification_metrics(np.array([1]), np.array([1]), np.array([[0.1, 0.9]]))
-    assert one["accuracy"] == classification.Estimate(1.0)
+    assert one["accuracy"] == Estimate(1.0)
     assert one["auc"].value is None
 
 
@@ -139,4 +140,4 @@ def test_reliability_and_confusion_by_hand() -> None:
     np.testing.assert_allclose(found.confidence, [0.6, 0.985])
     np.testing.assert_allclose(found.accuracy, [0.0, 1.0])
     assert found.n.tolist() == [2, 2]
-    assert confusion(true, predicted, 3).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+    assert confusion_counts(true, predicted, 3).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]

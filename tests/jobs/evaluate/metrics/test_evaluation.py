@@ -19,23 +19,33 @@ from fastcam.jobs.evaluate.metrics.error_samples import (
 from fastcam.jobs.evaluate.metrics.evaluation import (
     EvaluatedCase,
     Evaluation,
-    evaluated,
+    evaluation_of,
     metrics_json,
     predictions_csv,
     predictions_json,
 )
-from fastcam.jobs.evaluate.plots import regression as evaluation_plots
-from fastcam.jobs.evaluate.plots.classification import classification_page
+from fastcam.jobs.evaluate.plots.classification_page import classification_page
+from fastcam.jobs.evaluate.plots.regression_pages import (
+    bland_altman_page,
+    groups_page,
+    results_page,
+)
 
 
 def regression(errors: list[float], good_below: float = 5.0, **options: object) -> Evaluation:
     cases = [
         EvaluatedCase(
-            at, f"c{at}", f"s/c{at}.png", 30.0 + at, 30.0 + at + e, e, abs(e) < good_below
+            place=place,
+            id=f"c{place}",
+            file=f"s/c{place}.png",
+            true=30.0 + place,
+            predicted=30.0 + place + error,
+            error=error,
+            good=abs(error) < good_below,
         )
-        for at, e in enumerate(errors, 1)
+        for place, error in enumerate(errors, 1)
     ]
-    return evaluated("regression", "age", good_below, cases, **options)  # type: ignore[arg-type]
+    return evaluation_of("regression", "age", good_below, cases, **options)  # type: ignore[arg-type]
 
 
 def classification(names: tuple[str, ...] = ("cat", "狗")) -> Evaluation:
@@ -43,11 +53,18 @@ def classification(names: tuple[str, ...] = ("cat", "狗")) -> Evaluation:
     true = [0, 1, 0, 1]
     cases = [
         EvaluatedCase(
-            at + 1, f"c{at}", f"c{at}.png", t, float(np.argmax(s)), 1 - s[t], np.argmax(s) == t, s
+            place=index + 1,
+            id=f"c{index}",
+            file=f"c{index}.png",
+            true=t,
+            predicted=float(np.argmax(s)),
+            error=1 - s[t],
+            good=bool(np.argmax(s) == t),
+            probability=s,
         )
-        for at, (t, s) in enumerate(zip(true, shares, strict=True))
+        for index, (t, s) in enumerate(zip(true, shares, strict=True))
     ]
-    return evaluated("classification", "kind", 5.0, cases, names=names, classes=2)
+    return evaluation_of("classification", "kind", 5.0, cases, names=names, classes=2)
 
 
 def test_json_has_null_and_never_nan() -> None:
@@ -76,9 +93,15 @@ def test_a_classification_in_json() -> None:
     assert found["metrics"]["accuracy"]["value"] == 0.75
     rows = json.loads(predictions_json(classification()))
     assert rows[2] == {
-        "id": "c2", "file": "c2.png", "true": 0, "predicted": 1, "correct": False,
-        "true_name": "cat", "predicted_name": "狗", "probability": [0.4, 0.6],
-    }  # fmt: skip
+        "id": "c2",
+        "file": "c2.png",
+        "true": 0,
+        "predicted": 1,
+        "correct": False,
+        "true_name": "cat",
+        "predicted_name": "狗",
+        "probability": [0.4, 0.6],
+    }
 
 
 def test_predictions_as_a_table() -> None:
@@ -105,7 +128,7 @@ def test_high_errors_are_above_mean_and_two_sd() -> None:
     assert text.splitlines()[0].startswith("High errors: 2 of 20 images; |error| above 7.8")
     assert text.splitlines()[3].split() == ["1", "s/c20.png", "50", "62", "+12"]
     low = low_errors(found)
-    assert low.found == 18
+    assert low.count == 18
     assert low.cases[0].id == "c1"
     assert samples_text(low_errors(regression([9.0])), regression([9.0])) == (
         "Low errors: 0 of 1 image; |error| below 5\n"
@@ -129,17 +152,15 @@ def test_samples_of_classes() -> None:
 
 
 def test_names_of_files_stay_on_their_line() -> None:
-    case = EvaluatedCase(1, "a", "a\nb.png", 1.0, 9.0, 8.0, False)
-    found = evaluated("regression", "y", 5.0, [case, case, *[EvaluatedCase(
-        2, "c", "c", 1.0, 1.0, 0.0, True)] * 30])  # fmt: skip
+    bad = EvaluatedCase(
+        place=1, id="a", file="a\nb.png", true=1.0, predicted=9.0, error=8.0, good=False
+    )
+    good = EvaluatedCase(place=2, id="c", file="c", true=1.0, predicted=1.0, error=0.0, good=True)
+    found = evaluation_of("regression", "y", 5.0, [bad, bad, *[good] * 30])
     assert "a\\nb.png" in samples_text(high_errors(found), found)
 
 
-PAGES = (
-    evaluation_plots.results_page,
-    evaluation_plots.bland_altman_page,
-    evaluation_plots.groups_page,
-)
+PAGES = (results_page, bland_altman_page, groups_page)
 
 
 @pytest.mark.parametrize("errors", [[], [3.0], [0.0, 0.0], [1.0, -2.0, 40.0, 5.0]])
@@ -152,7 +173,10 @@ def test_plots_of_any_number_of_images(errors: list[float]) -> None:
 
 def test_plots_of_classes() -> None:
     one = [case for case in classification().cases if case.true == 1]
-    for found in (classification(), classification(()), evaluated(
-            "classification", "kind", 5.0, one, classes=2), evaluated(
-            "classification", "kind", 5.0, [], classes=2)):  # fmt: skip
+    for found in (
+        classification(),
+        classification(()),
+        evaluation_of("classification", "kind", 5.0, one, classes=2),
+        evaluation_of("classification", "kind", 5.0, [], classes=2),
+    ):
         assert Image.open(io.BytesIO(classification_page(found))).size[0] > 2000

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from scipy.stats import wilcoxon
 
-from fastcam.attribution.faithfulness.parameter_randomization import Randomised
+from fastcam.attribution.faithfulness.parameter_randomization import Randomization
 from fastcam.attribution.faithfulness.perturbation_curves import Curves
 from fastcam.jobs.evaluate.metrics.faithfulness import faithfulness_summary
-from fastcam.jobs.evaluate.plots.faithfulness import faithfulness_page
+from fastcam.jobs.evaluate.plots.faithfulness_page import faithfulness_page
 
 
 def curves(gain: float, count: int = 10, centre: bool = True) -> Curves:
@@ -29,17 +29,32 @@ def curves(gain: float, count: int = 10, centre: bool = True) -> Curves:
     if count:
         tables[0][0] = np.nan
         reasons[0] = "the map has one value everywhere"
-    extra = (tables[2], tables[3]) if centre else (None, None)
-    return Curves("probability", at, *tables, *extra, tuple(reasons))
+    return Curves(
+        kind="probability",
+        fractions=at,
+        deletion=tables[0],
+        insertion=tables[1],
+        random_deletion=tables[2],
+        random_insertion=tables[3],
+        centre_deletion=tables[2] if centre else None,
+        centre_insertion=tables[3] if centre else None,
+        reasons=tuple(reasons),
+    )
 
 
-def layers(last: float, names: int = 4) -> Randomised:
+def layers(last: float, names: int = 4) -> Randomization:
     rng = np.random.default_rng(0)
     found = np.linspace(1, last, names + 1)[1:, None] + np.zeros((names, 6))
-    return Randomised(
-        "gradcam/layer4", tuple(f"layer{i}" for i in range(names)), found, found,
-        np.zeros(names, np.int64), 0.1 * rng.normal(size=(6, 20)), np.full(6, 0.1), 0,
-    )  # fmt: skip
+    return Randomization(
+        map_name="gradcam/layer4",
+        layers=tuple(f"layer{i}" for i in range(names)),
+        spearman=found,
+        absolute=found,
+        flat=np.zeros(names, np.int64),
+        random=0.1 * rng.normal(size=(6, 20)),
+        other_image=np.full(6, 0.1),
+        left_out=0,
+    )
 
 
 def test_numbers_and_verdicts_of_a_faithful_map() -> None:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from fastcam.errors import InputError
 from fastcam.jobs.evaluate.metrics import bootstrap
 from fastcam.jobs.evaluate.metrics.regression import (
-    _resampled,
+    _resample_metrics,
     fit_line,
     group_name,
     group_of,
-    groups,
     regression_metrics,
+    value_groups,
 )
 
 
@@ -58,7 +58,7 @@ def test_the_metrics(noisy: tuple[np.ndarray, np.ndarray]) -> None:
 def test_the_metrics_of_resamples(noisy: tuple[np.ndarray, np.ndarray]) -> None:
     true, predicted = noisy
     places = np.random.default_rng(0).integers(0, len(true), (20, len(true)))
-    found = _resampled(true, predicted, places)
+    found = _resample_metrics(true, predicted, places)
     for at, row in enumerate(places):
         wanted = oracle(true[row], predicted[row])
         np.testing.assert_allclose(found[:, at], list(wanted.values()), rtol=1e-9)
@@ -69,9 +69,12 @@ def test_the_intervals_are_those_of_scipy(noisy: tuple[np.ndarray, np.ndarray]) 
     found = regression_metrics(true, predicted)["mae"]
     # The same seed and the mean of the same errors: the very same interval.
     same = scipy.stats.bootstrap(
-        (np.abs(predicted - true),), np.mean, n_resamples=bootstrap.RESAMPLES,
-        method="percentile", rng=np.random.default_rng(0),
-    ).confidence_interval  # fmt: skip
+        (np.abs(predicted - true),),
+        np.mean,
+        n_resamples=bootstrap.RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
     assert (found.low, found.high) == pytest.approx((same.low, same.high), rel=1e-9)
 
 
@@ -120,7 +123,7 @@ def test_what_is_undefined_is_none(
 def test_groups_by_hand_with_a_maximum_on_a_border() -> None:
     true = np.array([20.0, 29.99, 30.0, 39.0, 40.0])
     predicted = np.array([21.0, 26.99, 30.0, 43.0, 43.0])
-    first, last = groups(true, predicted, 10)
+    first, last = value_groups(true, predicted, 10)
     assert (group_name(first), group_name(last)) == ("[20, 30)", "[30, 40]")
     # Errors 1 and -3; 0, 4 and 3, of the age 40 too.
     assert (first.n, first.mae, first.bias) == (2, pytest.approx(2), pytest.approx(-1))
@@ -131,13 +134,15 @@ def test_groups_by_hand_with_a_maximum_on_a_border() -> None:
 
 
 def test_groups_without_anybody_and_groups_of_one() -> None:
-    made = groups(np.array([5.0, 25.0]), np.array([5.0, 26.0]), 10)
+    made = value_groups(np.array([5.0, 25.0]), np.array([5.0, 26.0]), 10)
     assert [(g.low, g.high, g.n, g.mae) for g in made] == [
-        (0, 10, 1, 0.0), (10, 20, 0, None), (20, 30, 1, 1.0),
-    ]  # fmt: skip
-    (one,) = groups(np.array([20.0]), np.array([20.0]), 10)
+        (0, 10, 1, 0.0),
+        (10, 20, 0, None),
+        (20, 30, 1, 1.0),
+    ]
+    (one,) = value_groups(np.array([20.0]), np.array([20.0]), 10)
     assert (one.low, one.high, one.n) == (20, 30, 1)
-    assert groups(np.array([]), np.array([]), 10) == []
+    assert value_groups(np.array([]), np.array([]), 10) == []
 
 
 @settings(deadline=None)
@@ -147,7 +152,7 @@ def test_groups_without_anybody_and_groups_of_one() -> None:
 )
 def test_nobody_is_lost(tenths: list[int], width: float) -> None:
     true = np.array(tenths) / 10 if width >= 1 else np.array(tenths) / 100
-    made = groups(true, true, width)
+    made = value_groups(true, true, width)
     assert sum(group.n for group in made) == len(true)
     # From the definition, in whole hundredths.
     hundredths = [round(value * 100) for value in true.tolist()]
@@ -165,7 +170,7 @@ def test_nobody_is_lost(tenths: list[int], width: float) -> None:
 )
 def test_widths_that_are_wrong(width: float, words: str) -> None:
     with pytest.raises(InputError, match=rf"--group-width .*{words}"):
-        groups(np.array([20.0, 80.0]), np.array([20.0, 80.0]), width)
+        value_groups(np.array([20.0, 80.0]), np.array([20.0, 80.0]), width)
 
 
 def test_the_fit() -> None:

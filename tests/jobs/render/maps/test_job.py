@@ -51,8 +51,10 @@ def test_images(maps: Call, tmp_path: Path, rows: Call) -> None:
         assert (float(row["low"]), float(row["high"])) == (float(values.min()), float(values.max()))
         limits = json.loads(row["limits"])
         assert list(limits) == [
-            caption, "gradcam · layer4 · target 1", "attention · blocks.3 · mean of heads",
-        ]  # fmt: skip
+            caption,
+            "gradcam · layer4 · target 1",
+            "attention · blocks.3 · mean of heads",
+        ]
         assert limits[caption] == [float(values.min()), float(values.max())]
     run = json.loads((out / "run.json").read_text())
     ends = [float(listed[1][end]) for end in ("low", "high")]
@@ -310,8 +312,13 @@ def test_the_gallery_of_maps(maps: Call, fastcam: Call, tmp_path: Path) -> None:
     sample_map_stores.image_store(tmp_path)
     assert maps().code == 0
     page = (tmp_path / "out" / "index.html").read_text()
-    for word in ("gradcam, attention: resnet18", "1 predicted right, 1 wrong, 1 without a label",
-                 "highest value", '"flat":true', "001_a0.png"):  # fmt: skip
+    for word in (
+        "gradcam, attention: resnet18",
+        "1 predicted right, 1 wrong, 1 without a label",
+        "highest value",
+        '"flat":true',
+        "001_a0.png",
+    ):
         assert word in page, word
     (tmp_path / "out" / "index.html").unlink()
     assert fastcam("gallery", tmp_path / "out").code == 0

@@ -29,14 +29,17 @@ def captions(store, **choice):
 
 def test_all_maps_and_the_last_layer_of_attention(store) -> None:
     everything = [
-        "gradcam · layer3", "gradcam · layer4", "attention · blocks.3 · mean of heads",
-    ]  # fmt: skip
+        "gradcam · layer3",
+        "gradcam · layer4",
+        "attention · blocks.3 · mean of heads",
+    ]
     assert captions(store) == everything
     assert captions(store, methods=("gradcam",)) == everything[:2]
     assert captions(store, layers=("layer4",)) == everything[1:2]
     assert captions(store, layers=("blocks.0", "layer3")) == [
-        "gradcam · layer3", "attention · blocks.0 · mean of heads",
-    ]  # fmt: skip
+        "gradcam · layer3",
+        "attention · blocks.0 · mean of heads",
+    ]
     assert captions(store, methods=("attention",), head=1) == ["attention · blocks.3 · head 1"]
 
 
@@ -58,14 +61,18 @@ def test_a_map_of_several_targets_is_several_rows(tmp_path) -> None:
 
 
 def test_attention_has_no_sign_and_rollout_no_layer(tmp_path) -> None:
-    maps = {"rollout": np.ones((1, 4, 4)), "attention": np.ones((1, 2, 2, 4, 4)),
-            "gradcam/a.b": np.ones((1, 2, 2))}  # fmt: skip
+    maps = {
+        "rollout": np.ones((1, 4, 4)),
+        "attention": np.ones((1, 2, 2, 4, 4)),
+        "gradcam/a.b": np.ones((1, 2, 2)),
+    }
     store = sample_map_stores.image_store(tmp_path, labels=("",), maps=maps, sign="both")
     assert [row.signed for row in choose_rows(store, MapChoice())] == [False, False, True]
     assert captions(store, layers=("a.b",)) == ["gradcam · a.b"]
     assert captions(store, layers=("a.b",), methods=("rollout", "gradcam")) == [
-        "rollout", "gradcam · a.b",
-    ]  # fmt: skip
+        "rollout",
+        "gradcam · a.b",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -118,25 +125,26 @@ def test_the_best_slice_holds_the_highest_heat(tmp_path) -> None:
 def planned(store, mode="best_slice", finished=()):
     rows = choose_rows(store, MapChoice())
     located = locate_maps(store, range(len(store.headers)), None)
-    return plan_maps(store, located, rows, Selection(mode), Style(), finished)
+    return plan_maps(store, located, rows[0], Selection(mode), Style(), finished)
 
 
 def test_images_are_planned_one_by_one(store) -> None:
     drawing = planned(store, finished={"002_a1.png"})
-    assert [(p.case, p.slices, p.summary) for p in drawing.portions] == [
-        (0, (0,), False), (2, (0,), False),
-    ]  # fmt: skip
+    assert [(p.case, p.slices, p.summary) for p in drawing.cases] == [
+        (0, (0,), False),
+        (2, (0,), False),
+    ]
     assert (drawing.planned, drawing.already) == (3, 1)
-    assert drawing.portions[0].image == str(store.root / "a0.png")
+    assert drawing.cases[0].image == str(store.root / "a0.png")
 
 
 def test_volumes_are_planned_slice_by_slice(tmp_path) -> None:
     store = sample_map_stores.volume_store(tmp_path)
     best = planned(store)
-    assert [len(p.slices) for p in best.portions] == [1, 1]
+    assert [len(p.slices) for p in best.cases] == [1, 1]
     every = planned(store, "all_slices")
-    assert [p.slices for p in every.portions] == [tuple(range(10))] * 2
-    assert all(p.summary for p in every.portions)
+    assert [p.slices for p in every.cases] == [tuple(range(10))] * 2
+    assert all(p.summary for p in every.cases)
     assert every.planned == 20
 
 

@@ -15,7 +15,7 @@ from fastcam.errors import CaseError
 from fastcam.figures import layout
 from fastcam.figures.drawing import draw
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import render_style_of, patch_sheet
+from fastcam.figures.patch_sheets import patch_sheet, render_style_of
 from fastcam.jobs.render.patches.case import cut_slice, open_case
 from fastcam.options import Sources, Style
 from fastcam.read.results.case import Case
@@ -35,9 +35,19 @@ def make_case(boxes, slices, weights=None) -> Case:
     if weights is None:
         weights = np.full(count, 1 / count)
     return Case(
-        1, "F", 1, 1, True, 0.9, (0.1, 0.9), np.array(weights, np.float32), boxes,
-        np.array(slices, np.int32), np.zeros(count, np.int32), np.ones(count, np.float32),
-    )  # fmt: skip
+        place=1,
+        name="F",
+        true_label=1,
+        predicted_label=1,
+        correct=True,
+        confidence=0.9,
+        probabilities=(0.1, 0.9),
+        weights=np.array(weights, np.float32),
+        boxes=boxes,
+        slices=np.array(slices, np.int32),
+        roi=np.zeros(count, np.int32),
+        mask_ratio=np.ones(count, np.float32),
+    )
 
 
 def letter(shape: tuple[int, int]) -> np.ndarray:
@@ -109,7 +119,7 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
     z = int(np.flatnonzero(stored.any(axis=(0, 1)))[0])
     mask = np.zeros(stored.shape, np.uint8)
     mask[2:-2, 2:-2, z] = 1
-    affine = nibabel.load(tmp_path / "F.nii").affine
+    affine = nibabel.Nifti1Image.from_filename(tmp_path / "F.nii").affine
     nibabel.save(nibabel.Nifti1Image(mask, affine), tmp_path / "m.nii")
     style = Style(top_k=1, panel_size=32, heat_alpha=0.0)
     radiological = np.floor(as_a_radiologist_sees_it(ras_volume(normal), normal) * 0.255 + 0.5)
@@ -121,7 +131,7 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
             framed_mask = mask[:, :, z].T if axes == "zyx" else mask[:, :, z]
             boxes_on = padded(boxes_on, framed_mask, 40)
         case = make_case(bounds(boxes_on == 1000), [z])
-        sources = Sources(tmp_path, tmp_path, axes, orient, frame)
+        sources = Sources(tmp_path, tmp_path, axes, orient, frame)  # type: ignore[arg-type]
         opened = open_case(case, str(tmp_path / "F.nii"), str(tmp_path / "m.nii"), "", sources)
         picture = cut_slice(opened, z)
 
@@ -135,7 +145,7 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
             np.testing.assert_array_equal(trimmed(picture.grey), trimmed(expected))
         np.testing.assert_array_equal(picture.patches.boxes, [bounds(picture.grey == 255)])
         assert (picture.mask[picture.grey > 0] == 255).all()
-        assert set(np.unique(picture.mask)) == {0, 255}
+        assert set(np.unique(picture.mask)) == {0, 255}  # type: ignore[arg-type]
 
         # The letter of the patient's side would hide the square; test_orientation has its turn.
         assert picture.left_side
@@ -157,7 +167,7 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
                 break
         slice_panel, overlay = (
             canvas[p.y : p.y + p.height, p.x : p.x + p.width]
-            for p in (plan.places[0].panel, plan.places[3].panel)
+            for p in (plan.areas[0].panel, plan.areas[3].panel)
         )
         green = (overlay == (0, 255, 0)).all(axis=2)
         assert bounds(green) == bounds((slice_panel == 255).all(axis=2))

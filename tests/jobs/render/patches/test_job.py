@@ -14,9 +14,9 @@ from PIL import Image
 
 from fastcam.api import render as api
 from fastcam.demo.neck_set import SyntheticSet
-from fastcam.read.results.plain_formats import write_json, write_npz
 from fastcam.read.results.results import read_results
 from fastcam.run import scheduler
+from tests.read.results.plain_files import write_json, write_npz
 
 from ....messages import pickled
 
@@ -61,9 +61,14 @@ def test_best_slice(render: Call, records: Records, tmp_path: Path, rows: Call) 
     run = json.loads((out / "run.json").read_text())
     assert run["status"] == "finished"
     assert run["counts"] == {
-        "cases": 3, "figures_planned": 3, "figures_already_there": 0, "figures_drawn": 3,
-        "figures_failed": 0, "errors": 0, "warnings": 0,
-    }  # fmt: skip
+        "cases": 3,
+        "figures_planned": 3,
+        "figures_already_there": 0,
+        "figures_drawn": 3,
+        "figures_failed": 0,
+        "errors": 0,
+        "warnings": 0,
+    }
     assert run["scale"]["kind"] == "patient"
     limits = {row["case"]: [float(row["low"]), float(row["high"])] for row in listed}
     assert run["scale"]["limits"] == limits
@@ -108,9 +113,14 @@ def test_two_processes_draw_the_same_bytes(
     for workers in (1, 2):
         out = tmp_path / str(workers)
         report = api.render(
-            neck.results, root_dir=neck.images, mask_dir=neck.masks, output_dir=out,
-            mode="all_slices", panel_size=96, workers=workers,
-        )  # fmt: skip
+            neck.results,
+            root_dir=neck.images,
+            mask_dir=neck.masks,
+            output_dir=out,
+            mode="all_slices",
+            panel_size=96,
+            workers=workers,
+        )
         assert report.drawn == 12
         names = [*out.rglob("*.png"), *out.rglob("*.txt"), out / "figures.csv"]
         drawn.append({str(path.relative_to(out)): path.read_bytes() for path in names})
@@ -259,8 +269,18 @@ def test_formats(render: Call, tmp_path: Path, kind: str, pictures: Call) -> Non
 def test_chinese_summary(render: Call, tmp_path: Path) -> None:
     assert render("--mode", "all_slices", "--language", "zh").code == 0
     summary = (tmp_path / "out" / "001_neck_001" / "_summary.txt").read_text(encoding="utf-8")
-    for word in ("患者", "预测", "真实标签", "置信度", "是否正确", "总切片数", "总patch数",
-                 "最重要切片", "最高attention权重", "各切片平均attention"):  # fmt: skip
+    for word in (
+        "患者",
+        "预测",
+        "真实标签",
+        "置信度",
+        "是否正确",
+        "总切片数",
+        "总patch数",
+        "最重要切片",
+        "最高attention权重",
+        "各切片平均attention",
+    ):
         assert word in summary
 
 

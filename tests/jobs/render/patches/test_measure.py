@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastcam.jobs.render.patches.item import Job
+from fastcam.jobs.render.patches.item import PatchTask
 from fastcam.jobs.render.patches.measure import measure_item, peak_item
 from fastcam.options import Sources
 from fastcam.run.work_items import CaseSlices
@@ -13,19 +14,16 @@ from fastcam.run.work_items import CaseSlices
 from .... import sample_runs
 
 
-def portion(case: int, image: Path | None = None, mask: Path | None = None) -> CaseSlices:
+def case_slices(case: int, image: Path | None = None, mask: Path | None = None) -> CaseSlices:
     def path(given: Path | None) -> str | None:
         return None if given is None else str(given)
 
     return CaseSlices(case, (), False, path(image), "" if image else "gone", path(mask), "")
 
 
-def job_of(tmp_path: Path, case, **sources) -> Job:
+def job_of(tmp_path: Path, case, **sources) -> PatchTask:
     job = sample_runs.make_job(sample_runs.make_store(tmp_path, case), tmp_path)
-    return Job(
-        job.store_path, job.store_created, job.output_dir,
-        Sources(tmp_path, tmp_path, **sources), job.style, job.mode, "", (),
-    )  # fmt: skip
+    return replace(job, sources=Sources(tmp_path, tmp_path, **sources))
 
 
 def test_the_share_of_the_weight_inside_the_mask(tmp_path):
@@ -36,7 +34,7 @@ def test_the_share_of_the_weight_inside_the_mask(tmp_path):
     np.save(tmp_path / "m.npy", mask)
     case = sample_runs.make_case(1, "p", [0, 3], [0.75, 0.25], [[10, 5, 20, 15], [10, 5, 20, 15]])
     job = job_of(tmp_path, case)
-    (found,) = measure_item(job, (portion(0, tmp_path / "v.npy", tmp_path / "m.npy"),))
+    (found,) = measure_item(job, (case_slices(0, tmp_path / "v.npy", tmp_path / "m.npy"),))
     assert found.inside_mask == pytest.approx(0.75 * 0.4)
     assert (found.place, found.case, found.patches, found.slices) == (1, "p", 2, 2)
 
@@ -47,7 +45,7 @@ def test_slices_count_within_the_middle_ones(tmp_path):
     mask[4] = 255
     np.save(tmp_path / "m.npy", mask)
     case = sample_runs.make_case(1, "p", [0, 1, 2], [0.25, 0.5, 0.25])
-    item = (portion(0, tmp_path / "v.npy", tmp_path / "m.npy"),)
+    item = (case_slices(0, tmp_path / "v.npy", tmp_path / "m.npy"),)
     (found,) = measure_item(job_of(tmp_path, case, slices="middle:4"), item)
     assert found.inside_mask == pytest.approx(0.5)
 
@@ -59,7 +57,7 @@ def test_boxes_in_a_crop_are_compared_with_the_cropped_mask(tmp_path):
     mask[0, 30:51, 5:26] = 255
     np.save(tmp_path / "m.npy", mask)
     case = sample_runs.make_case(1, "p", [0, 0], [0.5, 0.5], [[10, 10, 30, 30], [0, 0, 20, 20]])
-    item = (portion(0, tmp_path / "v.npy", tmp_path / "m.npy"),)
+    item = (case_slices(0, tmp_path / "v.npy", tmp_path / "m.npy"),)
     (found,) = measure_item(job_of(tmp_path, case, frame="mask-crop:40"), item)
     assert found.inside_mask == pytest.approx(0.5 * 1 + 0.5 * 0.25)
 
@@ -70,7 +68,7 @@ def test_boxes_on_nibabels_order_are_compared_with_the_turned_mask(tmp_path):
     mask[5:15, 30:40, 1] = 255  # rows 5 to 15, columns 30 to 40 of array[:, :, 1]
     np.save(tmp_path / "m.npy", mask)
     case = sample_runs.make_case(1, "p", [1, 1], [0.75, 0.25], [[30, 5, 40, 15], [5, 30, 15, 40]])
-    item = (portion(0, tmp_path / "v.npy", tmp_path / "m.npy"),)
+    item = (case_slices(0, tmp_path / "v.npy", tmp_path / "m.npy"),)
     (found,) = measure_item(job_of(tmp_path, case, axes="xyz"), item)
     assert found.inside_mask == pytest.approx(0.75)
 
@@ -84,7 +82,7 @@ def test_without_a_usable_mask_the_rest_is_still_measured(tmp_path, mask_shape):
     elif mask_shape is not None:
         np.save(path, np.zeros(mask_shape, np.uint8))
     case = sample_runs.make_case(1, "p", [0, 3], [0.75, 0.25])
-    item = (portion(0, tmp_path / "v.npy", path if mask_shape else None),)
+    item = (case_slices(0, tmp_path / "v.npy", path if mask_shape else None),)
     (found,) = measure_item(job_of(tmp_path, case), item)
     assert found.top1 == pytest.approx(0.75)
 
@@ -93,7 +91,7 @@ def test_a_slice_past_the_volume_is_no_error_here(tmp_path):
     for name in ("v.npy", "m.npy"):
         np.save(tmp_path / name, np.ones((4, 40, 48), np.uint8))
     case = sample_runs.make_case(1, "p", [0, 9], [0.75, 0.25])
-    measure_item(job_of(tmp_path, case), (portion(0, tmp_path / "v.npy", tmp_path / "m.npy"),))
+    measure_item(job_of(tmp_path, case), (case_slices(0, tmp_path / "v.npy", tmp_path / "m.npy"),))
 
 
 def test_the_peak_of_an_item_is_its_highest_heat(tmp_path):
@@ -105,10 +103,10 @@ def test_the_peak_of_an_item_is_its_highest_heat(tmp_path):
         sample_runs.make_store(tmp_path, sample_runs.make_case(1, "a", [0], [0.25]), overlapping),
         tmp_path,
     )
-    one, two = portion(0, root / "a.npy"), portion(1, root / "b.npy")
-    assert peak_item(job, (one,)) == 0.25
-    assert peak_item(job, (two,)) == 0.375
-    assert peak_item(job, (one, two)) == 0.375
+    one, two = case_slices(0, root / "a.npy"), case_slices(1, root / "b.npy")
+    assert peak_item(job, (one,)) == ((0.0, 0.25),)
+    assert peak_item(job, (two,)) == ((0.0, 0.375),)
+    assert peak_item(job, (one, two)) == ((0.0, 0.375),)
 
 
 def test_a_box_counts_as_far_as_it_lies_on_the_slice(tmp_path):
@@ -119,8 +117,8 @@ def test_a_box_counts_as_far_as_it_lies_on_the_slice(tmp_path):
         sample_runs.make_store(tmp_path, sample_runs.make_case(1, "a", [0, 0], [0.5, 0.25], boxes)),
         tmp_path,
     )
-    assert peak_item(job, (portion(0, root / "a.npy"),)) == 0.375
-    assert peak_item(job, (portion(0),)) == 0.5
+    assert peak_item(job, (case_slices(0, root / "a.npy"),)) == ((0.0, 0.375),)
+    assert peak_item(job, (case_slices(0),)) == ((0.0, 0.5),)
 
 
 def test_a_case_without_a_volume_counts_wherever_its_boxes_lie(tmp_path):
@@ -132,5 +130,5 @@ def test_a_case_without_a_volume_counts_wherever_its_boxes_lie(tmp_path):
         ),
         tmp_path,
     )
-    assert peak_item(job, (portion(0),)) == 0.5
-    assert peak_item(job, (portion(0, tmp_path / "broken.npy"),)) == 0.5
+    assert peak_item(job, (case_slices(0),)) == ((0.0, 0.5),)
+    assert peak_item(job, (case_slices(0, tmp_path / "broken.npy"),)) == ((0.0, 0.5),)

@@ -1,0 +1,102 @@
+"""The faithfulness of an evaluation's maps, measured by running the model on some of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastcam.attribution.engines import build_engine
+from fastcam.attribution.faithfulness.parameter_randomization import randomize_layers
+from fastcam.attribution.faithfulness.perturbation_curves import faithfulness
+from fastcam.attribution.modules import device_of
+from fastcam.inference.loader import Inputs, stack_inputs
+from fastcam.jobs.evaluate.metrics.evaluation import Evaluation
+from fastcam.jobs.evaluate.metrics.faithfulness import faithfulness_summary
+from fastcam.jobs.evaluate.plots.faithfulness_page import faithfulness_page
+from fastcam.jobs.evaluate.request import EvaluateRequest
+from fastcam.options import MapChoice
+from fastcam.read.inputs.inputs import Item
+from fastcam.report.json_text import json_text
+from fastcam.run.files import write_bytes, write_text
+from fastcam.run.progress import Progress
+from fastcam.store.map_rows import choose_rows
+from fastcam.store.maps import MapStore
+
+JSON, PAGE = "faithfulness.json", "faithfulness.png"
+# Of the random choice of images: the same set gives the same ones.
+_SEED = 0
+
+
+def measure_faithfulness(
+    request: EvaluateRequest, store: MapStore, evaluation: Evaluation, progress: Progress
+) -> tuple[list[str], list[str]]:
+    """Deletion, insertion and the randomization check of the first map, on images chosen at random.
+
+    Writes ``faithfulness.json`` and ``faithfulness.png``. The names of the files, and the verdicts
+    in words.
+    """
+    model, inference = request.model, request.inference
+    row = choose_rows(store, MapChoice())[0]
+    count = request.options.faithfulness_images
+    candidates = [case.place - 1 for case in evaluation.cases]
+    chosen = sorted(np.random.default_rng(_SEED).permutation(candidates)[:count].tolist())
+    headers = [store.headers[index] for index in chosen]
+    items = [Item(header.id, header.group, header.source) for header in headers]
+    dataset = Inputs(items, inference.preprocessing, inference.inputs.axes)
+    inputs = [dataset[number] for number in range(len(items))]
+    readable = [number for number, entry in enumerate(inputs) if entry.tensor is not None]
+    if not readable:
+        return [], ["faithfulness: none of the images can be read any more"]
+    device = device_of(model)
+    images = stack_inputs(inputs, device)
+    indices = [chosen[number] for number in readable]
+    values = np.stack([row.read(store, index) for index in indices])
+    # Evidence against the output changes it as well when it is deleted.
+    maps = torch.from_numpy(np.abs(values) if row.signed else values).to(device)
+    targets = _targets(store, indices, device)
+    curves = _with_progress(
+        progress,
+        "faithfulness",
+        len(readable),
+        lambda on_progress: faithfulness(
+            model, images, maps, targets, task=inference.options.task, on_progress=on_progress
+        ),
+    )
+    progress.note("measuring randomised layers")
+    randomised = randomize_layers(
+        model,
+        lambda other: build_engine(other, inference.maps),
+        images,
+        map_name=row.array,
+        targets=targets,
+    )
+    summary = faithfulness_summary(curves, randomised)
+    ids = [items[number].id for number in readable]
+    content = {"map": row.caption, **summary, "ids": ids}
+    write_text(request.output_dir / JSON, json_text(content, indent=1))
+    title = f"{row.caption}, {len(readable)} images"
+    write_bytes(request.output_dir / PAGE, [faithfulness_page(curves, randomised, title)])
+    verdicts: list[str] = summary["verdicts"]
+    return [JSON, PAGE], verdicts
+
+
+def _targets(store: MapStore, indices: list[int], device: torch.device) -> Tensor | None:
+    """The outputs that the maps explain (n,); None for maps of no output."""
+    targets = [store.headers[index].targets for index in indices]
+    if any(len(of_image) == 0 for of_image in targets):
+        return None
+    return torch.tensor([int(of_image[0]) for of_image in targets], device=device)
+
+
+def _with_progress(
+    progress: Progress, what: str, total: int, run: Callable[[Callable[[int], None]], Any]
+) -> Any:
+    progress.begin(what, total)
+    try:
+        return run(progress.advance)
+    finally:
+        progress.end()

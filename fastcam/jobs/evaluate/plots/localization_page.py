@@ -1,0 +1,150 @@
+"""``localisation.png``: do maps lie in their masks, good predictions beside bad, with chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.jobs.evaluate.metrics.localization import (
+    GroupLocalization,
+    Localization,
+    LocalizationSummary,
+    compare_groups,
+    known,
+    split_by_good,
+)
+from fastcam.report.plots import (
+    BAD,
+    FAINT,
+    GOOD,
+    INK,
+    dots_and_box,
+    frame,
+    new_page,
+    page_png,
+    write_placeholder,
+)
+from fastcam.report.statistics import rank_sum_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STRIPS = (
+    ("share", "Share of the map inside the mask", "share of the map", "area"),
+    ("iou", "Overlap at the best threshold", "intersection over union", "area"),
+)
+
+
+def localization_page(
+    localizations: Sequence[Localization],
+    good: Sequence[bool | None],
+    names: tuple[str, str] = ("good", "bad"),
+    note: str = "",
+) -> bytes:
+    """The page as PNG bytes, 2100 x 840 pixels; ``names`` are those of the two groups.
+
+    A dot is an image; a box has the quartiles and the median, its whiskers the 5th and 95th
+    percentile. The broken line is chance: the mean area of the masks. ``note`` stands in the title.
+    """
+    summary = compare_groups(localizations, good)
+    groups = [
+        [entry for entry in group if entry.share is not None]
+        for group in split_by_good(localizations, good)
+    ]
+    page = new_page(14.0, 5.6, constrained=True)
+    measured = f"{summary.measured:,} of {summary.n:,} images measured"
+    title = "Does the map lie where it should?" + (f"   {note}" if note else "")
+    page.suptitle(
+        f"{title}\n{measured}; - - - is chance",
+        x=0.012,
+        ha="left",
+        size=13,
+        color=INK,
+        parse_math=False,
+    )
+    axes = page.subplots(1, 3)
+    for panel, strip in zip(axes, _STRIPS, strict=False):
+        _strip(panel, summary, groups, names, *strip)
+    _pointing(axes[2], summary, names)
+    return page_png(page)
+
+
+def _strip(
+    axes: Axes,
+    summary: LocalizationSummary,
+    groups: list[list[Localization]],
+    names: tuple[str, str],
+    measure: str,
+    title: str,
+    y: str,
+    chance: str,
+) -> None:
+    words = rank_sum_text(summary.tests[measure])
+    frame(axes, title + (f"\n{words}" if words else "\n"), y=y)
+    axes.set_ylim(-0.03, 1.08)
+    axes.grid(axis="x", visible=False)
+    _name_groups(axes, [len(group) for group in groups], names)
+    if not any(groups):
+        write_placeholder(axes, "no map could be measured")
+    for x, (group, color) in enumerate(zip(groups, (GOOD, BAD), strict=True)):
+        dots_and_box(axes, known(group, measure), x, color, "o^"[x])
+        _chance(axes, x, known(group, chance))
+
+
+def _pointing(axes: Axes, summary: LocalizationSummary, names: tuple[str, str]) -> None:
+    title = "Pointing game\nshare of images whose peak lies inside"
+    frame(axes, title, y="share of the images")
+    axes.set_ylim(-0.03, 1.08)
+    axes.grid(axis="x", visible=False)
+    groups: list[GroupLocalization] = [summary.good, summary.bad]
+    _name_groups(axes, [group.n for group in groups], names)
+    for x, (group, color) in enumerate(zip(groups, (GOOD, BAD), strict=True)):
+        if group.hit_rate is None or group.chance_hit_rate is None:
+            axes.text(x, 0.5, "none", ha="center", color=FAINT, size=9)
+            continue
+        axes.bar(x, group.hit_rate, 0.5, color=color, alpha=0.75, zorder=2)
+        axes.text(
+            x,
+            group.hit_rate + 0.02,
+            f"{group.hit_rate:.0%}  ({group.hits})",
+            ha="center",
+            size=10,
+            color=INK,
+            zorder=5,
+        )
+        _chance(axes, x, np.array([group.chance_hit_rate]))
+
+
+def _name_groups(axes: Axes, counts: Sequence[int], names: tuple[str, str]) -> None:
+    axes.set_xlim(-0.6, 1.6)
+    axes.set_xticks([0, 1], [f"{n}\nn = {c:,}" for n, c in zip(names, counts, strict=True)])
+
+
+def _chance(axes: Axes, x: int, values: NDArray[np.float64]) -> None:
+    if not values.size:
+        return
+    level = float(values.mean())
+    axes.hlines(
+        level,
+        x - 0.46,
+        x + 0.42,
+        color=INK,
+        linestyles=(0, (4, 3)),
+        linewidth=1.6,
+        zorder=4,
+    )
+    axes.annotate(
+        f"{level:.2f}",
+        (x + 0.42, level),
+        (0, 3),
+        textcoords="offset points",
+        ha="right",
+        size=8.5,
+        color=INK,
+        zorder=6,
+        annotation_clip=False,
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0, "alpha": 0.8},
+    )

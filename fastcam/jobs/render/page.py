@@ -1,0 +1,323 @@
+"""The page of a gallery as HTML: every case of a run and all its figures in one HTML file.
+
+The page needs no network and no server. Its texts and links come from files that anybody may have
+written, so that nothing of them is taken as markup: text is escaped, data travels as JSON without
+``<``, ``>`` and ``&``, links are percent-encoded and relative, and the content security policy runs
+the page's own script only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+# By it a page of fastcam is told from somebody's own index.html.
+GENERATOR = '<meta name="generator" content="fastcam">'
+
+_SCALES = {
+    "slice": "each slice has its own colour scale: slices can't be compared",
+    "patient": "one colour scale for each case: its slices can be compared",
+    "cohort": "one colour scale for all cases: they can be compared",
+    "rank": "colours show ranks, not values",
+}
+_STATES = {
+    "running": "The run was still under way when this page was made.",
+    "interrupted": "The run was interrupted: figures are missing. Run the same command to go on.",
+    "failed": "The run failed: figures are missing. Run the same command to go on.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryFigure:
+    """A figure.
+
+    Attributes:
+        path: the file, relative to the page.
+        slice: the 0-based slice; 0 for an image.
+        best: whether it is the case's best slice.
+        average: the mean patch weight of the slice, or the mean of its map.
+        high: the highest value of its color scale.
+    """
+
+    path: str
+    slice: int
+    best: bool
+    average: float
+    high: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryCase:
+    """A case with at least one figure.
+
+    Attributes:
+        place: the case's 1-based number in the run.
+        name: the case's name.
+        true_label: empty where it is not known.
+        predicted_label: a class, or the values of a regression as text.
+        correct: whether the prediction is right; None where it is not known.
+        confidence: 0 to 1; NaN where there is none.
+        highest: the highest patch weight or map value.
+        figures: by slice.
+        summary: the path of the text beside them, if there is one.
+    """
+
+    place: int
+    name: str
+    true_label: int | str
+    predicted_label: int | str
+    correct: bool | None
+    confidence: float
+    highest: float
+    figures: tuple[GalleryFigure, ...]
+    summary: str | None = None
+
+    @property
+    def cover(self) -> GalleryFigure:
+        """The figure that stands for the case: the best slice, or the next best there is."""
+        return max(self.figures, key=lambda figure: (figure.best, figure.average, -figure.slice))
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """A line of ``failures.csv``: what was not drawn, or drawn with a warning.
+
+    Attributes:
+        level: ``error`` or ``warning``.
+        case: the case's name.
+        slice: the 0-based slice; None for the whole case.
+        reason: why, in one line.
+    """
+
+    level: str
+    case: str
+    slice: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gallery:
+    """All that the page shows.
+
+    Attributes:
+        title: what was drawn, and the folder's name.
+        status: how the run ended.
+        settings: the settings of the run, by option name.
+        available: number of cases of the run store.
+        cases: those with figures.
+        failures: what went wrong.
+        files: names of other results in the folder.
+        maps: whether figures are of maps, not of patches.
+        flat: whether they are of images, which have no slices.
+    """
+
+    title: str
+    status: str
+    settings: Mapping[str, Any]
+    available: int
+    cases: tuple[GalleryCase, ...]
+    failures: tuple[FailureRow, ...] = ()
+    files: tuple[str, ...] = ()
+    maps: bool = False
+    flat: bool = False
+
+
+def page_html(gallery: Gallery) -> str:
+    """The whole HTML document.
+
+    >>> gallery = Gallery(title="out", status="finished", settings={}, available=0, cases=())
+    >>> "No figures yet" in page_html(gallery)
+    True
+    """
+    style, script = _asset("page.css"), _asset("page.js")
+    data = {
+        "maps": gallery.maps,
+        "flat": gallery.flat,
+        "cases": [_packed(case) for case in gallery.cases],
+    }
+    parts = {
+        "generator": GENERATOR,
+        "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file:; "
+        f"style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+        "title": escape(gallery.title),
+        "style": style,
+        "script": script,
+        "data": _json(data),
+        "count": _count(gallery),
+        "value": "value" if gallery.maps else "weight",
+        "scale": escape(_scale(gallery.settings)),
+        "state": _state(gallery.status),
+        "troubles": _failure_counts(gallery.failures),
+        "settings": _settings(gallery.settings),
+        "plain": _plain(gallery.cases),
+        "failures": _failures(gallery.failures),
+        "files": _files(gallery.files),
+    }
+    # One pass: a case called @@data@@ is left alone.
+    return re.sub("@@([a-z]+)@@", lambda match: parts[match[1]], _asset("page.html"))
+
+
+def link(path: str) -> str:
+    """``path`` as a URL relative to the page; never absolute, whatever it begins with."""
+    return "./" + quote(path, safe="/")
+
+
+@lru_cache
+def _asset(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _packed(case: GalleryCase) -> list[Any]:
+    """A case as page.js unpacks it; its figures' common folder is said once."""
+    folder = case.cover.path.rpartition("/")[0]
+    folder += "/" * bool(folder)
+    same = all(figure.path.startswith(folder) for figure in case.figures)
+    start = folder if same else ""
+    figures = [
+        [figure.slice, _number(figure.average), figure.path[len(start) :]]
+        for figure in case.figures
+    ]
+    return [
+        case.place,
+        case.name,
+        case.true_label,
+        case.predicted_label,
+        None if case.correct is None else int(case.correct),
+        _number(case.confidence),
+        _number(case.highest),
+        case.figures.index(case.cover),
+        int(case.cover.best),
+        case.summary or "",
+        start,
+        figures,
+    ]
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.5g}") if math.isfinite(value) else None
+
+
+def _json(data: object) -> str:
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def _count(gallery: Gallery) -> str:
+    figures = sum(len(case.figures) for case in gallery.cases)
+    if not figures:
+        return f"No figures yet of {_many(gallery.available, 'case')}."
+    count = len(gallery.cases)
+    verdicts = [case.correct for case in gallery.cases if case.correct is not None]
+    right = sum(verdicts)
+    whole = "" if count == gallery.available else f" of {gallery.available:,}"
+    cases = "case" if not whole and count == 1 else "cases"
+    counts = f"{count:,}{whole} {cases}, {_many(figures, 'figure')}"
+    if not verdicts:
+        return f"{counts}."
+    unknown = f", {count - len(verdicts):,} without a label" if len(verdicts) < count else ""
+    return f"{counts}; {right:,} predicted right, {len(verdicts) - right:,} wrong{unknown}."
+
+
+def _scale(settings: Mapping[str, Any]) -> str:
+    kind = str(settings.get("scale", "unknown"))
+    scale = f"Scale {kind}" + (f": {_SCALES[kind]}" if kind in _SCALES else "")
+    return f"{scale}. Colours {settings.get('colormap', 'unknown')}."
+
+
+def _state(status: str) -> str:
+    return f'<p class="state" role="status">{_STATES[status]}</p>' if status in _STATES else ""
+
+
+def _failure_counts(failures: Iterable[FailureRow]) -> str:
+    levels = [failure.level for failure in failures]
+    errors, warnings = levels.count("error"), levels.count("warning")
+    counts = [_many(n, what) for n, what in ((errors, "failure"), (warnings, "warning")) if n]
+    if not counts:
+        return ""
+    return f'<p><a id="to-failures" href="#failures">{" and ".join(counts)}, at the end</a></p>'
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th scope=row>{escape(name.replace('_', '-'))}<td>{escape(str(value))}"
+        for name, value in settings.items()
+        if value is not None
+    )
+    return f"<details><summary>Settings</summary><table>{rows}</table></details>" if rows else ""
+
+
+def _plain(cases: Iterable[GalleryCase]) -> str:
+    """What is seen without scripts: one line of links for each case."""
+    return "\n".join(_plain_case(case) for case in cases)
+
+
+def _plain_case(case: GalleryCase) -> str:
+    folder = case.cover.path.rpartition("/")[0]
+    more = [
+        _anchor(folder + "/", _many(len(case.figures), "figure")) if folder else "",
+        _anchor(case.summary, "summary") if case.summary else "",
+    ]
+    return (
+        f"<li value={case.place}>{_anchor(case.cover.path, case.name)} {_verdict(case)}"
+        f"{''.join(', ' + part for part in more if part)}</li>"
+    )
+
+
+def _verdict(case: GalleryCase) -> str:
+    parts = []
+    if case.correct is not None:
+        right = "right" if case.correct else "wrong"
+        parts.append(f'<b class="{right}">{right}</b>')
+    if case.true_label != "":
+        parts.append(f"true {escape(str(case.true_label))}")
+    parts.append(f"predicted {escape(str(case.predicted_label))}")
+    if math.isfinite(case.confidence):
+        parts.append(f"confidence {case.confidence:.4f}")
+    return ", ".join(parts)
+
+
+def _failures(failures: tuple[FailureRow, ...]) -> str:
+    if not failures:
+        return ""
+    ordered = sorted(failures, key=lambda failure: failure.level != "error")
+    rows = "\n".join(
+        f'<tr class="{"wrong" if failure.level == "error" else "warned"}"><td>'
+        f"{'failed' if failure.level == 'error' else escape(failure.level)}"
+        f"<td>{escape(failure.case)}<td>{'' if failure.slice is None else failure.slice}"
+        f"<td>{escape(failure.reason)}"
+        for failure in ordered
+    )
+    return (
+        '<section id="failures"><h2>Failures and warnings</h2><div class="wide"><table><thead>'
+        "<tr><th>what<th>case<th>slice<th>reason<tbody>\n"
+        f"{rows}</table></div></section>"
+    )
+
+
+def _files(files: Iterable[str]) -> str:
+    links = ", ".join(_anchor(name, name) for name in files)
+    return f"<footer>Beside this page: {links}</footer>" if links else ""
+
+
+def _anchor(path: str, text: str) -> str:
+    return f'<a href="{escape(link(path))}">{escape(text)}</a>'
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
