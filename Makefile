@@ -17,8 +17,7 @@ SIMD_CODECS := jpeg zlib tiff freetype raqm lcms webp jpeg2000
 # AVIF needs libavif 1.0, which Debian 12 lacks; imagequant is GPL; xcb takes screenshots.
 SIMD_OFF := avif imagequant xcb
 # The tests that see which imaging library is in use.
-SIMD_TESTS ?= $(wildcard tests/test_pillow.py tests/read tests/figures tests/test_picture.py \
-	tests/report/test_doctor.py)
+SIMD_TESTS ?= tests/test_pillow.py tests/read tests/figures tests/jobs/inspect/test_doctor.py
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip -qq --disable-pip-version-check

@@ -96,7 +96,7 @@ def make_case(content: str = "noise", seed: int = 0) -> OpenCase:
         volume=volume,
         mask=Mask(inside),
         mask_notice="",
-        warning="",
+        warnings=(),
         first=0,
         count=SLICES,
         crop=None,

@@ -14,6 +14,11 @@ def one_line(text: str) -> str:
     )
 
 
+def plain_lines(text: str) -> str:
+    """``text`` of several lines with all but their ends escaped as by :func:`one_line`."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
 class FastcamError(Exception):
     """Base of all errors fastcam raises on purpose. ``exit_code`` is what the command returns."""
 

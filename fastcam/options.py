@@ -7,6 +7,7 @@ recognised as the same job.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -24,6 +25,8 @@ Orient = Literal["radiological", "array"]
 Head = int | Literal["mean"]
 PathLike = str | os.PathLike[str]
 
+# The frame of boxes that is found out by the results file's mask_ratio.
+AUTO_FRAME = "auto"
 COLORMAPS = ("jet", "viridis", "turbo", "inferno", "magma", "coolwarm", "gray")
 
 
@@ -46,8 +49,13 @@ class Sources:
         mask_dir: the folder of the masks, if there is one.
         axes: order of the axes of NumPy arrays.
         orient: whether slices are turned as radiologists see them, or shown as stored.
-        frame: where boxes lie, ``image`` or ``mask-crop:SIZE``.
+        frame: where boxes lie, ``image`` or ``mask-crop:SIZE``; ``auto``, as long as nobody has
+            found out which.
         slices: which slices the model got, ``all`` or ``middle:COUNT``.
+        volume: number, from 1, or name of a volume where a DICOM series or 4-D NIfTI file has
+            several; None: the only one, of a store of maps the one that was run.
+        show_channel: number, from 1, of the channel that is shown of a volume of several; None:
+            the first.
     """
 
     root_dir: Path | None = None
@@ -56,8 +64,12 @@ class Sources:
     orient: Orient = "radiological"
     frame: str = "image"
     slices: str = "all"
+    volume: str | None = None
+    show_channel: int | None = None
 
     def __post_init__(self) -> None:
+        if self.show_channel is not None:
+            _at_least("show-channel", self.show_channel, 1)
         _one_of("axes", self.axes, get_args(Axes))
         _one_of("orient", self.orient, get_args(Orient))
         if self.frame != "image" and self.mask_dir is None:
@@ -144,7 +156,8 @@ class MapChoice:
 
     Attributes:
         methods: names of methods; empty: all.
-        layers: names of layers; empty: all, of attention the last one.
+        layers: names of layers; empty: all, of attention the last one. That of a layer that runs
+            more than once means all of its calls, ``layer#1`` one.
         head: 0-based head of attention maps, or their mean.
     """
 
@@ -157,6 +170,17 @@ class MapChoice:
             _at_least("head", self.head, 0)
         elif self.head != "mean":
             raise _unknown_head(self.head)
+
+
+def layer_of_call(name: str) -> str:
+    """The layer's own name in that of a call, ``layer4`` in ``layer4#1``."""
+    layer, _, number = name.rpartition("#")
+    return layer if layer and number.isdecimal() else name
+
+
+def calls_of_last(layers: Sequence[str]) -> list[str]:
+    """The last of ``layers``, with the other calls of it where it runs more than once."""
+    return [name for name in layers if layer_of_call(name) == layer_of_call(layers[-1])]
 
 
 def parse_head(text: str) -> Head:
@@ -181,4 +205,7 @@ def style_fingerprint(results_sha256: str, sources: Sources, style: Style) -> di
     settings = {**asdict(sources), **asdict(style)}
     settings["root_dir"] = sources.root_dir and sources.root_dir.resolve()
     settings["mask_dir"] = sources.mask_dir and sources.mask_dir.resolve()
+    for name in ("volume", "show_channel"):
+        if settings[name] is None:
+            del settings[name]  # as in the records of folders from before there was a choice
     return {"results": results_sha256[:16], **settings}

@@ -68,7 +68,7 @@ OTHER: dict[str, Any] = {
     "colormap": "gray", "heat_alpha": 0.4, "blend": "heat", "scale": "rank", "top_k": 4,
     "panel_size": 300, "theme": "dark", "language": "zh", "font": Path(__file__), "format": "jpg",
     "root_dir": Path("other"), "mask_dir": Path("masks"), "axes": "xyz", "orient": "array",
-    "frame": "mask-crop:9", "slices": "middle:3",
+    "frame": "mask-crop:9", "slices": "middle:3", "volume": "2", "show_channel": 2,
 }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_every_setting_of_a_picture_tells_jobs_apart(name):
     else:
         after = options.style_fingerprint("abc", replace(usual, **{name: OTHER[name]}), Style())
     assert before != after
-    assert [key for key in before if before[key] != after[key]] == [name]
+    assert [key for key in after if before.get(key) != after[key]] == [name]
 
 
 def test_another_results_file_is_another_job_and_the_same_folder_by_another_name_is_not(
@@ -96,3 +96,7 @@ def test_another_results_file_is_another_job_and_the_same_folder_by_another_name
         "a", same, Style()
     )
     json.dumps(options.style_fingerprint("a", HERE, Style()), default=str)
+
+
+def test_without_a_volume_the_record_is_that_of_folders_from_before_there_was_a_choice():
+    assert "volume" not in options.style_fingerprint("a", HERE, Style())

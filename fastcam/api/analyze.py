@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastcam.api.models import load_with_info
 from fastcam.api.paths import path_list
+from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
 from fastcam.errors import InputError
 from fastcam.inference.device import choose_device
 from fastcam.jobs.analyze.job import analyze_images
@@ -24,6 +25,7 @@ from fastcam.jobs.analyze.single_image import ImageRequest, analyze_image
 from fastcam.jobs.explain.request import distinct_labels
 from fastcam.jobs.infer.request import InferenceOptions, InputChoice
 from fastcam.options import PathLike
+from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.run.progress import Progress
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ class Analyzer:
 
     ``model``: a name as ``--model`` takes it, or a module of your own. ``layers``: dotted names, or
     "auto" for the last convolution of each stage. ``target``: the output to explain, None for the
-    predicted one. ``asymmetry`` None: by the model's input channels. ``output_dir`` is where
+    predicted one; ``output``: which of the tensors that the model returns is its answer.
+    ``asymmetry`` None: by the model's input channels. ``output_dir`` is where
     :meth:`analyze_batch` writes, unless it is given another folder.
 
     Raises :class:`~fastcam.errors.InputError` for what doesn't exist or doesn't go together.
@@ -71,6 +74,7 @@ class Analyzer:
         layers: Sequence[str] | str = "auto",
         method: str = "gradcam",
         target: int | None = None,
+        output: str | int | None = None,
         sign: Sign = "positive",
         prefix_tokens: int | None = None,
         asymmetry: bool | None = None,
@@ -79,6 +83,8 @@ class Analyzer:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         fit: Fit | None = None,
+        window_level: Sequence[float] | None = None,
+        percentiles: Sequence[float] | None = None,
         num_classes: int | None = None,
         in_channels: int | None = None,
         allow_partial: bool = False,
@@ -112,13 +118,12 @@ class Analyzer:
             analyze_options = replace(analyze_options, models=labels)
         preprocessing = preprocessing_of(
             loaded, image_size, mean, std, fit, asymmetry=asymmetry, mirror=mirror
-        )
+        ).with_grey(GreyLevels.of(window_level, percentiles))
         names = (layers,) if isinstance(layers, str) else tuple(layers)
-        self.request = AnalyzeRequest(
-            models=models,
-            preprocessing=preprocessing,
-            inputs=InputChoice(()),
-            maps=map_request(
+        answer = "" if output is None else str(output)
+        check_arguments(loaded, several=False)
+        with called_as(loaded, ModelCall(answer)):
+            maps = map_request(
                 loaded,
                 preprocessing,
                 names,
@@ -126,7 +131,12 @@ class Analyzer:
                 target=target,
                 sign=sign,
                 prefix_tokens=prefix_tokens,
-            ),
+            )
+        self.request = AnalyzeRequest(
+            models=models,
+            preprocessing=preprocessing,
+            inputs=InputChoice(()),
+            maps=maps,
             inference=InferenceOptions(
                 device=device,
                 precision=precision,
@@ -136,6 +146,7 @@ class Analyzer:
             ),
             options=analyze_options,
             output_dir=Path(output_dir),
+            output=answer,
         )
 
     @property
@@ -157,6 +168,7 @@ class Analyzer:
             inference=self.request.inference,
             class_names=options.class_names,
             style=replace(options.style, **style),
+            output=self.request.output,
         )
         result, maps, figure = analyze_image(request, image)
         return ImageAnalysis(result, maps.values, maps.at_input, figure)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastcam.api.models import load_with_info
-from fastcam.api.paths import optional_path
+from fastcam.api.paths import optional_path, volume_text
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
@@ -19,12 +19,16 @@ from fastcam.jobs.evaluate.preparation import output_count, task_kind
 from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateOptions, EvaluateRequest, figure_choice
 from fastcam.jobs.evaluate.scoring import Scoring
-from fastcam.jobs.evaluate.test_set import SetChoice, read_set
+from fastcam.jobs.evaluate.test_set import SetChoice, find_items, model_inputs_of, read_set
 from fastcam.jobs.infer.request import InferenceOptions, InferRequest, InputChoice
 from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.options import PathLike, Style
+from fastcam.read.inputs.grey_levels import GreyLevels
+from fastcam.read.inputs.slice_inputs import choose_slicing
+from fastcam.read.inputs.volume_input import check_shown
 from fastcam.run.cgroups import cores
 from fastcam.run.progress import NoProgress, Progress
+from fastcam.store.pooling import check_pool
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from fastcam.inference.predictions import Task
     from fastcam.options import Axes, Blend, PictureFormat, Scale, Theme
     from fastcam.read.inputs.preprocessing import Fit
+    from fastcam.read.inputs.slicing import Pool
+    from fastcam.read.volumes.slice_axis import Plane
 
 
 def evaluate(
@@ -47,6 +53,16 @@ def evaluate(
     mask_dir: PathLike | None = None,
     pattern: str | None = None,
     axes: Axes = "zyx",
+    volume: str | int | None = None,
+    inputs: Mapping[str, str] | None = None,
+    output: str | int | None = None,
+    axis: Plane | None = None,
+    slices: str | None = None,
+    context: int | None = None,
+    pool: Pool | None = None,
+    window_level: Sequence[float] | None = None,
+    percentiles: Sequence[float] | None = None,
+    show_channel: int | None = None,
     checkpoint: PathLike | None = None,
     method: str | Sequence[str] = "gradcam",
     layers: Sequence[str | int] = (),
@@ -133,8 +149,8 @@ def evaluate(
             "fastcam evaluate is for models of images; of a patch-attention model use fastcam "
             "infer, then fastcam render --analyze-stats"
         )
-    preprocessing = resolve_preprocessing(loaded, image_size, mean, std, fit)
-    kind, classes = task_kind(task, output_count(loaded, preprocessing))
+    grey = GreyLevels.of(window_level, percentiles)
+    preprocessing = resolve_preprocessing(loaded, image_size, mean, std, fit).with_grey(grey)
     choice = SetChoice(
         image_dir=Path(image_dir),
         table=Path(table),
@@ -144,8 +160,30 @@ def evaluate(
         pattern=pattern,
         class_names=tuple(class_names),
         axes=axes,
+        columns=dict(inputs or {}),
     )
-    test_set = read_set(choice, kind, classes, len(preprocessing.size))
+    answer = "" if output is None else str(output)
+    outputs = output_count(loaded, preprocessing, answer, model_inputs_of(choice))
+    kind, classes = task_kind(task, outputs)
+    dims, channels = len(preprocessing.size), preprocessing.channels
+    slicing = choose_slicing(
+        lambda dims: [] if choice.columns else find_items(choice, dims, channels),
+        dims,
+        axis=axis,
+        slices=slices,
+        context=context,
+        pool=pool,
+    )
+    if slicing is not None:
+        dims, channels = 3, 1 if slicing.context > 1 else channels
+        check_pool(slicing.pool, kind == "classification")
+        if faithfulness:
+            raise InputError(
+                "--faithfulness is for images and whole volumes, and the model sees these volumes "
+                "slice by slice: leave it out"
+            )
+    check_shown(show_channel, preprocessing, None if slicing is None else slicing.context)
+    test_set = read_set(choice, kind, classes, dims, channels)
     if kind == "regression":
         true = np.array([float(item.label) for item in test_set.items])
         # A width that makes too many groups is an error before the model runs.
@@ -156,7 +194,14 @@ def evaluate(
         inference=InferRequest(
             model_info=model_info,
             preprocessing=preprocessing,
-            inputs=InputChoice((), axes=axes, items=test_set.items),
+            inputs=InputChoice(
+                (),
+                axes=axes,
+                items=test_set.items,
+                model_inputs=test_set.model_inputs,
+                volume=volume_text(volume),
+                slicing=slicing,
+            ),
             maps=maps,
             options=InferenceOptions(
                 device=device,
@@ -166,6 +211,7 @@ def evaluate(
                 readers=readers,
                 task=task,
             ),
+            output=answer,
         ),
         test_set=test_set,
         scoring=Scoring(kind, good_below, test_set.names, sign),
@@ -176,6 +222,7 @@ def evaluate(
             style=style,
             workers=workers or cores(),
             faithfulness_images=faithfulness,
+            show_channel=show_channel,
         ),
         output_dir=Path(output_dir),
         overwrite=overwrite,

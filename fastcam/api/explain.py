@@ -6,14 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fastcam.inference.images import load_images, resolve_preprocessing
+from fastcam.api.paths import volume_text
+from fastcam.inference.images import VolumeView, load_images, resolve_preprocessing
+from fastcam.inference.several_inputs import load_inputs
 from fastcam.jobs.explain.explanation import Explanation
 from fastcam.jobs.explain.job import explain_images
 from fastcam.jobs.explain.request import ExplainRequest, layers_of, steps_of, with_methods
 from fastcam.jobs.explain.support import support_of
+from fastcam.models.model_files import module_of
+from fastcam.read.inputs.grey_levels import GreyLevels
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.export import ExportedProgram
 
     from fastcam.attribution.request import Fusion, Reshape, Sign
     from fastcam.inference.predictions import Task
@@ -21,12 +26,13 @@ if TYPE_CHECKING:
 
 
 def explain(
-    model: nn.Module,
+    model: nn.Module | ExportedProgram,
     images: Any,
     method: str | Sequence[str] | None = None,
     layers: Sequence[str | int] | Mapping[str, Sequence[str | int]] | str | int | None = None,
     targets: Any = None,
     *,
+    output: str | int | None = None,
     support: Any = None,
     query: tuple[int, int] | None = None,
     sign: Sign = "positive",
@@ -39,6 +45,10 @@ def explain(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     fit: Fit | None = None,
+    window_level: Sequence[float] | None = None,
+    percentiles: Sequence[float] | None = None,
+    volume: str | int | None = None,
+    show_channel: int | None = None,
     task: Task = "auto",
     batch_size: int = 16,
     device: str | None = None,
@@ -53,17 +63,32 @@ def explain(
     rollout, window, channel, overlap, reconstruction, or "all" that the model has (without
     scorecam); by default attention for a Vision Transformer and gradcam for all else. ``layers``:
     dotted module names, or numbers of blocks for attention of any kind; by method where methods
-    want different ones. ``targets``: None for the predicted class (or the value of a regression),
-    a class for all images, a list with one class or a list of classes an image, or a callable that
-    takes the output to one number an image. ``support``: examples that reconstruction compares
-    with: images as above, or a mapping of classes to images; ``query``: the pixel (x, y) of the
-    picture that it asks from, instead of all places. ``device``: by default where the model is.
+    want different ones. Of a module that runs more than once every call has a map, ``layer4#0``,
+    ``layer4#1``; such a name means one call, the module's own all of them. ``model``: a module,
+    also within ``torch.compile``, ``DataParallel`` and their like, or what ``torch.export.load``
+    returns; it runs in eval mode and in the number type of its weights, and is left as it was.
+    ``sign``: CAMs L are ReLU(L) ("positive"), ReLU(-L) ("negative"), or L itself ("both"), all but
+    EigenCAM, which is always L. ``targets``: None for the predicted class (or the value of a
+    regression), a class for all images, a list with one class or a list of classes an image, or a
+    callable that takes the output to one number an image. Of a model with several inputs
+    ``images`` is a mapping
+    of the names of its ``forward``'s arguments to images as above, or to one number an image.
+    ``output``: which of the tensors that the model returns is its answer, by name or place, with
+    dots between for what is nested; callable targets then get it alone. ``support``: examples that
+    reconstruction compares with: images as above, or a mapping of classes to images; ``query``:
+    the pixel (x, y) of the picture that it asks from, instead of all places. ``window_level``
+    (centre, width) and
+    ``percentiles`` (low, high): which grey levels of files become black and white, by default
+    their own; ``volume``: number or name of a volume where a file or folder has several;
+    ``show_channel``: of volumes of several channels the one that figures show, from 1.
+    ``device``: by default where the model is.
     ``told`` gets what is being done.
 
     Raises :class:`~fastcam.errors.InputError` for a layer or method that doesn't exist, targets of
     the wrong length, support images without reconstruction or the reverse, and images that can't
     be read.
     """
+    module = module_of(model)
     methods = (method,) if isinstance(method, str) else tuple(method or ())
     request = ExplainRequest(
         methods=methods,
@@ -78,14 +103,21 @@ def explain(
         device=device,
         precision=precision,
         query=query,
+        output="" if output is None else str(output),
     )
-    request = with_methods(request, [model], support is not None)
+    request = with_methods(request, [module], support is not None)
     request = replace(request, layers=layers_of(_layer_texts(layers), request.methods))
     steps = steps_of(request, support is not None)
-    preprocessing = resolve_preprocessing(model, image_size, mean, std, fit)
+    grey = GreyLevels.of(window_level, percentiles)
+    preprocessing = resolve_preprocessing(module, image_size, mean, std, fit).with_grey(grey)
+    if isinstance(images, Mapping):
+        batch = load_inputs(images, preprocessing)
+    else:
+        view = VolumeView(volume=volume_text(volume), show_channel=show_channel)
+        batch = load_images(images, preprocessing, view)
     return explain_images(
-        model,
-        load_images(images, preprocessing),
+        module,
+        batch,
         request,
         steps,
         targets=targets,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from fastcam.api.paths import optional_path
+from fastcam.api.paths import optional_path, volume_text
 from fastcam.jobs.export.job import export_maps
 from fastcam.jobs.export.report import ExportReport
 from fastcam.jobs.export.request import ExportFormat, ExportRequest
@@ -26,6 +26,7 @@ def export(
     root_dir: PathLike | None = None,
     axes: Axes = "zyx",
     slices: str = "all",
+    volume: str | int | None = None,
     format: ExportFormat = "tif",
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -41,7 +42,9 @@ def export(
     request = ExportRequest(
         store=open_store(Path(store)),
         output_dir=Path(output_dir),
-        sources=Sources(optional_path(root_dir), axes=axes, slices=slices),
+        sources=Sources(
+            optional_path(root_dir), axes=axes, slices=slices, volume=volume_text(volume)
+        ),
         selection=Selection(patients=tuple(patients)),
         choice=MapChoice(tuple(methods), tuple(layers), head),
         format=format,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fastcam.api.models import load_with_info
-from fastcam.api.paths import optional_path, path_list
+from fastcam.api.paths import optional_path, path_list, volume_text
 from fastcam.attribution.engines import default_method
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
@@ -18,6 +19,8 @@ from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.infer.request import InferenceOptions, InferRequest, InputChoice
 from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.options import PathLike
+from fastcam.read.inputs.grey_levels import GreyLevels
+from fastcam.read.inputs.slice_inputs import choose_slicing
 from fastcam.run.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from fastcam.models.fewshot.build import FewshotOptions
     from fastcam.options import Axes
     from fastcam.read.inputs.preprocessing import Fit
+    from fastcam.read.inputs.slicing import Pool
+    from fastcam.read.volumes.slice_axis import Plane
 
 
 def infer(
@@ -51,6 +56,15 @@ def infer(
     table: PathLike | None = None,
     mask_dir: PathLike | None = None,
     axes: Axes = "zyx",
+    volume: str | int | None = None,
+    inputs: Mapping[str, str] | None = None,
+    output: str | int | None = None,
+    axis: Plane | None = None,
+    slices: str | None = None,
+    context: int | None = None,
+    pool: Pool | None = None,
+    window_level: Sequence[float] | None = None,
+    percentiles: Sequence[float] | None = None,
     sign: Sign = "positive",
     fusion: Fusion = "mean",
     discard_ratio: float = 0.0,
@@ -69,9 +83,14 @@ def infer(
     """Run a model over images or volumes into the run store ``output_dir/run.zarr``.
 
     Every keyword is the option of ``fastcam infer`` with the same name; ``classes`` are those of
-    ``--target``, or "label" for each image's own in the table. A run that was stopped
-    goes on with its first unfinished batch. Images that fail are in the report's ``troubles`` and
-    in ``failures.csv``; the others are stored.
+    ``--target``, or "label" for each image's own in the table. ``inputs``: of a model with several
+    inputs the column of the table that goes into each argument of its ``forward``; ``images`` is
+    then the table, or with ``table`` the folder that its paths are relative to. ``output``: which
+    of the tensors that the model returns is its answer. A 2-D model runs over the slices of volumes
+    one by one: ``axis``, ``slices``, ``context`` and ``pool`` say how. ``window_level`` (centre,
+    width) and ``percentiles`` (low, high): which grey levels become black and white. A run that was
+    stopped goes on with its first unfinished batch. Images that fail are in the report's
+    ``troubles`` and in ``failures.csv``; the others are stored.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unusable models or inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
@@ -87,9 +106,16 @@ def infer(
         allow_partial=allow_partial,
         fewshot=fewshot,
     )
-    inputs = InputChoice(
-        path_list(images), pattern, optional_path(table), optional_path(mask_dir), axes
+    choice = InputChoice(
+        path_list(images),
+        pattern,
+        optional_path(table),
+        optional_path(mask_dir),
+        axes,
+        dict(inputs or {}),
+        volume=volume_text(volume),
     )
+    grey = GreyLevels.of(window_level, percentiles)
     by_label = classes == "label"
     options = InferenceOptions(
         device=device,
@@ -101,18 +127,30 @@ def infer(
         by_label=by_label,
     )
     if isinstance(loaded, PatchAttention):
-        if method or layers or classes:
+        if method or layers or classes or inputs or output is not None or grey.settings:
             name = model_info["model"]
-            raise InputError(f"{name} has its own attention: leave out --method, --layer, --target")
+            raise InputError(
+                f"{name} has its own attention and grey levels: leave out --method, --layer, "
+                "--target, --input, --output, --window-level and --percentiles"
+            )
         return infer_patches(
             loaded,
             model_info,
-            inputs,
+            choice,
             options,
             Path(output_dir),
             overwrite=overwrite,
             progress=progress,
         )
+    preprocessing = resolve_preprocessing(loaded, image_size, mean, std, fit).with_grey(grey)
+    slicing = choose_slicing(
+        lambda dims: choice.find(dims, preprocessing.channels)[1],
+        len(preprocessing.size),
+        axis=axis,
+        slices=slices,
+        context=context,
+        pool=pool,
+    )
     methods = (method,) if isinstance(method, str) else tuple(method or (default_method(loaded),))
     maps = MapRequest(
         methods=methods,
@@ -127,9 +165,10 @@ def infer(
     )
     request = InferRequest(
         model_info=model_info,
-        preprocessing=resolve_preprocessing(loaded, image_size, mean, std, fit),
-        inputs=inputs,
+        preprocessing=preprocessing,
+        inputs=replace(choice, slicing=slicing),
         maps=maps,
         options=options,
+        output="" if output is None else str(output),
     )
     return infer_maps(loaded, request, Path(output_dir), overwrite=overwrite, progress=progress)

@@ -9,12 +9,15 @@ import torch
 from torch import nn
 
 from fastcam.api.paths import optional_path
-from fastcam.attribution.cam.layers import candidates, default_layer
+from fastcam.attribution.cam.layers import candidates, default_layers
 from fastcam.attribution.engines import default_method
+from fastcam.attribution.layer_names import split_call, unwrapped
+from fastcam.attribution.model_call import check_arguments
 from fastcam.inference.images import resolve_preprocessing
-from fastcam.jobs.inspect.inventory import Inventory
+from fastcam.jobs.inspect.contents import Inventory
 from fastcam.models import registry
 from fastcam.models.fewshot.build import FewshotOptions
+from fastcam.models.model_files import module_of
 from fastcam.options import PathLike
 
 
@@ -63,9 +66,13 @@ def load_with_info(
     ``image_size`` is for models loaded by name: a module of your own has its size. The other
     options are those of :func:`load_model`.
     """
+    name = model if isinstance(model, str) else type(unwrapped(module_of(model))).__name__
     by_name = isinstance(model, str)
+    # A module of your own is in eval mode while it runs, and stays what it was.
+    training = [m for m in model.modules() if m.training] if isinstance(model, nn.Module) else []
     loaded = load_model(model, checkpoint, image_size=image_size if by_name else None, **options)
-    name = model if isinstance(model, str) else type(model).__name__
+    for module in training:
+        module.training = True
     return loaded, {"model": name, "checkpoint": checkpoint}
 
 
@@ -73,17 +80,18 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
     """The layers of a model that have maps, with their shapes; options as :func:`load_model`."""
     loaded = load_model(model, checkpoint, **options)
     preprocessing = resolve_preprocessing(loaded, options.get("image_size"))
+    check_arguments(loaded, several=False)
     example = torch.zeros(1, preprocessing.channels, *preprocessing.size)
     layers = candidates(loaded, example)
-    default = default_layer(loaded, example)
+    chosen = default_layers(loaded, example)
     millions = sum(p.numel() for p in loaded.parameters()) / 1e6
     size = " x ".join(map(str, preprocessing.size))
     rows = [
         (
             layer.name,
-            layer.kind,
+            layer.kind if layer.calls == 1 else f"{layer.kind}, runs {layer.calls} times",
             " x ".join(map(str, layer.shape)),
-            "auto" if layer.name == default else "",
+            _chosen_text(layer.name, chosen),
         )
         for layer in layers
     ]
@@ -101,6 +109,14 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
         ("layer", "kind", "channels x map", "chosen"),
         rows,
     )
+
+
+def _chosen_text(layer: str, chosen: Sequence[str]) -> str:
+    """Whether ``--layer auto`` takes a layer, or which of its calls."""
+    if layer in chosen:
+        return "auto"
+    calls = [name.removeprefix(layer) for name in chosen if split_call(name)[0] == layer]
+    return f"auto: {', '.join(calls)}" if calls else ""
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from fastcam.api.paths import optional_path
+from fastcam.api.paths import optional_path, volume_text
 from fastcam.errors import InputError
 from fastcam.jobs.render import job
 from fastcam.jobs.render.gallery import write_page
@@ -51,6 +51,8 @@ def render(
     orient: Orient = "radiological",
     frame: str = "image",
     slices: str = "all",
+    volume: str | int | None = None,
+    show_channel: int | None = None,
     scale: Scale = "patient",
     colormap: str = "jet",
     heat_alpha: float = 0.5,
@@ -83,7 +85,14 @@ def render(
         results=Path(results),
         output_dir=Path(output_dir),
         sources=Sources(
-            optional_path(root_dir), optional_path(mask_dir), axes, orient, frame, slices
+            optional_path(root_dir),
+            optional_path(mask_dir),
+            axes,
+            orient,
+            frame,
+            slices,
+            volume_text(volume),
+            show_channel,
         ),
         style=Style(
             colormap,

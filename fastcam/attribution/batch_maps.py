@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
+from fastcam.attribution.outputs import find_answer
 from fastcam.errors import InputError
-
-# Where models keep their answer: Hugging Face, torchvision's segmentation models, and others.
-_KEYS = ("logits", "out", "output", "outputs", "pred", "prediction")
+from fastcam.store.map_fields import MapField
 
 # Which outputs a map explains, as :func:`fastcam.attribution.cam.targets.target_scores` takes them.
 Targets = None | int | Sequence[int] | Sequence[Sequence[int]] | Tensor | Callable[[Any], Tensor]
@@ -31,6 +29,8 @@ class BatchMaps:
     - ``layer_names``: by map with an axis of layers, the dotted paths of the modules along it
     - ``notes``: by map, what figures must say of it; maps of which nothing has to be said are not
       in it
+    - ``fields``: by map, where its cells lie in the batch's images; maps whose cells share the
+      images out between them are not in it
     """
 
     maps: dict[str, Tensor]
@@ -41,6 +41,7 @@ class BatchMaps:
     gates: dict[str, Tensor] = field(default_factory=dict)
     layer_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, MapField] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -55,17 +56,14 @@ class Engine(Protocol):
     def __call__(self, batch: Tensor, targets: Targets = None, /) -> BatchMaps: ...
 
 
-def logits_of(output: Any) -> Tensor:
-    """The answer (b, k) in whatever a model returned: a tensor, tuple, mapping or ModelOutput.
+def logits_of(output: Any, count: int | None = None) -> Tensor:
+    """The answer (b, k) in whatever a model returned: a tensor, tuple, mapping or dataclass.
 
-    (b,) becomes (b, 1). Raises InputError where there is no such tensor in it.
+    ``count`` is the number of images, by which tensors of another length are told apart. (b,)
+    becomes (b, 1). Raises InputError where there is no such tensor in it, or several that could be:
+    see :func:`fastcam.attribution.outputs.find_answer`.
     """
-    logits = _tensor_in(output)
-    if logits is None:
-        raise InputError(
-            f"the model returns {type(output).__name__}, in which there is no tensor of logits; "
-            "wrap it in a module whose forward returns a tensor (images, outputs)"
-        )
+    logits = find_answer(output, count=count).tensor
     if logits.ndim == 1:
         logits = logits[:, None]
     if logits.ndim != 2:
@@ -74,21 +72,3 @@ def logits_of(output: Any) -> Tensor:
             "give a callable target that reduces it to one number an image"
         )
     return logits
-
-
-def _tensor_in(output: Any) -> Tensor | None:
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, Mapping):
-        named = [output[key] for key in _KEYS if output.get(key) is not None]
-        return _tensor_in(named[0]) if named else _first(output.values())
-    if isinstance(output, list | tuple):
-        return _first(output)
-    for key in _KEYS:
-        if getattr(output, key, None) is not None:
-            return _tensor_in(getattr(output, key))
-    return None
-
-
-def _first(values: Any) -> Tensor | None:
-    return next((v for v in values if isinstance(v, Tensor) and torch.is_floating_point(v)), None)

@@ -14,6 +14,7 @@ from fastcam.attribution.attention.mixed import MixedEngine
 from fastcam.attribution.attention.rollout import RolloutEngine
 from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.attribution.cam.engine import CamEngine
+from fastcam.attribution.layer_names import unwrapped
 from fastcam.attribution.request import MapRequest
 
 _NUMBER = re.compile(r"-?\d+")
@@ -82,6 +83,7 @@ class _EngineGroup:
             gates={path: gate for r in results for path, gate in r.gates.items()},
             layer_names={name: paths for r in results for name, paths in r.layer_names.items()},
             notes={name: note for r in results for name, note in r.notes.items()},
+            fields={name: of_map for r in results for name, of_map in r.fields.items()},
         )
 
 
@@ -96,7 +98,7 @@ def default_method(model: nn.Module) -> str:
 def fingerprint(model: nn.Module) -> str:
     """SHA-256 of all weights and buffers by name: the same model, whatever file it came from."""
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(unwrapped(model).state_dict().items()):
         if isinstance(value, Tensor):
             digest.update(f"{name}:{value.dtype}:{tuple(value.shape)}".encode())
             plain = value.detach().cpu().contiguous().reshape(-1)

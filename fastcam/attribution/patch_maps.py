@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastcam.attribution.modules import device_of
+from fastcam.attribution.modules import as_input, device_of, eval_mode
 from fastcam.errors import CaseError
 from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.models.patch_attention.patches import PatchRules, patches_of
@@ -54,8 +54,8 @@ def run_case(
     """
     plan, pixels = patches_of(voxels, window, mask, rules)
     device = device_of(model)
-    with torch.no_grad():
-        logits, weights = model(torch.from_numpy(pixels).to(device))
+    with torch.no_grad(), eval_mode(model):
+        logits, weights = model(as_input(model, torch.from_numpy(pixels).to(device)))
     probabilities = torch.softmax(logits[0].double(), dim=0).cpu().numpy()
     patch_weights = weights.float().cpu().numpy()
     if not (np.isfinite(probabilities).all() and np.isfinite(patch_weights).all()):

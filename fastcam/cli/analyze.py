@@ -15,12 +15,14 @@ from fastcam.cli.model_options import (
     Fit,
     LoadOptions,
     Normalization,
+    Output,
     Pattern,
     PrefixTokens,
 )
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.report_output import print_report
 from fastcam.cli.run_options import RUN, BatchSize, ComputeOptions, Json
+from fastcam.cli.slice_options import GreyOptions
 from fastcam.cli.style_options import STYLE, HeatOptions, PanelSize, Theme
 from fastcam.options import Language
 
@@ -41,6 +43,7 @@ def analyze(
         ),
     ] = None,
     checkpoint: Checkpoint = None,
+    output: Output = None,
     images: Annotated[
         list[Path] | None,
         Option(
@@ -116,6 +119,7 @@ def analyze(
     ] = "en",
     fit: Fit = None,
     normalization: Normalization,
+    grey: GreyOptions,
     loading: LoadOptions,
     compute: ComputeOptions,
     batch_size: BatchSize = 16,
@@ -170,6 +174,7 @@ def analyze(
         layers=layer or "auto",
         method=method,
         target=target,
+        output=output,
         sign=sign,
         prefix_tokens=prefix_tokens,
         asymmetry=asymmetry,
@@ -181,6 +186,7 @@ def analyze(
         how=choice,
         **loading.keywords(),
         **normalization.keywords(),
+        **grey.keywords(),
         **vars(compute),
     )
     report = analyzer.analyze_batch(

@@ -17,13 +17,14 @@ def doctor(
     ] = False,
     as_json: PlainJson = False,
 ) -> None:
-    """Show versions, the image library in use and what it changes, GPU, cores and folders.
+    """Show versions, the image library in use and what it changes, GPU, cores and folders, and
+    whether the libraries that models come from (torchvision, timm, MONAI, transformers) load.
 
     Exit code 1 when something is wrong; what, and its remedy, is said at the end.
     """
     from fastcam.jobs.inspect.doctor import collect
 
-    report = collect(torch=torch)
+    report = collect(torch=torch, libraries=True)
     if as_json:
         typer.echo(json.dumps(report.to_dict()))
         raise typer.Exit(1 if report.problems else 0)

@@ -9,14 +9,18 @@ import typer
 
 from fastcam.cli.model_options import (
     MAPS,
+    VOLUME_HELP,
     Checkpoint,
     Fit,
+    Input,
     Layer,
     LoadOptions,
     Model,
     Normalization,
+    Output,
     PrefixTokens,
     Reshape,
+    ShowChannel,
     Sign,
 )
 from fastcam.cli.option_groups import expand_groups
@@ -30,6 +34,7 @@ from fastcam.cli.run_options import (
     Readers,
     ReplaceStore,
 )
+from fastcam.cli.slice_options import GreyOptions, SliceOptions
 from fastcam.cli.style_options import Format, HeatOptions, PanelSize, Scale, Theme
 from fastcam.options import Axes
 
@@ -54,6 +59,8 @@ def evaluate(
         Path, Option(help="Folder for the results; made if need be.", rich_help_panel=RUN)
     ],
     checkpoint: Checkpoint = None,
+    output: Output = None,
+    input_: Input = None,
     target: Annotated[
         str | None,
         Option(
@@ -95,6 +102,9 @@ def evaluate(
         Axes,
         Option(help="Order of a volume's axes: SimpleITK's or nibabel's.", rich_help_panel=_SET),
     ] = "zyx",
+    volume: Annotated[
+        str | None, Option(metavar="N|NAME", help=VOLUME_HELP, rich_help_panel=_SET)
+    ] = None,
     good_below: Annotated[
         float,
         Option(help="Regression: errors below it are good, and green.", rich_help_panel=_REPORT),
@@ -144,6 +154,8 @@ def evaluate(
     reshape: Reshape = "auto",
     fit: Fit = None,
     normalization: Normalization,
+    slicing: SliceOptions,
+    grey: GreyOptions,
     loading: LoadOptions,
     compute: ComputeOptions,
     compile: Compile = None,
@@ -153,6 +165,7 @@ def evaluate(
         int | None,
         Option(help="Workers that draw --explain; default: all cores.", rich_help_panel=RUN),
     ] = None,
+    show_channel: ShowChannel = None,
     scale: Scale = "patient",
     heat: HeatOptions,
     panel_size: PanelSize = 512,
@@ -170,6 +183,7 @@ def evaluate(
     from fastcam.cli import progress
     from fastcam.cli.parsing import parse_names
     from fastcam.jobs.evaluate.report import as_dict, summary_text
+    from fastcam.read.inputs.model_inputs import parse_inputs
 
     report = run_evaluate(
         model,
@@ -183,6 +197,9 @@ def evaluate(
         mask_dir=mask_dir,
         pattern=pattern,
         axes=axes,
+        volume=volume,
+        inputs=parse_inputs(input_ or ()),
+        output=output,
         method=method or "gradcam",
         layers=layer or (),
         sign=sign,
@@ -197,6 +214,7 @@ def evaluate(
         batch_size=batch_size,
         readers=readers,
         workers=workers,
+        show_channel=show_channel,
         scale=scale,
         panel_size=panel_size,
         theme=theme,
@@ -205,6 +223,8 @@ def evaluate(
         progress=progress.for_stderr(),
         **loading.keywords(),
         **normalization.keywords(),
+        **grey.keywords(),
+        **vars(slicing),
         **vars(compute),
         **vars(heat),
     )

@@ -14,16 +14,21 @@ from fastcam.cli.model_options import (
     AttentionOptions,
     FewshotParts,
     Fit,
+    Input,
     LoadOptions,
     Normalization,
+    Output,
     Reshape,
+    ShowChannel,
     Sign,
     Support,
     Target,
+    Volume,
 )
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.report_output import print_lines, print_log
 from fastcam.cli.run_options import RUN, BatchSize, ComputeOptions, Json
+from fastcam.cli.slice_options import GreyOptions, SliceChoice
 from fastcam.cli.style_options import STYLE, Format, HeatOptions, Theme
 
 Option = typer.Option
@@ -33,7 +38,10 @@ _COMPUTE = ComputeOptions(precision="fp32")
 @expand_groups
 def explain(
     *,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Images, of a 3-D model volumes, or folders."),
+    ],
     model: Annotated[
         list[str],
         Option(
@@ -60,6 +68,7 @@ def explain(
             rich_help_panel=MODEL,
         ),
     ] = None,
+    output: Output = None,
     method: Annotated[
         list[str] | None,
         Option(
@@ -79,7 +88,8 @@ def explain(
             help="Module by its dotted name, or block by its number for attention of any kind; "
             "repeatable, or several with commas: a row for each. With CAMs and attention "
             "together the names are for CAMs and the numbers for attention, unless METHOD= says "
-            "which. Default: the last. `fastcam inspect --model` lists them.",
+            "which. Of a module that runs more than once every call has a row; NAME#0 is its first "
+            "call alone. Default: the last. `fastcam inspect --model` lists them.",
             rich_help_panel=MAPS,
         ),
     ] = None,
@@ -100,8 +110,13 @@ def explain(
     sign: Sign = "positive",
     attention: AttentionOptions,
     reshape: Reshape = "auto",
+    input_: Input = None,
     fit: Fit = None,
     normalization: Normalization,
+    volume: Volume = None,
+    slicing: SliceChoice,
+    grey: GreyOptions,
+    show_channel: ShowChannel = None,
     loading: LoadOptions,
     parts: FewshotParts,
     compute: ComputeOptions = _COMPUTE,
@@ -135,7 +150,9 @@ def explain(
     overlay for every map; <method>_heatmap.png and <method>_overlay.png
     (patch_attention for attention); channel_bars.png, the gates of channel
     attention; patch_grid.png, the patches of a transformer. An image that
-    can't be read is listed in failures.csv, and the others are drawn.
+    can't be read is listed in failures.csv, and the others are drawn. Of
+    volumes a 2-D model explains the middle slice, or those of --slices, each
+    as an image <case>_slice<k>.
 
     For a whole test set use `fastcam infer` and `fastcam render`: they
     resume, and keep the maps.
@@ -151,20 +168,25 @@ def explain(
     from fastcam.inference.images import resolve_preprocessing
     from fastcam.jobs.explain.files import write_explanations
     from fastcam.jobs.explain.request import ExplainRequest, FigureOptions
+    from fastcam.jobs.infer.request import InputChoice
     from fastcam.options import Style, parse_head
-    from fastcam.read.inputs.inputs import find_inputs
+    from fastcam.read.inputs.grey_levels import GreyLevels
+    from fastcam.read.inputs.model_inputs import parse_inputs
 
     style = Style(**vars(heat), panel_size=panel_size, theme=theme, format=format)
-    figure_options = FigureOptions(scale, parse_head(head), style)
+    figure_options = FigureOptions(scale, parse_head(head), style, show_channel)
     classes = parse_classes(target)
     if classes == "label":
         raise InputError("--target label: labels are in a table, which `fastcam infer` takes")
+    inputs = InputChoice(tuple(images), columns=parse_inputs(input_ or ()), volume=volume)
+    levels = GreyLevels.of(**grey.keywords())
     request = ExplainRequest(
         methods=tuple(method or ()),
         sign=sign,
         reshape=reshape,
         batch_size=batch_size,
         query=parse_pixel(query),
+        output=output or "",
         **vars(attention),
         **vars(compute),
     )
@@ -172,14 +194,17 @@ def explain(
     models = model_choices(model, checkpoint or (), parts.build_options(), **load)
     report = write_explanations(
         models,
-        find_inputs(images),
+        inputs,
         output_dir,
         request,
-        lambda loaded: resolve_preprocessing(loaded, load["image_size"], fit=fit, **statistics),
+        lambda loaded: resolve_preprocessing(
+            loaded, load["image_size"], fit=fit, **statistics
+        ).with_grey(levels),
         layers=split_layers(layer),
         targets=[list(classes)] if classes else None,
         support=parse_support(support) or None,
         figure_options=figure_options,
+        slice_options=vars(slicing),
         log=print_log,
     )
     print_lines(report.to_dict() if as_json else report.lines())

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fastcam.cli.model_options import VOLUME_HELP
 from fastcam.cli.report_output import print_report
 from fastcam.cli.run_options import PlainJson
 from fastcam.options import Axes, parse_head
@@ -39,6 +40,9 @@ def export(
     slices: Annotated[
         str, Option(help="Patch attention: what slice indices count, all or middle:COUNT.")
     ] = "all",
+    volume: Annotated[
+        str | None, Option(metavar="N|NAME", help="Patch attention: " + VOLUME_HELP)
+    ] = None,
     format: Annotated[
         Literal["tif", "npy", "dcm"],
         Option(help="Images: tif or npy. Volumes are NIfTI; dcm makes DICOM of those from DICOM."),
@@ -52,8 +56,9 @@ def export(
 
     Volumes become gzipped NIfTI with the affine of the source, enlarged trilinearly from the
     layer's resolution, or with --format dcm a DICOM Parametric Map in the study of the source;
-    images float TIFF or NumPy files of the image's size. Exit code 3: finished, but some cases
-    failed; they are listed in failures.csv.
+    where a 2-D model saw them slice by slice each slice is enlarged by itself, and the slices that
+    were not run are NaN; images float TIFF or NumPy files of the image's size. Exit code 3:
+    finished, but some cases failed; they are listed in failures.csv.
     """
     from fastcam.api.export import export as run_export
     from fastcam.cli import progress
@@ -69,6 +74,7 @@ def export(
         root_dir=root_dir,
         axes=axes,
         slices=slices,
+        volume=volume,
         format=format,
         overwrite=overwrite,
         progress=progress.for_stderr(),

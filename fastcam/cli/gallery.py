@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fastcam.errors import one_line
+
 
 def gallery(
     folder: Annotated[
@@ -20,4 +22,4 @@ def gallery(
     """
     from fastcam.jobs.render.gallery import write_page
 
-    typer.echo(write_page(folder))
+    typer.echo(one_line(str(write_page(folder))))

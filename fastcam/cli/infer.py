@@ -13,15 +13,18 @@ from fastcam.cli.model_options import (
     Checkpoint,
     FewshotParts,
     Fit,
+    Input,
     Layer,
     LoadOptions,
     Method,
     Model,
     Normalization,
+    Output,
     Pattern,
     Reshape,
     Sign,
     Target,
+    Volume,
 )
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.report_output import print_report
@@ -34,6 +37,7 @@ from fastcam.cli.run_options import (
     Readers,
     ReplaceStore,
 )
+from fastcam.cli.slice_options import GreyOptions, SliceOptions
 from fastcam.options import Axes
 
 Option = typer.Option
@@ -54,6 +58,7 @@ def infer(
         Path, Option(help="Folder for run.zarr; made if need be.", rich_help_panel=RUN)
     ],
     checkpoint: Checkpoint = None,
+    output: Output = None,
     method: Method = None,
     layer: Layer = None,
     target: Target = None,
@@ -65,6 +70,7 @@ def infer(
         Path | None,
         Option(help="CSV with a column image, and maybe mask, label, id.", rich_help_panel=INPUT),
     ] = None,
+    input_: Input = None,
     mask_dir: Annotated[
         Path | None, Option(help="Folder with masks, for the figures.", rich_help_panel=INPUT)
     ] = None,
@@ -72,8 +78,11 @@ def infer(
         Axes,
         Option(help="Order of a volume's axes: SimpleITK's or nibabel's.", rich_help_panel=INPUT),
     ] = "zyx",
+    volume: Volume = None,
     fit: Fit = None,
     normalization: Normalization,
+    slicing: SliceOptions,
+    grey: GreyOptions,
     loading: LoadOptions,
     parts: FewshotParts,
     compute: ComputeOptions,
@@ -85,6 +94,10 @@ def infer(
 ) -> None:
     """Run a model over IMAGES and store its attention or CAM maps in OUTPUT_DIR/run.zarr.
 
+    A 2-D model runs over volumes slice by slice: each is a case, whose answer is pooled of its
+    slices'. A folder with pictures and no volumes holds images, unless an option of slices says
+    that its folders are volumes.
+
     `fastcam render OUTPUT_DIR/run.zarr` draws them. A run that was stopped goes on with its first
     unfinished batch. Exit code 3: finished, but some images failed; they are in failures.csv.
     """
@@ -92,6 +105,7 @@ def infer(
     from fastcam.cli import progress
     from fastcam.cli.parsing import parse_classes
     from fastcam.jobs.infer.report import as_dict, summary_text
+    from fastcam.read.inputs.model_inputs import parse_inputs
 
     report = run_infer(
         model,
@@ -107,6 +121,9 @@ def infer(
         table=table,
         mask_dir=mask_dir,
         axes=axes,
+        volume=volume,
+        inputs=parse_inputs(input_ or ()),
+        output=output,
         sign=sign,
         reshape=reshape,
         compile=compile,
@@ -116,6 +133,8 @@ def infer(
         progress=progress.for_stderr(),
         **loading.keywords(),
         **normalization.keywords(),
+        **grey.keywords(),
+        **vars(slicing),
         **vars(attention),
         **vars(compute),
     )

@@ -22,7 +22,10 @@ def inspect(
     *,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="Results file, run store or checkpoint."),
+        typer.Argument(
+            metavar="[FILE]",
+            help="Results file, run store, checkpoint, NIfTI file, DICOM file or folder.",
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Instead of FILE: list this model's layers with maps.")
@@ -61,6 +64,8 @@ def inspect(
             typer.echo(f"  and {len(inventory.table) - len(visible)} more; --rows 0 shows all")
     for rejected in inventory.rejected:
         typer.echo(one_line(f"error: case {rejected.place} {rejected.name}: {rejected.reason}"))
+    for note in inventory.notes:
+        typer.echo(one_line(f"warning: {note}"))
     for warning in inventory.warnings:
         typer.echo(one_line(f"warning: case {warning.place} {warning.name}: {warning.reason}"))
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from fastcam.models.fewshot.build import FewshotOptions
 
 Option = typer.Option
+VOLUME_HELP = (
+    "Where a DICOM series or a 4-D NIfTI file has several volumes (echoes, phases, time points): "
+    "the number, from 1, or name of one; `fastcam inspect` lists them."
+)
 MODEL, MAPS, INPUT = "The model", "The maps", "The images"
 FEWSHOT = "Mixed attention and few-shot"
 
@@ -63,9 +67,31 @@ Layer = Annotated[
     list[str] | None,
     Option(
         help="Module by its dotted name, or by its number for attention, window, channel, overlap; "
-        "repeatable. Default: the last spatial layer; for those: all. `fastcam inspect --model` "
+        "repeatable. Default: the last spatial layer; for those: all. Of a module that runs more "
+        "than once every call has a map; NAME#0 is its first call alone. `fastcam inspect --model` "
         "lists them.",
         rich_help_panel=MAPS,
+    ),
+]
+Output = Annotated[
+    str | None,
+    Option(
+        metavar="NAME|INDEX",
+        help="Which of the tensors that the model returns is its answer, where several could be: "
+        "a key, a field or a place from 0, with dots between for what is nested, as in heads.0.",
+        rich_help_panel=MODEL,
+    ),
+]
+Input = Annotated[
+    list[str] | None,
+    Option(
+        "--input",
+        metavar="NAME=COLUMN",
+        help="Of a model with several inputs: the column of the table that goes into the argument "
+        "NAME of its forward; repeatable. Paths are images, all preprocessed alike; numbers are a "
+        "float tensor (n,), as they stand there. The table is given as IMAGES, or by --table with "
+        "the folder that its paths are relative to.",
+        rich_help_panel=INPUT,
     ),
 ]
 Target = Annotated[
@@ -78,7 +104,11 @@ Target = Annotated[
 ]
 Sign = Annotated[
     Literal["positive", "negative", "both"],
-    Option(help="Evidence for the output, against it, or both.", rich_help_panel=MAPS),
+    Option(
+        help="Evidence for the output, against it, or both: every CAM L but EigenCAM, which "
+        "explains no output, is stored as ReLU(L), ReLU(-L), or L itself.",
+        rich_help_panel=MAPS,
+    ),
 ]
 PrefixTokens = Annotated[
     int | None,
@@ -95,9 +125,19 @@ Reshape = Annotated[
         rich_help_panel=MAPS,
     ),
 ]
+Volume = Annotated[str | None, Option(metavar="N|NAME", help=VOLUME_HELP, rich_help_panel=INPUT)]
 Pattern = Annotated[
     str | None,
     Option(help="Which files of a folder, as in '*/*.jpg'.", rich_help_panel=INPUT),
+]
+ShowChannel = Annotated[
+    int | None,
+    Option(
+        metavar="N",
+        min=1,
+        help="The channel, from 1, that figures show of volumes of several. Default: the first.",
+        rich_help_panel=INPUT,
+    ),
 ]
 
 

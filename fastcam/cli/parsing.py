@@ -30,15 +30,17 @@ def parse_size(text: str | None) -> int | tuple[int, ...] | None:
     return sizes[0] if len(sizes) == 1 else sizes
 
 
-def parse_numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """``0.5,0.5,0.5`` as numbers."""
+def parse_numbers(
+    option: str, text: str | None, example: str = "0.485,0.456,0.406"
+) -> tuple[float, ...] | None:
+    """``0.5,0.5,0.5`` as numbers; an error shows the ``example``."""
     if text is None:
         return None
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise InputError(
-            f"--{option} {text!r}: give numbers with commas between, as in 0.485,0.456,0.406"
+            f"--{option} {text!r}: give numbers with commas between, as in {example}"
         ) from error
 
 

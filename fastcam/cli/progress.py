@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from fastcam.errors import plain_lines
+
 # Log files want few lines; a person wants a sign of life.
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -19,7 +21,7 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(plain_lines(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def begin(self, what: str, total: int) -> None:
         """Start a bar for ``total`` of ``what``."""
@@ -61,7 +63,7 @@ class LineProgress:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(plain_lines(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def begin(self, what: str, total: int) -> None:
         """Start counting to ``total`` of ``what``."""

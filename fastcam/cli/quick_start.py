@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from fastcam.errors import InputError
+from fastcam.errors import InputError, one_line
 
 _MOST_FOLDERS = 9
 _EXAMPLE = "fastcam analyze --model resnet50 --checkpoint best.pth --images FOLDER"
@@ -38,7 +38,7 @@ def quick_start(
     if not images and not near.folders:
         raise InputError(f"no folder of images below {folder}: name one with --images")
     if checkpoint is None and near.checkpoint is not None:
-        typer.echo(f"newest checkpoint: {near.checkpoint}", err=True)
+        typer.echo(one_line(f"newest checkpoint: {near.checkpoint}"), err=True)
         if typer.confirm("use it?", default=True, err=True):
             checkpoint = near.checkpoint
     if not images:
@@ -51,7 +51,7 @@ def quick_start(
 def _ask_folder(folders: dict[Path, int]) -> Path:
     choices = list(folders.items())[:_MOST_FOLDERS]
     for number, (path, count) in enumerate(choices, 1):
-        typer.echo(f"  {number}  {path}  ({count} images)", err=True)
+        typer.echo(one_line(f"  {number}  {path}  ({count} images)"), err=True)
     while True:
         answer: int = typer.prompt("which images?", default=1, type=int, err=True)
         if 1 <= answer <= len(choices):

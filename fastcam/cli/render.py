@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from fastcam.cli.model_options import VOLUME_HELP, ShowChannel
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.report_output import print_report
 from fastcam.cli.run_options import RUN, Json
 from fastcam.cli.style_options import STYLE, Format, HeatOptions, PanelSize, Scale, Theme
+from fastcam.errors import InputError
 from fastcam.options import Axes, Language, Mode, Orient, parse_head
 
 _SELECTION, _SOURCES = "Which figures", "Where the images are"
@@ -21,11 +23,15 @@ Option = typer.Option
 def render(
     *,
     results: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="RESULTS", help="Results file (.pkl, .npz, .json) or run store (.zarr)."
         ),
-    ],
+    ] = None,
+    results_file: Annotated[
+        Path | None,
+        Option(help="Another way to give RESULTS.", rich_help_panel=_SOURCES),
+    ] = None,
     output_dir: Annotated[
         Path, Option(help="Folder for the figures; made if need be.", rich_help_panel=RUN)
     ],
@@ -41,7 +47,7 @@ def render(
         Path | None,
         Option(
             help="Folder with the masks; without it figures of patches have no mask panel, and "
-            "those of maps the masks that infer was given.",
+            "those of maps the masks that infer was given. A mask lies where its affine says.",
             rich_help_panel=_SOURCES,
         ),
     ] = None,
@@ -117,7 +123,8 @@ def render(
     frame: Annotated[
         str,
         Option(
-            help="Frame of the boxes: image, or mask-crop:SIZE as in mask-crop:244.",
+            help="Frame of the boxes: image, mask-crop:SIZE as in mask-crop:244, or auto: the one "
+            "(with axes and slices) that fits the results file's mask_ratio.",
             rich_help_panel=_SOURCES,
         ),
     ] = "image",
@@ -128,6 +135,15 @@ def render(
             rich_help_panel=_SOURCES,
         ),
     ] = "all",
+    volume: Annotated[
+        str | None,
+        Option(
+            metavar="N|NAME",
+            help=VOLUME_HELP + " Of a store of maps: default, the one that was run.",
+            rich_help_panel=_SOURCES,
+        ),
+    ] = None,
+    show_channel: ShowChannel = None,
     scale: Scale = "patient",
     heat: HeatOptions,
     top_k: Annotated[int, Option(help="Boxes drawn on the overlay.", rich_help_panel=STYLE)] = 3,
@@ -165,6 +181,18 @@ def render(
     A rerun draws only what is missing. Exit code 3: finished, but some cases failed; they are
     listed in failures.csv in the output folder.
     """
+    if results is None:
+        results, results_file = results_file, None
+    if results is None:
+        raise InputError(
+            "no results given: give RESULTS, a results file (.pkl, .npz, .json) or run store "
+            "(.zarr), or the same as --results-file"
+        )
+    if results_file is not None:
+        raise InputError(
+            f"RESULTS {results} and --results-file {results_file} are two names for one thing: "
+            "give one of them"
+        )
     from fastcam.jobs.render import PRELOAD
     from fastcam.run import forkserver
 
@@ -193,6 +221,8 @@ def render(
         orient=orient,
         frame=frame,
         slices=slices,
+        volume=volume,
+        show_channel=show_channel,
         scale=scale,
         top_k=top_k,
         panel_size=panel_size,

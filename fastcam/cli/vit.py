@@ -15,6 +15,7 @@ from fastcam.cli.model_options import (
     Checkpoint,
     LoadOptions,
     Normalization,
+    Output,
 )
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.report_output import print_lines, print_log
@@ -60,6 +61,7 @@ def vit(
         ),
     ] = False,
     checkpoint: Checkpoint = None,
+    output: Output = None,
     compare: Annotated[
         Path | None,
         Option(
@@ -160,6 +162,7 @@ def vit(
         layers=parse_layer_numbers(layers),
         head=parse_head(head),
         query=parse_query(query),
+        output=output or "",
         interpolation=interpolation,
         labels=checkpoint_labels(checkpoint, compare),
         style=Style(scale=scale, panel_size=panel_size, theme=theme, **vars(heat)),
@@ -174,14 +177,15 @@ def vit(
         raise InputError("no images given: name files or folders, or use --demo")
     if model is None:
         raise InputError("no model given: name one with --model, or use --demo")
-    items = find_inputs(images)
     load = loading.keywords()
     chosen_device = choose_device(device)
 
     def load_weights(weights: Path | None) -> nn.Module:
         return load_model(model, weights, **load).to(chosen_device)
 
+    # The model first: what is wrong with it is no matter of the images.
     first = load_weights(checkpoint)
+    items = find_inputs(images)
     preprocessing = resolve_preprocessing(
         first,
         load["image_size"],

@@ -24,7 +24,7 @@ from fastcam.errors import InputError
 from fastcam.models.patch_attention.patches import patches_of
 from fastcam.models.patch_attention.training import LabelledCase
 from fastcam.read.volumes.masks import open_mask
-from fastcam.read.volumes.volumes import volume_shape
+from fastcam.read.volumes.volumes import volume_grid
 from fastcam.run.files import make_folder, write_text
 from fastcam.store.patches import RunStore
 
@@ -203,7 +203,7 @@ def score_demo(store: RunStore, demo_set: DemoSet) -> DemoScore:
         if labels[-1] == 1:
             case = store.case(index)
             path = demo_set.lesions / f"{header.name}.nii.gz"
-            lesion = open_mask(path, volume_shape(path)).inside
+            lesion = open_mask(path, volume_grid(path)).inside
             hits.append(lesion_hit(case.weights, case.boxes, case.slices, lesion))
             shares.append(float(touching(case.boxes, case.slices, lesion).mean()))
     if not hits:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from fastcam_kernels import compose, labels, layers, margins, text
@@ -11,15 +10,14 @@ from numpy.typing import NDArray
 
 from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
+from fastcam.figures.color_bar import draw_bar, ticks_of
+from fastcam.figures.figure_texts import TextGlyphs, layout_of, texts_of
 from fastcam.figures.lettering import Lettering
 from fastcam.figures.sheet import (
-    NO_IMAGE,
-    BlendTables,
     Palette,
     Panel,
     Sheet,
 )
-from fastcam.figures.surround import TextGlyphs, layout_of, texts_of, ticks_of
 
 _SIDE_COLOUR = (235, 235, 235)
 
@@ -34,7 +32,7 @@ def draw(sheet: Sheet, lettering: Lettering, palette: Palette) -> NDArray[np.uin
     for panel, area in zip(_panels(sheet), plan.areas, strict=True):
         _panel(canvas, None, panel, area.panel, lettering, None)
         if area.bar is not None and panel.bar is not None:
-            _bar(canvas, None, panel.bar, area.bar, lettering)
+            draw_bar(canvas, None, panel.bar, area.bar)
     return canvas
 
 
@@ -84,7 +82,7 @@ def draw_rows(
         _margins(rows, plan.filters, plan, texts + ticks, lettering, palette, None)
         for panel, area in zip(panels, plan.areas, strict=True):
             if area.bar is not None and panel.bar is not None:
-                _bar(rows, plan.filters, panel.bar, area.bar, lettering)
+                draw_bar(rows, plan.filters, panel.bar, area.bar)
     for panel, area, zeros in zip(panels, plan.areas, contents.zeros, strict=True):
         _panel(rows, plan.filters, panel, area.panel, lettering, zeros)
     buffers.contents = contents
@@ -166,32 +164,6 @@ def _panel(
         ),
         filters,
         zeros,
-    )
-
-
-@lru_cache(maxsize=16)
-def _bar_heat(height: int, width: int) -> NDArray[np.float32]:
-    """Heat whose rows run from 1 down to 0 in the steps of a colour table.
-
-    At the bar's own size: sampling a column took 0.18 ms a figure, as long as the overlay.
-    """
-    rows = np.rint(np.linspace(255.0, 0.0, height)) / 255.0
-    return np.repeat(rows.astype(np.float32)[:, np.newaxis], width, axis=1)
-
-
-def _bar(
-    target: NDArray[np.uint8],
-    filters: NDArray[np.uint8] | None,
-    colours: BlendTables,
-    area: layout.Rect,
-    lettering: Lettering,
-) -> None:
-    heat = layers.Heat(_bar_heat(area.height, area.width), 0.0, 1.0, *colours)
-    compose.panel(
-        target,
-        (area.x, area.y, area.width, area.height),
-        layers.Layers(layers.Image(NO_IMAGE), heat),
-        filters,
     )
 
 

@@ -54,12 +54,14 @@ class MapPicture:
         mask: (h, w) uint8, not 0 inside; None for none.
         note: added to the image's caption.
         left_side: the letter of the patient's side at the left edge, where it is known.
+        name: what the image is called.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None = None
     note: str = ""
     left_side: str = ""
+    name: str = "image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,14 @@ class MapPanel:
         values: (h, w) float32, raw, over the whole picture and turned as it is.
         scale: what the ends of the color table stand for.
         note: a remark on the map, beside "overlay".
+        picture: the image that it lies over, where that isn't the figure's.
     """
 
     caption: str
     values: NDArray[np.float32]
     scale: MapScale
     note: str = ""
+    picture: MapPicture | None = None
 
 
 def map_sheet(
@@ -90,11 +94,12 @@ def map_sheet(
 
     A row is image | heat | overlay, or with ``overlay_first`` image | overlay | heat.
     """
-    image_rows, image_columns, _ = picture.image.shape
-    height, width = layout.enlarged(image_rows, image_columns, render_style.style.panel_size)
     rows, limits = [], []
     for row_map in maps:
-        row, ends = _row(picture, row_map, height, width, render_style)
+        row_picture = row_map.picture or picture
+        image_rows, image_columns, _ = row_picture.image.shape
+        height, width = layout.enlarged(image_rows, image_columns, render_style.style.panel_size)
+        row, ends = _row(row_picture, row_map, height, width, render_style)
         rows.append((row[0], row[2], row[1]) if overlay_first else row)
         limits.append(ends)
     colour = render_style.palette.verdict(heading.correct)
@@ -193,7 +198,7 @@ def _row(
 
 
 def _image_caption(picture: MapPicture) -> str:
-    parts = ["image"]
+    parts = [picture.name]
     if picture.mask is not None:
         parts.append("mask in red")
     if picture.note:

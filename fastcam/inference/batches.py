@@ -17,12 +17,13 @@ from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.errors import InputError
 from fastcam.inference.device import arithmetic
 from fastcam.inference.halving import Halving, out_of_memory
-from fastcam.inference.loader import Inputs, LoadedInput, read_ahead, stack_inputs
+from fastcam.inference.loader import InputBatches, LoadedInput, stack_inputs
 from fastcam.inference.offload import Copies, Offload
 from fastcam.inference.predictions import Task, predictions_of
 from fastcam.inference.writer import Writer
 from fastcam.run.progress import Progress
 from fastcam.store.map_batch import BatchRows
+from fastcam.store.map_fields import MapField
 from fastcam.store.maps import MapStore
 
 # Beside the maps on their way to the host; no map is called so.
@@ -55,17 +56,19 @@ class RunSummary:
 
     - ``done``, ``failed``: numbers of images
     - ``notes``: lines that were logged on the way
+    - ``warnings``: what is odd about an input, with its 0-based number among the run's
     """
 
     done: int = 0
     failed: int = 0
     notes: list[str] = field(default_factory=list)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
 
 
 def run_batches(
     model: nn.Module,
     engine: Engine,
-    inputs: Inputs,
+    inputs: InputBatches,
     store: MapStore,
     settings: BatchSettings,
     progress: Progress,
@@ -87,8 +90,8 @@ def run_batches(
     device_engine = engine_on(engine, settings.device, settings.dtype)
     halving = Halving(device_engine, settings.batch_size, log)
     offload = Offload(settings.device)
-    loader = read_ahead(inputs, batches, settings.readers, settings.device.type == "cuda")
-    progress.begin("images", sum(map(len, batches)))
+    loader = inputs.batches(batches, settings.readers, settings.device.type == "cuda")
+    progress.begin(inputs.unit, sum(map(len, batches)))
     try:
         with Writer() as writer:
 
@@ -119,7 +122,7 @@ class BatchResult:
     - ``inputs``: what was read of it
     - ``reasons``: for every input why it has no maps, empty where all is well
     - ``arrays``: by name, a row for each input that could be read
-    - ``layer_names``, ``notes``: as in ``BatchMaps``
+    - ``layer_names``, ``notes``, ``fields``: as in ``BatchMaps``
     """
 
     number: int
@@ -128,6 +131,7 @@ class BatchResult:
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     layer_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, MapField] = field(default_factory=dict)
 
     @property
     def readable(self) -> list[int]:
@@ -141,13 +145,14 @@ class Computation:
 
     - ``batch`` (n, c, *size) float32, the inputs that could be read, on the device
     - ``copies``: the engine's tensors on their way to the host; the device's own are let go of
-    - ``layer_names``, ``notes``: as in ``BatchMaps``
+    - ``layer_names``, ``notes``, ``fields``: as in ``BatchMaps``
     """
 
     batch: Tensor
     copies: Copies
     layer_names: Mapping[str, tuple[str, ...]]
     notes: Mapping[str, str]
+    fields: Mapping[str, MapField]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +183,7 @@ class PendingBatch:
             arrays,
             computation.layer_names,
             computation.notes,
+            computation.fields,
         )
 
 
@@ -200,7 +206,8 @@ def _start_batch(
         tensors[_MEASURES] = maps.measures
     tensors |= {_GATES + path: values for path, values in maps.gates.items()}
     copies = offload.start(tensors)
-    return PendingBatch(number, inputs, Computation(batch, copies, maps.layer_names, maps.notes))
+    computation = Computation(batch, copies, maps.layer_names, maps.notes, maps.fields)
+    return PendingBatch(number, inputs, computation)
 
 
 def _readable(inputs: Sequence[LoadedInput]) -> list[int]:
@@ -258,9 +265,11 @@ def _append(store: MapStore, result: BatchResult, task: Task, summary: RunSummar
         measures=None if measures is None else measures[good],
         layer_names=result.layer_names,
         notes=result.notes,
+        fields=result.fields,
         gates={path: values[good] for path, values in gates.items()},
     )
     store.append(result.number, rows)
     failed = sum(map(bool, result.reasons))
+    summary.warnings += [(entry.index, text) for entry in inputs for text in entry.warnings]
     summary.failed += failed
     summary.done += len(result.inputs) - failed

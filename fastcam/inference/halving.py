@@ -96,4 +96,5 @@ def concatenate(pieces: Sequence[BatchMaps]) -> BatchMaps:
         gates=gates,
         layer_names=first.layer_names,
         notes=first.notes,
+        fields=first.fields,
     )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fastcam.attribution.layer_names import unwrapped
+from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import CaseError, InputError
 from fastcam.models.data_config import preprocessing_of
+from fastcam.options import Axes
+from fastcam.read.inputs.grey_levels import grey_picture
 from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.model_input import prepare
+from fastcam.read.inputs.model_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Fit, Preprocessing, input_picture
+from fastcam.read.inputs.slice_images import slice_grid
+from fastcam.read.inputs.volume_input import open_input, volume_input
+from fastcam.read.volumes.orientation import IDENTITY, Orientation, for_display
+from fastcam.read.volumes.voxels import check_even
 
 
 def resolve_preprocessing(
@@ -31,7 +40,7 @@ def resolve_preprocessing(
     ``image_size`` in pixels, one side or (h, w) or (d, h, w); ``mean`` and ``std`` a number for
     each channel of pixels from 0 to 1. Raises InputError where they don't fit the model.
     """
-    own = preprocessing_of(model, image_size)
+    own = preprocessing_of(unwrapped(model), image_size)
     return replace(
         own,
         mean=own.mean if mean is None else tuple(mean),
@@ -47,18 +56,28 @@ class ImageBatch:
     - ``batch`` (n, c, *size) float32, preprocessed
     - ``names``: n file names, or "image 0" and so on
     - ``pictures``: n arrays (h, w, c) uint8, RGB or grey, for figures
+    - ``inputs``, ``packed``: of a model with several inputs what they are, and how they lie in the
+      batch
+    - ``input_pictures``: by name of an input that is images its pictures
+    - ``displays``: how figures turn each of ``pictures``; empty: not at all
     """
 
     batch: Tensor
     names: tuple[str, ...]
     pictures: list[NDArray[np.uint8]]
+    inputs: tuple[ModelInput, ...] = ()
+    packed: PackedInputs | None = None
+    input_pictures: Mapping[str, list[NDArray[np.uint8]]] = field(default_factory=dict)
+    displays: tuple[Orientation, ...] = ()
 
 
-def load_images(images: Any, preprocessing: Preprocessing) -> ImageBatch:
+def load_images(
+    images: Any, preprocessing: Preprocessing, view: VolumeView | None = None
+) -> ImageBatch:
     """Images as one batch: a tensor already preprocessed, or paths, PIL images, arrays.
 
-    Arrays are (h, w) or (h, w, c) uint8. Raises InputError for anything else, and for a file that
-    can't be read.
+    ``view`` is for paths of volumes. Arrays are (h, w) or (h, w, c) uint8. Raises InputError for
+    anything else, and for a file that can't be read.
     """
     if isinstance(images, torch.Tensor):
         return _of_tensor(images, preprocessing)
@@ -69,10 +88,11 @@ def load_images(images: Any, preprocessing: Preprocessing) -> ImageBatch:
             f"images is {type(images).__name__}: give a tensor (n, c, h, w), or a list of paths, "
             "PIL images or uint8 arrays"
         )
-    return _of_list(images, preprocessing)
+    return _of_list(images, preprocessing, view)
 
 
 def _of_tensor(images: Tensor, preprocessing: Preprocessing) -> ImageBatch:
+    _check_levels(preprocessing)
     if images.ndim == len(preprocessing.size) + 1:
         images = images[None]
     if images.ndim not in (4, 5) or not images.is_floating_point() or not len(images):
@@ -84,11 +104,13 @@ def _of_tensor(images: Tensor, preprocessing: Preprocessing) -> ImageBatch:
     return ImageBatch(images, names, [_picture_of(image, preprocessing) for image in images])
 
 
-def _of_list(images: Sequence[Any], preprocessing: Preprocessing) -> ImageBatch:
+def _of_list(
+    images: Sequence[Any], preprocessing: Preprocessing, view: VolumeView | None
+) -> ImageBatch:
     pairs = []
     for index, image in enumerate(images):
         try:
-            pairs.append(_prepare(image, index, preprocessing))
+            pairs.append(_prepare(image, index, preprocessing, view))
         except CaseError as error:
             raise InputError(str(error)) from error
     names = tuple(
@@ -98,35 +120,86 @@ def _of_list(images: Sequence[Any], preprocessing: Preprocessing) -> ImageBatch:
     return collate(pairs, names)
 
 
-# One image as the model's input (c, *size) and as a picture (h, w, c).
-InputPicture = tuple[NDArray[np.float32], NDArray[np.uint8]]
+@dataclass(frozen=True)
+class VolumeView:
+    """What is read and shown of volumes.
+
+    - ``axes``: the order of a NumPy file's axes
+    - ``volume``: number or name of a volume where a file or folder has several
+    - ``show_channel``: of several channels the one that is shown, from 1; None: the first
+    """
+
+    axes: Axes = "zyx"
+    volume: str | None = None
+    show_channel: int | None = None
+
+
+class InputPicture(NamedTuple):
+    """One image as the model's input (c, *size) and as a picture (h, w, c), which figures turn."""
+
+    values: NDArray[np.float32]
+    picture: NDArray[np.uint8]
+    display: Orientation = IDENTITY
 
 
 def read_each(
-    paths: Sequence[Path], preprocessing: Preprocessing
+    paths: Sequence[Path], preprocessing: Preprocessing, view: VolumeView | None = None
 ) -> tuple[dict[int, InputPicture], dict[int, str]]:
     """By index the files that can be read, each as the model's input (c, *size) and as a picture,
-    and the reasons why the others can't."""
+    and the reasons why the others can't. ``view`` is for volumes, which are shown by their middle
+    slice."""
     pairs, reasons = {}, {}
     for index, path in enumerate(paths):
         try:
-            pairs[index] = _prepare(path, index, preprocessing)
+            pairs[index] = _prepare(path, index, preprocessing, view)
         except CaseError as error:
             reasons[index] = str(error)
     return pairs, reasons
 
 
-def _prepare(image: Any, index: int, preprocessing: Preprocessing) -> InputPicture:
+def _prepare(
+    image: Any, index: int, preprocessing: Preprocessing, view: VolumeView | None = None
+) -> InputPicture:
     """One image as the model's input and as a picture; CaseError where it can't be read."""
-    file = isinstance(image, str | Path)
-    pixels = read_image(Path(image)) if file else pixels_of(image, index)
-    return prepare(pixels, preprocessing), input_picture(pixels, preprocessing)
+    if not isinstance(image, str | Path):
+        _check_levels(preprocessing)
+        pixels = pixels_of(image, index)
+        return InputPicture(prepare(pixels, preprocessing), input_picture(pixels, preprocessing))
+    path = Path(image)
+    if len(preprocessing.size) == 3:
+        return _prepare_volume(path, preprocessing, view or VolumeView())
+    pixels = read_image(path, preprocessing.grey)
+    display = for_display(slice_grid(path, (1, *pixels.shape[:2])).affine)
+    picture = input_picture(pixels, preprocessing)
+    return InputPicture(prepare(pixels, preprocessing), picture, display)
+
+
+def _prepare_volume(path: Path, preprocessing: Preprocessing, view: VolumeView) -> InputPicture:
+    volumes = open_input(path, preprocessing, view.axes, view.volume)
+    check_even(volumes[0].uneven, path, "a 3-D model")
+    number = view.show_channel or 1
+    if number > len(volumes):
+        channels = "channel" if len(volumes) == 1 else "channels"
+        raise CaseError(f"{path}: --show-channel {number}: there are {len(volumes)} {channels}")
+    shown = volumes[number - 1]
+    middle = shown.voxels[len(shown.voxels) // 2]
+    grey = grey_picture(middle, preprocessing.grey.window(shown))
+    picture = np.rint(grey).astype(np.uint8)[:, :, None]
+    return InputPicture(volume_input(volumes, preprocessing), picture, for_display(shown.affine))
 
 
 def collate(pairs: Sequence[InputPicture], names: tuple[str, ...]) -> ImageBatch:
     """Images called ``names``, each as input and picture, as one batch."""
-    batch = torch.stack([torch.from_numpy(values) for values, _ in pairs])
-    return ImageBatch(batch, names, [picture for _, picture in pairs])
+    batch = torch.stack([torch.from_numpy(pair.values) for pair in pairs])
+    displays = tuple(pair.display for pair in pairs)
+    return ImageBatch(batch, names, [pair.picture for pair in pairs], displays=displays)
+
+
+def _check_levels(preprocessing: Preprocessing) -> None:
+    if preprocessing.grey.settings:
+        raise InputError(
+            "window_level and percentiles are for files; window the images first, or give paths"
+        )
 
 
 def _is_picture(image: Any) -> bool:

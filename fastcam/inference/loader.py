@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import CaseError
 from fastcam.options import Axes
 from fastcam.read.inputs.images import decode_image
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.model_input import prepare, prepare_volume
+from fastcam.read.inputs.model_input import prepare
+from fastcam.read.inputs.model_inputs import InputValue
 from fastcam.read.inputs.preprocessing import Preprocessing
-from fastcam.read.volumes.volumes import open_volume
+from fastcam.read.inputs.volume_input import open_input, volume_input
+from fastcam.read.volumes.voxels import check_even
 
 _UNKNOWN = np.full((4, 4), np.nan)
 
@@ -33,6 +36,7 @@ class LoadedInput:
     - ``reason``: why there is no tensor, empty where there is one
     - ``shape``: the source's (z, y, x) in pixels, with z = 1 for an image; (0, 0, 0) without tensor
     - ``affine`` (4, 4), from a volume's (x, y, z) indices to mm; NaN where unknown
+    - ``warnings``: what is odd about a volume that was read
     """
 
     index: int
@@ -40,66 +44,122 @@ class LoadedInput:
     reason: str
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
+    warnings: tuple[str, ...] = ()
+
+
+class InputBatches(Protocol):
+    """What a model is run on, a row each, batch by batch.
+
+    - ``unit``: what a row is, in the plural
+    """
+
+    unit: str
+
+    def batches(
+        self, batches: Sequence[range], readers: int, pinned: bool
+    ) -> Iterator[list[LoadedInput]]:
+        """The inputs of each batch of rows, in order, read by ``readers`` processes (0: by the
+        caller). ``pinned``: into memory from which a GPU copies while it computes."""
 
 
 class Inputs(Dataset[LoadedInput]):
     """Items by their index; what can't be read is a reason, not an exception."""
 
+    unit = "images"
+
     def __init__(
-        self, items: Sequence[Item], preprocessing: Preprocessing, axes: Axes = "zyx"
+        self,
+        items: Sequence[Item],
+        preprocessing: Preprocessing,
+        axes: Axes = "zyx",
+        packed: PackedInputs | None = None,
+        volume: str | None = None,
     ) -> None:
         self._items = items
         self._preprocessing = preprocessing
         self._axes: Axes = axes
+        self._packed = packed
+        self._volume_name = volume
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __getitem__(self, index: int) -> LoadedInput:
-        path = self._items[index].source
+        item = self._items[index]
         try:
-            if len(self._preprocessing.size) == 3:
-                return self._volume(index, path)
-            image = decode_image(path)
-            pixels = prepare(image, self._preprocessing)
-            if isinstance(image, np.ndarray):
-                height, width = image.shape[:2]
-            else:
-                width, height = image.size
-            return LoadedInput(index, torch.from_numpy(pixels), "", (1, height, width), _UNKNOWN)
+            if self._packed is None:
+                return self._load(index, item.source)
+            return self._several(index, item.inputs, self._packed)
         except CaseError as error:
-            reason = str(error)
+            return LoadedInput(index, None, str(error), (0, 0, 0), _UNKNOWN)
+
+    def _load(self, index: int, path: Path) -> LoadedInput:
+        """The image or volume at ``path``; CaseError for whatever it fails by."""
+        try:
+            return self._decode(index, path)
+        except CaseError:
+            raise
         except OSError as error:
-            reason = f"{path}: can't be read: {error.strerror or error}"
-        except Exception as error:  # noqa: BLE001
+            raise CaseError(f"{path}: can't be read: {error.strerror or error}") from error
+        except Exception as error:
             # A decoder's own exception costs one image, and is listed.
-            reason = f"{path}: unexpected {type(error).__name__}: {error}"
-        return LoadedInput(index, None, reason, (0, 0, 0), _UNKNOWN)
+            raise CaseError(f"{path}: unexpected {type(error).__name__}: {error}") from error
+
+    def _decode(self, index: int, path: Path) -> LoadedInput:
+        if len(self._preprocessing.size) == 3:
+            return self._volume(index, path)
+        image = decode_image(path, self._preprocessing.grey)
+        pixels = prepare(image, self._preprocessing)
+        if isinstance(image, np.ndarray):
+            height, width = image.shape[:2]
+        else:
+            width, height = image.size
+        return LoadedInput(index, torch.from_numpy(pixels), "", (1, height, width), _UNKNOWN)
+
+    def _several(
+        self, index: int, values: Sequence[InputValue], packed: PackedInputs
+    ) -> LoadedInput:
+        """The inputs of one row as one tensor, with shape and affine of the first image."""
+        reason = next((value for value in values if isinstance(value, str)), None)
+        if reason is not None:
+            raise CaseError(reason)
+        loaded = [self._load_named(index, value) for value in values if isinstance(value, Path)]
+        numbers = [value for value in values if isinstance(value, float)]
+        tensors = [entry.tensor for entry in loaded if entry.tensor is not None]
+        warnings = tuple(text for entry in loaded for text in entry.warnings)
+        return replace(loaded[0], tensor=packed.pack(tensors, numbers), warnings=warnings)
+
+    def _load_named(self, index: int, path: Path) -> LoadedInput:
+        """One of several images; what is wrong with it names its file."""
+        try:
+            return self._load(index, path)
+        except CaseError as error:
+            text = str(error)
+            raise CaseError(text if str(path) in text else f"{path}: {text}") from error
 
     def _volume(self, index: int, path: Path) -> LoadedInput:
-        volume = open_volume(path, self._axes)
-        voxels = prepare_volume(volume.voxels, volume.window, self._preprocessing)
+        volumes = open_input(path, self._preprocessing, self._axes, self._volume_name)
+        volume = volumes[0]
+        check_even(volume.uneven, path, "a 3-D model")
+        voxels = volume_input(volumes, self._preprocessing)
         affine = _UNKNOWN if volume.affine is None else volume.affine
         depth, height, width = volume.voxels.shape
-        return LoadedInput(index, torch.from_numpy(voxels), "", (depth, height, width), affine)
+        shape = depth, height, width
+        return LoadedInput(index, torch.from_numpy(voxels), "", shape, affine, volume.warnings)
 
-
-def read_ahead(
-    inputs: Inputs, batches: Sequence[range], readers: int, pinned: bool
-) -> Iterator[list[LoadedInput]]:
-    """The inputs of each batch, in order, read by ``readers`` processes (0: by the caller).
-
-    ``pinned``: into memory from which a GPU copies while it computes.
-    """
-    loader = DataLoader(
-        inputs,
-        batch_sampler=[list(batch) for batch in batches],
-        num_workers=readers,
-        collate_fn=_as_list,
-        pin_memory=pinned,
-        prefetch_factor=2 if readers else None,
-    )
-    return cast("Iterator[list[LoadedInput]]", iter(loader))
+    def batches(
+        self, batches: Sequence[range], readers: int, pinned: bool
+    ) -> Iterator[list[LoadedInput]]:
+        """As :class:`InputBatches` has it."""
+        loader = DataLoader(
+            self,
+            batch_sampler=[list(batch) for batch in batches],
+            num_workers=readers,
+            collate_fn=_as_list,
+            pin_memory=pinned,
+            prefetch_factor=2 if readers else None,
+        )
+        return cast("Iterator[list[LoadedInput]]", iter(loader))
 
 
 def _as_list(inputs: list[LoadedInput]) -> Any:

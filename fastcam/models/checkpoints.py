@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError
+from fastcam.read.regular_files import check_regular
+from fastcam.read.results.pickle_limits import TooCostlyError
 from fastcam.read.results.scalars import printable
 from fastcam.read.results.tensors import TORCH_ERRORS, load_torch, numpy_stand_ins
 
@@ -33,8 +35,13 @@ _STATE_DICT_KEYS = (
 )
 # What wrappers put in front of every key: DataParallel, torch.compile, Lightning, and others.
 _WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+_MOST_WRAPPERS = 16
 # Counters that old checkpoints lack and that no forward pass in eval mode reads.
 _COUNTER = "num_batches_tracked"
+
+
+# Tensors of so many bytes may stand for no more than so many times what is stored.
+_LEAST_REPEATED, _MOST_REPEATED = 1 << 24, 16
 
 
 class _Ignored:
@@ -93,7 +100,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     more than weights, or holds none.
     """
     state = read_weights(path)
-    while prefix := next((p for p in _WRAPPER_PREFIXES if all(k.startswith(p) for k in state)), ""):
+    for _ in range(_MOST_WRAPPERS):
+        prefix = next((p for p in _WRAPPER_PREFIXES if all(k.startswith(p) for k in state)), "")
+        if not prefix:
+            break
         state = _without(state, prefix)
     return state
 
@@ -110,6 +120,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: is no checkpoint of a known kind; use {', '.join(SUFFIXES)}")
     if not path.exists():
         raise InputError(f"{path}: no such checkpoint file")
+    check_regular(path)
     try:
         loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     except OSError as error:
@@ -117,6 +128,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     state = _state_dict(loaded)
     if not state:
         raise InputError(f"{path}: there is no state dict in it: it holds {_contents(loaded)}")
+    _check_repeats(path, state)
     return state
 
 
@@ -224,9 +236,28 @@ def _read_torch(path: Path) -> object:
             warnings.simplefilter("ignore", UserWarning)
             with torch.serialization.safe_globals([*numpy_stand_ins(), *_SETTINGS]):
                 loaded = load_torch(path)
+    except TooCostlyError as error:
+        raise InputError(f"{path}: {error}") from error
     except TORCH_ERRORS as error:
         raise InputError(f"{path}: {_refusal(path, str(error))}") from error
     return loaded
+
+
+def _check_repeats(path: Path, state: dict[str, Tensor]) -> None:
+    """InputError where a tensor says many times over what is stored once.
+
+    A few bytes can stand for a tensor of any size, and the models that are made to the size of
+    their weights would be as large.
+    """
+    for key, tensor in state.items():
+        size = tensor.numel() * tensor.element_size()
+        if tensor.layout == torch.strided and size > _LEAST_REPEATED:
+            stored = tensor.untyped_storage().nbytes()
+            if size > _MOST_REPEATED * stored:
+                raise InputError(
+                    f"{path}: its tensor {key:.80} of shape {_shape(tensor.shape)} repeats the "
+                    f"{stored} bytes that are stored; save it with .contiguous()"
+                )
 
 
 def _refusal(path: Path, message: str) -> str:

@@ -22,6 +22,7 @@ from fastcam.models.checkpoints import (
     read_weights,
 )
 from fastcam.models.sizes import Sizes, plane_of
+from fastcam.read.regular_files import check_regular
 
 
 def load_huggingface(
@@ -98,6 +99,8 @@ def _own_weights(path: Path) -> dict[str, Tensor]:
 
 def _architectures(path: Path) -> list[str]:
     file = path / "config.json"
+    for part in path.glob("*"):
+        check_regular(part)
     try:
         names = json.loads(file.read_text(encoding="utf-8")).get("architectures") or []
         return [str(name) for name in names]

@@ -16,6 +16,7 @@ from fastcam.models.checkpoints import LoadReport, align_prefix, load_into, read
 from fastcam.models.fewshot.build import FewshotOptions
 from fastcam.models.fewshot.build import build as build_fewshot
 from fastcam.models.huggingface import load_huggingface
+from fastcam.models.model_files import file_refusal, module_of
 from fastcam.models.patch_attention.network import build as build_patch_attention
 from fastcam.models.resnet import DESIGNS, build_resnet
 from fastcam.models.sizes import Sizes, image_size_of, plane_of
@@ -44,7 +45,8 @@ def load_model(
     and ``_headsN``; ``resnet18``, ``resnet34``, ``resnet50``; ``patch_attention``;
     ``fewshot_vit``, for which ``fewshot`` is), ``timm:NAME``, ``torchvision:NAME``, ``hf:FOLDER``,
     ``monai:CLASS?argument=value&…``, ``path/to/file.py:factory``, or a module, which is changed in
-    place. ``image_size``: (h, w) in pixels, (d, h, w) for volumes, or one number for both sides.
+    place, or an exported program (``torch.export.load``).
+    ``image_size``: (h, w) in pixels, (d, h, w) for volumes, or one number for both sides.
     Sizes left out come from the checkpoint; a Vision Transformer's positions are resampled to
     ``image_size``.
 
@@ -65,7 +67,7 @@ def load_model(
                 "num_classes, in_channels and image_size go with a model's name; a module that is "
                 "given has its own"
             )
-        built, random = model, False
+        built, random = module_of(model), False
     elif model.startswith("hf:"):
         with external.import_errors("transformers", "hf"):
             built, report = load_huggingface(
@@ -139,6 +141,8 @@ def _vit(
 
 
 def _unknown(name: str) -> InputError:
+    if refusal := file_refusal(name):
+        return InputError(refusal)
     near = difflib.get_close_matches(name, BUILT_IN, n=3)
     if near:
         offer = f"did you mean {' or '.join(near)}?"

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fastcam.errors import FastcamError, InputError
+from fastcam.errors import FastcamError, InputError, one_line
 from fastcam.read.inputs.preprocessing import MEAN, STD
 from fastcam.run.files import write_bytes
 
@@ -130,5 +130,5 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except FastcamError as error:
-        typer.echo(f"fastcam: {error}", err=True)
+        typer.echo(one_line(f"fastcam: {error}"), err=True)
         raise typer.Exit(error.exit_code) from error

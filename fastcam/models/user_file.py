@@ -13,10 +13,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from fastcam.errors import InputError, one_line
+from fastcam.models.model_files import module_of
 from fastcam.models.sizes import Sizes
+from fastcam.read.regular_files import check_regular
 
 
 def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
@@ -28,6 +31,7 @@ def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
     something other than a module.
     """
     path = Path(file)
+    check_regular(path)
     if not path.is_file():
         raise InputError(f"{path}: no such Python file; --model takes path/to/file.py:factory")
     label = f"{path}:{factory}"
@@ -37,15 +41,15 @@ def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
         model = vars(module)[factory]
     except KeyError as error:
         raise InputError(_no_such(path, factory, module)) from error
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module | torch.export.ExportedProgram):
         if not callable(model):
             raise InputError(f"{label}: is a {type(model).__name__}, not a function")
         options = _options(label, model, sizes)
         with _neighbours(path.resolve().parent), _own_errors(label):
             model = model(**options)
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module | torch.export.ExportedProgram):
         raise InputError(f"{label}: returns a {type(model).__name__}, not a torch.nn.Module")
-    return model
+    return module_of(model)
 
 
 def _run(path: Path) -> ModuleType:

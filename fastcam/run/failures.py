@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fastcam.errors import one_line
+from fastcam.run.csv_cells import csv_row, original_record
 from fastcam.run.files import write_text
 from fastcam.run.records import LEVELS, Failure, Level
 
@@ -44,13 +45,21 @@ class FailureCounts:
     def add(self, failures: Iterable[Failure]) -> None:
         """Add failures; those that differ in nothing but their figures are one."""
         for failure in failures:
-            key = replace(failure, figures=0)
+            key = uncounted(failure)
             self._figures[key] = self._figures.get(key, 0) + failure.figures
 
     @property
     def failures(self) -> list[Failure]:
         """Each thing once, in the order in which they were added."""
-        return [replace(failure, figures=count) for failure, count in self._figures.items()]
+        return [
+            replace(failure, figures=count) if count else failure
+            for failure, count in self._figures.items()
+        ]
+
+
+def uncounted(failure: Failure) -> Failure:
+    """``failure`` whatever figures it costs, by which it is known as the same thing."""
+    return replace(failure, figures=0) if failure.figures else failure
 
 
 def exit_code(failures: Iterable[Failure], done: bool) -> int:
@@ -80,13 +89,13 @@ def failure_lines(failures: Sequence[Failure], output_dir: Path) -> list[str]:
 
 def add_failures(failures: list[Failure], more: Iterable[Failure]) -> None:
     """Add ``more`` to ``failures``, each thing once, however many figures it costs."""
-    known = {replace(failure, figures=0) for failure in failures}
-    failures += [failure for failure in more if replace(failure, figures=0) not in known]
+    known = set(map(uncounted, failures))
+    failures += [failure for failure in more if uncounted(failure) not in known]
 
 
 def write_failures(output_dir: Path, failures: Iterable[Failure]) -> None:
     """Write ``failures.csv``; without failures there is none."""
-    rows = [_row(failure) for failure in failures]
+    rows = [csv_row(_row(failure)) for failure in failures]
     if not rows:
         (output_dir / FAILURES).unlink(missing_ok=True)
         return
@@ -108,9 +117,9 @@ def read_failures(output_dir: Path) -> list[Failure]:
                 figures=int(row["figures"]),
                 reason=row["reason"],
             )
-            for row in csv.DictReader(io.StringIO(text))
+            for row in map(original_record, csv.DictReader(io.StringIO(text)))
         ]
-    except (OSError, KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError, AttributeError):
         return []
 
 

@@ -75,11 +75,16 @@ def case_folder(case: NumberedCase) -> str:
     return f"{case.place:03d}_{safe(case.name)}"
 
 
+def slice_name(index: int) -> str:
+    """``slice<kkk>``: what the names of a case's figures begin with, and its summary says."""
+    return f"slice{index:03d}"
+
+
 def slice_path(case: SlicedCase, index: int, suffix: str) -> str:
     """``NNN_<patient>/slice<kkk>_[BEST_]avg<w.wwww>.png``, relative to the output folder."""
     best = "BEST_" if index == case.best_slice else ""
     average = case.slice_averages.get(index, 0.0)
-    return f"{case_folder(case)}/slice{index:03d}_{best}avg{average:.4f}.{suffix}"
+    return f"{case_folder(case)}/{slice_name(index)}_{best}avg{average:.4f}.{suffix}"
 
 
 def summary_path(case: NumberedCase) -> str:

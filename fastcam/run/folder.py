@@ -14,14 +14,16 @@ import io
 import json
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from fastcam.errors import InputError, OutputError
-from fastcam.run.failures import FAILURES, read_failures, write_failures
+from fastcam.read.regular_files import check_regular
+from fastcam.run.csv_cells import csv_row, original_record
+from fastcam.run.failures import FAILURES, read_failures, uncounted, write_failures
 from fastcam.run.files import TEMPORARY, make_folder, remove, remove_partial, write_text
 from fastcam.run.records import Failure, FigureRecord
 
@@ -39,7 +41,7 @@ def whole_rows(text: str) -> list[dict[str, str]]:
     A run that was killed may have left half a line at the end, and half a number is a number.
     """
     rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    return [row for row in rows if None not in row and None not in row.values()]
+    return [original_record(row) for row in rows if None not in row and None not in row.values()]
 
 
 class RunFolder:
@@ -58,6 +60,8 @@ class RunFolder:
         self.path = path
         self._settings = json.loads(json.dumps(settings, default=str))
         make_folder(path)
+        for name in (RUN, FIGURES, FAILURES):
+            check_regular(path / name)
         earlier = self._earlier_settings(overwrite)
         self._journal = self._open_journal()
         try:
@@ -101,7 +105,7 @@ class RunFolder:
         writer = csv.writer(self._journal)
         for record in figures:
             self.finished[record.path] = record
-            writer.writerow(_row(record))
+            writer.writerow(csv_row(_row(record)))
         with _journal_errors(self.path):
             self._journal.flush()
 
@@ -115,7 +119,9 @@ class RunFolder:
         with _journal_errors(self.path):
             self._journal.seek(0)
             self._journal.truncate()
-            csv.writer(self._journal).writerows([_COLUMNS, *map(_row, ordered)])
+            csv.writer(self._journal).writerows(
+                [_COLUMNS, *(csv_row(_row(record)) for record in ordered)]
+            )
             self._journal.flush()
 
     def write_failures(self, failures: Iterable[Failure], redone: Container[int]) -> None:
@@ -124,11 +130,11 @@ class RunFolder:
         What earlier runs listed of cases whose numbers are not ``redone`` still holds.
         """
         current = list(failures)
-        known = {replace(failure, figures=0) for failure in current}
+        known = set(map(uncounted, current))
         earlier = [
             failure
             for failure in self._earlier_failures
-            if failure.place not in redone and replace(failure, figures=0) not in known
+            if failure.place not in redone and uncounted(failure) not in known
         ]
         ordered = sorted(
             [*earlier, *current],

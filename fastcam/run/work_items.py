@@ -15,7 +15,6 @@ from typing import Protocol
 
 from fastcam.errors import InputError
 from fastcam.options import Selection
-from fastcam.read.results.results import RejectedCase
 
 ITEM_FIGURES = 32
 # A job of more figures than 32 times this has larger items rather than more of them, up to three
@@ -67,8 +66,17 @@ class SelectableCase(Protocol):
     def correct(self) -> bool | None: ...
 
 
+class Rejection(Protocol):
+    """A case that can't be drawn, and why."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
 def select(
-    headers: Sequence[SelectableCase], selection: Selection, rejected: Sequence[RejectedCase] = ()
+    headers: Sequence[SelectableCase], selection: Selection, rejected: Sequence[Rejection] = ()
 ) -> list[int]:
     """Indices of the chosen cases, in the order of the results file.
 

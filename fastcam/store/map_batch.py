@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.store.map_schema import FIXED, GROWN, check_map_name, gate_name
+from fastcam.store.map_fields import MapField
+from fastcam.store.map_schema import (
+    FIXED,
+    GROWN,
+    axes_of,
+    check_map_name,
+    gate_name,
+    map_attributes,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,7 @@ class BatchRows:
         measures: (m, j), numbers that the engine took beside its maps.
         layer_names: by map the layers, where they are an axis.
         notes: by map what figures must say of it.
+        fields: by map where its cells lie in the model's input, unless they share it out.
         gates: (m, c) by dotted module path, channel gates, 0 to 1.
     """
 
@@ -49,6 +58,7 @@ class BatchRows:
     measures: NDArray[Any] | None = None
     layer_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, MapField] = field(default_factory=dict)
     gates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
@@ -124,6 +134,27 @@ def _without_nonfinite(batch: BatchColumns) -> BatchColumns:
         return batch
     left = {name: values[finite] for name, values in columns.items()}
     return BatchColumns(reasons, good[finite], left)
+
+
+def array_attributes(
+    name: str, columns: Sequence[str], rows: BatchRows, dims: int
+) -> dict[str, Any]:
+    """Attributes of the new array ``name``, one of the ``columns`` of a batch; ``dims`` are those
+    of what a row is."""
+    parent, _, own = name.partition("/")
+    if parent == "gates":
+        return {"place": columns.index(name)}
+    if parent != "maps":
+        return {}
+    names = [column.removeprefix("maps/") for column in columns if column.startswith("maps/")]
+    return map_attributes(
+        axes_of(rows.maps[own].ndim, dims),
+        number=names.index(own),
+        count=len(names),
+        layers=rows.layer_names.get(own, ()),
+        note=rows.notes.get(own, ""),
+        of_map=rows.fields.get(own),
+    )
 
 
 def whole_chunk(

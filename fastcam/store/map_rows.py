@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
-from fastcam.options import Head, MapChoice
+from fastcam.options import Head, MapChoice, calls_of_last, layer_of_call
 from fastcam.read.inputs.bilateral_halves import halves_of_map, whole_image_map
+from fastcam.store.map_fields import over_input
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 
+# More than a description that can be believed says; each slice is planned.
+_MOST_SLICES = 65536
 # Attention is never negative, whatever sign the other methods' maps have.
 _UNSIGNED = ("attention", "rollout", "window", "channel", "overlap")
 
@@ -31,6 +34,10 @@ class MapRow:
         target: 0-based target of maps of several targets; None where there is one.
         signed: whether it has evidence for and against, as positive and negative values.
         note: what else figures must say of the map.
+        input: 0-based number of the input that it lies over, of a model with several images; None
+            for the one image of all else.
+        input_name: what that input is called.
+        over_source: whether it lies over the image that the case is called after, and its mask.
     """
 
     array: str
@@ -40,6 +47,9 @@ class MapRow:
     target: int | None = None
     signed: bool = False
     note: str = ""
+    input: int | None = None
+    input_name: str = ""
+    over_source: bool = True
 
     def read(self, store: MapStore, index: int) -> NDArray[np.float32]:
         """The map (h, w) or (d, h, w) float32 of an image, raw; CaseError where there is none.
@@ -47,11 +57,13 @@ class MapRow:
         Of a model that saw the image's bilateral halves it is (h, w) of the whole image.
         """
         values = store.map(self.array, index)
+        field = store.field(self.array)
         if self.layer is not None:
             heads = values[self.layer]
             values = heads.mean(axis=0) if self.head is None else heads[self.head]
         if self.target is not None:
             values = values[self.target]
+        values = over_input(values, field)
         halves = halves_of_map(store.attrs.preprocessing, self.array)
         if halves != "no":
             _, height, width = store.headers[index].shape
@@ -73,8 +85,33 @@ def choose_rows(store: MapStore, choice: MapChoice) -> tuple[MapRow, ...]:
     ]
     layers = [layer for name in arrays for layer in _layers(store, name)]
     for layer in choice.layers:
-        _check_known("layer", layer, layers)
-    return tuple(row for name in arrays for row in _rows(store, name, choice))
+        _check_known("layer", layer, [*layers, *map(layer_of_call, layers)])
+    rows = [row for name in arrays for row in _rows(store, name, choice)]
+    return tuple(over for row in rows for over in _over_inputs(store, row))
+
+
+def _over_inputs(store: MapStore, row: MapRow) -> Iterable[MapRow]:
+    """The row over each image that its map was made of, of a model with several."""
+    inputs = store.attrs.settings.get("inputs", ())
+    images = {e["name"]: number for number, e in enumerate(inputs) if e["kind"] == "image"}
+    if len(images) < 2:
+        return [row]
+    reached = store.attrs.settings.get("map_images", {}).get(row.array)
+    if reached is None:
+        names = list(images)
+    else:
+        names = reached if row.layer is None else reached[row.layer]
+    return [
+        replace(
+            row,
+            input=images[name],
+            input_name=name,
+            over_source=name == next(iter(images)),
+            caption=f"{row.caption} · {name}",
+        )
+        for name in images
+        if name in names
+    ]
 
 
 def method_of(name: str) -> str:
@@ -89,7 +126,11 @@ def _layers(store: MapStore, name: str) -> Sequence[str]:
 
 def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
     layers = _layers(store, name)
-    chosen = [layer for layer in layers if not choice.layers or layer in choice.layers]
+    chosen = [
+        layer
+        for layer in layers
+        if not choice.layers or {layer, layer_of_call(layer)} & {*choice.layers}
+    ]
     if layers and not chosen:
         return
     if choice.layers and not layers and method_of(name) not in choice.methods:
@@ -101,7 +142,7 @@ def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
         head = _head(store, name, choice.head)
         head_text = "mean of heads" if head is None else f"head {head}"
         heads = [] if store.shape(name)[1] == 1 else [head_text]
-        for layer in chosen if choice.layers else chosen[-1:]:
+        for layer in chosen if choice.layers else calls_of_last(chosen):
             yield MapRow(
                 array=name,
                 caption=" · ".join([method_of(name), layer, *heads]),
@@ -178,4 +219,9 @@ def depth_of(header: MapHeader) -> int:
     """Number of slices of a volume; CaseError where the store doesn't have it."""
     if header.shape[0] < 1:
         raise CaseError(f"{header.source}: the store doesn't say how many slices it has")
+    if header.shape[0] > _MOST_SLICES:
+        raise CaseError(
+            f"{header.source}: the store says that it has {header.shape[0]} slices; fastcam draws "
+            f"volumes of up to {_MOST_SLICES}"
+        )
     return header.shape[0]

@@ -1,17 +1,33 @@
 """The Zarr schema of a store of maps: its arrays, how they are cut into chunks, what they mean.
 
     run.zarr    attrs: MapAttrs
-      cases/    id, group, source, mask_source, label (n,) text
+      cases/    id, group, source, mask_source, label (n,) text, and of a model with several
+                inputs input0, input1, ... (n,) text, paths and numbers
                 shape (n, 3) int32 · affine (n, 4, 4) float64 · prediction (n,) int32 ·
                 confidence (n,) float32, and from the first finished batch on
                 output (n, k) float32 · probability (n, k) float32 · target (n, t) int32 ·
                 measures (n, m) float32
-      maps/     <method>/<layer> or <method>: (n, [target,] [layer, head,] [z,] y, x)
+      maps/     <method>/<layer> or <method>: (n, [target,] [layer, head,] [z,] y, x); attribute
+                "field" where the cells don't share the model's input out between them
       gates/    <module path>: (n, c) float32, channel gates, with the maps of method channel
       done/     status (n,) int8 · reason (n,) text
 
+Of volumes that a 2-D model saw slice by slice, n counts the rows, one a slice, in the order of the
+cases; ``cases/`` has only the texts, one a volume, and all by row is in ``slices/``:
+
+      slices/   case_offset (cases + 1,) int64 · case_axis (cases,) int32, the axis of the file's
+                (z, y, x) that slices are stacked along · index (n,) int32, the slice, -1 where
+                that can't be known
+                and as in ``cases/``, by row: shape and affine of the whole volume, its slices
+                first; prediction, confidence, output, probability, target, measures
+      maps/     <method>/<layer> or <method>: (n, [target,] [layer, head,] y, x)
+
+Its ``settings`` have an entry ``slicing``, and ``pool``, by which the answer of a case is made of
+those of its slices when it is read.
+
 What a batch writes has one chunk per batch and array, so a chunk has one writer and is written
-once.
+once. A layer may be called what no folder can be (``c``, ``..``, ``a/b``): then its folder is
+escaped (:mod:`fastcam.store.folder_names`), and the array's attribute ``name`` has the name itself.
 """
 
 from __future__ import annotations
@@ -29,13 +45,19 @@ from numpy.typing import NDArray
 from fastcam._version import __version__
 from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item
-from fastcam.store.chunks import TEXT, Chunks, create_array
+from fastcam.read.inputs.model_inputs import InputValue
+from fastcam.read.inputs.slicing import SliceTable
+from fastcam.store.chunk_files import TEXT, Chunks, create_array
+from fastcam.store.folder_names import folder_of
+from fastcam.store.map_fields import MapField
 from fastcam.store.root import SCHEMA_VERSION, storable
+from fastcam.store.slice_table import SLICES, SliceAnswers, write_table
 
 if TYPE_CHECKING:
     import zarr
 
 KIND = "maps"
+CASES = "cases"
 OPEN, DONE, FAILED = 0, 1, 2
 Status = Literal["open", "done", "failed"]
 STATUS: tuple[Status, ...] = ("open", "done", "failed")
@@ -74,7 +96,7 @@ class MapAttrs:
         layers: names of the layers; empty where the run chose them itself.
         preprocessing: fields of ``Preprocessing``, as plain values.
         settings: all else that the maps depend on, by name.
-        dims: 2 for images, 3 for volumes.
+        dims: 2 for images, 3 for volumes, also where the model saw these slice by slice.
         schema: version of the store's schema.
         kind: ``maps``.
         fastcam: version of fastcam that made the store.
@@ -125,6 +147,10 @@ class MapHeader:
         measures: (m,) float32, numbers that the run's engine took beside its maps.
         status: ``open``, ``done`` or ``failed``.
         reason: why it failed; empty where it didn't.
+        inputs: of a model with several inputs what went into each, in the order of the setting
+            ``inputs``: an absolute path, or a number; empty of all else.
+        slices: of a volume that the model saw slice by slice what it said of each; output,
+            prediction, confidence and probabilities are pooled of these. None of all else.
     """
 
     place: int
@@ -143,6 +169,8 @@ class MapHeader:
     measures: NDArray[np.float32]
     status: Status
     reason: str
+    slices: SliceAnswers | None = None
+    inputs: tuple[InputValue, ...] = ()
 
 
 def axes_of(ndim: int, dims: int) -> tuple[str, ...]:
@@ -154,8 +182,17 @@ def axes_of(ndim: int, dims: int) -> tuple[str, ...]:
     return ("n", *between[extra], *("z", "y", "x")[3 - dims :])
 
 
-def write_skeleton(path: Path, attrs: MapAttrs, items: Sequence[Item], batch: int) -> None:
-    """Write all that is known before the first batch, as a new group at ``path``."""
+def write_skeleton(
+    path: Path,
+    attrs: MapAttrs,
+    items: Sequence[Item],
+    batch: int,
+    table: SliceTable | None = None,
+) -> None:
+    """Write all that is known before the first batch, as a new group at ``path``.
+
+    ``table``: the slices of the volumes ``items``, where the model sees these one by one.
+    """
     import zarr
 
     attributes = {name: getattr(attrs, name) for name in MapAttrs.__dataclass_fields__}
@@ -171,6 +208,7 @@ def write_skeleton(path: Path, attrs: MapAttrs, items: Sequence[Item], batch: in
         "source": [_relative(item.source, folder) for item in items],
         "mask_source": [_relative(item.mask, folder) for item in items],
         "label": [item.label for item in items],
+        **input_columns(items, folder),
     }
     count = len(items)
     for name, texts in columns.items():
@@ -179,8 +217,12 @@ def write_skeleton(path: Path, attrs: MapAttrs, items: Sequence[Item], batch: in
         for start in range(0, count, _TEXT_CHUNK):
             part = stored_texts[start : start + _TEXT_CHUNK]
             column.write(start // _TEXT_CHUNK, np.array(part, dtype=object))
+    by_row = cases
+    if table is not None:
+        by_row, count = root.create_group(SLICES), len(table)
+        write_table(by_row, path / SLICES, table)
     for name, (axes, dtype, fill) in FIXED.items():
-        create_array(cases, name, (count, *axes), dtype, fill=fill, chunk=batch)
+        create_array(by_row, name, (count, *axes), dtype, fill=fill, chunk=batch)
     create_array(done, "status", (count,), np.int8, fill=OPEN, chunk=batch)
     create_array(done, "reason", (count,), TEXT, fill=None, chunk=batch)
 
@@ -195,33 +237,44 @@ def create_batch_array(
     attributes: dict[str, Any],
 ) -> None:
     """Describe array ``name``, ``maps/…`` or ``cases/…``: ``count`` rows like ``values`` has."""
-    parent, _, last = name.rpartition("/")
+    folder = folder_of(name)
+    parent, _, last = folder.rpartition("/")
+    if folder != name:
+        attributes = {**attributes, "name": storable(name.partition("/")[2])}
     create_array(
         root.require_group(parent),
         last,
         (count, *values.shape[1:]),
         values.dtype,
-        fill=GROWN[last][1] if parent == "cases" else np.nan,
+        fill=GROWN[last][1] if parent in (CASES, SLICES) else np.nan,
         chunk=batch,
         attributes=attributes,
     )
 
 
 def map_attributes(
-    axes: Sequence[str], *, number: int, count: int, layers: Sequence[str], note: str
+    axes: Sequence[str],
+    *,
+    number: int,
+    count: int,
+    layers: Sequence[str],
+    note: str,
+    of_map: MapField | None = None,
 ) -> dict[str, Any]:
     """Attributes of the map array with the 0-based ``number`` among ``count``.
 
-    ``layers`` are the names along an axis "layer", ``note`` is what figures must say of the map.
-    By the numbers a reader notices that an array is lost.
+    ``layers`` are the names along an axis "layer", ``note`` is what figures must say of the map,
+    ``of_map`` where its cells lie in the model's input, unless they share it out between them. By
+    the numbers a reader notices that an array is lost.
     """
-    return {
+    attributes = {
         "axes": list(axes),
         "layer_names": [storable(layer) for layer in layers] if "layer" in axes else [],
         "place": number,
         "maps": count,
         "note": storable(note),
     }
+    return attributes if of_map is None else attributes | {"field": of_map.plain()}
 
 
 def read_map_table(path: Path) -> dict[str, dict[str, Any]]:
@@ -234,7 +287,7 @@ def read_map_table(path: Path) -> dict[str, dict[str, Any]]:
         node = json.loads(file.read_text(encoding="utf-8"))
         if node["node_type"] == "array":
             attributes = node["attributes"]
-            name = file.parent.relative_to(folder).as_posix()
+            name = attributes.get("name") or file.parent.relative_to(folder).as_posix()
             arrays.append((int(attributes["place"]), name, attributes))
     arrays.sort(key=lambda entry: entry[:2])
     count = arrays[0][2]["maps"] if arrays else 0
@@ -250,7 +303,8 @@ def read_gate_names(path: Path) -> tuple[str, ...]:
     arrays = []
     for file in (path / "gates").glob("*/zarr.json"):
         node = json.loads(file.read_text(encoding="utf-8"))
-        arrays.append((int(node["attributes"]["place"]), file.parent.name))
+        attributes = node["attributes"]
+        arrays.append((int(attributes["place"]), attributes.get("name") or file.parent.name))
     return tuple(name for _, name in sorted(arrays))
 
 
@@ -259,62 +313,22 @@ def gate_name(path: str) -> str:
     return path or "model"
 
 
-def headers_of(columns: Mapping[str, NDArray[Any]], root: Path) -> tuple[MapHeader, ...]:
-    """One header a row of the columns of ``cases/`` and ``done/``.
-
-    ``root`` is the folder that sources are relative to. ``affine`` and the columns of ``GROWN`` may
-    be missing.
-    """
-    values = {
-        name: columns[name].tolist()
-        for name in (*TEXTS, "reason", "status", "prediction", "confidence", "shape")
-    }
-    empty = {name: np.empty(0, dtype) for name, (dtype, _) in GROWN.items()}
-    affines: Sequence[NDArray[np.float64] | None] = [None] * len(values["status"])
-    if "affine" in columns:
-        finite = np.isfinite(columns["affine"]).all(axis=(1, 2))
-        affines = [
-            affine if known else None
-            for affine, known in zip(columns["affine"], finite, strict=True)
-        ]
-    headers = []
-    for i, status in enumerate(values["status"]):
-        row = {name: column[i] for name, column in values.items()}
-        arrays = {
-            name: columns[name][i] if status == DONE and name in columns else default
-            for name, default in empty.items()
-        }
-        z, y, x = row["shape"]
-        headers.append(
-            MapHeader(
-                place=i + 1,
-                id=row["id"],
-                group=row["group"],
-                source=root / row["source"],
-                mask_source=root / row["mask_source"] if row["mask_source"] else None,
-                label=row["label"],
-                shape=(z, y, x),
-                affine=affines[i],
-                output=arrays["output"],
-                prediction=None if row["prediction"] == NO_PREDICTION else row["prediction"],
-                confidence=row["confidence"],
-                probabilities=arrays["probability"],
-                targets=arrays["target"],
-                measures=arrays["measures"],
-                status=STATUS[status],
-                reason=row["reason"],
-            )
-        )
-    return tuple(headers)
-
-
 def check_map_name(name: str) -> None:
-    """InputError unless ``name`` can be a path of one or two parts inside ``maps/``."""
-    parts = name.split("/")
-    if len(parts) > 2 or any(
-        not part or part.startswith((".", "__")) or part in ("c", "zarr.json") for part in parts
-    ):
+    """InputError unless ``name`` is METHOD or METHOD/LAYER, neither of them empty."""
+    method, slash, layer = name.partition("/")
+    if not method or (slash and not layer):
         raise InputError(f"a map can't be called {name!r}: use METHOD or METHOD/LAYER")
+
+
+def input_columns(items: Sequence[Item], root: Path) -> dict[str, list[str]]:
+    """The columns of ``cases/`` that hold what goes into a model with several inputs."""
+    return {
+        f"input{number}": [
+            _relative(value, root) if isinstance(value, Path) else str(value)
+            for value in (item.inputs[number] for item in items)
+        ]
+        for number in range(len(items[0].inputs))
+    }
 
 
 def _relative(path: Path | None, root: Path) -> str:

@@ -18,31 +18,44 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
 from fastcam.read.inputs.inputs import Item
+from fastcam.read.inputs.slicing import SliceTable
 from fastcam.run.files import new_folder
 from fastcam.store import map_schema
-from fastcam.store.chunks import Chunks
-from fastcam.store.map_batch import BatchRows, validate_batch, whole_chunk
+from fastcam.store.map_batch import BatchRows, array_attributes, validate_batch, whole_chunk
+from fastcam.store.map_fields import MapField, over_input
+from fastcam.store.map_headers import headers_of
 from fastcam.store.map_schema import DONE, FAILED, MapAttrs, MapHeader
 from fastcam.store.root import ZARR_ERRORS, read_root, storable
+from fastcam.store.row_arrays import RowArrays
+from fastcam.store.shape_checks import check_store
+from fastcam.store.slice_headers import RowFailure, case_headers, row_failures
+from fastcam.store.slice_table import SLICES, read_table, write_pool
 
 if TYPE_CHECKING:
     import zarr
 
 
-def create_maps(path: Path, attrs: MapAttrs, items: Sequence[Item], batch: int) -> MapStore:
+def create_maps(
+    path: Path,
+    attrs: MapAttrs,
+    items: Sequence[Item],
+    batch: int,
+    table: SliceTable | None = None,
+) -> MapStore:
     """Make a store for ``items``, ``batch`` of them a chunk, with every one still open.
 
-    Raises :class:`OutputError` when something is there already or it can't be written; nothing
-    half-written stays behind.
+    ``table``: the slices of the volumes ``items`` where the model sees these one by one, ``batch``
+    slices a chunk. Raises :class:`OutputError` when something is there already or it can't be
+    written; nothing half-written stays behind.
     """
     if not items or batch < 1:
         raise InputError(f"{path}: a store needs at least one image and a batch of at least one")
     with new_folder(path) as temporary:
-        map_schema.write_skeleton(temporary, attrs, items, batch)
+        map_schema.write_skeleton(temporary, attrs, items, batch, table)
     return MapStore.open(path)
 
 
-class MapStore:
+class MapStore(RowArrays):
     """A store of maps on disk. Pickles as its path; each process opens the arrays it needs.
 
     ``append`` may be called from any thread; the calls run one after the other. It must be one
@@ -54,20 +67,19 @@ class MapStore:
     """
 
     def __init__(self, path: Path, root: Path | None = None) -> None:
-        self.path = path
+        super().__init__(path)
         self._new_root = root
-        self._append_lock, self._state_lock = threading.Lock(), threading.RLock()
-        self._arrays: dict[str, Chunks] = {}
-        self._last_chunks: dict[str, tuple[int, NDArray[Any]]] = {}
+        self._append_lock = threading.Lock()
         self._headers: tuple[MapHeader, ...] | None = None
-        self._status: NDArray[np.int8] | None = None
         self._map_table: dict[str, dict[str, Any]] | None = None
 
     @classmethod
     def open(cls, path: Path, root: Path | None = None) -> MapStore:
         """The store at ``path``; InputError unless it is one of maps, of this schema, and whole."""
         store = cls(path, root)
-        _ = store.attrs, store.headers, store.map_names
+        _ = store.attrs
+        check_store(path)
+        _ = store.headers, store.map_names
         return store
 
     def __reduce__(self) -> tuple[type[MapStore], tuple[Path, Path | None]]:
@@ -77,7 +89,8 @@ class MapStore:
         return f"MapStore({str(self.path)!r})"
 
     def __len__(self) -> int:
-        return len(self._known_status)
+        """Number of images or volumes."""
+        return self.row_count if self.table is None else self.table.count
 
     @cached_property
     def attrs(self) -> MapAttrs:
@@ -93,31 +106,33 @@ class MapStore:
         values["methods"], values["layers"] = tuple(values["methods"]), tuple(values["layers"])
         return MapAttrs(**values)
 
+    @cached_property
+    def table(self) -> SliceTable | None:
+        """The rows of volumes that the model saw slice by slice; None where a row is an image or a
+        volume."""
+        try:
+            return read_table(self.path)
+        except ZARR_ERRORS as error:
+            raise self._damaged(f"slices: {error}") from error
+
+    def axis(self, index: int) -> int:
+        """The axis, of the (z, y, x) of its file, that the slices of a volume are stacked along;
+        its header's shape and affine have that one first."""
+        return 0 if self.table is None else int(self.table.axis[index])
+
+    def set_pool(self, pool: str) -> None:
+        """Change the rule by which the answers of slices become that of their case."""
+        if pool == self.attrs.settings["pool"]:
+            return
+        write_pool(self.path, pool)
+        with self._state_lock:
+            del self.__dict__["attrs"]
+            self._headers = None
+
     @property
     def root(self) -> Path:
         """The folder that sources are relative to."""
         return self._new_root or Path(self.attrs.root)
-
-    @property
-    def batch(self) -> int:
-        """How many rows a batch has; the last may have fewer."""
-        return self._array("done/status").rows
-
-    @property
-    def batches(self) -> int:
-        """How many batches there are, finished or not."""
-        return -(-len(self) // self.batch)
-
-    def rows(self, index: int) -> range:
-        """The 0-based rows of batch ``index``."""
-        if not 0 <= index < self.batches:
-            raise IndexError(f"batch {index} of {self.batches}")
-        return range(index * self.batch, min((index + 1) * self.batch, len(self)))
-
-    def unfinished(self) -> list[int]:
-        """The indices of the batches that are not finished, in order."""
-        status = self._known_status
-        return [i for i in range(self.batches) if (status[self.rows(i)] == map_schema.OPEN).any()]
 
     @property
     def headers(self) -> tuple[MapHeader, ...]:
@@ -134,11 +149,12 @@ class MapStore:
 
     def axes(self, name: str) -> tuple[str, ...]:
         """What the axes of ``map(name, index)`` are: ``("y", "x")``, ``("target", "z", "y", "x")``,
-        ``("layer", "head", "y", "x")`` and the like."""
+        ``("layer", "head", "y", "x")`` and the like. Those of a slice where a volume was seen slice
+        by slice: its map has z before y and x."""
         return tuple(self._attributes_of(name)["axes"][1:])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of every ``map(name, index)``."""
+        """The shape of every ``map(name, index)``, or of each slice in it: see ``axes``."""
         self._attributes_of(name)
         return self._array(f"maps/{name}").tail
 
@@ -147,12 +163,24 @@ class MapStore:
         return tuple(self._attributes_of(name)["layer_names"])
 
     def map(self, name: str, index: int) -> NDArray[np.float32]:
-        """Map ``name`` of the 0-based row ``index``, raw, at the layer's resolution; a copy.
+        """Map ``name`` of the 0-based image or volume ``index``, raw, at the layer's resolution; a
+        copy.
 
-        CaseError where the row isn't finished, has failed, or its map is gone.
+        Of a volume that was seen slice by slice: those of its finished slices along z, which are
+        ``headers[index].slices.index``. CaseError where it isn't finished, has failed, or its map
+        is gone.
         """
         self._attributes_of(name)
         return self._row(f"maps/{name}", index)
+
+    def field(self, name: str) -> MapField | None:
+        """Where the cells of map ``name`` lie in the model's input; None: they share it out."""
+        plain = self._attributes_of(name).get("field")
+        return None if plain is None else MapField.of_plain(plain)
+
+    def placed_map(self, name: str, index: int) -> NDArray[np.float32]:
+        """``map``, laid over the whole of the model's input where its cells don't share it out."""
+        return over_input(self.map(name, index), self.field(name))
 
     def note(self, name: str) -> str:
         """What figures must say of map ``name``, "" for nothing."""
@@ -173,28 +201,18 @@ class MapStore:
         return self._row(f"gates/{name}", index)
 
     def _row(self, name: str, index: int) -> NDArray[np.float32]:
-        status = int(self._known_status[index])
         header = self.headers[index]
-        if status == FAILED:
+        if header.status == map_schema.STATUS[FAILED]:
             raise CaseError(f"{header.id}: has no map: {header.reason}")
-        if status != DONE:
+        if header.status != map_schema.STATUS[DONE]:
             raise CaseError(
                 f"{header.id}: has no map yet; run fastcam infer again to finish the store"
             )
         index %= len(self)
-        first = index // self.batch
-        last = self._last_chunks.get(name)
-        # Maps are mostly read one after the other: the chunk read last is kept.
-        if last is None or last[0] != first:
-            try:
-                last = first, self._array(name).read(first)
-            except ZARR_ERRORS as error:
-                raise CaseError(f"{header.id}: {self._damaged_map(name)}: {error}") from error
-            self._last_chunks[name] = last
-        values: NDArray[np.float32] = last[1][index - first * self.batch].astype(np.float32)
-        if not np.isfinite(values).all():
-            raise CaseError(f"{header.id}: {self._damaged_map(name)}")
-        return values
+        if self.table is None:
+            return self._values(name, index, header.id)
+        finished = [row for row in self.table.rows(index) if self._known_status[row] == DONE]
+        return np.stack([self._values(name, row, header.id) for row in finished], axis=-3)
 
     def append(self, index: int, rows: BatchRows) -> None:
         """Write batch ``index`` and mark each of its rows as done or failed.
@@ -209,9 +227,10 @@ class MapStore:
         reasons = [storable(reason) for reason in batch.reasons]
         status = np.array([FAILED if reason else DONE for reason in reasons], np.int8)
         with self._append_lock:
-            if len(batch.good):
-                self._grow(batch.columns, rows)
-            for name, values in batch.columns.items():
+            columns = self._placed(batch.columns) if len(batch.good) else {}
+            if columns:
+                self._grow(columns, rows)
+            for name, values in columns.items():
                 array = self._array(name)
                 array.write(index, whole_chunk(values, batch.good, len(indices), array.fill))
             self._array("done/reason").write(index, np.array(reasons, dtype=object))
@@ -220,6 +239,12 @@ class MapStore:
                 self._known_status[indices.start : indices.stop] = status
                 self._headers = None
                 self._last_chunks.clear()
+
+    def _placed(self, columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Columns by their names in this store: what is known of slices is in ``slices/``."""
+        if self.table is None:
+            return columns
+        return {name.replace("cases/", f"{SLICES}/", 1): values for name, values in columns.items()}
 
     def _grow(self, columns: dict[str, NDArray[Any]], rows: BatchRows) -> None:
         """Make the arrays whose shape only a finished batch tells, those that aren't there yet.
@@ -235,23 +260,17 @@ class MapStore:
                 f"{', '.join(names)}; remove the store or choose another output folder"
             )
         root: zarr.Group | None = None
+        dims = self.attrs.dims if self.table is None else 2
         for name, values in columns.items():
-            if not (self.path / name / "zarr.json").exists():
+            if not self._has(name):
                 root = root or zarr.open_group(self.path, mode="r+", zarr_format=3)
-                attributes: dict[str, Any] = {}
-                parent, _, own = name.partition("/")
-                if parent == "maps":
-                    attributes = map_schema.map_attributes(
-                        map_schema.axes_of(values.ndim, self.attrs.dims),
-                        number=names.index(own),
-                        count=len(names),
-                        layers=rows.layer_names.get(own, ()),
-                        note=rows.notes.get(own, ""),
-                    )
-                elif parent == "gates":
-                    attributes = {"place": list(columns).index(name)}
                 map_schema.create_batch_array(
-                    root, name, values, count=len(self), batch=self.batch, attributes=attributes
+                    root,
+                    name,
+                    values,
+                    count=self.row_count,
+                    batch=self.batch,
+                    attributes=array_attributes(name, list(columns), rows, dims),
                 )
                 self._map_table = None
             shape = self._array(name).tail
@@ -261,25 +280,52 @@ class MapStore:
                     f"{values.shape[1:]}; remove the store or choose another output folder"
                 )
 
+    @property
+    def _by_row(self) -> str:
+        """The group of what is known of each row."""
+        return map_schema.CASES if self.table is None else SLICES
+
     def _read_headers(self) -> tuple[MapHeader, ...]:
-        columns: dict[str, Any] = {
-            name: self._read(f"cases/{name}")
-            for name in (*map_schema.TEXTS, "shape", "prediction", "confidence")
+        kinds = [entry["kind"] for entry in self.attrs.settings.get("inputs", ())]
+        names = (*map_schema.TEXTS, *(f"input{number}" for number in range(len(kinds))))
+        texts = {name: self._read(f"cases/{name}") for name in names}
+        rows: dict[str, Any] = {
+            name: self._read(f"{self._by_row}/{name}")
+            for name in ("shape", "prediction", "confidence")
         }
-        columns["reason"], columns["status"] = self._read("done/reason"), self._known_status
+        rows["reason"], rows["status"] = self._read("done/reason"), self._known_status
         # Pictures have none, and their missing chunks would be looked for in every batch.
         if self.attrs.dims == 3:
-            columns["affine"] = self._read("cases/affine")
+            rows["affine"] = self._read(f"{self._by_row}/affine")
         for name in map_schema.GROWN:
-            if (self.path / "cases" / name / "zarr.json").exists():
-                columns[name] = self._read(f"cases/{name}")
-        lengths = {len(column) for column in columns.values()}
-        if len(lengths) != 1 or "" in columns["id"].tolist():
+            if self._has(f"{self._by_row}/{name}"):
+                rows[name] = self._read(f"{self._by_row}/{name}")
+        wrong = {len(column) for column in rows.values()} != {self.row_count}
+        wrong = wrong or {len(column) for column in texts.values()} != {len(self)}
+        if wrong or "" in texts["id"].tolist():
             raise self._damaged("its cases/ arrays don't belong together")
-        done = columns["status"] == DONE
-        if done.any() and not ("output" in columns and np.isfinite(columns["output"][done]).all()):
+        done = rows["status"] == DONE
+        if done.any() and not ("output" in rows and np.isfinite(rows["output"][done]).all()):
             raise self._damaged("outputs of finished images are missing")
-        return map_schema.headers_of(columns, self.root)
+        if self.table is None:
+            return headers_of({**texts, **rows}, self.root, kinds)
+        return case_headers(texts, rows, self.table, self.root, self.attrs.settings["pool"])
+
+    @property
+    def failures(self) -> list[RowFailure]:
+        """What failed, in the order of the run."""
+        if self.table is not None:
+            reasons = self._read("done/reason").tolist()
+            return row_failures(self._known_status, reasons, self.table)
+        return [
+            RowFailure(header.place - 1, None, 1, header.reason)
+            for header in self.headers
+            if header.status == map_schema.STATUS[FAILED]
+        ]
+
+    def case_of(self, row: int) -> int:
+        """The 0-based image or volume that a row belongs to."""
+        return row if self.table is None else int(self.table.cases[row])
 
     @property
     def _map_attributes(self) -> dict[str, dict[str, Any]]:
@@ -300,39 +346,3 @@ class MapStore:
         except KeyError:
             names = ", ".join(self.map_names) or "none yet"
             raise InputError(f"{self.path}: has no map {name!r}; there are: {names}") from None
-
-    @property
-    def _known_status(self) -> NDArray[np.int8]:
-        with self._state_lock:
-            if self._status is None:
-                status = self._read("done/status")
-                if status.ndim != 1 or len(status) == 0 or not np.isin(status, (0, 1, 2)).all():
-                    raise self._damaged("its done/status is none")
-                self._status = status
-            return self._status
-
-    def _array(self, name: str) -> Chunks:
-        array = self._arrays.get(name)
-        if array is None:
-            try:
-                array = self._arrays[name] = Chunks(self.path / name)
-            except ZARR_ERRORS as error:
-                raise self._damaged(f"{name}: {error}") from error
-        return array
-
-    def _read(self, name: str) -> NDArray[Any]:
-        try:
-            return self._array(name).read_all()
-        except ZARR_ERRORS as error:
-            raise self._damaged(f"{name}: {error}") from error
-
-    def _damaged_map(self, name: str) -> str:
-        return (
-            f"its map {name.partition('/')[2]} in {self.path} is damaged or gone; remove the store "
-            "and run fastcam infer again"
-        )
-
-    def _damaged(self, what: str) -> InputError:
-        return InputError(
-            f"{self.path}: the run store is damaged ({what}); remove it and run fastcam infer again"
-        )

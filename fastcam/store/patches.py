@@ -29,6 +29,7 @@ from fastcam.read.results.case import Case, CasePrediction
 from fastcam.read.results.results import CaseWarning, RejectedCase, Results
 from fastcam.run.files import new_folder
 from fastcam.store.root import SCHEMA_VERSION, ZARR_ERRORS, read_root, storable
+from fastcam.store.shape_checks import check_store
 
 if TYPE_CHECKING:
     import zarr
@@ -103,7 +104,9 @@ def create_from_results(path: Path, results: Results) -> RunStore:
 def open_store(path: Path) -> RunStore:
     """Open the store at ``path``; InputError unless it is one, whole and of this schema."""
     store = RunStore(path)
-    _ = store.attrs, store.cases
+    _ = store.attrs
+    check_store(path)
+    _ = store.cases
     return store
 
 
@@ -119,8 +122,8 @@ def _write(path: Path, results: Results) -> None:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
     )
     lists = {
-        "rejected": [asdict(entry) for entry in results.rejected],
-        "warnings": [asdict(entry) for entry in results.warnings],
+        "rejected": [dict(vars(entry)) for entry in results.rejected],
+        "warnings": [dict(vars(entry)) for entry in results.warnings],
     }
     root = zarr.create_group(path, zarr_format=3, attributes=storable(asdict(attrs) | lists))
     _write_cases(root.create_group("cases"), results.cases)

@@ -10,17 +10,33 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
+from fastcam.read.regular_files import read_regular
 
 SCHEMA_VERSION = 1
 
 # What Zarr raises on files that are gone, cut short or changed.
-ZARR_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError)
+ZARR_ERRORS = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file in a store holds. OSError, ValueError or RecursionError where it can't be
+    read; a pipe or a device can't."""
+    return json.loads(read_regular(path).decode("utf-8"))
 
 
 def read_root(path: Path) -> dict[str, Any]:
     """The root attributes; InputError where ``path`` is no run store, or one of another schema."""
     try:
-        root = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        root = read_json(path / "zarr.json")
         attrs: dict[str, Any] = root["attributes"]
         schema = attrs["schema"]
     except OSError as error:

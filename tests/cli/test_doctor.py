@@ -10,8 +10,23 @@ import pytest
 
 from fastcam import __version__
 from fastcam.jobs.inspect import doctor
+from fastcam.jobs.inspect.model_libraries import LibraryState
 
 Call = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing the real ones takes many seconds."""
+    states = [LibraryState("timm", "1.0", True), LibraryState("monai", None)]
+    monkeypatch.setattr(doctor, "library_states", lambda: states)
+
+
+def test_libraries_and_whether_they_load(fastcam: Call) -> None:
+    lines = [line.split() for line in fastcam("doctor").out.splitlines()]
+    assert ["timm", "1.0"] in lines
+    assert ["timm_loads", "yes"] in lines
+    assert ["monai", "not", "installed", "(optional)"] in lines
 
 
 def test_sections(fastcam: Call) -> None:

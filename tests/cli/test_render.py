@@ -10,6 +10,7 @@ import pytest
 
 from fastcam import options as spec
 from fastcam.api import render as api
+from fastcam.demo.neck_set import SyntheticSet
 
 Call = Callable[..., Any]
 
@@ -57,6 +58,29 @@ def test_a_crop_needs_masks(render: Call) -> None:
     assert "--mask-dir" in outcome.err
 
 
+def test_results_file_is_another_way_to_give_results(
+    fastcam: Call, neck: SyntheticSet, tmp_path: Path, pictures: Call, same: Call
+) -> None:
+    paths = ("--root-dir", neck.images, "--mask-dir", neck.masks, "--panel-size", 96)
+    for name, results in (("a", (neck.results,)), ("b", ("--results-file", neck.results))):
+        outcome = fastcam(
+            "render", *results, *paths, "--workers", 1, "--output-dir", tmp_path / name
+        )
+        assert outcome.code == 0, outcome
+    assert same(pictures(tmp_path / "a"), pictures(tmp_path / "b"))
+    both = fastcam(
+        "render", neck.results, "--results-file", neck.results, "--output-dir", tmp_path / "c"
+    )
+    assert both.code == 2
+    assert both.err.count("\n") == 1
+    assert "two names for one thing: give one of them" in both.err
+    neither = fastcam("render", "--output-dir", tmp_path / "c")
+    assert neither.code == 2
+    assert "RESULTS" in neither.err
+    assert "--results-file" in neither.err
+    assert not (tmp_path / "c").exists()
+
+
 def test_every_choice_is_in_the_help(fastcam: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     said = fastcam("render", "--help").out
@@ -74,6 +98,6 @@ def test_options_and_keywords_have_one_name(fastcam: Call) -> None:
     options = inspect.signature(command).parameters
     keywords = inspect.signature(api.render).parameters
     named = {many.get(name, name): option for name, option in options.items()}
-    assert named.keys() - {"as_json"} == keywords.keys() - {"progress"}
+    assert named.keys() - {"as_json", "results_file"} == keywords.keys() - {"progress"}
     for name in named.keys() & keywords.keys() - {"results", "output_dir", *many.values()}:
         assert named[name].default == keywords[name].default

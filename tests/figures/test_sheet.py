@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fastcam.figures import drawing, numbers, surround
+from fastcam.figures import color_bar, drawing, numbers
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.drawing import draw, draw_rows
 from fastcam.figures.files import png_pieces
@@ -276,7 +276,7 @@ def test_the_numbers_beside_a_bar_never_overlap_and_name_its_limits(height, limi
     canvas = draw(drawn, LETTERS, PALETTES["light"])
     bar = expected_pixels.plan_of(drawn, canvas).areas[0].bar
     assert bar is not None
-    marks = surround._ticks(limits, bar, LETTERS, PALETTES["light"])
+    marks = color_bar._ticks(limits, bar, LETTERS, PALETTES["light"])
     assert len(marks) == (5 if bar.height > 5 * LETTERS.tick.height else 2)
     lines = []
     for line in marks:

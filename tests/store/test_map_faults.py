@@ -12,7 +12,7 @@ import zarr
 
 from fastcam.errors import CaseError, InputError, OutputError
 from fastcam.store import map_schema
-from fastcam.store.chunks import Chunks
+from fastcam.store.chunk_files import Chunks
 from fastcam.store.maps import MapStore
 
 from .sample_maps import CAM, LAST, full_store, new_store, rows

@@ -218,7 +218,7 @@ def test_maps_of_another_run_are_refused(full: MapStore, tmp_path: Path) -> None
         InputError, match=r"holds the maps gradcam/layer4.*, this run makes rollout"
     ):
         full.append(0, rows(2, maps={"rollout": np.zeros((2, 7, 7))}))
-    for name in ("", "a/b/c", "../x", "c", "gradcam/zarr.json", "gradcam//x"):
+    for name in ("", "gradcam/", "/x"):
         with pytest.raises(InputError, match="can't be called"):
             full.append(0, rows(2, maps={name: np.zeros((2, 7, 7))}))
 

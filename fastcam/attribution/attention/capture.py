@@ -39,6 +39,7 @@ from fastcam.attribution.attention.records import (
     Weights,
 )
 from fastcam.attribution.attention.sdpa_patch import patched_sdpa
+from fastcam.attribution.layer_names import named_layers
 
 # PyTorch's own, whatever stands in its place later.
 _SDPA = F.scaled_dot_product_attention
@@ -266,8 +267,8 @@ def _gates(factor: Tensor, features: Tensor, gate: Tensor) -> bool:
 def paths_of(model: nn.Module) -> dict[int, str]:
     """Dotted path of every module by its id; a call within nn.Softmax belongs to its parent."""
     return {
-        id(module): name.replace("_orig_mod.", "").removesuffix("_orig_mod")
-        for name, module in model.named_modules()
+        id(module): name
+        for name, module in named_layers(model)
         if not isinstance(module, nn.Softmax | nn.Sigmoid)
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.records import Record
+from fastcam.attribution.layer_names import named_layers
 from fastcam.errors import InputError
 
 # Names under which a module keeps the projections of its attention.
@@ -39,7 +40,7 @@ def attention_modules(model: nn.Module) -> dict[str, nn.Module]:
     """Modules that project queries, keys and values, by dotted path, in the model's order."""
     return {
         name: module
-        for name, module in model.named_modules()
+        for name, module in named_layers(model)
         if any(all(_holds_part(module, part) for part in parts) for parts in _PROJECTIONS)
     }
 
@@ -62,7 +63,7 @@ def input_shapes(model: nn.Module) -> Iterator[dict[str, tuple[int, ...]]]:
         return hook
 
     try:
-        for name, module in model.named_modules():
+        for name, module in named_layers(model):
             handles.append(module.register_forward_pre_hook(hook_for(name), with_kwargs=True))
         yield shapes
     finally:
@@ -100,7 +101,7 @@ def check_records(
 def _check_blocks(
     model: nn.Module, calls: Sequence[Record], shapes: dict[str, tuple[int, ...]]
 ) -> None:
-    for parent, container in model.named_modules():
+    for parent, container in named_layers(model):
         for names in _rows_of_equal(parent, container):
             active = [name for name in names if name in shapes]
             missing = [name for name in active if not _within(name, calls)]

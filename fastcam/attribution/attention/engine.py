@@ -19,17 +19,26 @@ from fastcam.attribution.attention.checks import check_records, input_shapes
 from fastcam.attribution.attention.key_positions import KeyPositions, PassContext, key_positions
 from fastcam.attribution.attention.map_groups import (
     choose_layers,
+    fields_of,
     group_layers,
     notes_of,
     stack_maps,
-    unique_names,
 )
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, Reducer, nothing
 from fastcam.attribution.attention.sdpa_patch import sdpa_count
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_size
 from fastcam.attribution.attention.windows import window_module
 from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
-from fastcam.attribution.modules import eager_module
+from fastcam.attribution.geometry.fields import layer_grids
+from fastcam.attribution.geometry.grids import Grid
+from fastcam.attribution.layer_names import call_names, module_at
+from fastcam.attribution.modules import (
+    as_input,
+    eager_module,
+    eval_mode,
+    is_compiled,
+    on_one_device,
+)
 from fastcam.errors import InputError
 
 _KINDS: tuple[Kind, ...] = ("sdpa", "softmax", "pooling")
@@ -87,11 +96,13 @@ class AttentionEngine:
         if query not in ("cls", "mean"):
             raise InputError(f"query {query!r}: give 'cls' or 'mean'")
         self._eager: nn.Module = eager_module(model)
-        self._model: Any = torch.compile(model) if compile else model
-        self._compiled = compile or any(_is_compiled(module) for module in model.modules())
+        one_device = on_one_device(model)
+        self._model: Any = torch.compile(one_device) if compile else one_device
+        self._compiled = compile or any(map(is_compiled, one_device.modules()))
         self._layers = layers
         self._prefix = count_prefix(self._eager, prefix_tokens)
         self._plans: dict[tuple[int, ...], _Plan] = {}
+        self._grids: dict[tuple[int, ...], dict[str, Grid | None]] = {}
         self._paths = paths_of(model)
         # Looked up once, not in every batch: half of what a CLS row costs.
         self._windowed: dict[str, bool] = {}
@@ -105,9 +116,10 @@ class AttentionEngine:
         Attention explains no output: ``_targets`` is there for the contract of engines.
         """
         size = image_size(batch)
+        batch = as_input(self._eager, batch)
         plan = self._plans.get(tuple(batch.shape))
         reduce = self._cls_rows() if self.query == "cls" else self._received(size)
-        with torch.no_grad():
+        with torch.no_grad(), eval_mode(self._model):
             if plan is None:
                 plan, records, output = self._first_run(batch, size, reduce)
                 self._plans[tuple(batch.shape)] = plan
@@ -118,7 +130,11 @@ class AttentionEngine:
                 name: stack_maps(layers, values, len(batch)) for name, layers in plan.maps.items()
             }
         return BatchMaps(
-            maps, logits_of(output), layer_names=plan.layer_names, notes=notes_of(plan.maps)
+            maps,
+            logits_of(output, len(batch)),
+            layer_names=plan.layer_names,
+            notes=notes_of(plan.maps),
+            fields=fields_of(plan.maps),
         )
 
     def _later_run(self, batch: Tensor, reduce: Reducer, plan: _Plan) -> tuple[list[Record], Any]:
@@ -165,9 +181,18 @@ class AttentionEngine:
             records = recording.records
             by_name = count.calls == len(records) and not any(self._windowed.values())
         patch = patch_size(self._eager, len(size))
-        context = PassContext(self._eager, len(batch), size, patch, self._prefix, shapes)
+        grids = self._layer_grids(records, batch)
+        context = PassContext(self._eager, len(batch), size, patch, self._prefix, shapes, grids)
         plan = replace(self._plan(records, context), by_name=by_name)
         return plan, records, output
+
+    def _layer_grids(self, records: list[Record], batch: Tensor) -> dict[str, Grid | None]:
+        """Where what the attention modules give lies in the images."""
+        size = tuple(batch.shape[2:])
+        if size not in self._grids:
+            modules = {r.path: module_at(self._eager, r.path) for r in records if r.path}
+            self._grids[size] = layer_grids(self._eager, modules, batch[:1])
+        return self._grids[size]
 
     def _cls_rows(self) -> Reducer:
         """The CLS row; of windows beside it, in which there is no CLS, what a key receives."""
@@ -201,13 +226,13 @@ class AttentionEngine:
 
     def _plan(self, records: list[Record], context: PassContext) -> _Plan:
         check_records(self._eager, records, context.shapes)
-        names = unique_names([record.path for record in records])
+        names = call_names([record.path for record in records])
         positions: list[KeyPositions] = []
         omissions: dict[str, str] = {}
         for index, (name, record) in enumerate(zip(names, records, strict=True)):
             outcome = key_positions(index, record, context, self.query)
             if isinstance(outcome, KeyPositions):
-                positions.append(replace(outcome, path=name))
+                positions.append(outcome.named(name, context))
             else:
                 omissions[name] = outcome
         layers = [p for p in positions if p.kind != "pooling"]
@@ -239,7 +264,7 @@ class AttentionEngine:
         if self._layers is not None:
             return
         kinds = {
-            n: type(self._eager.get_submodule(r.path)) for n, r in zip(names, records, strict=True)
+            n: type(module_at(self._eager, r.path)) for n, r in zip(names, records, strict=True)
         }
         chosen_kinds = {kinds[p.path] for p in layers}
         unplaced = {
@@ -250,10 +275,6 @@ class AttentionEngine:
                 f"{type(self._eager).__name__}: {len(unplaced)} of {len(records)} attention layers "
                 f"can't be placed: {_first(unplaced)}; or choose layers"
             )
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
 
 
 def _with_paths(records: list[Record], eager_records: list[Record]) -> list[Record]:

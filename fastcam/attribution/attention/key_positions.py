@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from torch import Tensor, nn
@@ -20,6 +21,10 @@ from fastcam.attribution.attention.windows import (
     overlap_module,
     window_module,
 )
+from fastcam.attribution.geometry.fields import field_of
+from fastcam.attribution.geometry.grids import Grid
+from fastcam.attribution.layer_names import module_at, split_call
+from fastcam.store.map_fields import MapField
 
 MapKind = Literal["cls", "received", "windows", "pooling", "overlap", "channel"]
 
@@ -34,6 +39,7 @@ class PassContext:
     - ``patch``: a patch's sides in pixels; None where the model states none
     - ``prefix``: the tokens before the patches
     - ``shapes``: by dotted path, the shape of the first tensor given to each module that ran
+    - ``grids``: by call of a module where what it gave lies in the image, as far as that is known
     """
 
     model: nn.Module
@@ -42,6 +48,13 @@ class PassContext:
     patch: tuple[int, ...] | None
     prefix: Prefix
     shapes: dict[str, tuple[int, ...]]
+    grids: Mapping[str, Grid | None] = field(default_factory=dict)
+
+    def field(self, name: str, cells: Sequence[int]) -> MapField | None:
+        """Where a map of ``cells`` of the call ``name`` lies; None: over the whole image."""
+        # A module may make several calls while it is called once.
+        grid = self.grids.get(name, self.grids.get(split_call(name)[0]))
+        return field_of(grid, cells, self.image)
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ class KeyPositions:
     - ``heads``: how many maps it has
     - ``grid``: (h, w) or (d, h, w) of the places
     - ``layout``: how windows lie over the grid; None for attention without windows
+    - ``field``: where the places lie in the image; None: they share it out between them
     """
 
     index: int
@@ -62,6 +76,11 @@ class KeyPositions:
     heads: int
     grid: tuple[int, ...]
     layout: WindowLayout | None = None
+    field: MapField | None = None
+
+    def named(self, name: str, context: PassContext) -> KeyPositions:
+        """The same under the name of its call, with its field."""
+        return replace(self, path=name, field=context.field(name, self.grid))
 
     def map(self, values: Tensor, batch: int) -> Tensor:
         """Values (b', h, m) of keys to (b, heads, *grid)."""
@@ -91,7 +110,7 @@ def key_positions(
         )
     if _attends_channels(record, context):
         return f"it attends from channel to channel ({n}×{m}), not between places"
-    grid_and_prefix = _grid(m, context)
+    grid_and_prefix = _grid(m, context) or _followed_grid(record.path, m, context)
     if grid_and_prefix is None:
         return _no_grid_reason(m, context)
     grid, prefixed = grid_and_prefix
@@ -117,6 +136,16 @@ def _grid(m: int, context: PassContext) -> tuple[tuple[int, ...], bool] | None:
             grid = finder(count, context.image, context.patch)
             if grid is not None:
                 return grid, prefixed
+    return None
+
+
+def _followed_grid(path: str, m: int, context: PassContext) -> tuple[tuple[int, ...], bool] | None:
+    """The same by what the model did to the image before: of a half of it, say."""
+    for name, grid in context.grids.items():
+        if grid is not None and split_call(name)[0] == path:
+            for count, prefixed in ((m - context.prefix.count, True), (m, False)):
+                if math.prod(grid.sizes) == count > 1:
+                    return grid.sizes, prefixed and context.prefix.count > 0
     return None
 
 
@@ -165,7 +194,7 @@ def overlap_positions(
     if record.shape[0] == context.batch or (window**2, keys**2) != record.shape[2:]:
         return None
     for path in enclosing_paths(record.path):
-        module = context.model.get_submodule(path)
+        module = module_at(context.model, path)
         # Hiera's pooled queries have such shapes too, with keys that lie elsewhere.
         unfolds = any(isinstance(child, nn.Unfold) for child in module.children())
         if not (unfolds or "overlap" in f"{path} {type(module).__name__}".lower()):

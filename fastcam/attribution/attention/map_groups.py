@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from fastcam.attribution.attention.key_positions import KeyPositions, MapKind
+from fastcam.attribution.layer_names import means, split_call
 from fastcam.errors import InputError
+from fastcam.store.map_fields import MapField
 
 # What has to be said of a map wherever it is shown.
 NOTES: dict[MapKind, str] = {
@@ -19,23 +21,13 @@ NOTES: dict[MapKind, str] = {
 }
 
 
-def unique_names(paths: Sequence[str]) -> list[str]:
-    """Paths as names; a module's second call in a forward pass is "path:2"."""
-    counts: dict[str, int] = {}
-    names = []
-    for path in paths:
-        counts[path] = counts.get(path, 0) + 1
-        names.append(path if counts[path] == 1 else f"{path}:{counts[path]}")
-    return names
-
-
 def group_layers(
     layers: Sequence[KeyPositions], prefix: str
 ) -> dict[str, tuple[KeyPositions, ...]]:
     """Layers by map: ``prefix`` where all fit into one, else "prefix/stage1" and so on."""
     groups: dict[tuple[Any, ...], list[KeyPositions]] = {}
     for layer in layers:
-        groups.setdefault((layer.heads, layer.grid, layer.kind), []).append(layer)
+        groups.setdefault((layer.heads, layer.grid, layer.kind, layer.field), []).append(layer)
     if len(groups) == 1:
         return {prefix: tuple(layers)}
     return {f"{prefix}/stage{i}": tuple(group) for i, group in enumerate(groups.values(), 1)}
@@ -46,6 +38,11 @@ def stack_maps(layers: Sequence[KeyPositions], values: Sequence[Tensor], batch: 
     return torch.stack([layer.map(values[layer.index], batch) for layer in layers], 1)
 
 
+def fields_of(maps: Mapping[str, Sequence[KeyPositions]]) -> dict[str, MapField]:
+    """By map, where its places lie in the image, where they don't share it out between them."""
+    return {name: g[0].field for name, g in maps.items() if g[0].field is not None}
+
+
 def notes_of(maps: Mapping[str, Sequence[KeyPositions]]) -> dict[str, str]:
     """By map, what has to be said of it, where something has."""
     return {name: NOTES[g[0].kind] for name, g in maps.items() if g[0].kind in NOTES}
@@ -54,8 +51,19 @@ def notes_of(maps: Mapping[str, Sequence[KeyPositions]]) -> dict[str, str]:
 def choose_layers(
     layers: Sequence[KeyPositions], layer_ids: Sequence[int | str], omissions: Mapping[str, str]
 ) -> list[KeyPositions]:
-    """The layers called ``layer_ids``, by number (negative from the end) or dotted path."""
-    return [choose_layer(layers, layer_id, omissions) for layer_id in layer_ids]
+    """The layers called ``layer_ids``, by number (negative from the end) or dotted path.
+
+    A path without a call's number, ``attn`` for ``attn#0`` and ``attn#1``, means all calls.
+    """
+    chosen: dict[str, KeyPositions] = {}
+    for layer_id in layer_ids:
+        first = choose_layer(layers, layer_id, omissions)
+        same = [first]
+        if _number_of(layer_id) is None and split_call(str(layer_id))[1] is None:
+            path = split_call(first.path)[0]
+            same = [layer for layer in layers if means(path, layer.path)]
+        chosen |= {layer.path: layer for layer in same}
+    return list(chosen.values())
 
 
 def matching_layers(layers: Sequence[KeyPositions], layer_id: int | str) -> list[KeyPositions]:
@@ -64,7 +72,7 @@ def matching_layers(layers: Sequence[KeyPositions], layer_id: int | str) -> list
     if number is not None:
         return [layers[number]] if -len(layers) <= number < len(layers) else []
     inside = f"{layer_id}."
-    return [p for p in layers if p.path == layer_id or p.path.startswith(inside)]
+    return [p for p in layers if means(str(layer_id), p.path) or p.path.startswith(inside)]
 
 
 def _number_of(layer_id: int | str) -> int | None:

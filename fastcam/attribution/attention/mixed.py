@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,17 +26,19 @@ from fastcam.attribution.attention.key_positions import (
     overlap_positions,
 )
 from fastcam.attribution.attention.map_groups import (
+    fields_of,
     group_layers,
     matching_layers,
     notes_of,
     stack_maps,
-    unique_names,
 )
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, gate
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_size
 from fastcam.attribution.attention.windows import overlap_module, window_module
 from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
-from fastcam.attribution.modules import eager_mode, eager_module
+from fastcam.attribution.geometry.fields import layer_grids
+from fastcam.attribution.layer_names import call_names, module_at, split_call
+from fastcam.attribution.modules import as_input, eager_mode, eager_module, eval_mode
 from fastcam.attribution.request import MIXED_METHODS
 from fastcam.errors import InputError
 
@@ -107,25 +109,30 @@ class MixedEngine:
         They explain no output: ``_targets`` is there for the contract of engines.
         """
         size = image_size(batch)
+        batch = as_input(self._model, batch)
         plan = self._plans.get(tuple(batch.shape))
         shapes_context: Any = nullcontext({}) if plan is not None else input_shapes(self._model)
         reduce = self._reducer(len(batch))
-        with torch.no_grad(), eager_mode(self._model), shapes_context as shapes:
+        model = self._model
+        with torch.no_grad(), eager_mode(model), eval_mode(model), shapes_context as shapes:
             with capture(self._model, reduce, self._kinds) as recording:
                 output = self._model(batch)
             if plan is None:
                 patch = patch_size(self._model, len(size))
-                context = PassContext(self._model, len(batch), size, patch, self._prefix, shapes)
+                modules = {r.path: module_at(model, r.path) for r in recording.records if r.path}
+                grids = layer_grids(model, modules, batch[:1])
+                context = PassContext(model, len(batch), size, patch, self._prefix, shapes, grids)
                 plan = self._plans[tuple(batch.shape)] = self._plan(recording.records, context)
             values = [_map_of(record) for record in recording.records]
             maps = {n: stack_maps(layers, values, len(batch)) for n, layers in plan.maps.items()}
             gates = {p.path: recording.records[p.index].value[0] for p in plan.gates}
         return BatchMaps(
             maps,
-            logits_of(output),
+            logits_of(output, len(batch)),
             gates=gates,
             layer_names={n: tuple(p.path for p in layers) for n, layers in plan.maps.items()},
             notes=notes_of(plan.maps),
+            fields=fields_of(plan.maps),
         )
 
     def _reducer(self, batch: int) -> Callable[[AttentionCall], Any]:
@@ -144,7 +151,7 @@ class MixedEngine:
         return self._windowed[call.path] or call.attention.shape[0] != batch
 
     def _plan(self, records: Sequence[Record], context: PassContext) -> _Plan:
-        names = unique_names([record.path for record in records])
+        names = call_names([record.path for record in records])
         positions: dict[str, list[KeyPositions]] = {method: [] for method in self._methods}
         omissions_of: dict[str, dict[str, str]] = {method: {} for method in self._methods}
         for index, (name, record) in enumerate(zip(names, records, strict=True)):
@@ -152,7 +159,7 @@ class MixedEngine:
             if method not in positions:
                 continue
             if isinstance(result, KeyPositions):
-                positions[method].append(replace(result, path=name))
+                positions[method].append(result.named(name, context))
             else:
                 omissions_of[method][name] = result
         for method in self._methods:
@@ -198,7 +205,7 @@ class MixedEngine:
             )
 
     def _kind_of(self, name: str) -> type[nn.Module]:
-        return type(self._model.get_submodule(name.partition(":")[0]))
+        return type(module_at(self._model, split_call(name)[0]))
 
     def _selected(self, positions: dict[str, list[KeyPositions]]) -> dict[str, list[KeyPositions]]:
         """The layers asked for, of every method; each name must be one's, and each method have

@@ -6,7 +6,7 @@ fused, the identity is added for the skip connection, rows are normalised, layer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution.attention.capture import Replacement, capture, paths_of
 from fastcam.attribution.attention.checks import check_records, input_shapes
+from fastcam.attribution.attention.passes import Pass, passes_of, record_spans
 from fastcam.attribution.attention.records import AttentionCall, Record, Reducer, Scores
 from fastcam.attribution.attention.rollout_chunked import (
     Layer,
@@ -25,10 +26,19 @@ from fastcam.attribution.attention.rollout_chunked import (
 from fastcam.attribution.attention.sdpa_patch import sdpa_count
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_grid, patch_size
 from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
-from fastcam.attribution.modules import eager_mode, eager_module, no_autocast
+from fastcam.attribution.geometry.fields import field_of, layer_grids
+from fastcam.attribution.layer_names import call_names, module_at, split_call
+from fastcam.attribution.modules import (
+    as_input,
+    eager_mode,
+    eager_module,
+    eval_mode,
+    no_autocast,
+)
 from fastcam.attribution.nonfinite import keep_finite
 from fastcam.attribution.request import Fusion
 from fastcam.errors import InputError
+from fastcam.store.map_fields import MapField
 
 # How timm, the built-in model and Hugging Face's BEiT say that they don't read CLS.
 _POOLS = ("avg", "avgmax", "max", "map")
@@ -71,7 +81,9 @@ class RolloutEngine:
     ``fusion``, ``discard_ratio`` and ``start_layer`` as for :func:`rollout`. ``prefix_tokens``: CLS
     and registers, where the model doesn't say how many it has; they are left out of the map, which
     so sums to less than 1. ``query`` says whose row it is: "cls", or "mean" of all patches for
-    models without CLS or whose head doesn't read it. Queries that aren't tokens, as those of a
+    models without CLS or whose head doesn't read it. A part that a model calls for several images
+    or views has a map for every call, "rollout/backbone#0" and so on; a block that is called on
+    what it gave before is one more layer each time. Queries that aren't tokens, as those of a
     pooling head, have no part in it. A compiled model is run uncompiled.
 
     Raises InputError for a model without attention, in which some can't be seen, or whose layers
@@ -101,6 +113,8 @@ class RolloutEngine:
         self._checked: dict[tuple[int, ...], bool] = {}
         self._paths = paths_of(self._model)
         self._calls = 0
+        self._passes: dict[tuple[int, ...], list[Pass]] = {}
+        self._map_fields: dict[tuple[int, ...], dict[str, MapField]] = {}
         self.query = "cls" if self._prefix.cls and not _pools(self._model) else "mean"
 
     def __call__(self, batch: Tensor, _targets: Targets = None) -> BatchMaps:
@@ -108,27 +122,57 @@ class RolloutEngine:
 
         Rollout explains no output: ``_targets`` is there for the contract of engines.
         """
-        size = image_size(batch)
-        with torch.no_grad():
+        image_size(batch)
+        batch = as_input(self._model, batch)
+        with torch.no_grad(), eval_mode(self._model):
             records, output = self._run(batch)
-            layers = self._layers(records, batch.shape[0])
-            n = layers[0].shape[-1]
-            prefix = self._prefix.count
-            grid = patch_grid(n - prefix, size, patch_size(self._model, len(size)))
-            if grid is None:
-                raise InputError(
-                    f"{type(self._model).__name__}: {n} tokens without {prefix} before the patches "
-                    f"({self._prefix.source}) are no grid over images of "
-                    f"{' x '.join(map(str, size))}; give --prefix-tokens"
+            logits = logits_of(output, len(batch))
+            maps = {
+                "/".join(filter(None, ["rollout", one_pass.name])): keep_finite(
+                    self._map(records[one_pass.records], one_pass, batch), logits
                 )
-            query: int | Tensor = 0
-            if self.query == "mean":
-                query = torch.zeros(n, device=batch.device)
-                query[prefix:] = 1 / (n - prefix)
-            v = rollout(layers, query, self._fusion, self._ratio)
-            maps = v[:, prefix:].reshape(-1, *grid)
-        logits = logits_of(output)
-        return BatchMaps({"rollout": keep_finite(maps, logits)}, logits)
+                for one_pass in self._passes[tuple(batch.shape)]
+            }
+            fields = self._fields(records, {n: v.shape[1:] for n, v in maps.items()}, batch)
+        return BatchMaps(maps, logits, fields=fields)
+
+    def _fields(
+        self, records: Sequence[Record], cells: Mapping[str, Sequence[int]], batch: Tensor
+    ) -> dict[str, MapField]:
+        """By map where its cells lie, of those that don't share the images out between them: as
+        what the last attention of the pass gives."""
+        shape = tuple(batch.shape)
+        if shape not in self._map_fields:
+            # Records of later runs have no paths.
+            paths = [record.path for record in records]
+            modules = {path: module_at(self._model, path) for path in paths if path}
+            grids = layer_grids(self._model, modules, batch[:1])
+            names, fields = call_names(paths), {}
+            for name, one_pass in zip(cells, self._passes[shape], strict=True):
+                last = names[one_pass.records][-1]
+                grid = grids.get(last, grids.get(split_call(last)[0]))
+                fields[name] = field_of(grid, cells[name], shape[2:])
+            self._map_fields[shape] = {n: of_map for n, of_map in fields.items() if of_map}
+        return self._map_fields[shape]
+
+    def _map(self, records: Sequence[Record], one_pass: Pass, batch: Tensor) -> Tensor:
+        """The map (b, h, w) of one pass, from its records."""
+        layers = self._layers(records, batch.shape[0])
+        n, size = layers[0].shape[-1], one_pass.image
+        prefix = self._prefix.count
+        grid = patch_grid(n - prefix, size, patch_size(self._model, len(size)))
+        if grid is None:
+            raise InputError(
+                f"{type(self._model).__name__}: {n} tokens without {prefix} before the patches "
+                f"({self._prefix.source}) are no grid over images of "
+                f"{' x '.join(map(str, size))}; give --prefix-tokens"
+            )
+        query: int | Tensor = 0
+        if self.query == "mean" or _pools(module_at(self._model, one_pass.path)):
+            query = torch.zeros(n, device=batch.device)
+            query[prefix:] = 1 / (n - prefix)
+        v = rollout(layers, query, self._fusion, self._ratio)
+        return v[:, prefix:].reshape(-1, *grid)
 
     def _run(self, batch: Tensor) -> tuple[list[Record], Any]:
         shape = tuple(batch.shape)
@@ -148,9 +192,11 @@ class RolloutEngine:
             input_shapes(self._model) as shapes,
             sdpa_count() as count,
             capturing as recording,
+            record_spans(self._model, recording.records) as spans,
         ):
             output = self._model(batch)
         check_records(self._model, recording.records, shapes)
+        self._passes[shape] = passes_of(recording.records, spans, image_size(batch))
         self._checked[shape] = count.calls == len(recording.records)
         self._calls = count.calls
         return recording.records, output

@@ -10,9 +10,9 @@ asks for the rows it wants. Block outputs are kept of the CLS token only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -21,13 +21,17 @@ from torch import Tensor, nn
 
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.checks import check_records, input_shapes
+from fastcam.attribution.attention.first_tokens import blocks_of, cls_sequence, first_tokens
 from fastcam.attribution.attention.key_positions import KeyPositions, PassContext, key_positions
+from fastcam.attribution.attention.passes import Span, check_one_pass, record_spans
 from fastcam.attribution.attention.records import Attention, AttentionCall, Record
 from fastcam.attribution.attention.rollout import RolloutEngine
 from fastcam.attribution.attention.sdpa_patch import CallCount, sdpa_count
 from fastcam.attribution.attention.tokens import Prefix, count_prefix, image_size, patch_size
 from fastcam.attribution.batch_maps import logits_of
-from fastcam.attribution.modules import eager_mode, eager_module
+from fastcam.attribution.geometry.fields import field_of, layer_grids
+from fastcam.attribution.layer_names import call_names, module_at
+from fastcam.attribution.modules import as_input, eager_mode, eager_module, eval_mode
 from fastcam.attribution.nonfinite import check_weights, reasons
 from fastcam.errors import InputError
 
@@ -106,6 +110,7 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
     answer is NaN or infinite.
     """
     eager = eager_module(model)
+    batch = as_input(eager, batch)
     size = image_size(batch)
     if len(size) != 2:
         raise InputError(
@@ -119,13 +124,19 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
     if plan is not None:
         shapes_context = nullcontext(plan.shapes)
     by_name = plan is not None and bool(plan.calls)
+
+    def spans_context(records: Sequence[Record]) -> AbstractContextManager[dict[str, list[Span]]]:
+        return record_spans(eager, records) if plan is None else nullcontext({})
+
     with (
         torch.no_grad(),
         eager_mode(eager),
+        eval_mode(eager),
         shapes_context as shapes,
-        _first_tokens(eager, None if plan is None else plan.blocks) as tokens,
+        first_tokens(eager, None if plan is None else plan.blocks) as tokens,
         nullcontext(CallCount()) if by_name else sdpa_count() as count,
         capture(eager, _square_attention, ("sdpa", "softmax"), by_name=by_name) as recording,
+        spans_context(recording.records) as spans,
     ):
         output = eager(batch)
     all_records = recording.records
@@ -136,9 +147,10 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
         all_records = [
             replace(r, path=path) for r, (path, _) in zip(all_records, plan.calls, strict=True)
         ]
-    logits = logits_of(output).float()
+    logits = logits_of(output, len(batch)).float()
     if plan is None:
         check_records(eager, all_records, shapes)
+        check_one_pass(eager, all_records, spans, size)
     _check_finite(eager, batch, logits)
     if plan is None:
         all_by_name = count.calls == len(all_records)
@@ -146,16 +158,20 @@ def run_vit(model: nn.Module, batch: Tensor, prefix_tokens: int | None = None) -
     prefix = plan.prefix
     context = PassContext(eager, len(batch), size, plan.patch, prefix, plan.shapes)
     records, grid = _whole_layers(all_records, context)
+    if key not in plans:
+        _check_tiling(context, batch, records[-1], grid)
     cls_tokens, reason = None, "the model has no CLS token"
     if prefix.cls:
-        cls_tokens, reason = _cls_sequence(
+        cls_tokens, reason = cls_sequence(
             eager, [r.path for r in records], tokens, records[0].shape[2]
         )
     plans[key] = plan
     return VitPass(
         batch=batch,
         output=logits,
-        layers=tuple(VitLayer(r.path, r.value) for r in records),
+        layers=tuple(
+            map(VitLayer, call_names([r.path for r in records]), (r.value for r in records))
+        ),
         cls=cls_tokens,
         grid=grid,
         patch=_sides(context, grid),
@@ -175,11 +191,31 @@ def _plan_of(
     prefix = count_prefix(model, prefix_tokens)
     query = RolloutEngine(model, prefix_tokens=prefix_tokens).query
     paths = [r.path for r in records if r.shape[2] == r.shape[3]]
-    followed = frozenset(_blocks(model, paths) if prefix.cls and paths else ())
+    followed = frozenset(blocks_of(model, paths) if prefix.cls and paths else ())
     calls = tuple((r.path, r.shape) for r in records) if by_name else ()
     return _PassPlan(
         prefix, "cls" if query == "cls" else "mean", patch_size(model), shapes, followed, calls
     )
+
+
+def _check_tiling(
+    context: PassContext, batch: Tensor, record: Record, grid: tuple[int, int]
+) -> None:
+    """InputError where the patches of ``grid`` are not equal parts of the images."""
+    model, size, patch = context.model, context.image, context.patch
+    even = patch and all(side % step == 0 for side, step in zip(size, patch, strict=True))
+    if even or not record.path:
+        return
+    modules = {record.path: module_at(model, record.path)}
+    grids = layer_grids(model, modules, batch[:1]).values()
+    of_map = next((found for g in grids if (found := field_of(g, grid, size))), None)
+    if of_map is not None:
+        whole = (round(c * step) for c, step in zip(grid, of_map.stride, strict=True))
+        raise InputError(
+            f"{type(model).__name__} pads images of {size[0]} x {size[1]} inside, or leaves a rest "
+            f"out, so that its patches are no equal parts of them; these views show whole patches: "
+            f"give --image-size {' '.join(map(str, whole))}, or use fastcam explain"
+        )
 
 
 def _check_finite(model: nn.Module, batch: Tensor, output: Tensor) -> None:
@@ -254,94 +290,3 @@ def _sides(context: PassContext, grid: tuple[int, int]) -> tuple[int, int]:
         return context.patch[0], context.patch[1]
     (h, w), (rows, columns) = context.image, grid
     return round(h / rows), round(w / columns)
-
-
-@dataclass(eq=False)
-class _FirstTokens:
-    """Shape and first token (b, dim) of what went in and out of each module with parts.
-
-    - ``inputs``: by dotted path, of the first input
-    - ``outputs``: of every output, in order, with the dotted path
-    """
-
-    inputs: dict[str, tuple[tuple[int, ...], Tensor]] = field(default_factory=dict)
-    outputs: list[tuple[str, tuple[int, ...], Tensor]] = field(default_factory=list)
-
-
-@contextmanager
-def _first_tokens(model: nn.Module, blocks: frozenset[str] | None) -> Iterator[_FirstTokens]:
-    """While it is open, the first token (b, dim) that goes in and out of the blocks; None: of every
-    module with parts, since where attention is, and so the blocks, is known only after a pass."""
-    tokens = _FirstTokens()
-    handles = []
-
-    def before(name: str) -> Any:
-        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            tensor = _sequence((*args, *kwargs.values()))
-            if tensor is not None and name not in tokens.inputs:
-                tokens.inputs[name] = tuple(tensor.shape), _token(tensor)
-
-        return hook
-
-    def after(name: str) -> Any:
-        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
-            tensor = _sequence(output if isinstance(output, tuple | list) else (output,))
-            if tensor is not None:
-                tokens.outputs.append((name, tuple(tensor.shape), _token(tensor)))
-
-        return hook
-
-    try:
-        for name, module in model.named_modules():
-            parts = next(module.children(), None) is not None
-            if parts if blocks is None else name in blocks:
-                handles.append(module.register_forward_pre_hook(before(name), with_kwargs=True))
-                handles.append(module.register_forward_hook(after(name)))
-        yield tokens
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _sequence(values: Sequence[Any]) -> Tensor | None:
-    tensor = next((v for v in values if isinstance(v, Tensor)), None)
-    return tensor if tensor is not None and tensor.ndim == 3 and tensor.shape[1] else None
-
-
-def _token(sequence: Tensor) -> Tensor:
-    return sequence[:, 0].detach().to(torch.float32, copy=True)
-
-
-def _cls_sequence(
-    model: nn.Module, paths: Sequence[str], tokens: _FirstTokens, n: int
-) -> tuple[Tensor | None, str]:
-    """CLS (blocks + 1, b, dim) before the first block and after each, or why there is none."""
-    blocks = _blocks(model, paths)
-    steps = [(shape, token) for name, shape, token in tokens.outputs if name in blocks]
-    start = tokens.inputs.get(blocks[0])
-    if start is None or not {name for name, _, _ in tokens.outputs}.issuperset(blocks):
-        return None, f"the blocks around {paths[0]} aren't modules that are called"
-    steps.insert(0, start)
-    if any(shape[1] != n for shape, _ in steps):
-        return None, f"the blocks around {paths[0]} don't pass on tokens (b, {n}, dim)"
-    return torch.stack([token for _, token in steps]), ""
-
-
-def _blocks(model: nn.Module, paths: Sequence[str]) -> list[str]:
-    """The blocks around attentions, each once: named by the part where the paths first differ."""
-    split = [path.split(".") for path in dict.fromkeys(paths)]
-    if len(split) == 1:
-        depth = _depth_in_a_row(model, split[0])
-    else:
-        same = (len(set(parts)) == 1 for parts in zip(*split, strict=False))
-        depth = next((depth for depth, equal in enumerate(same) if not equal), 0)
-    return list(dict.fromkeys(".".join(parts[: depth + 1]) for parts in split))
-
-
-def _depth_in_a_row(model: nn.Module, parts: list[str]) -> int:
-    """Of a single attention: the first part of its path that lies in a list of modules."""
-    for depth in range(len(parts)):
-        holder = model.get_submodule(".".join(parts[:depth]))
-        if isinstance(holder, nn.ModuleList | nn.Sequential):
-            return depth
-    return max(len(parts) - 2, 0)

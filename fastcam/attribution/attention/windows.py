@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 
+from fastcam.attribution.layer_names import module_at
 from fastcam.errors import InputError
 
 
@@ -99,7 +100,7 @@ def _module_with(
     model: nn.Module, path: str, names: tuple[str, ...]
 ) -> tuple[str, nn.Module] | None:
     for name in enclosing_paths(path):
-        module = model.get_submodule(name)
+        module = module_at(model, name)
         if all(hasattr(module, name) for name in names):
             return name, module
     return None

@@ -11,13 +11,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.cam.split import Split, check_run
-from fastcam.attribution.modules import frozen_eval, tensor_in, with_tensor
+from fastcam.attribution.cam.split import Split
+from fastcam.attribution.layer_names import call_name, check_called, named_layers, split_call
+from fastcam.attribution.modules import as_input, frozen_eval, tensor_in, with_tensor
 from fastcam.errors import InputError
 
 
@@ -34,33 +36,35 @@ class CompiledSplit:
     ) -> None:
         with frozen_eval(model):
             self._tapped_model = _TappedModel(model, list(layers))
-        self._layers = layers
         self._run: Callable[..., tuple[Any, list[Tensor]]] = torch.compile(
             self._tapped_model, backend=backend
         )
-        self._zeros: dict[Any, list[tuple[torch.Size, torch.dtype]]] = {}
+        self._zeros: dict[Any, _Taps] = {}
 
     def __call__(self, batch: Tensor, gradients: bool = True) -> Split:
         with torch.inference_mode(False), frozen_eval(self._tapped_model):
             batch = batch.clone() if batch.is_inference() else batch.detach()
+            batch = as_input(self._tapped_model, batch)
+            taps = self._taps(batch)
+            calls = self._tapped_model.calls = taps.calls
             if not gradients:
                 with torch.no_grad():
                     output, activations = self._run(batch)
-                return Split(output, dict(zip(self._layers, activations, strict=True)), {})
+                return Split(output, dict(zip(calls, activations, strict=True)), {})
             zeros = [
                 torch.zeros(shape, dtype=dtype, device=batch.device, requires_grad=True)
-                for shape, dtype in self._shapes(batch)
+                for shape, dtype in taps.shapes
             ]
             with torch.enable_grad():
                 output, activations = self._run(batch, *zeros)
             self._tapped_model.forget()
         return Split(
             output,
-            {name: a.detach() for name, a in zip(self._layers, activations, strict=True)},
-            dict(zip(self._layers, zeros, strict=True)),
+            {name: a.detach() for name, a in zip(calls, activations, strict=True)},
+            dict(zip(calls, zeros, strict=True)),
         )
 
-    def _shapes(self, batch: Tensor) -> list[tuple[torch.Size, torch.dtype]]:
+    def _taps(self, batch: Tensor) -> _Taps:
         device = batch.device.type
         # Autocast decides what the layers give.
         key = (
@@ -70,19 +74,26 @@ class CompiledSplit:
             torch.get_autocast_dtype(device),
         )
         if key not in self._zeros:
+            self._tapped_model.calls = {}
             with torch.no_grad():
                 self._tapped_model(batch)
-            check_run(self._layers, self._tapped_model.outputs)
-            self._tapped_model.last_call = dict(self._tapped_model.calls)
-            self._zeros[key] = [
-                (
-                    self._tapped_model.outputs[name].shape,
-                    self._tapped_model.outputs[name].dtype,
-                )
-                for name in self._layers
-            ]
+            calls, outputs = self._tapped_model.named_calls(), self._tapped_model.outputs
+            shapes = [(outputs[tap].shape, outputs[tap].dtype) for tap in calls.values()]
+            self._zeros[key] = _Taps(calls, shapes)
             self._tapped_model.forget()
         return self._zeros[key]
+
+
+@dataclass(frozen=True)
+class _Taps:
+    """Where one shape of batch is tapped.
+
+    - ``calls``: by name of a call, its module's number and its own
+    - ``shapes``: in the same order, shape and type of what these calls give
+    """
+
+    calls: dict[str, tuple[int, int]]
+    shapes: list[tuple[torch.Size, torch.dtype]]
 
 
 @contextmanager
@@ -100,39 +111,59 @@ class _TappedModel(nn.Module):
         super().__init__()
         self.model = _weight_sharing_copy(model)
         self.names = names
-        self.zeros_by_name: dict[str, Tensor] = {}
-        self.outputs: dict[str, Tensor] = {}
-        self.calls: dict[str, int] = {}
-        # Which call of each layer is its last, the one that counts; known after a plain pass.
-        self.last_call: dict[str, int] = {}
-        for name in names:
-            self.model.get_submodule(name).register_forward_hook(self._hook(name))
+        modules = dict(named_layers(self.model, remove_duplicate=False))
+        # Modules by number, since one may have several names.
+        self.numbers = {name: _index(modules, split_call(name)[0]) for name in names}
+        self.zeros_by_tap: dict[tuple[int, int], Tensor] = {}
+        self.outputs: dict[tuple[int, int], Tensor] = {}
+        self.counts: dict[int, int] = {}
+        # Those looked at, known after a plain pass.
+        self.calls: dict[str, tuple[int, int]] = {}
+        bases = {number: split_call(name)[0] for name, number in self.numbers.items()}
+        for number, base in bases.items():
+            modules[base].register_forward_hook(self._hook(number, base))
 
     def forward(self, batch: Tensor, *zeros: Tensor) -> tuple[Any, list[Tensor]]:
-        self.zeros_by_name = dict(zip(self.names, zeros, strict=False))
+        self.zeros_by_tap = dict(zip(self.calls.values(), zeros, strict=False))
         self.outputs = {}
-        self.calls = dict.fromkeys(self.names, 0)
+        self.counts = dict.fromkeys(self.numbers.values(), 0)
         output = self.model(batch)
-        return output, [self.outputs[name] for name in self.names if name in self.outputs]
+        return output, [self.outputs[tap] for tap in self.calls.values()]
+
+    def named_calls(self) -> dict[str, tuple[int, int]]:
+        """The calls of the last pass as in ``_Taps``; InputError for a layer it didn't call."""
+        calls = {}
+        for name, number in self.numbers.items():
+            base, call = split_call(name)
+            count = self.counts[number]
+            check_called(self.model, name, {base: count})
+            for index in range(count) if call is None else (call,):
+                calls[call_name(base, index, count)] = (number, index)
+        return calls
 
     def forget(self) -> None:
         """Let go of the last batch's tensors."""
-        self.zeros_by_name, self.outputs, self.calls = {}, {}, {}
+        self.zeros_by_tap, self.outputs, self.counts = {}, {}, {}
 
-    def _hook(self, name: str) -> Any:
+    def _hook(self, number: int, name: str) -> Any:
         def after(_module: nn.Module, _inputs: Any, output: Any) -> Any:
             tensor = tensor_in(output, name)
-            self.outputs[name] = tensor
-            self.calls[name] += 1
-            zero = (
-                self.zeros_by_name.get(name)
-                if self.calls[name] == self.last_call.get(name)
-                else None
-            )
+            tap = (number, self.counts[number])
+            self.outputs[tap] = tensor
+            self.counts[number] += 1
+            zero = self.zeros_by_tap.get(tap)
             # A new tensor either way: the next operation may write into it.
             return with_tensor(output, tensor.clone() if zero is None else tensor + zero)
 
         return after
+
+
+def _index(modules: dict[str, nn.Module], name: str) -> int:
+    """Which of the different modules is called ``name``."""
+    numbers: dict[nn.Module, int] = {}
+    for module in modules.values():
+        numbers.setdefault(module, len(numbers))
+    return numbers[modules[name]]
 
 
 def _weight_sharing_copy(model: nn.Module) -> nn.Module:

@@ -13,22 +13,29 @@ from torch import Tensor, nn
 from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
 from fastcam.attribution.cam.compiled import CompiledSplit, several_backwards
 from fastcam.attribution.cam.formulas import GRADIENT_METHODS, eigencam, signed
-from fastcam.attribution.cam.layers import default_layer, layer_modules
+from fastcam.attribution.cam.layers import default_layer, default_layers, layer_modules
 from fastcam.attribution.cam.reshape import Layout, Reshape, apply_reshape, require_layout, to_maps
 from fastcam.attribution.cam.scorecam import CHUNK, scorecam
 from fastcam.attribution.cam.split import Split, gradients_of, run_split
 from fastcam.attribution.cam.targets import TargetScores, as_classes, target_scores
-from fastcam.attribution.modules import no_autocast
+from fastcam.attribution.geometry.fields import field_of, layer_grids
+from fastcam.attribution.geometry.grids import Grid
+from fastcam.attribution.layer_names import open_module, split_call
+from fastcam.attribution.modules import as_input, no_autocast
 from fastcam.attribution.nonfinite import check_weights, keep_finite
+from fastcam.attribution.packed_inputs import image_channels
 from fastcam.attribution.request import CAM_METHODS, Sign
 from fastcam.errors import InputError
+from fastcam.store.map_fields import MapField
 
 
 class CamEngine:
     """Maps of a model's layers, for one batch after another.
 
     ``layers``: dotted module names; "auto", or none: the last spatial one, found on the first
-    batch. ``methods``: of gradcam, hirescam, layercam, gradcam++, eigencam, scorecam.
+    batch. A module that runs more than once has a map for every call, ``layer#0``, ``layer#1``;
+    such a name is one call's alone. ``methods``: of gradcam, hirescam, layercam, gradcam++,
+    eigencam, scorecam.
     ``targets``: what is explained, as :func:`target_scores` takes it. ``reshape``: "auto" finds how
     a layer's output lies, "none" takes it as (b, k, *s), a callable makes it so. ``prefix_tokens``:
     tokens before the patches; None counts them. ``sign``: the evidence that is kept, "positive"
@@ -60,6 +67,7 @@ class CamEngine:
                 "the model was made under torch.inference_mode, its weights can't enter a graph: "
                 "make it under torch.no_grad, or outside"
             )
+        model = open_module(model)
         check_weights(model)
         names = (layers,) if isinstance(layers, str) else tuple(layers or ())
         self._model = model
@@ -73,9 +81,13 @@ class CamEngine:
         self._backend = "inductor" if compile is True else compile
         self._compiled: CompiledSplit | None = None
         self._layouts: dict[tuple[str, tuple[int, ...]], Layout] = {}
+        # By size of the images, where what the layers give lies in them.
+        self._grids: dict[tuple[int, ...], dict[str, Grid | None]] = {}
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w) or (b, c, d, h, w), named ``method/layer``.
+
+        Of several calls of a layer each has one, ``method/layer#0`` and so on.
 
         Each is float32 (b, *s) at the layer's resolution, raw, on the batch's device; (b, t, *s)
         where ``targets`` (for this batch, instead of the engine's) name t for each image; EigenCAM
@@ -86,31 +98,47 @@ class CamEngine:
         batch of images, wrong targets, and layers that don't give maps.
         """
         _check_batch(batch)
+        batch = as_input(self._model, batch)
         chosen_targets = self._targets if targets is None else targets
         layers = self._target_layers(batch)
         graded = [method for method in self._methods if method in GRADIENT_METHODS]
         with several_backwards() if self._backend else nullcontext():
             split = self._run(layers, batch, bool(graded))
             with torch.inference_mode(False), torch.set_grad_enabled(bool(graded)):
-                scores = target_scores(chosen_targets, split.output)
+                scores = target_scores(chosen_targets, split.output, len(batch))
                 if len(scores.output) != len(batch):
                     raise InputError(
                         f"the model gives {len(scores.output)} answers for {len(batch)} images"
                     )
                 maps = self._gradient_maps(split, scores, graded, batch) if graded else {}
         with torch.inference_mode(False), torch.no_grad():
-            maps |= self._other_maps(layers, split, scores, chosen_targets, batch)
-            order = [f"{method}/{layer}" for method in self._methods for layer in layers]
+            maps |= self._other_maps(split, scores, chosen_targets, batch)
+            order = [f"{m}/{layer}" for m in self._methods for layer in split.activations]
             return BatchMaps(
                 {name: keep_finite(maps[name], scores.output) for name in order},
                 scores.output,
                 targets=scores.classes,
+                fields=self._fields({name: maps[name] for name in order}, layers, batch),
             )
+
+    def _fields(
+        self, maps: Mapping[str, Tensor], layers: Mapping[str, nn.Module], batch: Tensor
+    ) -> dict[str, MapField]:
+        """By map where its cells lie, of those that don't share the images out between them."""
+        size = tuple(batch.shape[2:])
+        if size not in self._grids:
+            self._grids[size] = layer_grids(self._model, layers, batch[:1])
+        grids = self._grids[size]
+        fields = {
+            name: field_of(grids.get(name.partition("/")[2]), values.shape[-len(size) :], size)
+            for name, values in maps.items()
+        }
+        return {name: of_map for name, of_map in fields.items() if of_map is not None}
 
     def _target_layers(self, batch: Tensor) -> Mapping[str, nn.Module]:
         if self._layers is None:
             self._layers = layer_modules(
-                self._model, [default_layer(self._model, batch[:1], self._prefix_tokens)]
+                self._model, default_layers(self._model, batch[:1], self._prefix_tokens)
             )
         return self._layers
 
@@ -149,7 +177,6 @@ class CamEngine:
 
     def _other_maps(
         self,
-        layers: Mapping[str, nn.Module],
         split: Split,
         scores: TargetScores,
         chosen_targets: Targets,
@@ -157,11 +184,11 @@ class CamEngine:
     ) -> dict[str, Tensor]:
         def score(output: Any, rows: Tensor) -> Tensor:
             if scores.classes is None:
-                return target_scores(chosen_targets, output).values
-            return logits_of(output).gather(1, scores.classes[rows])
+                return target_scores(chosen_targets, output, len(rows)).values
+            return logits_of(output, len(rows)).gather(1, scores.classes[rows])
 
         maps_by_name = {}
-        for layer in layers:
+        for layer in split.activations:
             if "eigencam" in self._methods:
                 with no_autocast(batch):
                     maps_by_name[f"eigencam/{layer}"] = eigencam(
@@ -169,8 +196,9 @@ class CamEngine:
                     )
             if "scorecam" in self._methods:
                 values = self._maps(layer, split.activations[layer], batch)
+                channels = image_channels(self._model, layer)
                 target_maps = signed(
-                    scorecam(self._model, batch, values, score, self._chunk), self._sign
+                    scorecam(self._model, batch, values, score, self._chunk, channels), self._sign
                 )
                 maps_by_name[f"scorecam/{layer}"] = (
                     target_maps if scores.several else target_maps[:, 0]
@@ -186,7 +214,6 @@ class CamEngine:
     def _layout(self, layer: str, values: Tensor, batch: Tensor) -> Layout:
         key = (layer, (*values.shape[1:], *batch.shape[2:]))
         if key not in self._layouts:
-            assert self._layers is not None
             if len(values) != len(batch):
                 raise InputError(
                     f"layer {layer!r} gives {len(values)} parts (windows, crops) of {len(batch)} "
@@ -195,13 +222,19 @@ class CamEngine:
             self._layouts[key] = require_layout(
                 layer,
                 self._model,
-                self._layers[layer],
+                self._module(layer),
                 values,
                 tuple(batch.shape[2:]),
                 prefix_tokens=self._prefix_tokens,
                 reshape=self._reshape if isinstance(self._reshape, str) else "auto",
             )
         return self._layouts[key]
+
+    def _module(self, layer: str) -> nn.Module:
+        """The module that a layer, or one of its calls, is called after."""
+        assert self._layers is not None
+        name = split_call(layer)[0]
+        return next(m for own, m in self._layers.items() if split_call(own)[0] == name)
 
     def _check_reached(self, layer: str, values: Tensor, gradient: Tensor, batch: Tensor) -> None:
         """InputError where only the CLS token of a layer reaches the output; looked at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,13 @@ from torch import Tensor, nn
 from fastcam.attribution.batch_maps import logits_of
 from fastcam.attribution.cam.reshape import Layout, layout_of
 from fastcam.attribution.cam.split import run_split
+from fastcam.attribution.layer_names import (
+    call_name,
+    closed_part,
+    named_layers,
+    open_module,
+    split_call,
+)
 from fastcam.attribution.modules import (
     ForwardHook,
     after_every_module,
@@ -36,13 +43,15 @@ class Candidate:
     - ``name``: dotted
     - ``kind``: the name of its class
     - ``layout``: how its output lies
-    - ``calls``: how often one forward pass calls it; of several calls the last counts
+    - ``calls``: how often one forward pass calls it; ``layout`` is that of the last call
+    - ``auto``: the names of the calls to take where it is chosen without being named
     """
 
     name: str
     kind: str
     layout: Layout
     calls: int = 1
+    auto: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,14 +68,14 @@ def candidates(
     graph. Of modules that return the same tensor (a stage and its last block) the outermost is
     listed. Layers that only thin out (pooling, dropout) or hold attention weights are not.
     """
-    outputs: dict[str, _Output] = {}
-    with after_every_module(model, _output_hooks(outputs)):
-        frozen_forward(model, example)
+    model = open_module(model)
+    modules = dict(named_layers(model))
+    outputs, counts = _outputs(model, example)
     layers: list[Candidate] = []
     covered: set[str] = set()
     for name, entry in reversed(outputs.items()):
-        module = model.get_submodule(name)
-        kind = type(module).__name__
+        module = modules[name]
+        kind = _kind_of(module)
         if name in covered or any(word in kind.lower() for word in _PASSING):
             continue
         covered |= entry.inner_names
@@ -75,8 +84,51 @@ def candidates(
             continue
         layout = layout_of(model, module, entry.shape, tuple(example.shape[2:]), prefix_tokens)
         if layout is not None:
-            layers.append(Candidate(name, kind, layout, entry.calls))
+            selected = _maps_of_passes(name, module, counts)
+            layers.append(Candidate(name, kind, layout, counts[name], selected))
     return layers[::-1]
+
+
+def _outputs(model: nn.Module, example: Tensor) -> tuple[dict[str, _Output], dict[str, int]]:
+    """By name what modules give, in the order in which they finish, and how often each runs."""
+    outputs: dict[str, _Output] = {}
+    counts: dict[str, int] = {}
+    with after_every_module(model, _output_hooks(outputs, counts)):
+        frozen_forward(model, example)
+    return outputs, counts
+
+
+def _maps_of_passes(name: str, module: nn.Module, counts: Mapping[str, int]) -> tuple[str, ...]:
+    """The calls to look at where nobody says which: all of them, under the layer's own name.
+
+    Of an activation that stands after several layers, which learns nothing itself, the last call in
+    every pass through the part of the model that it is in.
+    """
+    calls = counts[name]
+    passes = max((counts.get(path, 0) for path in _around(name)), default=1) or 1
+    if (
+        calls == 1
+        or calls % passes
+        or calls == passes
+        or next(module.parameters(), None) is not None
+    ):
+        return (name,)
+    last = range(calls // passes - 1, calls, calls // passes)
+    return tuple(call_name(name, number, calls) for number in last)
+
+
+def _around(name: str) -> list[str]:
+    """The dotted names of what a module lies in, the model itself left out."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def default_layers(
+    model: nn.Module, example: Tensor, prefix_tokens: int | None = None
+) -> tuple[str, ...]:
+    """What :func:`default_layer` names; of a module that runs more than once the names of those of
+    its calls that end a pass through it, or through the part of the model that it is in."""
+    return _default(model, example, prefix_tokens).auto
 
 
 def default_layer(model: nn.Module, example: Tensor, prefix_tokens: int | None = None) -> str:
@@ -86,6 +138,10 @@ def default_layer(model: nn.Module, example: Tensor, prefix_tokens: int | None =
     get no gradient; there it is that block's first norm. Found by one backward pass on
     ``example``. Raises InputError where the model has no spatial layer.
     """
+    return _default(model, example, prefix_tokens).name
+
+
+def _default(model: nn.Module, example: Tensor, prefix_tokens: int | None) -> Candidate:
     layers = candidates(model, example, prefix_tokens)
     if not layers:
         raise InputError(
@@ -93,14 +149,28 @@ def default_layer(model: nn.Module, example: Tensor, prefix_tokens: int | None =
             f"{tuple(example.shape[2:])}; name one with --layer, and how to reshape it"
         )
     if layers[-1].layout.order != "tokens":
-        return layers[-1].name
+        return layers[-1]
     return _last_reached(model, example, layers)
+
+
+def called_layers(model: nn.Module, names: Sequence[str], example: Tensor) -> tuple[str, ...]:
+    """``names``, with a name for every call of a layer that runs more than once for ``example``
+    (1, c, *s): ``backbone.layer4#0``, ``backbone.layer4#1``."""
+    return tuple(run_split(model, layer_modules(model, names), example, False).activations)
 
 
 def layer_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
     """The modules called ``names``; InputError for one that doesn't exist, with the nearest."""
-    modules = {name: module for name, module in model.named_modules(remove_duplicate=False) if name}
-    for name in names:
+    modules = {name: module for name, module in named_layers(model, remove_duplicate=False) if name}
+    found = {}
+    for full_name in names:
+        name = split_call(full_name)[0]
+        if name not in modules and (part := closed_part(model, name)) is not None:
+            raise InputError(
+                f"layer {full_name!r} is in {part!r}, a scripted or traced part (TorchScript), in "
+                "whose graph PyTorch's hooks do not fire; give the original module, or choose a "
+                "layer outside of it"
+            )
         if name not in modules:
             near = [n for n in modules if n.endswith(f".{name}")][:3]
             near = near or difflib.get_close_matches(name, modules, n=3, cutoff=0.4)
@@ -109,43 +179,55 @@ def layer_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module
                 f"layer {name!r} does not exist in {type(model).__name__}: {hint} "
                 "(fastcam inspect --model lists those with maps)"
             )
-    return {name: modules[name] for name in names}
+        found[full_name] = modules[name]
+    return found
 
 
-def _last_reached(model: nn.Module, example: Tensor, layers: Sequence[Candidate]) -> str:
+def _kind_of(module: nn.Module) -> str:
+    """The name of its class; of a module that was exported, that of the module it was."""
+    exported = getattr(module, "type_name", None)
+    name = exported() if callable(exported) else None
+    return (name or type(module).__name__).rpartition(".")[2]
+
+
+def _last_reached(model: nn.Module, example: Tensor, layers: Sequence[Candidate]) -> Candidate:
     """The last norm or block whose patch tokens, not only the prefix, have a gradient."""
     blocks = [c for c in layers if "norm" in c.kind.lower() or c.name[-1].isdigit()][
         -_GRADIENT_LAYERS:
     ]
     blocks = [c for c in blocks if c.layout.order == "tokens"]
     if not blocks:
-        return layers[-1].name
-    split = run_split(model, layer_modules(model, [c.name for c in blocks]), example)
+        return layers[-1]
+    # Of a block that runs more than once the last call tells.
+    last_calls = [call_name(c.name, c.calls - 1, c.calls) for c in blocks]
+    split = run_split(model, layer_modules(model, last_calls), example)
     with torch.enable_grad():
-        score = logits_of(split.output).amax(1).sum()
+        score = logits_of(split.output, len(example)).amax(1).sum()
     gradients = torch.autograd.grad(
         score, list(split.sources.values()), allow_unused=True, materialize_grads=True
     )
     for candidate, gradient in reversed(list(zip(blocks, gradients, strict=True))):
         if bool(gradient[:, candidate.layout.prefix :].any()):
-            return candidate.name
+            return candidate
     # Nothing has a gradient in a model whose head is still at its initial zeros.
-    return blocks[-1].name
+    return blocks[-1]
 
 
 @dataclass
 class _Output:
     shape: tuple[int, ...]
-    calls: int
     inner_names: set[str]
 
 
-def _output_hooks(outputs: dict[str, _Output]) -> Callable[[str], ForwardHook]:
-    """Hooks that note in ``seen`` what each module gives, in the order in which they finish."""
+def _output_hooks(
+    outputs: dict[str, _Output], counts: dict[str, int]
+) -> Callable[[str], ForwardHook]:
+    """Hooks that note what each module gives, in the order in which they finish, and count."""
     last: list[tuple[str, Any]] = []
 
     def hook(name: str) -> ForwardHook:
         def after(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            counts[name] = counts.get(name, 0) + 1
             tensor = first_tensor(output)
             # Of several tensors nobody knows which one goes on to the output.
             if tensor is None or count_tensors(output) > 1:
@@ -153,12 +235,10 @@ def _output_hooks(outputs: dict[str, _Output]) -> Callable[[str], ForwardHook]:
             # A container finishes right after the layer whose output it returns.
             while last and last[-1][1]() is not tensor:
                 last.pop()
-            previous = outputs.pop(name, None)
+            outputs.pop(name, None)
             # By name, since an operation in place returns its input, which is another layer's.
             inner_names = {inner for inner, _ in last if inner.startswith(f"{name}.")}
-            outputs[name] = _Output(
-                tuple(tensor.shape), previous.calls + 1 if previous else 1, inner_names
-            )
+            outputs[name] = _Output(tuple(tensor.shape), inner_names)
             last.append((name, weakref.ref(tensor)))
 
         return after

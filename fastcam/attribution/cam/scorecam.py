@@ -21,6 +21,7 @@ def scorecam(
     activations: Tensor,
     score: Callable[[Any, Tensor], Tensor],
     chunk: int = CHUNK,
+    masked_channels: Tensor | None = None,
 ) -> Tensor:
     """Σ_k α_k A_k for ``batch`` (b, c, *S) and ``activations`` (b, k, *s) float32: (b, t, *s).
 
@@ -30,7 +31,8 @@ def scorecam(
     passes, ``chunk`` at a time.
 
     ``score`` gets the model's output for m masked images and ``rows`` (m,) int64, the image each
-    comes from, and gives (m, t). The result is raw, neither rectified nor scaled.
+    comes from, and gives (m, t). ``masked_channels`` (c,) bool: those that masks lie over, None for
+    all; the others stay as they are. The result is raw, neither rectified nor scaled.
     """
     images, channels = activations.shape[:2]
     masks = activations.flatten(0, 1)[:, None]
@@ -40,7 +42,12 @@ def scorecam(
             part = masks[start : start + chunk]
             rows = torch.arange(start, start + len(part), device=batch.device) // channels
             with no_autocast(batch):
-                masked = batch[rows] * _unit_masks(part, batch.shape[2:]).to(batch.dtype)
+                images_of_rows = batch[rows]
+                masked = images_of_rows * _unit_masks(part, batch.shape[2:]).to(batch.dtype)
+                if masked_channels is not None:
+                    axes = (1, -1, *(1,) * (batch.ndim - 2))
+                    seen = masked_channels.to(batch.device).reshape(axes)
+                    masked = torch.where(seen, masked, images_of_rows)
             scores.append(score(model(masked), rows).float())
     weights = torch.cat(scores).reshape(images, channels, -1).softmax(1)
     with no_autocast(batch):

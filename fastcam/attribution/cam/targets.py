@@ -29,8 +29,9 @@ class TargetScores:
     output: Tensor
 
 
-def target_scores(targets: Targets, output: Any) -> TargetScores:
-    """The scores that ``targets`` names in a model's ``output`` (any that has logits in it).
+def target_scores(targets: Targets, output: Any, count: int | None = None) -> TargetScores:
+    """The scores that ``targets`` names in a model's ``output`` (any that has logits in it) for
+    ``count`` images.
 
     ``targets``: None: the predicted class, or the number itself where the model gives one (a
     regression); an int: that output for every image; b ints, or a tensor (b,): one for each
@@ -40,21 +41,23 @@ def target_scores(targets: Targets, output: Any) -> TargetScores:
     Raises InputError for a list of another length and for an output the model doesn't have.
     """
     if callable(targets) and not isinstance(targets, Tensor):
-        return _callable_scores(targets, output)
-    logits = logits_of(output)
+        return _callable_scores(targets, output, count)
+    logits = logits_of(output, count)
     classes = _classes(targets, logits)
     several = classes.ndim == 2
     table = classes.reshape(len(logits), -1)
     return TargetScores(logits.gather(1, table), table, several, logits.detach().float())
 
 
-def _callable_scores(target: Callable[[Any], Tensor], output: Any) -> TargetScores:
+def _callable_scores(
+    target: Callable[[Any], Tensor], output: Any, count: int | None
+) -> TargetScores:
     values = target(output)
     if not isinstance(values, Tensor) or values.ndim != 1:
         what = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values)
         raise InputError(f"the target callable gives {what}; it must give one number an image (b,)")
     try:
-        answer = logits_of(output)
+        answer = logits_of(output, count)
     except InputError:
         answer = values[:, None]
     if len(answer) != len(values):
@@ -82,7 +85,7 @@ def _classes(targets: Any, logits: Tensor) -> Tensor:
     wrong = classes[(classes < 0) | (classes >= outputs)]
     if len(wrong):
         raise InputError(
-            f"target {int(wrong[0])}: the model has {outputs} outputs, 0 to {outputs - 1}"
+            f"--target {int(wrong[0])}: the model has {outputs} outputs, 0 to {outputs - 1}"
         )
     return classes.to(logits.device, non_blocking=True)
 

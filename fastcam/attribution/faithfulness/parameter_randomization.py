@@ -23,9 +23,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fastcam.attribution.batch_maps import Engine, Targets
 from fastcam.attribution.cam.targets import rows_of
 from fastcam.attribution.faithfulness.perturbation_curves import one_map
+from fastcam.attribution.layer_names import module_at, named_layers, open_module
 from fastcam.attribution.modules import (
     ForwardHook,
     after_every_module,
+    as_input,
     device_of,
     frozen_eval,
     frozen_forward,
@@ -108,7 +110,7 @@ def randomize_layers(
     settings = settings or RandomizationSettings()
     device = device_of(model)
     batches = list(images.to(device).split(settings.batch_size))
-    altered = copy.deepcopy(model)
+    altered = copy.deepcopy(open_module(model))
     groups = layer_groups(altered, batches[0][:1], settings.steps)
     engine = make_engine(altered)
     own, name, explained = _first_maps(engine, batches, map_name, targets, images.ndim - 2)
@@ -162,7 +164,7 @@ def layer_groups(model: nn.Module, example: Tensor, most: int) -> list[LayerGrou
     few enough groups: ``layer4.1.conv2`` belongs to ``layer4.1``, or else to ``layer4``. A norm
     that stands alone goes with the layer below it.
     """
-    owners = [name for name, m in model.named_modules() if _own(m)]
+    owners = [name for name, m in named_layers(model) if _own(m)]
     if not owners:
         raise InputError(f"{type(model).__name__} has no parameters that could be re-initialised")
     order = _run_order(model, example)
@@ -186,7 +188,7 @@ def _group_by_name(model: nn.Module, owners: list[str], parts: int) -> list[Laye
         members[short] = [*members.pop(short, []), name]
     groups: list[LayerGroup] = []
     for name, modules in members.items():
-        alone = all(p.ndim <= 1 for m in modules for p in _own(model.get_submodule(m)).values())
+        alone = all(p.ndim <= 1 for m in modules for p in _own(module_at(model, m)).values())
         if alone and groups:
             groups[-1] = LayerGroup(groups[-1].name, (*groups[-1].modules, *modules))
         else:
@@ -209,7 +211,7 @@ def _run_order(model: nn.Module, example: Tensor) -> Callable[[str], tuple[int, 
 
     with after_every_module(model, hook_for):
         frozen_forward(model, example)
-    listed = {name: index for index, (name, _) in enumerate(model.named_modules())}
+    listed = {name: index for index, (name, _) in enumerate(named_layers(model))}
 
     def order(name: str) -> tuple[int, int]:
         ancestor = name
@@ -224,7 +226,7 @@ def reset(model: nn.Module, names: tuple[str, ...]) -> None:
     """Re-initialise the own parameters of the modules called ``names``, in place."""
     with torch.no_grad():
         for name in names:
-            module = model.get_submodule(name) if name else model
+            module = module_at(model, name)
             own = _own(module)
             before = {key: p.detach().clone() for key, p in own.items()}
             reset_parameters = getattr(module, "reset_parameters", None)
@@ -250,7 +252,7 @@ def _own(module: nn.Module) -> dict[str, nn.Parameter]:
 def _measure_norms(model: nn.Module, names: list[str], batch: Tensor) -> None:
     """Mean and variance of the batch norms among ``names`` on ``batch``, which is two images at
     least; with one they keep mean 0 and variance 1."""
-    modules = [model.get_submodule(name) if name else model for name in names]
+    modules = [module_at(model, name) for name in names]
     norms = [m for m in modules if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms or len(batch) < 2:
         return
@@ -260,7 +262,7 @@ def _measure_norms(model: nn.Module, names: list[str], batch: Tensor) -> None:
             for norm in norms:
                 norm.reset_running_stats()
                 norm.momentum, norm.training = None, True
-            model(batch)
+            model(as_input(model, batch))
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum, norm.training = momentum, False

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import logits_of
-from fastcam.attribution.modules import device_of, frozen_eval
+from fastcam.attribution.modules import as_input, device_of, frozen_eval
 from fastcam.errors import InputError
 from fastcam.read.inputs.preprocessing import Preprocessing
 
@@ -113,6 +113,7 @@ def faithfulness(
     *,
     task: Task | Literal["auto"] = "auto",
     settings: FaithfulnessSettings | None = None,
+    channels: Tensor | None = None,
     on_progress: Callable[[int], None] = lambda more: None,
 ) -> Curves:
     """Curves of ``images`` (n, c, *S), preprocessed, whose ``maps`` (n, *s) are raw.
@@ -120,7 +121,8 @@ def faithfulness(
     Maps are enlarged to the images linearly (align_corners=False), as in the figures; equal values
     are put in random order. Evidence for and against both matter to a regression: there pixels are
     ordered by magnitude. ``targets``: the output that each map explains, None the predicted class.
-    ``task`` "auto": a regression where the model has one output. ``on_progress`` gets 1 after each
+    ``task`` "auto": a regression where the model has one output. ``channels`` (c,) bool: those that
+    the maps lie over, which alone are deleted; None for all. ``on_progress`` gets 1 after each
     image. For each image the model sees 2 (steps - 1) (1 + random_maps + centre) + 3 pictures, 493
     by default. It is left as it was.
 
@@ -133,7 +135,7 @@ def faithfulness(
         raise InputError(
             f"{tuple(maps.shape)} maps for {tuple(images.shape)} images: one map (n, h, w) each"
         )
-    curve_run = _CurveRun(model, settings, device)
+    curve_run = _CurveRun(model, settings, device, channels)
     results: list[dict[str, Floats]] = []
     reasons = []
     with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
@@ -175,9 +177,14 @@ class _CurveRun:
     """The model with all that stays the same from image to image."""
 
     def __init__(
-        self, model: nn.Module, settings: FaithfulnessSettings, device: torch.device
+        self,
+        model: nn.Module,
+        settings: FaithfulnessSettings,
+        device: torch.device,
+        channels: Tensor | None,
     ) -> None:
         self.model, self.settings, self.device = model, settings, device
+        self.channels = None if channels is None else channels.to(device)
 
     def outputs(self, images: Iterator[Tensor]) -> Tensor:
         """Raw answers (m, k) float32 to images (c, *S), ``batch_size`` at a time."""
@@ -194,7 +201,7 @@ class _CurveRun:
     def answer(self, batch: Tensor) -> Tensor:
         if batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
-        return logits_of(self.model(batch)).float()
+        return logits_of(self.model(as_input(self.model, batch)), len(batch)).float()
 
     def targets_of(
         self, images: Tensor, targets: Any, task: Task | Literal["auto"]
@@ -223,7 +230,8 @@ class _CurveRun:
             orders.append(_pixel_ranks(noise, size, generator))
         if self.settings.centre:
             orders.append(_pixel_ranks(_center_map(size).to(self.device), size, generator))
-        filled, blurred = self.filled(image), _blurred(image, self.settings.blur)
+        filled = self.over_channels(self.filled(image), image)
+        blurred = self.over_channels(_blurred(image, self.settings.blur), image)
         steps, pixels = self.settings.steps, orders[0].numel()
         counts = [round(pixels * k / steps) for k in range(1, steps)]
         ends = self.answer(torch.stack([image, filled, blurred]))
@@ -255,6 +263,12 @@ class _CurveRun:
             if self.settings.centre:
                 curves[f"centre_{name}"] = table[last]
         return curves
+
+    def over_channels(self, changed: Tensor, image: Tensor) -> Tensor:
+        """``changed`` (c, *S) in the channels that maps lie over, and ``image`` in the others."""
+        if self.channels is None:
+            return changed
+        return torch.where(self.channels.reshape(-1, *(1,) * (image.ndim - 1)), changed, image)
 
     def filled(self, image: Tensor) -> Tensor:
         shape = (-1, *(1,) * (image.ndim - 1))

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.tokens import image_size
-from fastcam.attribution.cam.layers import default_layer, layer_modules
+from fastcam.attribution.cam.layers import default_layers, layer_modules
 from fastcam.attribution.cam.reshape import require_layout, to_maps
 from fastcam.attribution.cam.split import run_split
-from fastcam.attribution.modules import eager_module, no_autocast
+from fastcam.attribution.modules import as_input, eager_module, eval_mode, no_autocast
 from fastcam.attribution.reconstruction.maps import (
     ClassMaps,
     check_support,
@@ -81,7 +81,7 @@ class ReconstructionEngine:
         self.layer = ""
         if self._own is None:
             example = next(iter(support.values()))[:1]
-            self.layer = layer or default_layer(model, example)
+            self.layer = layer or default_layers(model, example)[-1]
             self._module = layer_modules(model, [self.layer])[self.layer]
         self._support = {
             name: torch.cat([self._features(part) for part in images.split(_SUPPORT_BATCH)])
@@ -124,14 +124,20 @@ class ReconstructionEngine:
         """(b, places, d) in the layer's precision."""
         if self._own is not None:
             self._grid = self._own.fewshot.trunk.grid
-            with torch.no_grad():
-                return self._own.features(batch)
-        values = run_split(self._model, {self.layer: self._module}, batch, False)
+            with torch.no_grad(), eval_mode(self._own):
+                return self._own.features(as_input(self._own, batch))
+        split = run_split(self._model, {self.layer: self._module}, batch, False)
+        if len(split.activations) > 1:
+            raise InputError(
+                f"reconstruction compares what one call of a layer gives, and {self.layer!r} runs "
+                f"{len(split.activations)} times: choose {' or '.join(split.activations)}"
+            )
+        (values,) = split.activations.values()
         layout = require_layout(
             self.layer,
             self._model,
             self._module,
-            values.activations[self.layer],
+            values,
             image_size(batch),
         )
         if self._grid and layout.grid != self._grid:
@@ -140,7 +146,7 @@ class ReconstructionEngine:
                 f"{_grid(self._grid)} for the support: images must have one size"
             )
         self._grid = layout.grid
-        return to_maps(values.activations[self.layer], layout).flatten(2).mT
+        return to_maps(values, layout).flatten(2).mT
 
     def _unit_scale(self) -> float:
         with no_autocast(next(iter(self._support.values()))):

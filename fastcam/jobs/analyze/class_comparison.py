@@ -15,7 +15,7 @@ from fastcam.jobs.analyze.map_statistics import FeatureStatistics, normalized
 from fastcam.jobs.analyze.results import ImageResult
 from fastcam.report.statistics import Spread, rank_sum, spread
 
-# Metrics of a layer's CAM; the centre in shares of the image's width and height.
+# Metrics of a layer's CAM; the center in shares of the image's width and height.
 LAYER_METRICS: dict[str, Callable[..., float | None]] = {
     "max_activation": lambda image, layer: _stats(image, layer).raw.max_activation,
     "mean_activation": lambda image, layer: _stats(image, layer).raw.mean_activation,

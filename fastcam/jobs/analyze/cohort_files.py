@@ -21,11 +21,11 @@ from fastcam.attribution.request import MapRequest
 from fastcam.errors import CaseError
 from fastcam.figures.map_sheets import Heading
 from fastcam.jobs.analyze.class_comparison import ClassComparison, class_groups
+from fastcam.jobs.analyze.display_names import FEATURES
 from fastcam.jobs.analyze.figures.activation_plots import activation_page, shares_page
 from fastcam.jobs.analyze.figures.channels import Channel, channels_figure
 from fastcam.jobs.analyze.figures.classes import write_class_figures
 from fastcam.jobs.analyze.figures.sheets import Subject
-from fastcam.jobs.analyze.file_names import FEATURES
 from fastcam.jobs.analyze.item import AnalysisTask
 from fastcam.jobs.analyze.request import AnalyzeRequest
 from fastcam.jobs.analyze.results import ActivationStatistics, ImageResult
@@ -34,6 +34,7 @@ from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.model_input import prepare
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.report.statistics import spread
+from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_text
 
 # Channels are drawn of one image of each class, of so many classes.
@@ -85,7 +86,7 @@ def _write_statistics(
             statistics = image.layers[layer].activations
             if statistics is not None:
                 name = image.class_folder or image.predicted_name
-                writer.writerow([image.id, name, layer, *asdict(statistics).values()])
+                writer.writerow(csv_row([image.id, name, layer, *asdict(statistics).values()]))
                 of_layers[layer].append(statistics)
     summary = {
         layer: {
@@ -131,7 +132,7 @@ def _strongest_channels(
     model: nn.Module, preprocessing: Preprocessing, request: MapRequest, image: Path
 ) -> dict[str, list[Channel]]:
     """By layer: its channels of the highest mean square over the image, strongest first."""
-    batch = torch.from_numpy(prepare(read_image(image), preprocessing))[None]
+    batch = torch.from_numpy(prepare(read_image(image, preprocessing.grey), preprocessing))[None]
     batch = batch.to(device_of(model))
     modules = layer_modules(model, request.layers)
     split = run_split(model, modules, batch, gradients=False)

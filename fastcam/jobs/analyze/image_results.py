@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.jobs.analyze.file_names import class_folder, explained_output, output_name
+from fastcam.jobs.analyze.display_names import class_folder, explained_output, output_name
 from fastcam.jobs.analyze.item import AnalysisTask, ImageNumbers, figure_paths, is_right
 from fastcam.jobs.analyze.results import ActivationStatistics, ImageResult, LayerResult
 

@@ -15,6 +15,13 @@ from fastcam.figures import layout
 from fastcam.figures.map_sheets import Heading
 from fastcam.figures.patch_sheets import RenderStyle, render_style_of
 from fastcam.figures.sheet import Sheet
+from fastcam.jobs.analyze.display_names import (
+    Naming,
+    class_folder,
+    explained_output,
+    naming_of,
+    output_name,
+)
 from fastcam.jobs.analyze.figures.sheets import (
     LayerMaps,
     Subject,
@@ -22,13 +29,6 @@ from fastcam.jobs.analyze.figures.sheets import (
     layers_sheet,
     models_sheet,
     overlay_sheet,
-)
-from fastcam.jobs.analyze.file_names import (
-    Naming,
-    class_folder,
-    explained_output,
-    naming_of,
-    output_name,
 )
 from fastcam.jobs.analyze.map_statistics import (
     FeatureStatistics,
@@ -243,7 +243,7 @@ class _ImageFigures(CaseFigures):
 
 def _layer_maps(task: AnalysisTask, index: int) -> LayerMaps:
     names = zip(task.layers, task.maps, strict=True)
-    values = {layer: task.store.map(name, index) for layer, name in names}
+    values = {layer: task.store.placed_map(name, index) for layer, name in names}
     _, height, width = task.store.headers[index].shape
     rows, columns = input_slices(height, width, task.store.attrs.preprocessing)
     region = (columns.start, rows.start, columns.stop, rows.stop)
@@ -263,7 +263,7 @@ def _compared_maps(task: AnalysisTask, index: int) -> dict[str, NDArray[np.float
     if task.other is None or not _is_compared(task, index):
         return {}
     names = zip(task.layers, task.maps, strict=True)
-    return {layer: task.other.map(name, index) for layer, name in names}
+    return {layer: task.other.placed_map(name, index) for layer, name in names}
 
 
 def _subject(task: AnalysisTask, header: MapHeader, image: FlatImage) -> Subject:

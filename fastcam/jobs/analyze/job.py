@@ -21,7 +21,7 @@ from fastcam.errors import FastcamError, InputError
 from fastcam.figures import fonts, lettering, warmup
 from fastcam.jobs.analyze.class_comparison import compare_classes
 from fastcam.jobs.analyze.cohort_files import write_cohort_files
-from fastcam.jobs.analyze.file_names import FOLDERS, class_names
+from fastcam.jobs.analyze.display_names import FOLDERS, class_names
 from fastcam.jobs.analyze.image_results import image_results
 from fastcam.jobs.analyze.item import AnalysisItem, AnalysisTask, ImageNumbers, analyze_item
 from fastcam.jobs.analyze.plan import AnalysisPlan, plan_figures
@@ -126,6 +126,7 @@ def _infer(request: AnalyzeRequest, progress: Progress) -> list[MapStore]:
             inputs=request.inputs,
             maps=request.maps,
             options=request.inference,
+            output=request.output,
         )
         report = infer_maps(
             model,
@@ -234,7 +235,7 @@ def _map_values(
     task: AnalysisTask, indices: Sequence[int], number: int, layer: str
 ) -> NDArray[np.float32]:
     """The raw map (h, w) of the ``number``-th measured image."""
-    return task.store.map(task.maps[task.layers.index(layer)], indices[number])
+    return task.store.placed_map(task.maps[task.layers.index(layer)], indices[number])
 
 
 def _facts(request: AnalyzeRequest, stores: Sequence[MapStore]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastcam.figures.map_scales import EPS, is_constant
 
-# Pixels of a normalised map that count as active.
+# Pixels of a normalized map that count as active.
 ACTIVE = 0.5
 
 

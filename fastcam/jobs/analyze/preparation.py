@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from fastcam.attribution.cam.layers import layer_modules
+from fastcam.attribution.cam.layers import called_layers, layer_modules
 from fastcam.attribution.cam.stages import stage_layers
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.request import CAM_METHODS, MapRequest, Sign
@@ -80,20 +80,24 @@ def map_request(
         raise InputError("--sign both: the numbers of an analysis are of evidence for or against")
     names = tuple(layers)
     if names in ((), ("auto",)):
-        names = _stage_layers(model, preprocessing, prefix_tokens)
+        names = _on_example(
+            model, preprocessing, lambda example: stage_layers(model, example, prefix_tokens)
+        )
     elif "auto" in names:
         raise InputError("--layer auto goes alone: it finds all layers")
     layer_modules(model, names)
+    names = _on_example(model, preprocessing, lambda example: called_layers(model, names, example))
     classes = () if target is None else (target,)
     return MapRequest((method,), names, classes, sign=sign, prefix_tokens=prefix_tokens)
 
 
-def _stage_layers(
-    model: nn.Module, preprocessing: Preprocessing, prefix_tokens: int | None
+def _on_example(
+    model: nn.Module, preprocessing: Preprocessing, find: Callable[[Tensor], tuple[str, ...]]
 ) -> tuple[str, ...]:
+    """What ``find`` finds of an input of the model's size; InputError where the model fails."""
     shape = (1, preprocessing.channels, *preprocessing.size)
     try:
-        return stage_layers(model, torch.zeros(*shape, device=device_of(model)), prefix_tokens)
+        return find(torch.zeros(*shape, device=device_of(model)))
     except RuntimeError as error:
         raise InputError(
             f"the model fails on a batch of shape {shape}: "

@@ -73,6 +73,7 @@ class AnalyzeRequest:
         options: how the analysis looks.
         output_dir: the folder for everything.
         overwrite: replace what was made with other settings.
+        output: the name of the models' answer among what they return; empty: it is found.
     """
 
     models: ModelPair
@@ -83,3 +84,4 @@ class AnalyzeRequest:
     options: AnalyzeOptions
     output_dir: Path
     overwrite: bool = False
+    output: str = ""

@@ -1,4 +1,4 @@
-"""What an analysis found, typed; the JSON file holds the same."""
+"""The results of an analysis, typed; the JSON file holds the same."""
 
 from __future__ import annotations
 

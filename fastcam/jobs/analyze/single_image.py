@@ -14,6 +14,7 @@ from torch import nn
 from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.attribution.cam.features import FeatureEngine
 from fastcam.attribution.faithfulness.perturbation_curves import black_of
+from fastcam.attribution.model_call import ModelCall, called_as
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
 from fastcam.errors import CaseError, InputError
 from fastcam.figures import fonts, lettering
@@ -24,8 +25,8 @@ from fastcam.figures.patch_sheets import render_style_of
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.inference.images import pixels_of
 from fastcam.inference.predictions import predictions_of
+from fastcam.jobs.analyze.display_names import output_name
 from fastcam.jobs.analyze.figures.sheets import LayerMaps, Subject, layers_sheet
-from fastcam.jobs.analyze.file_names import output_name
 from fastcam.jobs.analyze.image_results import activation_statistics
 from fastcam.jobs.analyze.map_statistics import feature_statistics
 from fastcam.jobs.analyze.results import ImageResult, LayerResult
@@ -34,6 +35,7 @@ from fastcam.options import Style
 from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.model_input import prepare
 from fastcam.read.inputs.preprocessing import Preprocessing, input_picture, input_region
+from fastcam.store.map_fields import over_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class ImageRequest:
         inference: how it runs.
         class_names: names of its outputs; empty where they have none.
         style: how the figure looks.
+        output: the name of the model's answer among what it returns; empty: it is found.
     """
 
     model: nn.Module
@@ -55,6 +58,7 @@ class ImageRequest:
     inference: InferenceOptions
     class_names: tuple[str, ...]
     style: Style
+    output: str = ""
 
 
 def analyze_image(request: ImageRequest, image: Any) -> tuple[ImageResult, LayerMaps, Figure]:
@@ -65,7 +69,9 @@ def analyze_image(request: ImageRequest, image: Any) -> tuple[ImageResult, Layer
     """
     path = Path(image) if isinstance(image, str | Path) else None
     try:
-        pixels = pixels_of(image, 0) if path is None else read_image(path)
+        pixels = (
+            pixels_of(image, 0) if path is None else read_image(path, request.preprocessing.grey)
+        )
         prepared = prepare(pixels, request.preprocessing)
     except CaseError as error:
         raise InputError(str(error)) from error
@@ -85,12 +91,16 @@ def _run(request: ImageRequest, prepared: NDArray[np.float32]) -> BatchMaps:
         compiled=False,
         black=black_of(preprocessing),
     )
-    with arithmetic(device, choose_precision(inference.precision, device)):
+    dtype = choose_precision(inference.precision, device)
+    with called_as(request.model, ModelCall(request.output)), arithmetic(device, dtype):
         return engine(torch.from_numpy(prepared)[None].to(device))
 
 
 def _layer_maps(request: ImageRequest, batch: BatchMaps, size: tuple[int, int]) -> LayerMaps:
-    maps = {name: values[0].cpu().numpy() for name, values in batch.maps.items()}
+    maps = {
+        name: over_input(values[0].cpu().numpy(), batch.fields.get(name))
+        for name, values in batch.maps.items()
+    }
     if not all(np.isfinite(values).all() for values in maps.values()):
         raise InputError("the map has values that are no finite numbers; look at the weights")
     at_input = maps.pop(GRADIENT_X_INPUT, None)

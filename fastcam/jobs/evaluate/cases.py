@@ -14,7 +14,11 @@ from fastcam.jobs.evaluate.metrics.localization import Localization, localize, u
 from fastcam.jobs.evaluate.scoring import Scoring
 from fastcam.options import Axes, MapChoice
 from fastcam.read.inputs.preprocessing import input_slices
-from fastcam.read.volumes.masks import open_mask
+from fastcam.read.inputs.slice_images import slice_grid
+from fastcam.read.volumes.channels import channels_grid
+from fastcam.read.volumes.geometry import Grid
+from fastcam.read.volumes.masks import mask_along, open_mask
+from fastcam.read.volumes.volumes import volume_grid
 from fastcam.run.cgroups import cores
 from fastcam.run.failures import add_failures
 from fastcam.run.records import Failure
@@ -28,15 +32,16 @@ def evaluated_cases(
 ) -> list[EvaluatedCase]:
     """The store's images that have a prediction and a true value, in its order.
 
-    Masks that can't be used are added to ``failures``.
+    Masks that can't be used, and what is odd about others, are added to ``failures``.
     """
     all_scores = [(index, scoring.score(header)) for index, header in enumerate(store.headers)]
     scores = {index: score for index, score in all_scores if score is not None}
     masked = any(header.mask_source is not None for header in store.headers)
     localizations: dict[int, Localization] = {}
     if masked and store.map_names:
-        row = choose_rows(store, MapChoice())[0]
-        localizations = _localizations(store, row, list(scores), axes, failures)
+        rows = [row for row in choose_rows(store, MapChoice()) if row.over_source]
+        if rows:
+            localizations = _localizations(store, rows[0], list(scores), axes, failures)
     return [
         EvaluatedCase(
             place=store.headers[index].place,
@@ -67,33 +72,52 @@ def _localizations(
     """
     volumes = store.attrs.dims == 3
 
-    def measure(index: int, values: NDArray[np.float32] | CaseError) -> Localization | CaseError:
+    def measure(
+        index: int, values: NDArray[np.float32] | CaseError
+    ) -> tuple[Localization, tuple[str, ...]]:
         header = store.headers[index]
         if header.mask_source is None:
-            return unmeasured("no mask")
-        if isinstance(values, CaseError):
-            return values
+            return unmeasured("no mask"), ()
         try:
-            inside = open_mask(header.mask_source, header.shape, axes).inside
+            if isinstance(values, CaseError):
+                raise values
+            grid = _grid(store, header, axes)
+            mask = open_mask(header.mask_source, grid, axes)
         except CaseError as error:
-            return error
+            return unmeasured("its mask or map can't be used"), (str(error),)
+        if header.slices is not None:
+            # The slices that the model saw, each cut to what it saw of them.
+            along = mask_along(mask, grid.shape, store.axis(index))
+            inside = np.broadcast_to(along.inside, header.shape)[header.slices.index]
+            rows, columns = input_slices(*header.shape[1:], store.attrs.preprocessing)
+            return localize(values, inside[:, rows, columns]), mask.warnings
         if volumes:
-            return localize(values, np.broadcast_to(inside, header.shape))
+            return localize(values, np.broadcast_to(mask.inside, header.shape)), mask.warnings
         rows, columns = input_slices(*header.shape[1:], store.attrs.preprocessing)
-        return localize(values, inside[0, rows, columns])
+        return localize(values, mask.inside[0, rows, columns]), mask.warnings
 
     localizations: dict[int, Localization] = {}
     # An enlarged map of a volume is 100 MB and more: one at a time.
     with ThreadPoolExecutor(1 if volumes else cores()) as pool:
         maps = [_map_values(store, row, index) for index in indices]
         for index, result in zip(indices, pool.map(measure, indices, maps), strict=True):
-            if isinstance(result, CaseError):
-                header = store.headers[index]
-                warning = Failure("warning", header.place, header.id, None, 0, str(result))
-                add_failures(failures, [warning])
-                result = unmeasured("its mask or map can't be used")
-            localizations[index] = result
+            localizations[index], warnings = result
+            header = store.headers[index]
+            add_failures(
+                failures,
+                [Failure("warning", header.place, header.id, None, 0, text) for text in warnings],
+            )
     return localizations
+
+
+def _grid(store: MapStore, header: MapHeader, axes: Axes) -> Grid:
+    """Where the voxels or pixels of an image or volume lie."""
+    if store.attrs.dims == 2:
+        return slice_grid(header.source, header.shape)
+    volume = store.attrs.settings.get("volume")
+    if volume is None and store.attrs.preprocessing.get("channels", 1) > 1:
+        return channels_grid(header.source, axes)
+    return volume_grid(header.source, axes, volume)
 
 
 def _map_values(store: MapStore, row: MapRow, index: int) -> NDArray[np.float32] | CaseError:

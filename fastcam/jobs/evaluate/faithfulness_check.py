@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,22 @@ from torch import Tensor
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.faithfulness.parameter_randomization import randomize_layers
 from fastcam.attribution.faithfulness.perturbation_curves import faithfulness
+from fastcam.attribution.model_call import called_as
 from fastcam.attribution.modules import device_of
+from fastcam.attribution.packed_inputs import image_channels
+from fastcam.inference.device import choose_precision
 from fastcam.inference.loader import Inputs, stack_inputs
 from fastcam.jobs.evaluate.metrics.evaluation import Evaluation
 from fastcam.jobs.evaluate.metrics.faithfulness import faithfulness_summary
 from fastcam.jobs.evaluate.plots.faithfulness_page import faithfulness_page
 from fastcam.jobs.evaluate.request import EvaluateRequest
+from fastcam.jobs.infer.preparation import call_of
 from fastcam.options import MapChoice
 from fastcam.read.inputs.inputs import Item
 from fastcam.report.json_text import json_text
 from fastcam.run.files import write_bytes, write_text
 from fastcam.run.progress import Progress
-from fastcam.store.map_rows import choose_rows
+from fastcam.store.map_rows import MapRow, choose_rows, method_of
 from fastcam.store.maps import MapStore
 
 JSON, PAGE = "faithfulness.json", "faithfulness.png"
@@ -45,43 +50,70 @@ def measure_faithfulness(
     candidates = [case.place - 1 for case in evaluation.cases]
     chosen = sorted(np.random.default_rng(_SEED).permutation(candidates)[:count].tolist())
     headers = [store.headers[index] for index in chosen]
-    items = [Item(header.id, header.group, header.source) for header in headers]
-    dataset = Inputs(items, inference.preprocessing, inference.inputs.axes)
+    items = [Item(h.id, h.group, h.source, inputs=h.inputs) for h in headers]
+    device = device_of(model)
+    dtype = choose_precision(inference.options.precision, device)
+    call = call_of(model, inference, inference.inputs.model_inputs, device, dtype)
+    dataset = Inputs(
+        items,
+        inference.preprocessing,
+        inference.inputs.axes,
+        call.packed,
+        inference.inputs.volume,
+    )
     inputs = [dataset[number] for number in range(len(items))]
     readable = [number for number, entry in enumerate(inputs) if entry.tensor is not None]
     if not readable:
         return [], ["faithfulness: none of the images can be read any more"]
-    device = device_of(model)
     images = stack_inputs(inputs, device)
     indices = [chosen[number] for number in readable]
     values = np.stack([row.read(store, index) for index in indices])
     # Evidence against the output changes it as well when it is deleted.
     maps = torch.from_numpy(np.abs(values) if row.signed else values).to(device)
     targets = _targets(store, indices, device)
-    curves = _with_progress(
-        progress,
-        "faithfulness",
-        len(readable),
-        lambda on_progress: faithfulness(
-            model, images, maps, targets, task=inference.options.task, on_progress=on_progress
-        ),
-    )
-    progress.note("measuring randomised layers")
-    randomised = randomize_layers(
-        model,
-        lambda other: build_engine(other, inference.maps),
-        images,
-        map_name=row.array,
-        targets=targets,
-    )
-    summary = faithfulness_summary(curves, randomised)
+    task, layer = inference.options.task, _layer(store, row)
+    own_maps = inference.maps
+    if call.packed is not None and layer and row.layer is None:
+        # Of several images the run chose layers that an engine by itself would not.
+        own_maps = replace(own_maps, methods=(method_of(row.array),), layers=(layer,))
+    with called_as(model, call):
+        curves = _with_progress(
+            progress,
+            "faithfulness",
+            len(readable),
+            lambda on_progress: faithfulness(
+                model,
+                images,
+                maps,
+                targets,
+                task=task,
+                channels=image_channels(model, layer),
+                on_progress=on_progress,
+            ),
+        )
+        progress.note("measuring randomised layers")
+        randomization = randomize_layers(
+            model,
+            lambda other: build_engine(other, own_maps),
+            images,
+            map_name=row.array,
+            targets=targets,
+        )
+    summary = faithfulness_summary(curves, randomization)
     ids = [items[number].id for number in readable]
     content = {"map": row.caption, **summary, "ids": ids}
     write_text(request.output_dir / JSON, json_text(content, indent=1))
     title = f"{row.caption}, {len(readable)} images"
-    write_bytes(request.output_dir / PAGE, [faithfulness_page(curves, randomised, title)])
+    write_bytes(request.output_dir / PAGE, [faithfulness_page(curves, randomization, title)])
     verdicts: list[str] = summary["verdicts"]
     return [JSON, PAGE], verdicts
+
+
+def _layer(store: MapStore, row: MapRow) -> str:
+    """The layer that a row's map is of; "" for a map of the whole model."""
+    if row.layer is not None:
+        return store.layer_names(row.array)[row.layer]
+    return row.array.partition("/")[2]
 
 
 def _targets(store: MapStore, indices: list[int], device: torch.device) -> Tensor | None:

@@ -24,6 +24,7 @@ from fastcam.jobs.evaluate.plots.regression_pages import (
 )
 from fastcam.jobs.evaluate.report import METRICS, UNMATCHED
 from fastcam.read.inputs.id_match import Unmatched
+from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_bytes, write_text
 
 _LOCALIZATION = "localisation.png"
@@ -78,6 +79,8 @@ def write_unmatched(unmatched: Sequence[Unmatched], output_dir: Path) -> list[Pa
         return []
     text = io.StringIO()
     columns = [entry.name for entry in fields(Unmatched)]
-    csv.writer(text, lineterminator="\n").writerows([columns, *map(astuple, unmatched)])
+    csv.writer(text, lineterminator="\n").writerows(
+        [columns, *(csv_row(astuple(entry)) for entry in unmatched)]
+    )
     write_text(path, text.getvalue())
     return [path]

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastcam.jobs.evaluate.cases import evaluated_cases
 from fastcam.jobs.evaluate.faithfulness_check import measure_faithfulness
-from fastcam.jobs.evaluate.figures import draw_ends, draw_explained
+from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
 from fastcam.jobs.evaluate.files import write_numbers, write_plots, write_unmatched
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, evaluation_of
 from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups

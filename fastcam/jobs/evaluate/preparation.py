@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from fastcam.attribution.batch_maps import logits_of
 from fastcam.attribution.modules import device_of
 from fastcam.errors import InputError
+from fastcam.inference.dry_run import resolve_call
 from fastcam.inference.predictions import Task
 from fastcam.jobs.evaluate.scoring import Kind
+from fastcam.read.inputs.model_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 
 
@@ -38,15 +41,16 @@ def task_kind(task: Task, outputs: int) -> tuple[Kind, int]:
     return "classification", max(outputs, 2)
 
 
-def output_count(model: nn.Module, preprocessing: Preprocessing) -> int:
-    """How many numbers the model gives for an image. InputError where it fails on one."""
-    shape = (1, preprocessing.channels, *preprocessing.size)
-    try:
-        with torch.inference_mode():
-            output = model(torch.zeros(*shape, device=device_of(model)))
-    except RuntimeError as error:
-        raise InputError(
-            f"the model fails on a batch of shape {shape}: "
-            f"{str(error).splitlines()[0]}; check --image-size, the channels and the checkpoint"
-        ) from error
-    return int(logits_of(output).shape[1])
+def output_count(
+    model: nn.Module,
+    preprocessing: Preprocessing,
+    output: str = "",
+    inputs: Sequence[ModelInput] = (),
+) -> int:
+    """How many numbers the model gives for an image. InputError where it fails on one.
+
+    ``output`` and ``inputs`` as :func:`resolve_call` takes them.
+    """
+    device = device_of(model)
+    call = resolve_call(model, preprocessing, device, torch.float32, output=output, inputs=inputs)
+    return call.outputs

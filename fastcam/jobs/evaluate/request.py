@@ -46,6 +46,8 @@ class EvaluateOptions:
         style: how figures look.
         workers: processes that draw.
         faithfulness_images: number of images on which faithfulness is measured; 0 for none.
+        show_channel: of volumes of several channels the one that figures show, from 1; None: the
+            first.
     """
 
     classes: int = 0
@@ -54,6 +56,7 @@ class EvaluateOptions:
     style: Style = field(default_factory=Style)
     workers: int = 1
     faithfulness_images: int = 0
+    show_channel: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

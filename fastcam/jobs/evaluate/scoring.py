@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.figures.map_sheets import Heading
+from fastcam.jobs.render.maps.captions import slice_answer
 from fastcam.store.map_schema import MapHeader
 
 Kind = Literal["regression", "classification"]
@@ -76,7 +77,9 @@ class Scoring:
             shares = np.array([1.0 - shares[0], shares[0]], np.float32)
             predicted_class = int(shares[1] >= 0.5)
         else:
-            predicted_class = int(np.argmax(header.output))
+            # Of pooled slices the class of the highest output need not be the predicted one.
+            pooled = header.slices is not None
+            predicted_class = int(np.argmax(shares if pooled else header.output))
         error = 1.0 - float(shares[int(true)])
         return Score(true, float(predicted_class), error, predicted_class == int(true), shares)
 
@@ -119,6 +122,7 @@ class Scoring:
         else:
             parts.append(f"probability {score.probability[int(score.predicted)]:.4f}")
             parts.insert(0, "correct" if score.good else "wrong")
+        parts += filter(None, [slice_answer(header, index, self.value_text)])
         return Heading(title, "  ·  ".join(parts), score.good)
 
     def caption(self, caption: str, header: MapHeader, target: int | None) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.jobs.evaluate.scoring import Kind
 from fastcam.options import Axes
 from fastcam.read.inputs.id_match import Unmatched, match_rows, naming_column
+from fastcam.read.inputs.input_tables import items_of
 from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.mask_pairs import with_masks_beside
-from fastcam.read.inputs.tables import read_cells
+from fastcam.read.inputs.model_inputs import ModelInput, main_image, read_inputs
+from fastcam.read.inputs.tables import Row, Table, read_cells
 from fastcam.read.inputs.target_column import Targets, classes, numbers, target_column
 from fastcam.run.records import Failure
 
@@ -30,6 +32,8 @@ class SetChoice:
         pattern: which files of the folder, as in ``*/*.jpg``; None for all.
         class_names: classes in the order of the model's outputs; empty for sorted order.
         axes: order of a volume's axes.
+        columns: of a model with several inputs the column that goes into each argument; paths in
+            the table are then relative to ``image_dir``.
     """
 
     image_dir: Path
@@ -40,6 +44,7 @@ class SetChoice:
     pattern: str | None = None
     class_names: tuple[str, ...] = ()
     axes: Axes = "zyx"
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,7 @@ class EvaluationSet:
         unmatched: images without a row and rows without an image.
         failures: images whose true value can't be used.
         notes: what users should know, a sentence each.
+        model_inputs: of a model with several inputs what these are.
     """
 
     items: tuple[Item, ...]
@@ -65,16 +71,39 @@ class EvaluationSet:
     unmatched: tuple[Unmatched, ...]
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
+    model_inputs: tuple[ModelInput, ...] = ()
 
     def unmatched_count(self, kind: str) -> int:
         """How many images ("image"), or rows ("row"), have no partner; or "duplicate" rows."""
         return sum(entry.what == kind for entry in self.unmatched)
 
 
-def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> EvaluationSet:
+def model_inputs_of(choice: SetChoice) -> tuple[ModelInput, ...]:
+    """What goes into a model with several inputs; nothing for a model of one image."""
+    if not choice.columns:
+        return ()
+    return read_inputs(read_cells(choice.table), choice.image_dir, choice.columns)[0]
+
+
+def find_items(choice: SetChoice, dims: int, channels: int = 1) -> list[Item]:
+    """The images (``dims`` 2) or volumes (3); a volume may have a file for each of ``channels``.
+
+    InputError where there are none.
+    """
+    if not choice.image_dir.exists():
+        raise InputError(f"--image-dir {choice.image_dir}: does not exist")
+    return find_inputs(
+        [choice.image_dir], choice.pattern, None, choice.mask_dir, dims, channels=channels
+    )
+
+
+def read_set(
+    choice: SetChoice, kind: Kind, count: int, dims: int, channels: int = 1
+) -> EvaluationSet:
     """Find the images, read the table, bring both together.
 
-    ``count`` is the number of classes. InputError where there is no image, no table, no column of
+    ``count`` is the number of classes, ``channels`` that of the files which a volume may have.
+    InputError where there is no image, no table, no column of
     that name, where nothing fits or no true value can be used.
     """
     if not choice.image_dir.exists():
@@ -82,7 +111,9 @@ def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> Evaluation
     table = read_cells(choice.table)
     if not table.rows:
         raise InputError(f"{choice.table}: has no rows")
-    items = find_inputs([choice.image_dir], choice.pattern, None, choice.mask_dir, dims)
+    if choice.columns:
+        return _set_of_rows(choice, table, kind, count)
+    items = find_items(choice, dims, channels)
     if choice.mask_dir is None:
         items = with_masks_beside(items)
     ids = choice.id_column
@@ -92,18 +123,8 @@ def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> Evaluation
         ids = naming_column(items, table)
     target = target_column(table, choice.target, ids)
     matches = match_rows(items, table, target, choice.id_column)
-    if kind == "regression":
-        targets = numbers(matches.rows, target)
-    else:
-        targets = classes(matches.rows, target, count, choice.class_names)
-    if not targets.values:
-        first = next(iter(targets.errors.values()), "no row has one")
-        raise InputError(f"{choice.table}: no true value in column {target!r} can be used: {first}")
-    labelled = tuple(
-        replace(item, label=_label(targets.values[index], kind))
-        for index, item in enumerate(items)
-        if index in targets.values
-    )
+    targets = _true_values(choice, matches.rows, target, kind, count)
+    labelled = _labelled(items, targets, kind)
     return EvaluationSet(
         items=labelled,
         target=target,
@@ -112,6 +133,61 @@ def read_set(choice: SetChoice, kind: Kind, count: int, dims: int) -> Evaluation
         unmatched=matches.unmatched,
         failures=_failures(items, {**matches.errors, **targets.errors}),
         notes=tuple(_notes(choice, labelled, targets)),
+    )
+
+
+def _set_of_rows(choice: SetChoice, table: Table, kind: Kind, count: int) -> EvaluationSet:
+    """The set of a model with several inputs: a row of the table is a case."""
+    for option, given in (
+        ("--pattern", choice.pattern),
+        ("--mask-dir", choice.mask_dir),
+        ("--id-column", choice.id_column),
+    ):
+        if given is not None:
+            raise InputError(
+                f"{option} {given}: with --input the table names all files; leave it out, and give "
+                "masks in a column mask, ids in a column id"
+            )
+    inputs, values = read_inputs(table, choice.image_dir, choice.columns)
+    items = items_of(table, choice.image_dir, inputs, values)
+    used = {entry.column for entry in inputs}
+    others = tuple(name for name in table.columns if name not in used)
+    target = target_column(
+        table if choice.target is not None else replace(table, columns=others), choice.target, None
+    )
+    targets = _true_values(choice, dict(enumerate(table.rows)), target, kind, count)
+    labelled = _labelled(items, targets, kind)
+    ids = next((name for name in others if name.casefold() == "id"), None)
+    return EvaluationSet(
+        items=labelled,
+        target=target,
+        id_column=ids or inputs[main_image(inputs)].column,
+        names=targets.names,
+        unmatched=(),
+        failures=_failures(items, targets.errors),
+        notes=tuple(_notes(choice, labelled, targets)),
+        model_inputs=inputs,
+    )
+
+
+def _true_values(
+    choice: SetChoice, rows: Mapping[int, Row], target: str, kind: Kind, count: int
+) -> Targets:
+    if kind == "regression":
+        targets = numbers(rows, target)
+    else:
+        targets = classes(rows, target, count, choice.class_names)
+    if not targets.values:
+        first = next(iter(targets.errors.values()), "no row has one")
+        raise InputError(f"{choice.table}: no true value in column {target!r} can be used: {first}")
+    return targets
+
+
+def _labelled(items: Sequence[Item], targets: Targets, kind: Kind) -> tuple[Item, ...]:
+    return tuple(
+        replace(item, label=_label(targets.values[index], kind))
+        for index, item in enumerate(items)
+        if index in targets.values
     )
 
 
@@ -129,7 +205,7 @@ def _failures(items: list[Item], reasons: Mapping[int, str]) -> tuple[Failure, .
 def _notes(choice: SetChoice, items: tuple[Item, ...], targets: Targets) -> list[str]:
     notes = [targets.note] if targets.note else []
     masks = sum(item.mask is not None for item in items)
-    if masks and choice.mask_dir is None:
+    if masks and choice.mask_dir is None and not choice.columns:
         first = next(item.mask for item in items if item.mask is not None)
         notes.append(f"masks of {masks} images found, as {first}")
     if len(set(targets.values.values())) == 1 and len(items) > 1:

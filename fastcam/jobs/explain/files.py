@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from fastcam.errors import InputError
-from fastcam.inference.images import ImageBatch, collate, read_each
+from fastcam.inference.images import ImageBatch, InputPicture, VolumeView, collate, read_each
+from fastcam.inference.several_inputs import read_inputs_each
+from fastcam.inference.slice_pictures import read_slices, slice_items
 from fastcam.jobs.explain.comparison import Comparison
 from fastcam.jobs.explain.explanation import Explanation
 from fastcam.jobs.explain.job import explain_images
@@ -24,19 +27,26 @@ from fastcam.jobs.explain.request import (
     with_methods,
 )
 from fastcam.jobs.explain.support import support_of
+from fastcam.jobs.infer.request import InputChoice
 from fastcam.read.inputs.inputs import Item
+from fastcam.read.inputs.model_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
+from fastcam.read.inputs.slice_inputs import choose_slicing
+from fastcam.read.inputs.slicing import plan_slices
+from fastcam.read.inputs.volume_input import check_channels, check_shown
 from fastcam.run import file_names
 from fastcam.run.failures import write_failures
 from fastcam.run.files import make_folder
 from fastcam.run.records import Failure
 
 Log = Callable[[str], None]
+Read = tuple[dict[int, InputPicture], dict[int, str]]
+SliceReader = Callable[[Preprocessing, VolumeView], Read]
 
 
 def write_explanations(
     models: Sequence[ModelChoice],
-    items: Sequence[Item],
+    inputs: InputChoice,
     output_dir: Path,
     request: ExplainRequest,
     preprocessing_of: Callable[[nn.Module], Preprocessing],
@@ -45,12 +55,16 @@ def write_explanations(
     targets: Any = None,
     support: Any = None,
     figure_options: FigureOptions | None = None,
+    slice_options: Mapping[str, Any] | None = None,
     log: Log = lambda line: None,
 ) -> ExplainReport:
-    """Explain every image by every model, and write the figures of
+    """Explain every image or volume by every model, and write the figures of
     :meth:`fastcam.jobs.explain.comparison.Comparison.save`.
 
-    One image has its figures right in ``output_dir``, several have a folder each in it.
+    The models are loaded first: they say whether ``inputs`` are images or volumes. Of volumes that
+    a 2-D model gets the slices are images of their own, ``<id>_slice042``: the middle one, or what
+    ``slice_options``, the keywords of :func:`choose_slicing`, say. One image has its figures right
+    in ``output_dir``, several have a folder each in it.
     ``preprocessing_of`` gives a model's preprocessing. ``layers``, ``targets`` and ``support`` are
     what :func:`fastcam.explain` takes. ``log`` gets a numbered line for each step before it is
     done. An image that can't be read, or whose maps are not finite, is left out and listed in
@@ -59,6 +73,7 @@ def write_explanations(
     """
     if output_dir.exists() and not output_dir.is_dir():
         make_folder(output_dir)
+    options = figure_options or FigureOptions()
     has_support = support is not None
     steps_of_model = len(steps_of(request, has_support)) if request.methods else 1
     log_step = numbered(log, len(models) * (1 + steps_of_model) + 2)
@@ -70,8 +85,29 @@ def write_explanations(
     request = replace(request, layers=layers_of(layers, request.methods))
     steps = steps_of(request, has_support)
     preprocessings = [preprocessing_of(model) for model in loaded]
-    log_step(f"reading {len(items)} {'image' if len(items) == 1 else 'images'}")
-    batches, numbers, failures = _read(items, preprocessings)
+    dims = _dims(models, preprocessings)
+    check_shown(options.show_channel, preprocessings[0])
+    channels = preprocessings[0].channels
+    slicing = choose_slicing(
+        lambda dims: inputs.find(dims, channels)[1],
+        dims,
+        usual="middle:1",
+        **(slice_options or {}),
+    )
+    inputs = replace(inputs, slicing=slicing)
+    model_inputs, items = inputs.find(dims, channels)
+    for preprocessing in preprocessings:
+        check_channels([item.source for item in items], preprocessing, inputs.volume)
+    slices = None
+    if slicing is not None:
+        table = plan_slices(items, slicing, inputs.axes, inputs.volume)
+        slices = partial(read_slices, items, table, slicing)
+        items = slice_items(items, table)
+    request = replace(request, inputs=model_inputs)
+    what = "slice" if slices is not None else "image" if dims == 2 else "volume"
+    log_step(f"reading {len(items)} {what}{'' if len(items) == 1 else 's'}")
+    view = VolumeView(inputs.axes, inputs.volume, options.show_channel)
+    batches, numbers, failures = _read(items, request.inputs, preprocessings, view, slices)
     results = {}
     for model, choice, preprocessing, batch in zip(
         loaded, models, preprocessings, batches, strict=True
@@ -91,12 +127,24 @@ def write_explanations(
             log=log,
         )
     log_step("drawing")
-    figures, undrawn = _write_figures(
-        results, items, numbers, output_dir, figure_options or FigureOptions()
-    )
+    figures, undrawn = _write_figures(results, items, numbers, output_dir, options)
     failures = sorted([*failures, *undrawn], key=lambda failure: failure.place)
     write_failures(output_dir, failures)
     return ExplainReport(figures, failures, results)
+
+
+def _dims(models: Sequence[ModelChoice], preprocessings: Sequence[Preprocessing]) -> int:
+    """2 where the models take images, 3 for volumes. InputError where some do this, some that."""
+    taking = {
+        len(preprocessing.size): choice
+        for preprocessing, choice in zip(preprocessings, models, strict=True)
+    }
+    if len(taking) > 1:
+        raise InputError(
+            f"{taking[2].name} takes images and {taking[3].name} volumes: they can't be compared; "
+            "give models of one kind"
+        )
+    return next(iter(taking))
 
 
 def numbered(log: Log, total: int) -> Log:
@@ -106,19 +154,35 @@ def numbered(log: Log, total: int) -> Log:
 
 
 def _read(
-    items: Sequence[Item], preprocessings: Sequence[Preprocessing]
+    items: Sequence[Item],
+    inputs: Sequence[ModelInput],
+    preprocessings: Sequence[Preprocessing],
+    view: VolumeView,
+    slices: SliceReader | None,
 ) -> tuple[list[ImageBatch], list[int], list[Failure]]:
     """For each preprocessing the images that can be read for all of them, the numbers of these,
-    and why the others can't. InputError where none can."""
-    sources = [item.source for item in items]
-    read = [read_each(sources, preprocessing) for preprocessing in preprocessings]
-    reasons = {number: reason for _, of_one in reversed(read) for number, reason in of_one.items()}
+    and why the others can't. ``slices`` reads those of volumes. InputError where none can."""
+    if inputs:
+        reasons: dict[int, str] = {}
+        for preprocessing in preprocessings:
+            reasons = read_inputs_each(items, inputs, preprocessing)[2] | reasons
+    else:
+        sources = [item.source for item in items]
+        read_all = slices or partial(read_each, sources)
+        read = [read_all(preprocessing, view) for preprocessing in preprocessings]
+        reasons = {n: reason for _, of_one in reversed(read) for n, reason in of_one.items()}
     numbers = [number for number in range(len(items)) if number not in reasons]
     if not numbers:
         first = reasons[min(reasons)]
-        raise InputError(first if len(items) == 1 else f"none of the images can be read: {first}")
-    names = tuple(items[number].id for number in numbers)
-    batches = [collate([images[number] for number in numbers], names) for images, _ in read]
+        what = "images" if len(preprocessings[0].size) == 2 else "volumes"
+        raise InputError(first if len(items) == 1 else f"none of the {what} can be read: {first}")
+    if inputs:
+        chosen = [items[number] for number in numbers]
+        several = [read_inputs_each(chosen, inputs, p)[1] for p in preprocessings]
+        batches = [batch for batch in several if batch is not None]
+    else:
+        names = tuple(items[number].id for number in numbers)
+        batches = [collate([images[number] for number in numbers], names) for images, _ in read]
     failures = [image_failure(number, items[number], reason) for number, reason in reasons.items()]
     return batches, numbers, failures
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.tokens import count_prefix, patch_size
 from fastcam.attribution.cam.targets import rows_of
 from fastcam.attribution.engines import build_engine
-from fastcam.attribution.modules import device_of
+from fastcam.attribution.layer_inputs import layers_of_every_image, with_layers
+from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
+from fastcam.attribution.modules import as_input, device_of, eval_mode
+from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.reconstruction.engine import ReconstructionEngine
 from fastcam.attribution.request import CAM_METHODS
 from fastcam.errors import InputError
@@ -60,14 +63,17 @@ def explain_images(
         )
     device = device_of(model) if request.device is None else choose_device(request.device)
     dtype = choose_precision(request.precision, device)
+    check_arguments(model, images.inputs)
     run = _Run(model.to(device), images, request, device, dtype)
+    call = ModelCall(request.output, run.find_layers())
     outputs: AbstractContextManager[None] = nullcontext()
     if support and isinstance(model, FewshotViT):
         # What it is asked for are the classes of the support: CAMs explain those, not its head's.
-        outputs = model.support_set([of_class.batch.to(device) for of_class in support.values()])
+        batches = [as_input(model, of_class.batch.to(device)) for of_class in support.values()]
+        outputs = model.support_set(batches)
         run.classes = tuple(support)
     errors: list[InputError] = []
-    with outputs:
+    with called_as(model, call), eval_mode(model), outputs:
         for step in steps:
             log_step(str(step))
             try:
@@ -102,10 +108,28 @@ class _Run:
     reconstruction: Reconstruction | None = None
     scores: Tensor | None = None
     classes: tuple[str, ...] = ()
+    packed: PackedInputs | None = None
+
+    def find_layers(self) -> PackedInputs | None:
+        """How several inputs lie in the batch, and which images reach which layers."""
+        packed = self.images.packed
+        if packed is None or len(packed.images) < 2:
+            return packed
+        example = self.images.batch[:1].to(self.device)
+        with called_as(self.model, ModelCall(packed=packed)), arithmetic(self.device, self.dtype):
+            self.packed = with_layers(self.model, packed, example)
+        return self.packed
 
     def make_maps(self, step: Step, targets: Any) -> None:
         """Run the methods of a step that one engine makes."""
         map_request = step.map_request(self.request)
+        if self.packed is not None and map_request.cam_methods and not map_request.layers:
+            example = self.images.batch[:1].to(self.device)
+            with arithmetic(self.device, self.dtype):
+                layers = layers_of_every_image(
+                    self.model, self.packed, example, self.request.prefix_tokens
+                )
+            map_request = replace(map_request, layers=layers)
         if not map_request.cam_methods:
             targets = None
         rows = rows_of(targets, len(self.images.batch))
@@ -124,7 +148,8 @@ class _Run:
         for name, values in result.maps.items():
             self.maps[name] = _array(values)
             layers = result.layer_names.get(name, ())
-            self.facts[name] = self._facts(name, step, layers, result.notes.get(name, ""))
+            facts = self._facts(name, step, layers, result.notes.get(name, ""))
+            self.facts[name] = replace(facts, field=result.fields.get(name))
         self.gates |= {path: _array(gate) for path, gate in result.gates.items()}
         self.output = result.output if self.output is None else self.output
         self.targets = result.targets if self.targets is None else self.targets
@@ -140,6 +165,9 @@ class _Run:
             chosen=bool(step.layers),
             note=note,
             signed=signed,
+            over=()
+            if self.packed is None
+            else tuple(self.packed.images_of(name) for name in layers or (layer,)),
         )
 
     def reconstruct(self, step: Step, support: Mapping[str, ImageBatch]) -> None:
@@ -210,6 +238,8 @@ class _Run:
             classes=self.classes,
             patches=_patches(self.model, self.images.batch),
             dims=self.images.batch.ndim - 2,
+            input_images=self.images.input_pictures,
+            displays=self.images.displays,
         )
 
     def _parts(self) -> list[slice]:

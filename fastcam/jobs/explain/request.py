@@ -25,6 +25,7 @@ from fastcam.jobs.explain.results import Head
 from fastcam.jobs.explain.rows import RECONSTRUCTION
 from fastcam.jobs.explain.scales import Scale, check_scale
 from fastcam.options import Style
+from fastcam.read.inputs.model_inputs import ModelInput
 
 ALL = "all"
 # Hundreds of forward passes an image: only where it is asked for by name.
@@ -49,11 +50,15 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class FigureOptions:
-    """How figures look: see :meth:`fastcam.jobs.explain.comparison.Comparison.figure`."""
+    """How figures look: see :meth:`fastcam.jobs.explain.comparison.Comparison.figure`.
+
+    ``show_channel``: of volumes of several channels the one that is shown, from 1.
+    """
 
     scale: Scale = "auto"
     head: Head = "mean"
     style: Style = field(default_factory=Style)
+    show_channel: int | None = None
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
@@ -73,6 +78,8 @@ class ExplainRequest:
     - ``device``: None is where the model is
     - ``precision``: of the arithmetic
     - ``query``: the picture's pixel (x, y) whose place reconstruction asks from; None for all
+    - ``output``: the name of the model's answer among what it returns; empty: it is found
+    - ``inputs``: what goes into a model with several inputs; empty for one of one image
     """
 
     methods: tuple[str, ...] = ()
@@ -88,6 +95,8 @@ class ExplainRequest:
     device: str | None = None
     precision: str = "fp32"
     query: tuple[int, int] | None = None
+    output: str = ""
+    inputs: tuple[ModelInput, ...] = ()
 
     @property
     def every(self) -> bool:

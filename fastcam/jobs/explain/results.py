@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
+from fastcam.read.volumes.orientation import Orientation
+from fastcam.store.map_fields import MapField
 
 Head = int | Literal["mean"]
 
@@ -24,6 +26,9 @@ class MapFacts:
     - ``chosen``: whether the layers were asked for
     - ``note``: what a figure says under it
     - ``signed``: whether values below 0 are evidence against
+    - ``field``: where its cells lie in the model's input; None: they share it out between them
+    - ``over``: of a model with several images the names of those that the map lies over, for each
+      of ``layers`` or once; empty for a model of one image
     """
 
     method: str
@@ -32,6 +37,8 @@ class MapFacts:
     chosen: bool = False
     note: str = ""
     signed: bool = False
+    field: MapField | None = None
+    over: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +98,8 @@ class Reconstruction:
 class ExplanationData:
     """Maps of ``n`` images and what the model predicted, without the figures.
 
-    - ``maps``: name to float32, raw, at the layer's resolution: (n, h, w); (n, targets, h, w) for
+    - ``maps``: name to float32, neither scaled nor enlarged, at the layer's resolution; of CAMs the
+      evidence that ``sign`` keeps: (n, h, w); (n, targets, h, w) for
       several targets an image; (n, layers, heads, h, w) for attention of any kind; volumes have
       (d, h, w) for (h, w). With one method the names are those of the layers, with several
       METHOD/LAYER
@@ -108,6 +116,9 @@ class ExplanationData:
       images); otherwise empty
     - ``patches``: how the model cuts its images; None for a CNN, and for very many patches
     - ``dims``: 2 for images, 3 for volumes
+    - ``input_images``: of a model with several inputs by name of those that are images their n
+      pictures; empty of all else
+    - ``displays``: how each of ``images`` is turned in figures, its maps with it; empty: not at all
     """
 
     maps: dict[str, NDArray[np.float32]]
@@ -123,9 +134,17 @@ class ExplanationData:
     classes: tuple[str, ...] = ()
     patches: Patches | None = None
     dims: int = 2
+    input_images: Mapping[str, list[NDArray[np.uint8]]] = field(default_factory=dict, repr=False)
+    displays: tuple[Orientation, ...] = ()
 
     def __len__(self) -> int:
         return len(self.output)
+
+    def turned(self, index: int, picture: NDArray[Any]) -> NDArray[Any]:
+        """The picture (h, w[, c]) or a map (h, w) of an image as figures show it."""
+        if not self.displays:
+            return picture
+        return np.ascontiguousarray(self.displays[index].apply(picture))
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from fastcam.errors import InputError
 from fastcam.jobs.explain.results import ExplanationData, Head, MapFacts
+from fastcam.options import calls_of_last
+from fastcam.store.map_fields import over_input
 
 RECONSTRUCTION = "reconstruction"
 # Their values are shares of attention, or of what is reconstructed: alike in all layers. A CAM or a
@@ -105,14 +107,25 @@ def _rows(result: ExplanationData, index: int, head: Head) -> Iterator[Row]:
             place = fact.note if fact.method in ALIKE else layers[fact.method] + layer
             row_map = RowMap(
                 caption=caption,
-                values=_middle_slice(_finite(values, caption)),
+                values=_shown(result, index, over_input(_finite(values, caption), fact.field)),
                 unit=(fact.method, place),
                 signed=fact.signed,
                 note=fact.note,
             )
-            yield Row(fact.method, (Group(result.images[index], "image", (row_map,)),))
+            yield Row(fact.method, _groups(result, fact, layer, index, row_map))
         layers[fact.method] += max(1, len(fact.layers))
     yield from _reconstruction_rows(result, index)
+
+
+def _groups(
+    result: ExplanationData, fact: MapFacts, layer: int, index: int, row_map: RowMap
+) -> tuple[Group, ...]:
+    """The map over the image, or over each image of a model with several that it was made of."""
+    if not fact.over:
+        picture = result.turned(index, result.images[index])
+        return (Group(picture, "image", (row_map,)),)
+    names = fact.over[layer if len(fact.over) > 1 else 0]
+    return tuple(Group(result.input_images[name][index], name, (row_map,)) for name in names)
 
 
 def _maps(
@@ -121,8 +134,7 @@ def _maps(
     """The maps (h, w) or (d, h, w) of one image, with the layer's number and what each is."""
     extra = values.ndim - result.dims
     if extra == 2:
-        layers = range(len(values)) if fact.chosen else [len(values) - 1]
-        for layer in layers:
+        for layer in range(len(values)) if fact.chosen else _last_layers(values, fact):
             of_head, which = _head_values(values[layer], fact, head)
             name = fact.layers[layer] if layer < len(fact.layers) else f"layer {layer}"
             yield layer, " · ".join(filter(None, [name, which])), of_head
@@ -131,6 +143,14 @@ def _maps(
             yield 0, " · ".join(filter(None, [fact.layer, f"class {target}"])), values[number]
     else:
         yield 0, fact.layer, values
+
+
+def _last_layers(values: NDArray[np.float32], fact: MapFacts) -> list[int]:
+    """The last layer, with the other calls of it where it runs more than once."""
+    if len(fact.layers) != len(values):
+        return [len(values) - 1]
+    last = calls_of_last(fact.layers)
+    return [number for number, layer in enumerate(fact.layers) if layer in last]
 
 
 def _head_values(
@@ -212,6 +232,12 @@ def _finite(values: NDArray[np.float32], caption: str) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
         raise InputError(f"{caption} holds NaN or infinity; look at the model's weights")
     return values
+
+
+def _shown(result: ExplanationData, index: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is shown of a map, turned as the picture is."""
+    shown: NDArray[np.float32] = result.turned(index, _middle_slice(values))
+    return shown
 
 
 def _middle_slice(values: NDArray[np.float32]) -> NDArray[np.float32]:

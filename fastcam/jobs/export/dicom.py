@@ -18,6 +18,12 @@ from fastcam.run.files import write_bytes
 # After the scanner's own series in a viewer's list.
 _SERIES_NUMBER = 9000
 _LONGEST = {"SH": 16, "LO": 64}  # characters of a short and a long string
+# Attributes of the patient and the study that must be there but may be empty (type 2 in PS3.3
+# C.7.1.1 and C.7.2.1). Anonymised series often lack them altogether, and highdicom asks for them.
+_MAY_BE_EMPTY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
 
 
 def check_dicom() -> None:
@@ -36,19 +42,21 @@ def write_dicom(
     affine: NDArray[np.float64] | None,
     source: Path,
     description: str,
+    volume_name: str | None = None,
 ) -> None:
     """Write a volume (z, y, x) float32 as one multi-frame file, as a whole or not at all.
 
     ``affine`` (4, 4) takes voxel (x, y, z, 1) to RAS millimetres. Patient, study and frame of
     reference are those of the series or file ``source``, so that viewers lay it over that;
-    ``description`` is the series'. Values are raw, without a unit.
+    ``description`` is the series', ``volume_name`` the volume of the source where it has several.
+    Values are raw, without a unit.
 
     CaseError where the source is no DICOM, has no positions, or lacks what a study must say;
     OutputError when the file can't be written.
     """
     if affine is None:
         raise CaseError(f"{source}: says nothing of positions, which a DICOM map must; use NIfTI")
-    headers = dicom_headers(source)
+    headers = dicom_headers(source, volume_name)
     try:
         parametric_map = _parametric_map(headers, volume, affine, description)
     except (AttributeError, ValueError, TypeError, LookupError) as error:
@@ -70,6 +78,8 @@ def _parametric_map(
     columns, rows, step, start = geometry[:3].T
     sizes = [float(np.linalg.norm(axis)) for axis in (rows, columns, step)]
     for header in headers:
+        for keyword in _MAY_BE_EMPTY:
+            header.setdefault(keyword, None)
         if header.get("SliceThickness") is None:  # may be left out, but highdicom asks for it
             header.SliceThickness = sizes[2]
     low, high = float(np.nanmin(volume)), float(np.nanmax(volume))

@@ -41,6 +41,20 @@ def image_grid(
     return grid
 
 
+def slice_grid(
+    values: NDArray[np.float32],
+    slices: NDArray[np.integer[Any]],
+    shape: tuple[int, int, int],
+    preprocessing: Mapping[str, Any],
+) -> NDArray[np.float32]:
+    """The maps (m, h, w) of the ``slices`` (m,) of a volume of ``shape`` (z, y, x), each enlarged
+    bilinearly; NaN on the other slices, and outside of what the model saw of them."""
+    grid = np.full(shape, np.nan, np.float32)
+    for layer, z in zip(values, slices, strict=True):
+        grid[z] = image_grid(layer, shape[1], shape[2], preprocessing)
+    return grid
+
+
 def patch_grid(
     case: Case, shape: tuple[int, int, int], first: int, axes: Axes
 ) -> NDArray[np.float32]:

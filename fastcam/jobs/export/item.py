@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.jobs.export import dicom, nifti
-from fastcam.jobs.export.grids import image_grid, patch_grid, volume_grid
+from fastcam.jobs.export.grids import image_grid, patch_grid, slice_grid, volume_grid
 from fastcam.options import Sources
 from fastcam.read.volumes.frames import parse_slices
-from fastcam.read.volumes.volumes import open_volume
+from fastcam.read.volumes.geometry import Grid
+from fastcam.read.volumes.slice_axis import grid_back, voxels_back
+from fastcam.read.volumes.volumes import open_volume, uneven_slices
+from fastcam.read.volumes.voxels import check_even
 from fastcam.run.work_items import CaseSlices
 from fastcam.store.map_rows import MapRow, check_done
 from fastcam.store.maps import MapStore
@@ -31,8 +34,17 @@ def write_map(store: MapStore, index: int, row: MapRow, description: str, path: 
         raise CaseError(f"{header.source}: the store doesn't say how large it is")
     values = row.read(store, index)
     if store.attrs.dims == 3:
-        grid = volume_grid(values, header.shape)
-        _write_volume(path, grid, header.affine, Path(header.source), description)
+        source, volume = Path(header.source), store.attrs.settings.get("volume")
+        check_even(uneven_slices(source, volume), source, "export")
+        affine = header.affine
+        if header.slices is None:
+            grid = volume_grid(values, header.shape)
+        else:
+            axis = store.axis(index)
+            seen = slice_grid(values, header.slices.index, header.shape, store.attrs.preprocessing)
+            grid = np.ascontiguousarray(voxels_back(seen, axis))
+            affine = grid_back(Grid(header.shape, affine), axis).affine
+        _write_volume(path, grid, affine, source, description, volume)
     else:
         height, width = header.shape[1:]
         nifti.write_image(path, image_grid(values, height, width, store.attrs.preprocessing))
@@ -47,12 +59,13 @@ def write_patches(store: RunStore, case_slices: CaseSlices, sources: Sources, pa
     if case_slices.image is None:
         raise CaseError(case_slices.image_missing)
     image = Path(case_slices.image)
-    volume = open_volume(image, sources.axes)
+    volume = open_volume(image, sources.axes, volume=sources.volume)
+    check_even(volume.uneven, image, "export")
     first = parse_slices(sources.slices).first(len(volume.voxels))
     depth, height, width = volume.voxels.shape
     case = store.case(case_slices.case)
     grid = patch_grid(case, (depth, height, width), first, sources.axes)
-    _write_volume(path, grid, volume.affine, image, "patch attention")
+    _write_volume(path, grid, volume.affine, image, "patch attention", sources.volume)
 
 
 def _write_volume(
@@ -61,8 +74,9 @@ def _write_volume(
     affine: NDArray[np.float64] | None,
     source: Path,
     description: str,
+    volume: str | None,
 ) -> None:
     if path.suffix == ".dcm":
-        dicom.write_dicom(path, grid, affine, source, description)
+        dicom.write_dicom(path, grid, affine, source, description, volume)
     else:
         nifti.write_nifti(path, grid, affine)

@@ -61,7 +61,9 @@ def _settings(request: ExportRequest) -> dict[str, Any]:
     """What decides the values in the files."""
     attrs, sources = request.store.attrs, request.sources
     settings = {"store": attrs.sha256[:16], "created": attrs.created}
-    return settings | {"axes": sources.axes, "slices": sources.slices}
+    settings |= {"axes": sources.axes, "slices": sources.slices}
+    # Where none is given the record is that of exports from before there was a choice.
+    return settings | ({"volume": sources.volume} if sources.volume is not None else {})
 
 
 def _earlier_files(folder: Path, settings: dict[str, Any]) -> list[str]:

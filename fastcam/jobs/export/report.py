@@ -64,4 +64,5 @@ def summary_text(report: ExportReport) -> str:
     if report.failed:
         parts.append(f"{report.failed} failed")
     failures = failure_lines(report.failures, report.output_dir)
-    return "\n".join([", ".join(parts), *failures, f"maps: {report.output_dir}"])
+    where = [f"maps: {report.output_dir}"] if report.written or report.already else []
+    return "\n".join([", ".join(parts), *failures, *where])

@@ -15,15 +15,22 @@ from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import Engine
 from fastcam.attribution.engines import build_engine, fingerprint
+from fastcam.attribution.model_call import called_as
+from fastcam.attribution.modules import weight_type
 from fastcam.errors import InputError
-from fastcam.inference.batches import BatchSettings, run_batches
+from fastcam.inference.batches import BatchSettings, RunSummary, run_batches
 from fastcam.inference.device import choose_device, choose_precision
-from fastcam.inference.loader import Inputs
+from fastcam.inference.loader import InputBatches, Inputs
+from fastcam.jobs.infer.preparation import prepare
 from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.infer.request import InferRequest, content_sha256
+from fastcam.jobs.infer.slices import slice_inputs, slice_table
 from fastcam.read.inputs.inputs import Item
+from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.slicing import SliceTable
+from fastcam.read.inputs.volume_input import check_channels
 from fastcam.run.cgroups import cores
-from fastcam.run.failures import write_failures
+from fastcam.run.failures import add_failures, read_failures, write_failures
 from fastcam.run.files import remove
 from fastcam.run.folder import STORE, differences, locked_folder
 from fastcam.run.progress import NoProgress, Progress
@@ -54,46 +61,84 @@ def infer_maps(
     options = request.options
     device = choose_device(options.device)
     dtype = choose_precision(options.precision, device)
-    items = request.inputs.find_items(len(request.preprocessing.size))
+    preprocessing = request.preprocessing
+    model_inputs, items = request.inputs.find(len(preprocessing.size), preprocessing.channels)
+    check_channels([item.source for item in items], preprocessing, request.inputs.volume)
+    table = slice_table(request, model_inputs, items)
     settings = BatchSettings(
         device=device,
         dtype=dtype,
         batch_size=options.batch_size,
         readers=_readers(options.readers, device.type),
         task=options.task,
-        targets=_labels(items) if options.by_label else None,
+        targets=_labels(items, table) if options.by_label else None,
     )
     model = model.to(device)
     compiled = device.type == "cuda" if options.compiled is None else options.compiled
-    engine = build(model, request.maps, compiled=compiled)
-    attrs = _attrs(model, request, items, dtype)
+    attrs = _attrs(model, request, model_inputs, items, dtype)
+    prepared = prepare(
+        model,
+        request,
+        model_inputs,
+        items,
+        len(items) if table is None else len(table),
+        attrs,
+        _earlier_store(output_dir / STORE, attrs, items, overwrite),
+        output_dir / STORE,
+        device=device,
+        dtype=dtype,
+        build=build,
+    )
     report = InferReport(output_dir, output_dir / STORE, len(items), device=str(device))
-    report.precision = str(dtype).removeprefix("torch.")
-    with locked_folder(output_dir):
-        store = _open_or_create(output_dir / STORE, attrs, items, options.batch_size, overwrite)
-        report.already = sum(header.status == "done" for header in store.headers)
-        inputs = Inputs(items, request.preprocessing, request.inputs.axes)
+    own = dtype if dtype != torch.float32 else weight_type(model) or dtype
+    report.precision = str(own).removeprefix("torch.")
+    with called_as(model, prepared.call), locked_folder(output_dir):
+        engine = build(model, prepared.maps, compiled=compiled)
+        store = _open_or_create(
+            output_dir / STORE, prepared.attrs, items, table, options.batch_size, overwrite
+        )
+        finished = {header.place for header in store.headers if header.status == "done"}
+        report.already = store.done_rows()
+        # What an earlier run of the same store saw while it read is seen by nobody again.
+        warnings = [
+            failure
+            for failure in read_failures(output_dir)
+            if failure.level == "warning" and failure.place in finished
+        ]
+        inputs: InputBatches = Inputs(
+            items,
+            request.preprocessing,
+            request.inputs.axes,
+            prepared.call.packed,
+            request.inputs.volume,
+        )
+        if store.table is not None:
+            inputs = slice_inputs(request, items, store.table)
+            report.volumes, report.images = len(items), len(store.table)
         start = time.perf_counter()
         try:
             summary = run_batches(model, engine, inputs, store, settings, progress)
             report.done, report.notes = summary.done, summary.notes
+            add_failures(warnings, _warnings(store, summary))
         finally:
             report.seconds = round(time.perf_counter() - start, 3)
             report.failures = _failures(MapStore.open(store.path))
-            report.failed = len(report.failures)
+            report.failed = sum(failure.figures for failure in report.failures)
+            report.failures += warnings
             write_failures(output_dir, report.failures)
     return report
 
 
-def _labels(items: Sequence[Item]) -> Tensor:
-    """The class (items,) int64 that each item's label names."""
+def _labels(items: Sequence[Item], table: SliceTable | None) -> Tensor:
+    """The class (items,) int64 that each item's label names, or (rows,) that of each slice."""
     for item in items:
         if not item.label.isdecimal():
             raise InputError(
                 f"--target label: {item.source} has the label {item.label!r}; the table must give "
                 "each image a class number"
             )
-    return torch.tensor([int(item.label) for item in items])
+    labels = torch.tensor([int(item.label) for item in items])
+    return labels if table is None else labels[torch.from_numpy(table.cases)]
 
 
 def _readers(readers: int | None, device_type: str) -> int:
@@ -104,7 +149,11 @@ def _readers(readers: int | None, device_type: str) -> int:
 
 
 def _attrs(
-    model: nn.Module, request: InferRequest, items: Sequence[Item], dtype: torch.dtype
+    model: nn.Module,
+    request: InferRequest,
+    model_inputs: Sequence[ModelInput],
+    items: Sequence[Item],
+    dtype: torch.dtype,
 ) -> MapAttrs:
     """What the store says of the run; its sha256 tells runs of other settings apart."""
     preprocessing, maps, options = request.preprocessing, request.maps, request.options
@@ -117,17 +166,30 @@ def _attrs(
         "target": "label" if options.by_label else "",
         "weights": fingerprint(model)[:16],
     }
-    names = [(str(item.source), str(item.mask or ""), item.label) for item in items]
+    # Where they are not given, settings and fingerprint are those of stores from before.
+    settings |= {"output": request.output} if request.output else {}
+    volume = request.inputs.volume
+    settings |= {"volume": volume} if volume is not None else {}
+    settings |= {"inputs": [asdict(entry) for entry in model_inputs]} if model_inputs else {}
+    slicing = request.inputs.slicing
+    settings |= {} if slicing is None else {"slicing": slicing.settings}
+    names = [
+        (str(item.source), str(item.mask or ""), item.label, *map(str, item.inputs))
+        for item in items
+    ]
+    sha256 = content_sha256(dict(request.model_info), preprocessing.settings, settings, names)
+    # The rule holds when a store is read; another one is no other run.
+    settings |= {} if slicing is None else {"pool": slicing.pool}
     return MapAttrs(
-        sha256=content_sha256(dict(request.model_info), asdict(preprocessing), settings, names),
+        sha256=sha256,
         root=str(_common_folder(items)),
         model=str(request.model_info["model"]),
         checkpoint=str(request.model_info["checkpoint"] or ""),
         methods=maps.methods,
         layers=maps.layers,
-        preprocessing=asdict(preprocessing),
+        preprocessing=preprocessing.settings,
         settings=settings,
-        dims=len(preprocessing.size),
+        dims=len(preprocessing.size) if slicing is None else 3,
     )
 
 
@@ -136,21 +198,38 @@ def _common_folder(items: Sequence[Item]) -> Path:
     return Path(os.path.commonpath(parents))
 
 
+def _earlier_store(
+    path: Path, attrs: MapAttrs, items: Sequence[Item], overwrite: bool
+) -> MapStore | None:
+    """The store of an earlier run of the same job; None for none, or one that is to be replaced."""
+    if not path.exists() or overwrite:
+        return None
+    store = MapStore.open(path)
+    if store.attrs.sha256 == attrs.sha256:
+        if store.table is not None:
+            store.set_pool(attrs.settings["pool"])
+        return store
+    raise InputError(
+        f"{path} was made with other images, weights or settings "
+        f"({_difference(store, attrs, items)}); give another "
+        "--output-dir, or --overwrite to replace it"
+    )
+
+
 def _open_or_create(
-    path: Path, attrs: MapAttrs, items: Sequence[Item], batch_size: int, overwrite: bool
+    path: Path,
+    attrs: MapAttrs,
+    items: Sequence[Item],
+    table: SliceTable | None,
+    batch_size: int,
+    overwrite: bool,
 ) -> MapStore:
     """The store of an earlier run of the same job, or a new one."""
-    if path.exists() and not overwrite:
-        store = MapStore.open(path)
-        if store.attrs.sha256 == attrs.sha256:
-            return store
-        raise InputError(
-            f"{path} was made with other images, weights or settings "
-            f"({_difference(store, attrs, items)}); give another "
-            "--output-dir, or --overwrite to replace it"
-        )
+    store = _earlier_store(path, attrs, items, overwrite)
+    if store is not None:
+        return store
     remove(path)
-    return create_maps(path, attrs, items, batch_size)
+    return create_maps(path, attrs, items, batch_size, table)
 
 
 def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
@@ -164,7 +243,8 @@ def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
     ]
     for name in ("preprocessing", "settings"):
         before, now = dict(getattr(old, name)), json.loads(json.dumps(getattr(new, name)))
-        pairs += [(key, before.get(key), now[key]) for key in now]
+        keys = [key for key in {**now, **before} if key not in ("map_images", "pool")]
+        pairs += [(key, before.get(key), now.get(key)) for key in keys]
     changed = differences(pairs)
     if not changed and len(store) == len(items):
         both = list(zip(store.headers, items, strict=True))
@@ -175,9 +255,13 @@ def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
     return "; ".join(changed) or "other files"
 
 
+def _warnings(store: MapStore, summary: RunSummary) -> list[Failure]:
+    headers = [(store.headers[store.case_of(row)], text) for row, text in summary.warnings]
+    return [Failure("warning", header.place, header.id, None, 0, text) for header, text in headers]
+
+
 def _failures(store: MapStore) -> list[Failure]:
+    ids = [header.id for header in store.headers]
     return [
-        Failure("error", header.place, header.id, None, 1, header.reason)
-        for header in store.headers
-        if header.status == "failed"
+        Failure("error", f.case + 1, ids[f.case], f.slice, f.rows, f.reason) for f in store.failures
     ]

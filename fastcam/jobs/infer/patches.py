@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,14 +25,14 @@ from fastcam.jobs.infer.request import InferenceOptions, InputChoice, content_sh
 from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.results.case import Case
-from fastcam.read.results.results import RejectedCase, Results
+from fastcam.read.results.results import CaseWarning, RejectedCase, Results
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.run.failures import write_failures
 from fastcam.run.files import make_folder, remove, write_bytes
 from fastcam.run.folder import STORE, locked_folder
 from fastcam.run.progress import NoProgress, Progress
-from fastcam.run.records import Failure
+from fastcam.run.records import LEVELS, Failure
 from fastcam.store.patches import RunStore, create_from_results, open_store
 
 # Finished cases wait here, a file each, until the store can be written as a whole.
@@ -46,6 +47,14 @@ class _Source:
     number: int
     item: Item
     label: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Computed:
+    """What came of a source: its ``case``, and what is odd about its volume and mask."""
+
+    case: Case
+    warnings: tuple[str, ...]
 
 
 def infer_patches(
@@ -73,30 +82,47 @@ def infer_patches(
         raise InputError("the patch-attention model cuts its patches from masks: give --mask-dir")
     sources = [_Source(number, item, _label(item)) for number, item in enumerate(items, 1)]
     names = [(str(item.source), str(item.mask), item.label) for item in items]
-    sha256 = content_sha256(dict(model_info), str(dtype), inputs.axes, fingerprint(model), names)
+    sha256 = content_sha256(
+        dict(model_info),
+        str(dtype),
+        inputs.axes,
+        fingerprint(model),
+        names,
+        # Where none is given the fingerprint is that of stores from before there was a choice.
+        *filter(None, [inputs.volume]),
+    )
     report = InferReport(output_dir, output_dir / STORE, len(items), device=str(device))
     report.precision = str(dtype).removeprefix("torch.")
     report.sources = "--root-dir IMAGES --mask-dir MASKS "
+    if inputs.volume is not None:
+        report.sources += f"--volume {shlex.quote(inputs.volume)} "
     with locked_folder(output_dir):
         store = _earlier_store(output_dir / STORE, sha256, overwrite)
         if store is None:
             compute = partial(_compute_case, model.to(device), dtype, inputs)
             parts = output_dir / _PARTS / sha256[:16]
             cases = _run(sources, compute, parts, report, progress)
-            rejected = tuple(RejectedCase(t.place, t.case, t.reason) for t in report.failures)
             if not cases:
                 write_failures(output_dir, report.failures)
                 return report
-            results = Results(Path(str(model_info["model"])), sha256, tuple(cases), rejected, ())
+            model_path = Path(str(model_info["model"]))
+            errors, warnings = (
+                [(t.place, t.case, t.reason) for t in report.failures if t.level == level]
+                for level in LEVELS
+            )
+            rejected = tuple(RejectedCase(*entry) for entry in errors)
+            odd = tuple(CaseWarning(*entry) for entry in warnings)
+            results = Results(model_path, sha256, tuple(cases), rejected, odd)
             remove(output_dir / STORE)
             create_from_results(output_dir / STORE, results)
             shutil.rmtree(output_dir / _PARTS, ignore_errors=True)
         else:
             report.already = len(store.cases)
             report.failures = [
-                Failure("error", r.place, r.name, None, 1, r.reason) for r in store.rejected
+                *(Failure("error", r.place, r.name, None, 1, r.reason) for r in store.rejected),
+                *(Failure("warning", w.place, w.name, None, 0, w.reason) for w in store.warnings),
             ]
-            report.failed = len(report.failures)
+            report.failed = len(store.rejected)
         write_failures(output_dir, report.failures)
     return report
 
@@ -124,7 +150,7 @@ def _earlier_store(path: Path, sha256: str, overwrite: bool) -> RunStore | None:
 
 def _run(
     sources: Sequence[_Source],
-    compute: Callable[[_Source], Case],
+    compute: Callable[[_Source], _Computed],
     parts: Path,
     report: InferReport,
     progress: Progress,
@@ -136,44 +162,46 @@ def _run(
     progress.begin("cases", len(sources))
     try:
         for source in sources:
-            part = parts / f"{source.number:06d}.npz"
-            case = _read_part(part, source)
-            if case is not None:
+            part, number, name = parts / f"{source.number:06d}.npz", source.number, source.item.id
+            computed = _read_part(part, source)
+            if computed is not None:
                 report.already += 1
             else:
                 try:
-                    case = compute(source)
-                    _write_part(part, case)
+                    computed = compute(source)
+                    _write_part(part, computed)
                     report.done += 1
                 except CaseError as error:
-                    report.failures.append(
-                        Failure("error", source.number, source.item.id, None, 1, str(error))
-                    )
-            if case is not None:
-                cases.append(case)
+                    report.failures.append(Failure("error", number, name, None, 1, str(error)))
+                    report.failed += 1
+            if computed is not None:
+                cases.append(computed.case)
+                report.failures += [
+                    Failure("warning", number, name, None, 0, text) for text in computed.warnings
+                ]
             progress.advance(1)
     finally:
         progress.end()
         report.seconds = round(time.perf_counter() - start, 3)
-        report.failed = len(report.failures)
     return cases
 
 
 def _compute_case(
     model: PatchAttention, dtype: torch.dtype, inputs: InputChoice, source: _Source
-) -> Case:
+) -> _Computed:
     item = source.item
     if item.mask is None:
         raise CaseError(f"{item.source}: has no mask in {inputs.mask_dir or inputs.table}")
-    volume = open_volume(item.source, inputs.axes)
-    mask = open_mask(item.mask, volume.voxels.shape, inputs.axes)
+    volume = open_volume(item.source, inputs.axes, volume=inputs.volume)
+    mask = open_mask(item.mask, volume.grid, inputs.axes)
     with torch.no_grad(), arithmetic(device_of(model), dtype):
         patches = run_case(model, volume.voxels, volume.window, mask.inside)
-    return _case(
+    case = _case(
         source,
         probabilities=tuple(patches.probabilities.tolist()),
         **{name: getattr(patches, name) for name in _COLUMNS},
     )
+    return _Computed(case, (*volume.warnings, *mask.warnings))
 
 
 def _case(source: _Source, probabilities: tuple[float, ...], **columns: Any) -> Case:
@@ -191,17 +219,20 @@ def _case(source: _Source, probabilities: tuple[float, ...], **columns: Any) -> 
     )
 
 
-def _write_part(path: Path, case: Case) -> None:
-    packed = io.BytesIO()
+def _write_part(path: Path, computed: _Computed) -> None:
+    packed, case = io.BytesIO(), computed.case
     columns = {name: getattr(case, name) for name in _COLUMNS}
-    np.savez(packed, probabilities=np.array(case.probabilities), **columns)
+    texts = np.array(computed.warnings, dtype=np.str_)
+    np.savez(packed, probabilities=np.array(case.probabilities), warnings=texts, **columns)
     write_bytes(path, [packed.getvalue()])
 
 
-def _read_part(path: Path, source: _Source) -> Case | None:
+def _read_part(path: Path, source: _Source) -> _Computed | None:
     """The case that an earlier run of the same job computed; None where it didn't."""
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as part:
         probabilities = tuple(part["probabilities"].tolist())
-        return _case(source, probabilities, **{name: part[name] for name in _COLUMNS})
+        warnings = tuple(part["warnings"].tolist()) if "warnings" in part else ()
+        case = _case(source, probabilities, **{name: part[name] for name in _COLUMNS})
+    return _Computed(case, warnings)

@@ -15,7 +15,8 @@ class InferReport(Report):
     """What a run did.
 
     - ``output_dir``, ``store``: where the results are
-    - ``images``: how many there are
+    - ``images``: how many there are, or slices
+    - ``volumes``: how many volumes these are the slices of; 0 where they are no slices
     - ``already``: how many of them an earlier run had done
     - ``done``, ``failed``: how many this run has done, and how many failed
     - ``seconds``: what the run took
@@ -23,12 +24,13 @@ class InferReport(Report):
     - ``sources``: the options by which ``fastcam render`` finds the images, where the store doesn't
       say
     - ``notes``: lines that were logged on the way
-    - ``failures``: the images that failed
+    - ``failures``: the images that failed, and what is odd about others
     """
 
     output_dir: Path
     store: Path
     images: int = 0
+    volumes: int = 0
     already: int = 0
     done: int = 0
     failed: int = 0
@@ -57,6 +59,7 @@ def as_dict(report: InferReport) -> dict[str, Any]:
         "store": str(report.store),
         "exit_code": report.exit_code,
         "images": report.images,
+        **({"volumes": report.volumes} if report.volumes else {}),
         "already_there": report.already,
         "done": report.done,
         "failed": report.failed,
@@ -66,14 +69,16 @@ def as_dict(report: InferReport) -> dict[str, Any]:
         "precision": report.precision,
         "notes": report.notes,
         "troubles": [
-            {"image": failure.case, "reason": failure.reason} for failure in report.failures
+            {"level": failure.level, "image": failure.case, "reason": failure.reason}
+            for failure in report.failures
         ],
     }
 
 
 def summary_text(report: InferReport) -> str:
     """A few lines for people: what was done, where it is, and what went wrong."""
-    parts = [f"{report.done} images in {report.seconds:.1f} s"]
+    what = f"slices of {report.volumes} volumes" if report.volumes else "images"
+    parts = [f"{report.done} {what} in {report.seconds:.1f} s"]
     if report.done:
         parts[0] += f" ({report.images_per_second:.1f}/s)"
     parts[0] += f" on {report.device} in {report.precision}"
@@ -83,8 +88,9 @@ def summary_text(report: InferReport) -> str:
         parts.append(f"{report.failed} failed")
     lines = [", ".join(parts)]
     lines += failure_lines(report.failures, report.output_dir)
-    lines.append(
-        f"maps: {report.store}; draw them with: fastcam render {report.store} {report.sources}"
-        f"--output-dir {report.output_dir / 'figures'}"
-    )
+    if report.done or report.already:
+        lines.append(
+            f"maps: {report.store}; draw them with: fastcam render {report.store} {report.sources}"
+            f"--output-dir {report.output_dir / 'figures'}"
+        )
     return "\n".join(lines)

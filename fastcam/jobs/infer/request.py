@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastcam.attribution.request import MapRequest
+from fastcam.errors import InputError
 from fastcam.inference.predictions import Task
 from fastcam.options import Axes
+from fastcam.read.inputs.input_tables import find_table_inputs
 from fastcam.read.inputs.inputs import Item, find_inputs
+from fastcam.read.inputs.model_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
+from fastcam.read.inputs.slicing import Slicing
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,12 @@ class InputChoice:
     - ``table``: a CSV with images, and maybe their masks and labels
     - ``mask_dir``: folder with masks
     - ``axes``: order of a volume's axes
-    - ``items``: where they are known already, in place of all that but ``axes``
+    - ``columns``: of a model with several inputs the column of the table that goes into each, by
+      the name of ``forward``'s argument
+    - ``items``: where they are known already, in place of all that but ``axes`` and ``volume``
+    - ``model_inputs``: what the inputs of these items are
+    - ``volume``: number or name of a volume where a DICOM series or 4-D NIfTI file has several
+    - ``slicing``: which slices of volumes are run, where a 2-D model sees these one by one
     """
 
     paths: tuple[Path, ...]
@@ -33,13 +42,37 @@ class InputChoice:
     table: Path | None = None
     mask_dir: Path | None = None
     axes: Axes = "zyx"
+    columns: Mapping[str, str] = field(default_factory=dict)
     items: tuple[Item, ...] = ()
+    model_inputs: tuple[ModelInput, ...] = ()
+    volume: str | None = None
+    slicing: Slicing | None = None
 
     def find_items(self, dims: int) -> list[Item]:
         """The images (``dims`` 2) or volumes (3). InputError where there are none."""
-        return list(self.items) or find_inputs(
-            self.paths, self.pattern, self.table, self.mask_dir, dims=dims
-        )
+        return self.find(dims)[1]
+
+    def find(self, dims: int, channels: int = 1) -> tuple[tuple[ModelInput, ...], list[Item]]:
+        """What goes into the model beside or instead of one image, and the images or volumes.
+
+        ``channels``: how many the model takes; volumes may have a file for each.
+        """
+        if self.items:
+            return self.model_inputs, list(self.items)
+        if self.slicing is not None:
+            dims, channels = 3, 1 if self.slicing.context > 1 else channels
+        if not self.columns:
+            items = find_inputs(
+                self.paths, self.pattern, self.table, self.mask_dir, dims=dims, channels=channels
+            )
+            return (), items
+        for option, given in (("--pattern", self.pattern), ("--mask-dir", self.mask_dir)):
+            if given is not None:
+                raise InputError(
+                    f"{option} {given}: with --input the table names all files; leave it out, and "
+                    "give masks in a column mask"
+                )
+        return find_table_inputs(self.paths, self.table, self.columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +105,7 @@ class InferRequest:
     - ``inputs``: which images
     - ``maps``: which maps of them
     - ``options``: how the model runs
+    - ``output``: the name of the model's answer among what it returns; empty: it is found
     """
 
     model_info: Mapping[str, Any]
@@ -79,6 +113,7 @@ class InferRequest:
     inputs: InputChoice
     maps: MapRequest
     options: InferenceOptions
+    output: str = ""
 
 
 def content_sha256(*parts: Any) -> str:

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +23,7 @@ from numba.core.dispatcher import Dispatcher
 
 from fastcam._version import __version__
 from fastcam.figures import fonts
+from fastcam.jobs.inspect.model_libraries import library_states
 from fastcam.run.cgroups import cpu_quota, memory_limit, usable_cpus
 
 Value = str | int | float | bool | None
@@ -103,17 +105,19 @@ class Diagnosis:
         return {**sections, "problems": list(self.problems)}
 
 
-def collect(torch: bool = False) -> Diagnosis:
+def collect(torch: bool = False, libraries: bool = False) -> Diagnosis:
     """Look at versions, the imaging library, PyTorch, the machine and its folders.
 
     ``torch=True`` imports PyTorch (a second or two) and asks it about GPUs; otherwise its
-    version is read from its metadata and no GPU is looked for.
+    version is read from its metadata and no GPU is looked for. ``libraries=True`` also looks for
+    the libraries that models come from, and has processes of their own import them (seconds).
     """
     return Diagnosis(
         (
             Section("versions", tuple(_versions())),
             Section("images", tuple(_images()), _WHAT_SIMD_CHANGES),
             Section("torch", tuple(_torch(torch))),
+            *([Section("models", tuple(_model_libraries()))] if libraries else []),
             Section("machine", tuple(_machine())),
             Section("folders", tuple(_folders())),
         )
@@ -192,6 +196,21 @@ def _torch(load: bool) -> list[Finding]:
         text = f"{card.name}, {_bytes(card.total_memory)}"
         findings.append(Finding(f"gpu_{index}", card.name, text))
     return findings
+
+
+def _model_libraries() -> Iterator[Finding]:
+    for state in library_states():
+        if state.version is None:
+            yield Finding(state.name, None, "not installed (optional)")
+            continue
+        yield _plain(state.name, state.version)
+        broken = (
+            f"{state.name} {state.version} does not load ({state.reason}): install it, or the "
+            f"library that is named, in the version for torch {_version('torch')}"
+        )
+        text = {True: "yes", False: f"no: {state.reason}", None: f"unknown: {state.reason}"}
+        problem = broken if state.loads is False else ""
+        yield Finding(f"{state.name}_loads", state.loads, text[state.loads], problem)
 
 
 def _machine() -> list[Finding]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastcam.errors import InputError
+from fastcam.jobs.inspect.contents import Inventory
+from fastcam.jobs.inspect.tensors import TensorEntry, safetensors_entries, torch_entries
+from fastcam.jobs.inspect.volumes import describe_volume, is_volume
+from fastcam.read.regular_files import check_regular
 from fastcam.read.results import pickle_scan
 from fastcam.read.results.case import Case
+from fastcam.read.results.content import kind_of
+from fastcam.read.results.pickle_limits import TooCostlyError
 from fastcam.read.results.pickles import ForeignGlobalError
 from fastcam.read.results.results import (
     PICKLE_SUFFIXES,
@@ -24,16 +27,15 @@ from fastcam.read.results.results import (
     Results,
     read_results,
 )
-from fastcam.read.results.scalars import printable
-from fastcam.read.results.tensors import TORCH_ERRORS, load_torch
 from fastcam.store.map_schema import STATUS
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
 from fastcam.store.patches import RunStore
 
 READABLE = (
-    "a results file (.pkl, .pickle, .npz, .json), a run store (.zarr) or a checkpoint "
-    "(.safetensors, .pth, .pt, .ckpt)"
+    "a results file (.pkl, .pickle, .npz, .json), a run store (.zarr), a volume (.nii, .nii.gz, a "
+    "DICOM file or folder) or a checkpoint "
+    "(.safetensors, .pth, .pt, .ckpt, or of any other name)"
 )
 _CASE_COLUMNS = (
     "place",
@@ -47,65 +49,47 @@ _CASE_COLUMNS = (
     "best_slice",
 )
 _MAP_COLUMNS = ("place", "id", "group", "label", "predicted", "confidence", "status", "reason")
-# Real headers of safetensors are below a megabyte; their own reader stops at 100 MB.
-_MOST_HEADER = 100_000_000
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """What a file or a store holds.
-
-    - ``path``, ``kind``: which file, and of what kind
-    - ``summary``: rows of (what, value)
-    - ``columns``, ``table``: the heads of a table, and its rows
-    - ``rejected``, ``warnings``: the cases of a results file that can't be used, and those with
-      something odd
-    """
-
-    path: str
-    kind: str
-    summary: list[tuple[str, str]]
-    columns: tuple[str, ...] = ()
-    table: list[tuple[Any, ...]] = field(default_factory=list)
-    rejected: list[RejectedCase] = field(default_factory=list)
-    warnings: list[CaseWarning] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dicts, text and numbers, ready for ``json.dumps``."""
-        return {
-            "path": self.path,
-            "kind": self.kind,
-            "summary": dict(self.summary),
-            "table": [dict(zip(self.columns, row, strict=True)) for row in self.table],
-            "rejected": [asdict(entry) for entry in self.rejected],
-            "warnings": [asdict(entry) for entry in self.warnings],
-        }
+# Of checkpoints that torch.save() wrote; a file whose content says so needs none of them.
+_TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 
 
 def describe(path: Path) -> Inventory:
     """Look into ``path``; InputError when it is nothing that fastcam reads, or is damaged.
 
-    A pickle that asks for something foreign is described by what it asks for; none of it runs.
+    Checkpoints are known by their content, whatever they are called. A pickle that asks for
+    something foreign is described by what it asks for; none of it runs.
     """
     suffix = path.suffix.lower()
+    if is_volume(path):
+        return describe_volume(path)
     if path.is_dir():
         store = open_store(path)
         return _describe_maps(store) if isinstance(store, MapStore) else _describe_store(store)
     if not path.exists():
         raise InputError(f"{path}: does not exist")
-    if suffix == ".safetensors":
-        return _describe_tensors(path, "checkpoint (safetensors)", _safetensors(path))
-    if suffix in (".pt", ".pth", ".ckpt"):
-        tensors = _torch_tensors(path)
-        if tensors or suffix == ".ckpt":
+    check_regular(path)
+    kind = kind_of(path)
+    if kind == "safetensors" or (suffix == ".safetensors" and not kind):
+        return _describe_tensors(path, "checkpoint (safetensors)", safetensors_entries(path))
+    may_be_results = suffix in (*PICKLE_SUFFIXES, ".npz", ".json")
+    if kind == "torch" or suffix in _TORCH_SUFFIXES:
+        try:
+            tensors = torch_entries(path)
+        except InputError as error:
+            if not may_be_results or isinstance(error.__cause__, TooCostlyError):
+                raise
+            tensors = []
+        if tensors or not may_be_results:
             return _describe_tensors(path, "checkpoint (torch)", tensors)
-    if suffix in (*PICKLE_SUFFIXES, ".npz", ".json"):
+    if may_be_results:
         try:
             return _describe_results(read_results(path))
         except InputError as error:
             if isinstance(error.__cause__, ForeignGlobalError):
                 return _describe_foreign(path)
             raise
+    if kind == "pickle":
+        raise InputError(f"{path}: is a pickle under another name; a results file ends in .pkl")
     raise InputError(f"{path}: inspect can't look into such a file; give {READABLE}")
 
 
@@ -142,6 +126,7 @@ def _describe_maps(store: MapStore) -> Inventory:
         ("methods", ", ".join(attrs.methods)),
         ("layers", ", ".join(attrs.layers) or "none"),
         ("images" if attrs.dims == 2 else "volumes", str(len(headers))),
+        *([("slices", _slices(store))] if store.table is not None else []),
         *((status, str(counts[status])) for status in STATUS),
         ("batches left", f"{len(store.unfinished())} of {store.batches}, of {store.batch}"),
         ("sources under", str(store.root)),
@@ -161,6 +146,14 @@ def _describe_maps(store: MapStore) -> Inventory:
         for header in headers
     ]
     return Inventory(str(store.path), "run store of maps", summary, _MAP_COLUMNS, table)
+
+
+def _slices(store: MapStore) -> str:
+    """How many slices of volumes were run one by one, and which."""
+    slicing = store.attrs.settings["slicing"]
+    parts = [str(store.row_count), f"{slicing['axis'] or 'as stored'}, {slicing['slices']}"]
+    parts += [f"context {slicing['context']}"] if slicing["context"] > 1 else []
+    return "; ".join([*parts, f"pooled by {store.attrs.settings['pool']}"])
 
 
 def _map_shape(store: MapStore, name: str) -> str:
@@ -222,14 +215,7 @@ def _describe_foreign(path: Path) -> Inventory:
     )
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
-def _describe_tensors(path: Path, kind: str, tensors: list[_Tensor]) -> Inventory:
+def _describe_tensors(path: Path, kind: str, tensors: list[TensorEntry]) -> Inventory:
     summary = [
         ("tensors", str(len(tensors))),
         ("numbers", str(sum(math.prod(tensor.shape) for tensor in tensors))),
@@ -237,55 +223,3 @@ def _describe_tensors(path: Path, kind: str, tensors: list[_Tensor]) -> Inventor
     ]
     table = [(tensor.name, tensor.dtype, list(tensor.shape)) for tensor in tensors]
     return Inventory(str(path), kind, summary, ("name", "dtype", "shape"), table)
-
-
-def _safetensors(path: Path) -> list[_Tensor]:
-    """The header: 8 bytes of little-endian length, then JSON of name -> dtype, shape, offsets."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(_MOST_HEADER, path.stat().st_size - 8):
-                raise InputError(f"{path}: is no whole safetensors file (header of {length} bytes)")
-            header = json.loads(file.read(length))
-        return [
-            _Tensor(name, str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
-            for name, entry in header.items()
-            if name != "__metadata__"
-        ]
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: its safetensors header is damaged ({error})") from error
-
-
-def _torch_tensors(path: Path) -> list[_Tensor]:
-    """The tensors of a checkpoint, nested names joined by dots; none if it holds something else."""
-    import torch
-
-    try:
-        mmap = zipfile.is_zipfile(path)
-        loaded = load_torch(path, mmap)
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
-    except TORCH_ERRORS as error:
-        if path.suffix.lower() == ".ckpt":
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"{path}: torch.load(weights_only=True) refuses it: {reason:.300}"
-            ) from error
-        return []
-    tensors: list[_Tensor] = []
-    waiting: list[tuple[str, Any]] = [("", loaded)]
-    while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, torch.Tensor):
-            dtype = str(value.dtype).removeprefix("torch.")
-            tensors.append(_Tensor(name or "(the file)", dtype, tuple(value.shape)))
-        elif isinstance(value, dict) and name.count(".") < 20:
-            keys = [key if isinstance(key, str) else printable(key) for key in value]
-            inner = [
-                (f"{name}.{key}" if name else key, part)
-                for key, part in zip(keys, value.values(), strict=True)
-            ]
-            waiting += reversed(inner)
-    return tensors

@@ -17,6 +17,7 @@ from fastcam.jobs.render.page import (
     GalleryFigure,
     page_html,
 )
+from fastcam.read.regular_files import check_regular
 from fastcam.run.failures import FAILURES
 from fastcam.run.files import write_text
 from fastcam.run.folder import FIGURES, RUN, STORE, whole_rows
@@ -74,6 +75,7 @@ def read_gallery(folder: Path) -> Gallery:
 
 def _read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN
+    check_regular(path)
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -204,6 +206,7 @@ def _failures(folder: Path) -> Iterator[FailureRow]:
 
 
 def _rows(path: Path, needed: bool) -> list[dict[str, str]]:
+    check_regular(path)
     try:
         # A killed run may have left half a character at the end.
         with path.open(newline="", encoding="utf-8", errors="backslashreplace") as file:
@@ -222,6 +225,7 @@ def _rows(path: Path, needed: bool) -> list[dict[str, str]]:
 
 def _check_page(path: Path) -> None:
     """Nobody's own index.html is replaced."""
+    check_regular(path)
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             head = file.read(_HEAD)

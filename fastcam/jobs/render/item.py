@@ -52,9 +52,9 @@ class CaseFigures(ABC):
     """An opened case, whose figures are made one by one."""
 
     @property
-    def warning(self) -> str:
-        """What is wrong with the case though it can be drawn; else empty."""
-        return ""
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the case though it can be drawn."""
+        return ()
 
     @abstractmethod
     def figure(self, index: int) -> CaseFigure:
@@ -116,8 +116,9 @@ def _draw_case(
 ) -> None:
     case = cases.header(case_slices.case)
     figures = cases.open(case_slices)
-    if figures.warning:
-        failures.append(Failure("warning", case.place, case.name, None, 0, figures.warning))
+    failures += [
+        Failure("warning", case.place, case.name, None, 0, warning) for warning in figures.warnings
+    ]
     for index in case_slices.slices:
         reason = attempt(partial(_draw_figure, cases, figures, index, write_batch, records))
         if reason is not None:

@@ -58,6 +58,7 @@ def render(
             pass  # it answers and has workers: nothing is claimed or replaced before that is known
     with report.timed("read"):
         selected = source.read()
+    report.notes += selected.notes
     with (
         RunFolder(request.output_dir, selected.fingerprint, request.overwrite) as folder,
         RunRecord(folder, report, request.style.scale) as record,

@@ -120,6 +120,10 @@ class RenderInput(Protocol):
     def fingerprint(self) -> dict[str, Any]:
         """The settings that decide how the figures look, by option name."""
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was found out and taken, a line each for people."""
+
     def import_into(self, folder: RunFolder) -> RenderJob:
         """The job, with a run store: made in ``folder`` unless there is one already."""
 

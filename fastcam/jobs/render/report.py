@@ -29,6 +29,7 @@ class RenderReport(Report):
         seconds: wall time of each stage, by its name.
         statistics: the files of statistics that were written.
         redone: the numbers of the cases of which figures were left to draw.
+        notes: what was found out and taken, a line each.
     """
 
     output_dir: Path
@@ -40,6 +41,7 @@ class RenderReport(Report):
     seconds: dict[str, float] = field(default_factory=dict)
     statistics: list[Path] = field(default_factory=list)
     redone: set[int] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
     _failures: FailureCounts = field(default_factory=FailureCounts)
 
     @contextlib.contextmanager
@@ -110,6 +112,7 @@ def as_dict(report: RenderReport) -> dict[str, Any]:
         "seconds": report.seconds,
         "figures_per_second": round(report.figures_per_second, 1),
         "statistics": [str(path) for path in report.statistics],
+        "notes": report.notes,
         "troubles": [
             {"level": f.level, "case": f.case, "slice": f.slice, "reason": f.reason}
             for f in report.failures
@@ -119,10 +122,11 @@ def as_dict(report: RenderReport) -> dict[str, Any]:
 
 def summary_text(report: RenderReport) -> str:
     """A few lines for people: what was drawn, where it is, and what went wrong."""
-    lines = [_counts_text(report)]
+    lines = [*report.notes, _counts_text(report)]
     lines += failure_lines(report.failures, report.output_dir)
     lines += [f"statistics: {path}" for path in report.statistics]
-    lines.append(f"figures: {report.output_dir}, to leaf through in {report.output_dir / PAGE}")
+    if report.drawn or report.already:
+        lines.append(f"figures: {report.output_dir}, to leaf through in {report.output_dir / PAGE}")
     return "\n".join(lines)
 
 

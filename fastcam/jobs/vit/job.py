@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.vit_pass import VitPass, run_vit
+from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
 from fastcam.attribution.modules import device_of
 from fastcam.errors import InputError
 from fastcam.figures.figure import Figure
@@ -66,6 +67,9 @@ def write_views(
     read, or hasn't the pixel of ``choice.query``, is left out and listed in ``failures.csv``;
     InputError where none is left.
     """
+    for each in (model, compare):
+        if each is not None:
+            check_arguments(each, several=False)
     progress = progress or NoProgress()
     folders = _folders(items, output_dir)
     of_all: list[tuple[Path, Figure]] = []
@@ -81,7 +85,7 @@ def write_views(
             progress.advance(len(numbers) - len(readable))
             if images is None:
                 continue
-            passes = _passes(model, compare, images.batch, choice.prefix_tokens)
+            passes = _passes(model, compare, images.batch, choice)
             if views is None:
                 _check(passes, choice)
                 of_all += _position_figures(model, compare, choice, output_dir, log)
@@ -162,10 +166,15 @@ def _checked_query(
 
 
 def _passes(
-    model: nn.Module, compare: nn.Module | None, batch: Tensor, prefix_tokens: int | None
+    model: nn.Module, compare: nn.Module | None, batch: Tensor, choice: ViewChoice
 ) -> tuple[VitPass, ...]:
-    vit = run_vit(model, batch.to(device_of(model)), prefix_tokens)
-    return passes_of(vit, None if compare is None else run_vit(compare, vit.batch, prefix_tokens))
+    vit = _pass(model, batch.to(device_of(model)), choice)
+    return passes_of(vit, None if compare is None else _pass(compare, vit.batch, choice))
+
+
+def _pass(model: nn.Module, batch: Tensor, choice: ViewChoice) -> VitPass:
+    with called_as(model, ModelCall(choice.output)):
+        return run_vit(model, batch, choice.prefix_tokens)
 
 
 def _check(passes: Sequence[VitPass], choice: ViewChoice) -> None:

@@ -32,6 +32,7 @@ class ViewChoice:
     - ``fusion``, ``discard_ratio`` and ``start_layer``: of ``attention_rollout``
     - ``prefix_tokens``: how many tokens come before the patches, CLS and registers; None counts
       them
+    - ``output``: the name of the model's answer among what it returns; empty: it is found
     - ``interpolation``: of maps
     - ``labels``: what two models that are compared are called
     - ``style``: colours and sizes of all views
@@ -45,6 +46,7 @@ class ViewChoice:
     discard_ratio: float = 0.0
     start_layer: int = 0
     prefix_tokens: int | None = None
+    output: str = ""
     interpolation: Interpolation = "bilinear"
     labels: tuple[str, str] = ("first", "second")
     style: Style = field(default_factory=Style)

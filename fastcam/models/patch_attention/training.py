@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from fastcam.errors import CaseError, InputError
+from fastcam.errors import CaseError, InputError, one_line
 from fastcam.models.patch_attention.network import PatchAttention, build
 from fastcam.models.patch_attention.patches import patches_of
 from fastcam.models.training import (
@@ -40,6 +40,7 @@ from fastcam.models.training import (
     save_weights,
     seeded,
 )
+from fastcam.read.regular_files import check_regular
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.read.volumes.volumes import open_volume
@@ -53,11 +54,13 @@ class LabelledCase:
         name: for messages.
         patches: (P, 1, 24, 24) float32, 0 to 1, at least one.
         label: 0 or more.
+        warnings: what is odd about its volume and mask.
     """
 
     name: str
     patches: NDArray[np.float32]
     label: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,15 +172,17 @@ def read_cases(root_dir: Path, mask_dir: Path, table: Path) -> list[LabelledCase
     for name, label in _read_table(table):
         try:
             volume = open_volume(images.find(name))
-            mask = open_mask(masks.find(name), volume.voxels.shape)
+            mask = open_mask(masks.find(name), volume.grid)
             _, patches = patches_of(volume.voxels, volume.window, mask.inside)
         except CaseError as error:
             raise CaseError(f"case {name!r}: {error}") from error
-        cases.append(LabelledCase(name, patches, label))
+        warnings = (*volume.warnings, *mask.warnings)
+        cases.append(LabelledCase(name, patches, label, warnings))
     return cases
 
 
 def _read_table(table: Path) -> list[tuple[str, int]]:
+    check_regular(table)
     try:
         with table.open(encoding="utf-8-sig", newline="") as opened:
             rows = list(csv.DictReader(opened))
@@ -209,6 +214,9 @@ def main(
     with exit_on_error():
         settings = TrainSettings(epochs=epochs, learning_rate=learning_rate, seed=seed)
         cases = read_cases(root_dir, mask_dir, table)
+        for case in cases:
+            for warning in case.warnings:
+                typer.echo(one_line(f"warning: {case.name}: {warning}"), err=True)
         typer.echo(f"{len(cases)} cases, {sum(len(case.patches) for case in cases)} patches")
         model, _ = train(cases, settings, _print_epoch)
         save_weights(model, output)

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item, stem_of
-from fastcam.read.inputs.tables import Row, Table
+from fastcam.read.inputs.tables import Row, Table, few
 
 # Columns that usually name the image, for the case that two fit as many images.
 _USUAL = (
     "image", "image_id", "image_name", "filename", "file_name", "file", "path", "id", "patient",
     "patient_id", "patient_name", "case", "case_id", "subject", "subject_id", "name",
 )  # fmt: skip
+
+# Of more columns than this, only some are tried on all rows; which, the first rows tell.
+_MANY_COLUMNS, _FIRST_ROWS = 64, 8
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def match_rows(items: Sequence[Item], table: Table, target: str, column: str | N
     for index, item in enumerate(items):
         several = rows_of.get(index, [])
         if len({row.cells[target] for row in several}) > 1:
-            numbers = ", ".join(str(row.number) for row in several)
+            numbers = few([str(row.number) for row in several])
             errors[index] = f"rows {numbers} give it different values of {target!r}"
             continue
         if not several:
@@ -117,40 +120,73 @@ class _Names:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.parts = [_parts(item.source.absolute().as_posix()) for item in items]
-        self.suffixes = [item.source.suffix.casefold() for item in items]
-        self.exact: defaultdict[str, list[int]] = defaultdict(list)
-        self.folded: defaultdict[str, list[int]] = defaultdict(list)
-        self.numbers: defaultdict[str, list[int]] = defaultdict(list)
+        suffixes = [item.source.suffix.casefold() for item in items]
+        groups: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
         for index, (item, parts) in enumerate(zip(items, self.parts, strict=True)):
             # The id, too: of a volume in a folder it is the folder's name.
             for name in dict.fromkeys([parts[-1], _parts(item.id)[-1]]):
-                self.exact[name].append(index)
-                self.folded[name.casefold()].append(index)
-                self.numbers[_number(name)].append(index)
+                for key in enumerate((name, name.casefold(), _number(name))):
+                    groups[key].append(index)
+        self._groups = {
+            key: _Alike(indices, self.parts, suffixes) for key, indices in groups.items() if key[1]
+        }
 
     def find(self, id_text: str) -> list[int]:
-        """The indices of the images that an id fits; none for an empty one."""
+        """The indices of the images that an id fits; none for an empty one.
+
+        The same list for ids that fit the same images.
+        """
         if not id_text:
             return []
-        parts, suffix = _parts(id_text), Path(id_text).suffix.casefold()
-        for names, key in (
-            (self.exact, parts[-1]),
-            (self.folded, parts[-1].casefold()),
-            (self.numbers, _number(parts[-1])),
-        ):
-            indices = names.get(key, []) if key else []
-            if indices:
-                return indices if len(indices) == 1 else self._nearest(indices, parts, suffix)
+        parts = _parts(id_text)
+        name = parts[-1]
+        for key in enumerate((name, name.casefold(), _number(name))):
+            if group := self._groups.get(key):
+                return group.nearest(parts[:-1], Path(id_text).suffix.casefold())
         return []
 
-    def _nearest(self, indices: list[int], parts: list[str], suffix: str) -> list[int]:
+
+class _Alike:
+    """Images that are called alike; found by their folders, then by their suffix.
+
+    Each answer is found once, and folders are looked up: a table may have a row for each of 300,000
+    images of one name.
+    """
+
+    def __init__(
+        self, indices: list[int], parts: Sequence[Sequence[str]], suffixes: Sequence[str]
+    ) -> None:
+        self._indices = indices
+        self._parts, self._suffixes = parts, suffixes
+        # By how many folders above a file count, these folders: which images are in them.
+        self._levels: list[dict[tuple[str, ...], list[int]]] = []
+        self._answers: dict[tuple[int, tuple[str, ...], str], list[int]] = {}
+
+    def nearest(self, folders: Sequence[str], suffix: str) -> list[int]:
         """Those that have the most folders in common with an id, counted from the file, and of
         these the one with its suffix."""
-        common = {index: _common(self.parts[index][:-1], parts[:-1]) for index in indices}
-        most = max(common.values())
-        nearest = [index for index in indices if common[index] == most]
-        same = [index for index in nearest if self.suffixes[index] == suffix]
-        return same if len(same) == 1 else nearest
+        if len(self._indices) == 1:
+            return self._indices
+        above = tuple(folder.casefold() for folder in reversed(folders))
+        common, found = 0, self._indices
+        while common < len(above) and (more := self._within(above[: common + 1])):
+            common, found = common + 1, more
+        key = (common, above[:common], suffix)
+        if key not in self._answers:
+            same = [index for index in found if self._suffixes[index] == suffix]
+            self._answers[key] = same if len(same) == 1 else found
+        return self._answers[key]
+
+    def _within(self, above: tuple[str, ...]) -> list[int]:
+        while len(self._levels) < len(above):
+            depth = len(self._levels) + 1
+            level: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+            for index in self._indices:
+                folders = self._parts[index][-2 : -2 - depth : -1]
+                if len(folders) == depth:
+                    level[tuple(folder.casefold() for folder in folders)].append(index)
+            self._levels.append(level)
+        return self._levels[len(above) - 1].get(above, [])
 
 
 def _parts(path: str) -> list[str]:
@@ -165,32 +201,31 @@ def _number(name: str) -> str:
     return match[1] if match and name.isascii() else ""
 
 
-def _common(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many parts at the end of two paths are alike."""
-    count = 0
-    for a, b in zip(reversed(first), reversed(second), strict=False):
-        if a.casefold() != b.casefold():
-            break
-        count += 1
-    return count
-
-
 def _best_column(names: _Names, table: Table, target: str | None) -> str:
-    counts: Counter[str] = Counter()
-    for column in table.columns:
-        if column != target:
-            counts[column] = len({p for row in table.rows for p in names.find(row.cells[column])})
     usual = {name: len(_USUAL) - index for index, name in enumerate(_USUAL)}
+    columns = [column for column in table.columns if column != target]
+    if len(columns) > _MANY_COLUMNS:
+        # Of thousands those that fit best where the table begins, and those with a usual name.
+        first = {column: _fitting(names, table.rows[:_FIRST_ROWS], column) for column in columns}
+        columns.sort(key=lambda name: (name.casefold() in usual, first[name]), reverse=True)
+        columns = columns[:_MANY_COLUMNS]
+    counts = Counter({column: _fitting(names, table.rows, column) for column in columns})
     best = max(counts, key=lambda name: (counts[name], usual.get(name.casefold(), 0)), default=None)
     if best is None or not counts[best]:
         example = table.rows[0].cells if table.rows else {}
-        cells = ", ".join(f"{name} {example.get(name, '')!r}" for name in counts)
+        cells = few([f"{name} {example.get(name, '')!r:.80}" for name in counts])
         raise InputError(
-            f"{table.path}: no column names the images: the first row has {cells or 'nothing'}, "
-            f"the images are called {_first_three('/'.join(p[-2:]) for p in names.parts)}; give "
-            "--id-column"
+            f"{table.path}: no column names the images: the first row has "
+            f"{cells if counts else 'nothing'}, the images are called "
+            f"{_first_three('/'.join(p[-2:]) for p in names.parts)}; give --id-column"
         )
     return best
+
+
+def _fitting(names: _Names, rows: Sequence[Row], column: str) -> int:
+    """How many images the ids in a column fit."""
+    found = {id(indices): indices for row in rows if (indices := names.find(row.cells[column]))}
+    return len(set().union(*found.values()))
 
 
 def _first_three(names: Iterable[str]) -> str:

@@ -8,15 +8,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.errors import CaseError
+from fastcam.read.inputs.grey_levels import GreyLevels
+from fastcam.read.inputs.slice_images import (
+    FILE_LEVELS,
+    colour_has_no_window,
+    dicom_picture,
+    is_dicom_file,
+    is_nifti_name,
+    nifti_picture,
+)
 from fastcam.read.volumes.pictures import open_picture
+from fastcam.read.volumes.sources import PICTURE_SUFFIXES
 from fastcam.read.volumes.voxels import Volume
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-def read_image(path: Path) -> NDArray[Any]:
+def read_image(path: Path, grey: GreyLevels = FILE_LEVELS) -> NDArray[Any]:
     """Decode an image: (h, w, 1) grey or (h, w, 3) RGB, values 0 to 255, uint8 or float32.
+
+    A DICOM or NIfTI file of one slice is read as :mod:`fastcam.read.inputs.slice_images` says, all
+    else by Pillow. ``grey``: which grey levels become black and white, of pictures as of slices.
 
     8 bits stay as they are, uint8; 1-bit becomes 0 and 255. Palettes, CMYK, YCbCr and 16-bit
     colour become RGB as by Pillow's ``convert("RGB")``; so does what has an alpha channel or
@@ -25,7 +39,7 @@ def read_image(path: Path) -> NDArray[Any]:
     and 255 (float32, clipped). Of several pages the first is read. EXIF orientation is not applied.
     CaseError where the image can't be decoded.
     """
-    return pixels_of_picture(decode_image(path))
+    return pixels_of_picture(decode_image(path, grey))
 
 
 def pixels_of_picture(picture: NDArray[Any] | Image.Image) -> NDArray[Any]:
@@ -36,17 +50,40 @@ def pixels_of_picture(picture: NDArray[Any] | Image.Image) -> NDArray[Any]:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def decode_image(path: Path) -> NDArray[Any] | Image.Image:
+def decode_image(path: Path, grey: GreyLevels = FILE_LEVELS) -> NDArray[Any] | Image.Image:
     """What :func:`read_image` reads; 8 bits a channel as Pillow's picture of mode L or RGB.
 
     To be resized by Pillow it need not become an array and a picture again, which takes a third of
     the decoding: 1.2 ms for a JPEG of 512x512.
     """
+    if is_nifti_name(path):
+        return nifti_picture(path, grey)
+    if is_dicom_file(path):
+        return dicom_picture(path, grey)
+    try:
+        return _decode_picture(path, grey)
+    except CaseError as error:
+        from PIL import UnidentifiedImageError
+
+        named = path.name.lower().endswith((*PICTURE_SUFFIXES, ".webp"))
+        if named or not isinstance(error.__cause__, UnidentifiedImageError):
+            raise
+        raise CaseError(
+            f"{path}: is no image: a model of images takes pictures, such as .png and .jpg, and "
+            "DICOM and NIfTI files of one slice"
+        ) from error
+
+
+def _decode_picture(path: Path, grey: GreyLevels) -> NDArray[Any] | Image.Image:
     with open_picture(path) as image:
         mode = image.mode
         if mode in ("I", "F") or mode.startswith("I;16"):
-            return _windowed(np.array(image))[:, :, None]
+            return _windowed(np.array(image), grey)[:, :, None]
         target = "L" if mode in ("1", "L", "LA", "La") else "RGB"
+        if grey != FILE_LEVELS:
+            if target == "RGB":
+                raise CaseError(colour_has_no_window(path))
+            return _windowed(np.array(image.convert("L")), grey)[:, :, None]
         if mode in ("La", "RGBa"):
             # Colours multiplied by alpha: Pillow undoes that on the way to plain alpha only.
             return image.convert("LA" if mode == "La" else "RGBA").convert(target)
@@ -56,9 +93,9 @@ def decode_image(path: Path) -> NDArray[Any] | Image.Image:
         return image
 
 
-def _windowed(levels: NDArray[Any]) -> NDArray[np.float32]:
+def _windowed(levels: NDArray[Any], grey: GreyLevels) -> NDArray[np.float32]:
     levels = levels.astype(levels.dtype.newbyteorder("="), copy=False)
-    low, high = Volume(levels[None]).window
+    low, high = grey.window(Volume(levels[None]))
     # Multiplied, not `windowed`: the last bit of float32 would differ.
     stretched = (levels.astype(np.float64) - low) * (255 / (high - low))
     return np.nan_to_num(np.clip(stretched, 0, 255)).astype(np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastcam.errors import InputError
-from fastcam.read.inputs.tables import read_cells, read_text
+from fastcam.read.inputs.tables import few, read_cells, read_text
 
 _IMAGE_COLUMNS = ("image", "path", "file")
 
@@ -50,7 +50,7 @@ def read_table(path: Path, base: Path) -> list[ListEntry]:
     if image is None:
         raise InputError(
             f"{path}: has no column {', '.join(_IMAGE_COLUMNS[:-1])} or {_IMAGE_COLUMNS[-1]};"
-            f" it has {', '.join(table.columns) or 'none'}"
+            f" it has {few(table.columns)}"
         )
     entries, masks = [], []
     for row in table.rows:

@@ -10,17 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastcam.errors import InputError
+from fastcam.read.inputs import channel_groups
+from fastcam.read.inputs.flat_files import IMAGE_SUFFIXES, flat_files
 from fastcam.read.inputs.input_lists import ListEntry, read_list, read_table
+from fastcam.read.inputs.model_inputs import InputValue
 from fastcam.read.inputs.tables import PARQUET, SHEETS
+from fastcam.read.regular_files import check_regular
 from fastcam.read.volumes.sources import (
     DICOM_SUFFIXES,
     ITK_SUFFIXES,
-    PICTURE_SUFFIXES,
     is_dicom,
     natural_key,
 )
 
-_PICTURES = (*PICTURE_SUFFIXES, ".webp")
+_PICTURES = IMAGE_SUFFIXES
 _VOLUMES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", *ITK_SUFFIXES)
 _SUFFIXES = tuple(dict.fromkeys((*_VOLUMES, *_PICTURES, *DICOM_SUFFIXES)))
 # What fastcam itself writes among pictures.
@@ -37,6 +40,7 @@ class Item:
     - ``source``: its file or folder
     - ``mask``: that of its mask, if it has one
     - ``label``: its true value as text, "" where none is known
+    - ``inputs``: of a model with several inputs what goes into each; empty for one of one image
     """
 
     id: str
@@ -44,6 +48,7 @@ class Item:
     source: Path
     mask: Path | None = None
     label: str = ""
+    inputs: tuple[InputValue, ...] = ()
 
 
 def find_inputs(
@@ -52,6 +57,7 @@ def find_inputs(
     table: Path | None = None,
     mask_dir: Path | None = None,
     dims: int = 2,
+    channels: int = 1,
 ) -> list[Item]:
     """The images (``dims`` 2) or volumes (3) that ``sources`` and ``table`` name, in order.
 
@@ -60,8 +66,11 @@ def find_inputs(
     Parquet table; any other file; or a pattern itself. ``table`` has a column ``image``, ``path``
     or ``file`` and optionally ``mask``, ``label`` and ``id``; its paths, like a list's, are
     relative to the one folder among ``sources``, if there is one beside ``table``, else to the
-    table's own. A folder of DICOM files or of numbered pictures is one volume. Hidden files and
-    run stores are left out.
+    table's own. A folder of DICOM files or of numbered pictures is one volume; an image is a
+    picture, or a DICOM or NIfTI file of one slice that is no part of a volume. Volumes for a model
+    of several ``channels`` may be files as nnU-Net calls them, ``<case>_0000.nii.gz``,
+    ``<case>_0001.nii.gz`` and so on: they are one item, ``<case>``, whose source is the first.
+    Hidden files and run stores are left out.
 
     A mask in ``mask_dir`` has the image's path or stem, with ``_mask`` or without, and any suffix.
     InputError where nothing is found, where a listed file is missing, and where a mask or an id
@@ -80,23 +89,34 @@ def find_inputs(
     else:
         skipped = mask_dir if mask_dir is None else mask_dir.resolve()
         inputs = [item for path in paths for item in _of_source(path, pattern, dims, skipped)]
+    if dims == 3 and channels > 1:
+        firsts = channel_groups.first_channels([entry.source for entry in inputs])
+        inputs = [replace(e, channels=True) for e in inputs if e.source in firsts]
+    elif dims == 3 and pattern is None and table is None:
+        channel_groups.check_no_channels([entry.source for entry in inputs])
     items = _with_ids(inputs)
     return items if mask_dir is None else _with_masks(items, mask_dir, dims)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """An input before it has an id; ids and groups are paths within ``base``."""
+    """An input before it has an id; ids and groups are paths within ``base``.
+
+    ``channels``: it may be the first of several files, which are called after their case.
+    """
 
     source: Path
     base: Path
     id: str = ""
     mask: Path | None = None
     label: str = ""
+    channels: bool = False
 
     @property
     def relative(self) -> str:
         case = _case(self.source)
+        if self.channels:
+            case = channel_groups.case_path(case)
         if case == self.base or self.source == self.base:
             return self.base.resolve().name
         return (
@@ -133,6 +153,7 @@ def _of_source(path: Path, pattern: str | None, dims: int, skipped: Path | None)
     if glob.has_magic(str(path)):
         fixed = Path(*(part for part in _until_magic(path)))
         return _matching(fixed, str(path.relative_to(fixed)))
+    check_regular(path)
     raise InputError(f"{path}: does not exist")
 
 
@@ -187,17 +208,13 @@ def _walk(
         return
     visited.add(identity)
     files = [Path(entry.path) for entry in inside if entry.is_file()]
-    yield from _pictures(files) if dims == 2 else _volumes(folder, files)
+    yield from flat_files(files) if dims == 2 else _volumes(folder, files)
     for entry in inside:
         if not entry.is_dir() or entry.name.endswith(_STORE_SUFFIX):
             continue
         below = Path(entry.path)
         if skipped is None or below.resolve() != skipped:
             yield from _walk(below, dims, skipped, visited)
-
-
-def _pictures(files: list[Path]) -> list[Path]:
-    return [file for file in files if file.name.lower().endswith(_PICTURES)]
 
 
 def _volumes(folder: Path, files: list[Path]) -> list[Path]:
@@ -218,8 +235,11 @@ def _why_empty(folder: Path, dims: int) -> str:
     if dims == 3:
         return f"holds no volumes: no {', '.join(_VOLUMES)} and no folder of slices"
     others = sum(1 for _ in _walk(folder, 3, None))
-    hint = f", but {others} volumes, which need a model for volumes" if others else ""
-    return f"holds no images: no {', '.join(_PICTURES)}{hint}"
+    hint = ""
+    if others:
+        hint = f", but {others} volumes: infer, evaluate and explain run a 2-D model on "
+        hint += "their slices"
+    return f"holds no images: no {', '.join(_PICTURES)} and no DICOM or NIfTI of one slice{hint}"
 
 
 def _with_ids(inputs: Sequence[_Source]) -> list[Item]:
@@ -284,9 +304,12 @@ def _with_masks(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
     sources = {item.source.resolve() for item in items}
     result = []
     for item in items:
-        stem = stem_of(_case(item.source).name)
-        key = f"{item.group}/{stem}" if item.group else stem
-        tries = (by_path[f"{key}_mask"], by_path[key], by_stem[f"{stem}_mask"], by_stem[stem])
+        tries = []
+        # Of the first of a case's channels the mask is called after the case, or after the file.
+        for case in dict.fromkeys((_case(item.source), channel_groups.case_path(item.source))):
+            stem = stem_of(case.name)
+            key = f"{item.group}/{stem}" if item.group else stem
+            tries += [by_path[f"{key}_mask"], by_path[key], by_stem[f"{stem}_mask"], by_stem[stem]]
         # An image that lies among the masks is no mask.
         masks = [[file for file in files if file.resolve() not in sources] for files in tries]
         best: list[Path] = next(filter(None, masks), [])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
+from fastcam.read.inputs.grey_levels import GreyLevels
 
 Fit = Literal["stretch", "crop"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -35,6 +36,8 @@ class Preprocessing:
     - ``halves``: the bilateral halves. Other than "no", the image is cut in the middle, each half
       is stretched to ``size``, and the right one comes after the left one along the channels, of
       which each half has ``channels / 2``. "mirror" flips the right half before.
+    - ``window_level``, ``percentiles``: which grey levels become black and white, as in
+      :class:`~fastcam.read.inputs.grey_levels.GreyLevels`; None: the file's own
 
     Raises InputError when these don't go together.
     """
@@ -46,8 +49,11 @@ class Preprocessing:
     fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
     halves: Halves = "no"
+    window_level: tuple[float, float] | None = None
+    percentiles: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        GreyLevels(self.window_level, self.percentiles)
         if len(self.size) not in (2, 3) or min(self.size) < 1:
             raise InputError(
                 f"image size {self.size} is not (height, width) or (depth, height, width), each at "
@@ -78,6 +84,25 @@ class Preprocessing:
             raise InputError("volumes are resized bilinear or nearest, not bicubic")
         if self.halves != "no":
             self._check_halves()
+
+    @property
+    def grey(self) -> GreyLevels:
+        """Which grey levels become black and white."""
+        return GreyLevels(self.window_level, self.percentiles)
+
+    def with_grey(self, grey: GreyLevels) -> Preprocessing:
+        """The same with other grey levels."""
+        return replace(self, window_level=grey.window_level, percentiles=grey.percentiles)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields as plain values; without grey levels that weren't given, so that the settings
+        of a run are those that it had before there were such."""
+        fields = asdict(self)
+        for name in ("window_level", "percentiles"):
+            if fields[name] is None:
+                del fields[name]
+        return fields
 
     def _check_halves(self) -> None:
         if len(self.size) == 3:
@@ -138,9 +163,27 @@ def input_slices(height: int, width: int, preprocessing: Mapping[str, Any]) -> t
     """
     if preprocessing.get("fit", "stretch") == "stretch":
         return slice(0, height), slice(0, width)
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in preprocessing.items()
-    }
-    x1, y1, x2, y2 = input_region(height, width, Preprocessing(**fields))
+    x1, y1, x2, y2 = input_region(height, width, preprocessing_of_settings(preprocessing))
     return slice(y1, y2), slice(x1, x2)
+
+
+def volume_channels(channels: int, dims: int, context: int | None = None) -> int:
+    """How many channels of a volume a model of ``channels`` and ``dims`` may see at once.
+
+    ``context``: of a 2-D model that sees volumes slice by slice, the number of neighbouring slices;
+    None where it sees images.
+    """
+    return channels if dims == 3 or context == 1 else 1
+
+
+def grey_of_settings(settings: Mapping[str, Any]) -> GreyLevels:
+    """Which grey levels a model of these preprocessing ``settings`` sees as black and white."""
+    return GreyLevels.of(settings.get("window_level"), settings.get("percentiles"))
+
+
+def preprocessing_of_settings(settings: Mapping[str, Any]) -> Preprocessing:
+    """The ``Preprocessing`` whose :attr:`~Preprocessing.settings` a store has."""
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+    }
+    return Preprocessing(**fields)

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import difflib
 import io
-from collections.abc import Callable, Iterable, Sequence
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fastcam.errors import InputError
+from fastcam.read.archive_limits import excess
+from fastcam.read.inputs.workbook_cells import WorkbookError, cell_text, read_workbook
+from fastcam.read.regular_files import check_regular
 
 SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 PARQUET = (".parquet", ".pq")
 TEXTS = (".csv", ".tsv", ".txt", "")
+
+
+# Bytes that a workbook may unpack to, and cells that a Parquet file may have, at least and for each
+# byte of the file.
+_LEAST, _PER_BYTE = 32 << 20, 200
+_LEAST_CELLS, _CELLS_PER_BYTE = 2_000_000, 64
+# Columns that messages name.
+_LISTED = 8
+
+
+def few(columns: Sequence[str]) -> str:
+    """The first columns for a message, and how many more there are.
+
+    >>> few([]), few(["a", "b"])
+    ('none', 'a, b')
+    """
+    listed = ", ".join(f"{name:.80}" for name in columns[:_LISTED]) or "none"
+    more = len(columns) - _LISTED
+    return f"{listed} and {more} more" if more > 0 else listed
 
 
 @dataclass(frozen=True)
@@ -58,8 +80,9 @@ class Table:
         folded = {name.casefold(): name for name in self.columns}
         near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=0.6)
         hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
-        columns = ", ".join(self.columns) or "none"
-        raise InputError(f"{self.path}: has no column {text!r} ({option}); it has {columns}{hint}")
+        raise InputError(
+            f"{self.path}: has no column {text!r} ({option}); it has {few(self.columns)}{hint}"
+        )
 
 
 def read_cells(path: Path) -> Table:
@@ -83,6 +106,7 @@ def read_cells(path: Path) -> Table:
 
 def read_text(path: Path) -> str:
     """A UTF-8 file, with or without a byte order mark. InputError where it isn't one."""
+    check_regular(path)
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -94,17 +118,23 @@ def read_text(path: Path) -> str:
 Lines = Iterable[tuple[int, Sequence[str]]]
 
 
+class _Cells(dict[str, str]):
+    """The cells of a row; those behind its last one are empty, and take no memory."""
+
+    def __missing__(self, column: str) -> str:
+        return ""
+
+
 def _table(path: Path, lines: Lines) -> Table:
     filled = ((number, cells) for number, cells in lines if any(cells))
     _, heading = next(iter(filled), (0, ()))
     columns = tuple(name for name in heading if name)
-    repeated = next((name for name in columns if columns.count(name) > 1), None)
+    repeated = next((name for name, count in Counter(columns).items() if count > 1), None)
     if repeated is not None:
-        raise InputError(f"{path}: has two columns called {repeated!r}; rename one")
+        raise InputError(f"{path}: has two columns called {repeated!r:.80}; rename one")
     rows = []
     for number, cells in filled:
-        padded = [*cells, *[""] * (len(heading) - len(cells))]
-        row = {name: cell for name, cell in zip(heading, padded, strict=False) if name}
+        row = _Cells((name, cell) for name, cell in zip(heading, cells, strict=False) if name)
         if any(row.values()):
             rows.append(Row(number, row))
     return Table(path, columns, tuple(rows))
@@ -124,23 +154,24 @@ def _of_text(path: Path) -> Lines:
 
 def _of_workbook(path: Path) -> Lines:
     _check_file(path)
-    # Imported here: most runs have no table.
-    from python_calamine import CalamineError, PasswordError, load_workbook
-
     try:
-        with load_workbook(path) as book:
-            for name in book.sheet_names:
-                sheet = book.get_sheet_by_name(name)
-                # Without skipping, rows have the numbers that the spreadsheet shows.
-                values = sheet.to_python(skip_empty_area=False)
-                lines = [(n, [cell_text(c) for c in row]) for n, row in enumerate(values, 1)]
-                if any(any(cells) for _, cells in lines):
-                    return lines
-    except PasswordError as error:
-        raise InputError(f"{path}: is locked by a password; save it without one") from error
-    except (CalamineError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is no workbook that can be read: {error}") from error
-    return []
+        return enumerate(read_workbook(path, _unpacked(path)), 1)
+    except WorkbookError as error:
+        raise InputError(f"{path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes that a workbook holds; InputError where it is a zip bomb."""
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if reason := excess(archive, size, _LEAST, _PER_BYTE):
+                raise InputError(f"{path}: {reason}")
+            return sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return size  # the older .xls, or nothing that can be read
 
 
 def _of_parquet(path: Path) -> Lines:
@@ -153,6 +184,13 @@ def _of_parquet(path: Path) -> Lines:
             "CSV or Excel"
         ) from error
     try:
+        facts = parquet.read_metadata(path)
+        cells = facts.num_rows * facts.num_columns
+        if cells > _LEAST_CELLS + _CELLS_PER_BYTE * path.stat().st_size:
+            raise InputError(
+                f"{path}: {facts.num_rows} rows of {facts.num_columns} columns are more than a "
+                "file this size may have; save the table as CSV"
+            )
         table = parquet.read_table(path)
         columns = {name: table[name].to_pylist() for name in table.column_names}
     except (ArrowException, OSError, ValueError) as error:
@@ -163,22 +201,6 @@ def _of_parquet(path: Path) -> Lines:
 
 
 def _check_file(path: Path) -> None:
+    check_regular(path)
     if not path.is_file():
         raise InputError(f"{path}: does not exist")
-
-
-def cell_text(value: Any) -> str:
-    """A cell as text: whole numbers without decimals, dates in ISO 8601, "" for what is missing.
-
-    >>> cell_text(7.0), cell_text(7.25), cell_text(" a "), cell_text(None), cell_text(True)
-    ('7', '7.25', 'a', '', '1')
-    """
-    texts: dict[type, Callable[[Any], str]] = {
-        bool: lambda v: str(int(v)),
-        float: lambda v: str(int(v)) if v.is_integer() and abs(v) < 2**53 else repr(v),
-        datetime.datetime: lambda v: str(v.isoformat()),
-        datetime.date: lambda v: str(v.isoformat()),
-    }
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    return texts.get(type(value), lambda v: str(v).strip())(value)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fastcam.errors import InputError
-from fastcam.read.inputs.tables import Row, Table
+from fastcam.read.inputs.tables import Row, Table, few
 
 # What the target is mostly called, where no column is named.
 _USUAL = ("target", "label", "class", "age", "y", "diagnosis")
@@ -47,7 +47,7 @@ def target_column(table: Table, name: str | None, id_column: str | None) -> str:
         return others[0]
     raise InputError(
         f"{table.path}: which column holds the true values? give --target; it has "
-        f"{', '.join(table.columns) or 'none'}"
+        f"{few(table.columns)}"
     )
 
 
@@ -56,7 +56,7 @@ def numbers(rows: Mapping[int, Row], column: str) -> Targets:
     values, errors = {}, {}
     for index, row in rows.items():
         text = row.cells[column]
-        value = _number(text)
+        value = number_in(text)
         if value is None:
             errors[index] = f"row {row.number}: {column} is {_quoted(text)}, which is no number"
         else:
@@ -78,7 +78,7 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
                 f"--class-names gives {len(names)} names, but the model has {count} classes"
             )
         return _named(rows, column, texts, tuple(names), "")
-    parsed = {index: _number(text) for index, text in texts.items()}
+    parsed = {index: number_in(text) for index, text in texts.items()}
     filled = [index for index, text in texts.items() if text]
     if not any(parsed[index] is not None for index in filled):
         own = tuple(sorted({texts[index] for index in filled}))
@@ -126,7 +126,8 @@ def _named(
     return Targets(values, errors, names, note)
 
 
-def _number(text: str) -> float | None:
+def number_in(text: str) -> float | None:
+    """The finite number that a cell holds, also with a decimal comma; None for any other text."""
     if re.fullmatch(r"[+-]?\d+,\d+", text):
         text = text.replace(",", ".")
     try:

@@ -23,6 +23,7 @@ _STRUCT = {
     "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
     "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "f2": "e", "f4": "f", "f8": "d",
 }  # fmt: skip
+_MOST_AXES = 64
 _DTYPE_CODES = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|U[0-9]{1,5})")
 
 
@@ -107,7 +108,12 @@ def _numeric(dtype: object) -> np.dtype[Any]:
 
 
 def _check_length(shape: object, dtype: np.dtype[Any], data: bytes | bytearray) -> None:
-    if not (isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)):
+    # Longer ones are no shapes of NumPy's, and multiplying them takes as long as they like.
+    if not (
+        isinstance(shape, tuple)
+        and len(shape) <= _MOST_AXES
+        and all(type(n) is int and 0 <= n < 2**63 for n in shape)
+    ):
         refuse("an array shape that is no tuple of counts")
     count = 1
     for n in shape:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastcam.errors import InputError, one_line
-from fastcam.read.results import pickle_scan, tensors
-from fastcam.read.results.deep_stack import call_deep, stack_for_pickle
+from fastcam.read.results import pickle_limits, pickle_scan, tensors
+from fastcam.read.results.deep_stack import call_deep, stack_for_tuples
 from fastcam.read.results.numpy_pickle import STAND_INS
 
 # What the C unpickler raises on bytes that make no sense, beside UnpicklingError.
@@ -57,7 +57,7 @@ def load(path: Path) -> object:
             return _load_checked(file)
     except ForeignGlobalError as error:
         raise InputError(
-            f"{path}: the pickle asks for {one_line(error.name)}, which is not on the list of "
+            f"{path}: the pickle asks for {one_line(error.name):.200}, which is not on the list of "
             "things a results file may hold; nothing in it was run. Save plain NumPy arrays, "
             "numbers, strings, lists and dicts"
         ) from error
@@ -65,6 +65,8 @@ def load(path: Path) -> object:
         raise InputError(
             f"{path}: not a whole pickle: {error}. Is it the results file, copied completely?"
         ) from error
+    except pickle_limits.TooCostlyError as error:
+        raise InputError(f"{path}: the pickle is refused: {error}") from error
     except _BROKEN as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
@@ -78,11 +80,12 @@ def _load_checked(file: BinaryIO) -> object:
     if file.seek(0, 2) == 0:
         raise pickle_scan.ScanError("the file is empty")
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        pickle_scan.check(data)
-        stack = stack_for_pickle(data)
+        cost = pickle_limits.measure(data)
     file.seek(0)
     with _collector_paused():
-        return call_deep(_Unpickler(file, encoding="latin1").load, stack)
+        loaded = call_deep(_Unpickler(file, encoding="latin1").load, stack_for_tuples(cost.depth))
+    cost.check_walk()
+    return loaded
 
 
 @contextmanager

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
+from fastcam.read.archive_limits import check_member, excess
 from fastcam.read.results.positions import OPTIONAL, REQUIRED, Column
 
 _PER_CASE = {
@@ -38,7 +39,7 @@ _PER_CASE = {
 }
 _PER_PATCH = ("attention_weights", *REQUIRED, *OPTIONAL)
 # Real files compress ten times; more than this is a bomb.
-_MOST_BYTES, _MOST_RATIO = 2**30, 200
+_LEAST, _PER_BYTE = 64 << 20, 200
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -97,9 +98,10 @@ def read_npz(path: Path) -> list[dict[str, object]]:
 def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as members:
-            unpacked = sum(info.file_size for info in members.infolist())
-        if unpacked > max(_MOST_BYTES, _MOST_RATIO * path.stat().st_size):
-            raise InputError(f"{path}: would unpack to {unpacked} bytes; refused as a zip bomb")
+            if reason := excess(members, path.stat().st_size, _LEAST, _PER_BYTE):
+                raise InputError(f"{path}: {reason}")
+            for member in members.infolist():
+                check_member(members, member)
         with np.load(path, allow_pickle=False) as archive:
             names = [*_PER_CASE, *_PER_PATCH]
             missing = [n for n in names if n not in archive.files and n not in OPTIONAL]

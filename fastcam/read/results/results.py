@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastcam.errors import CaseError, InputError
+from fastcam.read.regular_files import check_regular
 from fastcam.read.results import pickles, plain_formats
 from fastcam.read.results.case import Case
 from fastcam.read.results.case_checks import check_case, name_of
@@ -96,6 +97,7 @@ def read_results(path: Path) -> Results:
 def _read_records(path: Path) -> list[object]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the results file in it, or a .zarr run store")
+    check_regular(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return list(plain_formats.read_npz(path))

@@ -19,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
+from fastcam.read.regular_files import check_regular
 from fastcam.read.results.deep_stack import call_deep, stack_for_tuples
 from fastcam.read.results.numpy_pickle import STAND_INS as NUMPY_STAND_INS
 from fastcam.read.results.numpy_pickle import Call, PendingArray, PendingDtype, Sealed, refuse
+from fastcam.read.results.pickle_limits import TooCostlyError
+from fastcam.read.results.torch_pickles import measure_torch
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +41,8 @@ TORCH_ERRORS = (
     AssertionError,
     OverflowError,
     MemoryError,
+    zipfile.BadZipFile,
+    NotImplementedError,
     struct.error,
 )
 
@@ -66,25 +71,21 @@ def load_torch(
     loaded, and its result returned. Both may raise what torch raises (``TORCH_ERRORS``).
 
     Keys of the file may be tuples in tuples in tuples ...: hashing them, here or in ``convert``,
-    would overflow the stack of a thread and end the process.
+    would overflow the stack of a thread and end the process. A file that costs too much is refused
+    before anything of it is built, TooCostlyError.
     """
     import torch
 
+    check_regular(path)
+    with path.open("rb") as file:
+        cost = measure_torch(file)
+
     def load() -> object:
         loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        cost.check_walk()
         return loaded if convert is None else convert(loaded)
 
-    return call_deep(load, stack_for_tuples(_largest_pickle(path)))
-
-
-def _largest_pickle(path: Path) -> int:
-    """Bytes of the file's pickle, or of the largest of several; each opcode takes one at least."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = [i.file_size for i in archive.infolist() if i.filename.endswith(".pkl")]
-        return max(sizes, default=0)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return path.stat().st_size if path.is_file() else 0
+    return call_deep(load, stack_for_tuples(cost.depth))
 
 
 def load_torch_file(path: Path) -> object:
@@ -97,6 +98,8 @@ def load_torch_file(path: Path) -> object:
     try:
         with torch.serialization.safe_globals(numpy_stand_ins()):
             return load_torch(path, convert=_as_arrays)
+    except TooCostlyError as error:
+        raise InputError(f"{path}: is refused: {error}") from error
     except TORCH_ERRORS as error:
         lines = str(error).splitlines() or [type(error).__name__]
         reason = next((line for line in lines if "GLOBAL" in line), lines[0]).strip()
@@ -125,6 +128,10 @@ def _load_storage(data: object) -> torch.TypedStorage:
     if not isinstance(data, bytes):
         refuse("a tensor without bytes")
     # Nested legacy files are small; torch's own unpickler reads them, weights only.
+    try:
+        measure_torch(io.BytesIO(data)).check_walk()
+    except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        refuse(f"a tensor that torch.save didn't write ({error})")
     storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     if not isinstance(storage, torch.TypedStorage):
         refuse("a tensor whose storage is something else")

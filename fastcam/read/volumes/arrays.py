@@ -6,12 +6,13 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from fastcam.errors import CaseError
 from fastcam.options import Axes
+from fastcam.read.archive_limits import array_header, check_length, check_member
 from fastcam.read.volumes.voxels import Volume, luminance, native
 
 # What NumPy and zipfile let out; RuntimeError is an encrypted or unknown kind of archive.
@@ -19,6 +20,7 @@ _DAMAGED = (
     OSError,
     ValueError,
     EOFError,
+    MemoryError,
     OverflowError,
     SyntaxError,
     RuntimeError,
@@ -37,9 +39,14 @@ def read_array(path: Path, axes: Axes) -> Volume:
     """
     try:
         if path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path)) as stream:
-                array = np.lib.format.read_array(stream, allow_pickle=False)
+            with zipfile.ZipFile(path) as archive:
+                member = archive.getinfo(_member(archive, path))
+                check_member(archive, member)
+                with archive.open(member) as stream:
+                    array = np.lib.format.read_array(stream, allow_pickle=False)
         else:
+            with path.open("rb") as stream:
+                check_length(*array_header(stream), path.stat().st_size)
             # Mapped where the order changes: then the only copy is the one in our order.
             mapping: Literal["r"] | None = "r" if axes == "xyz" else None
             array = np.load(path, mmap_mode=mapping, allow_pickle=False)
@@ -64,7 +71,7 @@ def array_shape(path: Path, axes: Axes) -> tuple[int, int, int]:
                 stored, dtype = _header(archive, _member(archive, path))
         else:
             with path.open("rb") as stream:
-                stored, dtype = _array_header(stream)
+                stored, dtype = array_header(stream)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
     shape, _ = _grid(stored, dtype, axes, path)
@@ -88,17 +95,7 @@ def _member(archive: zipfile.ZipFile, path: Path) -> str:
 
 def _header(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with archive.open(member) as stream:
-        return _array_header(stream)
-
-
-def _array_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:
-        # Version 3 is version 2 with UTF-8 field names, which only records have.
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    return shape, dtype
+        return array_header(stream)
 
 
 def _grid(

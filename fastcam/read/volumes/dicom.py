@@ -1,11 +1,9 @@
-"""DICOM: a folder with one series, or one file of many frames. pydicom reads and decodes."""
+"""DICOM: a folder with series, or files of one or many frames. pydicom reads and decodes."""
 
 from __future__ import annotations
 
-import struct
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,154 +11,164 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.read.volumes.dicom_header import SliceHeader, slice_header
-from fastcam.read.volumes.sources import DICOM_SUFFIXES, is_dicom, natural_key
+from fastcam.read.volumes.dicom_grey import (
+    GreyMapping,
+    grey_mapping,
+    modality_table,
+    padding_of,
+    with_black_padding,
+)
+from fastcam.read.volumes.dicom_series import ChosenVolume, open_series, reading
+from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.voxels import LPS_TO_RAS, Volume, luminance, native
 
-_ORDER_TAGS = [
-    "SeriesInstanceUID",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "InstanceNumber",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-]
 
+def read_dicom(paths: Sequence[Path], volume: str | None = None, voi: bool = True) -> Volume:
+    """One volume of a case's files as (z, y, x): a series, or the frames of files of many.
 
-def read_dicom(paths: Sequence[Path]) -> Volume:
-    """One series as (z, y, x), or the frames of one file in their own order.
+    ``volume`` is the number or the name of one of several. Slices are sorted by their position
+    along the normal of the image plane, ascending, as SimpleITK does; without positions by
+    InstanceNumber, else by file name. Stored values are kept where all slices share one rescale;
+    where it differs (PET) it is applied, as float32. The window is the middle slice's first one;
+    where that slice has a VOI LUT or a SIGMOID window, the voxels are what these give, unless
+    ``voi`` is false. Colour becomes grey, padding black.
 
-    Slices are sorted by their position along the normal of the image plane, ascending, as
-    SimpleITK does; without positions by InstanceNumber, else by file name. Stored values are kept
-    where all slices share one rescale; where it differs (PET) it is applied, as float32. The window
-    is the middle slice's first one; colour becomes grey. Files that aren't DICOM images are left
-    out. CaseError names the series where there are several, and the file that can't be read.
+    CaseError names the volumes where there are several and none was chosen, and the file that
+    can't be read.
     """
-    paths = [path for path, _ in _series(paths)]
-    slices: list[SliceHeader] = []
-    voxels = np.empty(0)
-    for index, path in enumerate(paths):
-        with _reading(path):
-            image = _image(path)
-            pixels = native(_pixels(image), path)
-            slices += [slice_header(image, frame) for frame in range(len(pixels))]
-        if len(paths) == 1:
-            voxels = pixels
-            break
-        if index == 0:
-            voxels = np.empty((len(paths), *pixels.shape[1:]), pixels.dtype)
-        if pixels.shape != (1, *voxels.shape[1:]):
-            raise CaseError(
-                f"{path}: holds {_size(pixels)}, but {paths[0].name} {_size(voxels[:1])};"
-                " a series' slices must have one size"
-            )
-        kind = np.result_type(voxels, pixels)
-        voxels = voxels.astype(kind, copy=False)
-        voxels[index] = pixels[0]
-    slope, intercept = slices[0].rescale
-    if any(header.rescale != (slope, intercept) for header in slices):
-        factors = np.array([header.rescale for header in slices], np.float32)[:, :, None, None]
+    chosen = open_series(paths).choose(volume)
+    pixels = _decoded(chosen)
+    headers = [entry.numbers for entry in chosen.frames]
+    voxels, rescales = pixels.voxels, pixels.rescales
+    slope, intercept = rescales[0]
+    if any(rescale != (slope, intercept) for rescale in rescales):
+        factors = np.array(rescales, np.float32)[:, :, None, None]
         voxels = voxels * factors[:, 0] + factors[:, 1]
         slope, intercept = 1.0, 0.0
-    with _reading(paths[0]):
-        affine = _affine(slices)
-    return Volume(
+    middle = len(headers) // 2
+    window, mapping = headers[middle].window, pixels.mappings[middle]
+    if mapping is not None and voi:
+        mappings = [own or mapping for own in pixels.mappings]
+        voxels = _shown(voxels, slope, intercept, mappings)
+        slope, intercept, window = 1.0, 0.0, (0.0, float(mapping.highest))
+    decoded = Volume(
         voxels,
-        affine=affine,
+        affine=placed_at(chosen),
         slope=slope,
         intercept=intercept,
-        file_window=slices[len(slices) // 2].window,
-        inverted=slices[0].inverted,
+        file_window=window,
+        inverted=headers[0].inverted,
+        uneven=chosen.plan.uneven,
+        warnings=chosen.warnings,
     )
+    return decoded if pixels.padding is None else with_black_padding(decoded, pixels.padding)
 
 
-def dicom_shape(paths: Sequence[Path]) -> tuple[int, int, int]:
+def dicom_shape(paths: Sequence[Path], volume: str | None = None) -> tuple[int, int, int]:
     """(z, y, x) from the headers; 0.4 ms a file here, a fifth of what decoding takes."""
-    series = _series(paths)
-    path, header = series[0]
-    with _reading(path):
-        count = len(series) if len(series) > 1 else int(header.get("NumberOfFrames") or 1)
-        return count, int(header.Rows), int(header.Columns)
+    chosen = open_series(paths).choose(volume)
+    return _shape(chosen)
 
 
-def read_headers(paths: Sequence[Path]) -> list[Any]:
-    """The whole headers of a series in the order of its slices, without pixels: pydicom's."""
+def dicom_grid(paths: Sequence[Path], volume: str | None = None) -> Grid:
+    """Where the voxels lie, from the headers."""
+    chosen = open_series(paths).choose(volume)
+    return Grid(_shape(chosen), placed_at(chosen), chosen.plan.uneven)
+
+
+def read_headers(paths: Sequence[Path], volume: str | None = None) -> list[Any]:
+    """The whole headers of a volume's files in the order of its slices, without pixels:
+    pydicom's."""
     from pydicom import dcmread
 
+    chosen = open_series(paths).choose(volume)
     headers = []
-    for path, _ in _series(paths):
-        with _reading(path):
+    for path in dict.fromkeys(entry.path for entry in chosen.frames):
+        with reading(path):
             headers.append(dcmread(path, stop_before_pixels=True, force=True))
     return headers
 
 
-def _series(paths: Sequence[Path]) -> list[tuple[Path, Any]]:
-    """(path, header) of the DICOM images among the files, in the volume's order; one series."""
-    from pydicom import dcmread
+@dataclass(eq=False)
+class _Pixels:
+    """The pixels of a volume while they are decoded.
 
-    images = []
-    for path in paths:
-        if not is_dicom(path):
-            if path.suffix.lower() in DICOM_SUFFIXES or len(paths) == 1:
-                raise CaseError(f"{path}: is not a DICOM file; copy it again or take it away")
-            continue
-        with _reading(path):
-            header = dcmread(path, stop_before_pixels=True, specific_tags=_ORDER_TAGS, force=True)
-            if "Rows" in header:  # reports, contours and the like have no picture
-                images.append((path, header))
-    if not images:
-        raise CaseError(f"{paths[0].parent}: holds no DICOM images")
-    with _reading(images[0][0].parent):
-        images.sort(key=_order(images))
-        uids = [str(header.get("SeriesInstanceUID", "without UID")) for _, header in images]
-    counts = Counter(uids)
-    if len(counts) > 1:
-        listed = ", ".join(f"{uid} ({count} files)" for uid, count in counts.items())
-        raise CaseError(
-            f"{images[0][0].parent}: holds {len(counts)} DICOM series: {listed};"
-            " leave one series in the folder"
-        )
-    return images
+    - ``voxels`` (z, y, x): stored values, those with a Modality LUT through it
+    - ``rescales``: (slope, intercept) of each slice
+    - ``mappings``: how each slice is shown, where that is no straight window
+    - ``padding`` (z, y, x): None where there is none
+    """
+
+    voxels: NDArray[Any]
+    rescales: list[tuple[float, float]]
+    mappings: list[GreyMapping | None]
+    padding: NDArray[np.bool_] | None = None
 
 
-def _order(images: list[tuple[Path, Any]]) -> Any:
-    plane = images[0][1].get("ImageOrientationPatient")
-    has_positions = plane and all(header.get("ImagePositionPatient") for _, header in images)
-    has_numbers = all(header.get("InstanceNumber") is not None for _, header in images)
-    normal = np.cross(plane[:3], plane[3:]) if has_positions else np.zeros(3)
-
-    def key(image: tuple[Path, Any]) -> tuple[float, int, Any]:
-        path, header = image
-        distance = float(np.dot(normal, header.ImagePositionPatient)) if has_positions else 0.0
-        # Rounding: slices of several phases lie at the same place up to the last digit.
-        return (
-            round(distance, 4),
-            int(header.InstanceNumber) if has_numbers else 0,
-            natural_key(path.name),
-        )
-
-    return key
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Whatever pydicom and its decoders make of a bad file is a CaseError."""
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
-    try:
-        yield
-    except (InvalidDicomError, BytesLengthException, EOFError, struct.error) as error:
-        raise CaseError(f"{path}: is damaged: {error}; copy the file again") from error
-    except (OSError, ValueError, TypeError, LookupError, ArithmeticError) as error:
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise CaseError(f"{path}: can't be read: {reason}") from error
-    except (AttributeError, NotImplementedError, RuntimeError) as error:
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise CaseError(f"{path}: can't be decoded: {reason}") from error
+def _decoded(chosen: ChosenVolume) -> _Pixels:
+    """The pixels of a volume, every file decoded once. CaseError where one can't be."""
+    members: dict[Path, list[int]] = {}
+    for z, entry in enumerate(chosen.frames):
+        members.setdefault(entry.path, []).append(z)
+    shape, count = _shape(chosen), len(chosen.frames)
+    pixels = _Pixels(np.empty(0), [(1.0, 0.0)] * count, [None] * count)
+    for path, slices in members.items():
+        with reading(path):
+            image = open_image(path)
+            wanted = [chosen.frames[z].frame for z in slices]
+            stored = _frames(native(_stored(image), path), wanted, shape)
+            padding, table = padding_of(image, stored), modality_table(image)
+            stored = stored if table is None else table.map(stored)
+            for z, frame in zip(slices, wanted, strict=True):
+                pixels.mappings[z] = grey_mapping(image, frame)
+        if table is None:
+            for z in slices:
+                pixels.rescales[z] = chosen.frames[z].numbers.rescale
+        if padding is not None:
+            if pixels.padding is None:
+                pixels.padding = np.zeros(shape, np.bool_)
+            pixels.padding[slices] = padding
+        if len(members) == 1:
+            pixels.voxels = stored
+            break
+        if not pixels.voxels.size:
+            pixels.voxels = np.empty(shape, stored.dtype)
+        kind = np.result_type(pixels.voxels, stored)
+        pixels.voxels = pixels.voxels.astype(kind, copy=False)
+        pixels.voxels[slices] = stored
+    return pixels
 
 
-def _image(path: Path) -> Any:
+def _frames(stored: NDArray[Any], wanted: list[int], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """The wanted frames of a file, in that order; all in their own are not copied."""
+    if stored.shape[1:] != shape[1:] or max(wanted) >= len(stored):
+        raise ValueError(f"its header says {shape}, its pixels are {stored.shape} (z, y, x)")
+    return stored if wanted == list(range(len(stored))) else stored[wanted]
+
+
+def _shown(
+    voxels: NDArray[Any], slope: float, intercept: float, mappings: Sequence[GreyMapping]
+) -> NDArray[Any]:
+    """Each slice through its mapping, on the scale of the middle one's."""
+    highest = mappings[len(mappings) // 2].highest
+    straight = (slope, intercept) == (1.0, 0.0)
+    slices = []
+    for layer, mapping in zip(voxels, mappings, strict=True):
+        shown = mapping.map(layer if straight else layer * slope + intercept)
+        if mapping.highest != highest:
+            shown = shown.astype(np.float32) * np.float32(highest / mapping.highest)
+        slices.append(shown)
+    return np.stack(slices)
+
+
+def _shape(chosen: ChosenVolume) -> tuple[int, int, int]:
+    first = chosen.frames[0]
+    with reading(first.path):
+        return len(chosen.frames), int(first.header.Rows), int(first.header.Columns)
+
+
+def open_image(path: Path) -> Any:
+    """pydicom's image with its pixels. CaseError where nothing here decompresses them."""
     from pydicom import dcmread
     from pydicom.pixels.decoders.base import get_decoder
 
@@ -181,8 +189,8 @@ def _image(path: Path) -> Any:
     return image
 
 
-def _pixels(image: Any) -> NDArray[Any]:
-    """(frames, y, x), stored values."""
+def _stored(image: Any) -> NDArray[Any]:
+    """(frames, y, x), stored values; of colours the luminance."""
     pixels: NDArray[Any] = image.pixel_array
     colour = image.get("SamplesPerPixel", 1) > 1
     if image.get("PhotometricInterpretation") == "PALETTE COLOR":
@@ -194,24 +202,18 @@ def _pixels(image: Any) -> NDArray[Any]:
     return pixels[None] if pixels.ndim == 2 else pixels
 
 
-def _size(pixels: NDArray[Any]) -> str:
-    frames, rows, columns = pixels.shape
-    return f"{columns}x{rows} pixels" + (f" in {frames} frames" if frames > 1 else "")
-
-
-def _affine(slices: list[SliceHeader]) -> NDArray[np.float64] | None:
+def placed_at(chosen: ChosenVolume) -> NDArray[np.float64] | None:
     """Voxel (x, y, z, 1) to RAS millimetres, PS3.3 equation C.7.6.2.1-1; None without positions."""
-    first, last = slices[0], slices[-1]
+    first, last = chosen.frames[0].numbers, chosen.frames[-1].numbers
     if not (first.plane and first.position and last.position):
         return None
     rows, columns = np.array(first.plane[:3], float), np.array(first.plane[3:], float)
-    start, end = np.array(first.position, float), np.array(last.position, float)
-    step = (end - start) / max(1, len(slices) - 1)
+    step = np.array(chosen.plan.step if chosen.plan.step is not None else (0, 0, 0), float)
     if not step.any():
         step = np.cross(rows, columns) * first.thickness
     affine = np.eye(4)
     affine[:3, 0] = rows * first.spacing[1]
     affine[:3, 1] = columns * first.spacing[0]
     affine[:3, 2] = step
-    affine[:3, 3] = start
+    affine[:3, 3] = first.position
     return LPS_TO_RAS @ affine

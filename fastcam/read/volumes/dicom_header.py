@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+# What slice_header and its callers read; of a file's header nothing else need be parsed.
+HEADER_TAGS = (
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PhotometricInterpretation",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "GridFrameOffsetVector",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SliceHeader:
     """What a slice's header says beside its pixels; numbers only, so that the rest is freed.
 
+    - ``size``: rows and columns
     - ``rescale``: (slope, intercept) from stored values to the quantity; (1, 0) where none is given
     - ``window``: (low, high) in the quantity's unit, None where none is given
     - ``inverted``: low values are bright (MONOCHROME1)
@@ -20,48 +45,62 @@ class SliceHeader:
     - ``thickness``: between slices, else of one, in mm
     """
 
+    size: tuple[int, int]
     rescale: tuple[float, float]
     window: tuple[float, float] | None
     inverted: bool
-    position: Any
-    plane: Any
+    position: tuple[float, float, float] | None
+    plane: tuple[float, ...] | None
     spacing: tuple[float, ...]
     thickness: float
 
 
 def slice_header(image: Any, frame: int) -> SliceHeader:
     """The header of one frame of pydicom's ``image``."""
-    slope = _value(image, "RescaleSlope", "PixelValueTransformationSequence", frame)
-    intercept = _value(image, "RescaleIntercept", "PixelValueTransformationSequence", frame)
-    spacing = _value(image, "PixelSpacing", "PixelMeasuresSequence", frame)
-    thickness = _value(image, "SliceThickness", "PixelMeasuresSequence", frame)
+    slope = frame_value(image, frame, "RescaleSlope", "PixelValueTransformationSequence")
+    intercept = frame_value(image, frame, "RescaleIntercept", "PixelValueTransformationSequence")
+    spacing = frame_value(image, frame, "PixelSpacing", "PixelMeasuresSequence")
+    thickness = frame_value(image, frame, "SliceThickness", "PixelMeasuresSequence")
+    between = frame_value(image, frame, "SpacingBetweenSlices", "PixelMeasuresSequence")
+    position, _ = position_of(image, frame)
     return SliceHeader(
-        rescale=(_number(slope) or 1.0, _number(intercept) or 0.0),
+        size=(int(image.Rows), int(image.Columns)),
+        rescale=(first_number(slope) or 1.0, first_number(intercept) or 0.0),
         window=_window(image, frame),
         inverted=image.get("PhotometricInterpretation") == "MONOCHROME1",
-        position=_value(image, "ImagePositionPatient", "PlanePositionSequence", frame),
-        plane=_value(image, "ImageOrientationPatient", "PlaneOrientationSequence", frame),
-        spacing=tuple(float(distance) for distance in spacing or (1.0, 1.0)),
-        thickness=_number(image.get("SpacingBetweenSlices")) or _number(thickness) or 1.0,
+        position=position,
+        plane=plane_of(image, frame),
+        spacing=_numbers(spacing, 2) or (1.0, 1.0),
+        thickness=first_number(between) or first_number(thickness) or 1.0,
     )
 
 
-def _value(image: Any, keyword: str, macro: str, frame: int) -> Any:
-    """A value from the header, or from the functional groups that enhanced files keep it in."""
-    if keyword in image:
-        return image.get(keyword)
+def frame_value(image: Any, frame: int, keyword: str, *macros: str) -> Any:
+    """A value of a frame: from the functional groups that enhanced files keep it in, through the
+    sequences named ``macros``, else from the header itself; None where there is none."""
+    holder = frame_group(image, frame, *macros)
+    if holder is not None and keyword in holder:
+        return holder.get(keyword)
+    return image.get(keyword)
+
+
+def frame_group(image: Any, frame: int, *macros: str) -> Any:
+    """The item of a frame's functional groups that ``macros`` lead to; None where there is none."""
     for name, index in (
-        ("SharedFunctionalGroupsSequence", 0),
         ("PerFrameFunctionalGroupsSequence", frame),
+        ("SharedFunctionalGroupsSequence", 0),
     ):
-        groups = image.get(name) or []
-        items = groups[index].get(macro) if index < len(groups) else None
-        if items and keyword in items[0]:
-            return items[0].get(keyword)
+        groups = image.get(name) or ()
+        item = groups[index] if index < len(groups) else None
+        for macro in macros:
+            items = item.get(macro) if item is not None else None
+            item = items[0] if items else None
+        if item is not None:
+            return item
     return None
 
 
-def _number(value: Any) -> float | None:
+def first_number(value: Any) -> float | None:
     """The first of one or several numbers; None where there is none."""
     if value is None or value == "":
         return None
@@ -70,12 +109,46 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
+def _numbers(values: Sequence[Any] | None, count: int) -> tuple[float, ...] | None:
+    if not values:
+        return None
+    values = values if hasattr(values, "__len__") else [values]
+    if len(values) != count:
+        raise ValueError(f"its header gives {len(values)} numbers where {count} are needed")
+    return tuple(float(value) for value in values)
+
+
+def plane_of(image: Any, frame: int) -> tuple[float, ...] | None:
+    """(6,): the directions of a frame's rows, then of its columns; None where none is given."""
+    plane = frame_value(image, frame, "ImageOrientationPatient", "PlaneOrientationSequence")
+    return _numbers(plane, 6)
+
+
+def position_of(image: Any, frame: int) -> tuple[tuple[float, float, float] | None, bool]:
+    """(where a frame's first pixel lies, whether that is its own place and not one for all)."""
+    values = frame_value(image, frame, "ImagePositionPatient", "PlanePositionSequence")
+    numbers = _numbers(values, 3)
+    position = None if numbers is None else (numbers[0], numbers[1], numbers[2])
+    if position is None or int(image.get("NumberOfFrames") or 1) == 1:
+        return position, position is not None
+    if frame_group(image, frame, "PlanePositionSequence") is not None:
+        return position, True
+    offsets, plane = image.get("GridFrameOffsetVector"), image.get("ImageOrientationPatient")
+    if not offsets or not plane or frame >= len(offsets):
+        return position, False
+    if float(offsets[0]) != 0:  # the frames' own z, PS3.3 C.8.8.3.2
+        return (position[0], position[1], float(offsets[frame])), True
+    normal = np.cross(np.array(plane[:3], float), np.array(plane[3:], float))
+    x, y, z = (np.array(position) + float(offsets[frame]) * normal).tolist()
+    return (x, y, z), True
+
+
 def _window(image: Any, frame: int) -> tuple[float, float] | None:
     """(low, high) in rescaled units, PS3.3 C.11.2.1.2."""
-    centre = _number(_value(image, "WindowCenter", "FrameVOILUTSequence", frame))
-    width = _number(_value(image, "WindowWidth", "FrameVOILUTSequence", frame))
+    centre = first_number(frame_value(image, frame, "WindowCenter", "FrameVOILUTSequence"))
+    width = first_number(frame_value(image, frame, "WindowWidth", "FrameVOILUTSequence"))
     if centre is None or width is None or not width >= 1 or not math.isfinite(centre + width):
         return None
-    if _value(image, "VOILUTFunction", "FrameVOILUTSequence", frame) == "LINEAR_EXACT":
+    if frame_value(image, frame, "VOILUTFunction", "FrameVOILUTSequence") == "LINEAR_EXACT":
         return centre - width / 2, centre + width / 2
     return centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2

@@ -17,7 +17,7 @@ from fastcam.errors import InputError
 
 # Larger than this many times the crop's side, and the region is shrunk instead of cut.
 _LARGEST_CUT = 1.5
-_MAX_SIZE = 16384
+MAX_SIZE = 16384
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,10 @@ def parse_frame(text: str) -> Frame:
     if text == "image":
         return Frame()
     match = re.fullmatch(r"mask-crop:([0-9]{1,5})", text)
-    if match is None or not 1 <= int(match[1]) <= _MAX_SIZE:
-        raise InputError(f"--frame {text!r}: must be image or mask-crop:SIDE, as in mask-crop:244")
+    if match is None or not 1 <= int(match[1]) <= MAX_SIZE:
+        raise InputError(
+            f"--frame {text!r}: must be image or mask-crop:SIDE, as in mask-crop:244; or auto"
+        )
     return Frame(int(match[1]))
 
 

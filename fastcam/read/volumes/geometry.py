@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,26 @@ Affine = NDArray[np.float64]
 # Two grids whose voxels lie no further apart than this, in voxels, are the same grid: what writers
 # round in their affines is a hundredth of that. Nearest neighbour gives the same up to a half.
 SAME_GRID = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where the voxels of a volume lie.
+
+    - ``shape``: (z, y, x)
+    - ``affine`` (4, 4): from voxel (x, y, z, 1) to RAS millimetres; None where nobody says
+    - ``uneven``: how the distances of the slices differ, so that no affine is true of them all;
+      empty where they don't
+    """
+
+    shape: Shape
+    affine: Affine | None = None
+    uneven: str = ""
+
+    @property
+    def placed(self) -> Affine | None:
+        """The affine; None also where it has no three directions."""
+        return self.affine if self.affine is not None and _invertible(self.affine) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,28 +65,46 @@ def onto_grid(voxels: NDArray[Any], affine: Affine, shape: Shape, grid: Affine) 
     own: Shape = (depth, height, width)
     if own == shape and _distance(affine, grid, shape) <= SAME_GRID:
         return OnGrid(voxels)
-    to_own = _inverse(affine) @ grid  # a voxel of the grid -> a voxel of the volume, (x, y, z)
+    if not (_invertible(affine) and _invertible(grid)):
+        raise ValueError("its affine has no three directions")
+    from_mm: Affine = np.linalg.inv(affine).astype(np.float64)
+    to_own: Affine = from_mm @ grid  # a voxel of the grid -> a voxel of the volume, (x, y, z)
     whole = _whole(to_own)
-    if not _overlap(shape, to_own, own) or not _overlap(own, _inverse(grid) @ affine, shape):
+    if whole is not None and _distance(grid, affine @ whole, shape, from_mm) > SAME_GRID:
+        whole = None
+    if not _overlap(shape, to_own if whole is None else whole, own):
         raise NoOverlapError(
             f"it covers {extent(own, affine)}, but the image {extent(shape, grid)}"
         )
-    if whole is not None and _distance(grid, affine @ whole, shape, _inverse(affine)) <= SAME_GRID:
-        return OnGrid(_reindexed(voxels, whole, shape))
-    return OnGrid(_nearest(voxels, to_own, shape), f"its grid {_differs(affine, grid)}")
+    if whole is None:
+        return OnGrid(_nearest(voxels, to_own, shape), f"its grid {_differs(affine, grid)}")
+    return OnGrid(_reindexed(voxels, whole, shape))
 
 
-def _inverse(affine: Affine) -> Affine:
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise ValueError("its affine has no three directions")
-    inverse: Affine = np.linalg.inv(affine).astype(np.float64)
-    return inverse
+def same_grid(one: Grid, other: Grid) -> bool:
+    """Whether two grids have the same voxels at the same places, as far as their affines say."""
+    if one.shape != other.shape or one.affine is None or other.affine is None:
+        return False
+    return _distance(one.affine, other.affine, other.shape) <= SAME_GRID
+
+
+def _invertible(affine: Affine) -> bool:
+    if not np.isfinite(affine).all():
+        return False
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(lengths.all() and abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-6)
 
 
 def _corners(shape: Shape) -> NDArray[np.float64]:
     """(4, 8): the first and last voxel along each axis, as (x, y, z, 1)."""
     ends = [(0, length - 1) for length in reversed(shape)]
     return np.array([(*corner, 1) for corner in product(*ends)], np.float64).T
+
+
+def farthest(one: Affine, other: Affine, shape: Shape) -> float:
+    """How far, in millimetres, two affines of one grid place a voxel apart at most."""
+    apart = (one - other) @ _corners(shape)
+    return float(np.linalg.norm(apart[:3], axis=0).max())
 
 
 def _distance(one: Affine, other: Affine, shape: Shape, scale: Affine | None = None) -> float:
@@ -123,12 +161,25 @@ def _nearest(voxels: NDArray[Any], to_own: Affine, shape: Shape) -> NDArray[Any]
 
 
 def _overlap(shape: Shape, to_own: Affine, own: Shape) -> bool:
-    """Whether the box of one grid, in voxels of the other, reaches into the other's."""
-    ends = np.array([(-0.5, length - 0.5) for length in reversed(shape)])
-    corners = np.array([(*corner, 1.0) for corner in product(*ends)]).T
-    placed = (to_own @ corners)[:3]
-    limits = np.array(own[::-1], np.float64) - 0.5
-    return bool(((placed.min(axis=1) < limits) & (placed.max(axis=1) > -0.5)).all())
+    """Whether the boxes of two grids share a place: no plane lies between them.
+
+    Two boxes that share none are parted by a plane along a face of one, or along an edge of each
+    (Gottschalk, Lin & Manocha 1996, OBBTree).
+    """
+    high, wide = np.array(shape[::-1], np.float64), np.array(own[::-1], np.float64)
+    edges = to_own[:3, :3] * high  # those of the grid's box, as columns; the other's are the axes
+    apart = to_own[:3] @ np.array([*(high - 1) / 2, 1.0]) - (wide - 1) / 2
+    normals = [np.cross(edges[:, a], edges[:, b]) for a, b in combinations(range(3), 2)]
+    between = [np.cross(edge, axis) for edge in edges.T for axis in np.eye(3)]
+    for normal in (*np.eye(3), *normals, *between):
+        length = np.linalg.norm(normal)
+        if length < 1e-9:
+            continue  # parallel edges part nothing
+        direction = normal / length
+        reach = (np.abs(direction @ edges).sum() + np.abs(direction) @ wide) / 2
+        if abs(direction @ apart) >= reach - 1e-9:
+            return False
+    return True
 
 
 def extent(shape: Shape, affine: Affine) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastcam.errors import CaseError
+from fastcam.read.volumes.geometry import Affine, Grid
 from fastcam.read.volumes.voxels import LPS_TO_RAS, Volume, luminance, native
 
 
@@ -23,19 +24,18 @@ def read_itk(path: Path) -> Volume:
     if image.GetNumberOfComponentsPerPixel() in (3, 4) and voxels.dtype == np.uint8:
         voxels = luminance(voxels)
     voxels = voxels.reshape(_shape(reader, path))
-    affine = None
-    if image.GetDimension() == 3:
-        direction = np.array(image.GetDirection()).reshape(3, 3)
-        affine = np.eye(4)
-        affine[:3, :3] = direction * np.array(image.GetSpacing())
-        affine[:3, 3] = image.GetOrigin()
-        affine = LPS_TO_RAS @ affine  # ITK's millimetres are LPS
-    return Volume(native(voxels, path), affine=affine)
+    return Volume(native(voxels, path), affine=_affine(reader))
 
 
 def itk_shape(path: Path) -> tuple[int, int, int]:
     """(z, y, x) from the header alone."""
-    return _shape(_reader(_simpleitk(path), path), path)
+    return itk_grid(path).shape
+
+
+def itk_grid(path: Path) -> Grid:
+    """Where the voxels lie, from the header alone."""
+    reader = _reader(_simpleitk(path), path)
+    return Grid(_shape(reader, path), _affine(reader))
 
 
 def _simpleitk(path: Path) -> Any:
@@ -62,6 +62,16 @@ def _shape(reader: Any, path: Path) -> tuple[int, int, int]:
         raise CaseError(f"{path}: has shape {tuple(size)}; a single 3-D volume is needed")
     x, y, z = (*size, 1)[:3]
     return z, y, x
+
+
+def _affine(reader: Any) -> Affine | None:
+    """None for pictures, which have no place in space."""
+    if reader.GetDimension() != 3:
+        return None
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(reader.GetDirection()).reshape(3, 3) * np.array(reader.GetSpacing())
+    affine[:3, 3] = reader.GetOrigin()
+    return LPS_TO_RAS @ affine  # ITK's millimetres are LPS
 
 
 def _unreadable(path: Path, error: RuntimeError) -> CaseError:

@@ -1,4 +1,4 @@
-"""Masks: which pixels of a slice count as inside."""
+"""Masks: which voxels of an image count as inside, brought onto the image's own grid."""
 
 from __future__ import annotations
 
@@ -10,15 +10,28 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.options import Axes
+from fastcam.read.volumes.geometry import (
+    Affine,
+    Grid,
+    NoOverlapError,
+    Shape,
+    onto_grid,
+    same_grid,
+)
+from fastcam.read.volumes.slice_axis import slices_first
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.read.volumes.voxels import Volume
 
 
 @dataclass(frozen=True)
 class Mask:
-    """``inside`` (z, y, x) bool, or (1, y, x) where one mask serves all slices."""
+    """``inside`` (z, y, x) bool on the image's grid, or (1, y, x) where one mask serves all slices.
+
+    ``warnings``: what a reader of the mask should know, a line each that names the file.
+    """
 
     inside: NDArray[np.bool_]
+    warnings: tuple[str, ...] = ()
 
     def slice(self, index: int) -> NDArray[np.uint8]:
         """(y, x) uint8, 1 inside and 0 outside; a view."""
@@ -26,21 +39,109 @@ class Mask:
         return bits
 
 
-def open_mask(path: Path, shape: tuple[int, int, int], axes: Axes = "zyx") -> Mask:
-    """The mask of a volume of ``shape`` (z, y, x); one slice serves all.
+def open_mask(path: Path, grid: Grid, axes: Axes = "zyx") -> Mask:
+    """The mask of an image whose voxels lie on ``grid``.
+
+    Where both have an affine, a voxel's place in space decides: another order or direction of the
+    axes and whole voxels are exact, of other grids the nearest voxel is taken, with a warning.
+    Where one has none, the mask is taken as it lies, with a warning where the other has one; a
+    mask of one slice then serves all.
 
     In an 8-bit mask whose highest value is above 127, values above 127 count: those are saved as 0
     and 255, often as JPEG, whose noise must not. Elsewhere every value but 0 counts, so label maps
-    (0, 1, 2, ...) may have any number of labels. CaseError where the mask has another shape.
+    (0, 1, 2, ...) may have any number of labels. CaseError where the mask can't be read, lies
+    elsewhere or has another shape without saying where it lies, and where the slices of one of the
+    two are uneven and their grids differ.
     """
-    volume = open_volume(path, axes, labels=True)
-    own = volume.voxels.shape
-    if own[1:] != shape[1:] or own[0] not in (1, shape[0]):
+    volume = open_volume(path, axes, labels=True, voi=False)
+    inside, own = _inside(volume), volume.grid
+    try:
+        inside, notes = _matched(inside, own, grid)
+    except NoOverlapError as error:
+        alike = ", or save it with the image's affine" if own.shape == grid.shape else ""
         raise CaseError(
-            f"{path}: the mask has shape {own} (z, y, x), but the image {tuple(shape)};"
+            f"{path}: the mask lies elsewhere than its image: {error};"
+            f" take the mask of this image{alike}"
+        ) from error
+    except ValueError as error:
+        raise CaseError(f"{path}: {error}") from error
+    return Mask(inside, (*volume.warnings, *(f"{path}: the mask {note}" for note in notes)))
+
+
+def mask_along(mask: Mask, shape: Shape, axis: int) -> Mask:
+    """The mask of a volume of ``shape`` (z, y, x) cut along ``axis``, as the volume is by
+    :func:`fastcam.read.volumes.slice_axis.volume_along`."""
+    if axis == 0:
+        return mask
+    inside = np.broadcast_to(mask.inside, shape).transpose(slices_first(axis))
+    return Mask(inside, mask.warnings)
+
+
+def _matched(
+    inside: NDArray[np.bool_], own: Grid, grid: Grid
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """(the mask on the image's grid, what is to be said of it). ValueError where it can't be."""
+    if own.placed is None or grid.placed is None:
+        return _by_shape(inside, own, grid)
+    both = (("the image", grid), ("the mask", own))
+    uneven = [(name, side.uneven) for name, side in both if side.uneven]
+    if same_grid(own, grid):
+        if own.uneven == grid.uneven:
+            return inside, []
+        if len(uneven) == 1:
+            # The voxels of the other went through a tool that knows of no gaps.
+            name, how = uneven[0]
+            return inside, [f"is laid on its image slice by slice; {name} alone says that {how}"]
+    if uneven:
+        name, how = uneven[0]
+        raise ValueError(
+            f"the mask is not on its image's grid, and {name} can't be resampled: {how};"
             " make the mask on the image's own grid"
         )
-    return Mask(_inside(volume))
+    return _by_place(inside, own.placed, grid.shape, grid.placed)
+
+
+def _by_shape(
+    inside: NDArray[np.bool_], own: Grid, grid: Grid
+) -> tuple[NDArray[np.bool_], list[str]]:
+    if own.shape[1:] != grid.shape[1:] or own.shape[0] not in (1, grid.shape[0]):
+        raise ValueError(
+            f"the mask has shape {own.shape} (z, y, x), but the image {grid.shape};"
+            " make the mask on the image's own grid"
+        )
+    if own.affine is None and grid.affine is None:
+        return inside, []
+    where = "on every slice" if own.shape[0] < grid.shape[0] else "voxel on voxel"
+    note = f"has {_affine_of(own)}, its image has {_affine_of(grid)}: it is laid {where} as stored"
+    return inside, [note]
+
+
+def _affine_of(grid: Grid) -> str:
+    if grid.affine is None:
+        return "no affine"
+    return "an affine" if grid.placed is not None else "an affine without three directions"
+
+
+def _by_place(
+    inside: NDArray[np.bool_], own: Affine, shape: Shape, grid: Affine
+) -> tuple[NDArray[np.bool_], list[str]]:
+    on_grid = onto_grid(inside.view(np.uint8), own, shape, grid)
+    result: NDArray[np.bool_] = on_grid.voxels.view(np.bool_)
+    notes = [f"is not on its image's grid: {on_grid.warning}"] if on_grid.warning else []
+    if len(inside) == 1:
+        reached = onto_grid(np.ones(inside.shape, np.uint8), own, shape, grid).voxels
+        slices = np.flatnonzero(reached.any(axis=(1, 2))).tolist()
+        if len(slices) < shape[0]:
+            notes.append(f"has one slice, which lies on {_listed(slices)} of {shape[0]} only")
+    if inside.any() and not result.any():
+        notes.append("marks nothing within its image")
+    return result, notes
+
+
+def _listed(slices: list[int]) -> str:
+    if len(slices) < 2:
+        return f"slice {slices[0]}" if slices else "none"
+    return f"slices {slices[0]} to {slices[-1]}"
 
 
 def _inside(volume: Volume) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
+from fastcam.read.volumes.geometry import Affine, Grid, Shape, farthest
 from fastcam.read.volumes.voxels import Volume, luminance, native
 
 _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
@@ -23,37 +25,136 @@ _DEFLATE_LIMIT = 1032
 # gzip's readinto reads into memory of its own first. All of a volume at once is 13,000 page faults
 # for 50 MiB; so much stays in the second-level cache.
 _READ_BYTES = 1 << 18
+# Millimetres that a file's two affines may place a voxel apart before that is worth a word.
+_APART = 0.1
 
 
-def read_nifti(path: Path) -> Volume:
+def read_nifti(path: Path, volume: str | None = None) -> Volume:
     """The volume of a NIfTI file as (z, y, x), which is the transpose of nibabel's array.
 
-    One 3-D volume, or a 4-D one with a single frame; RGB voxels become grey. The voxels stay
-    unscaled; ``cal_min < cal_max`` gives the window.
+    One 3-D volume, or that with the number ``volume``, from 1, along the fourth axis of a 4-D one;
+    RGB voxels become grey. The voxels stay
+    unscaled; ``cal_min < cal_max`` gives the window. Of the file's two affines the sform counts
+    before the qform, as in nibabel; that they differ by more than 0.1 mm is a warning.
     """
     with _reading(path) as stream:
         header = _header(stream, path)
-        shape, dtype = _stored(header, path)
-        # Some writers leave the offset 0; the voxels never begin inside the header.
-        start = max(int(header["vox_offset"]), header.single_vox_offset)
+        number, shape, dtype = _one_volume(header, path, volume)
+        start = _start(header) + number * math.prod(shape) * dtype.itemsize
         voxels = _voxels(stream, path, start, shape, dtype)
+    return _volume(header, path, voxels)
+
+
+def read_nifti_channels(path: Path) -> list[Volume]:
+    """The volumes along the fourth axis of a NIfTI file, each as :func:`read_nifti` gives one."""
+    with _reading(path) as stream:
+        header = _header(stream, path)
+        count, shape, dtype = _stored(header, path)
+        voxels = _voxels(stream, path, _start(header), (count, *shape), dtype)
+    return [_volume(header, path, of_channel) for of_channel in voxels]
+
+
+def _start(header: Any) -> int:
+    # Some writers leave the offset 0; the voxels never begin inside the header.
+    return int(max(int(header["vox_offset"]), header.single_vox_offset))
+
+
+def _volume(header: Any, path: Path, voxels: NDArray[Any]) -> Volume:
+    """Voxels (z, y, x) as the header describes them."""
+    depth, height, width = voxels.shape
+    affine, placed, warnings = _placement(header, (depth, height, width), path)
     slope, intercept = _scaling(header, path)
     low, high = float(header["cal_min"]), float(header["cal_max"])
-    if dtype.names:
+    if voxels.dtype.names:
         voxels = luminance(np.stack([voxels[name] for name in "RGB"], axis=-1))
     return Volume(
         voxels=native(voxels, path),
-        affine=np.asarray(header.get_best_affine(), np.float64),
+        affine=affine,
         slope=slope,
         intercept=intercept,
         file_window=(low, high) if low < high else None,
+        placed=placed,
+        warnings=warnings,
     )
 
 
-def nifti_shape(path: Path) -> tuple[int, int, int]:
+def nifti_shape(path: Path, volume: str | None = None) -> tuple[int, int, int]:
     """(z, y, x) from the header alone."""
     with _reading(path) as stream:
-        return _stored(_header(stream, path), path)[0]
+        return _one_volume(_header(stream, path), path, volume)[1]
+
+
+def nifti_grid(path: Path, volume: str | None = None) -> Grid:
+    """Where the voxels lie, from the header alone."""
+    with _reading(path) as stream:
+        header = _header(stream, path)
+        _, shape, _ = _one_volume(header, path, volume)
+    return _grid(header, shape, path)
+
+
+def nifti_channels(path: Path) -> tuple[int, Grid]:
+    """How many volumes lie along the fourth axis, and where the voxels of each lie, from the
+    header alone."""
+    with _reading(path) as stream:
+        header = _header(stream, path)
+        count, shape, _ = _stored(header, path)
+    return count, _grid(header, shape, path)
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiHeader:
+    """What a NIfTI file's header says.
+
+    - ``count``: number of volumes along the fourth axis
+    - ``grid``: where the voxels of each lie
+    - ``affine`` (4, 4): nibabel's, also where the file gives none
+    - ``affine_from``: what it is taken from, for people
+    - ``dtype``: as stored
+    - ``slope``, ``intercept``: of the quantity
+    - ``window``: (low, high) in the quantity's unit; None where the file gives none
+    - ``description``: its text of that name
+    - ``warnings``: as those of the volume
+    """
+
+    count: int
+    grid: Grid
+    affine: Affine
+    affine_from: str
+    dtype: np.dtype[Any]
+    slope: float
+    intercept: float
+    window: tuple[float, float] | None
+    description: str
+    warnings: tuple[str, ...]
+
+
+def nifti_header(path: Path) -> NiftiHeader:
+    """All that the header alone says. CaseError where it is damaged."""
+    with _reading(path) as stream:
+        header = _header(stream, path)
+    count, shape, dtype = _stored(header, path)
+    affine, placed, warnings = _placement(header, shape, path)
+    slope, intercept = _scaling(header, path)
+    low, high = float(header["cal_min"]), float(header["cal_max"])
+    codes = (("sform", "sform_code"), ("qform", "qform_code"))
+    given = [name for name, code in codes if int(header[code]) > 0]
+    return NiftiHeader(
+        count=count,
+        grid=Grid(shape, affine if placed else None),
+        affine=affine,
+        affine_from=given[0] if given else "nothing in the file: the usual one for its spacing",
+        dtype=dtype,
+        slope=slope,
+        intercept=intercept,
+        window=(low, high) if low < high else None,
+        description=bytes(header["descrip"].item()).decode("latin-1").strip("\0 "),
+        warnings=warnings,
+    )
+
+
+def _grid(header: Any, shape: Shape, path: Path) -> Grid:
+    affine, placed, _ = _placement(header, shape, path)
+    return Grid(shape, affine if placed else None)
 
 
 @contextmanager
@@ -103,8 +204,30 @@ def _header(stream: IO[bytes], path: Path) -> Any:
         raise CaseError(f"{path}: is not a NIfTI file: {error}") from error
 
 
-def _stored(header: Any, path: Path) -> tuple[tuple[int, int, int], np.dtype[Any]]:
-    """((z, y, x), dtype as stored) after everything a volume must be has been checked."""
+def _one_volume(header: Any, path: Path, volume: str | None) -> tuple[int, Shape, np.dtype[Any]]:
+    """(number of the volume from 0, (z, y, x), dtype as stored).
+
+    CaseError where there are several and none was chosen, and where there is none of that number.
+    """
+    count, shape, dtype = _stored(header, path)
+    if volume is None and count != 1:
+        lengths = tuple(int(n) for n in header.get_data_shape())
+        raise CaseError(
+            f"{path}: has shape {lengths} (x, y, z, volumes): {count} volumes, of which one is"
+            f" needed; choose it with --volume N, 1 to {count}"
+        )
+    number = 1 if volume is None else int(volume) if volume.isdecimal() else 0
+    if not 1 <= number <= count:
+        numbers = f"{count} volumes, which have numbers, 1 to {count}" if count > 1 else "1 volume"
+        raise CaseError(
+            f"{path}: --volume {volume}: there {'are' if count > 1 else 'is'} {numbers}"
+        )
+    return number - 1, shape, dtype
+
+
+def _stored(header: Any, path: Path) -> tuple[int, Shape, np.dtype[Any]]:
+    """(number of volumes, (z, y, x), dtype as stored) after everything they must be has been
+    checked."""
     from nibabel.spatialimages import HeaderDataError
 
     try:
@@ -114,18 +237,19 @@ def _stored(header: Any, path: Path) -> tuple[tuple[int, int, int], np.dtype[Any
         raise CaseError(f"{path}: has a broken NIfTI header: {error}") from error
     if any(n < 1 for n in lengths) or len(lengths) < 2:
         raise CaseError(f"{path}: has no voxels: its shape is {tuple(lengths)}")
-    if any(n != 1 for n in lengths[3:]):
+    if sum(n != 1 for n in lengths[3:]) > 1:
         raise CaseError(
-            f"{path}: has shape {tuple(lengths)} (x, y, z, frames); a single 3-D volume is needed"
+            f"{path}: has shape {tuple(lengths)} (x, y, z, ...); volumes along one further axis "
+            "at most can be read"
         )
     if dtype.names and not {"R", "G", "B"} <= set(dtype.names):
         raise CaseError(f"{path}: holds records of type {dtype}; save the volume as numbers")
     x, y, z = (*lengths, 1)[:3]
-    return (z, y, x), dtype
+    return math.prod(lengths[3:]), (z, y, x), dtype
 
 
 def _voxels(
-    stream: IO[bytes], path: Path, start: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
+    stream: IO[bytes], path: Path, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     length = math.prod(shape) * dtype.itemsize
     size = path.stat().st_size
@@ -147,6 +271,35 @@ def _voxels(
         filled += count
     stream.read(1)  # the end of a gzip stream is where its checksum is compared
     return voxels
+
+
+def _placement(header: Any, shape: Shape, path: Path) -> tuple[Affine, bool, tuple[str, ...]]:
+    """(the affine that nibabel takes, whether the file gives it, warnings).
+
+    A file that gives none, both codes 0, has nibabel's: the centre of the volume is 0, 0, 0 mm.
+    """
+    from nibabel.spatialimages import HeaderDataError
+
+    by_qform, by_sform = int(header["qform_code"]) > 0, int(header["sform_code"]) > 0
+    try:
+        affine = np.asarray(header.get_best_affine(), np.float64)
+    except (HeaderDataError, ValueError) as error:
+        raise CaseError(f"{path}: has a broken qform: {error}") from error
+    warnings = _disagreement(header, affine, shape, path) if by_qform and by_sform else ()
+    return affine, by_qform or by_sform, warnings
+
+
+def _disagreement(header: Any, sform: Affine, shape: Shape, path: Path) -> tuple[str, ...]:
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        apart = farthest(sform, header.get_qform(), shape)
+    except (HeaderDataError, ValueError) as error:
+        return (f"{path}: its qform can't be read ({error}); its sform counts",)
+    if not apart > _APART:
+        return ()
+    places = f"{path}: its sform and its qform place voxels up to {apart:.3g} mm apart"
+    return (f"{places}; its sform counts",)
 
 
 def _scaling(header: Any, path: Path) -> tuple[float, float]:

@@ -75,7 +75,7 @@ def for_display(affine: NDArray[np.float64] | None) -> Orientation:
     superior up, anterior on the left. An oblique volume goes by the nearest axes. None, and an
     affine that has no three directions, leave the slice as it lies.
     """
-    axes = _ras_axes(affine)
+    axes = nearest_axes(affine)
     if axes is None or not np.isfinite(axes).all():
         return IDENTITY
     (across, across_sign), (down, down_sign) = axes[:2]
@@ -92,7 +92,7 @@ def left_side(affine: NDArray[np.float64] | None, display: Orientation) -> str:
 
     One of ``R``, ``L``, ``A``, ``P``, ``S``, ``I``; empty where the affine does not tell.
     """
-    axes = _ras_axes(affine)
+    axes = nearest_axes(affine)
     if axes is None:
         return ""
     axis, sign = axes[1 if display.transpose else 0]
@@ -103,7 +103,7 @@ def left_side(affine: NDArray[np.float64] | None, display: Orientation) -> str:
     return low if rightwards > 0 else high
 
 
-def _ras_axes(affine: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+def nearest_axes(affine: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     """(3, 2): for voxel axes x, y, z the nearest RAS axis (0 to 2) and the sign of its direction.
 
     NaN for an axis without a direction; None without a finite affine.

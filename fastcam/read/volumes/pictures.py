@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
+from fastcam.read.regular_files import check_regular_case
 from fastcam.read.volumes.voxels import Volume
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
     """The picture, not decoded yet; whatever Pillow makes of a bad one becomes a CaseError."""
     from PIL import Image, UnidentifiedImageError
 
+    check_regular_case(path)
     try:
         with Image.open(path) as image:
             yield image

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
+from fastcam.read.volumes.sources import natural_key
 
 # A slice may lie so far from where even steps would put it, in steps: scanners round to a
 # tenth of a millimetre, 0.12 of a step of 0.625 mm. A missing slice is 0.5 at least.
 _EVEN = 0.15
-# Images this close, in mm, lie at the same place; scanners repeat a place to the last digit.
-_SAME_PLACE = 0.01
+# Images this close along the normal lie at the same place: a tenth of the widest step, but within
+# these, in mm. Scanners repeat a place to the last digit.
+_SAME_PLACE = (0.001, 0.01)
 # Directions of one plane agree to half a degree.
 _SAME_PLANE = np.cos(np.radians(0.5))
 _LISTED = 8
@@ -32,7 +34,8 @@ class SeriesImage:
     with the frame's number in it; two of the same uid are copies. ``position`` (3,) is that of its
     first pixel and ``plane`` (6,) the directions of its rows and columns, both in DICOM's patient
     coordinates, mm; None where the header doesn't say. ``traits`` tell volumes at the same places
-    apart, such as ``echo``: ``2``.
+    apart, such as ``echo``: ``2``; they are looked at only where images share a place. ``series``
+    is what its series is called, which is a volume apart.
     """
 
     number: int
@@ -41,7 +44,8 @@ class SeriesImage:
     uid: str
     position: tuple[float, float, float] | None
     plane: tuple[float, ...] | None
-    traits: dict[str, str] = field(default_factory=dict)
+    traits: Mapping[str, str] = field(default_factory=dict)
+    series: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,38 @@ class SeriesVolume:
     @property
     def listed(self) -> str:
         """The name with the number of images."""
-        return f"{self.name} ({len(self.numbers)} images)"
+        count = len(self.numbers)
+        return f"{self.name or 'without a name'} ({count} image{'s' if count > 1 else ''})"
 
 
 def plan_series(images: Sequence[SeriesImage]) -> tuple[list[SeriesVolume], list[str]]:
     """The volumes of a series, and warnings.
 
-    Images of several planes, and several at the same place (phases, echoes, time points, diffusion
-    values, overlapping acquisitions), are different volumes. Without positions there is one, by
-    InstanceNumber or else as the images were read.
+    Images of several series, of several planes, and several at the same place (phases, echoes,
+    time points, diffusion values, overlapping acquisitions), are different volumes. Without
+    positions there is one, by InstanceNumber or else as the images were read. ValueError where
+    images share a place and nothing says which of them belong together.
     """
     images, warnings = _without_copies(images)
+    series: defaultdict[str, list[SeriesImage]] = defaultdict(list)
+    for image in images:
+        series[image.series].append(image)
+    volumes = []
+    for name, members in series.items():
+        planned, notes = _plan_one(members)
+        if len(series) > 1:
+            planned = [
+                replace(v, name=", ".join(filter(None, [name or "series", v.name])))
+                for v in planned
+            ]
+        volumes += planned
+        warnings += notes
+    return volumes, warnings
+
+
+def _plan_one(images: Sequence[SeriesImage]) -> tuple[list[SeriesVolume], list[str]]:
+    """The volumes of images of one series, and warnings."""
+    warnings = []
     if any(image.position is None or image.plane is None for image in images):
         if any(image.position is not None and image.plane is not None for image in images):
             missing = next(i for i in images if i.position is None or i.plane is None)
@@ -120,19 +145,21 @@ def choose_volume(volumes: Sequence[SeriesVolume], wanted: str | None, folder: s
 
 
 def _without_copies(images: Sequence[SeriesImage]) -> tuple[list[SeriesImage], list[str]]:
-    first: dict[str, SeriesImage] = {}
+    # The place counts, too: there are tools that give all images of a series one UID.
+    first: dict[Any, SeriesImage] = {}
     kept, copies = [], []
     for image in images:
-        if image.uid and image.uid in first:
+        identity = (image.uid, image.position, image.instance)
+        if image.uid and identity in first:
             copies.append(image)
         else:
-            first[image.uid] = image
+            first[identity] = image
             kept.append(image)
     if not copies:
         return kept, []
     return kept, [
-        f"{len(copies)} images are copies of others and left out, such as {copies[0].name} of"
-        f" {first[copies[0].uid].name}"
+        f"images that are copies of others are left out, {len(copies)}, such as {copies[0].name} of"
+        f" {first[copies[0].uid, copies[0].position, copies[0].instance].name}"
     ]
 
 
@@ -175,45 +202,103 @@ def _plane_name(image: SeriesImage) -> str:
 
 
 def _places(images: Sequence[SeriesImage]) -> NDArray[np.int64]:
-    """(n,): images at the same place have the same number."""
+    """(n,): the place of each image along the normal, counted from 0; several may share one."""
     points = np.array([image.position for image in images], np.float64)
-    order = np.lexsort(np.rint(points / _SAME_PLACE).T)
-    apart = np.abs(np.diff(points[order], axis=0)).max(axis=1) > _SAME_PLACE
+    heights = points @ _normal(images[0])
+    order = np.argsort(heights, kind="stable")
+    steps = np.diff(heights[order])
+    least, most = _SAME_PLACE
+    limit = float(np.clip(0.1 * steps.max(initial=0.0), least, most))
     places = np.empty(len(images), np.int64)
-    places[order] = np.concatenate([[0], np.cumsum(apart)])
+    places[order] = np.concatenate([[0], np.cumsum(steps > limit)])
     return places
 
 
 def _at_one_place_once(images: Sequence[SeriesImage]) -> list[tuple[str, list[SeriesImage]]]:
     """The images in groups that have each place once, with what tells the groups apart."""
     places = _places(images)
-    if len(set(places.tolist())) == len(images):
+    most = int(np.bincount(places).max())
+    if most == 1:
         return [("", list(images))]
+    # As few volumes as there can be; or more, each of neighbouring places: runs of a table that
+    # overlap. Never every second slice of each.
+    partitions = list(_partitions(images))
+    for fewest in (True, False):
+        for traits, groups in partitions:
+            once = all(len(set(places[group].tolist())) == len(group) for group in groups)
+            if once and (len(groups) == most if fewest else _contiguous(groups, places)):
+                named = [
+                    (_group_name(images[group[0]], traits), [images[at] for at in group])
+                    for group in groups
+                ]
+                return sorted(named, key=lambda volume: natural_key(volume[0]))
+    return _numbered_phases(images, places, most)
+
+
+def _partitions(
+    images: Sequence[SeriesImage],
+) -> Iterator[tuple[tuple[str, ...], list[list[int]]]]:
+    """(traits, the images' indices in groups of equal values), by one to three traits."""
     traits = list(dict.fromkeys(trait for image in images for trait in image.traits))
+    codes: dict[str, NDArray[np.int64]] = {}
+    known: set[bytes] = set()
+    for trait in traits:
+        numbers: dict[str | None, int] = {}
+        values = [image.traits.get(trait) for image in images]
+        code = np.array([numbers.setdefault(value, len(numbers)) for value in values])
+        # Traits that split the images as an earlier one does say nothing new.
+        if len(numbers) > 1 and code.tobytes() not in known:
+            known.add(code.tobytes())
+            codes[trait] = code
     for count in (1, 2, 3):
-        for chosen in combinations(traits, count):
-            groups: defaultdict[str, list[int]] = defaultdict(list)
-            for at, image in enumerate(images):
-                groups[_named(image, chosen)].append(at)
-            apart = len(groups) > 1 and all(
-                len({int(places[at]) for at in members}) == len(members)
-                for members in groups.values()
-            )
-            if apart and len(groups) < len(images):
-                return [(name, [images[at] for at in group]) for name, group in groups.items()]
-    # Nothing in the headers tells them apart: the first image at each place, the second, ...
-    rounds: defaultdict[int, list[SeriesImage]] = defaultdict(list)
-    seen: defaultdict[int, int] = defaultdict(int)
+        for chosen in combinations(codes, count):
+            groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+            together = zip(*(codes[trait].tolist() for trait in chosen), strict=True)
+            for at, numbers_of_one in enumerate(together):
+                groups[numbers_of_one].append(at)
+            yield chosen, list(groups.values())
+
+
+def _contiguous(groups: Sequence[Sequence[int]], places: NDArray[np.int64]) -> bool:
+    """Whether each group is of neighbouring places, and of several."""
+    spans = [np.ptp(places[list(group)]) + 1 for group in groups]
+    return all(len(group) == span > 1 for group, span in zip(groups, spans, strict=True))
+
+
+def _group_name(image: SeriesImage, traits: Sequence[str]) -> str:
+    parts = [f"{trait} {image.traits[trait]}" for trait in traits if trait in image.traits]
+    return ", ".join(parts) or f"no {traits[0]}"
+
+
+def _numbered_phases(
+    images: Sequence[SeriesImage], places: NDArray[np.int64], most: int
+) -> list[tuple[str, list[SeriesImage]]]:
+    """Phases by the images' numbers, where nothing in their headers tells them apart: one after
+    the other, or a place after the other with all its phases."""
     place_of = {image.number: int(place) for image, place in zip(images, places, strict=True)}
+    runs: list[list[SeriesImage]] = [[]]
+    seen: set[int] = set()
+    rounds: defaultdict[int, list[SeriesImage]] = defaultdict(list)
     for image in _numbered(images):
         place = place_of[image.number]
-        seen[place] += 1
-        rounds[seen[place]].append(image)
-    return [(f"phase {number}", group) for number, group in sorted(rounds.items())]
-
-
-def _named(image: SeriesImage, traits: Sequence[str]) -> str:
-    return ", ".join(f"{trait} {image.traits.get(trait, 'none')}" for trait in traits)
+        if place in seen:
+            runs.append([])
+            seen.clear()
+        seen.add(place)
+        runs[-1].append(image)
+        rounds[place].append(image)
+    if len(runs) == most:
+        phases = runs
+    elif all(len(shared) == most for shared in rounds.values()):
+        phases = [[shared[phase] for shared in rounds.values()] for phase in range(most)]
+    else:
+        full = next(shared for shared in rounds.values() if len(shared) == most)
+        raise ValueError(
+            f"{len(images)} images lie at {len(rounds)} places, and nothing in their headers says"
+            f" which belong together, such as {full[0].name} and {full[1].name}; leave the images"
+            " of one volume in the folder"
+        )
+    return [(f"phase {number}", phase) for number, phase in enumerate(phases, start=1)]
 
 
 def _volume(name: str, images: Sequence[SeriesImage]) -> SeriesVolume:
@@ -231,7 +316,7 @@ def _volume(name: str, images: Sequence[SeriesImage]) -> SeriesVolume:
     if np.linalg.norm(points - even, axis=1).max() <= _EVEN * np.linalg.norm(mean):
         return SeriesVolume(name, numbers, _triple(mean))
     lengths = np.linalg.norm(steps, axis=1)
-    usual = float(np.median(lengths))
+    usual = float(np.sort(lengths)[(count - 1) // 2])  # a step that is there, not a mean of two
     common = steps[int(np.argmin(np.abs(lengths - usual)))]
     return SeriesVolume(name, numbers, _triple(common), _uneven(lengths, steps, usual))
 
@@ -247,7 +332,9 @@ def _uneven(lengths: NDArray[np.float64], steps: NDArray[np.float64], usual: flo
     if not len(odd):
         return f"its slices, {usual:.4g} mm apart, are shifted against each other"
     worst = int(odd[np.argmax(np.abs(lengths[odd] - usual))])
-    text = f"{lengths[worst]:.4g} mm between slices {worst} and {worst + 1}"
-    if len(odd) > 1:
-        return f"its slices are unevenly spaced: {text}, {usual:.4g} mm at most places"
-    return f"its slices are unevenly spaced: {text}, {usual:.4g} mm elsewhere"
+    length, between = float(lengths[worst]), f"between slices {worst} and {worst + 1}"
+    text = f"{length:.4g} mm {between}"
+    if length > usual:
+        text = f"a gap of {length - usual:.4g} mm {between} ({length:.4g} mm from one to the next)"
+    where = "at most places" if len(odd) > 1 else "elsewhere"
+    return f"its slices are unevenly spaced: {text}, {usual:.4g} mm {where}"

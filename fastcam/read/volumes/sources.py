@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fastcam.errors import CaseError, InputError
+from fastcam.read.regular_files import check_regular_case
 
 ITK_SUFFIXES = (".nrrd", ".mha", ".mhd")
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", ".dcm", *ITK_SUFFIXES)
@@ -216,6 +217,8 @@ def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[int, Path, list[str]]]
     names: list[str] = []
     for entry in _entries(folder):
         if not entry.is_dir():
+            if not entry.is_file():
+                check_regular_case(Path(entry.path))
             names.append(entry.name)
         elif not entry.is_symlink() or (depth == 0 and not _leads_up(folder, entry)):
             below.append(Path(entry.path))

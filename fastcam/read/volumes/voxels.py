@@ -13,6 +13,7 @@ from fastcam_kernels.grey import percentiles
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
+from fastcam.read.volumes.geometry import Grid
 
 LOW_PERCENT, HIGH_PERCENT = 0.5, 99.5
 # Between the millimetres of DICOM and ITK, which grow to the patient's left and back (PS3.3
@@ -31,6 +32,12 @@ class Volume:
     - ``slope``, ``intercept``: of the quantity, in its unit
     - ``file_window``: (low, high) in the quantity's unit, None where the file gives none
     - ``inverted``: low values are bright (DICOM MONOCHROME1)
+    - ``placed``: whether the file itself says where the voxels lie; else ``affine`` is only the
+      usual one for a file that doesn't, good enough to turn slices by
+    - ``uneven``: how the distances of the slices differ; empty where they don't
+    - ``warnings``: what a reader of the volume should know, a line each that names the file
+    - ``padding``: the raw value of voxels that hold no picture; None where there is none. It is
+      left out of percentiles, and black in the window.
     """
 
     voxels: NDArray[Any]
@@ -39,6 +46,24 @@ class Volume:
     intercept: float = 0.0
     file_window: tuple[float, float] | None = None
     inverted: bool = False
+    placed: bool = True
+    uneven: str = ""
+    warnings: tuple[str, ...] = ()
+    padding: float | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """Where the voxels lie."""
+        depth, height, width = self.voxels.shape
+        return Grid((depth, height, width), self.affine if self.placed else None, self.uneven)
+
+    @property
+    def real_voxels(self) -> NDArray[Any]:
+        """The raw voxels without padding: all, (z, y, x), or what is left, (n,)."""
+        if self.padding is None:
+            return self.voxels
+        real: NDArray[Any] = self.voxels[self.voxels != self.padding]
+        return real if real.size else self.voxels
 
     @cached_property
     def window(self) -> tuple[float, float]:
@@ -51,7 +76,7 @@ class Volume:
         if self.file_window is not None and all(map(math.isfinite, self.file_window)):
             low, high = ((value - self.intercept) / self.slope for value in self.file_window)
         else:
-            low, high = _spread(self.voxels)
+            low, high = _spread(self.real_voxels)
             if self.slope < 0:
                 low, high = high, low
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -60,6 +85,16 @@ class Volume:
             # One unit is lost in rounding beyond 2**53, hence the relative part.
             high = low + max(1.0, abs(low) * 1e-6)
         return (high, low) if self.inverted else (low, high)
+
+
+def check_even(uneven: str, source: Path, what: str) -> None:
+    """CaseError where slices are ``uneven``, as :class:`Volume` says it, and ``what`` needs them
+    evenly spaced."""
+    if uneven:
+        raise CaseError(
+            f"{source}: {uneven}; {what} needs evenly spaced slices: add those that are missing, or"
+            " resample the volume"
+        )
 
 
 def native(voxels: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -94,14 +94,14 @@ def test_gradcam_is_its_definition(dims: int) -> None:
     classes = model(x).argmax(1).tolist()
     activations, gradients = autograd_maps(model, x, classes)
     expected = torch.einsum("bk,bk...->b...", gradients.flatten(2).mean(2), activations)
-    engine = CamEngine(model, ["relu"], sign="both")
+    engine = CamEngine(model, ["relu#1"], sign="both")
     found = engine(x)
-    torch.testing.assert_close(found.maps["gradcam/relu"], expected)
+    torch.testing.assert_close(found.maps["gradcam/relu#1"], expected)
     assert found.targets is not None
     assert found.targets.tolist() == [[c] for c in classes]
     torch.testing.assert_close(found.output, model(x).detach())
     for sign, values in (("positive", expected.relu()), ("negative", (-expected).relu())):
-        one = CamEngine(model, ["relu"], sign=sign)(x).maps["gradcam/relu"]  # type: ignore[arg-type]
+        one = CamEngine(model, ["relu#1"], sign=sign)(x).maps["gradcam/relu#1"]  # type: ignore[arg-type]
         torch.testing.assert_close(one, values)
 
 
@@ -128,7 +128,7 @@ def test_regression_signs() -> None:
     model = Small(outputs=1)
     x = torch.randn(2, 3, 8, 8)
     maps = {
-        sign: CamEngine(model, ["relu"], sign=sign)(x).maps["gradcam/relu"]
+        sign: CamEngine(model, ["relu#1"], sign=sign)(x).maps["gradcam/relu#1"]
         for sign in ("positive", "negative", "both")
     }
     assert torch.equal(maps["both"], maps["positive"] - maps["negative"])

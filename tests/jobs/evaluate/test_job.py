@@ -162,7 +162,7 @@ def test_a_second_run_reports_without_the_model(folder: Path) -> None:
     run(folder, model, explain="all")
     seen = model.seen
     report = run(folder, model, explain="all", good_below=3.0)
-    assert model.seen == seen + 1  # one empty image, to count the outputs
+    assert model.seen == seen + 2  # made-up images, to find the answer and count its numbers
     assert report.inferred.already == 6
     assert read(folder)["good"]["n"] == 2
     # The figures' colours depend on the limit: they were drawn again.

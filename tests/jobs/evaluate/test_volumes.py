@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 import fastcam
 
+from ...stored_volumes import save_masks, save_turned
+
 
 class Bright(nn.Module):
     """The mean of a volume's voxels, 0 to 1; the map of ``features`` is the volume, halved."""
@@ -47,10 +49,10 @@ def test_maps_of_volumes_are_measured_in_three_dimensions(tmp_path: Path, one_sl
         mask = np.zeros(voxels.shape, np.uint8)
         mask[box] = 1
         save(tmp_path / "Images" / f"{index}.nii.gz", voxels)
-        save(
-            tmp_path / "Masks" / f"{index}.nii.gz",
-            mask.max(0, keepdims=True) if one_slice else mask,
-        )
+        if one_slice:
+            np.save(tmp_path / "Masks" / f"{index}.npy", mask.max(0))
+        else:
+            save(tmp_path / "Masks" / f"{index}.nii.gz", mask)
         rows.append((f"{index}", f"{voxels.mean() / 100:.6f}"))
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
@@ -65,7 +67,9 @@ def test_maps_of_volumes_are_measured_in_three_dimensions(tmp_path: Path, one_sl
         mean=(0.0,),
         std=(1.0,),
     )
-    assert not report.failures
+    # An array doesn't say where it lies, its volume does.
+    assert [f.level for f in report.failures] == (["warning"] * 3 if one_slice else [])
+    assert all("every slice" in f.reason for f in report.failures)
     found = json.loads((tmp_path / "out" / "test_metrics.json").read_text())
     assert found["metrics"]["mae"]["value"] == pytest.approx(0.0, abs=1e-4)
     where = found["localisation"]
@@ -78,3 +82,35 @@ def test_maps_of_volumes_are_measured_in_three_dimensions(tmp_path: Path, one_sl
     assert where["all"]["area"]["mean"] == pytest.approx(np.mean(areas))
     assert where["all"]["share"]["mean"] > 0.4
     assert (tmp_path / "out" / "gradcam_best_sample.png").is_file()
+
+
+def test_a_mask_on_another_grid_is_measured_alike(tmp_path: Path) -> None:
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    voxels = np.random.default_rng(1).integers(0, 100, (16, 12, 8)).astype(np.float32)
+    mask = (voxels > 60).astype(np.uint8)
+    mask[:9] = 0
+    names = save_masks(tmp_path / "Masks", mask, affine)
+    (tmp_path / "Images").mkdir()
+    rows = [("file", "level")]
+    for number, name in enumerate(names):
+        save_turned(tmp_path / "Images" / f"{name}.nii.gz", voxels, affine, "RAS")
+        rows.append((name, f"{number / 10}"))
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    report = fastcam.evaluate(
+        Bright().eval(), tmp_path / "Images", tmp_path / "t.csv", tmp_path / "out",
+        target="level", layers=["features"], image_size=(8, 12, 16), mean=(0.0,), std=(1.0,),
+    )  # fmt: skip
+    found = {case.id: case.localization for case in report.found.cases}
+    assert found["same"] is not None
+    assert found["same"].area == pytest.approx(mask.mean())
+    assert found["flipped"] == found["permuted"] == found["halves"] == found["same"]
+    assert found["away"] is not None
+    assert found["away"].area is None
+    told = {(failure.level, failure.case): failure.reason for failure in report.failures}
+    assert told.keys() == {("warning", "halves"), ("warning", "away")}
+    assert "nearest voxel" in told["warning", "halves"]
+    assert "the image x -1.0 to 31.0" in told["warning", "away"]
+    assert report.exit_code == 0
+    with (tmp_path / "out" / "failures.csv").open(newline="") as file:
+        assert [row["case"] for row in csv.DictReader(file)].count("halves") == 1

@@ -26,6 +26,19 @@ from ... import sample_map_stores
 ROW, COLUMN = np.array([0.8, 0.6, 0.0]), np.array([-0.36, 0.48, 0.8])
 STEP = 2.5 * np.cross(ROW, COLUMN)
 START = np.array([-40.0, 12.0, 7.0])
+# What an MR image must have and must fill (types 1 and 1C in the modules of PS3.3 A.4), as far as
+# the series here has it.
+MUST_BE_FILLED = {
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),
+    *("FrameOfReferenceUID", "ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelData"),
+}
+# Type 2 in the Patient and General Study modules: an object must have them, empty or not.
+MAY_BE_EMPTY = {
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
+    *("StudyID", "AccessionNumber", "ReferringPhysicianName"),
+}
 
 
 def write_series(folder: Path, placed: bool = True, study: str = "") -> Path:
@@ -104,6 +117,35 @@ def test_frames_lie_where_the_slices_of_the_series_lie(tmp_path: Path) -> None:
         assert np.allclose(frame, large[z].numpy(), atol=1e-6)
     again = export.export(store.path, output_dir=tmp_path / "out", format="dcm")
     assert (again.written, again.already) == ([], ["v0_gradcam_f.dcm"])
+
+
+def strip(series: Path, keywords: set[str] | None = None) -> None:
+    """Take attributes out of a series; by default all but those that must be filled."""
+    for path in series.iterdir():
+        image = pydicom.dcmread(path)
+        for element in list(image):
+            if element.keyword in keywords if keywords else element.keyword not in MUST_BE_FILLED:
+                del image[element.tag]
+        image.save_as(path)
+
+
+@pytest.mark.parametrize("gone", [*sorted(MAY_BE_EMPTY), ""])
+def test_anonymised_series(tmp_path: Path, gone: str) -> None:
+    """Without one attribute, and without all that may be left out or empty."""
+    store = dicom_store(tmp_path)
+    export.export(store.path, output_dir=tmp_path / "full", format="dcm")
+    strip(tmp_path / "images" / "v0", {gone} if gone else None)
+    report = export.export(store.path, output_dir=tmp_path / "out", format="dcm")
+    assert (report.written, report.failures) == (["v0_gradcam_f.dcm"], [])
+    full, made = (pydicom.dcmread(tmp_path / name / "v0_gradcam_f.dcm") for name in ("full", "out"))
+    for keyword in MAY_BE_EMPTY:
+        if keyword == gone or not gone:
+            assert made[keyword].is_empty
+        else:
+            assert made[keyword].value == full[keyword].value
+    assert made.StudyInstanceUID == full.StudyInstanceUID
+    assert made.FloatPixelData == full.FloatPixelData
+    assert made.PerFrameFunctionalGroupsSequence == full.PerFrameFunctionalGroupsSequence
 
 
 def test_what_is_no_dicom_is_said(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.store.patches import RunStore
 
+from ...stored_volumes import save_masks, save_turned
+
 NAMES = ("p1", "p2", "p3")
 
 
@@ -59,7 +61,7 @@ def test_the_store_holds_what_the_model_says(
     assert isinstance(store, RunStore)
     for index, name in enumerate(NAMES):
         volume = open_volume(volumes / "images" / f"{name}.npy")
-        mask = open_mask(volumes / "masks" / f"{name}.npy", volume.voxels.shape)
+        mask = open_mask(volumes / "masks" / f"{name}.npy", volume.grid)
         wanted = run_case(model, volume.voxels, volume.window, mask.inside)
         case = store.case(index)
         assert (case.name, case.place, case.true_label) == (name, index + 1, index % 2)
@@ -105,6 +107,22 @@ def test_a_bad_case_costs_only_itself(model: PatchAttention, volumes: Path, tmp_
     assert isinstance(store, RunStore)
     assert [(h.name, h.place) for h in store.cases] == [("p1", 1), ("p3", 3)]
     assert [r.name for r in store.rejected] == ["p2"]
+
+
+class HalfWay:
+    """Stops the run after four cases."""
+
+    def __init__(self) -> None:
+        self.left = 4
+
+    def note(self, text: str) -> None: ...
+    def begin(self, what: str, total: int) -> None: ...
+    def end(self) -> None: ...
+
+    def advance(self, count: int) -> None:
+        self.left -= count
+        if not self.left:
+            raise KeyboardInterrupt
 
 
 class Stopping:
@@ -158,3 +176,41 @@ def test_by_name_with_a_checkpoint(model: PatchAttention, volumes: Path, tmp_pat
         checkpoint=tmp_path / "m.safetensors",
     )  # fmt: skip
     assert report.done == 3
+
+
+def test_a_mask_on_another_grid_gives_the_same_patches(
+    model: PatchAttention, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    mask = np.zeros((80, 64, 4), np.uint8)
+    mask[20:60, 10:43, 1:3] = 1
+    affine = np.diag([0.7, 0.7, 3.0, 1.0])
+    names = save_masks(tmp_path / "masks", mask, affine)
+    voxels = rng.integers(0, 255, mask.shape).astype(np.int16)
+    (tmp_path / "images").mkdir()
+    for name in names:
+        save_turned(tmp_path / "images" / f"{name}.nii.gz", voxels, affine, "RAS")
+    out, masks = tmp_path / "out", tmp_path / "masks"
+    with pytest.raises(KeyboardInterrupt):  # what was said of a case outlives a stop
+        fastcam.infer(model, tmp_path / "images", out, progress=HalfWay(), mask_dir=masks)
+    report = fastcam.infer(model, tmp_path / "images", out, mask_dir=masks)
+    again = fastcam.infer(model, tmp_path / "images", out, mask_dir=masks)
+    for told in (report, again):
+        assert (told.exit_code, told.failed) == (3, 1)
+        levels = {(failure.level, failure.case) for failure in told.failures}
+        assert levels == {("error", "away"), ("warning", "halves")}
+    text = (out / "failures.csv").read_text()
+    assert text.count("nearest voxel") == 1
+    store = fastcam.open_store(out / "run.zarr")
+    assert isinstance(store, RunStore)
+    cases = {header.name: store.case(index) for index, header in enumerate(store.cases)}
+    assert cases.keys() == {"same", "flipped", "permuted", "halves"}
+    for case in cases.values():
+        assert np.array_equal(case.weights, cases["same"].weights)
+        assert np.array_equal(case.boxes, cases["same"].boxes)
+    drawn = fastcam.render(
+        out / "run.zarr", root_dir=tmp_path / "images", mask_dir=tmp_path / "masks",
+        output_dir=tmp_path / "fig", workers=1, panel_size=64,
+    )  # fmt: skip
+    warned = [failure.case for failure in drawn.failures if failure.level == "warning"]
+    assert warned == ["halves"]

@@ -148,10 +148,14 @@ def test_safetensors_header(tmp_path: Path) -> None:
             describe(path)
 
 
+NAMES = ("best.pth", "best.th", "best", "best.pth.tar", "pytorch_model.bin", "best.pkl", "b.npz")
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("new_format", [True, False])
-def test_torch_checkpoint(tmp_path: Path, new_format: bool) -> None:
+def test_torch_checkpoint(tmp_path: Path, new_format: bool, name: str) -> None:
     torch = pytest.importorskip("torch")
-    path = tmp_path / "best.pth"
+    path = tmp_path / name
     state = {"epoch": 3, "state_dict": {"a.w": torch.zeros(2, 3), "b": torch.zeros(4).half()}}
     torch.save(state, path, _use_new_zipfile_serialization=new_format)
     found = describe(path)
@@ -160,6 +164,49 @@ def test_torch_checkpoint(tmp_path: Path, new_format: bool) -> None:
         ("state_dict.a.w", "float32", [2, 3]),
         ("state_dict.b", "float16", [4]),
     ]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "best.safetensors"])
+def test_safetensors_under_any_name(tmp_path: Path, name: str) -> None:
+    import safetensors.numpy
+
+    tensors: dict[str, Any] = {"conv.weight": np.zeros((2, 3), "f2"), "b": np.zeros(4, "f4")}
+    safetensors.numpy.save_file(tensors, tmp_path / name)
+    found = describe(tmp_path / name)
+    assert found.kind == "checkpoint (safetensors)"
+    assert sorted(found.table) == [("b", "F32", [4]), ("conv.weight", "F16", [2, 3])]
+
+
+def test_torch_files_called_safetensors_and_the_old_protocol(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save(
+        {"w": torch.zeros(2)}, tmp_path / "old", _use_new_zipfile_serialization=False,
+        pickle_protocol=3,
+    )  # fmt: skip
+    assert describe(tmp_path / "old").table == [("w", "float32", [2])]
+    torch.save({"w": torch.zeros(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=r"a\.safetensors: is what torch\.save.*call it \.pth"):
+        describe(tmp_path / "a.safetensors")
+
+
+def test_a_checkpoint_of_any_name_that_torch_refuses(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    for name, new_format in (("a.th", True), ("b", False)):
+        torch.save({"w": struct.Struct}, tmp_path / name, _use_new_zipfile_serialization=new_format)
+        with pytest.raises(InputError, match=rf"{name}: torch.load.*refuses it") as refused:
+            describe(tmp_path / name)
+        assert "\n" not in str(refused.value)
+        assert "GLOBAL _struct.Struct" in str(refused.value)
+
+
+def test_other_archives_and_pickles_are_no_checkpoints(tmp_path: Path) -> None:
+    with (tmp_path / "a.th").open("wb") as file:
+        np.savez(file, w=np.zeros(3))
+    with pytest.raises(InputError, match=r"a\.th: inspect can't look into such a file"):
+        describe(tmp_path / "a.th")
+    (tmp_path / "results").write_bytes(pickle.dumps([record("A")]))
+    with pytest.raises(InputError, match=r"results: is a pickle under another name.*\.pkl"):
+        describe(tmp_path / "results")
 
 
 def test_a_results_file_that_torch_saved(tmp_path: Path) -> None:

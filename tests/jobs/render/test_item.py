@@ -35,8 +35,8 @@ class Figures(CaseFigures):
     flat: bool = False
 
     @property
-    def warning(self) -> str:
-        return self.text
+    def warnings(self) -> tuple[str, ...]:
+        return (self.text,) if self.text else ()
 
     def figure(self, index: int) -> CaseFigure:
         if index in self.bad:

@@ -23,6 +23,8 @@ from fastcam.models.patch_attention.training import (
 )
 from fastcam.models.training import save_weights
 
+from ...stored_volumes import save_masks, save_turned
+
 
 def dotted(count: int) -> list[LabelledCase]:
     """Noise; every other case has a bright dot in one of its six patches."""
@@ -102,6 +104,22 @@ def test_cases_are_read_from_files(tmp_path: Path) -> None:
     assert [(case.name, case.label) for case in cases] == [("a", 0), ("b", 1)]
     assert cases[0].patches.shape == (cases[0].patches.shape[0], 1, 24, 24)
     assert 0.0 == cases[0].patches.min() < cases[0].patches.max() == 1.0
+
+
+def test_a_mask_on_another_grid_gives_the_same_patches(tmp_path: Path) -> None:
+    mask = np.zeros((40, 44, 3), np.uint8)
+    mask[3:35, 8:38, :2] = 1
+    affine = np.diag([0.7, 0.7, 3.0, 1.0])
+    names = save_masks(tmp_path / "masks", mask, affine)[:-1]
+    voxels = np.random.default_rng(0).integers(0, 99, mask.shape).astype(np.int16)
+    (tmp_path / "images").mkdir()
+    for name in names:
+        save_turned(tmp_path / "images" / f"{name}.nii.gz", voxels, affine, "RAS")
+    rows = "".join(f"{name},{number % 2}\n" for number, name in enumerate(names))
+    (tmp_path / "t.csv").write_text("id,label\n" + rows)
+    cases = read_cases(tmp_path / "images", tmp_path / "masks", tmp_path / "t.csv")
+    assert all(np.array_equal(case.patches, cases[0].patches) for case in cases)
+    assert [len(case.warnings) for case in cases] == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -155,10 +155,10 @@ def test_several_series_are_listed(tmp_path: Path) -> None:
     other.SeriesInstanceUID = "9.8.7"
     other.save_as(paths[1])
     for read in (read_dicom, dicom_shape):
-        with pytest.raises(CaseError, match=r"2 DICOM series") as caught:
+        with pytest.raises(CaseError, match=r"2 volumes.*--volume") as caught:
             read(paths)
-        assert "1.2.3 (3 files)" in str(caught.value)
-        assert "9.8.7 (1 files)" in str(caught.value)
+        assert "1: series 1.2.3 (3 images)" in str(caught.value)
+        assert "2: series 9.8.7 (1 image)" in str(caught.value)
 
 
 def test_other_files_in_the_folder_are_left_out(tmp_path: Path) -> None:

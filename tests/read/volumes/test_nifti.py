@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -9,7 +10,7 @@ import pytest
 
 from fastcam.errors import CaseError
 from fastcam.read.volumes import nifti
-from fastcam.read.volumes.nifti import nifti_shape, read_nifti
+from fastcam.read.volumes.nifti import nifti_grid, nifti_shape, read_nifti
 
 AFFINE = np.array([[0.5, 0.1, 0, -3], [0, 0.6, 0.2, 4], [0, 0, 2.0, 5], [0, 0, 0, 1.0]])
 
@@ -169,3 +170,54 @@ def test_a_header_that_promises_terabytes_asks_for_no_memory(tmp_path: Path) -> 
     path.write_bytes(gzip.compress(bytes(data)))
     with pytest.raises(CaseError, match="is truncated"):
         read_nifti(path)
+
+
+@pytest.mark.parametrize("sform_code", [0, 1, 2])
+@pytest.mark.parametrize("qform_code", [0, 1])
+@pytest.mark.parametrize("apart", [0.0, 0.09, 0.11, 30.0])
+def test_sform_and_qform(tmp_path: Path, sform_code: int, qform_code: int, apart: float) -> None:
+    affine, other = np.diag([0.5, 0.6, 2.0, 1.0]), np.diag([0.5, 0.6, 2.0, 1.0])
+    other[1, 3] = apart
+    image = nib.Nifti1Image(np.zeros((5, 4, 3), np.uint8), affine)
+    image.set_sform(affine, sform_code)
+    image.set_qform(other, qform_code)
+    nib.save(image, tmp_path / "p.nii")
+    volume = read_nifti(tmp_path / "p.nii")
+    assert volume.affine is not None
+    assert np.array_equal(volume.affine, nib.Nifti1Image.from_filename(tmp_path / "p.nii").affine)
+    assert volume.placed == (sform_code + qform_code > 0)
+    grid = nifti_grid(tmp_path / "p.nii")
+    assert grid.shape == volume.grid.shape
+    assert (grid.affine is None) == (volume.grid.affine is None)
+    if sform_code and qform_code and apart > 0.1:
+        (warning,) = volume.warnings
+        assert str(tmp_path / "p.nii") in warning
+        assert f"up to {apart:.3g} mm" in warning
+    else:
+        assert volume.warnings == ()
+
+
+def test_the_largest_distance_of_sform_and_qform_is_told(tmp_path: Path) -> None:
+    """A stretch of the sform by 1 %, 49 voxels of 0.8 mm and 29 of 2 mm from the first."""
+    image = nib.Nifti1Image(np.zeros((50, 4, 30), np.uint8), None)
+    image.set_qform(np.diag([0.8, 1.0, 2.0, 1.0]), 1)
+    image.set_sform(np.diag([0.8 * 1.01, 1.0, 2.0 * 1.01, 1.0]), 1)
+    nib.save(image, tmp_path / "p.nii")
+    expected = np.hypot(49 * 0.008, 29 * 0.02)
+    assert f"up to {expected:.3g} mm" in read_nifti(tmp_path / "p.nii").warnings[0]
+
+
+def test_a_qform_that_is_no_turn(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.zeros((5, 4, 3), np.uint8), np.eye(4))
+    image.set_qform(np.eye(4), 1)
+    stored = bytearray(image.to_bytes())
+    struct.pack_into("<2f", stored, 256, 0.9, 0.9)  # quatern_b and quatern_c
+    for code, kind in ((2, "warning"), (0, "error")):
+        struct.pack_into("<h", stored, 254, code)  # sform_code
+        path = tmp_path / f"{code}.nii"
+        path.write_bytes(stored)
+        if kind == "warning":
+            assert "qform can't be read" in read_nifti(path).warnings[0]
+        else:
+            with pytest.raises(CaseError, match="broken qform"):
+                read_nifti(path)

@@ -43,7 +43,8 @@ def test_a_gap_is_named_and_never_averaged() -> None:
     (volume,), _ = plan_series(images([0, 2, 4, 12, 14, 16]))
     assert volume.step == (0, 0, 2)
     assert volume.uneven == (
-        "its slices are unevenly spaced: 8 mm between slices 2 and 3, 2 mm elsewhere"
+        "its slices are unevenly spaced: a gap of 6 mm between slices 2 and 3 (8 mm from one to the"
+        " next), 2 mm elsewhere"
     )
 
 
@@ -67,7 +68,7 @@ def test_slices_shifted_in_their_plane() -> None:
 def test_planes_are_volumes_of_their_own() -> None:
     volumes, _ = plan_series(images([0, 1, 2], planes=[AXIAL, CORONAL, SAGITTAL]))
     assert [v.name for v in volumes] == ["axial", "coronal", "sagittal"]
-    with pytest.raises(CaseError, match=r"3 volumes, 1: axial \(1 images\); 2: coronal .*--volume"):
+    with pytest.raises(CaseError, match=r"3 volumes, 1: axial \(1 image\); 2: coronal .*--volume"):
         choose_volume(volumes, None, "folder")
 
 
@@ -111,9 +112,11 @@ def test_overlapping_acquisitions() -> None:
 
 
 def test_copies_of_a_file_are_left_out() -> None:
-    (volume,), warnings = plan_series(images([0, 2, 2, 4], uids=["a", "b", "b", "c"]))
+    (volume,), warnings = plan_series(
+        images([0, 2, 2, 4], uids=["a", "b", "b", "c"], instances=[1, 2, 2, 3])
+    )
     assert volume.numbers == (0, 1, 3)
-    assert warnings == ["1 images are copies of others and left out, such as 2.dcm of 1.dcm"]
+    assert warnings == ["images that are copies of others are left out, 1, such as 2.dcm of 1.dcm"]
 
 
 def test_without_positions_the_numbers_count() -> None:

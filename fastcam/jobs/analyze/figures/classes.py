@@ -16,8 +16,8 @@ from fastcam.figures.files import write_sheet
 from fastcam.figures.map_sheets import Heading
 from fastcam.figures.patch_sheets import render_style_of
 from fastcam.jobs.analyze.class_comparison import ClassComparison, class_groups
+from fastcam.jobs.analyze.display_names import CLASSES
 from fastcam.jobs.analyze.figures.sheets import classes_sheet
-from fastcam.jobs.analyze.file_names import CLASSES
 from fastcam.jobs.analyze.item import AnalysisTask
 from fastcam.jobs.analyze.results import ImageResult
 from fastcam.jobs.render.maps.image import open_image

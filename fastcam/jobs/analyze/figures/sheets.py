@@ -21,7 +21,7 @@ from fastcam.read.inputs.bilateral_halves import whole_image_map
 # Layers beside each other; more go on in the rows below.
 _ACROSS = 5
 _LINE = (255, 255, 255)
-# Of peaks, distinct on grey and colour, in the order of the layers.
+# Of peaks, distinct on grey and color, in the order of the layers.
 _PEAK_COLORS = np.array(
     [(255, 214, 0), (0, 229, 255), (255, 64, 129), (118, 255, 3), (213, 0, 249), (255, 145, 0)],
     np.uint8,
@@ -123,7 +123,7 @@ def models_sheet(
     render_style: RenderStyle,
 ) -> Sheet:
     """A row for each layer: both models' maps over the picture, and the difference of the
-    normalised maps, first minus second."""
+    normalized maps, first minus second."""
     height, width = panel_size(subject.picture, render_style.style.panel_size)
     rows = []
     for layer, (first, second) in maps.items():

@@ -16,6 +16,7 @@ from fastcam.jobs.evaluate.metrics.localization import Localization, Localizatio
 from fastcam.jobs.evaluate.metrics.regression import Group
 from fastcam.jobs.evaluate.scoring import Kind
 from fastcam.report.json_text import json_text
+from fastcam.run.csv_cells import csv_record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +209,7 @@ def predictions_csv(evaluation: Evaluation, cases: Sequence[EvaluatedCase] | Non
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows({name: row.get(name) for name in columns} for row in rows)
+    writer.writerows(csv_record({name: row.get(name) for name in columns}) for row in rows)
     return text.getvalue()
 
 

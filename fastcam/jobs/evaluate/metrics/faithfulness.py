@@ -20,7 +20,9 @@ UNCHANGED, CHANGED = 0.5, 0.25
 _GAMES = (("deletion", False), ("insertion", True))
 
 
-def faithfulness_summary(curves: Curves | None, randomised: Randomization | None) -> dict[str, Any]:
+def faithfulness_summary(
+    curves: Curves | None, randomization: Randomization | None
+) -> dict[str, Any]:
     """Both checks for a JSON file; ``verdicts`` are the sentences for people.
 
     ``deletion`` and ``insertion``: mean area under the curve, ``random`` and ``centre`` that of the
@@ -33,8 +35,8 @@ def faithfulness_summary(curves: Curves | None, randomised: Randomization | None
     if curves is not None:
         summary |= _curve_numbers(curves)
         verdicts += _curve_verdicts(curves, summary)
-    if randomised is not None:
-        summary["randomisation"] = _layer_numbers(randomised)
+    if randomization is not None:
+        summary["randomisation"] = _layer_numbers(randomization)
         verdicts.append(_layer_verdict(summary["randomisation"]))
     return {**summary, "verdicts": verdicts}
 
@@ -87,20 +89,20 @@ def _curve_verdicts(curves: Curves, numbers: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _layer_numbers(randomised: Randomization) -> dict[str, Any]:
-    own = randomised.spearman
+def _layer_numbers(randomization: Randomization) -> dict[str, Any]:
+    own = randomization.spearman
     return {
-        "map": randomised.map_name,
+        "map": randomization.map_name,
         "images": int(own.shape[1]),
-        "left_out": randomised.left_out,
-        "layers": list(randomised.layers),
+        "left_out": randomization.left_out,
+        "layers": list(randomization.layers),
         "spearman": _listed(own.mean(1)),
-        "spearman_absolute": _listed(randomised.absolute.mean(1)),
-        "maps_of_one_value": randomised.flat.tolist(),
+        "spearman_absolute": _listed(randomization.absolute.mean(1)),
+        "maps_of_one_value": randomization.flat.tolist(),
         "all_random": float(own[-1].mean()),
-        "noise": float(randomised.random.mean()),
-        "noise_95": np.quantile(randomised.random, [0.025, 0.975]).tolist(),
-        "other_image": _mean(randomised.other_image),
+        "noise": float(randomization.random.mean()),
+        "noise_95": np.quantile(randomization.random, [0.025, 0.975]).tolist(),
+        "other_image": _mean(randomization.other_image),
     }
 
 

@@ -24,7 +24,7 @@ from fastcam.report.plots import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# More curves, or numbers in cells, can't be told apart.
+# More curves, or numbers in cells, can't be distinguished.
 _MOST_CURVES = 10
 _MOST_NUMBERS = 15
 

@@ -33,7 +33,7 @@ _GAMES = (
 
 
 def faithfulness_page(
-    curves: Curves | None, randomised: Randomization | None, title: str = ""
+    curves: Curves | None, randomization: Randomization | None, title: str = ""
 ) -> bytes:
     """The page as PNG bytes, 2250 x 900 pixels.
 
@@ -47,7 +47,7 @@ def faithfulness_page(
     axes = page.subplots(1, 3)
     for panel, (game, name, x) in zip(axes, _GAMES, strict=False):
         _game(panel, curves, game, name, x)
-    _depth(axes[2], randomised)
+    _depth(axes[2], randomization)
     return page_png(page)
 
 
@@ -84,39 +84,39 @@ def _game(axes: Axes, curves: Curves | None, game: str, title: str, x: str) -> N
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
 
 
-def _depth(axes: Axes, randomised: Randomization | None) -> None:
+def _depth(axes: Axes, randomization: Randomization | None) -> None:
     title, y = "Layers made random, from the top down", "rank correlation with the model's maps"
-    if randomised is None:
+    if randomization is None:
         frame(axes, f"{title}\n", y=y)
         write_placeholder(axes, "not measured")
         return
-    frame(axes, f"{title}\n{randomised.spearman.shape[1]} images", y=y)
-    steps = np.arange(len(randomised.layers) + 1)
+    frame(axes, f"{title}\n{randomization.spearman.shape[1]} images", y=y)
+    steps = np.arange(len(randomization.layers) + 1)
 
     def with_start(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.vstack([np.ones((1, values.shape[1])), values]).T
 
-    low, high = np.quantile(randomised.random, [0.025, 0.975])
+    low, high = np.quantile(randomization.random, [0.025, 0.975])
     axes.axhspan(low, high, color="#e4e4e4", zorder=0, linewidth=0, label="noise, 95 %")
-    kinds = [("values", randomised.spearman, BLUE, "-")]
-    if not np.allclose(randomised.spearman, randomised.absolute):
-        kinds.append(("magnitudes", randomised.absolute, _CENTER, "--"))
+    kinds = [("values", randomization.spearman, BLUE, "-")]
+    if not np.allclose(randomization.spearman, randomization.absolute):
+        kinds.append(("magnitudes", randomization.absolute, _CENTER, "--"))
     for name, correlations, color, style in kinds:
         values = with_start(correlations)
         _band(axes, steps, values, color, style, name, values.mean(axis=0))
-    if randomised.other_image.size:
+    if randomization.other_image.size:
         axes.axhline(
-            float(randomised.other_image.mean()),
+            float(randomization.other_image.mean()),
             color=INK,
             linewidth=1.2,
             linestyle=":",
             label="another image's map",
         )
     axes.axhline(0, color=FAINT, linewidth=0.8)
-    names = ["none", *(shorten_name(name, 18) for name in randomised.layers)]
+    names = ["none", *(shorten_name(name, 18) for name in randomization.layers)]
     axes.set_xticks(steps, names, rotation=90, size=8 if len(names) < 20 else 7)
     axes.set_xlim(0, len(steps) - 1)
-    lowest = float(np.quantile(randomised.spearman, 0.25, axis=1).min())
+    lowest = float(np.quantile(randomization.spearman, 0.25, axis=1).min())
     axes.set_ylim(min(-0.3, float(low) - 0.05, lowest - 0.05), 1.03)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -77,6 +77,7 @@ class RenderCaptions:
         parts.append("  ".join(filter(None, [label, prediction])))
         if header.prediction is not None and np.isfinite(header.confidence):
             parts.append(f"confidence {header.confidence:.4f}")
+        parts += filter(None, [slice_answer(header, index, str)])
         return Heading(title, "  ·  ".join(parts), case.right)
 
     def caption(self, caption: str, header: MapHeader, target: int | None) -> str:
@@ -84,16 +85,36 @@ class RenderCaptions:
         return caption if target is None else f"{caption} · target {target}"
 
 
-def row_captions(rows: Sequence[MapRow], header: MapHeader, captions: Captions) -> list[str]:
-    """The caption of each row on the figure of an image."""
-    return [captions.caption(row.caption, header, _target(row, header)) for row in rows]
+def slice_answer(header: MapHeader, index: int | None, value_text: Callable[[int], str]) -> str:
+    """What the model said of slice ``index`` of a volume that it saw slice by slice; else empty.
+
+    ``value_text`` gives the text of a class.
+    """
+    answers = header.slices
+    row = None if answers is None or index is None else answers.row(index)
+    if answers is None or row is None:
+        return ""
+    if answers.probability.shape[1] == 0:
+        return "this slice " + ", ".join(f"{value:.4g}" for value in answers.output[row, :4])
+    share = answers.confidence[row]
+    return f"this slice {value_text(int(answers.prediction[row]))} ({share:.4f})"
 
 
-def _target(row: MapRow, header: MapHeader) -> int | None:
+def row_captions(
+    rows: Sequence[MapRow], header: MapHeader, captions: Captions, index: int | None = None
+) -> list[str]:
+    """The caption of each row on the figure of an image, or of slice ``index`` of a volume."""
+    return [captions.caption(row.caption, header, _target(row, header, index)) for row in rows]
+
+
+def _target(row: MapRow, header: MapHeader, index: int | None) -> int | None:
     """The output that a row's map explains; None for attention and for EigenCAM."""
-    number = row.target or 0
+    targets, number = header.targets, row.target or 0
+    if header.slices is not None and index is not None:
+        at = header.slices.row(index)
+        targets = targets if at is None else header.slices.targets[at]
     targeted = row.head is None and row.layer is None and not row.array.startswith("eigencam")
-    return int(header.targets[number]) if targeted and number < len(header.targets) else None
+    return int(targets[number]) if targeted and number < len(targets) else None
 
 
 def texts_of(store: MapStore, rows: Sequence[MapRow], captions: Captions) -> Mapping[str, None]:

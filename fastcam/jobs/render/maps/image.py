@@ -12,12 +12,21 @@ from fastcam_kernels.turn import turned_grey, turned_mask
 
 from fastcam.errors import CaseError
 from fastcam.figures.map_sheets import MapPicture
-from fastcam.options import Axes, Sources
+from fastcam.options import Axes, Orient, Sources
 from fastcam.read.inputs.images import read_image
-from fastcam.read.inputs.preprocessing import input_slices
+from fastcam.read.inputs.preprocessing import (
+    grey_of_settings,
+    input_slices,
+)
+from fastcam.read.inputs.slice_images import slice_grid
 from fastcam.read.volumes import masks, orientation, volumes
+from fastcam.read.volumes.channels import open_channel
+from fastcam.read.volumes.geometry import Grid
+from fastcam.read.volumes.masks import mask_along
+from fastcam.read.volumes.slice_axis import volume_along
 from fastcam.read.volumes.voxels import Volume
 from fastcam.store.map_schema import MapHeader
+from fastcam.store.maps import MapStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +34,14 @@ class FlatImage:
     """An image that is one picture.
 
     Attributes:
-        picture: the image and its mask.
-        warning: why there is no mask, if one was wanted.
-        display: how the picture is turned: not at all.
+        picture: the image and its mask, as shown.
+        warnings: what is odd about the mask, and why there is none, if one was wanted.
+        display: how the picture was turned: not at all, unless a DICOM or NIfTI file says how it
+            lies.
     """
 
     picture: MapPicture
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
     display: orientation.Orientation = orientation.IDENTITY
 
     @property
@@ -52,71 +62,151 @@ class VolumeImage:
     Attributes:
         volume: the voxels and their window.
         mask: which voxels lie inside; None for none.
+        window: (low, high), the voxels that are shown black and white.
+        field: rows and columns of a slice that the model saw.
         display: from a slice (y, x) to what is shown.
         left_side: the letter of the patient's side at the left edge, where it is known.
-        warning: why there is no mask, if one was wanted.
+        warnings: what is odd about the volume and its mask, and why there is none, if one was
+            wanted.
     """
 
     volume: Volume
     mask: masks.Mask | None
+    window: tuple[float, float]
+    field: tuple[slice, slice]
     display: orientation.Orientation
     left_side: str
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
         """(h, w) of a slice as shown."""
-        _, height, width = self.volume.voxels.shape
-        return self.display.size(height, width)
+        rows, columns = self.field
+        return self.display.size(rows.stop - rows.start, columns.stop - columns.start)
 
     def cut(self, index: int) -> MapPicture:
         """Slice ``index`` in the volume's own order, grey, turned for display."""
         turning = self.display
         flips = (turning.transpose, turning.flip_rows, turning.flip_columns)
-        grey = turned_grey(self.volume.voxels[index], self.volume.window, flips)
-        mask = None if self.mask is None else turned_mask(self.mask.slice(index), flips)
-        return MapPicture(grey[:, :, np.newaxis], mask, left_side=self.left_side)
+        voxels = np.ascontiguousarray(self.volume.voxels[index][self.field])
+        grey = turned_grey(voxels, self.window, flips)
+        mask = None
+        if self.mask is not None:
+            mask = turned_mask(np.ascontiguousarray(self.mask.slice(index)[self.field]), flips)
+        _, height, width = self.volume.voxels.shape
+        note = _field_note(height, width, self.field)
+        return MapPicture(grey[:, :, np.newaxis], mask, note, left_side=self.left_side)
 
 
 OpenImage = FlatImage | VolumeImage
 
 
 def open_image(
-    header: MapHeader, mask: str | None, missing: str, preprocessing: Mapping[str, Any]
+    header: MapHeader,
+    mask: str | None,
+    missing: str,
+    preprocessing: Mapping[str, Any],
+    orient: Orient = "array",
 ) -> FlatImage:
-    """An image and its mask, cut to the field that the model saw.
+    """An image and its mask, cut to the field that the model saw, in the grey levels that it got.
 
+    ``orient``: whether a DICOM or NIfTI slice is turned by its affine, or shown as it lies.
     ``mask`` is the mask's file, ``missing`` why there is none, if one was wanted. CaseError where
     the image can't be read or isn't the one that was run; a mask that can't be read is a warning.
     """
-    image = read_image(_existing(header.source))
+    image = read_image(_existing(header.source), grey_of_settings(preprocessing))
     height, width = image.shape[:2]
     _check_shape((1, height, width), header)
-    opened_mask, warning = _open_mask(mask, missing, (1, height, width), "zyx")
+    grid = slice_grid(header.source, (1, height, width))
+    opened_mask, warnings = _open_mask(mask, missing, grid, "zyx")
     inside = None if opened_mask is None else opened_mask.slice(0)
     if image.dtype != np.uint8:
         image = np.rint(image).astype(np.uint8)
     rows, columns = input_slices(height, width, preprocessing)
-    note = ""
-    if (rows, columns) != (slice(0, height), slice(0, width)):
+    note = _field_note(height, width, (rows, columns))
+    if note:
         image = np.ascontiguousarray(image[rows, columns])
         inside = None if inside is None else np.ascontiguousarray(inside[rows, columns])
-        note = f"the part of {width}×{height} that the model saw"
-    return FlatImage(MapPicture(image, inside, note), warning)
+    if orient == "array" or grid.affine is None:
+        return FlatImage(MapPicture(image, inside, note), warnings)
+    display = orientation.for_display(grid.affine)
+    picture = MapPicture(
+        np.ascontiguousarray(display.apply(image)),
+        None if inside is None else np.ascontiguousarray(display.apply(inside)),
+        note,
+        left_side=orientation.left_side(grid.affine, display),
+    )
+    return FlatImage(picture, warnings, display)
+
+
+@dataclass(frozen=True)
+class SliceView:
+    """How a 2-D model saw the slices of a volume.
+
+    Attributes:
+        axis: the axis of the file's (z, y, x) that they are stacked along.
+        preprocessing: the fields of a ``Preprocessing``.
+    """
+
+    axis: int
+    preprocessing: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, store: MapStore, index: int) -> SliceView | None:
+        """That of volume ``index`` of a store; None where the model saw the whole volume."""
+        if store.table is None:
+            return None
+        return cls(store.axis(index), store.attrs.preprocessing)
 
 
 def open_volume_image(
-    header: MapHeader, mask: str | None, missing: str, sources: Sources
+    header: MapHeader,
+    mask: str | None,
+    missing: str,
+    sources: Sources,
+    preprocessing: Mapping[str, Any],
+    view: SliceView | None = None,
 ) -> VolumeImage:
-    """A volume and its mask; errors and warnings as for :func:`open_image`."""
-    volume = volumes.open_volume(_existing(header.source), sources.axes)
+    """A volume and its mask; errors and warnings as for :func:`open_image`.
+
+    Of several channels the one that is to be shown, in the grey levels that the model got. With a
+    ``view`` volume and mask are cut along its axis.
+    """
+    grey = grey_of_settings(preprocessing)
+    source, own = _existing(header.source), not grey.settings
+    if preprocessing.get("channels", 1) > 1 and sources.volume is None:
+        volume = open_channel(source, sources.show_channel or 1, sources.axes, voi=own)
+    else:
+        volume = volumes.open_volume(source, sources.axes, volume=sources.volume, voi=own)
+    window = grey.window(volume)
+    opened_mask, warnings = _open_mask(mask, missing, volume.grid, sources.axes)
+    if view is not None and view.axis:
+        opened_mask = opened_mask and mask_along(opened_mask, volume.grid.shape, view.axis)
+        volume = volume_along(volume, view.axis)
     _check_shape(volume.voxels.shape, header)
-    opened_mask, warning = _open_mask(mask, missing, volume.voxels.shape, sources.axes)
+    _, height, width = volume.voxels.shape
+    field = slice(0, height), slice(0, width)
+    if view is not None:
+        field = input_slices(height, width, view.preprocessing)
     display = orientation.IDENTITY
     if sources.orient == "radiological":
         display = orientation.for_display(volume.affine)
     left_side = orientation.left_side(volume.affine, display)
-    return VolumeImage(volume, opened_mask, display, left_side, warning)
+    return VolumeImage(
+        volume,
+        opened_mask,
+        window,
+        field,
+        display,
+        left_side,
+        (*volume.warnings, *warnings),
+    )
+
+
+def _field_note(height: int, width: int, field: tuple[slice, slice]) -> str:
+    if field == (slice(0, height), slice(0, width)):
+        return ""
+    return f"the part of {width}×{height} that the model saw"
 
 
 def _existing(path: Path) -> Path:
@@ -134,12 +224,12 @@ def _check_shape(shape: tuple[int, ...], header: MapHeader) -> None:
 
 
 def _open_mask(
-    mask: str | None, missing: str, shape: tuple[int, ...], axes: Axes
-) -> tuple[masks.Mask | None, str]:
+    mask: str | None, missing: str, grid: Grid, axes: Axes
+) -> tuple[masks.Mask | None, tuple[str, ...]]:
     if mask is None:
-        return None, missing
-    depth, height, width = shape
+        return None, (missing,) if missing else ()
     try:
-        return masks.open_mask(Path(mask), (depth, height, width), axes), ""
+        opened = masks.open_mask(Path(mask), grid, axes)
     except CaseError as error:
-        return None, str(error)
+        return None, (str(error),)
+    return opened, opened.warnings

@@ -4,24 +4,30 @@ worker."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-from fastcam_kernels.resize import slice_of
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures import layout
 from fastcam.figures.map_scales import MapScale, bounds, map_scale
-from fastcam.figures.map_sheets import MapPanel, map_sheet
+from fastcam.figures.map_sheets import MapPanel, MapPicture, map_sheet
 from fastcam.figures.patch_sheets import RenderStyle, render_style_of
 from fastcam.figures.sheet import Sheet
 from fastcam.jobs.render.item import CaseFigure, CaseFigures, Summary, draw_item
 from fastcam.jobs.render.maps.captions import Captions, RenderCaptions, row_captions
-from fastcam.jobs.render.maps.image import OpenImage, open_image, open_volume_image
-from fastcam.jobs.render.maps.plan import VolumeHeat
+from fastcam.jobs.render.maps.image import (
+    OpenImage,
+    SliceView,
+    VolumeImage,
+    open_image,
+    open_volume_image,
+)
+from fastcam.jobs.render.maps.plan import VolumeHeat, heat_of
 from fastcam.jobs.render.maps.summary import summary_text
 from fastcam.jobs.render.plan import Limits
 from fastcam.options import Mode, PictureFormat, Sources, Style
@@ -31,7 +37,8 @@ from fastcam.run.files import make_folder
 from fastcam.run.recent_cache import RecentCache
 from fastcam.run.records import FigureRecord, ItemResult
 from fastcam.run.work_items import CaseSlices, WorkItem
-from fastcam.store.map_rows import MapCase, MapRow, depth_of
+from fastcam.store.map_rows import MapCase, MapRow
+from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 
 
@@ -97,6 +104,7 @@ class OpenMaps:
         values: the map of each row, (h, w) or (d, h, w) float32, raw.
         scales: the scale of each row.
         heat: where along a volume the first row's map has its heat; None for an image.
+        inputs: of a model with several images by the input's number its pixels.
     """
 
     case: MapCase
@@ -104,6 +112,11 @@ class OpenMaps:
     values: tuple[NDArray[np.float32], ...]
     scales: tuple[MapScale, ...]
     heat: VolumeHeat | None
+    inputs: Mapping[int, OpenImage] = field(default_factory=dict)
+
+    def image_of(self, row: MapRow) -> OpenImage:
+        """The image that a row's map lies over."""
+        return self.image if row.input is None else self.inputs.get(row.input, self.image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +134,9 @@ class MapFigures(CaseFigures):
         return cls(task, opened, render_style_of(task.style, task.characters, task.fonts, side))
 
     @property
-    def warning(self) -> str:
-        """Why there is no mask, if one was wanted."""
-        return self.opened.image.warning
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the volume and its mask, and why there is none, if one was wanted."""
+        return self.opened.image.warnings
 
     def figure(self, index: int) -> CaseFigure:
         """The figure of the image, or of slice ``index`` of the volume."""
@@ -137,7 +150,7 @@ class MapFigures(CaseFigures):
             path_of = file_names.slice_path if all_slices else file_names.best_slice_path
             path = path_of(heat, index, task.format)
         sheet, limits = self.sheet(index)
-        captions = row_captions(task.rows, case.header, task.captions)
+        captions = row_captions(task.rows, case.header, task.captions, index)
         limits_text = json.dumps(dict(zip(captions, limits, strict=True)), ensure_ascii=False)
         record = FigureRecord(
             path, case.place, case.name, index, best, average, *limits[0], limits_text
@@ -148,9 +161,15 @@ class MapFigures(CaseFigures):
         """The panels of the image, or of slice ``index``, and the limits of each map."""
         task, opened, heat = self.task, self.opened, self.opened.heat
         header = opened.case.header
-        captions = row_captions(task.rows, header, task.captions)
+        captions = row_captions(task.rows, header, task.captions, index)
         maps = [
-            MapPanel(caption, self._values(values, index), scale, row.note)
+            MapPanel(
+                caption,
+                self._values(row, values, index),
+                scale,
+                row.note,
+                self._picture(row, index),
+            )
             for row, caption, values, scale in zip(
                 task.rows, captions, opened.values, opened.scales, strict=True
             )
@@ -175,13 +194,22 @@ class MapFigures(CaseFigures):
         record = FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)
         return Summary(summary_text(heat, caption), record)
 
-    def _values(self, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    def _picture(self, row: MapRow, index: int) -> MapPicture | None:
+        """What a row lies over where that isn't the figure's image: of a volume its slice at the
+        same share of the depth."""
+        if row.input is None:
+            return None
+        image, heat = self.opened.image_of(row), self.opened.heat
+        if heat is not None and isinstance(image, VolumeImage):
+            index = index * len(image.volume.voxels) // heat.depth
+        return replace(image.cut(index), name=row.input_name)
+
+    def _values(self, row: MapRow, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:
         """The map of a slice, turned as its picture is."""
         heat = self.opened.heat
-        if heat is None:
-            return values
-        layer = slice_of(values, index, heat.depth)
-        return np.ascontiguousarray(self.opened.image.display.apply(layer), dtype=np.float32)
+        layer = values if heat is None else heat.of_slice(values, index)
+        display = self.opened.image_of(row).display
+        return np.ascontiguousarray(display.apply(layer), dtype=np.float32)
 
 
 @lru_cache(maxsize=2)
@@ -221,13 +249,36 @@ def open_maps(task: MapTask, case_slices: CaseSlices) -> OpenMaps:
     image: OpenImage
     heat = None
     if store.attrs.dims == 3:
-        image = open_volume_image(case.header, mask, missing, task.sources)
-        heat = VolumeHeat(case, values[0], depth_of(case.header), task.rows[0].signed)
+        view = SliceView.of(store, case_slices.case)
+        image = open_volume_image(
+            case.header, mask, missing, task.sources, store.attrs.preprocessing, view
+        )
+        heat = heat_of(case, values[0], task.rows[0].signed)
     else:
-        image = open_image(case.header, mask, missing, store.attrs.preprocessing)
+        image = open_image(
+            case.header, mask, missing, store.attrs.preprocessing, task.sources.orient
+        )
     cohort = task.cohort or [None] * len(values)
     scales = tuple(
         map_scale(array, task.style.scale, row.signed, limits)
         for row, array, limits in zip(task.rows, values, cohort, strict=True)
     )
-    return OpenMaps(case, image, values, scales, heat)
+    return OpenMaps(case, image, values, scales, heat, _open_inputs(task, case.header, image))
+
+
+def _open_inputs(task: MapTask, header: MapHeader, image: OpenImage) -> dict[int, OpenImage]:
+    """By number the images, beside the case's own, that rows of the figure lie over."""
+    preprocessing = task.store.attrs.preprocessing
+    opened: dict[int, OpenImage] = {}
+    for number in dict.fromkeys(row.input for row in task.rows if row.input is not None):
+        source = header.inputs[number]
+        if not isinstance(source, Path) or source == header.source:
+            opened[number] = image
+            continue
+        # Its shape is not in the store, which has that of the case's own.
+        own = replace(header, source=source, shape=(0, 0, 0))
+        if task.store.attrs.dims == 3:
+            opened[number] = open_volume_image(own, None, "", task.sources, preprocessing)
+        else:
+            opened[number] = open_image(own, None, "", preprocessing, task.sources.orient)
+    return opened

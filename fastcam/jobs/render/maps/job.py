@@ -23,7 +23,8 @@ from fastcam.jobs.render.maps.item import (
 from fastcam.jobs.render.maps.plan import locate_maps, plan_maps
 from fastcam.jobs.render.plan import CohortPlan, Draw, Limits, RenderPlan
 from fastcam.jobs.render.request import RenderRequest
-from fastcam.options import style_fingerprint
+from fastcam.options import Sources, style_fingerprint
+from fastcam.read.inputs.preprocessing import volume_channels
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import work_items
 from fastcam.run.folder import RunFolder
@@ -54,6 +55,7 @@ class MapSource:
         if request.sources.root_dir is not None:
             store = MapStore.open(request.results, request.sources.root_dir)
         _check_options(request, store)
+        _check_channel(request, store)
         mask_dir = request.sources.mask_dir
         masks = SourceIndex(mask_dir, mask=True) if mask_dir is not None else None
         return cls(request, store, choose_rows(store, request.choice), masks)
@@ -64,6 +66,8 @@ class MapSource:
         request = self.request
         fingerprint = style_fingerprint(self.store.attrs.sha256, request.sources, request.style)
         captions = [row.caption for row in self.rows]
+        if self.store.table is not None:
+            fingerprint["pool"] = self.store.attrs.settings["pool"]
         return {**fingerprint, "maps": captions, **request.captions.settings}
 
     def read(self) -> MapJob:
@@ -77,15 +81,15 @@ class MapSource:
             )
         return MapJob(self, tuple(cases), tuple(work_items.select(cases, selection)))
 
-    def draw_one(self, index: int, path: Path) -> str:
-        """Draw the figure of image ``index``, from 0, into a file in this process; a warning where
-        there is something to say. CaseError where its image or maps can't be read."""
+    def draw_one(self, index: int, path: Path) -> tuple[str, ...]:
+        """Draw the figure of image ``index``, from 0, into a file in this process; what there is to
+        warn of. CaseError where its image or maps can't be read."""
         (case_slices,) = locate_maps(self.store, [index], self.masks)
         figures = MapFigures.of(self._local_task, open_maps(self._local_task, case_slices))
         heat = figures.opened.heat
         sheet, _ = figures.sheet(0 if heat is None else heat.best_slice)
         write_sheet(path, sheet, figures.render_style, self.request.style.format, Buffers())
-        return figures.warning
+        return figures.warnings
 
     @cached_property
     def _local_task(self) -> MapTask:
@@ -105,7 +109,7 @@ class MapSource:
             store_created=store.attrs.created,
             output_dir=request.output_dir.resolve(),
             rows=self.rows,
-            sources=request.sources,
+            sources=_sources(request, store),
             style=request.style,
             mode=request.selection.mode,
             characters=characters,
@@ -126,6 +130,11 @@ class MapJob:
     def fingerprint(self) -> dict[str, Any]:
         """The settings that decide how the figures look, by option name."""
         return self.source.fingerprint
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing is found out of maps."""
+        return ()
 
     def import_into(self, folder: RunFolder) -> MapJob:
         """The job itself: its store is there already."""
@@ -165,6 +174,28 @@ class MapJob:
         everything = locate_maps(store, range(len(self.cases)), None)
         items = work_items.batches(everything, max(work_items.ITEM_FIGURES, store.batch))
         return CohortPlan(items, partial(bounds_item, task), partial(_cohort_draw, task))
+
+
+def _check_channel(request: RenderRequest, store: MapStore) -> None:
+    """InputError for a channel that the volumes of a store don't have."""
+    attrs = store.attrs
+    slicing = attrs.settings.get("slicing")
+    context = None if slicing is None else slicing["context"]
+    size, channels = attrs.preprocessing.get("size", ()), attrs.preprocessing.get("channels", 1)
+    channel, count = request.sources.show_channel, volume_channels(channels, len(size), context)
+    if channel is not None and channel > count:
+        what = "volumes of one channel" if count == 1 else f"volumes of {count} channels"
+        seen = what if store.attrs.dims == 3 else "images"
+        raise InputError(
+            f"--show-channel {channel}: {store.path} holds maps of {seen}; leave it out"
+        )
+
+
+def _sources(request: RenderRequest, store: MapStore) -> Sources:
+    """The sources of a request, with the volume that was run where none is asked for."""
+    sources = request.sources
+    run = store.attrs.settings.get("volume")
+    return replace(sources, volume=str(run)) if run and sources.volume is None else sources
 
 
 def _cohort_draw(task: MapTask, limits: Sequence[Limits]) -> Draw:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+import bisect
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,15 +28,36 @@ class VolumeHeat:
 
     Attributes:
         case: the volume's number and name.
-        values: the map (d, h, w) float32, raw, over the volume's field.
+        values: the map (d, h, w) float32, raw, over the volume's field; or that of each slice that
+            was ``seen``.
         depth: slices of the volume.
         signed: whether the map has evidence for and against.
+        seen: of a volume that the model saw slice by slice the slices it saw, ascending; None where
+            it saw the whole volume.
     """
 
     case: MapCase
     values: NDArray[np.float32]
     depth: int
     signed: bool
+    seen: tuple[int, ...] | None = None
+
+    @property
+    def slices(self) -> Sequence[int]:
+        """The slices that have heat."""
+        return range(self.depth) if self.seen is None else self.seen
+
+    def of_slice(self, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+        """The part (h, w) of a map like ``values`` at slice ``index``; CaseError where the model
+        did not see that slice."""
+        if self.seen is None:
+            interpolated: NDArray[np.float32] = slice_of(values, index, self.depth)
+            return interpolated
+        at = bisect.bisect_left(self.seen, index)
+        if at == len(self.seen) or self.seen[at] != index:
+            raise CaseError(f"slice {index} has no map: the model did not see it")
+        seen: NDArray[np.float32] = values[at]
+        return seen
 
     @property
     def place(self) -> int:
@@ -51,14 +73,27 @@ class VolumeHeat:
     def slice_averages(self) -> dict[int, float]:
         """Slice of the volume -> mean heat on it."""
         means = self.values.mean(axis=(1, 2), dtype=np.float64)
+        if self.seen is not None:
+            return dict(zip(self.seen, means.tolist(), strict=True))
         return {z: float(slice_of(means, z, self.depth)) for z in range(self.depth)}
 
     @cached_property
     def best_slice(self) -> int:
         """The slice that holds the highest heat (the largest magnitude where signed); ties: the
-        lowest index."""
+        lowest index. Of slices that were seen one by one it is the same: raw maps of one layer are
+        in one unit, whichever slice they are of."""
         values = np.abs(self.values) if self.signed else self.values
+        if self.seen is not None:
+            return self.seen[int(np.argmax(values.max(axis=(1, 2))))]
         return int(np.argmax([slice_of(values, z, self.depth).max() for z in range(self.depth)]))
+
+
+def heat_of(case: MapCase, values: NDArray[np.float32], signed: bool) -> VolumeHeat:
+    """Where a map of a volume, as the store has it, has its heat; CaseError where the store doesn't
+    say how many slices the volume has."""
+    answers = case.header.slices
+    seen = None if answers is None else tuple(answers.index.tolist())
+    return VolumeHeat(case, values, depth_of(case.header), signed, seen)
 
 
 def locate_maps(
@@ -114,9 +149,9 @@ def _paths(
     check_done(case.header)
     if store.attrs.dims == 2:
         return {0: file_names.image_path(case, style.format)}, ""
-    heat = VolumeHeat(case, first.read(store, index), depth_of(case.header), first.signed)
+    heat = heat_of(case, first.read(store, index), first.signed)
     if selection.mode == "best_slice":
         best = heat.best_slice
         return {best: file_names.best_slice_path(case, best, style.format)}, ""
-    paths = {z: file_names.slice_path(heat, z, style.format) for z in range(heat.depth)}
+    paths = {z: file_names.slice_path(heat, z, style.format) for z in heat.slices}
     return paths, file_names.summary_path(case)

@@ -32,7 +32,8 @@ class OpenCase:
         volume: the voxels and their window.
         mask: which voxels lie inside; None where there is no mask, or none that can be read.
         mask_notice: what stands in the mask's panel where there is none.
-        warning: why there is no mask, if one was wanted.
+        warnings: what is odd about the volume, its mask and the boxes, and why there is no mask,
+            if one was wanted.
         first: the volume's slice that ``slice_idx`` 0 means.
         count: number of slices that ``slice_idx`` counts.
         crop: side in pixels of the crop around the mask that boxes were made on; None for none.
@@ -47,7 +48,7 @@ class OpenCase:
     volume: Volume
     mask: masks.Mask | None
     mask_notice: str
-    warning: str
+    warnings: tuple[str, ...]
     first: int
     count: int
     crop: int | None
@@ -85,7 +86,7 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
     Raises :class:`CaseError` when the volume can't be read or doesn't fit the case's patches. A
     mask that can't be read is a warning, unless the frame is cut around it.
     """
-    volume = volumes.open_volume(Path(image), sources.axes)
+    volume = volumes.open_volume(Path(image), sources.axes, volume=sources.volume)
     numbering = frames.parse_slices(sources.slices)
     depth = volume.voxels.shape[0]
     first, count = numbering.first(depth), numbering.length(depth)
@@ -99,11 +100,12 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
     opened_mask, warning = None, missing
     if mask is not None:
         try:
-            opened_mask = masks.open_mask(Path(mask), volume.voxels.shape, sources.axes)
+            opened_mask = masks.open_mask(Path(mask), volume.grid, sources.axes)
         except CaseError as error:
             warning = str(error)
+    warnings = (warning,) if opened_mask is None and warning else ()
     if crop is not None and opened_mask is None:
-        raise CaseError(f"--frame {sources.frame} needs the mask of this case: {warning}")
+        raise CaseError(f"frame {sources.frame} needs the mask of this case: {warning}")
     display = orientation.IDENTITY
     if sources.orient == "radiological":
         display = orientation.for_display(volume.affine)
@@ -115,7 +117,12 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
         volume=volume,
         mask=opened_mask,
         mask_notice=notice,
-        warning=warning,
+        warnings=(
+            *volume.warnings,
+            *warnings,
+            *(opened_mask.warnings if opened_mask else ()),
+            *_sticking_out(case, height, width, sources),
+        ),
         first=first,
         count=count,
         crop=crop,
@@ -175,3 +182,16 @@ def _check_boxes(case: Case, image: str, height: int, width: int) -> None:
             f"position {position}: bbox {tuple(case.boxes[position].tolist())} lies wholly outside "
             f"the {width}x{height} pixels of {image}; check --frame and --axes"
         )
+
+
+def _sticking_out(case: Case, height: int, width: int, sources: Sources) -> tuple[str, ...]:
+    """A warning that counts the boxes that lie partly outside the picture they were made on."""
+    x1, y1, x2, y2 = case.boxes.T
+    count = np.count_nonzero((x1 < 0) | (y1 < 0) | (x2 > width) | (y2 > height))
+    if not count:
+        return ()
+    what = "boxes stick" if count > 1 else "box sticks"
+    return (
+        f"{count} of {len(case.boxes)} {what} out of the {width}x{height} pixels of --frame "
+        f"{sources.frame} --axes {sources.axes}; what sticks out is not drawn",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from fastcam.figures.patch_scales import CaseScale, case_scale
 from fastcam.figures.patch_sheets import RenderStyle, patch_sheet, render_style_of
 from fastcam.jobs.render.item import CaseFigure, CaseFigures, Summary, draw_item
 from fastcam.jobs.render.patches.case import OpenCase, cut_slice, open_case
+from fastcam.jobs.render.patches.frame_choice import case_evidence
+from fastcam.jobs.render.patches.frame_fit import check_fit
 from fastcam.jobs.render.patches.summary import summary_text
 from fastcam.options import Mode, PictureFormat, Sources, Style
 from fastcam.run import file_names
@@ -38,6 +40,7 @@ class PatchTask:
         characters: the characters beyond the basic ones that stand on figures.
         fonts: the font files that have them.
         cohort_high: the highest heat of all cases, for the scale ``cohort``.
+        check_frames: whether the boxes of each case are compared with the frame.
     """
 
     store_path: Path
@@ -49,6 +52,7 @@ class PatchTask:
     characters: str
     fonts: tuple[Path, ...]
     cohort_high: float = 0.0
+    check_frames: bool = True
 
     @property
     def store(self) -> RunStore:
@@ -86,9 +90,9 @@ class PatchFigures(CaseFigures):
     render_style: RenderStyle
 
     @property
-    def warning(self) -> str:
-        """Why there is no mask, if one was wanted."""
-        return self.opened.warning
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the volume and its mask, and why there is none, if one was wanted."""
+        return self.opened.warnings
 
     def figure(self, index: int) -> CaseFigure:
         """The figure of slice ``index``; draw it before the next one is made."""
@@ -134,5 +138,11 @@ def _open_case(task: PatchTask, case_slices: CaseSlices) -> tuple[OpenCase, Case
     opened = open_case(
         case, case_slices.image, case_slices.mask, case_slices.mask_missing, task.sources
     )
+    if task.check_frames and opened.mask is not None and case_slices.mask is not None:
+        depth = len(opened.volume.voxels)
+        evidence = case_evidence(case, case_slices, task.sources, opened.mask, depth)
+        warning = "" if evidence is None else check_fit(evidence, task.sources)
+        if warning:
+            opened = replace(opened, warnings=(*opened.warnings, warning))
     scale = case_scale(case, task.style.scale, opened.height, opened.width, task.cohort_high)
     return opened, scale

@@ -10,12 +10,13 @@ from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.figures import fonts, lettering
+from fastcam.jobs.render.patches.frame_choice import FrameChoice, choose_frame
 from fastcam.jobs.render.patches.item import PatchTask, render_item
 from fastcam.jobs.render.patches.measure import measure_item, peak_item
 from fastcam.jobs.render.patches.plan import locate, plan_drawing
 from fastcam.jobs.render.plan import CohortPlan, Draw, Limits, RenderPlan, StatisticsPlan
 from fastcam.jobs.render.request import RenderRequest
-from fastcam.options import style_fingerprint
+from fastcam.options import AUTO_FRAME, style_fingerprint
 from fastcam.read.results.results import Results, file_sha256, read_results
 from fastcam.read.volumes.frames import parse_frame, parse_slices
 from fastcam.read.volumes.sources import SourceIndex
@@ -43,8 +44,14 @@ class PatchSource:
     def of(cls, request: RenderRequest) -> PatchSource:
         """Check what a request says of its sources. InputError where they can't be used."""
         sources = request.sources
-        parse_frame(sources.frame)
+        if sources.frame != AUTO_FRAME:
+            parse_frame(sources.frame)
         parse_slices(sources.slices)
+        if sources.show_channel is not None:
+            raise InputError(
+                f"--show-channel is for maps of volumes of several channels, and {request.results} "
+                "holds patch attention; of a 4-D file --volume is the one that is shown"
+            )
         masks = SourceIndex(sources.mask_dir, mask=True) if sources.mask_dir is not None else None
         if sources.root_dir is None:
             raise InputError(
@@ -54,7 +61,10 @@ class PatchSource:
         return cls(request, SourceIndex(sources.root_dir), masks)
 
     def read(self) -> PatchInput:
-        """Read the run store given, or the one in the output folder, or the results file."""
+        """Read the run store given, or the one in the output folder, or the results file.
+
+        InputError where the boxes don't lie in the frame that was asked for.
+        """
         results = self.request.results
         content: RunStore | Results
         if results.is_dir():
@@ -64,7 +74,13 @@ class PatchSource:
             identity = file_sha256(results)
             content = _earlier_store(self.request, identity) or read_results(results)
         chosen = work_items.select(content.cases, self.request.selection, content.rejected)
-        return PatchInput(self, identity, content, tuple(chosen))
+        sources = self.request.sources
+        try:
+            frame = choose_frame(content, chosen, self.images, self.masks, sources)
+        except InputError as error:
+            raise InputError(f"{results}: {error}") from error
+        request = replace(self.request, sources=frame.sources)
+        return PatchInput(replace(self, request=request), identity, content, tuple(chosen), frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +92,19 @@ class PatchInput:
         identity: the SHA-256 of the results file, as hexadecimal digits.
         content: the run store that was there, or the results file's content.
         chosen: the cases to be drawn, by their index in the content.
+        frame: where their boxes lie, which the source's request has, too.
     """
 
     source: PatchSource
     identity: str
     content: RunStore | Results
     chosen: tuple[int, ...]
+    frame: FrameChoice
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found out and taken."""
+        return (self.frame.note,) if self.frame.note else ()
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -93,20 +116,21 @@ class PatchInput:
         """Make the run store of what was read, unless it is there."""
         content = self.content
         if isinstance(content, RunStore):
-            return PatchJob(self.source, content, self.chosen)
+            return PatchJob(self.source, content, self.chosen, self.frame)
         # One of other results is in the way no longer.
         folder.remove_store()
         store = create_from_results(folder.path / STORE, content)
-        return PatchJob(self.source, store, self.chosen)
+        return PatchJob(self.source, store, self.chosen, self.frame)
 
 
 @dataclass(frozen=True, eq=False)
 class PatchJob:
-    """The figures of the ``chosen`` cases of a run store."""
+    """The figures of the ``chosen`` cases of a run store, whose boxes lie in ``frame``."""
 
     source: PatchSource
     store: RunStore
     chosen: tuple[int, ...]
+    frame: FrameChoice
 
     @property
     def store_path(self) -> Path:
@@ -120,7 +144,9 @@ class PatchJob:
         if self.source.request.selection.patients:
             rejected = ()
         places = {self.store.cases[index].place for index in self.chosen}
+        odd = self.frame.warning
         return [
+            *([Failure("warning", 0, self.store.attrs.source, None, 0, odd)] if odd else []),
             *(Failure("error", r.place, r.name, None, 0, r.reason) for r in rejected),
             *(
                 Failure("warning", w.place, w.name, None, 0, w.reason)
@@ -160,6 +186,7 @@ class PatchJob:
             mode=request.selection.mode,
             characters=characters,
             fonts=fonts.chain(characters, request.style.font),
+            check_frames=self.frame.check_cases,
         )
 
     def _cohort(self, task: PatchTask) -> CohortPlan | None:

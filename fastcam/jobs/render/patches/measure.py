@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures.patch_scales import peak
+from fastcam.jobs.render.patches.frame_choice import case_evidence
+from fastcam.jobs.render.patches.frame_fit import check_fit
 from fastcam.jobs.render.patches.item import PatchTask
 from fastcam.jobs.render.plan import Limits
 from fastcam.read.results.case import Case
@@ -35,9 +37,13 @@ def _measure(task: PatchTask, case_slices: CaseSlices) -> CaseStatistics:
     if case_slices.mask is None or case_slices.image is None:
         return measure(case, None)
     try:
-        shape = volumes.volume_shape(Path(case_slices.image), task.sources.axes)
-        mask = masks.open_mask(Path(case_slices.mask), shape, task.sources.axes)
-        first = frames.parse_slices(task.sources.slices).first(shape[0])
+        grid = volumes.volume_grid(Path(case_slices.image), task.sources.axes, task.sources.volume)
+        mask = masks.open_mask(Path(case_slices.mask), grid, task.sources.axes)
+        first = frames.parse_slices(task.sources.slices).first(grid.shape[0])
+        if task.check_frames:
+            evidence = case_evidence(case, case_slices, task.sources, mask, grid.shape[0])
+            if evidence is not None:
+                check_fit(evidence, task.sources)
         framed = partial(_framed_mask, task, mask, first)
         return measure(case, share_inside(case.boxes, case.slices, framed))
     except (CaseError, IndexError):
@@ -61,7 +67,9 @@ def _peak(task: PatchTask, case_slices: CaseSlices) -> float:
     shape = None
     if case_slices.image is not None:
         with contextlib.suppress(CaseError):  # drawing lists why
-            shape = volumes.volume_shape(Path(case_slices.image), task.sources.axes)
+            shape = volumes.volume_shape(
+                Path(case_slices.image), task.sources.axes, task.sources.volume
+            )
     if shape is None:
         # A case that can't be drawn still counts; its boxes are taken as they are.
         return _unclipped_peak(case)

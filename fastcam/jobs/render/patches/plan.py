@@ -10,6 +10,7 @@ from fastcam.errors import CaseError
 from fastcam.jobs.render.plan import FigurePlan, unfinished
 from fastcam.options import Selection, Sources, Style
 from fastcam.read.results.case import Case
+from fastcam.read.results.results import Results
 from fastcam.read.volumes.frames import parse_slices
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.read.volumes.volumes import volume_shape
@@ -20,7 +21,10 @@ from fastcam.store.patches import RunStore
 
 
 def locate(
-    store: RunStore, chosen: Iterable[int], images: SourceIndex, masks: SourceIndex | None
+    store: RunStore | Results,
+    chosen: Iterable[int],
+    images: SourceIndex,
+    masks: SourceIndex | None,
 ) -> list[CaseSlices]:
     """Where each chosen case's volume and mask are; what is missing is said in its place."""
     located = []
@@ -81,7 +85,7 @@ def _slices(
         return [case.best_slice]
     if not selection.every_slice or case_slices.image is None:
         return list(case.slice_averages)
-    depth = volume_shape(Path(case_slices.image), sources.axes)[0]
+    depth = volume_shape(Path(case_slices.image), sources.axes, sources.volume)[0]
     counted = parse_slices(sources.slices).length(depth)
     return sorted({*range(counted), *case.slice_averages})
 

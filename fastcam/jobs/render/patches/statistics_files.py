@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastcam.jobs.render.patches.statistics_plots import statistics_page
 from fastcam.report.statistics import METRICS, CaseStatistics, CohortStatistics, summarize
+from fastcam.run.csv_cells import csv_record
 from fastcam.run.files import write_bytes, write_text
 
 
@@ -37,5 +38,5 @@ def _as_csv(rows: Sequence[CaseStatistics]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(CaseStatistics)])
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows(csv_record(asdict(row)) for row in rows)
     return text.getvalue()

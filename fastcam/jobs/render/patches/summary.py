@@ -11,6 +11,7 @@ from fastcam.errors import one_line
 from fastcam.options import Language
 from fastcam.read.results.case import Case
 from fastcam.report.columns import padded, padded_left, width_of
+from fastcam.run.file_names import slice_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ _WORDINGS: dict[Language, _Wording] = {
 def summary_text(case: Case, language: Language = "en") -> str:
     """The text of ``_summary.txt``, ending with a newline.
 
-    Slices are ranked by the mean weight of their patches, ties by index. BEST marks the slice
+    Slices are called as their figures are, ``slice042``, so that a name found here finds the
+    figure. They are ranked by the mean weight of their patches, ties by index. BEST marks the one
     that holds the single highest weight, which need not be the first. Weights have four decimals,
     more where the highest average would show fewer than three significant digits, so that the
     ranking can be followed: a softmax over 2,400 patches averages 0.0004.
@@ -87,7 +89,7 @@ def summary_text(case: Case, language: Language = "en") -> str:
         (words.correct, _judged(case, words)),
         (words.slices, str(len(averages))),
         (words.patches, str(case.weights.size)),
-        (words.best_slice, str(case.best_slice)),
+        (words.best_slice, slice_name(case.best_slice)),
         (words.highest_weight, f"{case.weights.max():.{decimals}f}"),
     )
     name_width = max(width_of(name) for name, _ in fields) + 2
@@ -109,8 +111,8 @@ def _ranking(case: Case, words: _Wording, decimals: int) -> list[str]:
     rows: list[tuple[str, ...]] = [words.columns]
     for rank, at in enumerate(np.lexsort((indices, -averages)), start=1):
         weights = (f"{averages[at]:.{decimals}f}", f"{highest[at]:.{decimals}f}")
-        rows.append((str(rank), str(indices[at]), *weights, str(counts[at])))
-    best_texts = ["  BEST" if row[1] == str(case.best_slice) else "" for row in rows]
+        rows.append((str(rank), slice_name(int(indices[at])), *weights, str(counts[at])))
+    best_texts = ["  BEST" if row[1] == slice_name(case.best_slice) else "" for row in rows]
     widths = [max(width_of(text) for text in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(padded_left(text, width) for text, width in zip(row, widths, strict=True)) + best

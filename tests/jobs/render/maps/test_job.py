@@ -261,6 +261,9 @@ def test_all_slices_of_volumes(maps: Call, tmp_path: Path, rows: Call) -> None:
     text = (folder / "_summary.txt").read_text()
     assert text.count("BEST") == 1
     assert "v1" in text
+    (best,) = (name for name in drawn if "BEST" in name)
+    assert f"\nBest slice:   {best[:8]}\n" in text
+    assert all(name[:8] in text for name in drawn)
     assert len(rows(tmp_path / "out" / "figures.csv")) == 11
 
 

@@ -232,10 +232,11 @@ def test_an_unusable_mask_costs_only_its_panel(tmp_path: Path):
     opened = open_case(case, image, mask, "", with_masks)
     assert opened.mask is None
     assert opened.mask_notice == "mask not usable"
-    assert "(4, 20, 13)" in opened.warning
+    (warning,) = opened.warnings
+    assert "(4, 20, 13)" in warning
     opened = open_case(case, image, None, "no such mask", with_masks)
-    assert (opened.mask_notice, opened.warning) == ("no mask found", "no such mask")
+    assert (opened.mask_notice, opened.warnings) == ("no mask found", ("no such mask",))
     opened = open_case(case, image, None, "", sources)
-    assert (opened.mask_notice, opened.warning) == ("", "")
+    assert (opened.mask_notice, opened.warnings) == ("", ())
     with pytest.raises(CaseError, match=r"mask-crop:8 needs the mask.*gone"):
         open_case(case, image, None, "gone", cropped)

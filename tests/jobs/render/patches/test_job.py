@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,11 @@ def test_all_slices(render: Call, records: Records, tmp_path: Path, rows: Call) 
         summary = (folder / "_summary.txt").read_text()
         assert record["patient_name"] in summary
         assert summary.count("BEST") == 1
+        # Each name in the ranking finds one figure, and the best slice's name the BEST one.
+        ranked = re.findall(r"^ +\d+  (slice\d+) ", summary, flags=re.M)
+        assert sorted(ranked) == sorted(name[:8] for name in names if name.endswith(".png"))
+        (best_name,) = re.findall(r"^Best slice: +(\S+)$", summary, flags=re.M)
+        assert [path.name[:8] for path in folder.glob("*BEST*")] == [best_name]
     listed = rows(out / "figures.csv")
     assert len(listed) == 15
     assert all((out / row["path"]).is_file() for row in listed)

@@ -42,14 +42,14 @@ def test_english_text_worked_by_hand() -> None:
         "Correct:                  no\n"
         "Slices with patches:      3\n"
         "Patches:                  5\n"
-        "Best slice:               12\n"
+        "Best slice:               slice012\n"
         "Highest attention weight: 0.4000\n"
         "\n"
         "Slices by average attention weight:\n"
-        "rank  slice  average  highest  patches\n"
-        "   1      9   0.3000   0.3000        1\n"
-        "   2     12   0.2250   0.4000        2  BEST\n"
-        "   3    100   0.1250   0.2000        2\n"
+        "rank     slice  average  highest  patches\n"
+        "   1  slice009   0.3000   0.3000        1\n"
+        "   2  slice012   0.2250   0.4000        2  BEST\n"
+        "   3  slice100   0.1250   0.2000        2\n"
     )
 
 
@@ -64,7 +64,7 @@ def test_chinese_field_names_are_the_originals() -> None:
         "是否正确": "否",
         "总切片数": "3",
         "总patch数": "5",
-        "最重要切片": "12",
+        "最重要切片": "slice012",
         "最高attention权重": "0.4000",
     }
     assert "\n各切片平均attention:\n" in text
@@ -87,15 +87,15 @@ def test_right_predictions(language: str, words: str) -> None:
 
 def test_small_weights_keep_three_digits() -> None:
     text = summary_text(a_case([0.000512, 0.000498], [3, 4]))
-    assert "1      3  0.000512  0.000512        1  BEST" in text
-    assert "2      4  0.000498  0.000498        1" in text
+    assert "1  slice003  0.000512  0.000512        1  BEST" in text
+    assert "2  slice004  0.000498  0.000498        1" in text
 
 
 def test_ties_go_to_the_lowest_slice_and_one_slice_is_best() -> None:
     text = summary_text(a_case([0.5, 0.5], [8, 2]))
     ranking = text.splitlines()[-2:]
-    assert ranking[0].split() == ["1", "2", "0.5000", "0.5000", "1", "BEST"]
-    assert ranking[1].split() == ["2", "8", "0.5000", "0.5000", "1"]
+    assert ranking[0].split() == ["1", "slice002", "0.5000", "0.5000", "1", "BEST"]
+    assert ranking[1].split() == ["2", "slice008", "0.5000", "0.5000", "1"]
 
 
 def test_weights_that_are_all_zero() -> None:

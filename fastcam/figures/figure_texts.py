@@ -1,16 +1,13 @@
-"""What is around the panels of a figure: its layout, and the texts in their places."""
+"""The texts around the panels of a figure: header and captions, and the layout they ask for."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.figures import layout, numbers
+from fastcam.figures import layout
 from fastcam.figures.lettering import Lettering
 from fastcam.figures.sheet import Palette, Sheet
-
-_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_FEW_TICKS = (0.0, 1.0)
 
 # The glyphs (m, 6) int32 of each text: see ``BitmapFont.glyphs_of``.
 TextGlyphs = list[NDArray[np.int32]]
@@ -39,18 +36,6 @@ def texts_of(
     for panel, area in zip(panels, plan.areas, strict=True):
         text = font.fit(panel.caption, area.caption.width)
         glyphs.append(font.glyphs_of(text, area.caption.x, area.caption.y, palette.caption))
-    return glyphs
-
-
-def ticks_of(
-    sheet: Sheet, plan: layout.Layout, lettering: Lettering, palette: Palette
-) -> TextGlyphs:
-    """The numbers beside the colour bars."""
-    panels = [panel for row in sheet.rows for panel in row]
-    glyphs: TextGlyphs = []
-    for panel, area in zip(panels, plan.areas, strict=True):
-        if area.bar is not None:
-            glyphs += _ticks(panel.limits, area.bar, lettering, palette)
     return glyphs
 
 
@@ -95,20 +80,3 @@ def _header(
             sheet.verdict_colour,
         ),
     ]
-
-
-def _ticks(
-    limits: tuple[float, float], bar: layout.Rect, lettering: Lettering, palette: Palette
-) -> TextGlyphs:
-    low, high = limits
-    font = lettering.tick
-    glyphs = []
-    shares = _TICKS if bar.height > len(_TICKS) * font.height else _FEW_TICKS
-    step = (high - low) * shares[1]
-    for share in shares:
-        text = numbers.tick(low + share * (high - low), max(abs(low), abs(high)), step)
-        middle = bar.y + (1.0 - share) * (bar.height - 1)
-        y = round(middle - font.ascent * 0.62)
-        y = min(max(y, bar.y - font.ascent // 4), bar.y + bar.height - font.ascent)
-        glyphs.append(font.glyphs_of(text, bar.x + bar.width + 4, y, palette.caption))
-    return glyphs

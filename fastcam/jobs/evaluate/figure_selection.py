@@ -39,12 +39,11 @@ def draw_ends(
     for end, case in (("best", evaluation.ordered[0]), ("worst", evaluation.ordered[-1])):
         path = output_dir / f"{method}_{end}_sample.{request.options.style.format}"
         try:
-            warning = source.draw_one(case.place - 1, path)
+            warnings = source.draw_one(case.place - 1, path)
         except CaseError as error:
             failures.append(Failure("error", case.place, case.id, None, 1, str(error)))
             continue
-        if warning:
-            failures.append(Failure("warning", case.place, case.id, None, 0, warning))
+        failures += [Failure("warning", case.place, case.id, None, 0, text) for text in warnings]
         files.append(path)
     return files, failures
 
@@ -75,7 +74,9 @@ def _render_request(
     return RenderRequest(
         results=store.path,
         output_dir=output_dir,
-        sources=Sources(),
+        sources=Sources(
+            axes=request.inference.inputs.axes, show_channel=request.options.show_channel
+        ),
         style=request.options.style,
         selection=selection,
         captions=request.scoring,

@@ -12,7 +12,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastcam.store.chunks import TEXT, Chunks, create_array
+from fastcam.store.chunk_files import TEXT, Chunks, create_array
 
 
 def make(

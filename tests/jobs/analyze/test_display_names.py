@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastcam.errors import InputError
-from fastcam.jobs.analyze.file_names import class_folder, class_names, naming_of, output_name
+from fastcam.jobs.analyze.display_names import class_folder, class_names, naming_of, output_name
 from fastcam.store.map_schema import MapHeader
 
 from ...store.sample_maps import new_store

@@ -8,7 +8,6 @@ format 3 (zarr-specs.readthedocs.io, core 3.0), and Zarr makes and describes the
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.read.regular_files import read_regular
 from fastcam.run.files import write_bytes
+from fastcam.store.root import read_json
 
 if TYPE_CHECKING:
     import zarr
 
 TEXT = "string"
-_NUMBERS = ("int8", "int32", "float16", "float32", "float64")
+_NUMBERS = ("int8", "int32", "int64", "float16", "float32", "float64")
 
 
 def create_array(
@@ -76,7 +77,7 @@ class Chunks:
     """
 
     def __init__(self, folder: Path) -> None:
-        node = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+        node = read_json(folder / "zarr.json")
         count, *tail = node["shape"]
         rows, *chunk = node["chunk_grid"]["configuration"]["chunk_shape"]
         self.count, self.rows, self.tail = int(count), int(rows), tuple(map(int, tail))
@@ -116,10 +117,14 @@ class Chunks:
         length = min(self.rows, self.count - index * self.rows)
         shape = (self.rows, *self.tail)
         try:
-            data = self._path(index).read_bytes()
+            data = read_regular(self._path(index))
         except FileNotFoundError:
-            return np.full((length, *self.tail), self.fill, self.dtype)
+            # Takes no memory, whatever size the array says it has.
+            return np.broadcast_to(np.asarray(self.fill, self.dtype), (length, *self.tail))
         if self.text:
+            # The codec makes room for as many texts as the chunk begins with.
+            if int.from_bytes(data[:4], "little") != self.rows:
+                raise ValueError(f"chunk {index} of {self._folder.name} is not whole")
             texts: NDArray[Any] = np.reshape(VLenUTF8().decode(data), shape)
             return texts[:length]
         # Blosc's header, 16 bytes, holds both lengths, by which a file cut short is noticed.

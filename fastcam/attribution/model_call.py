@@ -1,0 +1,150 @@
+"""How a model is called, and which of what it returns is its answer: one way for all engines.
+
+Engines call a model with a batch and look for its answer in what comes back. What users say of
+either stands in a :class:`ModelCall`, and two hooks do it while :func:`called_as` is open.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.modules import eager_module, is_compiled
+from fastcam.attribution.outputs import find_answer
+from fastcam.attribution.packed_inputs import PackedInputs, UnpackingHook
+from fastcam.errors import InputError
+from fastcam.read.inputs.model_inputs import ModelInput
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """What goes into a model, and what comes out.
+
+    - ``output``: the name of the answer, as :func:`find_answer` takes it; empty: it is found
+    - ``packed``: how several inputs lie in a batch; None for a model of one image
+    - ``outputs``: how many numbers the answer has; 0 where that isn't known
+    """
+
+    output: str = ""
+    packed: PackedInputs | None = None
+    outputs: int = 0
+
+
+@contextmanager
+def called_as(model: nn.Module, call: ModelCall) -> Iterator[None]:
+    """While it is open, ``model`` takes the batches and gives the answer that ``call`` says.
+
+    Callable targets get the answer, too, where ``call`` names one. The hooks are gone at the end,
+    also on an exception.
+    """
+    if not (call.output or call.packed):
+        yield
+        return
+    module = eager_module(model)
+    handles = []
+    # Compiled code has the hooks in it that were there when it was made, and no others.
+    compiled = any(map(is_compiled, model.modules()))
+    try:
+        if compiled:
+            torch.compiler.reset()
+        if call.packed is not None:
+            hook = UnpackingHook(call.packed)
+            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+        if call.output:
+            handles.append(module.register_forward_hook(_AnswerHook(call.output)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        if compiled:
+            torch.compiler.reset()
+
+
+class _AnswerHook:
+    """A forward hook that gives the answer called ``name`` in place of all that a model returns."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Tensor:
+        return find_answer(output, self.name).tensor
+
+
+def check_arguments(
+    model: nn.Module, inputs: Sequence[ModelInput] = (), several: bool = True
+) -> None:
+    """InputError unless ``forward`` takes ``inputs``, or one image where there are none.
+
+    Names the arguments that are missing, and those that don't exist. ``several``: whether the
+    command takes models with several inputs. What has no signature that can be read (scripted
+    models) is not looked at.
+    """
+    parameters = _parameters(eager_module(model))
+    if parameters is None:
+        return
+    kind = type(eager_module(model)).__name__
+    required = [
+        p.name
+        for p in parameters
+        if p.default is inspect.Parameter.empty
+        and p.kind in (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
+    ]
+    if inputs:
+        _check_given(kind, parameters, required, inputs)
+        return
+    if len(required) > 1:
+        remedy = (
+            "say which columns of a table go into them, as in "
+            f"--input {required[0]}=COLUMN --input {required[1]}=COLUMN"
+            if several
+            else "this command is for models of one image; fastcam infer, explain and evaluate "
+            "take several (--input)"
+        )
+        raise InputError(f"{kind}.forward takes {', '.join(required)}: {remedy}")
+    if not any(p.kind in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL) for p in parameters):
+        raise InputError(
+            f"{kind}.forward takes no image: it has no argument that is given by its place; name "
+            "one with --input NAME=COLUMN, or wrap the model in a module that takes images"
+        )
+
+
+def _check_given(
+    kind: str,
+    parameters: Sequence[inspect.Parameter],
+    required: Sequence[str],
+    inputs: Sequence[ModelInput],
+) -> None:
+    anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    by_keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [p.name for p in parameters if p.kind in by_keyword]
+    by_place = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY]
+    for entry in inputs:
+        if entry.name not in names and (not anything or entry.name in by_place):
+            raise InputError(
+                f"--input {entry.name}={entry.column}: {kind}.forward has no argument "
+                f"{entry.name!r} that is given by its name; it takes {', '.join(names) or 'none'}"
+            )
+    given = {entry.name for entry in inputs}
+    missing = [name for name in required if name not in given]
+    if missing:
+        raise InputError(
+            f"{kind}.forward also takes {', '.join(missing)}, for which there is no column: give "
+            f"--input {missing[0]}=COLUMN"
+        )
+
+
+def _parameters(module: nn.Module) -> list[inspect.Parameter] | None:
+    if isinstance(module, torch.jit.ScriptModule):
+        return None
+    try:
+        return list(inspect.signature(module.forward).parameters.values())
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,161 @@
+"""The answer in what a model returns: a tensor, or one within tuples, mappings and dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fastcam.errors import InputError
+
+# What answers are called: Hugging Face, torchvision's segmentation models, timm, and others.
+_NAMES = {
+    "logit",
+    "logits",
+    "class_logits",
+    "cls",
+    "out",
+    "output",
+    "outputs",
+    "pred",
+    "preds",
+    "prediction",
+    "predictions",
+    "y_hat",
+    "y_pred",
+}
+# More would hide what the message is about.
+_MOST_LISTED = 12
+
+
+@dataclass(frozen=True, eq=False)
+class OutputTensor:
+    """A tensor that a model returns.
+
+    - ``name``: the keys, fields and indices that lead to it, with dots between: ``heads.0``; empty
+      where the model returns nothing but this tensor
+    - ``tensor``: of any shape and type
+    """
+
+    name: str
+    tensor: Tensor
+
+    def __str__(self) -> str:
+        return f"{self.name} {tuple(self.tensor.shape)}"
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its own name, indices left out, is one that answers have."""
+        words = [part for part in self.name.split(".") if not part.isdecimal()]
+        return bool(words) and words[-1].casefold() in _NAMES
+
+    def is_answer(self, count: int | None) -> bool:
+        """Whether it can be an answer (b, k) or (b,) for ``count`` images; None: for any number."""
+        tensor = self.tensor
+        fits = tensor.is_floating_point() and tensor.ndim in (1, 2) and tensor.numel() > 0
+        return fits and (count is None or len(tensor) == count)
+
+
+def output_tensors(returned: Any) -> list[OutputTensor]:
+    """Every tensor in what a model returned, in its order, each once."""
+    seen: set[int] = set()
+    return list(_walk(returned, "", seen))
+
+
+def find_answer(returned: Any, choice: str = "", count: int | None = None) -> OutputTensor:
+    """The one tensor (b, k) or (b,) that can be the answer, or the one that ``choice`` names.
+
+    A tensor is not the answer because it stands in front: of several that could be, one that is
+    called as answers are (``logits``, ``out``, ``prediction``, ...) is taken, if there is just one.
+    ``count`` is the number of images, where it is known. Raises InputError that lists all that the
+    model returned where none could be, where several could, and where ``choice`` names none.
+    """
+    tensors = output_tensors(returned)
+    if choice:
+        return _chosen(tensors, choice, returned)
+    if isinstance(returned, Tensor):
+        return tensors[0]
+    fitting = [entry for entry in tensors if entry.is_answer(count)]
+    named = [entry for entry in tensors if entry.is_named and entry.tensor.ndim > 0]
+    # What is called an answer and has another shape leaves no room for what has no such name.
+    answers = [entry for entry in fitting if entry.is_named] if named else fitting
+    if len(answers) == 1:
+        return answers[0]
+    if answers:
+        raise InputError(
+            f"the model returns {_listing(tensors)}, of which {_names(answers)} could be the "
+            "answer: say which with --output"
+        )
+    if named:
+        raise InputError(
+            f"the model returns {_listing(tensors)}: {named[0].name} is not (images, outputs); "
+            "choose another tensor with --output, or give a callable target that reduces it to one "
+            "number an image"
+        )
+    raise InputError(
+        f"the model returns {_listing(tensors) or type(returned).__name__}, in which there is no "
+        "tensor of logits (images, outputs); wrap it in a module whose forward returns one"
+    )
+
+
+def _chosen(tensors: list[OutputTensor], choice: str, returned: Any) -> OutputTensor:
+    if isinstance(returned, Tensor):
+        raise InputError(
+            f"--output {choice}: the model returns one tensor, {tuple(returned.shape)}, and there "
+            "is nothing to choose: leave it out"
+        )
+    found = [entry for entry in tensors if entry.name == choice]
+    found = found or [entry for entry in tensors if entry.name.startswith(f"{choice}.")]
+    if len(found) != 1:
+        what = f"{_names(found)} are in it" if found else "is not among what the model returns"
+        raise InputError(f"--output {choice}: {what}; it returns {_listing(tensors) or 'nothing'}")
+    answer = found[0]
+    if not answer.is_answer(None):
+        shape = f"{tuple(answer.tensor.shape)} of {str(answer.tensor.dtype).removeprefix('torch.')}"
+        raise InputError(
+            f"--output {choice}: is {shape}, no floating-point tensor (images, outputs); the model "
+            f"returns {_listing(tensors)}"
+        )
+    return answer
+
+
+def _walk(value: Any, name: str, seen: set[int]) -> Iterator[OutputTensor]:
+    if id(value) in seen:
+        return
+    if isinstance(value, Tensor):
+        seen.add(id(value))
+        yield OutputTensor(name, value)
+        return
+    parts = _parts(value)
+    if parts:
+        seen.add(id(value))
+        for key, part in parts:
+            yield from _walk(part, f"{name}.{key}" if name else str(key), seen)
+
+
+def _parts(value: Any) -> list[tuple[Any, Any]]:
+    """What a container holds, by key, field or index; nothing for what is no container."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return list(zip(value._fields, value, strict=True))
+    if isinstance(value, list | tuple):
+        return list(enumerate(value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, str | bytes | int | float | type(None)) or callable(value):
+        return []
+    return [item for item in getattr(value, "__dict__", {}).items() if not item[0].startswith("_")]
+
+
+def _names(tensors: list[OutputTensor]) -> str:
+    *before, last = (entry.name for entry in tensors)
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def _listing(tensors: list[OutputTensor]) -> str:
+    texts = [str(entry) for entry in tensors[:_MOST_LISTED]]
+    left = len(tensors) - len(texts)
+    return ", ".join(texts + [f"and {left} more"] * bool(left))

@@ -1,0 +1,230 @@
+"""One pass over made-up images before the first real one: what a run would fail by hours later.
+
+Layers, outputs, inputs, targets, channels and sizes are looked at by running the engine once on two
+images of noise, uncompiled; what comes out says what the store will hold.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.batch_maps import BatchMaps, Engine, logits_of
+from fastcam.attribution.layer_inputs import layers_of_every_image, with_layers
+from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
+from fastcam.attribution.modules import frozen_forward
+from fastcam.attribution.outputs import find_answer
+from fastcam.attribution.packed_inputs import PackedInputs
+from fastcam.attribution.request import MapRequest
+from fastcam.errors import InputError, OutputError
+from fastcam.inference.batches import engine_on
+from fastcam.inference.device import arithmetic
+from fastcam.inference.halving import Halving, out_of_memory
+from fastcam.inference.predictions import Task, predictions_of
+from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.preprocessing import Preprocessing
+
+# Two, so that what has a row for each image is told from what has not.
+_IMAGES = 2
+_FLOAT = 4
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """What a run will be like.
+
+    - ``call``: how the model is called, with the answer found
+    - ``maps``: the maps to make, with layers where the run's own choice is not that of an engine
+    - ``image_bytes``: what the store holds of one image, before it is compressed
+    - ``map_images``: of a model with several images by map the names of those that it lies over;
+      by layer where the map has an axis of layers
+    """
+
+    call: ModelCall
+    maps: MapRequest
+    image_bytes: int
+    map_images: Mapping[str, Any]
+
+
+def noise_batch(
+    preprocessing: Preprocessing, packed: PackedInputs | None, device: torch.device
+) -> Tensor:
+    """Two made-up images (2, c, *size) float32, or rows of a model with several inputs."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (_IMAGES, preprocessing.channels, *preprocessing.size)
+    if packed is None:
+        return torch.randn(shape, generator=generator).to(device)
+    images = [torch.randn(shape, generator=generator) for _ in packed.images]
+    numbers = torch.rand((_IMAGES, len(packed.numbers)), generator=generator).tolist()
+    rows = [packed.pack([image[row] for image in images], numbers[row]) for row in range(_IMAGES)]
+    return torch.stack(rows).to(device)
+
+
+def resolve_call(
+    model: nn.Module,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    output: str = "",
+    inputs: Sequence[ModelInput] = (),
+) -> ModelCall:
+    """How ``model``, on ``device``, is called, found by a forward pass or a few.
+
+    ``output`` is the name of the answer, as the user gives it, ``inputs`` what goes into a model
+    with several. InputError for arguments that are missing or don't exist, for a model that fails
+    on its input, and where its answer isn't found.
+    """
+    check_arguments(model, inputs)
+    packed = PackedInputs.of(inputs, preprocessing.channels) if inputs else None
+    batch = noise_batch(preprocessing, packed, device)
+    with called_as(model, ModelCall(packed=packed)), arithmetic(device, dtype):
+        returned, batch = _forward(model, batch)
+        if packed is not None and len(packed.images) > 1:
+            packed = with_layers(model, packed, batch)
+    answer = find_answer(returned, output, len(batch))
+    logits = logits_of(answer.tensor)
+    if len(logits) != len(batch):
+        raise InputError(
+            f"the model gives {len(logits)} answers {tuple(answer.tensor.shape)} for {len(batch)} "
+            "images; it must give a row for each: check --output, or wrap the model"
+        )
+    return ModelCall(answer.name, packed, logits.shape[1])
+
+
+def dry_run(
+    model: nn.Module,
+    maps: MapRequest,
+    call: ModelCall,
+    build: Callable[..., Engine],
+    preprocessing: Preprocessing,
+    device: torch.device,
+    dtype: torch.dtype,
+    task: Task = "auto",
+) -> DryRun:
+    """Make ``maps`` of two images of noise, by the engine that ``build`` makes.
+
+    ``call`` comes from :func:`resolve_call`. InputError for layers that don't exist or have no
+    maps, targets out of range, a task that doesn't fit, and whatever else an engine refuses.
+    """
+    wrong = next((target for target in maps.classes if target >= call.outputs), None)
+    if wrong is not None:
+        raise InputError(
+            f"--target {wrong}: the model has {call.outputs} outputs, 0 to {call.outputs - 1}; "
+            "give one of these, or leave it out for the predicted one"
+        )
+    batch = noise_batch(preprocessing, call.packed, device)
+    with called_as(model, call):
+        several = call.packed is not None and len(call.packed.images) > 1
+        if call.packed is not None and several and maps.cam_methods and not maps.layers:
+            with arithmetic(device, dtype):
+                layers = layers_of_every_image(model, call.packed, batch[:1], maps.prefix_tokens)
+            maps = replace(maps, layers=layers)
+        engine = build(model, _quick(maps), compiled=False)
+        halving = Halving(engine_on(engine, device, dtype), _IMAGES, lambda line: None)
+        try:
+            result = halving(batch)
+        except Exception as error:
+            raise _failure(error, batch) from error
+    predictions_of(result.output.float().cpu().numpy(), task)
+    return DryRun(
+        call=call,
+        maps=maps,
+        image_bytes=_image_bytes(result, maps),
+        map_images=_map_images(result, maps, call.packed),
+    )
+
+
+def check_space(folder: Path, image_bytes: int, count: int, freed: int = 0) -> None:
+    """OutputError where what ``count`` images take is more than what is free at ``folder``.
+
+    ``freed``: bytes of a store that will be replaced. The folder needn't exist yet.
+    """
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    needed, free = image_bytes * count, shutil.disk_usage(place).free + freed
+    if needed > free:
+        raise OutputError(
+            f"{folder}: the maps of {count} images take about {_amount(needed)}, and "
+            f"{_amount(free)} are free there: give an --output-dir on a larger disk, fewer --layer "
+            "or --method, or fewer images"
+        )
+
+
+def _quick(maps: MapRequest) -> MapRequest:
+    """The same maps without ScoreCAM, of which one takes hundreds of passes: EigenCAM has its
+    shape."""
+    if "scorecam" not in maps.methods:
+        return maps
+    methods = ("eigencam" if method == "scorecam" else method for method in maps.methods)
+    return replace(maps, methods=tuple(dict.fromkeys(methods)))
+
+
+def _forward(model: nn.Module, batch: Tensor) -> tuple[Any, Tensor]:
+    """What the model returns for ``batch``, or for its first image where two are too many."""
+    try:
+        return frozen_forward(model, batch), batch
+    except Exception as error:
+        if len(batch) == 1 or not out_of_memory(error):
+            raise _failure(error, batch) from error
+    # Outside the except clause: the exception's frames hold the tensors that must go first.
+    return _forward(model, batch[:1])
+
+
+def _failure(error: Exception, batch: Tensor) -> InputError:
+    """Whatever a model fails by, as one line."""
+    if isinstance(error, InputError):
+        return error
+    if out_of_memory(error):
+        return InputError(
+            f"out of memory with a single image of shape {tuple(batch.shape[1:])}; use a smaller "
+            "--image-size, or a device with more memory"
+        )
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(
+        f"the model fails on a batch of shape {tuple(batch.shape)}: {text}; check --image-size, "
+        "the channels (--in-channels) and the checkpoint"
+    )
+
+
+def _image_bytes(result: BatchMaps, maps: MapRequest) -> int:
+    sizes = {name: math.prod(values.shape[1:]) for name, values in result.maps.items()}
+    numbers = sum(sizes.values())
+    if "scorecam" in maps.methods:
+        of_layers = sum(size for name, size in sizes.items() if name.startswith("eigencam/"))
+        # EigenCAM's stand for it where only one of the two is wanted.
+        repeats = max(1, len(maps.classes)) - ("eigencam" not in maps.methods)
+        numbers += of_layers * repeats
+    numbers += sum(math.prod(gate.shape[1:]) for gate in result.gates.values())
+    numbers += 2 * result.output.shape[1]
+    return _FLOAT * numbers
+
+
+def _map_images(result: BatchMaps, maps: MapRequest, packed: PackedInputs | None) -> dict[str, Any]:
+    if packed is None or len(packed.images) < 2:
+        return {}
+    images: dict[str, Any] = {}
+    for name in result.maps:
+        layers = result.layer_names.get(name)
+        if layers:
+            images[name] = [list(packed.images_of(layer)) for layer in layers]
+        else:
+            images[name] = list(packed.images_of(name.partition("/")[2]))
+    if "scorecam" in maps.methods:
+        of_layers = [name for name in images if name.startswith("eigencam/")]
+        images |= {name.replace("eigencam", "scorecam", 1): images[name] for name in of_layers}
+    return {name: over for name, over in images.items() if name.split("/")[0] in maps.methods}
+
+
+def _amount(count: int) -> str:
+    number, unit = float(count), 0
+    while number >= 1000 and unit < len(_UNITS) - 1:
+        number, unit = number / 1000, unit + 1
+    return f"{number:.3g} {_UNITS[unit]}"

@@ -1,0 +1,103 @@
+"""What a run finds out before it writes anything: how its model is called, and that all fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fastcam.attribution.batch_maps import Engine
+from fastcam.attribution.model_call import ModelCall
+from fastcam.attribution.request import MapRequest
+from fastcam.errors import InputError
+from fastcam.inference.dry_run import check_space, dry_run, resolve_call
+from fastcam.jobs.infer.request import InferRequest
+from fastcam.read.inputs.inputs import Item
+from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.store.map_schema import MapAttrs
+from fastcam.store.maps import MapStore
+from fastcam.store.pooling import check_pool
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a run goes.
+
+    - ``call``: how the model is called
+    - ``maps``: the maps that are made
+    - ``attrs``: what a new store says of the run
+    """
+
+    call: ModelCall
+    maps: MapRequest
+    attrs: MapAttrs
+
+
+def call_of(
+    model: nn.Module,
+    request: InferRequest,
+    inputs: Sequence[ModelInput],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> ModelCall:
+    """How the model of ``request`` is called; see :func:`resolve_call`."""
+    return resolve_call(
+        model, request.preprocessing, device, dtype, output=request.output, inputs=inputs
+    )
+
+
+def prepare(
+    model: nn.Module,
+    request: InferRequest,
+    inputs: Sequence[ModelInput],
+    items: Sequence[Item],
+    rows: int,
+    attrs: MapAttrs,
+    store: MapStore | None,
+    store_path: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    build: Callable[..., Engine],
+) -> Preparation:
+    """Run the engine once on made-up images, and look whether the disk holds what will come.
+
+    ``rows``: how many images, volumes or slices of volumes the model will see. ``store`` is that of
+    an earlier run of the same job: one that is finished needs no pass. Raises InputError for
+    whatever is wrong with layers, targets, labels, inputs, outputs and sizes, OutputError where the
+    disk has too little space.
+    """
+    unfinished = rows if store is None else store.open_rows()
+    if not unfinished:
+        return Preparation(ModelCall(), request.maps, attrs)
+    call = call_of(model, request, inputs, device, dtype)
+    task = request.options.task
+    if request.options.by_label:
+        _check_labels(items, call.outputs)
+    dry = dry_run(model, request.maps, call, build, request.preprocessing, device, dtype, task)
+    freed = 0 if store is not None else _bytes_of(store_path)
+    if request.inputs.slicing is not None:
+        regression = task == "regression" or (task == "auto" and call.outputs == 1)
+        check_pool(request.inputs.slicing.pool, not regression)
+    check_space(store_path.parent, dry.image_bytes, unfinished, freed)
+    if dry.map_images:
+        settings = {**attrs.settings, "map_images": dict(dry.map_images)}
+        attrs = replace(attrs, settings=settings)
+    return Preparation(call, dry.maps, attrs)
+
+
+def _check_labels(items: Sequence[Item], outputs: int) -> None:
+    for item in items:
+        if int(item.label) >= outputs:
+            raise InputError(
+                f"--target label: {item.source} has the label {item.label}; the model has "
+                f"{outputs} outputs, 0 to {outputs - 1}"
+            )
+
+
+def _bytes_of(folder: Path) -> int:
+    """What a store that will be replaced takes on the disk; 0 where there is none."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

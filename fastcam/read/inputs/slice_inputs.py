@@ -1,0 +1,82 @@
+"""Whether the inputs of a 2-D model are images, or volumes that it sees slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fastcam.errors import InputError
+from fastcam.read.inputs.flat_files import is_flat, may_be_dicom
+from fastcam.read.inputs.inputs import Item
+from fastcam.read.inputs.slice_images import is_nifti_name
+from fastcam.read.inputs.slicing import Pool, Slicing
+from fastcam.read.volumes.slice_axis import Plane
+from fastcam.read.volumes.sources import ITK_SUFFIXES
+
+# Files of these are volumes, whatever they hold; DICOM and NIfTI files may be of one slice.
+_VOLUMES = (".npy", ".npz", *ITK_SUFFIXES)
+
+
+def choose_slicing(
+    find: Callable[[int], Sequence[Item]],
+    dims: int,
+    *,
+    axis: Plane | None = None,
+    slices: str | None = None,
+    context: int | None = None,
+    pool: Pool | None = None,
+    usual: str = "all",
+) -> Slicing | None:
+    """How a model of ``dims`` 2 sees its inputs slice by slice; None where these are images.
+
+    ``find`` gives the images (2) or volumes (3) that are named. They are volumes where one of the
+    options says so, where their files are, and where a folder has no images but volumes. ``usual``
+    are the slices where none are chosen. InputError where the model takes whole volumes and an
+    option of slices is given, and where images and volumes are named together.
+    """
+    given = {"--axis": axis, "--slices": slices, "--context": context, "--pool": pool}
+    options = [option for option, value in given.items() if value is not None]
+    if dims == 3:
+        if options:
+            raise InputError(
+                f"{options[0]} is for 2-D models, which see a volume slice by slice; this model "
+                "takes whole volumes: leave it out"
+            )
+        return None
+    if not options and not holds_volumes(find):
+        return None
+    return Slicing(
+        axis=axis,
+        slices=usual if slices is None else slices,
+        context=1 if context is None else context,
+        pool="mean" if pool is None else pool,
+    )
+
+
+def holds_volumes(find: Callable[[int], Sequence[Item]]) -> bool:
+    """Whether the inputs are volumes rather than images; InputError where there are neither, and
+    for both together."""
+    try:
+        items = find(2)
+    except InputError:
+        try:
+            find(3)
+        except InputError:
+            pass
+        else:
+            return True
+        raise
+    volumes = [item for item in items if is_volume(item.source)]
+    if volumes and len(volumes) < len(items):
+        image = next(item for item in items if not is_volume(item.source))
+        raise InputError(
+            f"{volumes[0].source} is a volume and {image.source} an image: give one kind at a time"
+        )
+    return bool(volumes)
+
+
+def is_volume(source: Path) -> bool:
+    """Whether a file or folder is a volume, by its name or by its header: of several slices."""
+    if source.is_dir() or source.name.lower().endswith(_VOLUMES):
+        return True
+    return (is_nifti_name(source) or may_be_dicom(source)) and not is_flat(source)

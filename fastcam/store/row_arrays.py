@@ -1,0 +1,125 @@
+"""The arrays of a store of maps row by row: what is finished, and the values of one row at a time.
+
+A row is what a model was given once: an image, a volume, or a slice of one.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.errors import CaseError, InputError
+from fastcam.store.chunk_files import Chunks
+from fastcam.store.folder_names import folder_of
+from fastcam.store.map_schema import DONE, OPEN
+from fastcam.store.root import ZARR_ERRORS
+
+
+class RowArrays:
+    """The arrays of the store at ``path`` that batches of rows write, read chunk by chunk.
+
+    A batch is one chunk. Readers raise InputError where the store is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._state_lock = threading.RLock()
+        self._arrays: dict[str, Chunks] = {}
+        self._last_chunks: dict[str, tuple[int, NDArray[Any]]] = {}
+        self._status: NDArray[np.int8] | None = None
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are, finished or not."""
+        return len(self._known_status)
+
+    @property
+    def batch(self) -> int:
+        """How many rows a batch has; the last may have fewer."""
+        return self._array("done/status").rows
+
+    @property
+    def batches(self) -> int:
+        """How many batches there are, finished or not."""
+        return -(-self.row_count // self.batch)
+
+    def rows(self, index: int) -> range:
+        """The 0-based rows of batch ``index``."""
+        if not 0 <= index < self.batches:
+            raise IndexError(f"batch {index} of {self.batches}")
+        return range(index * self.batch, min((index + 1) * self.batch, self.row_count))
+
+    def unfinished(self) -> list[int]:
+        """The indices of the batches that are not finished, in order."""
+        status = self._known_status
+        return [i for i in range(self.batches) if (status[self.rows(i)] == OPEN).any()]
+
+    def done_rows(self) -> int:
+        """How many rows are finished and have not failed."""
+        return int((self._known_status == DONE).sum())
+
+    def open_rows(self) -> int:
+        """How many rows are not finished."""
+        return int((self._known_status == OPEN).sum())
+
+    def _values(self, name: str, row: int, case: str) -> NDArray[np.float32]:
+        """A finished row of array ``name``, of the image called ``case``; a copy.
+
+        CaseError where it is gone.
+        """
+        first = row // self.batch
+        last = self._last_chunks.get(name)
+        # Maps are mostly read one after the other: the chunk read last is kept.
+        if last is None or last[0] != first:
+            try:
+                last = first, self._array(name).read(first)
+            except ZARR_ERRORS as error:
+                raise CaseError(f"{case}: {self._damaged_map(name)}: {error}") from error
+            self._last_chunks[name] = last
+        values: NDArray[np.float32] = last[1][row - first * self.batch].astype(np.float32)
+        if not np.isfinite(values).all():
+            raise CaseError(f"{case}: {self._damaged_map(name)}")
+        return values
+
+    @property
+    def _known_status(self) -> NDArray[np.int8]:
+        with self._state_lock:
+            if self._status is None:
+                status = self._read("done/status")
+                if status.ndim != 1 or len(status) == 0 or not np.isin(status, (0, 1, 2)).all():
+                    raise self._damaged("its done/status is none")
+                self._status = status
+            return self._status
+
+    def _has(self, name: str) -> bool:
+        return (self.path / folder_of(name) / "zarr.json").exists()
+
+    def _array(self, name: str) -> Chunks:
+        array = self._arrays.get(name)
+        if array is None:
+            try:
+                array = self._arrays[name] = Chunks(self.path / folder_of(name))
+            except ZARR_ERRORS as error:
+                raise self._damaged(f"{name}: {error}") from error
+        return array
+
+    def _read(self, name: str) -> NDArray[Any]:
+        try:
+            return self._array(name).read_all()
+        except ZARR_ERRORS as error:
+            raise self._damaged(f"{name}: {error}") from error
+
+    def _damaged_map(self, name: str) -> str:
+        return (
+            f"its map {name.partition('/')[2]} in {self.path} is damaged or gone; remove the store "
+            "and run fastcam infer again"
+        )
+
+    def _damaged(self, what: str) -> InputError:
+        return InputError(
+            f"{self.path}: the run store is damaged ({what}); remove it and run fastcam infer again"
+        )

@@ -1,0 +1,175 @@
+"""A model called by its arguments' names, and its answer by its own: the same for every engine."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fastcam.attribution.attention.vit_pass import run_vit
+from fastcam.attribution.engines import build_engine
+from fastcam.attribution.faithfulness.parameter_randomization import randomize_layers
+from fastcam.attribution.faithfulness.perturbation_curves import (
+    FaithfulnessSettings,
+    faithfulness,
+)
+from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
+from fastcam.attribution.packed_inputs import PackedInputs
+from fastcam.attribution.request import MapRequest
+from fastcam.errors import InputError
+from fastcam.models.vit import VisionTransformer, VitSettings
+from fastcam.read.inputs.model_inputs import ModelInput
+
+from .two_inputs import Encoder, Paired, Siamese
+
+CALL = ModelCall("1.second")
+
+
+def convolutional() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(Encoder(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval()
+
+
+def transformer() -> nn.Module:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"patch_size": (8, 8), "image_size": (32, 32), "num_classes": 3}
+    return VisionTransformer(VitSettings(dim=24, depth=2, heads=2, **sizes)).eval()
+
+
+@pytest.mark.parametrize(
+    ("make", "methods", "layer"),
+    [
+        (convolutional, ("gradcam", "eigencam", "scorecam"), "0"),
+        (transformer, ("attention", "rollout"), None),
+        (transformer, ("gradcam",), None),
+    ],
+)
+def test_every_engine_explains_the_answer_that_is_named(
+    make: Callable[[], nn.Module], methods: tuple[str, ...], layer: str | None
+) -> None:
+    """The model alone is the oracle of the same model with its answer behind another tensor."""
+    plain = make()
+    paired = Paired(plain).eval()
+    batch = torch.randn(3, 3, 32, 32)
+    layers = () if layer is None else (layer,)
+    expected = build_engine(plain, MapRequest(methods, layers))(batch)
+    inside = tuple(f"model.{name}" for name in layers)
+    with called_as(paired, CALL):
+        found = build_engine(paired, MapRequest(methods, inside))(batch)
+    torch.testing.assert_close(found.output, expected.output)
+    for name, values in expected.maps.items():
+        method, _, of_layer = name.partition("/")
+        own = f"{method}/model.{of_layer}" if of_layer else method
+        torch.testing.assert_close(found.maps[own], values)
+    with pytest.raises(InputError, match=r"0 \(\d, 64\), 1\.second \(\d, 3\).*--output"):
+        build_engine(paired, MapRequest(methods, inside))(batch)
+
+
+def test_views_and_faithfulness_take_it_too() -> None:
+    plain, batch = transformer(), torch.randn(2, 3, 32, 32)
+    paired = Paired(plain).eval()
+    with called_as(paired, CALL):
+        torch.testing.assert_close(run_vit(paired, batch).output, run_vit(plain, batch).output)
+    maps = torch.rand(2, 4, 4)
+    settings = FaithfulnessSettings(steps=4, random_maps=1, centre=False)
+    expected = faithfulness(plain, batch, maps, settings=settings)
+    with called_as(paired, CALL):
+        found = faithfulness(paired, batch, maps, settings=settings)
+        other = randomize_layers(
+            paired, lambda m: build_engine(m, MapRequest(("attention",))), batch
+        )
+    torch.testing.assert_close(found.deletion, expected.deletion)
+    assert other.spearman.shape[1] == 2
+
+
+def test_a_compiled_model_gives_it_and_is_itself_again() -> None:
+    """Hooks are part of what Dynamo compiled: code from before and after must not be mixed up."""
+    paired = Paired(convolutional()).eval()
+    batch = torch.randn(2, 3, 16, 16)
+    compiled: Any = torch.compile(paired, backend="eager")
+    with torch.no_grad():
+        assert isinstance(compiled(batch), tuple)
+        with called_as(compiled, CALL):
+            torch.testing.assert_close(compiled(batch), paired(batch))
+        assert isinstance(compiled(batch), tuple)
+
+
+def test_the_hooks_are_gone_after_an_exception() -> None:
+    model = Siamese()
+    packed = PackedInputs(("image", "prior"), ("age",), 3)
+    with called_as(model, ModelCall("scores", packed)):
+        assert len(model._forward_hooks) == len(model._forward_pre_hooks) == 1
+    with (
+        pytest.raises(InputError, match="--output lost"),
+        called_as(model, ModelCall("lost", packed)),
+    ):
+        model(torch.zeros(1, 7, 8, 8))
+    assert not model._forward_hooks
+    assert not model._forward_pre_hooks
+
+
+def test_a_copy_is_called_alike() -> None:
+    torch.manual_seed(0)
+    model = Siamese().eval()
+    packed = PackedInputs(("image", "prior"), ("age",), 3)
+    batch = torch.randn(2, 7, 8, 8)
+    batch[:, 6] = 40.0
+    with called_as(model, ModelCall("scores", packed)):
+        torch.testing.assert_close(copy.deepcopy(model)(batch), model(batch))
+
+
+def inputs(*names: str) -> tuple[ModelInput, ...]:
+    return tuple(ModelInput(name, f"column_{name}", "image") for name in names)
+
+
+class Optional(nn.Module):
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, scale: float = 1.0) -> Tensor:
+        return x
+
+
+class ByKeyword(nn.Module):
+    def forward(self, *, x: Tensor) -> Tensor:
+        return x
+
+
+class Anything(nn.Module):
+    def forward(self, x: Tensor, **others: Tensor) -> Tensor:
+        return x
+
+
+class PlaceOnly(nn.Module):
+    def forward(self, x: Tensor, /, y: Tensor) -> Tensor:
+        return x
+
+
+def test_arguments_that_fit() -> None:
+    check_arguments(Optional())
+    check_arguments(Optional(), inputs("x", "mask"))
+    check_arguments(Anything(), inputs("x", "whatever"))
+    check_arguments(ByKeyword(), inputs("x"))
+    check_arguments(Siamese(), inputs("age", "image", "prior"))
+    check_arguments(nn.Sequential(nn.Flatten()))
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "message"),
+    [
+        (Siamese(), (), r"Siamese.forward takes image, prior, age: .*--input image=COLUMN"),
+        (Siamese(), ("image",), r"also takes prior, age, .*--input prior=COLUMN"),
+        (
+            Siamese(),
+            ("image", "prior", "age", "sex"),
+            r"--input sex=column_sex: .*no argument 'sex'",
+        ),
+        (Optional(), ("mask",), r"also takes x"),
+        (ByKeyword(), (), r"takes no image"),
+        (PlaceOnly(), ("x", "y"), r"has no argument 'x'"),
+    ],
+)
+def test_arguments_that_do_not_fit(model: nn.Module, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_arguments(model, inputs(*names))
