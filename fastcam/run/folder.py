@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import IO, Any
 
 from fastcam.errors import InputError, OutputError
-from fastcam.read.regular_files import check_regular
 from fastcam.run.csv_cells import csv_row, original_record
 from fastcam.run.failures import FAILURES, read_failures, uncounted, write_failures
 from fastcam.run.files import TEMPORARY, make_folder, remove, remove_partial, write_text
@@ -61,7 +60,9 @@ class RunFolder:
         self._settings = json.loads(json.dumps(settings, default=str))
         make_folder(path)
         for name in (RUN, FIGURES, FAILURES):
-            check_regular(path / name)
+            record = path / name
+            if record.exists() and not (record.is_file() or record.is_dir()):
+                raise InputError(f"{record}: is a pipe, socket or device, not a file; remove it")
         earlier = self._earlier_settings(overwrite)
         self._journal = self._open_journal()
         try:
