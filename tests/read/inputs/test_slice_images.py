@@ -9,7 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom import dcmread
@@ -99,6 +99,10 @@ def test_grey_is_what_pydicom_shows(
     tmp_path_factory: pytest.TempPathFactory, file: tuple[np.ndarray, dict[str, Any]]
 ) -> None:
     pixels, tags = file
+    if "VOILUTSequence" in tags:  # pydicom's indices wrap round at 16 bits
+        quantity = pixels.astype(float) * tags.get("RescaleSlope", 1)
+        quantity += tags.get("RescaleIntercept", 0)
+        assume(quantity.max() - tags["VOILUTSequence"][0][0] < 2**16)
     path = written(tmp_path_factory.mktemp("d") / "a.dcm", pixels, **with_lut(tags))
     found = read_image(path)
     assert found.shape == (6, 7, 1)
