@@ -20,6 +20,8 @@ from fastcam.inference.images import resolve_preprocessing
 from fastcam.read.inputs.model_input import prepare
 from fastcam.store.maps import MapStore
 
+from .stopping_progress import StoppingProgress
+
 SIZE = 32
 
 
@@ -110,27 +112,11 @@ def test_a_second_run_does_nothing(model: Small, images: Path, tmp_path: Path) -
     assert (report.already, report.done, model.seen) == (7, 0, seen)
 
 
-class Stopping:
-    """Progress that stops the run after some images."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def note(self, text: str) -> None: ...
-    def begin(self, what: str, total: int) -> None: ...
-    def end(self) -> None: ...
-
-    def advance(self, count: int) -> None:
-        self.left -= count
-        if self.left <= 0:
-            raise KeyboardInterrupt
-
-
 def test_a_run_that_was_stopped_goes_on_with_the_first_unfinished_batch(
     model: Small, images: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(model, images, tmp_path / "a", progress=Stopping(3))
+        run(model, images, tmp_path / "a", progress=StoppingProgress(3))
     store = MapStore.open(tmp_path / "a" / "run.zarr")
     assert store.unfinished() == [1, 2]
     assert [h.status for h in store.headers] == ["done"] * 3 + ["open"] * 4
@@ -174,7 +160,7 @@ def test_an_image_that_vanishes_during_the_run(model: Small, images: Path, tmp_p
     folder = tmp_path / "in"
     shutil.copytree(images, folder)
 
-    class Removing(Stopping):
+    class Removing(StoppingProgress):
         def begin(self, what: str, total: int) -> None:
             (folder / "im5.png").unlink()
 
@@ -260,7 +246,7 @@ def test_bf16_is_the_models_precision_and_maps_stay_float32(
 
 
 def test_two_runs_into_one_folder(model: Small, images: Path, tmp_path: Path) -> None:
-    class Second(Stopping):
+    class Second(StoppingProgress):
         def begin(self, what: str, total: int) -> None:
             with pytest.raises(InputError, match="another fastcam run is writing"):
                 run(model, images, tmp_path)

@@ -3,115 +3,34 @@
 from __future__ import annotations
 
 import csv
-import itertools
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from scipy.special import softmax
-from torch import Tensor, nn
+from torch import Tensor
 
-from fastcam.api.export import export
-from fastcam.api.infer import infer
 from fastcam.api.render import render
 from fastcam.errors import CaseError, InputError
 from fastcam.store.maps import MapStore
 
-SIZE = 16
-
-
-class Small(nn.Module):
-    """Two convolutions and a head, for one grey picture, or several channels."""
-
-    def __init__(self, channels: int = 1, classes: int = 3) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, 4, 3, padding=1)
-        self.second = nn.Conv2d(4, 6, 3, stride=2, padding=1)
-        self.head = nn.Linear(6, classes)
-        self.image_size = SIZE
-        self.seen = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.seen += len(x)
-        x = torch.relu(self.second(torch.relu(self.first(x))))
-        found: Tensor = self.head(x.mean((2, 3)))
-        return found
-
-
-class Brightness(nn.Module):
-    """Its one layer gives the picture itself, so that the map of its only output is the picture."""
-
-    def __init__(self, channels: int = 1) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(channels, 1, 1, bias=False)
-        nn.init.ones_(self.layer.weight)
-        self.image_size = (SIZE, SIZE)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x).sum((2, 3))
-
-
-def model_of(channels: int = 1, classes: int = 3) -> Small:
-    torch.manual_seed(3)
-    return Small(channels, classes).eval()
-
-
-AFFINE = np.diag([-1.0, -1.5, 2.0, 1.0])
-
-
-def save(path: Path, array: np.ndarray, affine: np.ndarray | None = AFFINE) -> None:
-    """``array`` (x, y, z) as NIfTI."""
-    nibabel.Nifti1Image(array, affine).to_filename(path)
-
-
-def load(path: Path) -> Any:
-    return nibabel.load(path)
-
-
-def volumes(folder: Path, depths=(5, 3, 4), masks: bool = False) -> Path:
-    """``v0``, ``v1``, ... of 20 x 18 voxels and that many slices, in ``folder/images``."""
-    root = folder / "images"
-    root.mkdir()
-    rng = np.random.default_rng(5)
-    for number, depth in enumerate(depths):
-        save(root / f"v{number}.nii.gz", rng.normal(50, 300, (20, 18, depth)).astype(np.int16))
-    return root
-
-
-def run(model: nn.Module, images: Any, output: Path, **options: Any) -> Any:
-    given = {"method": "gradcam", "layers": ["second"], "batch_size": 4, "workers": 0}
-    given |= {"mean": (0.5,), "std": (0.25,)} if not hasattr(model, "own") else {}
-    return infer(model, images, output, **{**given, **options})
-
-
-def picture_by_hand(plane: np.ndarray, low: float, high: float) -> np.ndarray:
-    """A slice (rows, columns) windowed to 0 and 255, resized by Pillow, as a model wants it."""
-    grey = np.clip((plane.astype(np.float64) - low) / (high - low), 0, 1) * 255
-    resized = Image.fromarray(grey.astype(np.float32)).resize(
-        (SIZE, SIZE), Image.Resampling.BILINEAR
-    )
-    return (np.asarray(resized, np.float64) / 255 - 0.5) / 0.25
-
-
-def by_hand(model: Small, x: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Grad-CAM and output of one input (c, h, w), by its formula."""
-    batch = torch.from_numpy(x.astype(np.float32))[None]
-    activations = model.second(torch.relu(model.first(batch))).detach().requires_grad_()
-    output = model.head(torch.relu(activations).mean((2, 3)))
-    (gradient,) = torch.autograd.grad(output.max(), activations)
-    weights = gradient.mean((2, 3), keepdim=True)
-    return torch.relu((weights * activations).sum(1))[0].detach(), output[0].detach()
-
-
-def window_of(array: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(array, [0.5, 99.5])
-    return float(low), float(high)
+from .slice_samples import (
+    AFFINE,
+    Small,
+    by_hand,
+    load,
+    model_of,
+    picture_by_hand,
+    run,
+    save,
+    volumes,
+    window_of,
+)
+from .stopping_progress import StoppingProgress
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -271,27 +190,13 @@ def test_a_regression_is_pooled_by_its_values(tmp_path: Path) -> None:
         run(model, root, tmp_path / "or", pool="noisy-or")
 
 
-class Stopping:
-    """Progress that stops the run after some slices."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def note(self, text: str) -> None: ...
-    def begin(self, what: str, total: int) -> None: ...
-    def end(self) -> None: ...
-
-    def advance(self, count: int) -> None:
-        self.left -= count
-        if self.left <= 0:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stopped_run_goes_on_in_the_middle_of_a_volume(tmp_path: Path, workers: int) -> None:
     root, model = volumes(tmp_path), model_of()
     with pytest.raises(KeyboardInterrupt):
-        run(model, root, tmp_path / "a", batch_size=2, workers=workers, progress=Stopping(5))
+        run(
+            model, root, tmp_path / "a", batch_size=2, workers=workers, progress=StoppingProgress(5)
+        )
     store = MapStore.open(tmp_path / "a" / "run.zarr")
     left = 2 * len(store.unfinished())
     assert 0 < left < 12
@@ -351,92 +256,3 @@ def test_a_slice_without_a_finite_answer_costs_itself_only(tmp_path: Path) -> No
     assert drawn.exit_code == 0
     names = sorted(p.name[:8] for p in (tmp_path / "figures" / "001_a").glob("slice*"))
     assert names == ["slice000", "slice001", "slice003"]
-
-
-def orientations() -> list[np.ndarray]:
-    """The 48 ways to lay an array into space, as affines from (x, y, z) to RAS."""
-    found = []
-    for axes in itertools.permutations(range(3)):
-        for signs in itertools.product((1, -1), repeat=3):
-            affine = np.eye(4)
-            affine[:3, :3] = 0
-            for column, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
-                affine[axis, column] = sign * (1.0 + column / 4)
-            found.append(affine)
-    return found
-
-
-def panels(figure: Path) -> list[np.ndarray]:
-    """Where the three panels of a figure are dark (or the blue of no heat): (h, w) bool each."""
-    pixels = np.asarray(Image.open(figure).convert("RGB")).astype(int)
-    dark = (pixels[..., 0] < 40) & (pixels[..., 1] < 40)
-    rows = np.flatnonzero(dark.mean(axis=1) > 0.4)
-    dark = dark[rows.min() : rows.max() + 1]
-    columns = np.flatnonzero(dark.mean(axis=0) > 0.4)
-    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
-    found = [dark[:, run] for run in runs if len(run) > 50]  # the color bar is narrow
-    assert len(found) == 3
-    return found
-
-
-def marked_corner(panel: np.ndarray) -> tuple[str, str]:
-    """The one corner that is not dark."""
-    lit = [
-        (vertical, horizontal)
-        for vertical, y in (("top", 1), ("bottom", -2))
-        for horizontal, x in (("left", 1), ("right", -2))
-        if not panel[y, x]
-    ]
-    (corner,) = lit
-    return corner
-
-
-# Corner of the marked voxel in RAS: the patient's right, front and top.
-MARK = (1, 1, 1)
-PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
-
-
-@pytest.mark.parametrize("plane", PLANES)
-def test_a_marked_voxel_is_where_it_belongs_in_all_orientations(tmp_path: Path, plane: Any) -> None:
-    """Its slice, its figure's corner and its place in the export, for each of 48 files."""
-    root = tmp_path / "images"
-    root.mkdir()
-    shape = (6, 8, 10)
-    marks = []
-    for number, affine in enumerate(orientations()):
-        array = np.zeros(shape, np.int16)
-        # The end of each array axis that lies at the mark's side.
-        corner = []
-        for column, length in enumerate(shape):
-            axis = int(np.abs(affine[:3, column]).argmax())
-            forwards = affine[axis, column] > 0
-            corner.append(length - 1 if forwards == (MARK[axis] > 0) else 0)
-        array[tuple(corner)] = 1000
-        marks.append(tuple(corner))
-        save(root / f"o{number:02d}.nii", array, affine)
-    model = Brightness().eval()
-    report = infer(
-        model, root, tmp_path / "out", method="gradcam", layers=["layer"], workers=0, axis=plane,
-        batch_size=32, mean=(0.0,), std=(1.0,), window_level=(500, 1000),
-    )  # fmt: skip
-    assert report.exit_code == 0
-    store = MapStore.open(report.store)
-    export(report.store, output_dir=tmp_path / "maps")
-    drawn = render(report.store, output_dir=tmp_path / "figures", workers=1, panel_size=256)
-    assert drawn.exit_code == 0
-    for index, (header, affine, mark) in enumerate(
-        zip(store.headers, orientations(), marks, strict=True)
-    ):
-        axis = int(np.abs(affine[PLANES[plane], :3]).argmax())  # the array's axis along the normal
-        assert header.shape[0] == shape[axis]
-        values = store.map("gradcam/layer", index)
-        assert int(values.max(axis=(1, 2)).argmax()) == mark[axis]
-        image = load(tmp_path / "maps" / f"o{index:02d}_gradcam_layer.nii.gz")
-        np.testing.assert_allclose(image.affine, affine)
-        data = image.get_fdata()
-        assert data.shape == shape
-        assert np.unravel_index(int(data.argmax()), shape) == mark
-        (figure,) = (tmp_path / "figures").glob(f"{index + 1:03d}_*.png")
-        assert figure.name.endswith(f"_slice{mark[axis]}.png")
-        # Axial: front and right; coronal: top and right; sagittal: top and front.
-        assert [marked_corner(panel) for panel in panels(figure)] == [("top", "left")] * 3
