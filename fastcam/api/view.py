@@ -1,0 +1,200 @@
+"""``fastcam.view``, ``picture`` and ``review``: the reading room, its pictures and judgements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from fastcam.api.arguments import optional_path, path_list, volume_text
+from fastcam.figures.notebook_figure import Figure
+from fastcam.jobs.view.opened_case import Limits, Look, PanelKind, Slot
+from fastcam.jobs.view.query import PictureQuery
+from fastcam.jobs.view.request import (
+    DEFAULT_MARKS,
+    DEFAULT_MEMORY,
+    Judging,
+    Sharing,
+    ViewRequest,
+    parse_memory,
+)
+from fastcam.jobs.view.review_summary import ReviewSummary, review_files, review_summary
+from fastcam.jobs.view.room import Room
+from fastcam.jobs.view.service import Service, open_service, start_thread
+from fastcam.jobs.view.verdicts import find_verdicts, verdicts_of
+from fastcam.options import Axes, Blend, Orient, PathLike, Scale, Sources, Style, StyleName
+
+
+def view_request(
+    runs: PathLike | Sequence[PathLike],
+    *,
+    names: Sequence[str] = (),
+    root_dir: PathLike | None = None,
+    mask_dir: PathLike | None = None,
+    axes: Axes = "zyx",
+    orient: Orient = "radiological",
+    frame: str = "image",
+    slices: str = "all",
+    volume: str | int | None = None,
+    show_channel: int | None = None,
+    window: tuple[float, float] | None = None,
+    class_names: Sequence[str] = (),
+    scale: Scale = "patient",
+    style: StyleName = "standard",
+    colormap: str = "",
+    heat_alpha: float = 0.5,
+    blend: Blend = "auto",
+    top_k: int = 3,
+    panel_size: int = 512,
+    table: PathLike | None = None,
+    id_column: str | None = None,
+    memory: int | str = DEFAULT_MEMORY,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    allow_hosts: Sequence[str] = (),
+    embedded: bool = False,
+    review: PathLike | None = None,
+    reader: str = "",
+    marks: Sequence[str] = DEFAULT_MARKS,
+    blind: bool = False,
+) -> ViewRequest:
+    """The settings of a reading room; keywords are the options of ``fastcam view``."""
+    return ViewRequest(
+        runs=path_list(runs),
+        names=tuple(names),
+        sources=Sources(
+            root_dir=optional_path(root_dir),
+            mask_dir=optional_path(mask_dir),
+            axes=axes,
+            orient=orient,
+            frame=frame,
+            slices=slices,
+            volume=volume_text(volume),
+            show_channel=show_channel,
+            window=window,
+        ),
+        style=Style(
+            style=style,
+            colormap=colormap,
+            heat_alpha=heat_alpha,
+            blend=blend,
+            scale=scale,
+            top_k=top_k,
+            panel_size=panel_size,
+            class_names=tuple(class_names),
+        ),
+        table=optional_path(table),
+        id_column=id_column,
+        memory=parse_memory(memory) if isinstance(memory, str) else memory,
+        sharing=Sharing(host=host, port=port, allowed_hosts=tuple(allow_hosts), embedded=embedded),
+        judging=Judging(file=optional_path(review), reader=reader, marks=tuple(marks), blind=blind),
+    )
+
+
+class ReadingRoom:
+    """A reading room that is open until :meth:`close`, or until Python ends.
+
+    A notebook shows it in the cell, as long as its browser reaches this machine; with ``proxy``
+    through the address that the notebook's server forwards, as ``/proxy/{port}/`` of
+    jupyter-server-proxy.
+    """
+
+    def __init__(self, service: Service, height: int = 760, proxy: str | None = None) -> None:
+        self._service, self._height, self._proxy = service, height, proxy
+        self._stop = start_thread(service)
+
+    @property
+    def address(self) -> str:
+        """What a browser opens."""
+        service = self._service
+        if self._proxy is None:
+            return service.address
+        return f"{self._proxy.format(port=service.port).rstrip('/')}/{service.token}/"
+
+    def close(self) -> None:
+        """End the server. Every judgement is on disk already."""
+        self._stop()
+
+    def __repr__(self) -> str:
+        return f"<fastcam reading room at {self.address}>"
+
+    def _repr_html_(self) -> str:
+        address = escape(self.address, quote=True)
+        return (
+            f'<iframe src="{address}" title="fastcam reading room" width="100%" '
+            f'height="{self._height}" style="border:1px solid #8888"></iframe>'
+            f'<p><a href="{address}" target="_blank" rel="noopener">in a tab of its own</a></p>'
+        )
+
+
+def view(
+    *runs: PathLike, height: int = 760, proxy: str | None = None, **options: Any
+) -> ReadingRoom:
+    """Open the reading room of ``fastcam view`` in the background, and show it in a notebook.
+
+    ``runs`` are run stores, results files or output folders; ``options`` are the keywords of
+    :func:`view_request`. ``height`` is that of the notebook's frame in pixels. ``proxy`` is the
+    address under which a notebook on another machine forwards ports, ``{port}`` in it for the
+    number, as in ``/user/me/proxy/{port}/``; give its host as ``allow_hosts`` then.
+
+    Raises :class:`~fastcam.errors.InputError` where a run can't be opened_case.
+    """
+    request = view_request(runs, embedded=True, **options)
+    return ReadingRoom(open_service(request), height, proxy)
+
+
+def picture(
+    run: PathLike,
+    case: str,
+    *,
+    slice: int | None = None,
+    panel: PanelKind = "overlay",
+    map: int | str = 0,
+    head: int | None = None,
+    axis: int = 0,
+    window: Limits | None = None,
+    limits: Limits | None = None,
+    contour: bool = False,
+    **options: Any,
+) -> Figure:
+    """One picture as the reading room shows it.
+
+    ``case`` is the case's name. ``slice`` counts as the run's own do, along ``axis`` of the file's
+    (z, y, x) where that isn't 0; None: the one with the highest heat, or the middle one along
+    another axis. ``map`` is the number, from 0, or the name of a map of the run; ``head`` counts
+    from 0, None is the mean of heads. ``window`` are the values that are shown black and white,
+    ``limits`` the heat at the ends of the color table; None: as figures have them. ``contour``
+    outlines the mask. ``options`` are the keywords of :func:`view_request`.
+
+    Raises :class:`~fastcam.errors.InputError` for wrong settings and unreadable runs,
+    :class:`~fastcam.errors.CaseError` for a case or map that isn't there.
+    """
+    room = Room(view_request(run, **options))
+    number = room.case_number(case)
+    opened_case = room.open(0, number)
+    if slice is None:
+        slice = opened_case.facts()["best"] if axis == 0 else opened_case.planes[axis].depth // 2
+    query = PictureQuery(
+        run=0,
+        case=number,
+        kind=panel,
+        slot=Slot(map=room.map_number(map), head=head, axis=axis, index=slice),
+        look=Look(style=room.style, window=window, limits=limits, contour=contour),
+    )
+    return Figure(room.draw(query).pixels)
+
+
+def review(folders: PathLike | Sequence[PathLike], *, run: PathLike | None = None) -> ReviewSummary:
+    """Summarize the judgements of reading rooms, from the folders or files that they are in.
+
+    Of each reader and case the last mark counts. ``run`` is the run store, results file or output
+    folder that says which predictions are right; None: the one beside the judgements, if there is
+    just one.
+
+    Raises :class:`~fastcam.errors.InputError` where there are no judgements.
+    """
+    paths = path_list(folders)
+    files = [file for path in paths for file in review_files(path)]
+    verdicts = find_verdicts(paths[0]) if run is None else verdicts_of(Path(run))
+    return review_summary(files, verdicts)

@@ -1,0 +1,148 @@
+"""Attention and CAM maps in the reading room, from their store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fastcam.errors import CaseError
+from fastcam.figures.map_scales import attention_bounds, bounds
+from fastcam.jobs.render.maps.image import (
+    OpenImage,
+    SliceView,
+    open_image,
+    open_volume_image,
+)
+from fastcam.jobs.render.maps.plan import locate_maps
+from fastcam.jobs.view.map_case import MapViewCase, head_count, name_of, row_of
+from fastcam.jobs.view.opened_case import Limits
+from fastcam.jobs.view.run import CaseRow, MapFacts, ViewRun
+from fastcam.options import MapChoice, Sources, Style, layer_of_call
+from fastcam.read.inputs.target_column import number_in
+from fastcam.read.volumes.sources import SourceIndex
+from fastcam.store.map_rows import MapCase, MapRow, check_done, choose_rows, method_of
+from fastcam.store.map_schema import MapHeader
+from fastcam.store.maps import MapStore
+
+# What is behind a number's point in the table.
+_DIGITS = 5
+
+
+class MapRun(ViewRun):
+    """A store of maps, with the folders of its images now."""
+
+    kind: Literal["patches", "maps"] = "maps"
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        store: MapStore,
+        sources: Sources,
+        style: Style | None,
+        class_names: tuple[str, ...] = (),
+    ) -> None:
+        self.name, self.path, self.style = name, path, style
+        self._class_text = Style(class_names=class_names).class_text
+        self.store = store
+        run = store.attrs.settings.get("volume")
+        if run and sources.volume is None:
+            sources = replace(sources, volume=str(run))
+        self._sources = sources
+        mask_dir = sources.mask_dir
+        self._masks = None if mask_dir is None else SourceIndex(mask_dir, mask=True)
+        self.rows = _every_row(store)
+
+    @property
+    def sources(self) -> Sources:
+        """The images and masks, and their geometry."""
+        return self._sources
+
+    @cached_property
+    def cases(self) -> Sequence[CaseRow]:
+        """Every image or volume, in the order of the run."""
+        return tuple(_row_of(header, self._class_text) for header in self.store.headers)
+
+    @cached_property
+    def maps(self) -> Sequence[MapFacts]:
+        """Every map: each layer of attention, and each target, by itself."""
+        return tuple(
+            MapFacts(name=name_of(row), heads=head_count(self.store, row), note=row.note)
+            for row in self.rows
+        )
+
+    def open(self, index: int) -> MapViewCase:
+        """Open an image or volume. CaseError where it can't be read or has no maps."""
+        header = self.store.headers[index]
+        check_done(header)
+        (located,) = locate_maps(self.store, [index], self._masks)
+        preprocessing = self.store.attrs.preprocessing
+        mask, missing = located.mask, located.mask_missing
+        image: OpenImage
+        if self.store.attrs.dims == 3:
+            view = SliceView.of(self.store, index)
+            image = open_volume_image(header, mask, missing, self.sources, preprocessing, view)
+        else:
+            image = open_image(header, mask, missing, preprocessing, self.sources.orient)
+        return MapViewCase(self.store, self.sources, self.rows, index, image)
+
+    def cohort_limits(self, number: int, head: int | None, classic: bool) -> Limits:
+        """The lowest and highest value of a map over all images that have it; of attention, unless
+        ``classic``, as multiples of uniform."""
+        row = row_of(self.store, self.rows, number, head)
+        low, high = np.inf, -np.inf
+        for index in range(len(self.cases)):
+            try:
+                values = row.read(self.store, index)
+            except CaseError:
+                continue
+            multiples = row.is_attention and not classic
+            own = attention_bounds(values) if multiples else bounds(values, row.signed)
+            low, high = min(low, own[0]), max(high, own[1])
+        return (float(low), float(high)) if low <= high else (0.0, 0.0)
+
+
+def _every_row(store: MapStore) -> tuple[MapRow, ...]:
+    """Every map of a store; of attention each layer, as the mean of its heads."""
+    rows = choose_rows(store, MapChoice())
+    layers = [layer for name in store.map_names for layer in store.layer_names(name)]
+    if not layers:
+        return rows
+    methods = tuple(dict.fromkeys(method_of(name) for name in store.map_names))
+    own = [name.partition("/")[2] for name in store.map_names]
+    every = dict.fromkeys([*filter(None, own), *layers, *map(layer_of_call, layers)])
+    return choose_rows(store, MapChoice(methods, tuple(every)))
+
+
+def _row_of(header: MapHeader, class_text: Callable[[int], str]) -> CaseRow:
+    case = MapCase(header)
+    label = header.label
+    if header.prediction is None:
+        prediction = ", ".join(f"{value:.4g}" for value in header.output[:4].tolist())
+    else:
+        prediction = class_text(header.prediction)
+        label = class_text(int(label)) if label.isascii() and label.isdecimal() else label
+    numbers = {
+        f"p{number}": round(share, _DIGITS)
+        for number, share in enumerate(header.probabilities[:10].tolist())
+    }
+    if header.prediction is None and len(header.output):
+        numbers["output"] = float(header.output[0])
+        true = number_in(header.label)
+        if true is not None:
+            numbers["error"] = abs(true - float(header.output[0]))
+    return CaseRow(
+        id=header.id,
+        group=header.group,
+        label=label,
+        prediction=prediction,
+        correct=case.right,
+        confidence=header.confidence if np.isfinite(header.confidence) else None,
+        numbers=numbers,
+        reason=header.reason if header.status == "failed" else "",
+    )

@@ -1,0 +1,132 @@
+"""The reading room in a browser, by the hands of a person."""
+
+from __future__ import annotations
+
+import io
+import json
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastcam.jobs.view.service import running
+from tests.jobs.view.browser_hands import middle, pixels, point, reading, shown, wait_for
+from tests.jobs.view.sample_rooms import ask, service_of
+
+HOSTILE = '<img src=x onerror="document.title=1">'
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    names = ("p0", "p1", HOSTILE)
+    with running(service_of(tmp_path_factory.mktemp("room"), names=names)) as served:
+        yield served
+
+
+def test_the_best_slice_is_shown_and_the_wheel_turns(service, new_page) -> None:
+    page = new_page(service.address)
+    assert shown(page)["slice"] == "3"
+    page.mouse.move(*middle(page))
+    page.mouse.wheel(0, 100)
+    wait_for(page, slice=4)
+    _, _, png = ask(service, "api/picture", shown(page))
+    assert (pixels(page) == np.asarray(Image.open(io.BytesIO(png)))).all()
+    for _ in range(9):
+        page.mouse.wheel(0, 100)
+    wait_for(page, slice=6)  # the last one
+    page.mouse.wheel(0, -100)
+    wait_for(page, slice=5)
+    assert page.evaluate("window.fastcamTimings.length") > 3
+
+
+def test_keys_go_through_slices_and_cases(service, new_page) -> None:
+    page = new_page(service.address)
+    page.keyboard.press("ArrowDown")
+    wait_for(page, slice=4)
+    page.keyboard.press("ArrowRight")
+    wait_for(page, case=1, slice=3)
+    page.keyboard.press("PageUp")
+    wait_for(page, slice=0)
+    page.keyboard.press("g")
+    wait_for(page, slice=3)
+    page.keyboard.press("ArrowLeft")
+    wait_for(page, case=0)
+
+
+def test_a_name_is_text_whatever_it_is_called(service, new_page) -> None:
+    page = new_page(service.address)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("name => document.querySelector('#title').textContent === name",
+                           arg=HOSTILE)  # fmt: skip
+    assert page.locator("img[src=x]").count() == 0
+    assert page.title() == f"{HOSTILE} · fastcam"
+
+
+def test_look_follows_its_form(service, new_page) -> None:
+    page = new_page(service.address)
+    before = pixels(page)
+    page.get_by_role("slider", name="Heat").fill("0.9")
+    wait_for(page, alpha="0.9")
+    assert (pixels(page) != before).any()
+    page.get_by_label("Colors").select_option("viridis")
+    wait_for(page, colormap="viridis")
+    page.get_by_label("Scale of").select_option("rank")
+    wait_for(page, scale="rank")
+    assert page.locator(".bar-box").inner_text().split() == ["0", "1"]
+    page.get_by_role("slider", name="Boxes").fill("0")
+    wait_for(page, top="0")
+    page.get_by_label("From – to, low").fill("0.1")
+    page.get_by_label("From – to, high").fill("0.3")
+    page.get_by_label("From – to, high").press("Enter")
+    wait_for(page, limits="0.1,0.3")
+    page.get_by_role("button", name="As at the start").click()
+    wait_for(page, alpha="0.5", colormap="jet")
+    page.wait_for_timeout(50)
+    assert (pixels(page) == before).all()
+
+
+def test_the_address_carries_the_view(service, new_page) -> None:
+    page = new_page(service.address)
+    page.keyboard.press("ArrowRight")
+    wait_for(page, case=1)
+    page.keyboard.press("ArrowDown")
+    page.get_by_label("Colors").select_option("magma")
+    page.get_by_label("Panel", exact=True).first.select_option("heat")
+    wait_for(page, kind="heat", colormap="magma", slice=4)
+    page.keyboard.press("+")
+    page.wait_for_function("() => location.hash.includes('zoom') && location.hash.includes('heat')")
+    other = new_page(page.url)
+    wait_for(other, case=1, kind="heat", colormap="magma", slice=4)
+    assert shown(other) == shown(page)
+    assert (pixels(other) == pixels(page)).all()
+    assert "case=p1" in unquote(other.url)
+
+
+def test_the_table_sorts_and_filters(service, new_page) -> None:
+    page = new_page(service.address)
+    rows = page.locator(".table-row")
+    assert rows.count() == 3
+    page.get_by_label("Search in names and texts").fill("p1")
+    page.wait_for_function("() => document.querySelectorAll('.table-row').length === 1")
+    assert page.locator("#count").inner_text() == "1 of 3 cases"
+    page.get_by_label("Search in names and texts").fill("")
+    head = page.locator("#table-head button").first
+    head.click()
+    head.click()
+    assert rows.first.inner_text().startswith("p1")
+    rows.first.click()
+    wait_for(page, case=1)
+
+
+def test_a_reading_is_what_lies_under_the_pointer(service, new_page) -> None:
+    page = new_page(service.address)
+    page.mouse.move(*point(page, 0.33, 0.61))
+    page.wait_for_selector(".readout[data-reading]")
+    page.wait_for_timeout(200)
+    query = {**shown(page), "x": 0.33, "y": 0.61}
+    _, _, content = ask(service, "api/reading", query)
+    assert reading(page) == json.loads(content)
+    image = reading(page)["image"][0]
+    assert f"image {image:g}" in page.locator(".readout").first.inner_text()
