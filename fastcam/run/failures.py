@@ -70,9 +70,14 @@ def exit_code(failures: Iterable[Failure], done: bool) -> int:
 
 
 def failure_line(failure: Failure) -> str:
-    """``error: case slice 4: reason``, on one line."""
-    case = failure.case if failure.slice is None else f"{failure.case} slice {failure.slice}"
-    return one_line(f"{failure.level}: {case}: {failure.reason}")
+    """``error: case slice 4: reason``, on one line; a case without a name is ``case 7`` by its
+    place in the run."""
+    case, reason = failure.case, failure.reason
+    if not case.strip() and failure.place:
+        case = f"case {failure.place}"
+        reason = reason.removeprefix(f"{case}: ")
+    case = case if failure.slice is None else f"{case} slice {failure.slice}"
+    return one_line(f"{failure.level}: {case}: {reason}")
 
 
 def failure_lines(failures: Sequence[Failure], output_dir: Path) -> list[str]:

@@ -30,20 +30,22 @@ TEMPORARY = ".tmp-"
 _PARTIAL = ".part"
 
 
-def write_bytes(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+def write_bytes(path: Path, pieces: Iterable[bytes | memoryview], durable: bool = False) -> None:
     """Write ``pieces`` one after the other to ``path``, replacing what is there.
 
-    Whoever opens ``path`` sees the old file or the whole new one, never half of it. The folder
-    must exist. Raises :class:`OutputError` with the file and the reason; no temporary file stays.
+    Whoever opens ``path`` sees the old file or the whole new one, never half of it; of a
+    ``durable`` one also after a power cut. The folder must exist. Raises :class:`OutputError` with
+    the file and the reason; no temporary file stays.
     """
     # One thread writes one file at a time, so process and thread make the name unique. The
     # name's start is for people; all of it could pass the 255 bytes that file systems allow.
     temporary = path.with_name(f"{TEMPORARY}{path.name[:40]}-{os.getpid()}-{threading.get_ident()}")
     try:
         try:
-            _write_all(temporary, pieces)
-            # No fsync: it would cost more than drawing the figure, and a figure lost in a power
-            # cut can be drawn again. The rename alone keeps a killed process from leaving halves.
+            # Figures without fsync: it would cost more than drawing them, and what is lost in a
+            # power cut is drawn again, since its size isn't the one that the journal lists. The
+            # rename alone keeps a killed process from leaving halves.
+            _write_all(temporary, pieces, durable)
             temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -54,18 +56,31 @@ def write_bytes(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         raise OutputError(f"{path}: can't be written: {reason}") from error
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, durable: bool = False) -> None:
     """Write ``text`` as UTF-8 the way ``write_bytes`` does; lone surrogates become escapes."""
-    write_bytes(path, [text.encode("utf-8", errors="backslashreplace")])
+    write_bytes(path, [text.encode("utf-8", errors="backslashreplace")], durable)
 
 
-def _write_all(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+def sync(descriptor: int) -> None:
+    """Wait until what was written to an open file is on the disk itself; OSError where the disk
+    refuses it."""
+    try:
+        getattr(os, "fdatasync", os.fsync)(descriptor)
+    except OSError as error:
+        # Some file systems of user space can't; a pipe can't either.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
+
+
+def _write_all(path: Path, pieces: Iterable[bytes | memoryview], durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
         for piece in pieces:
             left = memoryview(piece).cast("B")
             while left:
                 left = left[os.write(descriptor, left) :]
+        if durable:
+            sync(descriptor)
     finally:
         os.close(descriptor)  # on network disks this, too, may report a full disk
 
@@ -120,3 +135,26 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: can't be removed: {error.strerror}") from error
+
+
+def remove_leftovers(folder: Path, pattern: str = "") -> None:
+    """Remove the half-written files of killed processes from ``folder``, or from those of the
+    folders in it that ``pattern`` names, such as ``*/`` or ``**/``.
+
+    What a process that still runs is writing stays.
+    """
+    for path in folder.glob(f"{pattern}{TEMPORARY}*-*-*"):
+        _, pid, thread = path.name.rsplit("-", 2)
+        if pid.isdecimal() and thread.isdecimal() and not _is_running(int(pid)):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,46 +1,34 @@
 """The output folder of a run: what is finished, with which settings, and what failed.
 
 ``run.json`` says what the run was, ``figures.csv`` lists every finished file as it is finished,
-``failures.csv`` what could not be drawn and why. A file counts as finished when it is listed and
-there; nothing is guessed from what happens to lie in the folder.
+``inputs.csv`` what these were made of, ``failures.csv`` what could not be drawn and why. A file
+counts as finished when it is listed, there in its whole size, and what it was made of is as it
+was; nothing is guessed from what happens to lie in the folder.
 """
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import fcntl
-import io
 import json
-import os
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import fields
-from operator import attrgetter
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-from fastcam.errors import InputError, OutputError
-from fastcam.run.csv_cells import csv_row, original_record
+from fastcam.errors import InputError
 from fastcam.run.failures import FAILURES, read_failures, uncounted, write_failures
 from fastcam.run.files import TEMPORARY, make_folder, remove, remove_partial, write_text
+from fastcam.run.input_files import ALL_CASES, InputRecord, changed_inputs
+from fastcam.run.journal import Journal
+from fastcam.run.processes import process_stamp
 from fastcam.run.records import Failure, FigureRecord
 
 RUN = "run.json"
 FIGURES = "figures.csv"
+INPUTS = "inputs.csv"
 STORE = "run.zarr"
 _COLUMNS = [field.name for field in fields(FigureRecord)]
-# astuple copies every field deeply: a third of a second in 10,000 figures, once there, once back.
-_row = attrgetter(*_COLUMNS)
-
-
-def whole_rows(text: str) -> list[dict[str, str]]:
-    """The lines of a CSV file with a header that are there in full.
-
-    A run that was killed may have left half a line at the end, and half a number is a number.
-    """
-    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    return [original_record(row) for row in rows if None not in row and None not in row.values()]
+_INPUT_COLUMNS = [field.name for field in fields(InputRecord)]
 
 
 class RunFolder:
@@ -53,19 +41,30 @@ class RunFolder:
     Attributes:
         path: the folder.
         finished: each finished file by its path relative to the folder.
+        notes: what is drawn anew though it was listed, and why; a line each, for people.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        overwrite: bool,
+        trust_inputs: bool = False,
+    ) -> None:
+        """``trust_inputs``: what the figures were made of is not looked at."""
         self.path = path
+        self.notes: list[str] = []
         self._settings = json.loads(json.dumps(settings, default=str))
         make_folder(path)
-        for name in (RUN, FIGURES, FAILURES):
+        for name in (RUN, FIGURES, INPUTS, FAILURES):
             record = path / name
             if record.exists() and not (record.is_file() or record.is_dir()):
                 raise InputError(f"{record}: is a pipe, socket or device, not a file; remove it")
         earlier = self._earlier_settings(overwrite)
-        self._journal = self._open_journal()
+        self._journal = Journal(path / FIGURES, _COLUMNS, FigureRecord.of_cells)
+        self._inputs: Journal[InputRecord] | None = None
         try:
+            self._inputs = Journal(path / INPUTS, _INPUT_COLUMNS, InputRecord.of_cells)
             self.finished = self._read_finished()
             other = earlier is not None and earlier != self._settings
             # A run that drew nothing, say with a wrong --root-dir, binds nobody.
@@ -79,8 +78,12 @@ class RunFolder:
                 self._clear()
             self._earlier_failures = read_failures(self.path)
             self.remove_leftovers()
+            records = self._unchanged_inputs(trust_inputs)
+            # In this order: without its inputs' records a figure that is listed would never be
+            # drawn anew.
             self.rewrite_journal()
-            self.write_run({"status": "running"})
+            self._inputs.replace(records)
+            self.write_run({"status": "running", "process": process_stamp()})
         except BaseException:
             self._close()
             raise
@@ -97,18 +100,18 @@ class RunFolder:
         self._close()
 
     def _close(self) -> None:
-        # Closing tries once more to write what a full disk refused; that was reported already.
-        with contextlib.suppress(OSError):
-            self._journal.close()
+        self._journal.close()
+        if self._inputs is not None:
+            self._inputs.close()
 
-    def record(self, figures: Iterable[FigureRecord]) -> None:
-        """List finished files; they are on the disk already."""
-        writer = csv.writer(self._journal)
-        for record in figures:
-            self.finished[record.path] = record
-            writer.writerow(csv_row(_row(record)))
-        with _journal_errors(self.path):
-            self._journal.flush()
+    def record(self, figures: Iterable[FigureRecord], inputs: Iterable[InputRecord] = ()) -> None:
+        """List finished files, which are on the disk already, and what they were made of."""
+        figures, inputs = tuple(figures), tuple(inputs)
+        if inputs and self._inputs is not None:
+            self._inputs.add(inputs)
+        if figures:
+            self._journal.add(figures)
+        self.finished |= {record.path: record for record in figures}
 
     def rewrite_journal(self) -> None:
         """Replace the list by what is finished, in the order of cases and slices."""
@@ -117,13 +120,7 @@ class RunFolder:
             key=lambda r: (r.place, -1 if r.slice is None else r.slice, r.path),
         )
         self.finished = {record.path: record for record in ordered}
-        with _journal_errors(self.path):
-            self._journal.seek(0)
-            self._journal.truncate()
-            csv.writer(self._journal).writerows(
-                [_COLUMNS, *(csv_row(_row(record)) for record in ordered)]
-            )
-            self._journal.flush()
+        self._journal.replace(ordered)
 
     def write_failures(self, failures: Iterable[Failure], redone: Container[int]) -> None:
         """Write ``failures.csv``; without failures there is none.
@@ -131,11 +128,11 @@ class RunFolder:
         What earlier runs listed of cases whose numbers are not ``redone`` still holds.
         """
         current = list(failures)
-        known = set(map(uncounted, current))
+        keys = set(map(uncounted, current))
         earlier = [
             failure
             for failure in self._earlier_failures
-            if failure.place not in redone and uncounted(failure) not in known
+            if failure.place not in redone and uncounted(failure) not in keys
         ]
         ordered = sorted(
             [*earlier, *current],
@@ -147,11 +144,11 @@ class RunFolder:
         """Write ``run.json``: the settings, and ``facts`` about how it went."""
         content = {**facts, "settings": self._settings}
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
-        write_text(self.path / RUN, text + "\n")
+        write_text(self.path / RUN, text + "\n", durable=True)
 
     def remove_leftovers(self) -> None:
         """Half-written files of a run, or of a worker, that was killed; nobody writes here now."""
-        if not self._locked:
+        if not self._journal.locked:
             return
         for folder in (self.path, *self.path.glob("[0-9][0-9][0-9]*_*/")):
             for path in folder.glob(f"{TEMPORARY}*"):
@@ -177,66 +174,50 @@ class RunFolder:
                 f"--overwrite to replace it"
             ) from error
 
-    def _open_journal(self) -> IO[str]:
-        path = self.path / FIGURES
-        try:
-            # A killed run may have left half a character at the end.
-            journal = path.open("a+", newline="", encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise OutputError(f"{path}: can't be written: {error.strerror}") from error
-        try:
-            # The journal rather than the folder: over NFS only files open for writing are locked.
-            self._locked = _lock(journal.fileno(), self.path)
-        except BaseException:
-            journal.close()
-            raise
-        return journal
-
-    def _listed(self) -> dict[str, FigureRecord]:
-        self._journal.seek(0)
-        listed = {}
-        for row in whole_rows(self._journal.read()):
-            try:
-                listed[row["path"]] = FigureRecord(
-                    path=row["path"],
-                    place=int(row["place"]),
-                    case=row["case"],
-                    slice=int(row["slice"]) if row["slice"] else None,
-                    best=row["best"] == "True",
-                    average=float(row["average"]),
-                    low=float(row["low"]),
-                    high=float(row["high"]),
-                    limits=row.get("limits", ""),
-                )
-            except (KeyError, TypeError, ValueError):
-                continue  # the half line of a run that was killed: its figure is drawn again
-        return listed
-
     def _read_finished(self) -> dict[str, FigureRecord]:
-        return {
-            path: record for path, record in self._listed().items() if (self.path / path).is_file()
-        }
+        """What is listed and there; emptied and cut files are to be drawn anew."""
+        listed = {record.path: record for record in self._journal.rows()}
+        finished = {p: record for p, record in listed.items() if record.is_there(self.path)}
+        spoiled = sum((self.path / path).is_file() for path in listed.keys() - finished.keys())
+        if spoiled:
+            what = "1 file has" if spoiled == 1 else f"{spoiled} files have"
+            self.notes.append(f"{what} another size than was recorded: redrawn")
+        return finished
+
+    def _unchanged_inputs(self, trusted: bool) -> list[InputRecord]:
+        """Take from what is finished the figures whose inputs changed; the records of the other
+        inputs, each once."""
+        assert self._inputs is not None
+        case_numbers = {record.place for record in self.finished.values()}
+        records: dict[tuple[int, str], InputRecord] = {}
+        for record in self._inputs.rows() if case_numbers else ():
+            if record.place in case_numbers or record.place == ALL_CASES:
+                key = record.place, record.path
+                # One that changed while its figures were drawn has two contents.
+                other = records.setdefault(key, record).checksum != record.checksum
+                records[key] = replace(record, checksum="") if other else record
+        places: set[int] = set()
+        if not trusted:
+            places, touched = changed_inputs(records.values())
+            records |= {(record.place, record.path): record for record in touched}
+        changed = case_numbers if ALL_CASES in places else places
+        if changed:
+            self.finished = {p: r for p, r in self.finished.items() if r.place not in changed}
+            what = "1 case" if len(changed) == 1 else f"{len(changed)} cases"
+            self.notes.append(f"inputs of {what} changed: redrawn (--trust-inputs keeps them)")
+            changed = changed | {ALL_CASES}
+        return [record for record in records.values() if record.place not in changed]
 
     def _clear(self) -> None:
         root = self.path.resolve()
-        for listed in self._listed():
-            path = self.path / listed
+        for record in self._journal.rows():
+            path = self.path / record.path
             if path.resolve().is_relative_to(root) and not path.is_dir():
                 path.unlink(missing_ok=True)
         for path in (self.path / FAILURES, self.path / RUN):
             path.unlink(missing_ok=True)
-        self._journal.seek(0)
-        self._journal.truncate()
+        self._journal.replace(())
         self.finished = {}
-
-
-@contextlib.contextmanager
-def _journal_errors(folder: Path) -> Iterator[None]:
-    """Errors of writing the journal as :class:`OutputError`."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{folder / FIGURES}: can't be written: {error.strerror}") from error
 
 
 def _differing_settings(earlier: object, current: Mapping[str, Any]) -> str:
@@ -255,33 +236,3 @@ def differences(settings: Iterable[tuple[str, Any, Any]]) -> list[str]:
     ['heat-alpha 0.5, now 0.4']
     """
     return [f"{name} {old}, now {new}" for name, old, new in settings if old != new]
-
-
-@contextlib.contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Lock a folder, which is made if it isn't there, against other runs.
-
-    Raises :class:`InputError` when another run holds it, :class:`OutputError` when it can't be
-    made.
-    """
-    make_folder(folder)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> bool:
-    """Lock an open file for the run that writes into ``folder``; whether there are locks at all."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"{folder}: another fastcam run is writing into this folder; wait for it or give "
-            "another --output-dir"
-        ) from error
-    except OSError:
-        return False  # some network file systems have none: then two runs are the user's care
-    return True

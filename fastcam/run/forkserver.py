@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from multiprocessing import forkserver, resource_tracker
+
+from fastcam.run.processes import child_ended
 
 METHOD = "forkserver"
 
@@ -29,3 +31,30 @@ def start(preload: Sequence[str]) -> None:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def server_pid() -> int | None:
+    """The number of the process; None where there is none."""
+    # The library has no public name for it.
+    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    return pid
+
+
+class TrackerLoss:
+    """Whether the resource tracker, which removes semaphores of processes that were killed, has
+    been killed itself since this was made."""
+
+    def __init__(self) -> None:
+        resource_tracker.ensure_running()
+        # The library has no public name for it.
+        self._pid: int | None = getattr(resource_tracker._resource_tracker, "_pid", None)
+
+    def silence(self) -> None:
+        """Don't tell the tracker that takes its place of semaphores that it doesn't know, which it
+        answers with tracebacks. They are removed by their owners all the same."""
+        if self._pid is not None and child_ended(self._pid):
+            resource_tracker.unregister = _unregister_nothing
+
+
+def _unregister_nothing(name: Sized, rtype: str) -> None:
+    pass

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fastcam.errors import CaseError, FastcamError
+from fastcam.run.input_files import InputRecord
 
 Level = Literal["error", "warning"]
 LEVELS: tuple[Level, ...] = ("error", "warning")
@@ -26,6 +29,7 @@ class FigureRecord:
         low: lower limit of the color scale.
         high: upper limit of the color scale.
         limits: of a figure of several maps, JSON ``{"map": [low, high], ...}``; else empty.
+        size: bytes of the file; None where that wasn't recorded.
     """
 
     path: str
@@ -37,6 +41,33 @@ class FigureRecord:
     low: float
     high: float
     limits: str = ""
+    size: int | None = None
+
+    @classmethod
+    def of_cells(cls, cells: Mapping[str, str]) -> FigureRecord:
+        """The record of a line of ``figures.csv``; KeyError or ValueError where it is none."""
+        return cls(
+            path=cells["path"],
+            place=int(cells["place"]),
+            case=cells["case"],
+            slice=int(cells["slice"]) if cells["slice"] else None,
+            best=cells["best"] == "True",
+            average=float(cells["average"]),
+            low=float(cells["low"]),
+            high=float(cells["high"]),
+            limits=cells.get("limits", ""),
+            size=int(cells["size"]) if cells.get("size") else None,
+        )
+
+    def is_there(self, folder: Path) -> bool:
+        """Whether the file lies in the output folder, whole: of the size that was recorded, which
+        is never 0."""
+        try:
+            details = (folder / self.path).stat()
+        except (OSError, ValueError):
+            return False
+        whole = details.st_size == self.size if self.size is not None else details.st_size > 0
+        return whole and stat.S_ISREG(details.st_mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +93,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class ItemResult:
-    """What came of a work item: the files that were written, and what failed."""
+    """What came of a work item: the files that were written, what failed, and the inputs that the
+    files were made of."""
 
     figures: tuple[FigureRecord, ...]
     failures: tuple[Failure, ...]
+    inputs: tuple[InputRecord, ...] = ()
 
 
 def attempt(action: Callable[[], None]) -> str | None:

@@ -16,10 +16,13 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from fastcam.errors import InputError, SchedulerError
+from fastcam.read.volumes.memory_limit import call_limited, current_limit
 from fastcam.run import forkserver
+from fastcam.run.processes import child_ended
 from fastcam.run.work_items import WorkItem, assign, steal_work
 
 if TYPE_CHECKING:
@@ -29,6 +32,11 @@ Result = TypeVar("Result")
 
 # Items given to a worker thread ahead of the one it works on, so that it never waits.
 _AHEAD = 2
+# Seconds between two looks whether the processes of this machine still live.
+_WATCH_SECONDS = 1.0
+# What Dask raises where it loses a process.
+_LOSSES = (OSError, TimeoutError, RuntimeError, EOFError)
+_KEPT = "what is finished is kept: run the same command again to go on"
 # Starting processes costs half a second and more; so many figures are drawn in less.
 _FEW = 64
 
@@ -81,10 +89,11 @@ def local_cluster(shape: ClusterShape, preload: Sequence[str]) -> Iterator[Clien
         _without_main(),
         contextlib.ExitStack() as running,
     ):
+        tracker = forkserver.TrackerLoss()
         try:
             if shape.processes:
                 forkserver.start(preload)
-            with _interrupts_deferred():
+            with _interrupts_deferred(), _losses():
                 cluster = running.enter_context(
                     LocalCluster(
                         n_workers=max(1, shape.processes),
@@ -101,8 +110,50 @@ def local_cluster(shape: ClusterShape, preload: Sequence[str]) -> Iterator[Clien
                 client = running.enter_context(Client(cluster, set_as_default=False))
             yield client
         finally:
-            with _interrupts_deferred():
+            tracker.silence()
+            # Whether all that was asked for is done is known by now, whatever ends badly.
+            with _interrupts_deferred(), contextlib.suppress(*_LOSSES):
                 running.close()
+
+
+@contextlib.contextmanager
+def _losses() -> Iterator[None]:
+    """What Dask raises where its processes are killed while it starts them, as
+    :class:`SchedulerError`."""
+    try:
+        yield
+    except _LOSSES as error:
+        _silence_loops()
+        raise SchedulerError(
+            f"the worker processes were lost ({type(error).__name__}); was one killed, or is the "
+            f"memory full? {_KEPT}"
+        ) from error
+
+
+def _silence_loops() -> dict[str, int]:
+    """Let Dask and event loops that lose their other end not say so at length; the levels before.
+
+    Dask's loggers have levels of their own, each.
+    """
+    names = [
+        name
+        for name in ("asyncio", *logging.root.manager.loggerDict)
+        if name.partition(".")[0] in ("asyncio", "distributed", "tornado")
+    ]
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return levels
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silent loops within the block, and after it where it ended by an error: what is left of them
+    may speak up later."""
+    levels = _silence_loops()
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @contextlib.contextmanager
@@ -155,7 +206,7 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
         client = Client(**location, timeout="15s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there") from error
-    with client:
+    with _quiet(), client:
         try:
             client.wait_for_workers(1, timeout=60)
         except TimeoutError as error:
@@ -173,17 +224,18 @@ def run(
 
     Each worker thread has a queue of its own and at most a few items in flight, so the
     scheduler's memory does not grow with the job. Dask gives the items of a worker that died to
-    others. Raises :class:`SchedulerError` when the cluster is lost, or when several workers died
-    over one item.
+    others. Raises :class:`SchedulerError` when the cluster is lost, or the process that workers are
+    forked from, or when several workers died over one item.
     """
-    from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
     threads = sorted(client.nthreads().items())
     addresses = [address for address, count in threads for _ in range(count)]
     queues = assign(items, max(1, len(addresses)))
     pending: dict[Future[Result], tuple[int, WorkItem]] = {}
-    completed = as_completed(loop=client.loop)
+    completed: SimpleQueue[Future[Result]] = SimpleQueue()
+    limit = current_limit()
+    server = forkserver.server_pid() if client.cluster is not None else None
 
     def submit_next(queue: int) -> None:
         if not queues[queue]:
@@ -191,23 +243,40 @@ def run(
         if queues[queue]:
             item = queues[queue].popleft()
             future = client.submit(
-                function, item, pure=False, workers=[addresses[queue]], allow_other_workers=True
+                call_limited,
+                limit,
+                function,
+                item,
+                pure=False,
+                workers=[addresses[queue]],
+                allow_other_workers=True,
             )
             pending[future] = (queue, item)
-            completed.add(future)
+            future.add_done_callback(completed.put)
 
     for _ in range(_AHEAD):
         for queue in range(len(queues)):
             submit_next(queue)
     try:
-        for future in completed:
+        while pending:
+            try:
+                future = completed.get(timeout=_WATCH_SECONDS)
+            except Empty:
+                if server is not None and child_ended(server):
+                    _silence_loops()
+                    raise SchedulerError(
+                        "the process that workers are forked from was lost; was it killed, or is "
+                        f"the memory full? {_KEPT}"
+                    ) from None
+                continue
             queue, item = pending.pop(future)
             try:
                 result = future.result()
             except (KilledWorker, CancelledError) as error:
+                _silence_loops()
+                reason = str(error).partition("\n")[0] or type(error).__name__
                 raise SchedulerError(
-                    f"the Dask cluster gave up on a work item ({error}); finished figures are "
-                    f"kept: run the same command again to go on"
+                    f"the Dask cluster gave up on a work item ({reason}); {_KEPT}"
                 ) from error
             submit_next(queue)
             yield item, result

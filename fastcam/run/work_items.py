@@ -38,6 +38,7 @@ class CaseSlices:
         image_missing: why there is none.
         mask: file or folder of its mask; None where there is none.
         mask_missing: why there is none; empty where no mask is used.
+        inputs: the other files that its figures are made of.
     """
 
     case: int
@@ -47,6 +48,7 @@ class CaseSlices:
     image_missing: str
     mask: str | None
     mask_missing: str
+    inputs: tuple[str, ...] = ()
 
 
 WorkItem = tuple[CaseSlices, ...]

@@ -39,7 +39,7 @@ def _refused(outcome: Any, folder: Path, *words: object) -> None:
     [
         ("results.pkl", b"patient,label\np1,1\n", "not a whole pickle"),
         ("results.pkl", b"", "empty"),
-        ("results.json", b"{", "no whole JSON"),
+        ("results.json", b"{", "not a complete JSON"),
         ("results.json", b'{"a": 1}', "holds a dict"),
         ("results.json", b"[]", "nothing to draw"),
         ("results.json", b"[1, 2]", "one dict per case"),
@@ -152,8 +152,13 @@ def _spoil_weights(record: dict[str, Any], value: float) -> None:
     ],
 )
 def test_one_bad_case(
-    render: Call, records: Records, tmp_path: Path, spoil: Call,
-    words: list[str], one_case_failed: Call) -> None:  # fmt: skip
+    render: Call,
+    records: Records,
+    tmp_path: Path,
+    spoil: Call,
+    words: list[str],
+    one_case_failed: Call,
+) -> None:
     spoil(records[0])
     outcome = render(results=pickled(tmp_path, records))
     one_case_failed(outcome, tmp_path / "out", *words)
@@ -189,8 +194,10 @@ def test_a_rejected_case_is_named_when_asked_for(
     path = pickled(tmp_path, records)
     _refused(
         render("--patient", "neck_001", results=path),
-        tmp_path / "out", "neck_001", "attention_weights[0] is -1.0",
-    )  # fmt: skip
+        tmp_path / "out",
+        "neck_001",
+        "attention_weights[0] is -1.0",
+    )
     assert render("--patient", "neck_002", results=path).code == 0
 
 
@@ -239,9 +246,12 @@ def test_odd_patient_names_are_drawn(
             home.parent.mkdir(parents=True)
             shutil.copy(volume, home.parent / f"{name}.nii.gz")
     outcome = render(
-        "--patient", name, results=pickled(tmp_path, records), root_dir=tmp_path / "images",
+        "--patient",
+        name,
+        results=pickled(tmp_path, records),
+        root_dir=tmp_path / "images",
         mask_dir=tmp_path / "masks",
-    )  # fmt: skip
+    )
     assert outcome.code == 0, outcome
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == [file]
 

@@ -59,9 +59,13 @@ def test_pictures_that_cannot_be_written(
 
 @pytest.mark.parametrize("spared", [0, 1, 7])
 def test_full_disk(
-    render: Call, tmp_path: Path, whole: Call, rows: Call, monkeypatch: pytest.MonkeyPatch,
+    render: Call,
+    tmp_path: Path,
+    whole: Call,
+    rows: Call,
+    monkeypatch: pytest.MonkeyPatch,
     spared: int,
-) -> None:  # fmt: skip
+) -> None:
     real, written = os.write, 0
 
     def fill(descriptor: int, data: Any) -> int:

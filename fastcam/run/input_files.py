@@ -1,0 +1,148 @@
+"""The files that a run was made of: what they were like, so that a later run sees what changed.
+
+Size and time of modification tell that nothing did; where they differ, a checksum of the content
+(XXH3, 64 bits: a check against accidents, not against forgers) says whether it is another one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import xxhash
+
+_PIECE = 1 << 20
+# The place of what the figures of all cases are made of.
+ALL_CASES = 0
+
+
+class FileState(NamedTuple):
+    """``size`` in bytes and time of the last change ``modified`` in nanoseconds since 1970 of a
+    file; of a folder the sum and the latest of all that is in it."""
+
+    size: int
+    modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """A line of ``inputs.csv``, whose columns are these fields.
+
+    Attributes:
+        place: the 1-based number of the case whose figures were made of it; 0 for all cases.
+        path: the file or folder.
+        size: its size in bytes.
+        modified: when it was changed last, in nanoseconds since 1970.
+        checksum: XXH3 of its content, as hexadecimal digits; empty where it changed meanwhile.
+    """
+
+    place: int
+    path: str
+    size: int
+    modified: int
+    checksum: str
+
+    @classmethod
+    def of_cells(cls, cells: Mapping[str, str]) -> InputRecord:
+        """The record of a line of ``inputs.csv``; KeyError or ValueError where it is none."""
+        return cls(
+            place=int(cells["place"]),
+            path=cells["path"],
+            size=int(cells["size"]),
+            modified=int(cells["modified"]),
+            checksum=cells["checksum"],
+        )
+
+    @property
+    def state(self) -> FileState:
+        """Size and time of modification."""
+        return FileState(self.size, self.modified)
+
+
+def file_state(path: Path) -> FileState | None:
+    """The state of a file or folder; None where there is none, or it can't be looked at."""
+    try:
+        own = path.stat()
+        if not stat.S_ISDIR(own.st_mode):
+            return FileState(own.st_size, own.st_mtime_ns)
+        size, modified = 0, own.st_mtime_ns
+        for folder, _, names in os.walk(path):
+            for entry in (folder, *(os.path.join(folder, name) for name in names)):  # noqa: PTH118
+                details = os.stat(entry)  # noqa: PTH116 - Path takes three times as long
+                size += details.st_size if entry != folder else 0
+                modified = max(modified, details.st_mtime_ns)
+    except (OSError, ValueError):
+        return None
+    return FileState(size, modified)
+
+
+def input_record(place: int, path: Path, before: FileState | None) -> InputRecord | None:
+    """The record of an input of case ``place``, whose state was ``before`` when reading it began.
+
+    None where there is no such file. Nothing of it is used as content: a pipe isn't waited for.
+    """
+    if before is None:
+        return None
+    checksum = content_checksum(path, before)
+    return InputRecord(place, str(path), *before, checksum)
+
+
+def input_records(place: int, paths: Iterable[Path]) -> list[InputRecord]:
+    """The records of inputs as they are now."""
+    records = (input_record(place, path, file_state(path)) for path in paths)
+    return [record for record in records if record is not None]
+
+
+@lru_cache(maxsize=256)
+def content_checksum(path: Path, state: FileState) -> str:
+    """XXH3 of the content of a file, or of names and content of all files in a folder.
+
+    Empty where ``path`` is in another state, or can't be read. The bytes were just read, and come
+    from the system's cache: 100 MB take 30 ms, and an .nii.gz of that size takes 1.5 s to inflate.
+    """
+    digest = xxhash.xxh3_64()
+    try:
+        for file in _files(path):
+            if file != path:
+                digest.update(os.fsencode(file.relative_to(path)) + b"\0")
+            if not stat.S_ISREG(file.stat().st_mode):
+                return ""
+            with file.open("rb", buffering=0) as stream:
+                while piece := stream.read(_PIECE):
+                    digest.update(piece)
+    except OSError:
+        return ""
+    return digest.hexdigest() if file_state(path) == state else ""
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+
+
+def changed_inputs(records: Iterable[InputRecord]) -> tuple[set[int], list[InputRecord]]:
+    """The places whose inputs have another content now, and the records as they are now of inputs
+    of the same content that were only touched or copied.
+
+    What is gone has not changed: its figures are all that is left of it.
+    """
+    places: set[int] = set()
+    touched: list[InputRecord] = []
+    states: dict[str, FileState | None] = {}
+    for record in records:
+        if record.path not in states:
+            states[record.path] = file_state(Path(record.path))
+        now = states[record.path]
+        if now is None or (now == record.state and record.checksum):
+            continue
+        if record.checksum and content_checksum(Path(record.path), now) == record.checksum:
+            touched.append(InputRecord(record.place, record.path, *now, record.checksum))
+        else:
+            places.add(record.place)
+    return places, touched
