@@ -24,16 +24,18 @@ PIP := $(PY) -m pip -qq --disable-pip-version-check
 PINS := constraints.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench simd nosimd test-simd clean
+.PHONY: help demo test campaign lint format types bench docs simd nosimd test-simd clean
 # Recipes install into one environment; two at once would break it.
 .NOTPARALLEL:
 
 help:
 	@echo "make demo       environment in $(VENV), then fastcam demo"
 	@echo "make test       the test suite               (ARGS='-k png')"
+	@echo "make campaign   faults on purpose, an hour    (ARGS='--seed 1 --minutes 5')"
 	@echo "make lint       ruff check and format check   make format mends"
 	@echo "make types      mypy --strict"
 	@echo "make bench      every benchmark               (ARGS='--quick')"
+	@echo "make docs       the site, in build/site; a broken link fails"
 	@echo "make simd       pillow-simd in Pillow's place; make nosimd puts Pillow back"
 	@echo "make test-simd  decoding and resizing tests with pillow-simd, in $(SIMD_VENV)"
 	@echo "make clean      remove environments, caches and build folders"
@@ -44,6 +46,10 @@ demo: $(VENV)/.installed
 # One process a core, each with one thread: PyTorch's threads would wait for each other.
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto $(ARGS)
+
+# Kills, full disks, hostile and damaged files, changed inputs; a small one is among the tests.
+campaign: $(VENV)/.test
+	OMP_NUM_THREADS=1 PYTHONPATH=.:kernels $(PY) -m tests.campaign.campaign $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check .
@@ -59,6 +65,10 @@ types: $(VENV)/.lint $(VENV)/.test $(VENV)/.bench
 
 bench: $(VENV)/.bench
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) $$file $(ARGS) || exit 1; done
+
+# Pictures and tutorials are made by running fastcam, and kept in build/docs-cache until it changes.
+docs: $(VENV)/.docs
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
 
 simd: $(VENV)/.simd
 
@@ -94,7 +104,7 @@ $(VENV)/.installed: $(VENV)/.pip $(PINS)
 	$(PIP) install -c constraints.txt --build-constraint constraints.txt -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.installed
+$(VENV)/.test: $(VENV)/.installed $(VENV)/.docs
 	$(PIP) install -c constraints.txt --group test
 	$(PIP) install -c constraints.txt --no-deps --group oracles
 	@touch $@
@@ -106,6 +116,10 @@ $(VENV)/.lint: $(VENV)/.installed
 $(VENV)/.bench: $(VENV)/.installed
 	$(PIP) install -c constraints.txt --group bench
 	$(PIP) install -c constraints.txt --no-deps --group oracles
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(PIP) install -c constraints.txt --group docs
 	@touch $@
 
 # The wheel is built before Pillow goes, so a failed build leaves the environment as it was.

@@ -48,16 +48,16 @@ Way = Callable[[], Any]
 @contextmanager
 def unfused() -> Iterator[list[Tensor]]:
     """Attention the way timm writes it with fused attention off; every matrix is kept."""
-    kept: list[Tensor] = []
+    matrices: list[Tensor] = []
 
     def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
-        kept.append(weights)
+        matrices.append(weights)
         mixed: Tensor = weights @ v
         return mixed
 
     with mock.patch.object(F, "scaled_dot_product_attention", attention):
-        yield kept
+        yield matrices
 
 
 def naive(attentions: list[Tensor]) -> Tensor:
@@ -80,12 +80,12 @@ def make_ways(tokens: int, device: str, batch: int = 1) -> dict[str, Way]:
     attend, roll = AttentionEngine(model), RolloutEngine(model)
 
     def materialised() -> Any:
-        with unfused() as kept, torch.no_grad():
-            return model(image), [weights[:, :, 0] for weights in kept]
+        with unfused() as matrices, torch.no_grad():
+            return model(image), [weights[:, :, 0] for weights in matrices]
 
     def product() -> Any:
-        with unfused() as kept, torch.no_grad():
-            return model(image), naive(kept)
+        with unfused() as matrices, torch.no_grad():
+            return model(image), naive(matrices)
 
     return {
         "forward": torch.no_grad()(lambda: model(image)),
@@ -101,7 +101,7 @@ def measure(
     rounds: int,
     threads: int,
     device: str,
-    wanted: list[str] | None = None,
+    names: list[str] | None = None,
     batch: int = 1,
 ) -> dict[str, tuple[float, float]]:
     """Median milliseconds of each way and its ratio to the plain forward pass; ways take turns in
@@ -109,9 +109,9 @@ def measure(
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 and device == "cpu" else time.perf_counter
     ways = make_ways(tokens, device, batch)
-    if wanted:
-        ways = {name: ways[name] for name in ("forward", *wanted)}
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    if names:
+        ways = {name: ways[name] for name in ("forward", *names)}
+    times_by_way: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way()
     for turn in range(rounds):
@@ -121,13 +121,13 @@ def measure(
             start = clock()
             ways[name]()
             _wait(device)
-            taken[name].append((clock() - start) * 1000)
+            times_by_way[name].append((clock() - start) * 1000)
     return {
         name: (
             statistics.median(times),
-            statistics.median(t / f for t, f in zip(times, taken["forward"], strict=True)),
+            statistics.median(t / f for t, f in zip(times, times_by_way["forward"], strict=True)),
         )
-        for name, times in taken.items()
+        for name, times in times_by_way.items()
     }
 
 
@@ -136,8 +136,8 @@ def peak_mib(way: str, tokens: int, device: str) -> float:
     command = [sys.executable, "-m", "benchmarks.bench_attention", "--peak", way]
     command += ["--tokens", str(tokens), "--device", device]
     root = Path(__file__).parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
-    return float(done.stdout)
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    return float(process.stdout)
 
 
 def _peak_here(way: str, tokens: int, device: str) -> float:

@@ -52,8 +52,8 @@ def forward_way(model: nn.Module, batch: Tensor) -> Way:
 
     def run() -> Tensor:
         with torch.no_grad():
-            found: Tensor = model(batch)
-            return found
+            logits: Tensor = model(batch)
+            return logits
 
     return run
 
@@ -121,18 +121,18 @@ OTHERS = {"captum": captum_way, "torchcam": torchcam_way, "grad-cam": grad_cam_w
 
 def other_ways(model: nn.Module, batch: Tensor) -> dict[str, Way]:
     """The other packages that are installed; the rest are named."""
-    found: dict[str, Way] = {}
+    results: dict[str, Way] = {}
     for name, make in OTHERS.items():
         try:
-            found[name] = make(model, batch, ("layer4",))
-            found[name]()
+            results[name] = make(model, batch, ("layer4",))
+            results[name]()
         except (ImportError, RuntimeError) as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
-            found.pop(name, None)
+            results.pop(name, None)
             continue
         if name != "captum":
-            found[f"{name} 4 layers"] = make(model, batch, STAGES)
-    return found
+            results[f"{name} 4 layers"] = make(model, batch, STAGES)
+    return results
 
 
 def ways_of(model: nn.Module, batch: Tensor, quick: bool) -> dict[str, Way]:
@@ -150,7 +150,7 @@ def ways_of(model: nn.Module, batch: Tensor, quick: bool) -> dict[str, Way]:
 
 def time_ways(ways: dict[str, Way], rounds: int, cuda: bool) -> dict[str, dict[str, float]]:
     """Median seconds of every way, process and wall; ways take turns."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    times_by_way: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, way in ways.items():
             wall, process = time.perf_counter(), time.process_time()
@@ -159,13 +159,13 @@ def time_ways(ways: dict[str, Way], rounds: int, cuda: bool) -> dict[str, dict[s
                 torch.cuda.synchronize()
             if turn:
                 used = time.process_time() - process
-                taken[name].append((used, time.perf_counter() - wall))
+                times_by_way[name].append((used, time.perf_counter() - wall))
     return {
         name: {
             "process": statistics.median(p for p, _ in pairs),
             "wall": statistics.median(w for _, w in pairs),
         }
-        for name, pairs in taken.items()
+        for name, pairs in times_by_way.items()
     }
 
 
@@ -187,11 +187,14 @@ def peak_above(way: Way, warm: Way) -> float:
 def memory(name: str, count: int, side: int) -> float:
     """MiB above the model of one way, in a process of its own."""
     options = ["--memory", name, "--batch", str(count), "--side", str(side)]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "benchmarks.bench_cam", *options],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
-    )  # fmt: skip
-    return float(done.stdout.splitlines()[-1]) if done.returncode == 0 else float("nan")
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[1],
+    )
+    return float(process.stdout.splitlines()[-1]) if process.returncode == 0 else float("nan")
 
 
 def _measure_memory(name: str, count: int, side: int) -> None:
@@ -220,11 +223,11 @@ def _declare_torchvision(name: str) -> None:
         import tests.torchvision_import  # noqa: F401
 
 
-def report(name: str, found: dict[str, dict[str, float]]) -> None:
+def report(name: str, results: dict[str, dict[str, float]]) -> None:
     """Print ratios to the plain forward pass."""
-    base = found["forward"]
+    base = results["forward"]
     print(f"\n{name}")
-    for way, spent in found.items():
+    for way, spent in results.items():
         ratios = " ".join(f"{spent[k] / base[k]:6.3f}x {k}" for k in ("process", "wall"))
         print(f"{way:>20}: {spent['process']:8.3f} s   {ratios}", flush=True)
 
@@ -250,7 +253,7 @@ def main() -> None:
         _measure_memory(options.memory, batches[0], options.side)
         return
     torch.manual_seed(0)
-    found: dict[str, Any] = {"time": {}, "memory MiB": {}}
+    results: dict[str, Any] = {"time": {}, "memory MiB": {}}
     threads = torch.get_num_threads()
     if not options.quick:
         _declare_torchvision("grad-cam")
@@ -262,18 +265,18 @@ def main() -> None:
             for number in sorted({1, threads}) if device == "cpu" else [threads]:
                 torch.set_num_threads(number)
                 name = f"{device}, batch {count}, {number} threads"
-                found["time"][name] = time_ways(ways, rounds, device == "cuda")
-                report(name, found["time"][name])
+                results["time"][name] = time_ways(ways, rounds, device == "cuda")
+                report(name, results["time"][name])
     for count in batches[-1:]:
         print(f"\nmemory above the model, batch {count}, MiB")
         for name in ("forward", *(LAST[:1] if options.quick else LAST)):
-            found["memory MiB"][name] = memory(name, count, side)
-            ratio = found["memory MiB"][name] / found["memory MiB"]["forward"]
-            print(f"{name:>20}: {found['memory MiB'][name]:8.0f}   {ratio:6.2f}x", flush=True)
+            results["memory MiB"][name] = memory(name, count, side)
+            ratio = results["memory MiB"][name] / results["memory MiB"]["forward"]
+            print(f"{name:>20}: {results['memory MiB'][name]:8.0f}   {ratio:6.2f}x", flush=True)
     if not bf16_in_hardware():
         print("\nbf16 is left out: this CPU has no AVX-512-BF16")
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

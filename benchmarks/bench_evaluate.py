@@ -78,10 +78,10 @@ def drawing_timed(calls: Sequence[str] = DRAWING) -> Iterator[list[float]]:
     spent: list[float] = []
 
     def watched(draw: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*given: Any) -> Any:
+        def call(*arguments: Any) -> Any:
             start = time.perf_counter()
             try:
-                return draw(*given)
+                return draw(*arguments)
             finally:
                 spent.append(time.perf_counter() - start)
 
@@ -89,9 +89,26 @@ def drawing_timed(calls: Sequence[str] = DRAWING) -> Iterator[list[float]]:
 
     with ExitStack() as stack:
         for name in calls:
-            place = f"fastcam.jobs.evaluate.job.{name}"
-            stack.enter_context(mock.patch(place, watched(getattr(job, name))))
+            function = f"fastcam.jobs.evaluate.job.{name}"
+            stack.enter_context(mock.patch(function, watched(getattr(job, name))))
         yield spent
+
+
+def run_evaluate(model: nn.Module, folder: Path, options: argparse.Namespace, **more: Any) -> None:
+    """Evaluate the set below ``folder``, with ``more`` keywords of ``evaluate``."""
+    evaluate(
+        model,
+        folder / "Images",
+        folder / "table.csv",
+        folder / "evaluated",
+        target="age",
+        layers=["layer4"],
+        batch_size=options.batch,
+        precision=options.precision,
+        compile=False,
+        overwrite=True,
+        **more,
+    )
 
 
 def ways_of(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict[str, Way]:
@@ -104,11 +121,7 @@ def ways_of(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict
     def evaluated() -> tuple[float, float]:
         start = time.perf_counter()
         with drawing_timed() as spent:
-            evaluate(
-                model, folder / "Images", folder / "table.csv", folder / "evaluated", target="age",
-                layers=["layer4"], batch_size=options.batch, precision=options.precision,
-                compile=False, overwrite=True,
-            )  # fmt: skip
+            run_evaluate(model, folder, options)
         return time.perf_counter() - start, sum(spent)
 
     def analysed() -> tuple[float, float]:
@@ -116,10 +129,10 @@ def ways_of(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict
         analyzer = Analyzer(
             model, layers=STAGES, batch_size=options.batch, precision=options.precision
         )
-        found = analyzer.analyze_batch(
+        result = analyzer.analyze_batch(
             folder / "Images", "*.jpg", output_dir=folder / "analysed", overwrite=True
         )
-        spent = sum(v for stage, v in found.seconds.items() if stage != "infer")
+        spent = sum(v for stage, v in result.seconds.items() if stage != "infer")
         return time.perf_counter() - start, spent
 
     ways: dict[str, Way] = {"forward": forward, "evaluate": evaluated}
@@ -130,28 +143,25 @@ def megapixels(files: Iterable[Path]) -> float:
     """What pictures have together."""
     from PIL import Image
 
-    found = 0
+    result = 0
     for path in files:
         with Image.open(path) as picture:
-            found += picture.width * picture.height
-    return found / 1e6
+            result += picture.width * picture.height
+    return result / 1e6
 
 
 def figure_rates(model: nn.Module, folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Megapixels a second of each way to figures, in one round."""
     for name in ("analysed", "evaluated", "rendered"):  # what is there already is not drawn again
         shutil.rmtree(folder / name, ignore_errors=True)
-    how = {"batch_size": options.batch, "precision": options.precision}
+    settings = {"batch_size": options.batch, "precision": options.precision}
     out = folder / "analysed"
-    analyzer = Analyzer(model, layers=STAGES, **how)
+    analyzer = Analyzer(model, layers=STAGES, **settings)
     analysed = analyzer.analyze_batch(folder / "Images", "*.jpg", output_dir=out, overwrite=True)
-    drawn = [path for name in PER_IMAGE for path in (out / name).glob("*.png")]
-    rates = {"analyze": megapixels(drawn) / analysed.seconds["draw"]}
+    paths = [path for name in PER_IMAGE for path in (out / name).glob("*.png")]
+    rates = {"analyze": megapixels(paths) / analysed.seconds["draw"]}
     with drawing_timed(["draw_explained"]) as spent:
-        evaluate(
-            model, folder / "Images", folder / "table.csv", folder / "evaluated", target="age",
-            layers=["layer4"], explain="all", compile=False, overwrite=True, **how,
-        )  # fmt: skip
+        run_evaluate(model, folder, options, explain="all")
     explained = (folder / "evaluated" / "explained").glob("*.png")
     rates["evaluate"] = megapixels(explained) / sum(spent)
     for way, name in (("analyze", "analysed"), ("evaluate", "evaluated")):
@@ -173,30 +183,35 @@ def report_figures(model: nn.Module, folder: Path, options: argparse.Namespace) 
     for way in rounds[0]:
         rate = statistics.median(rates[way] for rates in rounds)
         print(f"{way:>18}: {rate:.1f} megapixels a second")
-    for way, found in ratios.items():
-        each = ", ".join(f"{one:.3f}" for one in found)
-        print(f"{way:>9}: {statistics.median(found):.3f} x the speed of render ({each})")
+    for way, result in ratios.items():
+        each = ", ".join(f"{ratio:.3f}" for ratio in result)
+        print(f"{way:>9}: {statistics.median(result):.3f} x the speed of render ({each})")
     return {"megapixels_a_second": rounds, "ratios": ratios}
 
 
 def measure(ways: dict[str, Way], rounds: int) -> dict[str, Any]:
     """Median seconds of each way, and the ratios to the forward loop, each within its round."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    times_by_way: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            taken[name].append(way())
+            times_by_way[name].append(way())
     ratios = {
         name: [
-            (whole - drawn) / base
-            for (base, _), (whole, drawn) in zip(taken["forward"], found, strict=True)
+            (whole - drawing_seconds) / base
+            for (base, _), (whole, drawing_seconds) in zip(
+                times_by_way["forward"], result, strict=True
+            )
         ]
-        for name, found in taken.items()
+        for name, result in times_by_way.items()
         if name != "forward"
     }
     return {
-        "seconds": {n: statistics.median(whole for whole, _ in f) for n, f in taken.items()},
-        "drawing": {n: statistics.median(drawn for _, drawn in f) for n, f in taken.items()},
-        "ratio": {name: statistics.median(found) for name, found in ratios.items()},
+        "seconds": {n: statistics.median(whole for whole, _ in f) for n, f in times_by_way.items()},
+        "drawing": {
+            n: statistics.median(drawing_seconds for _, drawing_seconds in f)
+            for n, f in times_by_way.items()
+        },
+        "ratio": {name: statistics.median(result) for name, result in ratios.items()},
         "ratios": ratios,
     }
 
@@ -224,21 +239,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         make_set(Path(name), options.images)
         if options.figures:
-            found = report_figures(model, Path(name), options)
+            result = report_figures(model, Path(name), options)
         else:
-            found = measure(ways_of(model, Path(name), options), options.rounds)
-            report(found, options.images)
+            result = measure(ways_of(model, Path(name), options), options.rounds)
+            report(result, options.images)
     if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def report(found: dict[str, Any], images: int) -> None:
+def report(result: dict[str, Any], images: int) -> None:
     """Print what was measured."""
-    for way, seconds in found["seconds"].items():
+    for way, seconds in result["seconds"].items():
         each = f"{1000 * seconds / images:.2f} ms an image"
-        print(f"{way:>9}: {seconds:.2f} s, {each}; drawing {found['drawing'][way]:.2f} s of them")
-    for way, ratio in found["ratio"].items():
-        each = ", ".join(f"{one:.3f}" for one in found["ratios"][way])
+        print(f"{way:>9}: {seconds:.2f} s, {each}; drawing {result['drawing'][way]:.2f} s of them")
+    for way, ratio in result["ratio"].items():
+        each = ", ".join(f"{ratio:.3f}" for ratio in result["ratios"][way])
         print(f"{way:>9}: {ratio:.3f} x the forward loop ({each})")
 
 

@@ -20,10 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import tempfile
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.turns import rates_in_turns
 from fastcam.api.infer import infer
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.models.resnet import ResNet, build_resnet
@@ -75,27 +74,28 @@ def infer_loop(model: nn.Module, images: Path, output: Path, batch: int, precisi
     """Images a second of infer."""
     shutil.rmtree(output, ignore_errors=True)
     report = infer(
-        model, images, output, method="gradcam", layers=["layer4"], batch_size=batch,
-        precision=precision, compile=False,
-    )  # fmt: skip
+        model,
+        images,
+        output,
+        method="gradcam",
+        layers=["layer4"],
+        batch_size=batch,
+        precision=precision,
+        compile=False,
+    )
     return report.images_per_second
 
 
 def measure(model: ResNet, images: Path, options: argparse.Namespace, precision: str) -> Any:
     """Median rates of both ways and their ratio."""
     count = len(list(images.iterdir()))
-    rates: dict[str, list[float]] = {"forward": [], "infer": []}
-    device = choose_device("auto")
-    model = model.to(device)
-    rates["forward"].append(bare_loop(model, count, options.batch, precision))
-    for _ in range(options.rounds):
-        output = images.parent / "out"
-        rates["infer"].append(infer_loop(model, images, output, options.batch, precision))
-        rates["forward"].append(bare_loop(model, count, options.batch, precision))
-    medians = {way: statistics.median(found) for way, found in rates.items()}
-    beside = [statistics.mean(pair) for pair in pairwise(rates["forward"])]
-    ratios = [infer / forward for infer, forward in zip(rates["infer"], beside, strict=True)]
-    return {**medians, "ratio": statistics.median(ratios), "ratios": ratios}
+    model = model.to(choose_device("auto"))
+    output = images.parent / "out"
+    return rates_in_turns(
+        ("forward", lambda: bare_loop(model, count, options.batch, precision)),
+        ("infer", lambda: infer_loop(model, images, output, options.batch, precision)),
+        options.rounds,
+    )
 
 
 def main() -> None:
@@ -112,20 +112,20 @@ def main() -> None:
     torch.manual_seed(0)
     model = build_resnet("resnet50", None, Sizes(), "").eval()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {choose_device('auto')}")
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images"
         images.mkdir()
         make_images(images, options.images)
         for precision in options.precision or ["fp32"]:
-            found[precision] = measure(model, images, options, precision)
-            one = found[precision]
+            result = measure(model, images, options, precision)
+            results[precision] = result
             print(
-                f"{precision}: forward {one['forward']:.2f}/s, infer {one['infer']:.2f}/s, "
-                f"{one['ratio']:.3f} of it ({', '.join(f'{r:.3f}' for r in one['ratios'])})"
+                f"{precision}: forward {result['forward']:.2f}/s, infer {result['infer']:.2f}/s, "
+                f"{result['ratio']:.3f} of it ({', '.join(f'{r:.3f}' for r in result['ratios'])})"
             )
     if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2))
+        options.json.write_text(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

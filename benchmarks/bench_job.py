@@ -41,7 +41,7 @@ _FIRST, _EVERY = 1.0, 5.0  # seconds before the first look at the memory, and be
 class Run:
     """One run of the job."""
 
-    what: str
+    name: str
     seconds: float
     figures: int
     pss_mib: float
@@ -71,7 +71,7 @@ def _memory(process: subprocess.Popen[bytes]) -> tuple[float, float]:
     return pss / 2**20, rss / 2**20
 
 
-def run_job(made: SyntheticSet, what: str, command: list[str], output: Path) -> Run:
+def run_job(inputs: SyntheticSet, name: str, command: list[str], output: Path) -> Run:
     """Run a command to its end, watching its memory."""
     shutil.rmtree(output, ignore_errors=True)
     start = time.perf_counter()
@@ -90,19 +90,31 @@ def run_job(made: SyntheticSet, what: str, command: list[str], output: Path) -> 
     pictures = list(output.glob("*/*.png"))
     size = sum(path.stat().st_size for path in pictures) / 2**20
     shutil.rmtree(output)
-    return Run(what, seconds, len(pictures), pss, rss, size)
+    return Run(name, seconds, len(pictures), pss, rss, size)
 
 
-def _render(made: SyntheticSet, output: Path, workers: str) -> list[str]:
+def _render(inputs: SyntheticSet, output: Path, workers: str) -> list[str]:
     return [
-        sys.executable, "-m", "fastcam.cli.main", "render", str(made.results),
-        "--root-dir", str(made.images), "--mask-dir", str(made.masks),
-        "--output-dir", str(output), "--mode", "all_slices", "--workers", workers,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "fastcam.cli.main",
+        "render",
+        str(inputs.results),
+        "--root-dir",
+        str(inputs.images),
+        "--mask-dir",
+        str(inputs.masks),
+        "--output-dir",
+        str(output),
+        "--mode",
+        "all_slices",
+        "--workers",
+        workers,
+    ]
 
 
-def _shaped(made: SyntheticSet, output: Path, shape: str) -> list[str]:
-    paths = [str(p) for p in (made.results, made.images, made.masks, output)]
+def _shaped(inputs: SyntheticSet, output: Path, shape: str) -> list[str]:
+    paths = [str(p) for p in (inputs.results, inputs.images, inputs.masks, output)]
     return [sys.executable, "-m", "benchmarks.bench_job", "--run-shape", shape, *paths]
 
 
@@ -139,41 +151,41 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
         cases, slices, size = (2, 4, 128) if options.quick else (options.cases, 100, 512)
-        made = SyntheticSet(
+        inputs = SyntheticSet(
             folder / "images", folder / "masks", folder / "results.pkl", folder / "truth.json"
         )
-        if not made.truth.exists():
+        if not inputs.truth.exists():
             print(f"making {cases} cases in {folder}", flush=True)
             make_test_set(folder, cases=cases, slices=slices, size=size, patches_per_slice=24)
         output = folder / "figures"
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
         counts = [n for n in (1, 2, 4, 8, 16) if n == 1 or n <= max(cores, 2)]
         commands = (
-            {shape: _shaped(made, output, shape) for shape in options.shapes.split(",")}
+            {shape: _shaped(inputs, output, shape) for shape in options.shapes.split(",")}
             if options.shapes
-            else {f"{n} workers": _render(made, output, str(n)) for n in counts}
+            else {f"{n} workers": _render(inputs, output, str(n)) for n in counts}
         )
         if warmup.needed():
             warmup.warm_up()  # compiling is no part of the job
-        runs: dict[str, list[Run]] = {what: [] for what in commands}
+        runs: dict[str, list[Run]] = {name: [] for name in commands}
         for turn in range(1 if options.quick else options.rounds):
-            for what, command in commands.items():
-                runs[what].append(run_job(made, what, command, output))
-                run = runs[what][-1]
+            for name, command in commands.items():
+                runs[name].append(run_job(inputs, name, command, output))
+                run = runs[name][-1]
                 print(
-                    f"round {turn + 1}  {what:>10}: {run.seconds:7.1f} s  {run.rate:6.0f} figures/s"
+                    f"round {turn + 1}  {name:>10}: {run.seconds:7.1f} s  {run.rate:6.0f} figures/s"
                     f"  {run.output_mib:6.0f} MiB written"
                     f"  peak {run.pss_mib:5.0f} MiB PSS, {run.rss_mib:5.0f} MiB RSS",
                     flush=True,
                 )
     first = next(iter(runs.values()))
-    for what, found in runs.items():
-        median = statistics.median(run.seconds for run in found)
-        ratios = [alone.seconds / run.seconds for alone, run in zip(first, found, strict=True)]
+    for name, rounds in runs.items():
+        median = statistics.median(run.seconds for run in rounds)
+        ratios = [alone.seconds / run.seconds for alone, run in zip(first, rounds, strict=True)]
         each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        print(f"{what:>10}: {median:7.1f} s, {statistics.median(ratios):.2f}x ({each})")
+        print(f"{name:>10}: {median:7.1f} s, {statistics.median(ratios):.2f}x ({each})")
     if options.json:
-        content = [asdict(run) for found in runs.values() for run in found]
+        content = [asdict(run) for rounds in runs.values() for run in rounds]
         options.json.write_text(json.dumps(content, indent=1) + "\n")
 
 

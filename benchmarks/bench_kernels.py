@@ -17,9 +17,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from fastcam_kernels import colormap, compose, grey, heat, labels, png, resize
-from fastcam_kernels.layers import Heat, Image, Layers, Outlines, Text, Tint
+from fastcam_kernels import (
+    colormap,
+    grey,
+    heat,
+    label_placement,
+    panel_kernel,
+    png,
+    resize,
+)
+from fastcam_kernels.blend_tables import Mode, blend_tables
 from fastcam_kernels.margins import margins as fill_margins
+from fastcam_kernels.panel_layers import Heat, Image, Layers, Outlines, Text, Tint
 from numpy.typing import NDArray
 
 NO_IMAGE = np.zeros((0, 0, 1), np.uint8)
@@ -89,15 +98,15 @@ def draw(
     column: int,
     image: NDArray[np.uint8] = NO_IMAGE,
     values: NDArray[np.float32] = NO_HEAT,
-    mode: colormap.Mode = "flat",
+    mode: Mode = "flat",
     labelled: bool = False,
     tint: NDArray[np.uint8] = NO_TINT,
 ) -> None:
     """One panel in column ``column`` of the figure."""
-    tables = colormap.blend_tables(colormap.table("jet"), 0.4, mode)
+    tables = blend_tables(colormap.table("jet"), 0.4, mode)
     picture = Layers(
         Image(image, resize.BILINEAR),
-        Heat(values, 0.0, 1.0, *tables, resize.BILINEAR),
+        Heat(values, 0.0, 1.0, tables, resize.BILINEAR),
         Tint(tint, np.array([255, 0, 0], np.uint8), 0.3),
     )
     if labelled:
@@ -106,19 +115,19 @@ def draw(
         outlines = Outlines(scene.boxes, white, np.ones(n, np.int32))
         picture = picture._replace(outlines=outlines, text=scene.text)
     x = 10 + column * (scene.side + 10)
-    compose.panel(canvas, (x, 40, scene.side, scene.side), picture)
+    panel_kernel.panel(canvas, (x, 40, scene.side, scene.side), picture)
 
 
 def margins(scene: Scene, canvas: NDArray[np.uint8]) -> None:
     side = scene.side
     lefts = [10 + column * (side + 10) for column in range(4)]
     panels = np.array([[left, 40, left + side, 40 + side] for left in lefts], np.int32)
-    header = scene.text._replace(boxes=scene.text.boxes[:0], box_colours=scene.text.box_colours[:0])
+    header = scene.text._replace(boxes=scene.text.boxes[:0], box_colors=scene.text.box_colors[:0])
     fill_margins(canvas, np.full(3, 255, np.uint8), panels, header)
 
 
 def cv2_heat(scene: Scene) -> NDArray[Any]:
-    """How a script colours heat (BGR)."""
+    """How a script colors heat (BGR)."""
     return cv2.applyColorMap((scene.patchy * 255).astype(np.uint8), cv2.COLORMAP_JET)
 
 
@@ -136,8 +145,8 @@ def cv2_overlay(scene: Scene, labelled: bool) -> NDArray[Any]:
 
 def cv2_cam(scene: Scene) -> NDArray[Any]:
     large = cv2.resize(scene.cam, (scene.side, scene.side), interpolation=cv2.INTER_LINEAR)
-    colours = cv2.applyColorMap((large * 255).astype(np.uint8), cv2.COLORMAP_JET)
-    return cv2.addWeighted(colours, 0.4, cv2.cvtColor(scene.image, cv2.COLOR_GRAY2BGR), 0.6, 0)
+    colors = cv2.applyColorMap((large * 255).astype(np.uint8), cv2.COLORMAP_JET)
+    return cv2.addWeighted(colors, 0.4, cv2.cvtColor(scene.image, cv2.COLOR_GRAY2BGR), 0.6, 0)
 
 
 def numpy_patch_heat(scene: Scene) -> NDArray[Any]:
@@ -190,39 +199,70 @@ def cases(side: int, slices: int) -> Iterator[Case]:
         canvas[:] = 255
         canvas[40 : 40 + side, 10 : 10 + side] = cv2_overlay(scene, True)
 
-    yield Case("image", lambda: draw(scene, canvas, 0, image),
-               lambda: cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))  # fmt: skip
+    yield Case(
+        "image",
+        lambda: draw(scene, canvas, 0, image),
+        lambda: cv2.cvtColor(image, cv2.COLOR_GRAY2BGR),
+    )
     yield Case("image, tinted", lambda: draw(scene, canvas, 0, image, tint=disc))
-    yield Case("image, enlarged 2x", lambda: draw(scene, canvas, 0, half),
-               lambda: cv2.resize(half, (side, side)))  # fmt: skip
-    yield Case("heat alone", lambda: draw(scene, canvas, 2, NO_IMAGE, patchy, "only"),
-               lambda: cv2_heat(scene))  # fmt: skip
-    yield Case("overlay", lambda: draw(scene, canvas, 3, image, patchy),
-               lambda: cv2_overlay(scene, False))  # fmt: skip
-    yield Case("overlay, boxes, labels",
-               lambda: draw(scene, canvas, 3, image, patchy, "flat", True),
-               lambda: cv2_overlay(scene, True))  # fmt: skip
-    yield Case("overlay of a 14x14 CAM", lambda: draw(scene, canvas, 3, image, cam),
-               lambda: cv2_cam(scene))  # fmt: skip
+    yield Case(
+        "image, enlarged 2x",
+        lambda: draw(scene, canvas, 0, half),
+        lambda: cv2.resize(half, (side, side)),
+    )
+    yield Case(
+        "heat alone",
+        lambda: draw(scene, canvas, 2, NO_IMAGE, patchy, "only"),
+        lambda: cv2_heat(scene),
+    )
+    yield Case(
+        "overlay", lambda: draw(scene, canvas, 3, image, patchy), lambda: cv2_overlay(scene, False)
+    )
+    yield Case(
+        "overlay, boxes, labels",
+        lambda: draw(scene, canvas, 3, image, patchy, "flat", True),
+        lambda: cv2_overlay(scene, True),
+    )
+    yield Case(
+        "overlay of a 14x14 CAM", lambda: draw(scene, canvas, 3, image, cam), lambda: cv2_cam(scene)
+    )
     yield Case("margins with header text", lambda: margins(scene, canvas))
     yield Case("four panels and margins", figure, usual_figure)
-    yield Case("patch heat",
-               lambda: heat.patch_heat(scene.boxes, scene.weights, side, side),
-               lambda: numpy_patch_heat(scene))  # fmt: skip
-    yield Case("patch heat, into a buffer",
-               lambda: heat.patch_heat(scene.boxes, scene.weights, side, side, buffer),
-               lambda: numpy_patch_heat(scene))  # fmt: skip
-    yield Case("heat limits",
-               lambda: heat.heat_peak(scene.boxes, scene.weights, side, side),
-               lambda: numpy_patch_heat(scene).max())  # fmt: skip
-    yield Case("ten labels", lambda: labels.place(scene.boxes[:10], sizes, side, side, 2))
+    yield Case(
+        "patch heat",
+        lambda: heat.patch_heat(scene.boxes, scene.weights, side, side),
+        lambda: numpy_patch_heat(scene),
+    )
+    yield Case(
+        "patch heat, into a buffer",
+        lambda: heat.patch_heat(scene.boxes, scene.weights, side, side, buffer),
+        lambda: numpy_patch_heat(scene),
+    )
+    yield Case(
+        "heat limits",
+        lambda: heat.heat_peak(scene.boxes, scene.weights, side, side),
+        lambda: numpy_patch_heat(scene).max(),
+    )
+    yield Case(
+        "ten labels",
+        lambda: label_placement.label_positions(scene.boxes[:10], sizes, side, side, 2),
+    )
     yield Case("PNG Up filter", lambda: png.up_filter(canvas), lambda: numpy_up(canvas))
-    yield Case("grey levels, int16", lambda: grey.to_grey(volume[0], 100, 900),
-               lambda: numpy_grey(volume[0]))  # fmt: skip
-    yield Case("percentiles, int16", lambda: grey.percentiles(volume, 0.5, 99.5),
-               lambda: np.percentile(volume, [0.5, 99.5]))  # fmt: skip
-    yield Case("percentiles, float32", lambda: grey.percentiles(floats, 0.5, 99.5),
-               lambda: np.percentile(floats, [0.5, 99.5]))  # fmt: skip
+    yield Case(
+        "grey levels, int16",
+        lambda: grey.to_grey(volume[0], 100, 900),
+        lambda: numpy_grey(volume[0]),
+    )
+    yield Case(
+        "percentiles, int16",
+        lambda: grey.percentiles(volume, 0.5, 99.5),
+        lambda: np.percentile(volume, [0.5, 99.5]),
+    )
+    yield Case(
+        "percentiles, float32",
+        lambda: grey.percentiles(floats, 0.5, 99.5),
+        lambda: np.percentile(floats, [0.5, 99.5]),
+    )
 
 
 def clock(call: Callable[[], object]) -> float:

@@ -3,7 +3,7 @@
 Four panels of 512x512 pixels, 24 patches, mask and header, from arrays in memory to a file:
 
 - ``fastcam``     what `fastcam render` does for each slice, cutting the slice out included
-- ``matplotlib``  the usual script: a 1x4 figure at 150 dpi, OpenCV colours
+- ``matplotlib``  the usual script: a 1x4 figure at 150 dpi, OpenCV colors
 - ``opencv``      an OpenCV-only script: applyColorMap, addWeighted, imwrite
 - ``floor``       encoding and writing a canvas that is finished already
 
@@ -32,10 +32,11 @@ from fastcam_kernels.png import up_filter
 
 from fastcam.demo.phantom import neck
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.drawing import draw
-from fastcam.figures.files import WRITE_BATCH, WriteBatch, png_pieces
+from fastcam.figures.figure_pixels import draw
+from fastcam.figures.patch_figure import patch_sheet
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import patch_sheet, render_style_of
+from fastcam.figures.png_writer import WRITE_BATCH, WriteBatch, png_pieces
+from fastcam.figures.render_style import render_style_of
 from fastcam.jobs.render.patches.case import OpenCase, cut_slice
 from fastcam.options import Style
 from fastcam.read.results.case import Case
@@ -119,34 +120,34 @@ def one_by_one(draw: Callable[[int, Path], None]) -> Way:
     return way
 
 
-def fastcam_way(opened: OpenCase) -> Way:
+def fastcam_way(open_case: OpenCase) -> Way:
     """What a worker does for the slices of a case."""
-    buffers, desks = Buffers(), [Buffers() for _ in range(WRITE_BATCH)]
+    buffers, batch_buffers = Buffers(), [Buffers() for _ in range(WRITE_BATCH)]
     style = Style()
-    look = render_style_of(style, "", (), SIZE)
-    scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
+    render_style = render_style_of(style, "", (), SIZE)
+    scale = case_scale(open_case.case, style.scale, SIZE, SIZE, 0.0)
 
     def way(indices: Sequence[int], paths: Sequence[Path]) -> None:
-        pile = WriteBatch(desks)
+        write_batch = WriteBatch(batch_buffers)
         for index, path in zip(indices, paths, strict=True):
-            picture = cut_slice(opened, index, buffers)
-            sheet, _ = patch_sheet(opened.case, index, picture, scale, look, buffers)
-            pile.put(path, sheet, look, "png", lambda: None)
-        pile.finish()
+            picture = cut_slice(open_case, index, buffers)
+            sheet, _ = patch_sheet(open_case.case, index, picture, scale, render_style, buffers)
+            write_batch.put(path, sheet, render_style, "png", lambda: None)
+        write_batch.finish()
 
     return way
 
 
-def floor_way(opened: OpenCase) -> Way:
+def floor_way(open_case: OpenCase) -> Way:
     """Encode and write the same canvases, finished beforehand."""
     style = Style()
-    look = render_style_of(style, "", (), SIZE)
-    scale = case_scale(opened.case, style.scale, SIZE, SIZE, 0.0)
+    render_style = render_style_of(style, "", (), SIZE)
+    scale = case_scale(open_case.case, style.scale, SIZE, SIZE, 0.0)
     sheets = [
-        patch_sheet(opened.case, index, cut_slice(opened, index), scale, look)[0]
+        patch_sheet(open_case.case, index, cut_slice(open_case, index), scale, render_style)[0]
         for index in range(SLICES)
     ]
-    canvases = [draw(sheet, look.lettering, look.palette) for sheet in sheets]
+    canvases = [draw(sheet, render_style.lettering, render_style.palette) for sheet in sheets]
     rows = up_filter(canvases[0])
 
     def encode_and_write(index: int, path: Path) -> None:
@@ -155,8 +156,8 @@ def floor_way(opened: OpenCase) -> Way:
     return one_by_one(encode_and_write)
 
 
-def _heat(opened: OpenCase, index: int) -> tuple[np.ndarray[Any, Any], ...]:
-    case = opened.case
+def _heat(open_case: OpenCase, index: int) -> tuple[np.ndarray[Any, Any], ...]:
+    case = open_case.case
     members = case.slices == index
     heat = np.zeros((SIZE, SIZE), np.float32)
     count = np.zeros((SIZE, SIZE), np.float32)
@@ -165,30 +166,30 @@ def _heat(opened: OpenCase, index: int) -> tuple[np.ndarray[Any, Any], ...]:
         count[y1:y2, x1:x2] += 1
     heat = np.divide(heat, count, out=heat, where=count > 0)
     heat = (heat - heat.min()) / (heat.max() - heat.min() + 1e-8)
-    grey = np.clip((opened.volume.voxels[index] + 300.0) / 600.0 * 255, 0, 255).astype(np.uint8)
+    grey = np.clip((open_case.volume.voxels[index] + 300.0) / 600.0 * 255, 0, 255).astype(np.uint8)
     order = np.argsort(-case.weights[members])[:3]
     return grey, heat, case.boxes[members][order], case.weights[members][order]
 
 
-def opencv_way(opened: OpenCase) -> Way:
+def opencv_way(open_case: OpenCase) -> Way:
     """The OpenCV-only script."""
     import cv2
 
-    assert opened.mask is not None
-    mask_of = opened.mask.slice
+    assert open_case.mask is not None
+    mask_of = open_case.mask.slice
 
     def draw(index: int, path: Path) -> None:
-        grey, heat, boxes, weights = _heat(opened, index)
+        grey, heat, boxes, weights = _heat(open_case, index)
         image = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
         mask = cv2.cvtColor(mask_of(index) * np.uint8(255), cv2.COLOR_GRAY2BGR)
-        colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_JET)
-        overlay = cv2.addWeighted(image, 0.5, colour, 0.5, 0)
+        color = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_JET)
+        overlay = cv2.addWeighted(image, 0.5, color, 0.5, 0)
         for rank, ((x1, y1, x2, y2), weight) in enumerate(zip(boxes, weights, strict=True)):
             line = ((0, 255, 0), 3) if rank == 0 else ((0, 255, 255), 1)
             cv2.rectangle(overlay, (int(x1), int(y1)), (int(x2), int(y2)), *line)
             spot = (int(x1), int(y1) - 4)
             cv2.putText(overlay, f"{weight:.4f}", spot, cv2.FONT_HERSHEY_SIMPLEX, 0.4, line[0], 1)
-        canvas = np.hstack([image, mask, colour, overlay])
+        canvas = np.hstack([image, mask, color, overlay])
         canvas = cv2.copyMakeBorder(canvas, 40, 0, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
         cv2.putText(canvas, f"patient_0001 slice {index}", (10, 28), 0, 0.8, (0, 0, 0), 2)
         cv2.imwrite(str(path), canvas)
@@ -196,7 +197,7 @@ def opencv_way(opened: OpenCase) -> Way:
     return one_by_one(draw)
 
 
-def matplotlib_way(opened: OpenCase) -> Way:
+def matplotlib_way(open_case: OpenCase) -> Way:
     """The usual script, as it is written everywhere."""
     import cv2
     import matplotlib as mpl
@@ -205,19 +206,19 @@ def matplotlib_way(opened: OpenCase) -> Way:
     import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
 
-    assert opened.mask is not None
-    mask_of = opened.mask.slice
+    assert open_case.mask is not None
+    mask_of = open_case.mask.slice
 
     def draw(index: int, path: Path) -> None:
-        grey, heat, boxes, weights = _heat(opened, index)
-        colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_JET)
-        colour = cv2.cvtColor(colour, cv2.COLOR_BGR2RGB)
-        overlay = cv2.addWeighted(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), 0.5, colour, 0.5, 0)
+        grey, heat, boxes, weights = _heat(open_case, index)
+        color = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_JET)
+        color = cv2.cvtColor(color, cv2.COLOR_BGR2RGB)
+        overlay = cv2.addWeighted(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), 0.5, color, 0.5, 0)
         figure, axes = plt.subplots(1, 4, figsize=(20, 5))
         axes[0].imshow(grey, cmap="gray")
         axes[1].imshow(mask_of(index), cmap="gray")
-        shown = axes[2].imshow(heat, cmap="jet")
-        figure.colorbar(shown, ax=axes[2])
+        colored = axes[2].imshow(heat, cmap="jet")
+        figure.colorbar(colored, ax=axes[2])
         axes[3].imshow(overlay)
         for rank, ((x1, y1, x2, y2), weight) in enumerate(zip(boxes, weights, strict=True)):
             line = "lime" if rank == 0 else "yellow"
@@ -236,14 +237,14 @@ def matplotlib_way(opened: OpenCase) -> Way:
 
 def measure(content: str, rounds: int) -> dict[str, tuple[float, int]]:
     """Median milliseconds and KiB of a figure by each way; ways take turns in every round."""
-    opened = make_case(content)
+    open_case = make_case(content)
     ways = {
-        "fastcam": (fastcam_way(opened), SLICES),
-        "floor": (floor_way(opened), SLICES),
-        "opencv": (opencv_way(opened), SLICES),
-        "matplotlib": (matplotlib_way(opened), 1),
+        "fastcam": (fastcam_way(open_case), SLICES),
+        "floor": (floor_way(open_case), SLICES),
+        "opencv": (opencv_way(open_case), SLICES),
+        "matplotlib": (matplotlib_way(open_case), 1),
     }
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    times_by_way: dict[str, list[float]] = {name: [] for name in ways}
     sizes: dict[str, list[int]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
         for name, (way, _) in ways.items():
@@ -254,12 +255,12 @@ def measure(content: str, rounds: int) -> dict[str, tuple[float, int]]:
                 indices = [(index + turn) % SLICES for index in range(figures)]
                 start = time.perf_counter()
                 way(indices, paths)
-                taken[name].append((time.perf_counter() - start) * 1000 / figures)
+                times_by_way[name].append((time.perf_counter() - start) * 1000 / figures)
                 sizes[name] += [path.stat().st_size for path in paths]
                 for path in paths:
                     path.unlink()
     return {
-        name: (statistics.median(taken[name]), round(statistics.median(sizes[name]) / 1024))
+        name: (statistics.median(times_by_way[name]), round(statistics.median(sizes[name]) / 1024))
         for name in ways
     }
 
@@ -281,15 +282,15 @@ def main() -> None:
     cv2.setNumThreads(1)
     report = {}
     for content in [options.content] if options.content else CONTENTS:
-        found = measure(content, 1 if options.quick else options.rounds)
-        ours, floor = found["fastcam"][0], found["floor"][0]
+        result = measure(content, 1 if options.quick else options.rounds)
+        ours, floor = result["fastcam"][0], result["floor"][0]
         print(f"{content}, OpenCV {cv2.__version__}")
-        for name, (milliseconds, size) in found.items():
+        for name, (milliseconds, size) in result.items():
             print(f"{name:>12}: {milliseconds:8.2f} ms   {milliseconds / ours:6.2f}x   {size} KiB")
         print(f"     fastcam is {ours / floor:.3f}x the floor")
         report[content] = {
-            "ms": {name: milliseconds for name, (milliseconds, _) in found.items()},
-            "KiB": {name: size for name, (_, size) in found.items()},
+            "ms": {name: milliseconds for name, (milliseconds, _) in result.items()},
+            "KiB": {name: size for name, (_, size) in result.items()},
         }
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")

@@ -19,9 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import tempfile
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -31,6 +30,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from benchmarks.turns import rates_in_turns
 from fastcam.api.infer import infer
 
 SIDE = 512
@@ -50,8 +50,8 @@ class SmallNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for layer in (self.stem, self.middle, self.last):
             x = torch.relu(layer(x))
-        found: Tensor = self.head(x.mean((2, 3)))
-        return found
+        logits: Tensor = self.head(x.mean((2, 3)))
+        return logits
 
 
 def make_inputs(volumes: Path, pictures: Path, count: int, depth: int) -> None:
@@ -74,9 +74,15 @@ def rate(model: nn.Module, inputs: Path, output: Path, readers: int, batch: int)
     """Slices a second of infer."""
     shutil.rmtree(output, ignore_errors=True)
     report = infer(
-        model, inputs, output, method="gradcam", layers=["last"], batch_size=batch,
-        workers=readers, compile=False,
-    )  # fmt: skip
+        model,
+        inputs,
+        output,
+        method="gradcam",
+        layers=["last"],
+        batch_size=batch,
+        workers=readers,
+        compile=False,
+    )
     if report.exit_code:
         raise SystemExit(f"{inputs}: {report.failures[0].reason}")
     return report.images_per_second
@@ -99,30 +105,22 @@ def main() -> None:
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.readers} readers"
     )
-    rates: dict[str, list[float]] = {"png": [], "volume": []}
     with tempfile.TemporaryDirectory() as folder:
         volumes, pictures, output = (Path(folder) / name for name in ("volumes", "png", "out"))
         volumes.mkdir()
         pictures.mkdir()
         make_inputs(volumes, pictures, options.volumes, options.slices)
-        rate(model, pictures, output, options.readers, options.batch)
-        rates["png"].append(rate(model, pictures, output, options.readers, options.batch))
-        for _ in range(options.rounds):
-            rates["volume"].append(rate(model, volumes, output, options.readers, options.batch))
-            rates["png"].append(rate(model, pictures, output, options.readers, options.batch))
-    beside = [statistics.mean(pair) for pair in pairwise(rates["png"])]
-    ratios = [mine / theirs for mine, theirs in zip(rates["volume"], beside, strict=True)]
-    found = {
-        **{way: statistics.median(values) for way, values in rates.items()},
-        "ratio": statistics.median(ratios),
-        "ratios": ratios,
-    }
+        run = partial(rate, model, output=output, readers=options.readers, batch=options.batch)
+        run(pictures)
+        result = rates_in_turns(
+            ("png", lambda: run(pictures)), ("volume", lambda: run(volumes)), options.rounds
+        )
     print(
-        f"png {found['png']:.1f}/s, volume {found['volume']:.1f}/s: {found['ratio']:.2f} of it "
-        f"({', '.join(f'{ratio:.2f}' for ratio in ratios)})"
+        f"png {result['png']:.1f}/s, volume {result['volume']:.1f}/s: {result['ratio']:.2f} of it "
+        f"({', '.join(f'{ratio:.2f}' for ratio in result['ratios'])})"
     )
     if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2))
+        options.json.write_text(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

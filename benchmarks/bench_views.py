@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from benchmarks.bench_attention import naive, unfused
 from fastcam import views
 from fastcam.attribution.attention.vit_pass import VitPass, run_vit
-from fastcam.figures.figure import Figure
+from fastcam.figures.notebook_figure import Figure
 from fastcam.jobs.vit.attention_distance import distances_of
 from fastcam.jobs.vit.cls_evolution import tokens_of, tracks_of
 from fastcam.jobs.vit.map_view import head_maps, layer_map, rollout_map
@@ -74,26 +74,26 @@ def make_model(name: str, side: int) -> tuple[VisionTransformer, Tensor]:
 def make_views(model: nn.Module) -> dict[str, View]:
     """The seven, in their order."""
 
-    def positions(_seen: VitPass) -> Any:
+    def positions(_vit_pass: VitPass) -> Any:
         vectors = positions_of(model).vectors
         return cosine(vectors), two_components(vectors)
 
-    def layers(seen: VitPass) -> Any:
-        return [layer_map(seen, 0, layer, "mean", _CLS) for layer in layers_of(None, seen)]
+    def layers(vit_pass: VitPass) -> Any:
+        return [layer_map(vit_pass, 0, layer, "mean", _CLS) for layer in layers_of(None, vit_pass)]
 
     return {
-        "1 patch_grid": View(lambda seen: None, views.patch_grid),
-        "2 position_embedding": View(positions, lambda seen: views.position_embedding(model)),
+        "1 patch_grid": View(lambda vit_pass: None, views.patch_grid),
+        "2 position_embedding": View(positions, lambda vit_pass: views.position_embedding(model)),
         "3 attention_layers": View(layers, views.attention_layers),
-        "4 all_heads": View(lambda seen: head_maps(seen, 0, -1, _CLS), views.all_heads),
+        "4 all_heads": View(lambda vit_pass: head_maps(vit_pass, 0, -1, _CLS), views.all_heads),
         "5 attention_distance": View(distances_of, views.attention_distance),
         "6 cls_evolution": View(
-            lambda seen: tracks_of([tokens_of(seen, 0)]), views.cls_evolution
+            lambda vit_pass: tracks_of([tokens_of(vit_pass, 0)]), views.cls_evolution
         ),
         "7 attention_rollout": View(
-            lambda seen: rollout_map(seen, 0, _CLS, "mean", 0.0, 0), views.attention_rollout
+            lambda vit_pass: rollout_map(vit_pass, 0, _CLS, "mean", 0.0, 0), views.attention_rollout
         ),
-    }  # fmt: skip
+    }
 
 
 def measure(name: str, rounds: int, threads: int, usual: bool = True) -> dict[str, float]:
@@ -102,13 +102,13 @@ def measure(name: str, rounds: int, threads: int, usual: bool = True) -> dict[st
     clock = time.process_time if threads == 1 else time.perf_counter
     model, image = make_model(name, 224)
     seven = make_views(model)
-    taken: dict[str, list[float]] = {}
+    times_by_way: dict[str, list[float]] = {}
 
-    def timed(what: str, way: Callable[[], Any]) -> Any:
+    def timed(name: str, way: Callable[[], Any]) -> Any:
         start = clock()
-        made = way()
-        taken.setdefault(what, []).append((clock() - start) * 1000)
-        return made
+        result = way()
+        times_by_way.setdefault(name, []).append((clock() - start) * 1000)
+        return result
 
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "view.png"
@@ -117,36 +117,36 @@ def measure(name: str, rounds: int, threads: int, usual: bool = True) -> dict[st
         for at in range(rounds + 1):
             gc.collect()
             if at == 1:  # the first round is for warming up
-                taken.clear()
+                times_by_way.clear()
             with torch.no_grad():
                 timed("forward", lambda: model(image))
-            seen = timed("pass", lambda: run_vit(model, image))
+            vit_pass = timed("pass", lambda: run_vit(model, image))
             for view, ways in seven.items():
-                timed(f"{view}: numbers", lambda: ways.numbers(seen))  # noqa: B023
-                figure = timed(f"{view}: figure", lambda: ways.figure(seen))  # noqa: B023
+                timed(f"{view}: numbers", lambda: ways.numbers(vit_pass))  # noqa: B023
+                figure = timed(f"{view}: figure", lambda: ways.figure(vit_pass))  # noqa: B023
                 timed(f"{view}: file", lambda: figure.save(target))  # noqa: B023
             timed("seven", lambda: _all(model, image, seven))
             if usual:
                 timed("usual", lambda: draw_usual(model, image, Path(folder)))
         gc.enable()
-    return {what: statistics.median(times) for what, times in taken.items()}
+    return {name: statistics.median(times) for name, times in times_by_way.items()}
 
 
 def _all(model: nn.Module, image: Tensor, seven: dict[str, View]) -> list[Figure]:
-    seen = run_vit(model, image)
-    return [ways.figure(seen) for ways in seven.values()]
+    vit_pass = run_vit(model, image)
+    return [ways.figure(vit_pass) for ways in seven.values()]
 
 
 def costs(times: dict[str, float]) -> dict[str, dict[str, float]]:
     """``numbers``, ``drawing`` and ``file`` of each view, in milliseconds."""
-    found = {}
-    for what in times:
-        view, _, part = what.partition(": ")
+    result = {}
+    for name in times:
+        view, _, part = name.partition(": ")
         if part == "numbers":
-            numbers = times[what]
+            numbers = times[name]
             drawing = max(times[f"{view}: figure"] - numbers, 0.0)
-            found[view] = {"numbers": numbers, "drawing": drawing, "file": times[f"{view}: file"]}
-    return found
+            result[view] = {"numbers": numbers, "drawing": drawing, "file": times[f"{view}: file"]}
+    return result
 
 
 def ratio(times: dict[str, float]) -> float:
@@ -165,13 +165,13 @@ def draw_usual(model: VisionTransformer, image: Tensor, folder: Path) -> None:
         block.register_forward_hook(lambda _m, _i, output: tokens.append(output[:, 0]))
         for block in model.blocks
     ]
-    with unfused() as kept, torch.no_grad():
+    with unfused() as matrices, torch.no_grad():
         model(image)
     for hook in hooks:
         hook.remove()
     side = model.patch_embed.grid_size[0]
     picture = image[0].permute(1, 2, 0).sub(image.min()).div(image.max() - image.min()).numpy()
-    cls = [weights[0, :, 0, 1:].reshape(-1, side, side) for weights in kept]
+    cls = [weights[0, :, 0, 1:].reshape(-1, side, side) for weights in matrices]
 
     def large(cells: Tensor) -> Any:
         size = picture.shape[:2]
@@ -195,28 +195,28 @@ def draw_usual(model: VisionTransformer, image: Tensor, folder: Path) -> None:
     page, axes = plt.subplots(1, 4, figsize=(20, 5))
     axes[0].imshow(similar)
     axes[1].imshow(similar[side * side // 2].reshape(side, side))
-    for plot, colours in zip(axes[2:], np.indices((side, side)), strict=True):
-        plot.scatter(*flat.T, c=colours)
+    for plot, colors in zip(axes[2:], np.indices((side, side)), strict=True):
+        plot.scatter(*flat.T, c=colors)
     saved(page, 2)
     page, axes = plt.subplots(2, 5, figsize=(18, 8))
     axes[0, 0].imshow(picture)
-    for place, layer in enumerate((0, 3, 6, 11), 1):
+    for column, layer in enumerate((0, 3, 6, 11), 1):
         heat = large(cls[layer].mean(0))
-        axes[0, place].imshow(heat, cmap="jet")
-        axes[1, place].imshow(picture)
-        axes[1, place].imshow(heat, cmap="jet", alpha=0.5)
+        axes[0, column].imshow(heat, cmap="jet")
+        axes[1, column].imshow(picture)
+        axes[1, column].imshow(heat, cmap="jet", alpha=0.5)
     saved(page, 3)
     heads = cls[-1]
     page, axes = plt.subplots(2, len(heads), figsize=(1.8 * len(heads), 4))
-    for place, cells in enumerate(heads):
-        axes[0, place].imshow(large(cells), cmap="jet")
-        axes[1, place].imshow(picture)
-        axes[1, place].imshow(large(cells), cmap="jet", alpha=0.5)
+    for column, cells in enumerate(heads):
+        axes[0, column].imshow(large(cells), cmap="jet")
+        axes[1, column].imshow(picture)
+        axes[1, column].imshow(large(cells), cmap="jet", alpha=0.5)
     saved(page, 4)
     places = torch.cartesian_prod(torch.arange(side), torch.arange(side)).float() * 16
     apart = torch.cdist(places, places)
     page, axes = plt.subplots(1, 2, figsize=(12, 5))
-    for layer, weights in enumerate(kept):
+    for layer, weights in enumerate(matrices):
         among = weights[0, :, 1:, 1:]
         far = (among / among.sum(-1, keepdim=True) * apart).sum(-1).mean(-1)
         axes[0].scatter([layer] * len(far), far)
@@ -228,7 +228,7 @@ def draw_usual(model: VisionTransformer, image: Tensor, folder: Path) -> None:
     axes[1].plot(track.norm(dim=1))
     axes[2].plot(torch.cosine_similarity(track, track[-1:]))
     saved(page, 6)
-    rolled = large(naive(kept).reshape(side, side))
+    rolled = large(naive(matrices).reshape(side, side))
     page, axes = plt.subplots(1, 3, figsize=(12, 4))
     axes[0].imshow(picture)
     axes[1].imshow(rolled, cmap="jet")
@@ -242,8 +242,8 @@ def peak_mib(way: str, name: str, side: int) -> float:
     command = [sys.executable, "-m", "benchmarks.bench_views", "--peak-of", way]
     command += ["--model", name, "--side", str(side)]
     root = Path(__file__).parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
-    return float(done.stdout)
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    return float(process.stdout)
 
 
 def _peak_here(way: str, name: str, side: int) -> float:
@@ -251,16 +251,18 @@ def _peak_here(way: str, name: str, side: int) -> float:
     model, image = make_model(name, side)
 
     def maps() -> Any:
-        seen = run_vit(model, image)
-        return seen, [ways.numbers(seen) for ways in make_views(model).values()]
+        vit_pass = run_vit(model, image)
+        return vit_pass, [ways.numbers(vit_pass) for ways in make_views(model).values()]
 
-    def kept() -> Any:
+    def matrices() -> Any:
         with unfused() as matrices, torch.no_grad():
             return model(image), matrices
 
     ways: dict[str, Callable[[], Any]] = {
-        "forward": torch.no_grad()(lambda: model(image)), "numbers": maps, "matrices": kept
-    }  # fmt: skip
+        "forward": torch.no_grad()(lambda: model(image)),
+        "numbers": maps,
+        "matrices": matrices,
+    }
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     ways[way]()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before / 2**20
@@ -271,9 +273,9 @@ def _report(label: str, times: dict[str, float]) -> None:
     print(f"  {'':24}{'numbers':>10}{'drawing':>10}{'file':>10}   ms")
     for view, parts in costs(times).items():
         print(f"  {view:24}" + "".join(f"{value:10.1f}" for value in parts.values()))
-    for what in ("forward", "pass", "seven", "usual"):
-        if what in times:
-            print(f"  {what:24}{times[what]:10.1f}")
+    for name in ("forward", "pass", "seven", "usual"):
+        if name in times:
+            print(f"  {name:24}{times[name]:10.1f}")
     numbers = times["pass"] + sum(each["numbers"] for each in costs(times).values())
     print(f"  pass and numbers by forward   {numbers / times['forward']:.2f}x")
     print(f"  seven by forward and drawing  {ratio(times):.2f}x   (goal {GOAL}x)")
@@ -314,8 +316,8 @@ def main() -> None:
         if options.peak:
             for side in (224, _LARGE):
                 peaks = {w: peak_mib(w, name, side) for w in ("forward", "numbers", "matrices")}
-                said = ", ".join(f"{way} {mib:.0f} MiB" for way, mib in peaks.items())
-                print(f"{name}, {side} pixels, peak: {said}", flush=True)
+                peak_texts = ", ".join(f"{way} {mib:.0f} MiB" for way, mib in peaks.items())
+                print(f"{name}, {side} pixels, peak: {peak_texts}", flush=True)
                 report[f"{name}, {side} pixels"] = {"MiB": peaks}
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from fastcam.api.models import load_model as load_model
     from fastcam.api.render import gallery as gallery
     from fastcam.api.render import render as render
+    from fastcam.api.view import picture as picture
+    from fastcam.api.view import review as review
+    from fastcam.api.view import view as view
+    from fastcam.attribution.method_settings import MethodSettings as MethodSettings
+    from fastcam.attribution.window_plan import WindowPlan as WindowPlan
     from fastcam.errors import CaseError as CaseError
     from fastcam.errors import FastcamError as FastcamError
     from fastcam.errors import InputError as InputError
@@ -36,9 +41,14 @@ _HOMES = {
     "explain": "fastcam.api.explain",
     "infer": "fastcam.api.infer",
     "load_model": "fastcam.api.models",
+    "picture": "fastcam.api.view",
+    "review": "fastcam.api.view",
     "render": "fastcam.api.render",
+    "view": "fastcam.api.view",
     "open_store": "fastcam.store.open",
     "FastcamError": "fastcam.errors",
+    "MethodSettings": "fastcam.attribution.method_settings",
+    "WindowPlan": "fastcam.attribution.window_plan",
     "InputError": "fastcam.errors",
     "CaseError": "fastcam.errors",
     "OutputError": "fastcam.errors",
@@ -49,8 +59,11 @@ __all__ = [
     "CaseError",
     "FastcamError",
     "InputError",
+    "MethodSettings",
     "OutputError",
+    "WindowPlan",
     "__version__",
+    "compare",
     "evaluate",
     "explain",
     "export",
@@ -58,7 +71,11 @@ __all__ = [
     "infer",
     "load_model",
     "open_store",
+    "picture",
     "render",
+    "review",
+    "view",
+    "views",
 ]
 
 

@@ -5,6 +5,10 @@ An error's message says the file and the value, what is wrong with it and what t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 
 def one_line(text: str) -> str:
     """``text`` with line ends, terminal codes and the like escaped, for a message on one line."""
@@ -48,6 +52,24 @@ class CaseError(FastcamError):
 
 
 class SchedulerError(FastcamError):
-    """The Dask cluster was lost or gave up; what is finished is kept."""
+    """The Dask cluster, or a process of this run, was lost or gave up; what is finished is kept."""
 
     exit_code = 1
+
+
+_OPTIONS_NAMED = ContextVar("options_named", default=False)
+
+
+@contextmanager
+def option_messages() -> Iterator[None]:
+    """For the command line: messages of the public functions name options, not keywords."""
+    token = _OPTIONS_NAMED.set(True)
+    try:
+        yield
+    finally:
+        _OPTIONS_NAMED.reset(token)
+
+
+def messages_name_options() -> bool:
+    """Whether messages are for the command line."""
+    return _OPTIONS_NAMED.get()

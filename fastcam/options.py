@@ -6,6 +6,7 @@ recognised as the same job.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +17,10 @@ from fastcam.errors import InputError
 
 Mode = Literal["best_slice", "all_slices"]
 Scale = Literal["slice", "patient", "cohort", "rank"]
-Blend = Literal["flat", "heat"]
+Blend = Literal["auto", "flat", "heat"]
+StyleName = Literal["standard", "classic", "paper"]
+# How heat is mixed with an image, once that is settled.
+MixName = Literal["flat", "heat"]
 Theme = Literal["light", "dark"]
 Language = Literal["en", "zh"]
 PictureFormat = Literal["png", "jpg", "webp"]
@@ -27,6 +31,8 @@ PathLike = str | os.PathLike[str]
 
 # The frame of boxes that is found out by the results file's mask_ratio.
 AUTO_FRAME = "auto"
+# Figures in a column of a journal are shrunk: letters of 15 pixels would come to 5 points.
+_PAPER_LETTERS = 1.3
 COLORMAPS = ("jet", "viridis", "turbo", "inferno", "magma", "coolwarm", "gray")
 
 
@@ -56,6 +62,8 @@ class Sources:
             several; None: the only one, of a store of maps the one that was run.
         show_channel: number, from 1, of the channel that is shown of a volume of several; None:
             the first.
+        window: (center, width) of the grey levels that are shown, in the unit of the file, such as
+            HU; None: the file's own, or what the model saw.
     """
 
     root_dir: Path | None = None
@@ -66,8 +74,12 @@ class Sources:
     slices: str = "all"
     volume: str | None = None
     show_channel: int | None = None
+    window: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.window is not None:
+            # As lists, from the record of a folder.
+            object.__setattr__(self, "window", tuple(self.window))
         if self.show_channel is not None:
             _at_least("show-channel", self.show_channel, 1)
         _one_of("axes", self.axes, get_args(Axes))
@@ -81,9 +93,11 @@ class Style:
     """How a figure looks.
 
     Attributes:
-        colormap: one of ``COLORMAPS``.
+        colormap: one of ``COLORMAPS``; empty for that of the ``style``: JET, or on ``paper``
+            viridis.
         heat_alpha: weight of the heat, 0 to 1; the image's is ``1 - heat_alpha``.
-        blend: whether that weight is the same everywhere, or grows with the heat.
+        blend: whether that weight is the same everywhere, or grows with the heat; ``auto``: it
+            grows in patch attention, and is the same elsewhere and in ``classic``.
         scale: what the limits of the colors are taken over.
         top_k: boxes of the highest attention that are drawn on the overlay.
         panel_size: the longer side, in pixels, up to which smaller slices are enlarged.
@@ -91,11 +105,16 @@ class Style:
         language: language of the summaries.
         font: font file for characters that the built-in one lacks.
         format: file format of the figures.
+        style: ``classic`` has the look of the scripts that people come from, flat JET and nothing
+            beside the panels but captions; ``standard`` says where a slice lies, marks zero, and
+            shows attention as multiples of uniform; ``paper`` is that with a perceptually uniform
+            table and larger letters.
+        class_names: names of the classes, in the order of the model's outputs; empty: numbers.
     """
 
-    colormap: str = "jet"
+    colormap: str = ""
     heat_alpha: float = 0.5
-    blend: Blend = "flat"
+    blend: Blend = "auto"
     scale: Scale = "patient"
     top_k: int = 3
     panel_size: int = 512
@@ -103,8 +122,15 @@ class Style:
     language: Language = "en"
     font: Path | None = None
     format: PictureFormat = "png"
+    style: StyleName = "standard"
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _one_of("style", self.style, get_args(StyleName))
+        # A list, from the record of a folder.
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        if not self.colormap:
+            object.__setattr__(self, "colormap", "viridis" if self.style == "paper" else "jet")
         _one_of("colormap", self.colormap, COLORMAPS)
         _one_of("blend", self.blend, get_args(Blend))
         _one_of("scale", self.scale, get_args(Scale))
@@ -119,6 +145,38 @@ class Style:
             raise InputError(f"--panel-size {self.panel_size} is too large: at most 8192")
         if self.font is not None and not self.font.is_file():
             raise InputError(f"--font {self.font}: no such file; give a .ttf, .otf or .ttc file")
+
+    @property
+    def classic(self) -> bool:
+        """Whether figures have the look of the scripts that people come from."""
+        return self.style == "classic"
+
+    @property
+    def patch_blend(self) -> MixName:
+        """How the heat of patch attention is mixed with an image."""
+        if self.blend == "auto":
+            return "flat" if self.classic else "heat"
+        return self.blend
+
+    @property
+    def map_blend(self) -> MixName:
+        """How the heat of maps is mixed with an image."""
+        return "heat" if self.blend == "heat" else "flat"
+
+    @property
+    def letter_scale(self) -> float:
+        """How much larger letters are than in the other styles."""
+        return _PAPER_LETTERS if self.style == "paper" else 1.0
+
+    def class_text(self, label: int) -> str:
+        """The name of a class, or its number where it has none."""
+        named = 0 <= label < len(self.class_names)
+        return self.class_names[label] if named else str(label)
+
+    def class_caption(self, label: int) -> str:
+        """The name of a class, or ``class`` and its number where it has none."""
+        text = self.class_text(label)
+        return f"class {text}" if text == str(label) else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +230,41 @@ class MapChoice:
             raise _unknown_head(self.head)
 
 
+# Center and width in HU, as radiologists set them.
+WINDOWS = {
+    "brain": (40.0, 80.0),
+    "subdural": (75.0, 215.0),
+    "stroke": (40.0, 40.0),
+    "temporal-bone": (600.0, 2800.0),
+    "bone": (400.0, 1800.0),
+    "lung": (-600.0, 1500.0),
+    "mediastinum": (50.0, 350.0),
+    "abdomen": (50.0, 400.0),
+    "liver": (30.0, 150.0),
+    "spine": (50.0, 250.0),
+}
+
+
+def parse_window(option: str, text: str | None) -> tuple[float, float] | None:
+    """``brain`` or ``40,80`` as center and width; InputError naming ``--option`` for neither."""
+    if text is None:
+        return None
+    if text.strip() in WINDOWS:
+        return WINDOWS[text.strip()]
+    try:
+        center, width = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"--{option} {text!r} is no window: give CENTER,WIDTH, as in 40,400, or one of "
+            f"{', '.join(WINDOWS)}"
+        ) from error
+    if not (math.isfinite(center) and math.isfinite(width) and width > 0):
+        raise InputError(
+            f"--{option} {text!r}: center and width must be numbers, the width above 0"
+        )
+    return center, width
+
+
 def layer_of_call(name: str) -> str:
     """The layer's own name in that of a call, ``layer4`` in ``layer4#1``."""
     layer, _, number = name.rpartition("#")
@@ -205,7 +298,9 @@ def style_fingerprint(results_sha256: str, sources: Sources, style: Style) -> di
     settings = {**asdict(sources), **asdict(style)}
     settings["root_dir"] = sources.root_dir and sources.root_dir.resolve()
     settings["mask_dir"] = sources.mask_dir and sources.mask_dir.resolve()
-    for name in ("volume", "show_channel"):
+    settings["class_names"] = list(style.class_names) or None
+    settings["window"] = sources.window and list(sources.window)
+    for name in ("volume", "show_channel", "window", "class_names"):
         if settings[name] is None:
             del settings[name]  # as in the records of folders from before there was a choice
     return {"results": results_sha256[:16], **settings}

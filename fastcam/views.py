@@ -11,12 +11,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastcam.jobs.vit.all_heads import all_heads as all_heads
     from fastcam.jobs.vit.attention_distance import attention_distance as attention_distance
-    from fastcam.jobs.vit.attention_layers import attention_layers as attention_layers
-    from fastcam.jobs.vit.attention_rollout import attention_rollout as attention_rollout
+    from fastcam.jobs.vit.attention_views import all_heads as all_heads
+    from fastcam.jobs.vit.attention_views import attention_layers as attention_layers
+    from fastcam.jobs.vit.attention_views import attention_rollout as attention_rollout
+    from fastcam.jobs.vit.attention_views import patch_grid as patch_grid
     from fastcam.jobs.vit.cls_evolution import cls_evolution as cls_evolution
-    from fastcam.jobs.vit.patch_grid import patch_grid as patch_grid
     from fastcam.jobs.vit.position_embedding import position_embedding as position_embedding
 
 __all__ = [
@@ -28,12 +28,15 @@ __all__ = [
     "patch_grid",
     "position_embedding",
 ]
+# The views that have a file of their own, called like them; the others share one.
+_SINGLE = ("attention_distance", "cls_evolution", "position_embedding")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'fastcam.views' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"fastcam.jobs.vit.{name}"), name)
+    module = name if name in _SINGLE else "attention_views"
+    return getattr(importlib.import_module(f"fastcam.jobs.vit.{module}"), name)
 
 
 def __dir__() -> list[str]:

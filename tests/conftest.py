@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import pickle
+import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,15 +69,28 @@ def records(neck: SyntheticSet) -> list[dict[str, Any]]:
     return loaded
 
 
+@pytest.fixture(scope="session")
+def compiled_check() -> None:
+    """The check of pickles compiled, so that its notice, once an installation, is in no output."""
+    from fastcam.read.results.pickle_cost import measure
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        measure(b"\x80\x02N.")
+
+
 @pytest.fixture
 def fastcam(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, compiled_check: None
 ) -> Callable[..., Outcome]:
-    """Run ``fastcam ARGS`` in this process, through the boundary that the command has."""
+    """Run ``fastcam COMMAND ARGS`` in this process, through the boundary that the command has.
+
+    The first argument is split at spaces: it may be all of them in one line.
+    """
     from fastcam.cli.main import run
 
-    def call(*args: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["fastcam", *map(str, args)])
+    def call(command: object = "", *args: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["fastcam", *shlex.split(str(command)), *map(str, args)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
             run()

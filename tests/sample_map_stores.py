@@ -14,9 +14,13 @@ from fastcam.store.maps import MapStore, create_maps
 
 CLASSES = 3
 STRETCH = {
-    "size": [32, 32], "channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3, "fit": "stretch",
+    "size": [32, 32],
+    "channels": 3,
+    "mean": [0.5] * 3,
+    "std": [0.5] * 3,
+    "fit": "stretch",
     "interpolation": "bilinear",
-}  # fmt: skip
+}
 
 
 def attrs_of(root: Path, dims: int = 2, sign: str = "positive", **preprocessing) -> MapAttrs:
@@ -70,8 +74,12 @@ def image_store(
     maps = usual_maps(count) if maps is None else maps
     for index in range(store.batches):
         at = store.rows(index)
-        store.append(index, answers(len(at), {n: m[at.start : at.stop] for n, m in maps.items()},
-                                    (1, *size), regression))  # fmt: skip
+        store.append(
+            index,
+            answers(
+                len(at), {n: m[at.start : at.stop] for n, m in maps.items()}, (1, *size), regression
+            ),
+        )
     return store
 
 
@@ -97,9 +105,13 @@ def answers(count: int, maps, shape, regression: bool = False, affine=None) -> B
         return BatchRows(output=np.full((count, 1), 3.25, np.float32), **common)
     probability = np.tile(np.array([0.1, 0.7, 0.2], np.float32), (count, 1))
     return BatchRows(
-        output=np.log(probability), prediction=np.ones(count), confidence=probability[:, 1],
-        probability=probability, target=np.ones((count, 1)), **common,
-    )  # fmt: skip
+        output=np.log(probability),
+        prediction=np.ones(count),
+        confidence=probability[:, 1],
+        probability=probability,
+        target=np.ones((count, 1)),
+        **common,
+    )
 
 
 VOLUME = (10, 20, 16)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastcam.jobs.render.patches.item import PatchTask
+from fastcam.jobs.render.patches.patch_task import PatchTask
 from fastcam.options import Sources, Style
 from fastcam.read.results.case import Case
 from fastcam.read.results.results import Results

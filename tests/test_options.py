@@ -19,7 +19,7 @@ HERE = Sources(Path("images"))
     ("kind", "given", "words"),
     [
         (Style, {"colormap": "hot"}, ["--colormap 'hot'", "jet", "viridis"]),
-        (Style, {"blend": "full"}, ["--blend 'full'", "flat, heat"]),
+        (Style, {"blend": "full"}, ["--blend 'full'", "auto, flat, heat"]),
         (Style, {"scale": "volume"}, ["--scale 'volume'", "slice, patient, cohort, rank"]),
         (Style, {"theme": "blue"}, ["--theme 'blue'"]),
         (Style, {"language": "fr"}, ["--language 'fr'"]),
@@ -65,11 +65,28 @@ def test_settings_never_change():
 
 
 OTHER: dict[str, Any] = {
-    "colormap": "gray", "heat_alpha": 0.4, "blend": "heat", "scale": "rank", "top_k": 4,
-    "panel_size": 300, "theme": "dark", "language": "zh", "font": Path(__file__), "format": "jpg",
-    "root_dir": Path("other"), "mask_dir": Path("masks"), "axes": "xyz", "orient": "array",
-    "frame": "mask-crop:9", "slices": "middle:3", "volume": "2", "show_channel": 2,
-}  # fmt: skip
+    "colormap": "gray",
+    "heat_alpha": 0.4,
+    "blend": "heat",
+    "scale": "rank",
+    "top_k": 4,
+    "panel_size": 300,
+    "theme": "dark",
+    "language": "zh",
+    "font": Path(__file__),
+    "format": "jpg",
+    "root_dir": Path("other"),
+    "mask_dir": Path("masks"),
+    "axes": "xyz",
+    "orient": "array",
+    "frame": "mask-crop:9",
+    "slices": "middle:3",
+    "volume": "2",
+    "show_channel": 2,
+    "window": (40.0, 80.0),
+    "style": "paper",
+    "class_names": ("Stable", "Unstable"),
+}
 
 
 @pytest.mark.parametrize("name", [f.name for f in (*fields(Style), *fields(Sources))])
@@ -100,3 +117,28 @@ def test_another_results_file_is_another_job_and_the_same_folder_by_another_name
 
 def test_without_a_volume_the_record_is_that_of_folders_from_before_there_was_a_choice():
     assert "volume" not in options.style_fingerprint("a", HERE, Style())
+
+
+def test_a_style_has_its_table_and_its_blend_unless_others_are_given():
+    assert (Style().colormap, Style().patch_blend, Style().map_blend) == ("jet", "heat", "flat")
+    classic = Style(style="classic")
+    assert (classic.colormap, classic.patch_blend, classic.map_blend) == ("jet", "flat", "flat")
+    paper = Style(style="paper")
+    assert (paper.colormap, paper.patch_blend, paper.map_blend) == ("viridis", "heat", "flat")
+    assert Style(style="paper", colormap="inferno").colormap == "inferno"
+    assert Style(style="classic", blend="heat").patch_blend == "heat"
+    assert Style(blend="flat").patch_blend == "flat"
+
+
+def test_windows_by_name_and_by_numbers():
+    assert options.parse_window("window", "brain") == (40.0, 80.0)
+    assert options.parse_window("window", "-600,1500") == options.parse_window("window", "lung")
+    assert options.parse_window("window", None) is None
+    for text in ("brian", "40", "40,0", "40,-1", "nan,3", "1,inf", "1,2,3", ""):
+        with pytest.raises(InputError, match="--window"):
+            options.parse_window("window", text)
+
+
+def test_class_names_stand_for_their_numbers():
+    style = Style(class_names=("Stable", "Unstable"))
+    assert [style.class_text(label) for label in (0, 1, 2, -1)] == ["Stable", "Unstable", "2", "-1"]

@@ -24,6 +24,20 @@ DATA = {
     "fastcam/jobs/render/page.css",
     "fastcam/jobs/render/page.html",
     "fastcam/jobs/render/page.js",
+    "fastcam/jobs/view/page/judge.js",
+    "fastcam/jobs/view/page/look.js",
+    "fastcam/jobs/view/page/main.js",
+    "fastcam/jobs/view/page/page.css",
+    "fastcam/jobs/view/page/page.html",
+    "fastcam/jobs/view/page/pane.js",
+    "fastcam/jobs/view/page/pictures.js",
+    "fastcam/jobs/view/page/state.js",
+    "fastcam/jobs/view/page/strip.js",
+    "fastcam/jobs/view/page/table.js",
+    "fastcam/jobs/view/page/take.js",
+    "fastcam/jobs/view/page/tools.js",
+    # What `fastcam help` prints.
+    *(f"fastcam/how_to/{path.name}" for path in (ROOT / "docs" / "how-to").glob("*.md")),
 }
 
 BLOCKER = """

@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from fastcam.api.arguments import (
+    check_at_least,
+    name_list,
+    optional_path,
+    output_name,
+    volume_text,
+)
+from fastcam.api.keyword_messages import keyword_messages
 from fastcam.api.models import load_with_info
-from fastcam.api.paths import optional_path, volume_text
+from fastcam.attribution.baselines import black_of
+from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.evaluate.job import evaluate_set
-from fastcam.jobs.evaluate.metrics.regression import value_groups
-from fastcam.jobs.evaluate.preparation import output_count, task_kind
+from fastcam.jobs.evaluate.preparation import prepare
 from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateOptions, EvaluateRequest, figure_choice
 from fastcam.jobs.evaluate.scoring import Scoring
-from fastcam.jobs.evaluate.test_set import SetChoice, find_items, model_inputs_of, read_set
+from fastcam.jobs.evaluate.test_set import SetChoice
 from fastcam.jobs.infer.request import InferenceOptions, InferRequest, InputChoice
 from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.options import PathLike, Style
 from fastcam.read.inputs.grey_levels import GreyLevels
-from fastcam.read.inputs.slice_inputs import choose_slicing
-from fastcam.read.inputs.volume_input import check_shown
+from fastcam.read.volumes.memory_limit import limited
 from fastcam.run.cgroups import cores
+from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
-from fastcam.store.pooling import check_pool
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Reshape, Sign
+    from fastcam.attribution.request import Augmentation, Reshape, Sign
     from fastcam.inference.predictions import Task
-    from fastcam.options import Axes, Blend, PictureFormat, Scale, Theme
+    from fastcam.options import Axes, Blend, PictureFormat, Scale, StyleName, Theme
     from fastcam.read.inputs.preprocessing import Fit
     from fastcam.read.inputs.slicing import Pool
     from fastcam.read.volumes.slice_axis import Plane
 
 
+@keyword_messages
 def evaluate(
     model: str | nn.Module,
     image_dir: PathLike,
@@ -69,6 +76,8 @@ def evaluate(
     sign: Sign = "positive",
     prefix_tokens: int | None = None,
     reshape: Reshape = "auto",
+    method_settings: MethodSettings | None = None,
+    tta: Augmentation | None = None,
     num_classes: int | None = None,
     in_channels: int | None = None,
     image_size: int | Sequence[int] | None = None,
@@ -88,13 +97,16 @@ def evaluate(
     readers: int | None = None,
     workers: int | None = None,
     scale: Scale = "patient",
-    colormap: str = "jet",
+    style: StyleName = "standard",
+    colormap: str = "",
     heat_alpha: float = 0.5,
-    blend: Blend = "flat",
+    blend: Blend = "auto",
     panel_size: int = 512,
     theme: Theme = "light",
     format: PictureFormat = "png",
     overwrite: bool = False,
+    trust_inputs: bool = False,
+    max_memory: int | str | None = None,
     progress: Progress | None = None,
 ) -> EvaluationReport:
     """Evaluate a model on the images of ``image_dir`` whose true values are in ``table``.
@@ -104,22 +116,21 @@ def evaluate(
     besides the best and the worst. ``faithfulness``: how many images its curves are measured on, 0
     for none. What is written into ``output_dir`` is listed in the report's ``files``; images that
     fail are in its ``troubles`` and in ``failures.csv``. Run again, the model doesn't run again:
-    its maps and answers are in ``run.zarr``.
+    its maps and answers are in ``run.zarr``. ``max_memory``: bytes or a text such as "12GB", for
+    all ``workers`` together; a volume that would take more fails untried.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unusable models or inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
-    for option, value, minimum in (
-        ("batch-size", batch_size, 1),
-        ("workers", workers, 1),
-        ("faithfulness-images", faithfulness, 0),
-    ):
-        if value is not None and value < minimum:
-            raise InputError(f"--{option} {value} is too small: it must be at least {minimum}")
+    check_at_least("batch-size", batch_size, 1)
+    check_at_least("workers", workers, 1)
+    memory = memory_limit(max_memory, workers or cores())
+    check_at_least("faithfulness-images", faithfulness, 0)
     for option, number in (("good-below", good_below), ("group-width", group_width)):
         if not 0 < number < float("inf"):
             raise InputError(f"--{option} {number} must be above 0")
-    style = Style(
+    look = Style(
+        style=style,
         colormap=colormap,
         heat_alpha=heat_alpha,
         blend=blend,
@@ -128,13 +139,13 @@ def evaluate(
         theme=theme,
         format=format,
     )
-    methods = (method,) if isinstance(method, str) else tuple(method)
     maps = MapRequest(
-        methods,
-        tuple(map(str, layers)),
+        name_list(method),
+        name_list(layers),
         sign=sign,
         prefix_tokens=prefix_tokens,
         reshape=reshape,
+        augmentation=tta,
     )
     loaded, model_info = load_with_info(
         model,
@@ -151,6 +162,10 @@ def evaluate(
         )
     grey = GreyLevels.of(window_level, percentiles)
     preprocessing = resolve_preprocessing(loaded, image_size, mean, std, fit).with_grey(grey)
+    settings = (method_settings or MethodSettings()).of_run(
+        black_of(preprocessing), batch_size, task
+    )
+    maps = replace(maps, settings=settings)
     choice = SetChoice(
         image_dir=Path(image_dir),
         table=Path(table),
@@ -162,33 +177,22 @@ def evaluate(
         axes=axes,
         columns=dict(inputs or {}),
     )
-    answer = "" if output is None else str(output)
-    outputs = output_count(loaded, preprocessing, answer, model_inputs_of(choice))
-    kind, classes = task_kind(task, outputs)
-    dims, channels = len(preprocessing.size), preprocessing.channels
-    slicing = choose_slicing(
-        lambda dims: [] if choice.columns else find_items(choice, dims, channels),
-        dims,
-        axis=axis,
-        slices=slices,
-        context=context,
-        pool=pool,
+    answer = output_name(output)
+    options = EvaluateOptions(
+        group_width=group_width,
+        style=look,
+        workers=workers or cores(),
+        faithfulness_images=faithfulness,
+        show_channel=show_channel,
     )
-    if slicing is not None:
-        dims, channels = 3, 1 if slicing.context > 1 else channels
-        check_pool(slicing.pool, kind == "classification")
-        if faithfulness:
-            raise InputError(
-                "--faithfulness is for images and whole volumes, and the model sees these volumes "
-                "slice by slice: leave it out"
-            )
-    check_shown(show_channel, preprocessing, None if slicing is None else slicing.context)
-    test_set = read_set(choice, kind, classes, dims, channels)
-    if kind == "regression":
-        true = np.array([float(item.label) for item in test_set.items])
-        # A width that makes too many groups is an error before the model runs.
-        value_groups(true, true, group_width)
-    chosen = [explain] if isinstance(explain, str | int) else list(explain)
+    slice_options = {"axis": axis, "slices": slices, "context": context, "pool": pool}
+    prepared = prepare(
+        loaded, preprocessing, choice, options, slice_options, task=task, output=answer
+    )
+    test_set = prepared.test_set
+    if prepared.kind == "multilabel" and maps.is_targeted:
+        # A map for each finding.
+        maps = replace(maps, classes=tuple(range(prepared.classes)))
     request = EvaluateRequest(
         model=loaded,
         inference=InferRequest(
@@ -200,7 +204,7 @@ def evaluate(
                 items=test_set.items,
                 model_inputs=test_set.model_inputs,
                 volume=volume_text(volume),
-                slicing=slicing,
+                slicing=prepared.slicing,
             ),
             maps=maps,
             options=InferenceOptions(
@@ -210,21 +214,20 @@ def evaluate(
                 batch_size=batch_size,
                 readers=readers,
                 task=task,
+                trust_inputs=trust_inputs,
             ),
             output=answer,
         ),
         test_set=test_set,
-        scoring=Scoring(kind, good_below, test_set.names, sign),
-        options=EvaluateOptions(
-            classes=classes,
-            group_width=group_width,
-            figures=figure_choice([str(text) for text in chosen], test_set.items),
-            style=style,
-            workers=workers or cores(),
-            faithfulness_images=faithfulness,
-            show_channel=show_channel,
+        scoring=Scoring(prepared.kind, good_below, test_set.names, sign),
+        options=replace(
+            options,
+            classes=prepared.classes,
+            finding_masks=choice.mask_dir if prepared.kind == "multilabel" else None,
+            figures=figure_choice(name_list(explain), test_set.items),
         ),
         output_dir=Path(output_dir),
         overwrite=overwrite,
     )
-    return evaluate_set(request, progress or NoProgress())
+    with limited(memory):
+        return evaluate_set(request, progress or NoProgress())

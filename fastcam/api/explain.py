@@ -6,25 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fastcam.api.paths import volume_text
+from fastcam.api.arguments import name_list, output_name, volume_text
+from fastcam.api.keyword_messages import keyword_messages
+from fastcam.attribution.baselines import black_of
+from fastcam.attribution.method_settings import MethodSettings
 from fastcam.inference.images import VolumeView, load_images, resolve_preprocessing
 from fastcam.inference.several_inputs import load_inputs
-from fastcam.jobs.explain.explanation import Explanation
+from fastcam.jobs.explain.comparison import Explanation
 from fastcam.jobs.explain.job import explain_images
 from fastcam.jobs.explain.request import ExplainRequest, layers_of, steps_of, with_methods
 from fastcam.jobs.explain.support import support_of
 from fastcam.models.model_files import module_of
 from fastcam.read.inputs.grey_levels import GreyLevels
+from fastcam.read.volumes.memory_limit import limited
+from fastcam.run.memory_share import memory_limit
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-    from fastcam.attribution.request import Fusion, Reshape, Sign
+    from fastcam.attribution.request import Augmentation, Fusion, Reshape, Sign
+    from fastcam.attribution.window_plan import WindowPlan
     from fastcam.inference.predictions import Task
     from fastcam.read.inputs.preprocessing import Fit
 
 
+@keyword_messages
 def explain(
     model: nn.Module | ExportedProgram,
     images: Any,
@@ -41,6 +48,9 @@ def explain(
     start_layer: int = 0,
     prefix_tokens: int | None = None,
     reshape: Reshape = "auto",
+    method_settings: MethodSettings | None = None,
+    windows: WindowPlan | None = None,
+    tta: Augmentation | None = None,
     image_size: int | Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -53,57 +63,63 @@ def explain(
     batch_size: int = 16,
     device: str | None = None,
     precision: str = "fp32",
-    told: Callable[[str], None] = lambda line: None,
+    max_memory: int | str | None = None,
+    on_progress: Callable[[str], None] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> Explanation:
     """Maps of what ``model`` looked at, for a few images, in memory.
 
     ``images``: a float tensor (n, c, h, w) or (n, c, d, h, w), already preprocessed, or paths, PIL
     images or uint8 arrays (h, w[, c]), which are preprocessed as the model wants it. ``method``:
-    one or several of gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, attention,
-    rollout, window, channel, overlap, reconstruction, or "all" that the model has (without
-    scorecam); by default attention for a Vision Transformer and gradcam for all else. ``layers``:
-    dotted module names, or numbers of blocks for attention of any kind; by method where methods
-    want different ones. Of a module that runs more than once every call has a map, ``layer4#0``,
-    ``layer4#1``; such a name means one call, the module's own all of them. ``model``: a module,
-    also within ``torch.compile``, ``DataParallel`` and their like, or what ``torch.export.load``
-    returns; it runs in eval mode and in the number type of its weights, and is left as it was.
-    ``sign``: CAMs L are ReLU(L) ("positive"), ReLU(-L) ("negative"), or L itself ("both"), all but
-    EigenCAM, which is always L. ``targets``: None for the predicted class (or the value of a
-    regression), a class for all images, a list with one class or a list of classes an image, or a
-    callable that takes the output to one number an image. Of a model with several inputs
-    ``images`` is a mapping
-    of the names of its ``forward``'s arguments to images as above, or to one number an image.
-    ``output``: which of the tensors that the model returns is its answer, by name or place, with
-    dots between for what is nested; callable targets then get it alone. ``support``: examples that
-    reconstruction compares with: images as above, or a mapping of classes to images; ``query``:
-    the pixel (x, y) of the picture that it asks from, instead of all places. ``window_level``
-    (centre, width) and
-    ``percentiles`` (low, high): which grey levels of files become black and white, by default
-    their own; ``volume``: number or name of a volume where a file or folder has several;
-    ``show_channel``: of volumes of several channels the one that figures show, from 1.
-    ``device``: by default where the model is.
-    ``told`` gets what is being done.
+    one or several of gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, ablationcam,
+    saliency, inputxgradient, smoothgrad, integrated-gradients, occlusion, rise, attention, rollout,
+    legrad, chefer, gradattention, window, channel, overlap, reconstruction, or "all" that the model
+    has (without the slow ones, scorecam, ablationcam, occlusion and rise); by default attention for
+    a Vision Transformer and gradcam for all else. ``method_settings``: steps, masks, samples and
+    baselines of those with many passes. ``layers``: dotted module names, or numbers of blocks for
+    attention of any kind; by method where methods want different ones. Of a module that runs more
+    than once every call has a map, ``layer4#0``, ``layer4#1``; such a name means one call, the
+    module's own all of them. ``model``: a module, also within ``torch.compile``, ``DataParallel``
+    and their like, or what ``torch.export.load`` returns; it runs in eval mode and in the number
+    type of its weights, and is left as it was. ``sign``: CAMs L are ReLU(L) ("positive"), ReLU(-L)
+    ("negative"), or L itself ("both"), all but EigenCAM, which is always L. ``targets``: None for
+    the predicted class (or the value of a regression), a class for all images, a list with one
+    class or a list of classes an image, or a callable that takes the output to one number an image.
+    Of a model with several inputs ``images`` is a mapping of the names of its ``forward``'s
+    arguments to images as above, or to one number an image. ``output``: which of the tensors that
+    the model returns is its answer, by name or place, with dots between for what is nested;
+    callable targets then get it alone. ``support``: examples that reconstruction compares with:
+    images as above, or a mapping of classes to images; ``query``: the pixel (x, y) of the picture
+    that it asks from, instead of all places. ``window_level`` (centre, width) and ``percentiles``
+    (low, high): which grey levels of files become black and white, by default their own;
+    ``volume``: number or name of a volume where a file or folder has several; ``show_channel``: of
+    volumes of several channels the one that figures show, from 1. ``device``: by default where the
+    model is. ``on_progress`` gets a line for each step, before it is run; ``told`` is another name
+    of it.
 
     Raises :class:`~fastcam.errors.InputError` for a layer or method that doesn't exist, targets of
     the wrong length, support images without reconstruction or the reverse, and images that can't
     be read.
     """
+    log = on_progress or told or _no_log
     module = module_of(model)
-    methods = (method,) if isinstance(method, str) else tuple(method or ())
     request = ExplainRequest(
-        methods=methods,
+        methods=name_list(method),
         sign=sign,
         fusion=fusion,
         discard_ratio=discard_ratio,
         start_layer=start_layer,
         prefix_tokens=prefix_tokens,
         reshape=reshape,
+        method_settings=method_settings or MethodSettings(),
+        windows=windows,
+        tta=tta,
         task=task,
         batch_size=batch_size,
         device=device,
         precision=precision,
         query=query,
-        output="" if output is None else str(output),
+        output=output_name(output),
     )
     request = with_methods(request, [module], support is not None)
     request = replace(request, layers=layers_of(_layer_texts(layers), request.methods))
@@ -114,7 +130,8 @@ def explain(
         batch = load_inputs(images, preprocessing)
     else:
         view = VolumeView(volume=volume_text(volume), show_channel=show_channel)
-        batch = load_images(images, preprocessing, view)
+        with limited(memory_limit(max_memory, 1)):
+            batch = load_images(images, preprocessing, view)
     return explain_images(
         module,
         batch,
@@ -122,17 +139,22 @@ def explain(
         steps,
         targets=targets,
         support=support_of(support, preprocessing),
-        log_step=told,
-        log=told,
+        black=black_of(preprocessing),
+        log_step=log,
+        log=log,
     )
 
 
-def _layer_texts(layers: Any) -> list[str | int]:
+def _no_log(line: str) -> None:
+    """Nobody wants to know what is being done."""
+
+
+def _layer_texts(layers: Any) -> tuple[str, ...]:
     """Layers as they are written on the command line."""
     if isinstance(layers, Mapping):
-        return [
+        return tuple(
             f"{method}={layer}"
             for method, of_method in layers.items()
-            for layer in _layer_texts(of_method)
-        ]
-    return [layers] if isinstance(layers, str | int) else list(layers or ())
+            for layer in name_list(of_method)
+        )
+    return name_list(layers)

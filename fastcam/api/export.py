@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from fastcam.api.paths import optional_path, volume_text
+from fastcam.api.arguments import optional_path, volume_text
+from fastcam.api.keyword_messages import keyword_messages
 from fastcam.jobs.export.job import export_maps
 from fastcam.jobs.export.report import ExportReport
 from fastcam.jobs.export.request import ExportFormat, ExportRequest
 from fastcam.options import Axes, MapChoice, PathLike, Selection, Sources
+from fastcam.read.volumes.memory_limit import limited
+from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import Progress
 from fastcam.store.open import open_store
 
 
+@keyword_messages
 def export(
     store: PathLike,
     *,
@@ -29,6 +33,7 @@ def export(
     volume: str | int | None = None,
     format: ExportFormat = "tif",
     overwrite: bool = False,
+    max_memory: int | str | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write maps of a run store on the grid of their sources: NIfTI, DICOM, TIFF, NumPy files.
@@ -50,4 +55,5 @@ def export(
         format=format,
         overwrite=overwrite,
     )
-    return export_maps(request, progress)
+    with limited(memory_limit(max_memory, 1)):
+        return export_maps(request, progress)

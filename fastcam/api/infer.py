@@ -7,10 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from fastcam.api.arguments import (
+    check_at_least,
+    name_list,
+    optional_path,
+    output_name,
+    path_list,
+    volume_text,
+)
+from fastcam.api.keyword_messages import keyword_messages
 from fastcam.api.models import load_with_info
-from fastcam.api.paths import optional_path, path_list, volume_text
+from fastcam.attribution.baselines import black_of
 from fastcam.attribution.engines import default_method
+from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.request import MapRequest
+from fastcam.attribution.segment_target import segments_in
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.infer.job import infer_maps
@@ -18,15 +29,19 @@ from fastcam.jobs.infer.patches import infer_patches
 from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.infer.request import InferenceOptions, InferRequest, InputChoice
 from fastcam.models.patch_attention.network import PatchAttention
+from fastcam.models.text_similarity import text_similarity, texts_in
 from fastcam.options import PathLike
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.slice_inputs import choose_slicing
+from fastcam.read.volumes.memory_limit import limited
+from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import Progress
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Fusion, Reshape, Sign
+    from fastcam.attribution.request import Augmentation, Fusion, Reshape, Sign
+    from fastcam.attribution.window_plan import WindowPlan
     from fastcam.inference.predictions import Task
     from fastcam.models.fewshot.build import FewshotOptions
     from fastcam.options import Axes
@@ -35,6 +50,7 @@ if TYPE_CHECKING:
     from fastcam.read.volumes.slice_axis import Plane
 
 
+@keyword_messages
 def infer(
     model: str | nn.Module,
     images: PathLike | Sequence[PathLike],
@@ -43,7 +59,7 @@ def infer(
     checkpoint: PathLike | None = None,
     method: str | Sequence[str] | None = None,
     layers: Sequence[str | int] = (),
-    classes: Sequence[int] | Literal["label"] = (),
+    classes: Sequence[int | str] | Literal["label"] = (),
     num_classes: int | None = None,
     in_channels: int | None = None,
     image_size: int | Sequence[int] | None = None,
@@ -71,6 +87,9 @@ def infer(
     start_layer: int = 0,
     prefix_tokens: int | None = None,
     reshape: Reshape = "auto",
+    method_settings: MethodSettings | None = None,
+    windows: WindowPlan | None = None,
+    tta: Augmentation | None = None,
     task: Task = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -78,25 +97,32 @@ def infer(
     batch_size: int = 16,
     workers: int | None = None,
     overwrite: bool = False,
+    trust_inputs: bool = False,
+    max_memory: int | str | None = None,
     progress: Progress | None = None,
 ) -> InferReport:
     """Run a model over images or volumes into the run store ``output_dir/run.zarr``.
 
     Every keyword is the option of ``fastcam infer`` with the same name; ``classes`` are those of
-    ``--target``, or "label" for each image's own in the table. ``inputs``: of a model with several
-    inputs the column of the table that goes into each argument of its ``forward``; ``images`` is
-    then the table, or with ``table`` the folder that its paths are relative to. ``output``: which
-    of the tensors that the model returns is its answer. A 2-D model runs over the slices of volumes
-    one by one: ``axis``, ``slices``, ``context`` and ``pool`` say how. ``window_level`` (centre,
-    width) and ``percentiles`` (low, high): which grey levels become black and white. A run that was
-    stopped goes on with its first unfinished batch. Images that fail are in the report's
-    ``troubles`` and in ``failures.csv``; the others are stored.
+    ``--target``, of a segmentation "seg:3" and the like, of CLIP "text:a photo", or "label" for
+    each image's own in the table. ``inputs``: of a model with several inputs the column of the
+    table that goes into each argument of its ``forward``; ``images`` is then the table, or with
+    ``table`` the folder that its paths are relative to. ``output``: which of the tensors that the
+    model returns is its answer. A 2-D model runs over the slices of volumes one by one: ``axis``,
+    ``slices``, ``context`` and ``pool`` say how. ``window_level`` (centre, width) and
+    ``percentiles`` (low, high): which grey levels become black and white. ``method_settings``:
+    steps, masks, samples and baselines of the methods with many passes. ``windows``: the model sees
+    its input window by window. A run that was stopped goes on with its first unfinished batch;
+    images that changed since they were run are run again (``trust_inputs``: not looked at). Images
+    that fail are in the report's ``troubles`` and in ``failures.csv``; the others are stored.
+    ``max_memory``: bytes or a text such as "12GB", for all ``workers`` together; a volume that
+    would take more fails untried.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unusable models or inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
-    if batch_size < 1:
-        raise InputError(f"--batch-size {batch_size} is too small: it must be at least 1")
+    check_at_least("batch-size", batch_size, 1)
+    memory = memory_limit(max_memory, workers or 1)
     loaded, model_info = load_with_info(
         model,
         checkpoint,
@@ -117,6 +143,10 @@ def infer(
     )
     grey = GreyLevels.of(window_level, percentiles)
     by_label = classes == "label"
+    texts = () if by_label else texts_in(classes)
+    if texts:
+        loaded, classes = text_similarity(loaded, texts), tuple(range(len(texts)))
+    segments = () if by_label else segments_in(classes)
     options = InferenceOptions(
         device=device,
         precision=precision,
@@ -125,6 +155,7 @@ def infer(
         readers=workers,
         task=task,
         by_label=by_label,
+        trust_inputs=trust_inputs,
     )
     if isinstance(loaded, PatchAttention):
         if method or layers or classes or inputs or output is not None or grey.settings:
@@ -133,15 +164,16 @@ def infer(
                 f"{name} has its own attention and grey levels: leave out --method, --layer, "
                 "--target, --input, --output, --window-level and --percentiles"
             )
-        return infer_patches(
-            loaded,
-            model_info,
-            choice,
-            options,
-            Path(output_dir),
-            overwrite=overwrite,
-            progress=progress,
-        )
+        with limited(memory):
+            return infer_patches(
+                loaded,
+                model_info,
+                choice,
+                options,
+                Path(output_dir),
+                overwrite=overwrite,
+                progress=progress,
+            )
     preprocessing = resolve_preprocessing(loaded, image_size, mean, std, fit).with_grey(grey)
     slicing = choose_slicing(
         lambda dims: choice.find(dims, preprocessing.channels)[1],
@@ -151,17 +183,23 @@ def infer(
         context=context,
         pool=pool,
     )
-    methods = (method,) if isinstance(method, str) else tuple(method or (default_method(loaded),))
     maps = MapRequest(
-        methods=methods,
-        layers=tuple(map(str, layers)),
-        classes=() if by_label else tuple(map(int, classes)),
+        methods=name_list(method) or (default_method(loaded),),
+        layers=name_list(layers),
+        classes=() if by_label or segments else tuple(map(int, classes)),
+        segments=segments,
+        texts=texts,
         sign=sign,
         prefix_tokens=prefix_tokens,
         reshape=reshape,
         fusion=fusion,
         discard_ratio=discard_ratio,
         start_layer=start_layer,
+        windows=windows,
+        augmentation=tta,
+        settings=(method_settings or MethodSettings()).of_run(
+            black_of(preprocessing), batch_size, task
+        ),
     )
     request = InferRequest(
         model_info=model_info,
@@ -169,6 +207,7 @@ def infer(
         inputs=replace(choice, slicing=slicing),
         maps=maps,
         options=options,
-        output="" if output is None else str(output),
+        output=output_name(output),
     )
-    return infer_maps(loaded, request, Path(output_dir), overwrite=overwrite, progress=progress)
+    with limited(memory):
+        return infer_maps(loaded, request, Path(output_dir), overwrite=overwrite, progress=progress)

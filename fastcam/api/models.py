@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from fastcam.api.paths import optional_path
+from fastcam.api.arguments import optional_path
+from fastcam.api.keyword_messages import keyword_messages
 from fastcam.attribution.cam.layers import candidates, default_layers
 from fastcam.attribution.engines import default_method
 from fastcam.attribution.layer_names import split_call, unwrapped
@@ -21,6 +22,7 @@ from fastcam.models.model_files import module_of
 from fastcam.options import PathLike
 
 
+@keyword_messages
 def load_model(
     model: str | nn.Module,
     checkpoint: PathLike | None = None,
@@ -41,8 +43,8 @@ def load_model(
     taken from the checkpoint.
 
     Raises :class:`~fastcam.errors.InputError` for an unknown name, a missing package, a file that
-    is no checkpoint or is one for another architecture, and for missing or unexpected keys unless
-    ``allow_partial``.
+    is not a recognized checkpoint or is one for another architecture, and for missing or
+    unexpected keys unless ``allow_partial``.
     """
     return registry.load_model(
         model,
@@ -83,7 +85,7 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
     check_arguments(loaded, several=False)
     example = torch.zeros(1, preprocessing.channels, *preprocessing.size)
     layers = candidates(loaded, example)
-    chosen = default_layers(loaded, example)
+    by_default = default_layers(loaded, example)
     millions = sum(p.numel() for p in loaded.parameters()) / 1e6
     size = " x ".join(map(str, preprocessing.size))
     rows = [
@@ -91,7 +93,7 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
             layer.name,
             layer.kind if layer.calls == 1 else f"{layer.kind}, runs {layer.calls} times",
             " x ".join(map(str, layer.shape)),
-            _chosen_text(layer.name, chosen),
+            _default_text(layer.name, by_default),
         )
         for layer in layers
     ]
@@ -111,11 +113,11 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
     )
 
 
-def _chosen_text(layer: str, chosen: Sequence[str]) -> str:
+def _default_text(layer: str, by_default: Sequence[str]) -> str:
     """Whether ``--layer auto`` takes a layer, or which of its calls."""
-    if layer in chosen:
+    if layer in by_default:
         return "auto"
-    calls = [name.removeprefix(layer) for name in chosen if split_call(name)[0] == layer]
+    calls = [name.removeprefix(layer) for name in by_default if split_call(name)[0] == layer]
     return f"auto: {', '.join(calls)}" if calls else ""
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from fastcam.api.paths import optional_path, volume_text
-from fastcam.errors import InputError
+from fastcam.api.arguments import check_at_least, optional_path, volume_text, window_pair
+from fastcam.api.keyword_messages import keyword_messages
 from fastcam.jobs.render import job
 from fastcam.jobs.render.gallery import write_page
+from fastcam.jobs.render.maps.captions import RenderCaptions
 from fastcam.jobs.render.report import RenderReport
 from fastcam.jobs.render.request import RenderRequest
 from fastcam.options import (
@@ -25,12 +26,16 @@ from fastcam.options import (
     Selection,
     Sources,
     Style,
+    StyleName,
     Theme,
 )
+from fastcam.read.volumes.memory_limit import limited
 from fastcam.run.cgroups import cores
+from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import Progress
 
 
+@keyword_messages
 def render(
     results: PathLike,
     *,
@@ -53,10 +58,13 @@ def render(
     slices: str = "all",
     volume: str | int | None = None,
     show_channel: int | None = None,
+    window: str | Sequence[float] | None = None,
+    class_names: Sequence[str] = (),
     scale: Scale = "patient",
-    colormap: str = "jet",
+    style: StyleName = "standard",
+    colormap: str = "",
     heat_alpha: float = 0.5,
-    blend: Blend = "flat",
+    blend: Blend = "auto",
     top_k: int = 3,
     panel_size: int = 512,
     theme: Theme = "light",
@@ -66,21 +74,25 @@ def render(
     workers: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
+    trust_inputs: bool = False,
+    max_memory: int | str | None = None,
     progress: Progress | None = None,
 ) -> RenderReport:
     """Draw the figures of a results file (``.pkl``, ``.npz``, ``.json``) or run store.
 
     Every keyword is the option of ``fastcam render`` with the same name. ``root_dir`` is needed for
     patch attention; a store of maps knows its images, and ``methods``, ``layers`` and ``head``
-    choose among its maps. ``workers`` defaults to the cores this process may use. Finished figures
-    of an earlier run with the same settings are kept. Cases that fail are in the
-    report's ``troubles`` and in ``failures.csv``; the others are drawn.
+    choose among its maps. ``window`` is a name or (center, width).
+    ``workers`` defaults to the cores this process may use. Finished figures
+    of an earlier run with the same settings are kept, unless their images or masks changed since
+    (``trust_inputs``: that is not looked at). Cases that fail are in the
+    report's ``troubles`` and in ``failures.csv``; the others are drawn. ``max_memory``: bytes or a
+    text such as "12GB", for all workers together; a volume that would take more fails untried.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unreadable inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers} is too small: it must be at least 1")
+    check_at_least("workers", workers, 1)
     request = RenderRequest(
         results=Path(results),
         output_dir=Path(output_dir),
@@ -93,6 +105,7 @@ def render(
             slices,
             volume_text(volume),
             show_channel,
+            window_pair("window", window),
         ),
         style=Style(
             colormap,
@@ -105,15 +118,22 @@ def render(
             language,
             optional_path(font),
             format,
+            style,
+            tuple(class_names),
         ),
         selection=Selection(mode, tuple(patients), only_errors, offset, max_samples, every_slice),
         choice=MapChoice(tuple(methods), tuple(layers), head),
         statistics=analyze_stats,
+        captions=RenderCaptions(tuple(class_names), style == "classic"),
         overwrite=overwrite,
+        trust_inputs=trust_inputs,
     )
-    return job.render(request, workers=workers or cores(), scheduler=scheduler, progress=progress)
+    workers = workers or cores()
+    with limited(memory_limit(max_memory, workers)):
+        return job.render(request, workers=workers, scheduler=scheduler, progress=progress)
 
 
+@keyword_messages
 def gallery(folder: PathLike) -> Path:
     """(Re)build the page ``index.html`` over the figures of a run's output folder; its path.
 

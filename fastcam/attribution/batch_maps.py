@@ -9,11 +9,20 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from fastcam.attribution.outputs import find_answer
+from fastcam.attribution.segmentation import SegmentationTargets, segment
 from fastcam.errors import InputError
 from fastcam.store.map_fields import MapField
 
-# Which outputs a map explains, as :func:`fastcam.attribution.cam.targets.target_scores` takes them.
-Targets = None | int | Sequence[int] | Sequence[Sequence[int]] | Tensor | Callable[[Any], Tensor]
+# Which outputs a map explains, as :func:`fastcam.attribution.targets.target_scores` takes them.
+Targets = (
+    None
+    | int
+    | Sequence[int]
+    | Sequence[Sequence[int]]
+    | Tensor
+    | Callable[[Any], Tensor]
+    | SegmentationTargets
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +34,10 @@ class BatchMaps:
     - ``output`` (b, k) float32, the model's raw answer: logits, or the values of a regression
     - ``targets`` (b, t) int64, which outputs the maps explain; None where maps have no target
     - ``measures`` (b, m) float32, numbers that an engine takes beside its maps; None if it doesn't
+    - ``measure_names``: m names of these, "METHOD: WHAT" of a method's maps, in the order of its
+      targets; none where whoever made the engine knows them
+    - ``labels`` (b, *s) int64, of a segmentation the class that is predicted of every pixel
+    - ``pixels`` (b, t) int64, of a segmentation over how many pixels each target is summed
     - ``gates``: dotted path to (b, c) float32, 0 to 1, of each channel gate that maps are made of
     - ``layer_names``: by map with an axis of layers, the dotted paths of the modules along it
     - ``notes``: by map, what figures must say of it; maps of which nothing has to be said are not
@@ -38,6 +51,9 @@ class BatchMaps:
     _: KW_ONLY
     targets: Tensor | None = None
     measures: Tensor | None = None
+    measure_names: tuple[str, ...] = ()
+    labels: Tensor | None = None
+    pixels: Tensor | None = None
     gates: dict[str, Tensor] = field(default_factory=dict)
     layer_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -68,7 +84,42 @@ def logits_of(output: Any, count: int | None = None) -> Tensor:
         logits = logits[:, None]
     if logits.ndim != 2:
         raise InputError(
-            f"the model returns a tensor of shape {tuple(logits.shape)}, not (images, outputs); "
-            "give a callable target that reduces it to one number an image"
+            f"the model returns a tensor of shape {tuple(logits.shape)}, not (images, outputs); of "
+            "a segmentation give --target seg:CLASS, of all else a callable target that reduces it "
+            "to one number an image"
         )
     return logits
+
+
+def pixel_logits(output: Any, count: int | None = None) -> Tensor | None:
+    """The answer for every pixel, (b, c, *s), in whatever a model returned; None where it answers
+    once for each image, or where several tensors could be it."""
+    try:
+        tensor = find_answer(output, count=count, dense=True).tensor
+    except InputError:
+        return None
+    fits = tensor.ndim in (4, 5) and tensor.is_floating_point()
+    return tensor if fits and (count is None or len(tensor) == count) else None
+
+
+def answers_of(output: Any, count: int | None = None) -> Tensor:
+    """:func:`logits_of`, or of a segmentation the share of the pixels (b, c) that are predicted as
+    each class."""
+    dense = pixel_logits(output, count)
+    return logits_of(output, count) if dense is None else segment(dense, None).shares
+
+
+def check_batch(batch: Tensor) -> None:
+    """InputError unless ``batch`` is (b, c, h, w) or (b, c, d, h, w) float, with images in it."""
+    if not isinstance(batch, Tensor) or batch.ndim not in (4, 5) or not batch.is_floating_point():
+        description = (
+            f"{tuple(batch.shape)} of {batch.dtype}"
+            if isinstance(batch, Tensor)
+            else type(batch).__name__
+        )
+        raise InputError(
+            f"a batch of {description}: must be a float tensor (images, channels, height, width) "
+            "or (volumes, channels, depth, height, width)"
+        )
+    if 0 in batch.shape:
+        raise InputError(f"a batch of shape {tuple(batch.shape)} holds no images")

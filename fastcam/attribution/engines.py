@@ -12,10 +12,16 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.engine import AttentionEngine
 from fastcam.attribution.attention.mixed import MixedEngine
 from fastcam.attribution.attention.rollout import RolloutEngine
+from fastcam.attribution.augmented import AugmentedEngine
 from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.attribution.cam.engine import CamEngine
+from fastcam.attribution.gradients.engine import GradientEngine
 from fastcam.attribution.layer_names import unwrapped
+from fastcam.attribution.perturbations.engine import PerturbationEngine
+from fastcam.attribution.relevance.engine import RelevanceEngine
 from fastcam.attribution.request import MapRequest
+from fastcam.attribution.segmentation import SegmentationTargets
+from fastcam.attribution.windowed import WindowedEngine
 
 _NUMBER = re.compile(r"-?\d+")
 
@@ -25,14 +31,46 @@ def build_engine(
 ) -> Engine:
     """An engine that makes all maps of ``request``.
 
-    ``targets`` as in :class:`CamEngine`; None: ``request.classes``. ``compiled`` runs the model
-    through ``torch.compile``. Raises InputError for layers that don't exist, a method that the
-    model has nothing for, and the like.
+    ``targets`` as in :class:`CamEngine`; None: ``request.classes`` or ``request.segments``.
+    ``compiled`` runs the model through ``torch.compile``. Raises InputError for layers that don't
+    exist, a method that the model has nothing for, and the like.
     """
+    engine = _window_engine(model, request, targets, compiled)
+    if request.augmentation is None:
+        return engine
+    return AugmentedEngine(engine, request.augmentation)
+
+
+def _window_engine(
+    model: nn.Module, request: MapRequest, targets: Targets, compiled: bool
+) -> Engine:
+    """The engine of :func:`_plain_engine`, on windows where ``request`` has them."""
+    if request.windows is None:
+        return _plain_engine(model, request, targets, compiled)
+    if targets is None and request.segments:
+        targets = SegmentationTargets(request.segments)
+    if targets is None and request.classes:
+        targets = request.classes[0] if len(request.classes) == 1 else [list(request.classes)]
+    return WindowedEngine(
+        model,
+        _plain_engine(model, request, targets, compiled),
+        request.windows,
+        targets=targets,
+        targeted=request.is_targeted,
+        batch_size=request.settings.pass_size,
+    )
+
+
+def _plain_engine(
+    model: nn.Module, request: MapRequest, targets: Targets, compiled: bool
+) -> Engine:
+    """The engines of all methods as one."""
     engines: list[Engine] = []
+    if targets is None and request.segments:
+        targets = SegmentationTargets(request.segments)
+    if targets is None and request.classes:
+        targets = request.classes[0] if len(request.classes) == 1 else [list(request.classes)]
     if request.cam_methods:
-        if targets is None and request.classes:
-            targets = request.classes[0] if len(request.classes) == 1 else [list(request.classes)]
         engines.append(
             CamEngine(
                 model,
@@ -43,6 +81,27 @@ def build_engine(
                 prefix_tokens=request.prefix_tokens,
                 sign=request.sign,
                 compile=compiled,
+                chunk=request.settings.pass_size,
+            )
+        )
+    if request.gradient_methods:
+        engines.append(
+            GradientEngine(
+                model,
+                request.gradient_methods,
+                targets=targets,
+                sign=request.sign,
+                settings=request.settings,
+            )
+        )
+    if request.perturbation_methods:
+        engines.append(
+            PerturbationEngine(
+                model,
+                request.perturbation_methods,
+                targets=targets,
+                sign=request.sign,
+                settings=request.settings,
             )
         )
     named = () if request.cam_methods else request.layers
@@ -61,6 +120,17 @@ def build_engine(
                 request.prefix_tokens,
             )
         )
+    if request.relevance_methods:
+        engines.append(
+            RelevanceEngine(
+                model,
+                request.relevance_methods,
+                layers or None,
+                request.prefix_tokens,
+                targets=targets,
+                sign=request.sign,
+            )
+        )
     if request.mixed_methods:
         engines.append(
             MixedEngine(model, request.mixed_methods, layers or None, request.prefix_tokens)
@@ -76,10 +146,15 @@ class _EngineGroup:
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         results = [engine(batch, targets) for engine in self._engines]
+        measures = [r.measures for r in results if r.measures is not None]
         return BatchMaps(
             maps={name: values for r in results for name, values in r.maps.items()},
             output=results[0].output,
             targets=next((r.targets for r in results if r.targets is not None), None),
+            measures=torch.cat(measures, 1) if measures else None,
+            measure_names=tuple(name for r in results for name in r.measure_names),
+            labels=next((r.labels for r in results if r.labels is not None), None),
+            pixels=next((r.pixels for r in results if r.pixels is not None), None),
             gates={path: gate for r in results for path, gate in r.gates.items()},
             layer_names={name: paths for r in results for name, paths in r.layer_names.items()},
             notes={name: note for r in results for name, note in r.notes.items()},

@@ -33,9 +33,9 @@ def with_layers(model: nn.Module, packed: PackedInputs, example: Tensor) -> Pack
     """
     before = _digests(model, example)
     changed = {}
-    for place, name in enumerate(packed.images):
+    for number, name in enumerate(packed.images):
         other = example.clone()
-        part = other[:, place * packed.channels : (place + 1) * packed.channels]
+        part = other[:, number * packed.channels : (number + 1) * packed.channels]
         part.copy_(part.flip(-1) * 0.5 + 1.0)
         changed[name] = _digests(model, other)
     layers: dict[str, tuple[str, ...]] = {}
@@ -70,8 +70,8 @@ def layers_of_every_image(
 
 def _images(packed: PackedInputs, layers: Sequence[str]) -> set[str]:
     """The images that reach ``layers``; none for those that only numbers reach."""
-    known = {*packed.layers, *(split_call(name)[0] for name in packed.layers)}
-    return {name for layer in layers if layer in known for name in packed.images_of(layer)}
+    names = {*packed.layers, *(split_call(name)[0] for name in packed.layers)}
+    return {name for layer in layers if layer in names for name in packed.images_of(layer)}
 
 
 def _digests(model: nn.Module, batch: Tensor) -> dict[str, list[_Digest]]:

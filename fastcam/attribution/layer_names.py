@@ -70,10 +70,10 @@ def named_layers(
 
     The first is ("", the module inside all wrappers).
     """
-    seen: set[int] = set()
+    visited: set[int] = set()
     for name, module in _walk(model, ""):
-        if not remove_duplicate or id(module) not in seen:
-            seen.add(id(module))
+        if not remove_duplicate or id(module) not in visited:
+            visited.add(id(module))
             yield name, module
 
 
@@ -123,10 +123,10 @@ def call_names(names: Sequence[str]) -> list[str]:
     ]
 
 
-def means(chosen: str, layer: str) -> bool:
+def means(layer_id: str, layer: str) -> bool:
     """Whether the layer that was asked for as ``chosen`` is ``layer``, or ``layer`` is a call of
     it."""
-    return chosen in (layer, split_call(layer)[0])
+    return layer_id in (layer, split_call(layer)[0])
 
 
 def check_called(model: nn.Module, name: str, counts: Mapping[str, int]) -> None:

@@ -31,11 +31,13 @@ class ModelCall:
     - ``output``: the name of the answer, as :func:`find_answer` takes it; empty: it is found
     - ``packed``: how several inputs lie in a batch; None for a model of one image
     - ``outputs``: how many numbers the answer has; 0 where that isn't known
+    - ``dense``: whether it has these for every pixel
     """
 
     output: str = ""
     packed: PackedInputs | None = None
     outputs: int = 0
+    dense: bool = False
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def called_as(model: nn.Module, call: ModelCall) -> Iterator[None]:
             hook = UnpackingHook(call.packed)
             handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
         if call.output:
-            handles.append(module.register_forward_hook(_AnswerHook(call.output)))
+            handles.append(module.register_forward_hook(_AnswerHook(call.output, call.dense)))
         yield
     finally:
         for handle in handles:
@@ -69,13 +71,15 @@ def called_as(model: nn.Module, call: ModelCall) -> Iterator[None]:
 
 
 class _AnswerHook:
-    """A forward hook that gives the answer called ``name`` in place of all that a model returns."""
+    """A forward hook that gives the answer called ``name`` in place of all that a model returns;
+    ``dense``: one for every pixel."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, dense: bool) -> None:
         self.name = name
+        self.dense = dense
 
     def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Tensor:
-        return find_answer(output, self.name).tensor
+        return find_answer(output, self.name, dense=self.dense).tensor
 
 
 def check_arguments(
@@ -132,8 +136,8 @@ def _check_given(
                 f"--input {entry.name}={entry.column}: {kind}.forward has no argument "
                 f"{entry.name!r} that is given by its name; it takes {', '.join(names) or 'none'}"
             )
-    given = {entry.name for entry in inputs}
-    missing = [name for name in required if name not in given]
+    input_names = {entry.name for entry in inputs}
+    missing = [name for name in required if name not in input_names]
     if missing:
         raise InputError(
             f"{kind}.forward also takes {', '.join(missing)}, for which there is no column: give "

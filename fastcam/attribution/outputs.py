@@ -51,21 +51,27 @@ class OutputTensor:
         words = [part for part in self.name.split(".") if not part.isdecimal()]
         return bool(words) and words[-1].casefold() in _NAMES
 
-    def is_answer(self, count: int | None) -> bool:
-        """Whether it can be an answer (b, k) or (b,) for ``count`` images; None: for any number."""
+    def is_answer(self, count: int | None, dense: bool = False) -> bool:
+        """Whether it can be an answer (b, k) or (b,) for ``count`` images; None: for any number.
+        ``dense``: an answer for every pixel, (b, k, h, w) or (b, k, d, h, w)."""
         tensor = self.tensor
-        fits = tensor.is_floating_point() and tensor.ndim in (1, 2) and tensor.numel() > 0
+        fits = tensor.is_floating_point() and tensor.numel() > 0
+        fits = fits and tensor.ndim in ((4, 5) if dense else (1, 2))
         return fits and (count is None or len(tensor) == count)
 
 
 def output_tensors(returned: Any) -> list[OutputTensor]:
     """Every tensor in what a model returned, in its order, each once."""
-    seen: set[int] = set()
-    return list(_walk(returned, "", seen))
+    visited: set[int] = set()
+    return list(_walk(returned, "", visited))
 
 
-def find_answer(returned: Any, choice: str = "", count: int | None = None) -> OutputTensor:
+def find_answer(
+    returned: Any, choice: str = "", count: int | None = None, dense: bool = False
+) -> OutputTensor:
     """The one tensor (b, k) or (b,) that can be the answer, or the one that ``choice`` names.
+
+    ``dense``: the one that answers for every pixel, (b, k, h, w) or (b, k, d, h, w).
 
     A tensor is not the answer because it stands in front: of several that could be, one that is
     called as answers are (``logits``, ``out``, ``prediction``, ...) is taken, if there is just one.
@@ -74,18 +80,18 @@ def find_answer(returned: Any, choice: str = "", count: int | None = None) -> Ou
     """
     tensors = output_tensors(returned)
     if choice:
-        return _chosen(tensors, choice, returned)
+        return _by_name(tensors, choice, returned, dense)
     if isinstance(returned, Tensor):
         return tensors[0]
-    fitting = [entry for entry in tensors if entry.is_answer(count)]
+    fitting = [entry for entry in tensors if entry.is_answer(count, dense)]
     named = [entry for entry in tensors if entry.is_named and entry.tensor.ndim > 0]
     # What is called an answer and has another shape leaves no room for what has no such name.
-    answers = [entry for entry in fitting if entry.is_named] if named else fitting
-    if len(answers) == 1:
-        return answers[0]
-    if answers:
+    candidates = [entry for entry in fitting if entry.is_named] if named else fitting
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
         raise InputError(
-            f"the model returns {_listing(tensors)}, of which {_names(answers)} could be the "
+            f"the model returns {_listing(tensors)}, of which {_names(candidates)} could be the "
             "answer: say which with --output"
         )
     if named:
@@ -100,39 +106,43 @@ def find_answer(returned: Any, choice: str = "", count: int | None = None) -> Ou
     )
 
 
-def _chosen(tensors: list[OutputTensor], choice: str, returned: Any) -> OutputTensor:
+def _by_name(tensors: list[OutputTensor], choice: str, returned: Any, dense: bool) -> OutputTensor:
     if isinstance(returned, Tensor):
         raise InputError(
             f"--output {choice}: the model returns one tensor, {tuple(returned.shape)}, and there "
             "is nothing to choose: leave it out"
         )
-    found = [entry for entry in tensors if entry.name == choice]
-    found = found or [entry for entry in tensors if entry.name.startswith(f"{choice}.")]
-    if len(found) != 1:
-        what = f"{_names(found)} are in it" if found else "is not among what the model returns"
-        raise InputError(f"--output {choice}: {what}; it returns {_listing(tensors) or 'nothing'}")
-    answer = found[0]
-    if not answer.is_answer(None):
-        shape = f"{tuple(answer.tensor.shape)} of {str(answer.tensor.dtype).removeprefix('torch.')}"
+    matches = [entry for entry in tensors if entry.name == choice]
+    matches = matches or [entry for entry in tensors if entry.name.startswith(f"{choice}.")]
+    if len(matches) != 1:
+        description = (
+            f"{_names(matches)} are in it" if matches else "is not among what the model returns"
+        )
+        raise InputError(
+            f"--output {choice}: {description}; it returns {_listing(tensors) or 'nothing'}"
+        )
+    match = matches[0]
+    if not match.is_answer(None, dense):
+        shape = f"{tuple(match.tensor.shape)} of {str(match.tensor.dtype).removeprefix('torch.')}"
         raise InputError(
             f"--output {choice}: is {shape}, no floating-point tensor (images, outputs); the model "
             f"returns {_listing(tensors)}"
         )
-    return answer
+    return match
 
 
-def _walk(value: Any, name: str, seen: set[int]) -> Iterator[OutputTensor]:
-    if id(value) in seen:
+def _walk(value: Any, name: str, visited: set[int]) -> Iterator[OutputTensor]:
+    if id(value) in visited:
         return
     if isinstance(value, Tensor):
-        seen.add(id(value))
+        visited.add(id(value))
         yield OutputTensor(name, value)
         return
     parts = _parts(value)
     if parts:
-        seen.add(id(value))
+        visited.add(id(value))
         for key, part in parts:
-            yield from _walk(part, f"{name}.{key}" if name else str(key), seen)
+            yield from _walk(part, f"{name}.{key}" if name else str(key), visited)
 
 
 def _parts(value: Any) -> list[tuple[Any, Any]]:
@@ -157,5 +167,5 @@ def _names(tensors: list[OutputTensor]) -> str:
 
 def _listing(tensors: list[OutputTensor]) -> str:
     texts = [str(entry) for entry in tensors[:_MOST_LISTED]]
-    left = len(tensors) - len(texts)
-    return ", ".join(texts + [f"and {left} more"] * bool(left))
+    remaining = len(tensors) - len(texts)
+    return ", ".join(texts + [f"and {remaining} more"] * bool(remaining))

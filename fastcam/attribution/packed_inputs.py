@@ -52,17 +52,19 @@ class PackedInputs:
     def unpack(self, batch: Tensor) -> dict[str, Tensor]:
         """The arguments of ``forward``: images (b, channels, *S), numbers (b,)."""
         parts: dict[str, Tensor] = {
-            name: batch[:, place * self.channels : (place + 1) * self.channels]
-            for place, name in enumerate(self.images)
+            name: batch[:, number * self.channels : (number + 1) * self.channels]
+            for number, name in enumerate(self.images)
         }
         first = len(self.images) * self.channels
-        for place, name in enumerate(self.numbers, first):
+        for number, name in enumerate(self.numbers, first):
             # A plane has one value: that of its first pixel.
-            parts[name] = batch[:, place].flatten(1)[:, 0]
+            parts[name] = batch[:, number].flatten(1)[:, 0]
         return parts
 
     def images_of(self, layer: str) -> tuple[str, ...]:
         """The images that a map of ``layer``, or of one call ``layer#k``, was made of."""
+        if layer in self.images and layer not in self.layers:
+            return (layer,)
         if layer in self.layers:
             return self.layers[layer]
         calls = [names for name, names in self.layers.items() if name.startswith(f"{layer}#")]

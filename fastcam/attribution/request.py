@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import KW_ONLY, dataclass
-from typing import Literal, get_args
+from dataclasses import KW_ONLY, asdict, dataclass, field
+from typing import Any, Literal, get_args
 
+from fastcam.attribution.method_settings import MethodSettings
+from fastcam.attribution.segment_target import SegmentTarget
+from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError
 
-CAM_METHODS = ("gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam")
+CAM_METHODS = (
+    "gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam", "ablationcam",
+)  # fmt: skip
+# Of the pixels of the input: gradients, and what is lost where they are covered.
+GRADIENT_METHODS = ("saliency", "inputxgradient", "smoothgrad", "integrated-gradients")
+PERTURBATION_METHODS = ("occlusion", "rise")
+INPUT_METHODS = (*GRADIENT_METHODS, *PERTURBATION_METHODS)
 TOKEN_METHODS = ("attention", "rollout")
+# Of attention and its gradient.
+RELEVANCE_METHODS = ("legrad", "chefer", "gradattention")
 # Of parts that a mixed-attention network has: windows, channel gates, overlapping windows.
 MIXED_METHODS = ("window", "channel", "overlap")
-METHODS = (*CAM_METHODS, *TOKEN_METHODS, *MIXED_METHODS)
+METHODS = (*CAM_METHODS, *INPUT_METHODS, *TOKEN_METHODS, *RELEVANCE_METHODS, *MIXED_METHODS)
+# Those that explain an output, and of these the ones with evidence for it and against it.
+TARGET_METHODS = (*CAM_METHODS, *INPUT_METHODS, *RELEVANCE_METHODS)
+SIGNED_METHODS = tuple(
+    method
+    for method in TARGET_METHODS
+    if method not in ("eigencam", "saliency", "smoothgrad", "legrad", "chefer")
+)
+# Hundreds of forward passes an image.
+SLOW_METHODS = ("scorecam", "ablationcam", *PERTURBATION_METHODS)
 
 # Name of the map at the input that an analysis of bilateral halves has:
 # Σ over channels of |∂y/∂x · (x - black)| (gradient × input, Shrikumar et al. 2016).
 GRADIENT_X_INPUT = "gradient_x_input"
 
+# What decides the maps of a method besides the options of all.
+_BASELINE = ("baseline", "black")
+_SETTINGS = {
+    "smoothgrad": ("samples", "noise", "seed"),
+    "integrated-gradients": ("steps", *_BASELINE),
+    "occlusion": ("occlusion_size", "occlusion_stride", *_BASELINE),
+    "rise": ("masks", "cells", "keep", "seed", "multilabel", *_BASELINE),
+}
+
 Sign = Literal["positive", "negative", "both"]
 Fusion = Literal["mean", "max", "min"]
 Reshape = Literal["auto", "none"]
+Augmentation = Literal["flips", "rotations", "shifts"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +62,17 @@ class MapRequest:
       attention, window, channel and overlap; empty: the last spatial layer, or all
     - ``classes``: outputs that CAMs explain, several for several maps an image; empty: the
       predicted one
+    - ``texts``: what the outputs are similarities to, of a model that compares images with texts
+    - ``segments``: of a segmentation what is explained, in place of ``classes``
     - ``sign``: evidence for the output, against it, or both
     - ``prefix_tokens``: tokens before the patches; None: counted from the model
     - ``reshape``: how a layer's output becomes a grid; "auto" finds it, "none" takes (b, k, h, w)
     - ``fusion``: how rollout joins the heads of a layer
     - ``discard_ratio``: share of each layer's attention that rollout sets to zero, 0 to below 1
     - ``start_layer``: the first layer of rollout, 0-based
+    - ``windows``: where the model sees its input window by window
+    - ``augmentation``: how images are changed for maps that are averaged; None: not at all
+    - ``settings``: of the methods that run a model many times
 
     Raises InputError for names that are not known, are given twice, and numbers out of range.
     """
@@ -45,6 +80,8 @@ class MapRequest:
     methods: tuple[str, ...] = ("gradcam",)
     layers: tuple[str, ...] = ()
     classes: tuple[int, ...] = ()
+    segments: tuple[SegmentTarget, ...] = ()
+    texts: tuple[str, ...] = ()
     _: KW_ONLY
     sign: Sign = "positive"
     prefix_tokens: int | None = None
@@ -52,6 +89,9 @@ class MapRequest:
     fusion: Fusion = "mean"
     discard_ratio: float = 0.0
     start_layer: int = 0
+    windows: WindowPlan | None = None
+    augmentation: Augmentation | None = None
+    settings: MethodSettings = field(default_factory=MethodSettings)
 
     def __post_init__(self) -> None:
         if not self.methods:
@@ -62,7 +102,12 @@ class MapRequest:
                 hint = f"did you mean {' or '.join(near)}?" if near else "use one of "
                 rest = "" if near else ", ".join(METHODS)
                 raise InputError(f"--method {method!r} is not known: {hint}{rest}")
-        for name in ("methods", "layers", "classes"):
+        if self.classes and self.segments:
+            raise InputError(
+                f"--target {self.classes[0]} and {self.segments[0]}: an output is one number for "
+                "an image, or a class for every pixel; give one kind"
+            )
+        for name in ("methods", "layers", "classes", "segments"):
             values = getattr(self, name)
             twice = next((v for v in values if values.count(v) > 1), None)
             if twice is not None:
@@ -71,10 +116,12 @@ class MapRequest:
             ("sign", self.sign, get_args(Sign)),
             ("fusion", self.fusion, get_args(Fusion)),
             ("reshape", self.reshape, get_args(Reshape)),
+            ("tta", self.augmentation, (None, *get_args(Augmentation))),
         ):
             if value not in choices:
                 raise InputError(
-                    f"--{option} {value!r} is not known: use one of {', '.join(choices)}"
+                    f"--{option} {value!r} is not known: use one of "
+                    f"{', '.join(filter(None, choices))}"
                 )
         if not 0.0 <= self.discard_ratio < 1.0:
             raise InputError(f"--discard-ratio {self.discard_ratio}: must be 0 or more, below 1")
@@ -86,10 +133,51 @@ class MapRequest:
             if number is not None and number < 0:
                 raise InputError(f"--{option} {number}: must be 0 or more")
 
+    def plain(self) -> dict[str, Any]:
+        """As plain values by name: what decides the maps, of ``settings`` only what the methods
+        use."""
+        values = asdict(self)
+        own = values.pop("settings")
+        values["segments"] = [str(target) for target in self.segments]
+        for name in ("windows", "augmentation"):
+            if values[name] is None:
+                del values[name]
+        if not self.texts:
+            del values["texts"]
+        if not self.segments:
+            del values["segments"]  # as in stores from before there were any
+        used = {name for method in self.methods for name in _SETTINGS.get(method, ())}
+        return values | {name: own[name] for name in own if name in used}
+
     @property
     def cam_methods(self) -> tuple[str, ...]:
         """Those of the methods that explain an output by a layer's activations."""
         return tuple(method for method in self.methods if method in CAM_METHODS)
+
+    @property
+    def gradient_methods(self) -> tuple[str, ...]:
+        """Those that are gradients at the input."""
+        return tuple(method for method in self.methods if method in GRADIENT_METHODS)
+
+    @property
+    def perturbation_methods(self) -> tuple[str, ...]:
+        """Those that cover parts of the input."""
+        return tuple(method for method in self.methods if method in PERTURBATION_METHODS)
+
+    @property
+    def relevance_methods(self) -> tuple[str, ...]:
+        """Those of attention and its gradient."""
+        return tuple(method for method in self.methods if method in RELEVANCE_METHODS)
+
+    @property
+    def is_targeted(self) -> bool:
+        """Whether one of them explains an output."""
+        return any(method in TARGET_METHODS for method in self.methods)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether an image takes hundreds of forward passes."""
+        return any(method in SLOW_METHODS for method in self.methods)
 
     @property
     def mixed_methods(self) -> tuple[str, ...]:
@@ -97,4 +185,4 @@ class MapRequest:
         return tuple(method for method in self.methods if method in MIXED_METHODS)
 
 
-_OPTION = {"methods": "method", "layers": "layer", "classes": "target"}
+_OPTION = {"methods": "method", "layers": "layer", "classes": "target", "segments": "target"}

@@ -7,23 +7,35 @@ from typing import Annotated, Literal
 
 import typer
 
+from fastcam.cli.map_options import MAPS, PrefixTokens
 from fastcam.cli.model_options import (
     INPUT,
-    MAPS,
     MODEL,
+    AxesOrder,
     Checkpoint,
-    Fit,
+    Input,
     LoadOptions,
-    Normalization,
     Output,
     Pattern,
-    PrefixTokens,
+    PixelOptions,
+    ShowChannel,
+    Volume,
 )
-from fastcam.cli.option_groups import expand_groups
-from fastcam.cli.report_output import print_report
-from fastcam.cli.run_options import RUN, BatchSize, ComputeOptions, Json
-from fastcam.cli.slice_options import GreyOptions
-from fastcam.cli.style_options import STYLE, HeatOptions, PanelSize, Theme
+from fastcam.cli.option_groups import expand_groups, keywords
+from fastcam.cli.run_options import (
+    RUN,
+    STYLE,
+    BatchSize,
+    ComputeOptions,
+    HeatOptions,
+    Json,
+    MaxMemory,
+    PanelSize,
+    Theme,
+    TrustInputs,
+)
+from fastcam.cli.slice_options import GreyOptions, SliceChoice
+from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.options import Language
 
 Option = typer.Option
@@ -47,11 +59,25 @@ def analyze(
     images: Annotated[
         list[Path] | None,
         Option(
-            help="An image, a folder, or a folder with a folder for each class; repeatable.",
+            help="An image or volume, a folder, or a folder with a folder for each class; "
+            "repeatable.",
             rich_help_panel=INPUT,
         ),
     ] = None,
     pattern: Pattern = None,
+    table: Annotated[
+        Path | None,
+        Option(
+            help="Table with the columns of --input; --images is then the folder that its paths "
+            "are relative to. Or give the table as --images.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    input_: Input = None,
+    axes: AxesOrder = "zyx",
+    volume: Volume = None,
+    slicing: SliceChoice,
+    show_channel: ShowChannel = None,
     output_dir: Annotated[
         Path, Option(help="Folder for everything; made if need be.", rich_help_panel=RUN)
     ] = Path("fastcam-analyze"),
@@ -117,8 +143,7 @@ def analyze(
     language: Annotated[
         Language, Option(help="Of summary_report.txt.", rich_help_panel=_REPORT)
     ] = "en",
-    fit: Fit = None,
-    normalization: Normalization,
+    pixels: PixelOptions,
     grey: GreyOptions,
     loading: LoadOptions,
     compute: ComputeOptions,
@@ -149,25 +174,31 @@ def analyze(
             rich_help_panel=RUN,
         ),
     ] = False,
+    trust_inputs: TrustInputs = False,
+    max_memory: MaxMemory = None,
     as_json: Json = False,
 ) -> None:
     """Look at a test set through several layers of a model: maps, numbers, comparisons, a report.
 
+    Of volumes every slice that is run is an image of its own.
+
     Exit code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.analyze import Analyzer
-    from fastcam.cli import progress
     from fastcam.cli.quick_start import quick_start
     from fastcam.jobs.analyze.report import as_dict, summary_text
     from fastcam.jobs.analyze.request import AnalyzeOptions
     from fastcam.options import Style
+    from fastcam.read.inputs.model_inputs import parse_inputs
 
     if model is None or not images:
         start = quick_start(model, checkpoint, tuple(images or ()), Path())
         model, checkpoint, images = start.model, start.checkpoint, list(start.images)
     style = Style(**vars(heat), panel_size=panel_size, theme=theme, font=font)
     names = tuple(part.strip() for part in (class_names or "").split(",") if part.strip())
-    choice = AnalyzeOptions(style, dpi, language, names, workers=workers)
+    options = AnalyzeOptions(
+        style, dpi, language, names, workers=workers, show_channel=show_channel
+    )
     analyzer = Analyzer(
         model,
         checkpoint,
@@ -175,22 +206,27 @@ def analyze(
         method=method,
         target=target,
         output=output,
+        inputs=parse_inputs(input_ or ()),
         sign=sign,
         prefix_tokens=prefix_tokens,
         asymmetry=asymmetry,
         mirror=mirror,
-        fit=fit,
         compare=compare,
         batch_size=batch_size,
         output_dir=output_dir,
-        how=choice,
-        **loading.keywords(),
-        **normalization.keywords(),
-        **grey.keywords(),
-        **vars(compute),
+        options=options,
+        **keywords(pixels, grey, loading, compute),
     )
     report = analyzer.analyze_batch(
-        images, pattern, overwrite=overwrite, progress=progress.for_stderr()
+        images,
+        pattern,
+        table=table,
+        axes=axes,
+        volume=volume,
+        overwrite=overwrite,
+        trust_inputs=trust_inputs,
+        max_memory=max_memory,
+        progress=stderr_progress(),
+        **keywords(slicing),
     )
-    print_report(as_dict(report) if as_json else None, summary_text(report))
-    raise typer.Exit(report.exit_code)
+    end_command(report, as_dict, summary_text, as_json)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fastcam.cli.terminal import stderr_progress
+
 
 def demo(
     output_dir: Annotated[
@@ -24,14 +26,13 @@ def demo(
     Everything is made here: volumes with and without a lesion, masks, labels; no network, no input.
     Then the seven views of the small Vision Transformer that comes with fastcam.
     """
-    from fastcam.cli import progress
     from fastcam.demo.job import DemoSize, run_demo
     from fastcam.demo.vit import summary
     from fastcam.jobs.render.gallery import PAGE
 
     quick_size = DemoSize(train_cases=6, test_cases=4, epochs=1, vit_images=12, vit_shown=1)
     size = quick_size if quick else DemoSize()
-    result = run_demo(output_dir, size, workers, typer.echo, progress.for_stderr())
+    result = run_demo(output_dir, size, workers, typer.echo, stderr_progress())
     score = result.lesions
     typer.echo(
         f"\non the {size.test_cases} test cases, which the model has not seen:\n"

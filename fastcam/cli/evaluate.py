@@ -7,35 +7,39 @@ from typing import Annotated
 
 import typer
 
-from fastcam.cli.model_options import (
+from fastcam.cli.map_options import (
     MAPS,
-    VOLUME_HELP,
-    Checkpoint,
-    Fit,
-    Input,
+    Augmentation,
     Layer,
-    LoadOptions,
-    Model,
-    Normalization,
-    Output,
+    MethodOptions,
     PrefixTokens,
     Reshape,
-    ShowChannel,
     Sign,
 )
-from fastcam.cli.option_groups import expand_groups
-from fastcam.cli.report_output import print_report
+from fastcam.cli.model_options import (
+    VOLUME_HELP,
+    Checkpoint,
+    Input,
+    Model,
+    Output,
+    ShowChannel,
+)
+from fastcam.cli.option_groups import expand_groups, keywords
 from fastcam.cli.run_options import (
     RUN,
-    BatchSize,
-    Compile,
-    ComputeOptions,
+    CohortOptions,
+    Format,
+    HeatOptions,
     Json,
+    MaxMemory,
+    PanelSize,
     Readers,
     ReplaceStore,
+    Scale,
+    Theme,
+    TrustInputs,
 )
-from fastcam.cli.slice_options import GreyOptions, SliceOptions
-from fastcam.cli.style_options import Format, HeatOptions, PanelSize, Scale, Theme
+from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.options import Axes
 
 Option = typer.Option
@@ -143,23 +147,19 @@ def evaluate(
     method: Annotated[
         list[str] | None,
         Option(
-            help="gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, attention, "
-            "rollout; repeatable. Default: gradcam.",
+            help="gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, ablationcam, "
+            "saliency, inputxgradient, smoothgrad, integrated-gradients, occlusion, rise, "
+            "attention, rollout, legrad, chefer, gradattention; repeatable. Default: gradcam.",
             rich_help_panel=MAPS,
         ),
     ] = None,
     layer: Layer = None,
     sign: Sign = "positive",
+    methods: MethodOptions,
+    tta: Augmentation = None,
     prefix_tokens: PrefixTokens = None,
     reshape: Reshape = "auto",
-    fit: Fit = None,
-    normalization: Normalization,
-    slicing: SliceOptions,
-    grey: GreyOptions,
-    loading: LoadOptions,
-    compute: ComputeOptions,
-    compile: Compile = None,
-    batch_size: BatchSize = 16,
+    run: CohortOptions,
     readers: Readers = None,
     workers: Annotated[
         int | None,
@@ -172,6 +172,8 @@ def evaluate(
     theme: Theme = "light",
     format: Format = "png",
     overwrite: ReplaceStore = False,
+    trust_inputs: TrustInputs = False,
+    max_memory: MaxMemory = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a model on a test set: metrics with intervals, plots, best and worst CAMs.
@@ -180,7 +182,6 @@ def evaluate(
     code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.evaluate import evaluate as run_evaluate
-    from fastcam.cli import progress
     from fastcam.cli.parsing import parse_names
     from fastcam.jobs.evaluate.report import as_dict, summary_text
     from fastcam.read.inputs.model_inputs import parse_inputs
@@ -201,17 +202,15 @@ def evaluate(
         inputs=parse_inputs(input_ or ()),
         output=output,
         method=method or "gradcam",
+        tta=tta,
         layers=layer or (),
         sign=sign,
         prefix_tokens=prefix_tokens,
         reshape=reshape,
-        fit=fit,
         good_below=good_below,
         group_width=group_width,
         explain=explain or (),
         faithfulness=faithfulness_images if faithfulness else 0,
-        compile=compile,
-        batch_size=batch_size,
         readers=readers,
         workers=workers,
         show_channel=show_channel,
@@ -220,13 +219,9 @@ def evaluate(
         theme=theme,
         format=format,
         overwrite=overwrite,
-        progress=progress.for_stderr(),
-        **loading.keywords(),
-        **normalization.keywords(),
-        **grey.keywords(),
-        **vars(slicing),
-        **vars(compute),
-        **vars(heat),
+        trust_inputs=trust_inputs,
+        max_memory=max_memory,
+        progress=stderr_progress(),
+        **keywords(methods, run, heat),
     )
-    print_report(as_dict(report) if as_json else None, summary_text(report))
-    raise typer.Exit(report.exit_code)
+    end_command(report, as_dict, summary_text, as_json)

@@ -7,29 +7,38 @@ from typing import Annotated, Literal
 
 import typer
 
+from fastcam.cli.map_options import (
+    MAPS,
+    MapOptions,
+    Target,
+)
 from fastcam.cli.model_options import (
     FEWSHOT,
-    MAPS,
     MODEL,
-    AttentionOptions,
     FewshotParts,
-    Fit,
     Input,
     LoadOptions,
-    Normalization,
     Output,
-    Reshape,
+    PixelOptions,
     ShowChannel,
-    Sign,
     Support,
-    Target,
     Volume,
 )
-from fastcam.cli.option_groups import expand_groups
-from fastcam.cli.report_output import print_lines, print_log
-from fastcam.cli.run_options import RUN, BatchSize, ComputeOptions, Json
+from fastcam.cli.option_groups import expand_groups, keywords
+from fastcam.cli.run_options import (
+    RUN,
+    STYLE,
+    BatchSize,
+    ClassNames,
+    ComputeOptions,
+    Format,
+    HeatOptions,
+    Json,
+    MaxMemory,
+    Theme,
+)
 from fastcam.cli.slice_options import GreyOptions, SliceChoice
-from fastcam.cli.style_options import STYLE, Format, HeatOptions, Theme
+from fastcam.cli.terminal import print_lines, print_log
 
 Option = typer.Option
 _COMPUTE = ComputeOptions(precision="fp32")
@@ -72,10 +81,12 @@ def explain(
     method: Annotated[
         list[str] | None,
         Option(
-            help="gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, attention, "
-            "rollout, window, channel, overlap, reconstruction; repeatable. all: every one that "
-            "the model has, but scorecam. Default: gradcam, for a Vision Transformer attention, "
-            "with --support reconstruction.",
+            help="Of layers: gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, "
+            "ablationcam; of pixels: saliency, inputxgradient, smoothgrad, integrated-gradients, "
+            "occlusion, rise; of attention: attention, rollout, legrad, chefer, gradattention, "
+            "window, channel, overlap, reconstruction; repeatable. all: every one that the model "
+            "has, but scorecam, ablationcam, occlusion and rise. Default: gradcam, for a Vision "
+            "Transformer attention, with --support reconstruction.",
             rich_help_panel=MAPS,
         ),
     ] = None,
@@ -107,12 +118,9 @@ def explain(
             rich_help_panel=FEWSHOT,
         ),
     ] = None,
-    sign: Sign = "positive",
-    attention: AttentionOptions,
-    reshape: Reshape = "auto",
+    maps: MapOptions,
     input_: Input = None,
-    fit: Fit = None,
-    normalization: Normalization,
+    pixels: PixelOptions,
     volume: Volume = None,
     slicing: SliceChoice,
     grey: GreyOptions,
@@ -124,7 +132,7 @@ def explain(
     scale: Annotated[
         Literal["auto", "shared", "each", "slice", "rank"],
         Option(
-            help="What goes from the lowest to the highest colour. auto: together the same row "
+            help="What goes from the lowest to the highest color. auto: together the same row "
             "of all models, and of attention of any kind all layers, whose unit is the same, "
             "not so of CAMs; shared: all maps of a method; each: every map; slice: every map, "
             "as pytorch-grad-cam does it; rank: its ranks.",
@@ -132,6 +140,7 @@ def explain(
         ),
     ] = "auto",
     heat: HeatOptions,
+    class_names: ClassNames = None,
     panel_size: Annotated[
         int,
         Option(
@@ -142,6 +151,7 @@ def explain(
     ] = 512,
     theme: Theme = "light",
     format: Format = "png",
+    max_memory: MaxMemory = None,
     as_json: Json = False,
 ) -> None:
     """Explain a few images by one or several methods, layers and models.
@@ -160,6 +170,7 @@ def explain(
     from fastcam.cli.parsing import (
         model_choices,
         parse_classes,
+        parse_names,
         parse_pixel,
         parse_support,
         split_layers,
@@ -172,40 +183,46 @@ def explain(
     from fastcam.options import Style, parse_head
     from fastcam.read.inputs.grey_levels import GreyLevels
     from fastcam.read.inputs.model_inputs import parse_inputs
+    from fastcam.read.volumes.memory_limit import limited
+    from fastcam.run.memory_share import memory_limit
 
-    style = Style(**vars(heat), panel_size=panel_size, theme=theme, format=format)
+    style = Style(
+        **vars(heat),
+        panel_size=panel_size,
+        theme=theme,
+        format=format,
+        class_names=parse_names(class_names),
+    )
     figure_options = FigureOptions(scale, parse_head(head), style, show_channel)
     classes = parse_classes(target)
     if classes == "label":
         raise InputError("--target label: labels are in a table, which `fastcam infer` takes")
     inputs = InputChoice(tuple(images), columns=parse_inputs(input_ or ()), volume=volume)
-    levels = GreyLevels.of(**grey.keywords())
+    levels = GreyLevels.of(**keywords(grey))
     request = ExplainRequest(
         methods=tuple(method or ()),
-        sign=sign,
-        reshape=reshape,
         batch_size=batch_size,
         query=parse_pixel(query),
         output=output or "",
-        **vars(attention),
-        **vars(compute),
+        **keywords(maps, compute),
     )
-    load, statistics = loading.keywords(), normalization.keywords()
-    models = model_choices(model, checkpoint or (), parts.build_options(), **load)
-    report = write_explanations(
-        models,
-        inputs,
-        output_dir,
-        request,
-        lambda loaded: resolve_preprocessing(
-            loaded, load["image_size"], fit=fit, **statistics
-        ).with_grey(levels),
-        layers=split_layers(layer),
-        targets=[list(classes)] if classes else None,
-        support=parse_support(support) or None,
-        figure_options=figure_options,
-        slice_options=vars(slicing),
-        log=print_log,
-    )
+    load, preparation = keywords(loading), keywords(pixels)
+    models = model_choices(model, checkpoint or (), **load, **keywords(parts))
+    with limited(memory_limit(max_memory, 1)):
+        report = write_explanations(
+            models,
+            inputs,
+            output_dir,
+            request,
+            lambda loaded: resolve_preprocessing(
+                loaded, load["image_size"], **preparation
+            ).with_grey(levels),
+            layers=split_layers(layer),
+            targets=[list(classes)] if classes else None,
+            support=parse_support(support) or None,
+            figure_options=figure_options,
+            slice_options=vars(slicing),
+            log=print_log,
+        )
     print_lines(report.to_dict() if as_json else report.lines())
     raise typer.Exit(report.exit_code)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from fastcam.cli.model_options import VOLUME_HELP
-from fastcam.cli.report_output import print_report
-from fastcam.cli.run_options import PlainJson
+from fastcam.cli.run_options import MAX_MEMORY_HELP, PlainJson
+from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.options import Axes, parse_head
 
 Option = typer.Option
@@ -48,8 +48,9 @@ def export(
         Option(help="Images: tif or npy. Volumes are NIfTI; dcm makes DICOM of those from DICOM."),
     ] = "tif",
     overwrite: Annotated[
-        bool, Option("--overwrite", help="Write all files anew; default: resume.")
+        bool, Option("--overwrite", help="Rewrite all files; default: resume.")
     ] = False,
+    max_memory: Annotated[str | None, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = None,
     as_json: PlainJson = False,
 ) -> None:
     """Write maps back on the grid of their source, raw values in float32.
@@ -61,7 +62,6 @@ def export(
     finished, but some cases failed; they are listed in failures.csv.
     """
     from fastcam.api.export import export as run_export
-    from fastcam.cli import progress
     from fastcam.jobs.export.report import as_dict, summary_text
 
     report = run_export(
@@ -77,7 +77,7 @@ def export(
         volume=volume,
         format=format,
         overwrite=overwrite,
-        progress=progress.for_stderr(),
+        max_memory=max_memory,
+        progress=stderr_progress(),
     )
-    print_report(as_dict(report) if as_json else None, summary_text(report))
-    raise typer.Exit(report.exit_code)
+    end_command(report, as_dict, summary_text, as_json)

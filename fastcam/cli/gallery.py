@@ -15,7 +15,7 @@ def gallery(
         Path, typer.Argument(metavar="DIR", help="Output folder of `fastcam render`.")
     ],
 ) -> None:
-    """Make index.html for the figures in DIR anew, and print its path.
+    """Rebuild index.html for the figures in DIR, and print its path.
 
     Each run of `fastcam render` does so at its end: this is for folders whose figures were moved
     or removed since, or made by an older fastcam.

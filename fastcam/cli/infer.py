@@ -7,38 +7,34 @@ from typing import Annotated
 
 import typer
 
+from fastcam.cli.map_options import (
+    Layer,
+    MapOptions,
+    Method,
+    Target,
+)
 from fastcam.cli.model_options import (
     INPUT,
-    AttentionOptions,
+    AxesOrder,
     Checkpoint,
     FewshotParts,
-    Fit,
     Input,
-    Layer,
-    LoadOptions,
-    Method,
     Model,
-    Normalization,
     Output,
     Pattern,
-    Reshape,
-    Sign,
-    Target,
     Volume,
 )
-from fastcam.cli.option_groups import expand_groups
-from fastcam.cli.report_output import print_report
+from fastcam.cli.option_groups import expand_groups, keywords
 from fastcam.cli.run_options import (
     RUN,
-    BatchSize,
-    Compile,
-    ComputeOptions,
+    CohortOptions,
     Json,
+    MaxMemory,
     Readers,
     ReplaceStore,
+    TrustInputs,
 )
-from fastcam.cli.slice_options import GreyOptions, SliceOptions
-from fastcam.options import Axes
+from fastcam.cli.terminal import end_command, stderr_progress
 
 Option = typer.Option
 
@@ -62,9 +58,7 @@ def infer(
     method: Method = None,
     layer: Layer = None,
     target: Target = None,
-    sign: Sign = "positive",
-    attention: AttentionOptions,
-    reshape: Reshape = "auto",
+    maps: MapOptions,
     pattern: Pattern = None,
     table: Annotated[
         Path | None,
@@ -74,22 +68,14 @@ def infer(
     mask_dir: Annotated[
         Path | None, Option(help="Folder with masks, for the figures.", rich_help_panel=INPUT)
     ] = None,
-    axes: Annotated[
-        Axes,
-        Option(help="Order of a volume's axes: SimpleITK's or nibabel's.", rich_help_panel=INPUT),
-    ] = "zyx",
+    axes: AxesOrder = "zyx",
     volume: Volume = None,
-    fit: Fit = None,
-    normalization: Normalization,
-    slicing: SliceOptions,
-    grey: GreyOptions,
-    loading: LoadOptions,
+    run: CohortOptions,
     parts: FewshotParts,
-    compute: ComputeOptions,
-    compile: Compile = None,
-    batch_size: BatchSize = 16,
     workers: Readers = None,
     overwrite: ReplaceStore = False,
+    trust_inputs: TrustInputs = False,
+    max_memory: MaxMemory = None,
     as_json: Json = False,
 ) -> None:
     """Run a model over IMAGES and store its attention or CAM maps in OUTPUT_DIR/run.zarr.
@@ -102,7 +88,6 @@ def infer(
     unfinished batch. Exit code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.infer import infer as run_infer
-    from fastcam.cli import progress
     from fastcam.cli.parsing import parse_classes
     from fastcam.jobs.infer.report import as_dict, summary_text
     from fastcam.read.inputs.model_inputs import parse_inputs
@@ -115,8 +100,6 @@ def infer(
         method=method,
         layers=layer or (),
         classes=parse_classes(target),
-        fewshot=parts.build_options(),
-        fit=fit,
         pattern=pattern,
         table=table,
         mask_dir=mask_dir,
@@ -124,19 +107,11 @@ def infer(
         volume=volume,
         inputs=parse_inputs(input_ or ()),
         output=output,
-        sign=sign,
-        reshape=reshape,
-        compile=compile,
-        batch_size=batch_size,
         workers=workers,
         overwrite=overwrite,
-        progress=progress.for_stderr(),
-        **loading.keywords(),
-        **normalization.keywords(),
-        **grey.keywords(),
-        **vars(slicing),
-        **vars(attention),
-        **vars(compute),
+        trust_inputs=trust_inputs,
+        max_memory=max_memory,
+        progress=stderr_progress(),
+        **keywords(maps, run, parts),
     )
-    print_report(as_dict(report) if as_json else None, summary_text(report))
-    raise typer.Exit(report.exit_code)
+    end_command(report, as_dict, summary_text, as_json)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fastcam.cli.model_options import Checkpoint, FewshotParts, LoadOptions
-from fastcam.cli.option_groups import expand_groups
+from fastcam.cli.option_groups import expand_groups, keywords
 from fastcam.cli.run_options import PlainJson
 from fastcam.errors import InputError, one_line
 
@@ -36,7 +36,7 @@ def inspect(
     rows: Annotated[int, typer.Option(min=0, help="Rows of the table to show; 0 for all.")] = _ROWS,
     as_json: PlainJson = False,
 ) -> None:
-    """Tell what is in FILE, running nothing from it; or which layers of a model have maps."""
+    """Show FILE's contents without executing anything, or the layers of a model that have maps."""
     if (file is None) == (model is None):
         raise InputError("give either a FILE or a --model to look into")
     if file is not None:
@@ -46,9 +46,7 @@ def inspect(
     else:
         from fastcam.api.models import describe_model
 
-        inventory = describe_model(
-            str(model), checkpoint, fewshot=parts.build_options(), **loading.keywords()
-        )
+        inventory = describe_model(str(model), checkpoint, **keywords(parts, loading))
         rows = 0
     if as_json:
         typer.echo(json.dumps(inventory.to_dict()))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
+from inspect import cleandoc
 from typing import Any
 
 import typer
@@ -21,32 +23,42 @@ from fastcam.cli import (
     explain,
     export,
     gallery,
+    help,
     infer,
     inspect,
     render,
+    review,
+    view,
     vit,
 )
-from fastcam.errors import FastcamError, one_line
+from fastcam.cli.help_levels import FIRST_OPTIONS, short_help, with_help_all
+from fastcam.errors import FastcamError, one_line, option_messages
 
 app = typer.Typer(
     name="fastcam",
     help="See what a vision model looked at, for a whole test set.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# What is kept where a command that goes on with a stopped run is stopped.
-_KEPT = {
+# Without which a report of an error can't be understood.
+_VERSIONS = (
+    *("torch", "numpy", "numba", "zarr", "dask", "pillow", "pillow-simd", "nibabel", "pydicom"),
+    *("timm", "torchvision", "transformers", "monai"),
+)
+# Of commands that go on with a stopped run: what stays of it.
+_RESUMABLE = {
     "infer": "finished batches are",
     "render": "finished figures are",
     "evaluate": "finished batches are",
     "analyze": "what is finished is",
+    "export": "finished files are",
 }
 
 
-def _stoppable(command: Callable[..., None], kept: str) -> Callable[..., None]:
-    """The command with Ctrl-C as a line that says what is kept in its ``output_dir``."""
+def _stoppable(command: Callable[..., None], rest: str) -> Callable[..., None]:
+    """The command with Ctrl-C as a line, which Typer would pass over in silence; it says what is
+    kept in the ``output_dir``, if the command goes on with it: ``rest``, else empty."""
 
     @wraps(command)
     def stoppable(**options: Any) -> None:
@@ -55,45 +67,86 @@ def _stoppable(command: Callable[..., None], kept: str) -> Callable[..., None]:
         except KeyboardInterrupt:
             # Zarr's own threads would grumble about what they were doing.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
-            typer.echo(
-                f"fastcam: stopped; {kept} kept in {options['output_dir']}: run the same command "
-                "again to go on",
-                err=True,
+            kept = (
+                f"; {rest} kept in {options['output_dir']}: run the same command again to go on"
+                if rest
+                else ""
             )
+            typer.echo(one_line(f"fastcam: stopped{kept}"), err=True)
             raise typer.Exit(130) from None
 
     return stoppable
 
 
-for _command in (
-    demo.demo,
-    infer.infer,
-    render.render,
-    explain.explain,
-    vit.vit,
-    evaluate.evaluate,
-    analyze.analyze,
-    export.export,
-    gallery.gallery,
-    inspect.inspect,
-    doctor.doctor,
-):
-    _name = _command.__name__
-    app.command(_name)(_stoppable(_command, _KEPT[_name]) if _name in _KEPT else _command)
+# The commands by panel of `fastcam --help`.
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "From a model or a results file": (
+        infer.infer,
+        render.render,
+        explain.explain,
+        vit.vit,
+        evaluate.evaluate,
+        analyze.analyze,
+    ),
+    "What to do with the results": (
+        export.export,
+        gallery.gallery,
+        view.view,
+        review.review,
+        inspect.inspect,
+    ),
+    "Start and help": (demo.demo, doctor.doctor, help.help_),
+}
+
+
+def _add(command: Callable[..., None], panel: str) -> None:
+    name = command.__name__.rstrip("_")
+    options: dict[str, Any] = {"rich_help_panel": panel, "help": _prose(command.__doc__ or "")}
+    command = _stoppable(command, _RESUMABLE.get(name, ""))
+    if name in FIRST_OPTIONS:
+        command, options["cls"] = with_help_all(command), short_help(name)
+    app.command(name, **options)(command)
+
+
+def _prose(text: str) -> str:
+    """A docstring whose paragraphs the terminal wraps, however wide it is."""
+    paragraphs = cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for _panel, _commands in _COMMANDS.items():
+    for _command in _commands:
+        _add(_command, _panel)
 
 
 def _show_version(requested: bool) -> None:
     if requested:
-        from fastcam._version import __version__
-
-        typer.echo(f"fastcam {__version__}")
+        for line in _version_lines():
+            typer.echo(line)
         raise typer.Exit
+
+
+def _version_lines() -> Iterator[str]:
+    """What a report of an error should name; nothing of it is imported."""
+    from importlib import metadata
+
+    from fastcam._version import __version__
+
+    yield f"fastcam {__version__}"
+    yield f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    found = []
+    for name in _VERSIONS:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    yield ", ".join(found)
 
 
 @app.callback()
 def _main(
     version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        False, "--version", callback=_show_version, is_eager=True, help="Show versions and exit."
     ),
 ) -> None:
     pass
@@ -108,12 +161,16 @@ def _show_warning(
 
 
 def run() -> None:
-    """Run the command line; exit codes as in the README."""
+    """Run the command line; exit codes as docs/reference and `fastcam help resume` list them."""
     warnings.showwarning = _show_warning
-    # Batch systems end a job that is out of time by SIGTERM: leave the records true, as on Ctrl-C.
+    # Batch systems end a job that is out of time by SIGTERM, and a terminal or SSH connection that
+    # is closed sends SIGHUP, unless nohup has it ignored: leave the records true, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
-        app(prog_name="fastcam")
+        with option_messages():
+            app(prog_name="fastcam")
     except FastcamError as error:
         print(f"fastcam: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)

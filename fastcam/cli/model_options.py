@@ -1,14 +1,15 @@
-"""Options that commands with a model share: which model, on which images, for which maps."""
+"""Options that commands with a model share: which model, on which images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fastcam.cli.parsing import parse_numbers, parse_size
+from fastcam.options import Axes
 
 if TYPE_CHECKING:
     from fastcam.models.fewshot.build import FewshotOptions
@@ -18,9 +19,8 @@ VOLUME_HELP = (
     "Where a DICOM series or a 4-D NIfTI file has several volumes (echoes, phases, time points): "
     "the number, from 1, or name of one; `fastcam inspect` lists them."
 )
-MODEL, MAPS, INPUT = "The model", "The maps", "The images"
+MODEL, INPUT = "The model", "The images"
 FEWSHOT = "Mixed attention and few-shot"
-
 Model = Annotated[
     str,
     Option(
@@ -54,25 +54,6 @@ Fit = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
-Method = Annotated[
-    list[str] | None,
-    Option(
-        help="gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, attention, rollout, "
-        "window, channel, overlap; repeatable. Default: gradcam, for a Vision Transformer "
-        "attention.",
-        rich_help_panel=MAPS,
-    ),
-]
-Layer = Annotated[
-    list[str] | None,
-    Option(
-        help="Module by its dotted name, or by its number for attention, window, channel, overlap; "
-        "repeatable. Default: the last spatial layer; for those: all. Of a module that runs more "
-        "than once every call has a map; NAME#0 is its first call alone. `fastcam inspect --model` "
-        "lists them.",
-        rich_help_panel=MAPS,
-    ),
-]
 Output = Annotated[
     str | None,
     Option(
@@ -94,36 +75,8 @@ Input = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
-Target = Annotated[
-    list[str] | None,
-    Option(
-        help="Output that a CAM explains: a class number, or label for that of the table; "
-        "repeatable. Default: the predicted class, or the value of a regression.",
-        rich_help_panel=MAPS,
-    ),
-]
-Sign = Annotated[
-    Literal["positive", "negative", "both"],
-    Option(
-        help="Evidence for the output, against it, or both: every CAM L but EigenCAM, which "
-        "explains no output, is stored as ReLU(L), ReLU(-L), or L itself.",
-        rich_help_panel=MAPS,
-    ),
-]
-PrefixTokens = Annotated[
-    int | None,
-    Option(
-        min=0,
-        help="CLS and register tokens; default: counted from the model.",
-        rich_help_panel=MAPS,
-    ),
-]
-Reshape = Annotated[
-    Literal["auto", "none"],
-    Option(
-        help="How a layer's tokens become a grid: found from the model, or taken as it is.",
-        rich_help_panel=MAPS,
-    ),
+AxesOrder = Annotated[
+    Axes, Option(help="Order of a volume's axes: SimpleITK's or nibabel's.", rich_help_panel=INPUT)
 ]
 Volume = Annotated[str | None, Option(metavar="N|NAME", help=VOLUME_HELP, rich_help_panel=INPUT)]
 Pattern = Annotated[
@@ -136,6 +89,14 @@ ShowChannel = Annotated[
         metavar="N",
         min=1,
         help="The channel, from 1, that figures show of volumes of several. Default: the first.",
+        rich_help_panel=INPUT,
+    ),
+]
+ChannelNumbers = Annotated[
+    str | None,
+    Option(
+        metavar="A,B,C",
+        help="By channel, for pixels from 0 to 1; default: the model's own.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -218,68 +179,30 @@ class FewshotParts:
         ),
     ] = None
 
-    def build_options(self) -> FewshotOptions | None:
+    def keywords(self) -> dict[str, FewshotOptions | None]:
         """As :func:`fastcam.load_model` takes them; None where none of them is given."""
         if self == FewshotParts():
-            return None
+            return {"fewshot": None}
         from fastcam.models.fewshot.build import FewshotOptions
 
-        return FewshotOptions(
-            arch=self.arch,
-            patch_size=self.patch_size,
-            use_mab=self.use_mab,
-            use_ocab=self.use_ocab,
-            use_drff=self.use_drff,
-        )
+        return {"fewshot": FewshotOptions(**vars(self))}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalization:
     """Mean and standard deviation of the pixels that a model was trained with."""
 
-    mean: Annotated[
-        str | None,
-        Option(
-            metavar="A,B,C",
-            help="By channel, for pixels from 0 to 1; default: the model's own.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None
-    std: Annotated[
-        str | None,
-        Option(
-            metavar="A,B,C",
-            help="By channel, for pixels from 0 to 1; default: the model's own.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None
+    mean: ChannelNumbers = None
+    std: ChannelNumbers = None
 
     def keywords(self) -> dict[str, Any]:
         """As :func:`fastcam.infer` takes them. InputError for what are no numbers."""
-        return {
-            "mean": parse_numbers("mean", self.mean),
-            "std": parse_numbers("std", self.std),
-        }
+        return {name: parse_numbers(name, text) for name, text in vars(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionOptions:
-    """How attention becomes a map."""
+class PixelOptions:
+    """How an image becomes the model's input."""
 
-    fusion: Annotated[
-        Literal["mean", "max", "min"],
-        Option(help="rollout: how heads are fused.", rich_help_panel=MAPS),
-    ] = "mean"
-    discard_ratio: Annotated[
-        float,
-        Option(
-            min=0.0,
-            max=1.0,
-            help="rollout: share of the lowest weights set to zero.",
-            rich_help_panel=MAPS,
-        ),
-    ] = 0.0
-    start_layer: Annotated[
-        int, Option(min=0, help="rollout: first block that counts.", rich_help_panel=MAPS)
-    ] = 0
-    prefix_tokens: PrefixTokens = None
+    fit: Fit = None
+    normalization: Normalization = field(default_factory=Normalization)

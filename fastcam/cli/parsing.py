@@ -54,12 +54,43 @@ def parse_names(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def parse_classes(texts: Sequence[str] | None) -> tuple[int, ...] | Literal["label"]:
-    """Class numbers of ``--target``; none for the predicted class, "label" for the table's."""
+def parse_patients(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of cases; ``@FILE`` stands for those in a file, a line each. InputError where it can't
+    be read, or has none."""
+    names: list[str] = []
+    for text in texts or ():
+        if not text.startswith("@"):
+            names.append(text)
+            continue
+        from fastcam.read.inputs.tables import read_text
+
+        try:
+            listed = [line.strip() for line in read_text(Path(text[1:])).splitlines()]
+        except InputError as error:
+            raise InputError(f"--patient {text}: {error}") from error
+        if not any(listed):
+            raise InputError(f"--patient {text}: the file has no name; give one a line")
+        names += filter(None, listed)
+    return tuple(dict.fromkeys(names))
+
+
+def parse_marks(text: str) -> tuple[str, ...]:
+    """``--marks good,artefact`` as names."""
+    return tuple(mark.strip() for mark in text.split(","))
+
+
+def parse_classes(texts: Sequence[str] | None) -> tuple[int | str, ...] | Literal["label"]:
+    """Class numbers of ``--target``, and ``seg:...`` and ``text:...`` as they are.
+
+    None for the predicted class, "label" for the table's.
+    """
     if list(texts or ()) == ["label"]:
         return "label"
-    classes = []
+    classes: list[int | str] = []
     for text in texts or ():
+        if text.strip().startswith(("seg:", "text:")):
+            classes.append(text.strip())
+            continue
         for part in text.split(","):
             if part.strip() == "predicted":
                 continue
@@ -160,6 +191,7 @@ def pair_models(
 def model_choices(
     models: Sequence[str],
     checkpoints: Sequence[Path],
+    *,
     fewshot: FewshotOptions | None,
     **options: Any,
 ) -> list[ModelChoice]:

@@ -53,9 +53,9 @@ def _ask_folder(folders: dict[Path, int]) -> Path:
     for number, (path, count) in enumerate(choices, 1):
         typer.echo(one_line(f"  {number}  {path}  ({count} images)"), err=True)
     while True:
-        answer: int = typer.prompt("which images?", default=1, type=int, err=True)
-        if 1 <= answer <= len(choices):
-            return choices[answer - 1][0]
+        choice: int = typer.prompt("which images?", default=1, type=int, err=True)
+        if 1 <= choice <= len(choices):
+            return choices[choice - 1][0]
         typer.echo(f"a number from 1 to {len(choices)}", err=True)
 
 

@@ -9,11 +9,24 @@ import typer
 
 from fastcam.cli.model_options import VOLUME_HELP, ShowChannel
 from fastcam.cli.option_groups import expand_groups
-from fastcam.cli.report_output import print_report
-from fastcam.cli.run_options import RUN, Json
-from fastcam.cli.style_options import STYLE, Format, HeatOptions, PanelSize, Scale, Theme
+from fastcam.cli.parsing import parse_names, parse_patients
+from fastcam.cli.run_options import (
+    RUN,
+    STYLE,
+    ClassNames,
+    Format,
+    HeatOptions,
+    Json,
+    MaxMemory,
+    PanelSize,
+    Scale,
+    Theme,
+    TrustInputs,
+    Window,
+)
+from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.errors import InputError
-from fastcam.options import Axes, Language, Mode, Orient, parse_head
+from fastcam.options import Axes, Language, Mode, Orient, parse_head, parse_window
 
 _SELECTION, _SOURCES = "Which figures", "Where the images are"
 Option = typer.Option
@@ -55,7 +68,12 @@ def render(
         Mode, Option(help="One figure a case, or a folder a case.", rich_help_panel=_SELECTION)
     ] = "best_slice",
     patient: Annotated[
-        list[str] | None, Option(help="Only this case; repeatable.", rich_help_panel=_SELECTION)
+        list[str] | None,
+        Option(
+            metavar="ID|@FILE",
+            help="Only this case, or those in a file, a name a line; repeatable.",
+            rich_help_panel=_SELECTION,
+        ),
     ] = None,
     only_errors: Annotated[
         bool,
@@ -144,6 +162,8 @@ def render(
         ),
     ] = None,
     show_channel: ShowChannel = None,
+    window: Window = None,
+    class_names: ClassNames = None,
     scale: Scale = "patient",
     heat: HeatOptions,
     top_k: Annotated[int, Option(help="Boxes drawn on the overlay.", rich_help_panel=STYLE)] = 3,
@@ -174,6 +194,8 @@ def render(
             rich_help_panel=RUN,
         ),
     ] = False,
+    trust_inputs: TrustInputs = False,
+    max_memory: MaxMemory = None,
     as_json: Json = False,
 ) -> None:
     """Draw figures of patch attention, or of attention and CAM maps, from RESULTS, on every core.
@@ -199,7 +221,6 @@ def render(
     if workers != 1 and scheduler is None:
         forkserver.start(PRELOAD)
     from fastcam.api.render import render as run_render
-    from fastcam.cli import progress
     from fastcam.jobs.render.report import as_dict, summary_text
 
     report = run_render(
@@ -208,7 +229,7 @@ def render(
         output_dir=output_dir,
         mask_dir=mask_dir,
         mode=mode,
-        patients=patient or (),
+        patients=parse_patients(patient),
         only_errors=only_errors,
         offset=offset,
         max_samples=max_samples,
@@ -223,6 +244,8 @@ def render(
         slices=slices,
         volume=volume,
         show_channel=show_channel,
+        window=parse_window("window", window),
+        class_names=parse_names(class_names),
         scale=scale,
         top_k=top_k,
         panel_size=panel_size,
@@ -233,8 +256,9 @@ def render(
         workers=workers,
         scheduler=scheduler,
         overwrite=overwrite,
-        progress=progress.for_stderr(),
+        trust_inputs=trust_inputs,
+        max_memory=max_memory,
+        progress=stderr_progress(),
         **vars(heat),
     )
-    print_report(as_dict(report) if as_json else None, summary_text(report))
-    raise typer.Exit(report.exit_code)
+    end_command(report, as_dict, summary_text, as_json)

@@ -1,25 +1,27 @@
-"""Options of how a command runs: where, how fast, and what it prints."""
+"""Options of how a command runs, what it prints, and how its figures look."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import typer
 
-from fastcam.cli.model_options import MODEL
+from fastcam.cli.model_options import MODEL, LoadOptions, PixelOptions
+from fastcam.cli.slice_options import GreyOptions, SliceOptions
+from fastcam.options import COLORMAPS, WINDOWS, Blend, PictureFormat, StyleName
+from fastcam.options import Scale as ScaleName
+from fastcam.options import Theme as ThemeName
 
 Option = typer.Option
-RUN = "Running"
+RUN, STYLE = "Running", "How they look"
+MAX_MEMORY_HELP = (
+    "Memory of all processes together, as in 12GB or 80%; a volume that can't be decoded within it "
+    "fails before it is tried. Default: three quarters of the machine's or its cgroup's."
+)
 _JSON_HELP = "Print one JSON result to stdout."
 
 Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=RUN)]
-Compile = Annotated[
-    bool | None,
-    Option(
-        "--compile/--no-compile", help="torch.compile; default: only on CUDA.", rich_help_panel=RUN
-    ),
-]
 BatchSize = Annotated[int, Option(min=1, help="Images at once.", rich_help_panel=RUN)]
 Readers = Annotated[
     int | None,
@@ -37,6 +39,56 @@ ReplaceStore = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+TrustInputs = Annotated[
+    bool,
+    Option(
+        "--trust-inputs",
+        help="Don't look whether images or volumes changed since they were used; default: what "
+        "changed is redone.",
+        rich_help_panel=RUN,
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    Option(
+        metavar="SIZE",
+        help=MAX_MEMORY_HELP,
+        rich_help_panel=RUN,
+    ),
+]
+Scale = Annotated[
+    ScaleName,
+    Option(help="Within what the heat of figures can be compared.", rich_help_panel=STYLE),
+]
+PanelSize = Annotated[
+    int,
+    Option(
+        help="Smaller pictures are enlarged until the longer side has as many pixels.",
+        rich_help_panel=STYLE,
+    ),
+]
+Theme = Annotated[ThemeName, Option(help="Figure background.", rich_help_panel=STYLE)]
+Format = Annotated[PictureFormat, Option(help="File format.", rich_help_panel=STYLE)]
+Window = Annotated[
+    str | None,
+    Option(
+        "--window",
+        "--window-level",
+        metavar="NAME|C,W",
+        help="Grey levels of volumes that are shown: center and width in the unit of the file, "
+        f"such as HU, or one of {', '.join(WINDOWS)}. Default: the file's own, else "
+        "percentiles 0.5 and 99.5; of maps those that the model saw.",
+        rich_help_panel=STYLE,
+    ),
+]
+ClassNames = Annotated[
+    str | None,
+    Option(
+        metavar="A,B,...",
+        help="Names of the classes, in the order of the model's outputs. Default: their numbers.",
+        rich_help_panel=STYLE,
+    ),
+]
 Json = Annotated[bool, Option("--json", help=_JSON_HELP, rich_help_panel=RUN)]
 # For commands whose options are in one panel.
 PlainJson = Annotated[bool, Option("--json", help=_JSON_HELP)]
@@ -47,7 +99,7 @@ class ComputeOptions:
     """What is computed, and on which device at which precision."""
 
     task: Annotated[
-        Literal["auto", "classification", "multilabel", "regression"],
+        Literal["auto", "classification", "multilabel", "regression", "segmentation"],
         Option(
             help="What the outputs are; auto: classes, or a regression where there is one output.",
             rich_help_panel=MODEL,
@@ -59,5 +111,66 @@ class ComputeOptions:
         Option(
             help="Of the model; maps are fp32 always. auto: bf16 on CUDA, fp32 on a CPU.",
             rich_help_panel=RUN,
+        ),
+    ] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(ComputeOptions):
+    """What is computed, where and at which precision, and how batches run through the model."""
+
+    compile: Annotated[
+        bool | None,
+        Option(
+            "--compile/--no-compile",
+            help="torch.compile; default: only on CUDA.",
+            rich_help_panel=RUN,
+        ),
+    ] = None
+    batch_size: BatchSize = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortOptions:
+    """How a model runs over a set of images or volumes, of these slice by slice."""
+
+    pixels: PixelOptions = field(default_factory=PixelOptions)
+    slicing: SliceOptions = field(default_factory=SliceOptions)
+    grey: GreyOptions = field(default_factory=GreyOptions)
+    loading: LoadOptions = field(default_factory=LoadOptions)
+    batches: BatchOptions = field(default_factory=BatchOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatOptions:
+    """How maps are laid over images."""
+
+    style: Annotated[
+        StyleName,
+        Option(
+            help="standard says where a slice lies, marks zero and shows attention as multiples of "
+            "uniform; classic: flat JET and raw values, the pictures of older scripts; paper: as "
+            "standard, with a perceptually uniform table and larger letters.",
+            rich_help_panel=STYLE,
+        ),
+    ] = "standard"
+    colormap: Annotated[
+        str,
+        Option(
+            help=f"One of {', '.join(COLORMAPS)}. Default: jet; of --style paper viridis.",
+            show_default=False,
+            rich_help_panel=STYLE,
+        ),
+    ] = ""
+    heat_alpha: Annotated[
+        float, Option(help="Weight of the heat in the overlay, 0 to 1.", rich_help_panel=STYLE)
+    ] = 0.5
+    blend: Annotated[
+        Blend,
+        Option(
+            help="flat: the same weight everywhere; heat: growing with the heat, so that what has "
+            "none stays grey; auto: heat for attention of patches, flat for maps and in --style "
+            "classic.",
+            rich_help_panel=STYLE,
         ),
     ] = "auto"

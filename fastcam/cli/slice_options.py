@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fastcam.cli.parsing import parse_numbers
+from fastcam.options import WINDOWS, parse_window
 
 Option = typer.Option
 SLICES = "Slices of volumes, for a 2-D model"
@@ -16,7 +17,8 @@ Axis = Annotated[
     Literal["axial", "coronal", "sagittal"] | None,
     Option(
         help="Plane of the slices, found by the volume's affine; they keep the order of rows and "
-        "columns that they have in the file. Default: the file's own slices.",
+        "columns that they have in the file. Default: the file's own slices; where these are not "
+        "axial, a line says which plane they are.",
         rich_help_panel=SLICES,
     ),
 ]
@@ -33,9 +35,9 @@ Context = Annotated[
     int | None,
     Option(
         metavar="1|3|5|...",
-        help="Neighbouring slices as the model's channels (2.5-D), the slice itself in the middle; "
+        help="Neighboring slices as the model's channels (2.5-D), the slice itself in the middle; "
         "at the ends the first and the last repeat. Default: 1, the slice alone, repeated for a "
-        "model of three colours.",
+        "model of three color channels.",
         rich_help_panel=SLICES,
     ),
 ]
@@ -48,9 +50,10 @@ class GreyOptions:
     window_level: Annotated[
         str | None,
         Option(
-            metavar="C,W",
-            help="Centre and width of the window, in the unit of the file, such as HU. Default: "
-            "the file's own window, else percentiles 0.5 and 99.5 of the volume.",
+            metavar="NAME|C,W",
+            help="Center and width of the window, in the unit of the file, such as HU, or one of "
+            f"{', '.join(WINDOWS)}. Default: the file's own window, else percentiles 0.5 and 99.5 "
+            "of the volume.",
             rich_help_panel=SLICES,
         ),
     ] = None
@@ -66,7 +69,7 @@ class GreyOptions:
     def keywords(self) -> dict[str, Any]:
         """As :func:`fastcam.infer` takes them. InputError for what are no numbers."""
         return {
-            "window_level": parse_numbers("window-level", self.window_level, "40,400"),
+            "window_level": parse_window("window-level", self.window_level),
             "percentiles": parse_numbers("percentiles", self.percentiles, "1,99"),
         }
 

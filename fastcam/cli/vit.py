@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fastcam.cli.map_options import AttentionOptions
 from fastcam.cli.model_options import (
     INPUT,
     MODEL,
-    AttentionOptions,
     Checkpoint,
     LoadOptions,
     Normalization,
     Output,
 )
-from fastcam.cli.option_groups import expand_groups
-from fastcam.cli.report_output import print_lines, print_log
-from fastcam.cli.run_options import RUN, BatchSize, Device, Json
-from fastcam.cli.style_options import STYLE, HeatOptions, Theme
+from fastcam.cli.option_groups import expand_groups, keywords
+from fastcam.cli.run_options import RUN, STYLE, BatchSize, Device, HeatOptions, Json, Theme
+from fastcam.cli.terminal import print_lines, print_log, stderr_progress
 from fastcam.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ def vit(
         Path | None,
         Option(
             metavar="CHECKPOINT",
-            help="Other weights of the same model, side by side with the "
-            "first on one colour scale.",
+            help="Other weights of the same model, side by side with the first on one color scale.",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -111,7 +109,7 @@ def vit(
     scale: Annotated[
         Literal["patient", "slice"],
         Option(
-            help="One colour scale for all maps of a figure, or one for each layer of view 3.",
+            help="One color scale for all maps of a figure, or one for each layer of view 3.",
             rich_help_panel=STYLE,
         ),
     ] = "patient",
@@ -143,11 +141,7 @@ def vit(
     they are listed in failures.csv.
     """
     from fastcam.api.models import load_model
-    from fastcam.cli import progress
-    from fastcam.cli.parsing import (
-        parse_layer_numbers,
-        parse_query,
-    )
+    from fastcam.cli.parsing import parse_layer_numbers, parse_query
     from fastcam.inference.device import choose_device
     from fastcam.inference.images import resolve_preprocessing
     from fastcam.jobs.explain.request import checkpoint_labels
@@ -166,7 +160,7 @@ def vit(
         interpolation=interpolation,
         labels=checkpoint_labels(checkpoint, compare),
         style=Style(scale=scale, panel_size=panel_size, theme=theme, **vars(heat)),
-        **vars(attention),
+        **keywords(attention),
     )
     if demo:
         if images or model or checkpoint or compare or choice != ViewChoice(labels=choice.labels):
@@ -177,7 +171,7 @@ def vit(
         raise InputError("no images given: name files or folders, or use --demo")
     if model is None:
         raise InputError("no model given: name one with --model, or use --demo")
-    load = loading.keywords()
+    load = keywords(loading)
     chosen_device = choose_device(device)
 
     def load_weights(weights: Path | None) -> nn.Module:
@@ -190,7 +184,7 @@ def vit(
         first,
         load["image_size"],
         fit="stretch" if fit == "exact" else fit,
-        **normalization.keywords(),
+        **keywords(normalization),
     )
     if fit == "exact":
         check_sizes(items, preprocessing)
@@ -203,7 +197,7 @@ def vit(
         load_weights(compare) if compare else None,
         batch_size=batch_size,
         log=print_log,
-        progress=progress.for_stderr() if len(items) > 1 else None,
+        progress=stderr_progress() if len(items) > 1 else None,
     )
     print_lines(report.to_dict() if as_json else report.lines())
     raise typer.Exit(report.exit_code)

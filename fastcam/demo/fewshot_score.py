@@ -12,7 +12,7 @@ from fastcam.demo.episodes import Episode, draw_episode, model_input
 from fastcam.demo.shapes_set import on_object
 from fastcam.errors import InputError
 from fastcam.models.fewshot.network import FewshotViT
-from fastcam.models.fewshot.ridge import RidgeReconstruction, ridge_penalty, ridge_weights
+from fastcam.models.fewshot.reconstruction import RidgeReconstruction, ridge_penalty, ridge_weights
 
 # Far from the seeds people train with.
 SEED = 1_000_000
@@ -39,7 +39,7 @@ class FewshotScore:
 
     def __str__(self) -> str:
         return (
-            f"held-out episodes: {self.accuracy:.1%} of the queries told right (chance "
+            f"held-out episodes: {self.accuracy:.1%} of the queries classified correctly (chance "
             f"{self.accuracy_chance:.1%}); the reconstruction's peak lies on the matching object "
             f"for {self.peak:.1%}, that of the query's object alone for {self.object_peak:.1%} "
             f"(chance {self.peak_chance:.1%})"

@@ -180,8 +180,8 @@ def _most_inside(
     """The same for exactly ``count`` patches, numbered by the half of the slice they lie in."""
     tops, lefts = (np.arange(0, length - PATCH + 1, STRIDE) for length in mask.shape)
     grid = boxes_at(tops, lefts, PATCH)
-    kept = np.sort(np.argsort(-box_sums(mask != 0, grid), kind="stable")[:count])
-    boxes = grid[kept]
+    densest = np.sort(np.argsort(-box_sums(mask != 0, grid), kind="stable")[:count])
+    boxes = grid[densest]
     return boxes, (boxes[:, 0] + PATCH // 2 >= mask.shape[1] // 2).astype(np.int32)
 
 

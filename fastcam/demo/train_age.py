@@ -122,17 +122,17 @@ def _train(
         order = torch.randperm(settings.faces, generator=generator)
         total = 0.0
         batches = torch.split(order, settings.batch)[: settings.faces // settings.batch]
-        for chosen in batches:
-            batch = images[chosen]
+        for numbers in batches:
+            batch = images[numbers]
             if torch.rand((), generator=generator) < 0.5:
                 batch = batch.flip(-1)
             features = model.features(batch)
             output = model.fc(features.mean((2, 3)))[:, 0]
-            loss = functional.smooth_l1_loss(output, scaled[chosen], beta=0.1)
+            loss = functional.smooth_l1_loss(output, scaled[numbers], beta=0.1)
             share = epoch / max(settings.epochs - 1, 1)
             loss = loss + settings.cost * max(share - _FREE, 0.0) / (1 - _FREE) * features.mean()
             optimizer.step(loss)
-            total += float((output.detach() - scaled[chosen]).abs().mean()) * (OLDEST - YOUNGEST)
+            total += float((output.detach() - scaled[numbers]).abs().mean()) * (OLDEST - YOUNGEST)
         history.append(Epoch(total / len(batches)))
         on_epoch(epoch + 1, history[-1])
     with torch.no_grad():

@@ -24,11 +24,10 @@ import typer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastcam.demo.episode_files import write_episode
-from fastcam.demo.episodes import KINDS, SIDE, Episode, draw_episode, model_input
+from fastcam.demo.episodes import KINDS, SIDE, Episode, draw_episode, model_input, write_episode
 from fastcam.demo.fewshot_score import SEED, measure
 from fastcam.models.fewshot.network import FewshotViT
-from fastcam.models.fewshot.ridge import RidgeReconstruction
+from fastcam.models.fewshot.reconstruction import RidgeReconstruction
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.training import (
     LearningRate,

@@ -23,7 +23,7 @@ from fastcam.demo.shapes_set import (
 )
 from fastcam.demo.train_vit import MODEL_NAME
 from fastcam.errors import InputError
-from fastcam.figures.files import write_picture
+from fastcam.figures.png_writer import write_picture
 from fastcam.jobs.vit.job import write_views
 from fastcam.jobs.vit.request import ViewChoice
 from fastcam.models.data_config import preprocessing_of

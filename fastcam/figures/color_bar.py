@@ -5,21 +5,23 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from fastcam_kernels import compose, layers
+from fastcam_kernels import panel_kernel, panel_layers
 from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
+from fastcam.figures.figure_parts import NO_IMAGE, Panel, Sheet
 from fastcam.figures.figure_texts import TextGlyphs
 from fastcam.figures.lettering import Lettering
-from fastcam.figures.sheet import NO_IMAGE, BlendTables, Palette, Sheet
+from fastcam.figures.render_style import Palette
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FEW_TICKS = (0.0, 1.0)
+_ENDS_AND_ZERO = (0.0, 0.5, 1.0)
 
 
 @lru_cache(maxsize=16)
 def _bar_heat(height: int, width: int) -> NDArray[np.float32]:
-    """Heat whose rows run from 1 down to 0 in the steps of a colour table.
+    """Heat whose rows run from 1 down to 0 in the steps of a color table.
 
     At the bar's own size: sampling a column took 0.18 ms a figure, as long as the overlay.
     """
@@ -30,41 +32,57 @@ def _bar_heat(height: int, width: int) -> NDArray[np.float32]:
 def draw_bar(
     target: NDArray[np.uint8],
     filters: NDArray[np.uint8] | None,
-    colors: BlendTables,
+    panel: Panel,
     area: layout.Rect,
 ) -> None:
-    """Draw a bar into ``area`` of a canvas (h, w, 3) uint8 or, with ``filters``, of a PNG's rows.
+    """Draw a panel's bar, if it has one, into ``area`` of a canvas (h, w, 3) uint8 or, with
+    ``filters``, of a PNG's rows."""
+    if panel.bar is None:
+        return
+    heat = panel_layers.Heat(_bar_heat(area.height, area.width), 0.0, 1.0, panel.bar)
+    layers = panel_layers.Layers(panel_layers.Image(NO_IMAGE), heat)
+    if panel.bar_zero:
+        layers = layers._replace(outlines=_zero_mark(panel.limits, area))
+    panel_kernel.panel(target, (area.x, area.y, area.width, area.height), layers, filters)
 
-    ``colors`` are the blend tables of the panel's heat.
-    """
-    heat = layers.Heat(_bar_heat(area.height, area.width), 0.0, 1.0, *colors)
-    compose.panel(
-        target,
-        (area.x, area.y, area.width, area.height),
-        layers.Layers(layers.Image(NO_IMAGE), heat),
-        filters,
-    )
+
+def _zero_mark(limits: tuple[float, float], area: layout.Rect) -> panel_layers.Outlines:
+    """A line across the bar where heat is zero."""
+    low, high = limits
+    if not low < 0.0 < high:
+        return panel_layers.NO_OUTLINES
+    thick = max(1, area.width // 8)
+    top = round(high / (high - low) * (area.height - 1) - thick / 2)
+    boxes = np.array([[0, top, area.width, top + thick]], np.int32)
+    return panel_layers.Outlines(boxes, np.zeros((1, 3), np.uint8), np.full(1, thick, np.int32))
 
 
 def ticks_of(
     sheet: Sheet, plan: layout.Layout, lettering: Lettering, palette: Palette
 ) -> TextGlyphs:
-    """The numbers beside the color bars."""
+    """The numbers beside the color bars; none where a notice says that there is nothing to read."""
     panels = [panel for row in sheet.rows for panel in row]
     glyphs: TextGlyphs = []
     for panel, area in zip(panels, plan.areas, strict=True):
-        if area.bar is not None:
-            glyphs += _ticks(panel.limits, area.bar, lettering, palette)
+        if area.bar is not None and not panel.notice:
+            limits = panel.limits[0] / panel.bar_unit, panel.limits[1] / panel.bar_unit
+            glyphs += _ticks(limits, area.bar, lettering, palette, panel.bar_zero)
     return glyphs
 
 
 def _ticks(
-    limits: tuple[float, float], bar: layout.Rect, lettering: Lettering, palette: Palette
+    limits: tuple[float, float],
+    bar: layout.Rect,
+    lettering: Lettering,
+    palette: Palette,
+    zero: bool = False,
 ) -> TextGlyphs:
     low, high = limits
     font = lettering.tick
     glyphs = []
-    shares = _TICKS if bar.height > len(_TICKS) * font.height else _FEW_TICKS
+    shares: tuple[float, ...] = _TICKS if bar.height > len(_TICKS) * font.height else _FEW_TICKS
+    if zero and shares is _FEW_TICKS and bar.height > 3 * font.height:
+        shares = _ENDS_AND_ZERO
     step = (high - low) * shares[1]
     for share in shares:
         text = numbers.tick(low + share * (high - low), max(abs(low), abs(high)), step)

@@ -1,7 +1,7 @@
 """Where everything of a figure lies on its canvas: integers only, no pixels.
 
 A figure is a grid of panels under a header of one or two lines. Every panel has a caption above
-it and, where it shows heat, a colour bar with numbers to its right.
+it and, where it shows heat, a color bar with numbers to its right.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from fastcam_kernels.rows import filters_of
+from fastcam_kernels.filtered_rows import filters_of
 from numpy.typing import NDArray
+
+from fastcam.figures.figure_parts import Sheet
+from fastcam.figures.lettering import Lettering
 
 # At zoom 1 (panels of up to 512 pixels); all grow with the panels.
 _MARGIN = 12
@@ -37,7 +40,7 @@ class Rect:
 
 
 class Cell(NamedTuple):
-    """Size of one panel in canvas pixels, and whether it has a colour bar."""
+    """Size of one panel in canvas pixels, and whether it has a color bar."""
 
     width: int
     height: int
@@ -133,3 +136,29 @@ def arrange(rows: tuple[tuple[Cell, ...], ...], header_lines: int, zoom: float) 
     return Layout(
         widest, height, header, px(_HEADER_LINE), tuple(areas), filled, filters_of(height, filled)
     )
+
+
+def layout_of(sheet: Sheet, lettering: Lettering) -> Layout:
+    """The layout of a figure, with as many header lines as its texts take."""
+    zoom = zoom_of(max(max(p.height, p.width) for row in sheet.rows for p in row))
+    zoom *= lettering.scale
+    cells = tuple(
+        tuple(Cell(p.width, p.height, p.bar is not None) for p in row) for row in sheet.rows
+    )
+    plan = arrange(cells, 1, zoom)
+    room = lettering.title.width(sheet.title) + lettering.title.width(sheet.verdict)
+    lines = 2 if room + 2 * lettering.title.height > plan.header.width else 1
+    lines += len(note_lines(sheet.note, plan.header.width, lettering))
+    return plan if lines == 1 else arrange(cells, lines, zoom)
+
+
+def note_lines(note: str, width: int, lettering: Lettering) -> list[str]:
+    """The note's words as lines of at most ``width`` pixels, or of one word."""
+    lines: list[str] = []
+    for word in note.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and lettering.caption.width(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -23,7 +23,7 @@ BASIC = "".join(chr(c) for c in range(32, 127)) + "·…×–é"
 # pixels every row of every glyph came from a page of its own.
 _ATLAS_WIDTH = 128
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ class BitmapFont:
         return shortened(keep)
 
     @lru_cache(maxsize=2048)  # noqa: B019
-    def glyphs_of(self, text: str, x: int, y: int, colour: Colour) -> NDArray[np.int32]:
+    def glyphs_of(self, text: str, x: int, y: int, color: Color) -> NDArray[np.int32]:
         """Glyphs (m, 6) int32 ``index, x, y, r, g, b`` of a line whose top left is (x, y)."""
         fallback = self.glyphs["?"]
         rows: list[tuple[int, ...]] = []
         for character in text:
             glyph = self.glyphs.get(character, fallback)
             if glyph.index >= 0:
-                rows.append((glyph.index, x + glyph.left, y + glyph.top, *colour))
+                rows.append((glyph.index, x + glyph.left, y + glyph.top, *color))
             x += glyph.advance
         return np.array(rows, dtype=np.int32).reshape(-1, 6)
 
@@ -105,6 +105,7 @@ class Lettering:
         caption: the font of captions, notes and notices.
         label: the font of labels on panels.
         tick: the font of numbers beside color bars.
+        scale: how much larger all of them are than a figure's size asks for; gaps grow with them.
     """
 
     coverage: NDArray[np.uint8]
@@ -113,6 +114,7 @@ class Lettering:
     caption: BitmapFont
     label: BitmapFont
     tick: BitmapFont
+    scale: float = 1.0
 
 
 def alphabet(texts: Iterable[str]) -> str:
@@ -121,12 +123,16 @@ def alphabet(texts: Iterable[str]) -> str:
 
 
 @lru_cache(maxsize=4)
-def prepare(characters: str, extra_fonts: tuple[Path, ...], zoom: float) -> Lettering:
+def prepare(
+    characters: str, extra_fonts: tuple[Path, ...], zoom: float, scale: float = 1.0
+) -> Lettering:
     """Rasterise the basic and the given characters at the sizes of a figure's texts.
 
     ``extra_fonts`` are asked, in order, for what DejaVu lacks; ``zoom`` is 1 for panels of 512
-    pixels and grows with larger ones, so that text keeps its share of the picture.
+    pixels and grows with larger ones, so that text keeps its share of the picture; ``scale``
+    enlarges it beyond that.
     """
+    zoom *= scale
     atlas = _Atlas(math.ceil(_ATLAS_WIDTH * zoom))
     basic = sorted(set(BASIC))
     every = basic + sorted(set(characters) - set(BASIC))
@@ -140,7 +146,7 @@ def prepare(characters: str, extra_fonts: tuple[Path, ...], zoom: float) -> Lett
     label = rasterised(15, False, basic)
     tick = rasterised(13, False, basic)
     coverage, boxes = atlas.finish()
-    return Lettering(coverage, boxes, title, caption, label, tick)
+    return Lettering(coverage, boxes, title, caption, label, tick, scale)
 
 
 class _Atlas:
@@ -168,9 +174,9 @@ class _Atlas:
         if width == 0 or height == 0 or width > self.width:
             return Glyph(-1, 0, 0, advance)
         bitmap = np.frombuffer(bytes(mask), dtype=np.uint8).reshape(height, width)
-        return Glyph(self._place(bitmap), left, ascent + top, advance)
+        return Glyph(self._add(bitmap), left, ascent + top, advance)
 
-    def _place(self, bitmap: NDArray[np.uint8]) -> int:
+    def _add(self, bitmap: NDArray[np.uint8]) -> int:
         height, width = bitmap.shape
         if self.x + width > self.width:
             self.x, self.y, self.row_height = 0, self.y + self.row_height, 0

@@ -1,4 +1,4 @@
-"""Scales of attention and CAM maps: which values the ends of the colour table stand for.
+"""Scales of attention and CAM maps: which values the ends of the color table stand for.
 
 ``patient`` compares within one image or volume and ``cohort`` within a run, both from the lowest
 to the highest value; ``slice`` is each picture's own min-max; ``rank`` shows how many values of
@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 
 from fastcam.options import Scale
 
+# A highest value of less than so many times the mean singles out no place: an untrained model's
+# rollout reaches 1.02 to 1.05 times it.
+NEARLY_UNIFORM = 1.25
+# Attention that is the same everywhere lies in the middle of the table, not at its hot end.
+LEAST_HIGH = 2.0
+
 # What pytorch-grad-cam adds to the range, so that a map without one can be divided by it.
 EPS = 1e-7
 # Values that differ by less, relative to the largest, differ by the rounding of float32 only.
 _ROUNDING = 1e-6
-# The level in the middle of the table, where a diverging one has its neutral colour.
+# The level in the middle of the table, where a diverging one has its neutral color.
 _MIDDLE = 128
 
 
@@ -35,6 +41,9 @@ class MapScale:
         diverging: whether the map has evidence for and against, and 0 is the table's middle.
         constant: whether the map has one value everywhere, which is no evidence for any place.
         ranks: (m,) float32 ascending, the magnitudes above 0 of the whole map, for ``rank``.
+        uniform: of attention the raw value that it would have everywhere if it were the same for
+            every place; None of other maps, and where raw values are shown.
+        highest: the highest value.
     """
 
     kind: Scale
@@ -42,6 +51,39 @@ class MapScale:
     diverging: bool = False
     constant: bool = False
     ranks: NDArray[np.float32] | None = None
+    uniform: float | None = None
+    highest: float = 0.0
+
+    @property
+    def times_uniform(self) -> float | None:
+        """The highest value as a multiple of ``uniform``; None where there is none."""
+        return None if self.uniform is None else self.highest / self.uniform
+
+    @property
+    def nearly_uniform(self) -> bool:
+        """Whether it is attention that singles out no place."""
+        multiple = self.times_uniform
+        return multiple is not None and multiple < NEARLY_UNIFORM
+
+
+def attention_bounds(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Limits for maps of attention as multiples of uniform: 0, and the highest but at least 2."""
+    uniform = uniform_value(values)
+    return 0.0, max(LEAST_HIGH, float(values.max()) / uniform if uniform else 0.0)
+
+
+def uniform_value(values: NDArray[np.float32]) -> float:
+    """The value that attention has everywhere if it is the same for every place: its mean.
+
+    The tokens before the patches have their share, which belongs to no place.
+    """
+    return float(values.mean(dtype=np.float64))
+
+
+def two_signs(values: NDArray[np.float32]) -> bool:
+    """Whether values lie on both sides of zero, beyond the rounding of float32."""
+    low, high = float(values.min()), float(values.max())
+    return min(-low, high) > _ROUNDING * max(-low, high)
 
 
 def bounds(values: NDArray[np.float32], diverging: bool) -> tuple[float, float]:
@@ -49,7 +91,7 @@ def bounds(values: NDArray[np.float32], diverging: bool) -> tuple[float, float]:
     magnitude m where ``diverging``.
 
     Not from 0, as those of patch heat: attention has a floor that softmax gives to every patch,
-    and on a table from 0 rollout is one colour all over.
+    and on a table from 0 rollout is one color all over.
     """
     low, high = float(values.min()), float(values.max())
     if diverging:
@@ -69,12 +111,18 @@ def map_scale(
     kind: Scale,
     diverging: bool = False,
     cohort: tuple[float, float] | None = None,
+    attention: bool = False,
 ) -> MapScale:
     """The scale of a map (h, w) or (d, h, w) float32, raw, at its layer's resolution.
 
-    ``cohort`` are the limits over all images of the run, for ``kind`` ``cohort``.
+    ``cohort`` are the limits over all images of the run, for ``kind`` ``cohort``. ``attention``:
+    the map is shown as multiples of uniform attention, which ``cohort`` are, too, and from 0.
     """
     constant = is_constant(values)
+    if attention and not constant and kind != "rank":
+        return _attention_scale(values, kind, cohort)
+    if cohort is not None and cohort[0] < 0.0 < cohort[1] and diverging:
+        cohort = -max(-cohort[0], cohort[1]), max(-cohort[0], cohort[1])
     if kind == "rank":
         sizes = np.abs(values)
         ranks = np.sort(sizes[sizes > 0], axis=None)
@@ -85,6 +133,19 @@ def map_scale(
     return MapScale(kind, limits, diverging, constant)
 
 
+def _attention_scale(
+    values: NDArray[np.float32], kind: Scale, cohort: tuple[float, float] | None
+) -> MapScale:
+    uniform = uniform_value(values)
+    low, high = attention_bounds(values) if cohort is None else cohort
+    return MapScale(
+        kind,
+        (low * uniform, high * uniform),
+        uniform=uniform,
+        highest=float(values.max()),
+    )
+
+
 def map_levels(
     scale: MapScale,
     values: NDArray[np.float32],
@@ -92,7 +153,7 @@ def map_levels(
     width: int,
     method: int = resize.BILINEAR,
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    """A map (h, w), enlarged to (height, width) levels of the colour table, and its limits.
+    """A map (h, w), enlarged to (height, width) levels of the color table, and its limits.
 
     Enlarging is bilinear with half-pixel centres (``align_corners=False``), or by another
     ``method`` of ``fastcam_kernels.resize``. ``slice`` is always bilinear and does what

@@ -20,7 +20,7 @@ def weight(value: float) -> str:
 
 
 def tick(value: float, span: float, step: float = 0.0) -> str:
-    """A colour bar's number, with as many decimals as its span asks for and no leading zero.
+    """A color bar's number, with as many decimals as its span asks for and no leading zero.
 
     ``step`` to the next number: one or two decimals more where these would else be the same.
 

@@ -1,4 +1,4 @@
-"""Which heat values the two ends of the colour table stand for: ``--scale``.
+"""Which heat values the two ends of the color table stand for: ``--scale``.
 
 Heat is compared within a slice, a case (``patient``) or all cases of a run (``cohort``); ``rank``
 replaces heat by its rank among the heated pixels of the case.
@@ -82,7 +82,7 @@ class CaseScale:
     def heat_and_limits(
         self, picture: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], tuple[float, float]]:
-        """A slice's heat (h, w) as it is shown, and the limits of its colour bar."""
+        """A slice's heat (h, w) as it is shown, and the limits of its color bar."""
         if self.kind == "rank" and self.ranks is not None:
             return self.ranks.apply(picture), (0.0, 1.0)
         if self.kind == "slice":

@@ -6,20 +6,21 @@ Without it every worker process of a first run would compile the same code at th
 from __future__ import annotations
 
 import numpy as np
-from fastcam_kernels import compose
+from fastcam_kernels import panel_kernel
 from fastcam_kernels._jit import is_cached
 
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.drawing import draw_rows
+from fastcam.figures.figure_pixels import draw_rows
+from fastcam.figures.patch_figure import SlicePicture, patch_sheet, slice_patches
 from fastcam.figures.patch_scales import CaseScale
-from fastcam.figures.patch_sheets import SlicePicture, patch_sheet, render_style_of, slice_patches
+from fastcam.figures.render_style import render_style_of
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 
 
 def needed() -> bool:
     """Whether the kernels of this version have not been compiled on this machine yet."""
-    return not is_cached(compose._panel)
+    return not is_cached(panel_kernel._panel)
 
 
 def warm_up() -> None:

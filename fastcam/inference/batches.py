@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from fastcam.attribution import nonfinite
 from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
+from fastcam.attribution.segment_target import SegmentTarget
+from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.errors import InputError
-from fastcam.inference.device import arithmetic
+from fastcam.inference.device import Copies, Offload, arithmetic
 from fastcam.inference.halving import Halving, out_of_memory
 from fastcam.inference.loader import InputBatches, LoadedInput, stack_inputs
-from fastcam.inference.offload import Copies, Offload
 from fastcam.inference.predictions import Task, predictions_of
 from fastcam.inference.writer import Writer
 from fastcam.run.progress import Progress
@@ -28,6 +29,7 @@ from fastcam.store.maps import MapStore
 
 # Beside the maps on their way to the host; no map is called so.
 _OUTPUT, _TARGETS, _MEASURES, _GATES = ".output", ".targets", ".measures", ".gates/"
+_LABELS, _PIXELS = ".labels", ".pixels"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class BatchSettings:
     - ``batch_size``: images at a time
     - ``readers``: processes that read ahead; 0: the caller reads
     - ``task``: how predictions are made of the output
+    - ``slow``: whether an image takes hundreds of passes: then each has a call of its own, and the
+      progress goes on after each
+    - ``segments``: what is explained of a segmentation, where that takes the images' masks
     - ``targets`` (inputs,) int64, the output to explain of every input; None where one choice
       holds for all
     """
@@ -47,6 +52,8 @@ class BatchSettings:
     batch_size: int
     readers: int
     task: Task = "auto"
+    slow: bool = False
+    segments: tuple[SegmentTarget, ...] = ()
     targets: Tensor | None = None
 
 
@@ -72,8 +79,10 @@ def run_batches(
     store: MapStore,
     settings: BatchSettings,
     progress: Progress,
+    on_stored: Callable[[range], None] | None = None,
 ) -> RunSummary:
-    """Run every unfinished batch of ``store`` through ``engine``, and append what comes out.
+    """Run every unfinished batch of ``store`` through ``engine``, and append what comes out; then
+    ``on_stored`` is called with its rows, in the thread that writes.
 
     Reading is ahead of the model in other processes, writing behind it in a thread. An image that
     can't be read, or whose answer is not finite, is a failed row; the others are unharmed.
@@ -88,9 +97,11 @@ def run_batches(
     numbers = store.unfinished()
     batches = [store.rows(number) for number in numbers]
     device_engine = engine_on(engine, settings.device, settings.dtype)
-    halving = Halving(device_engine, settings.batch_size, log)
+    size = 1 if settings.slow else settings.batch_size
+    advance = progress.advance if settings.slow else _no_advance
+    halving = Halving(device_engine, size, log, advance)
     offload = Offload(settings.device)
-    loader = inputs.batches(batches, settings.readers, settings.device.type == "cuda")
+    loader = inputs.batches(batches, settings.readers)
     progress.begin(inputs.unit, sum(map(len, batches)))
     try:
         with Writer() as writer:
@@ -98,7 +109,10 @@ def run_batches(
             def hand_over(pending: PendingBatch) -> None:
                 result = pending.wait(model)
                 writer.put(partial(_append, store, result, settings.task, summary))
-                progress.advance(len(result.inputs))
+                if on_stored is not None:
+                    writer.put(partial(on_stored, store.rows(result.number)))
+                advanced = len(result.readable) if settings.slow else 0
+                progress.advance(len(result.inputs) - advanced)
 
             # A GPU works on one batch while the one before is looked at: no waiting for either.
             previous: PendingBatch | None = None
@@ -114,6 +128,10 @@ def run_batches(
     return summary
 
 
+def _no_advance(_count: int) -> None:
+    """A batch that is one call counts when it is stored."""
+
+
 @dataclass(frozen=True, eq=False)
 class BatchResult:
     """A batch on the host.
@@ -122,7 +140,7 @@ class BatchResult:
     - ``inputs``: what was read of it
     - ``reasons``: for every input why it has no maps, empty where all is well
     - ``arrays``: by name, a row for each input that could be read
-    - ``layer_names``, ``notes``, ``fields``: as in ``BatchMaps``
+    - ``layer_names``, ``notes``, ``fields``, ``measure_names``: as in ``BatchMaps``
     """
 
     number: int
@@ -132,6 +150,7 @@ class BatchResult:
     layer_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, MapField] = field(default_factory=dict)
+    measure_names: tuple[str, ...] = ()
 
     @property
     def readable(self) -> list[int]:
@@ -145,7 +164,7 @@ class Computation:
 
     - ``batch`` (n, c, *size) float32, the inputs that could be read, on the device
     - ``copies``: the engine's tensors on their way to the host; the device's own are let go of
-    - ``layer_names``, ``notes``, ``fields``: as in ``BatchMaps``
+    - ``layer_names``, ``notes``, ``fields``, ``measure_names``: as in ``BatchMaps``
     """
 
     batch: Tensor
@@ -153,6 +172,7 @@ class Computation:
     layer_names: Mapping[str, tuple[str, ...]]
     notes: Mapping[str, str]
     fields: Mapping[str, MapField]
+    measure_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +204,7 @@ class PendingBatch:
             computation.layer_names,
             computation.notes,
             computation.fields,
+            computation.measure_names,
         )
 
 
@@ -198,16 +219,33 @@ def _start_batch(
     if not rows:
         return PendingBatch(number, inputs, None)
     batch = stack_inputs(inputs, settings.device)
-    maps = halving(batch, None if settings.targets is None else settings.targets[rows])
+    maps = halving(batch, _targets_of(inputs, rows, settings, tuple(batch.shape[2:])))
     tensors = {**maps.maps, _OUTPUT: maps.output.float()}
     if maps.targets is not None:
         tensors[_TARGETS] = maps.targets
-    if maps.measures is not None:
-        tensors[_MEASURES] = maps.measures
+    beside = {_MEASURES: maps.measures, _LABELS: maps.labels, _PIXELS: maps.pixels}
+    tensors |= {name: values for name, values in beside.items() if values is not None}
     tensors |= {_GATES + path: values for path, values in maps.gates.items()}
     copies = offload.start(tensors)
-    computation = Computation(batch, copies, maps.layer_names, maps.notes, maps.fields)
+    computation = Computation(
+        batch, copies, maps.layer_names, maps.notes, maps.fields, maps.measure_names
+    )
     return PendingBatch(number, inputs, computation)
+
+
+def _targets_of(
+    inputs: Sequence[LoadedInput],
+    rows: Sequence[int],
+    settings: BatchSettings,
+    size: tuple[int, ...],
+) -> Tensor | SegmentationTargets | None:
+    """What is explained of the rows that could be read, where that isn't the same of all."""
+    if settings.segments:
+        masks = [entry.mask for entry in inputs if entry.tensor is not None]
+        # An image without a mask has no pixels in it.
+        planes = [torch.zeros(size, dtype=torch.bool) if m is None else m for m in masks]
+        return SegmentationTargets(settings.segments, torch.stack(planes).to(settings.device))
+    return None if settings.targets is None else settings.targets[rows]
 
 
 def _readable(inputs: Sequence[LoadedInput]) -> list[int]:
@@ -247,6 +285,7 @@ def _append(store: MapStore, result: BatchResult, task: Task, summary: RunSummar
     maps = dict(result.arrays)
     output = maps.pop(_OUTPUT, np.empty((0, 1), np.float32))
     targets, measures = maps.pop(_TARGETS, None), maps.pop(_MEASURES, None)
+    labels, pixels = maps.pop(_LABELS, None), maps.pop(_PIXELS, None)
     gate_keys = [name for name in maps if name.startswith(_GATES)]
     gates = {name.removeprefix(_GATES): maps.pop(name) for name in gate_keys}
     good = np.array([not result.reasons[index] for index in result.readable], dtype=bool)
@@ -263,6 +302,9 @@ def _append(store: MapStore, result: BatchResult, task: Task, summary: RunSummar
         probability=predictions.probability,
         target=None if targets is None else targets[good],
         measures=None if measures is None else measures[good],
+        measure_names=result.measure_names,
+        labels=None if labels is None else labels[good],
+        pixels=None if pixels is None else pixels[good],
         layer_names=result.layer_names,
         notes=result.notes,
         fields=result.fields,

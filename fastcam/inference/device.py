@@ -1,12 +1,16 @@
-"""Where a model runs and in which arithmetic: ``--device`` and ``--precision``."""
+"""Where a model runs and in which arithmetic, and how batches get there and results back."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from fastcam.errors import InputError
 
@@ -58,3 +62,63 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManag
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype)
+
+
+def batch_on(device: torch.device, tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors (c, *size) on the host as one batch (n, c, *size) on the device, channels last where
+    they are images.
+
+    For a GPU they are stacked in pinned memory, from which it copies while it computes.
+    """
+    if device.type == "cuda":
+        shape = (len(tensors), *tensors[0].shape)
+        batch = torch.empty(shape, dtype=tensors[0].dtype, pin_memory=True)
+        torch.stack(list(tensors), out=batch)
+    else:
+        batch = torch.stack(list(tensors))
+    batch = batch.to(device, non_blocking=True)
+    layout = torch.channels_last if batch.ndim == 4 else torch.channels_last_3d
+    return batch.contiguous(memory_format=layout)
+
+
+class Offload:
+    """Copies tensors to the host: at once from a CPU, on a side stream from a GPU.
+
+    On CUDA the copy goes into pinned memory on a stream of its own, which waits for the work that
+    was queued before it; :meth:`Copies.wait` is for the writer thread.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def start(self, tensors: dict[str, Tensor]) -> Copies:
+        """Begin to copy; the tensors may be let go of at once."""
+        if self._stream is None:
+            return Copies({name: t.detach().cpu() for name, t in tensors.items()}, None)
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        hosts = {}
+        with torch.cuda.stream(self._stream):
+            for name, tensor in tensors.items():
+                source = tensor.detach()
+                host = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
+                host.copy_(source, non_blocking=True)
+                # The allocator must not give this memory to the next batch before it is copied.
+                source.record_stream(self._stream)
+                hosts[name] = host
+            event = torch.cuda.Event()
+            event.record(self._stream)
+        return Copies(hosts, event)
+
+
+class Copies:
+    """Tensors on their way to the host."""
+
+    def __init__(self, tensors: dict[str, Tensor], event: Any) -> None:
+        self._tensors = tensors
+        self._event = event
+
+    def wait(self) -> dict[str, NDArray[Any]]:
+        """The arrays, once they are there."""
+        if self._event is not None:
+            self._event.synchronize()
+        return {name: np.asarray(tensor.numpy()) for name, tensor in self._tensors.items()}

@@ -20,9 +20,10 @@ from fastcam.attribution.batch_maps import BatchMaps, Engine, logits_of
 from fastcam.attribution.layer_inputs import layers_of_every_image, with_layers
 from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
 from fastcam.attribution.modules import frozen_forward
-from fastcam.attribution.outputs import find_answer
+from fastcam.attribution.outputs import OutputTensor, find_answer
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.request import MapRequest
+from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.errors import InputError, OutputError
 from fastcam.inference.batches import engine_on
 from fastcam.inference.device import arithmetic
@@ -34,6 +35,10 @@ from fastcam.read.inputs.preprocessing import Preprocessing
 # Two, so that what has a row for each image is told from what has not.
 _IMAGES = 2
 _FLOAT = 4
+# CAMs of which one takes hundreds of passes.
+_MANY_PASSES = ("scorecam", "ablationcam")
+# A window that covers any image.
+_WHOLE = 1 << 20
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -90,14 +95,30 @@ def resolve_call(
         returned, batch = _forward(model, batch)
         if packed is not None and len(packed.images) > 1:
             packed = with_layers(model, packed, batch)
-    answer = find_answer(returned, output, len(batch))
-    logits = logits_of(answer.tensor)
+    try:
+        answer = find_answer(returned, output, len(batch))
+        logits, dense = logits_of(answer.tensor), False
+    except InputError as error:
+        answer, dense = _pixel_answer(returned, output, len(batch), error), True
+        logits = answer.tensor
     if len(logits) != len(batch):
         raise InputError(
             f"the model gives {len(logits)} answers {tuple(answer.tensor.shape)} for {len(batch)} "
             "images; it must give a row for each: check --output, or wrap the model"
         )
-    return ModelCall(answer.name, packed, logits.shape[1])
+    outputs = max(logits.shape[1], 2) if dense else logits.shape[1]
+    return ModelCall(answer.name, packed, outputs, dense)
+
+
+def _pixel_answer(returned: Any, output: str, count: int, error: InputError) -> OutputTensor:
+    """The answer for every pixel in what a model returned; ``error`` where there is none."""
+    try:
+        answer = find_answer(returned, output, count, dense=True)
+    except InputError:
+        raise error from None
+    if not answer.is_answer(None, dense=True):
+        raise error
+    return answer
 
 
 def dry_run(
@@ -115,6 +136,7 @@ def dry_run(
     ``call`` comes from :func:`resolve_call`. InputError for layers that don't exist or have no
     maps, targets out of range, a task that doesn't fit, and whatever else an engine refuses.
     """
+    _check_kind(maps, call, task)
     wrong = next((target for target in maps.classes if target >= call.outputs), None)
     if wrong is not None:
         raise InputError(
@@ -130,11 +152,15 @@ def dry_run(
             maps = replace(maps, layers=layers)
         engine = build(model, _quick(maps), compiled=False)
         halving = Halving(engine_on(engine, device, dtype), _IMAGES, lambda line: None)
+        targets = None
+        if any(target.region == "mask" for target in maps.segments):
+            masks = torch.ones((len(batch), *preprocessing.size), dtype=torch.bool, device=device)
+            targets = SegmentationTargets(maps.segments, masks)
         try:
-            result = halving(batch)
+            result = halving(batch, targets)
         except Exception as error:
             raise _failure(error, batch) from error
-    predictions_of(result.output.float().cpu().numpy(), task)
+    predictions_of(result.output.float().cpu().numpy(), "segmentation" if call.dense else task)
     return DryRun(
         call=call,
         maps=maps,
@@ -143,13 +169,32 @@ def dry_run(
     )
 
 
+def _check_kind(maps: MapRequest, call: ModelCall, task: Task) -> None:
+    """InputError where targets, task and the kind of the model's answer don't fit together."""
+    if call.dense and maps.is_targeted and not maps.segments:
+        raise InputError(
+            f"the model answers for every pixel, with {call.outputs} classes: give --target "
+            "seg:CLASS, the sum of the logits where the class is predicted, seg:CLASS@mask, "
+            "seg:CLASS@all or seg:CLASS@x,y"
+        )
+    if not call.dense and task == "segmentation":
+        raise InputError(
+            "--task segmentation: the model answers once for each image; leave it out, or choose "
+            "another of the tensors that it returns with --output"
+        )
+    if call.dense and task not in ("auto", "segmentation"):
+        raise InputError(
+            f"--task {task}: the model answers for every pixel; leave it out, or give segmentation"
+        )
+
+
 def check_space(folder: Path, image_bytes: int, count: int, freed: int = 0) -> None:
     """OutputError where what ``count`` images take is more than what is free at ``folder``.
 
     ``freed``: bytes of a store that will be replaced. The folder needn't exist yet.
     """
-    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    needed, free = image_bytes * count, shutil.disk_usage(place).free + freed
+    parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    needed, free = image_bytes * count, shutil.disk_usage(parent).free + freed
     if needed > free:
         raise OutputError(
             f"{folder}: the maps of {count} images take about {_amount(needed)}, and "
@@ -159,12 +204,12 @@ def check_space(folder: Path, image_bytes: int, count: int, freed: int = 0) -> N
 
 
 def _quick(maps: MapRequest) -> MapRequest:
-    """The same maps without ScoreCAM, of which one takes hundreds of passes: EigenCAM has its
-    shape."""
-    if "scorecam" not in maps.methods:
-        return maps
-    methods = ("eigencam" if method == "scorecam" else method for method in maps.methods)
-    return replace(maps, methods=tuple(dict.fromkeys(methods)))
+    """The same maps with few passes each: EigenCAM's have the shape of those with many."""
+    methods = ("eigencam" if method in _MANY_PASSES else method for method in maps.methods)
+    settings = replace(
+        maps.settings, steps=1, samples=1, masks=2, occlusion_size=_WHOLE, occlusion_stride=_WHOLE
+    )
+    return replace(maps, methods=tuple(dict.fromkeys(methods)), settings=settings)
 
 
 def _forward(model: nn.Module, batch: Tensor) -> tuple[Any, Tensor]:
@@ -197,12 +242,14 @@ def _failure(error: Exception, batch: Tensor) -> InputError:
 def _image_bytes(result: BatchMaps, maps: MapRequest) -> int:
     sizes = {name: math.prod(values.shape[1:]) for name, values in result.maps.items()}
     numbers = sum(sizes.values())
-    if "scorecam" in maps.methods:
+    slow = [method for method in _MANY_PASSES if method in maps.methods]
+    if slow:
         of_layers = sum(size for name, size in sizes.items() if name.startswith("eigencam/"))
         # EigenCAM's stand for it where only one of the two is wanted.
-        repeats = max(1, len(maps.classes)) - ("eigencam" not in maps.methods)
+        repeats = len(slow) * max(1, len(maps.classes)) - ("eigencam" not in maps.methods)
         numbers += of_layers * repeats
     numbers += sum(math.prod(gate.shape[1:]) for gate in result.gates.values())
+    numbers += 0 if result.labels is None else math.prod(result.labels.shape[1:])
     numbers += 2 * result.output.shape[1]
     return _FLOAT * numbers
 
@@ -217,9 +264,9 @@ def _map_images(result: BatchMaps, maps: MapRequest, packed: PackedInputs | None
             images[name] = [list(packed.images_of(layer)) for layer in layers]
         else:
             images[name] = list(packed.images_of(name.partition("/")[2]))
-    if "scorecam" in maps.methods:
-        of_layers = [name for name in images if name.startswith("eigencam/")]
-        images |= {name.replace("eigencam", "scorecam", 1): images[name] for name in of_layers}
+    of_layers = [name for name in images if name.startswith("eigencam/")]
+    for method in _MANY_PASSES:
+        images |= {name.replace("eigencam", method, 1): images[name] for name in of_layers}
     return {name: over for name, over in images.items() if name.split("/")[0] in maps.methods}
 
 

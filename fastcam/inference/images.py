@@ -1,4 +1,4 @@
-"""A few images as a model's input: one batch, with the pictures for figures."""
+"""A few images, or slices of volumes, as a model's input, with the pictures for figures."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from torch import Tensor, nn
 from fastcam.attribution.layer_names import unwrapped
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import CaseError, InputError
+from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
+from fastcam.figures.slice_geometry import slice_geometry
 from fastcam.models.data_config import preprocessing_of
 from fastcam.options import Axes
 from fastcam.read.inputs.grey_levels import grey_picture
 from fastcam.read.inputs.images import read_image
-from fastcam.read.inputs.model_input import prepare
+from fastcam.read.inputs.inputs import Item
+from fastcam.read.inputs.model_input import prepare, prepare_planes
 from fastcam.read.inputs.model_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Fit, Preprocessing, input_picture
 from fastcam.read.inputs.slice_images import slice_grid
+from fastcam.read.inputs.slicing import SliceTable, Slicing, unknown_slices
 from fastcam.read.inputs.volume_input import open_input, volume_input
-from fastcam.read.volumes.orientation import IDENTITY, Orientation, for_display
-from fastcam.read.volumes.voxels import check_even
+from fastcam.read.inputs.volume_slices import VolumeChoice, open_slices
+from fastcam.read.volumes.orientation import IDENTITY, Orientation, for_display, left_side
+from fastcam.read.volumes.voxels import Volume, check_even
 
 
 def resolve_preprocessing(
@@ -60,6 +65,9 @@ class ImageBatch:
       batch
     - ``input_pictures``: by name of an input that is images its pictures
     - ``displays``: how figures turn each of ``pictures``; empty: not at all
+    - ``left_sides``: the letter of the patient's side at the left edge of each picture as it is
+      shown, empty where it isn't known; no letters at all: empty
+    - ``facts``: what else is known of each of them as a slice; empty: nothing
     """
 
     batch: Tensor
@@ -69,6 +77,8 @@ class ImageBatch:
     packed: PackedInputs | None = None
     input_pictures: Mapping[str, list[NDArray[np.uint8]]] = field(default_factory=dict)
     displays: tuple[Orientation, ...] = ()
+    left_sides: tuple[str, ...] = ()
+    facts: tuple[SliceFacts, ...] = ()
 
 
 def load_images(
@@ -135,11 +145,15 @@ class VolumeView:
 
 
 class InputPicture(NamedTuple):
-    """One image as the model's input (c, *size) and as a picture (h, w, c), which figures turn."""
+    """One image as the model's input (c, *size) and as a picture (h, w, c), which figures turn;
+    ``left_side`` is the letter of the patient's side at the left edge then, where it is known,
+    ``facts`` what else is known of a slice."""
 
     values: NDArray[np.float32]
     picture: NDArray[np.uint8]
     display: Orientation = IDENTITY
+    left_side: str = ""
+    facts: SliceFacts = NO_FACTS
 
 
 def read_each(
@@ -169,9 +183,12 @@ def _prepare(
     if len(preprocessing.size) == 3:
         return _prepare_volume(path, preprocessing, view or VolumeView())
     pixels = read_image(path, preprocessing.grey)
-    display = for_display(slice_grid(path, (1, *pixels.shape[:2])).affine)
+    affine = slice_grid(path, (1, *pixels.shape[:2])).affine
+    display = for_display(affine)
     picture = input_picture(pixels, preprocessing)
-    return InputPicture(prepare(pixels, preprocessing), picture, display)
+    return InputPicture(
+        prepare(pixels, preprocessing), picture, display, left_side(affine, display)
+    )
 
 
 def _prepare_volume(path: Path, preprocessing: Preprocessing, view: VolumeView) -> InputPicture:
@@ -181,18 +198,39 @@ def _prepare_volume(path: Path, preprocessing: Preprocessing, view: VolumeView) 
     if number > len(volumes):
         channels = "channel" if len(volumes) == 1 else "channels"
         raise CaseError(f"{path}: --show-channel {number}: there are {len(volumes)} {channels}")
-    shown = volumes[number - 1]
-    middle = shown.voxels[len(shown.voxels) // 2]
-    grey = grey_picture(middle, preprocessing.grey.window(shown))
+    channel = volumes[number - 1]
+    middle = channel.voxels[len(channel.voxels) // 2]
+    grey = grey_picture(middle, preprocessing.grey.window(channel))
     picture = np.rint(grey).astype(np.uint8)[:, :, None]
-    return InputPicture(volume_input(volumes, preprocessing), picture, for_display(shown.affine))
+    display = for_display(channel.affine)
+    return InputPicture(
+        volume_input(volumes, preprocessing),
+        picture,
+        display,
+        left_side(channel.affine, display),
+        _facts(channel, display, preprocessing, len(channel.voxels) // 2),
+    )
+
+
+def _facts(
+    volume: Volume, display: Orientation, preprocessing: Preprocessing, index: int
+) -> SliceFacts:
+    """What figures say of slice ``index`` of a volume."""
+    window = preprocessing.grey.window(volume)
+    return slice_geometry(volume, display, window, len(volume.voxels)).of(index, index)
 
 
 def collate(pairs: Sequence[InputPicture], names: tuple[str, ...]) -> ImageBatch:
     """Images called ``names``, each as input and picture, as one batch."""
     batch = torch.stack([torch.from_numpy(pair.values) for pair in pairs])
-    displays = tuple(pair.display for pair in pairs)
-    return ImageBatch(batch, names, [pair.picture for pair in pairs], displays=displays)
+    return ImageBatch(
+        batch,
+        names,
+        [pair.picture for pair in pairs],
+        displays=tuple(pair.display for pair in pairs),
+        left_sides=tuple(pair.left_side for pair in pairs),
+        facts=tuple(pair.facts for pair in pairs),
+    )
 
 
 def _check_levels(preprocessing: Preprocessing) -> None:
@@ -212,8 +250,8 @@ def pixels_of(image: Any, index: int) -> NDArray[np.uint8]:
         mode = "L" if image.mode in ("1", "L") else "RGB"
         image = np.asarray(image.convert(mode))
     if not _is_picture(image):
-        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
-        raise InputError(f"images[{index}] is {what}: give a path, a PIL image or a uint8 array")
+        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
+        raise InputError(f"images[{index}] is {kind}: give a path, a PIL image or a uint8 array")
     return np.ascontiguousarray(image if image.ndim == 3 else image[:, :, None])
 
 
@@ -233,3 +271,61 @@ def _picture_of(image: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8
         levels = (plain - low) * (255.0 / (high - low if high > low else 1.0))
     rounded = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.moveaxis(rounded, 0, -1))
+
+
+def slice_items(items: Sequence[Item], table: SliceTable) -> list[Item]:
+    """An item for each row of ``table``: ``<id>_slice042``, the slice as its figures call it."""
+    return [
+        replace(items[case], id=f"{items[case].id}_slice{max(0, index):03d}")
+        for case, index in zip(table.cases.tolist(), table.index.tolist(), strict=True)
+    ]
+
+
+def read_slices(
+    items: Sequence[Item],
+    table: SliceTable,
+    slicing: Slicing,
+    preprocessing: Preprocessing,
+    view: VolumeView,
+) -> tuple[dict[int, InputPicture], dict[int, str]]:
+    """By row of ``table`` the slices that can be read, and the reasons why the others can't.
+
+    ``items`` are the volumes; each is decoded once.
+    """
+    pictures: dict[int, InputPicture] = {}
+    reasons: dict[int, str] = {}
+    for case, item in enumerate(items):
+        rows = table.rows(case)
+        try:
+            pictures |= _read_case(item, case, table, slicing, preprocessing, view)
+        except CaseError as error:
+            reasons |= dict.fromkeys(rows, str(error))
+    return pictures, reasons
+
+
+def _read_case(
+    item: Item,
+    case: int,
+    table: SliceTable,
+    slicing: Slicing,
+    preprocessing: Preprocessing,
+    view: VolumeView,
+) -> dict[int, InputPicture]:
+    rows, axis = table.rows(case), int(table.axis[case])
+    if table.index[rows.start] < 0:
+        raise unknown_slices(item.source, slicing, view.axes, view.volume)
+    choice = VolumeChoice(view.axes, view.volume)
+    volume = open_slices(item.source, axis, slicing, preprocessing, choice)
+    affine = volume.volume.affine
+    display = for_display(affine)
+    pictures = {}
+    for row in rows:
+        index = int(table.index[row])
+        pictures[row] = InputPicture(
+            prepare_planes(volume.planes(index), preprocessing),
+            volume.picture(index, (view.show_channel or 1) - 1),
+            display,
+            left_side(affine, display),
+            _facts(volume.volume, display, preprocessing, index),
+        )
+    return pictures

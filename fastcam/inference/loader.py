@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import CaseError
+from fastcam.inference.device import batch_on
+from fastcam.inference.readers import read_ahead
 from fastcam.options import Axes
 from fastcam.read.inputs.images import decode_image
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.model_input import prepare
+from fastcam.read.inputs.model_input import prepare, prepare_mask
 from fastcam.read.inputs.model_inputs import InputValue
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.volume_input import open_input, volume_input
+from fastcam.read.volumes.geometry import Grid
+from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.voxels import check_even
 
 _UNKNOWN = np.full((4, 4), np.nan)
+# Batches that a reader may be ahead.
+_AHEAD = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,8 @@ class LoadedInput:
     - ``shape``: the source's (z, y, x) in pixels, with z = 1 for an image; (0, 0, 0) without tensor
     - ``affine`` (4, 4), from a volume's (x, y, z) indices to mm; NaN where unknown
     - ``warnings``: what is odd about a volume that was read
+    - ``mask`` (*size) bool, the mask at the size of the model's input; None where it isn't read, or
+      there is none
     """
 
     index: int
@@ -45,6 +53,7 @@ class LoadedInput:
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
     warnings: tuple[str, ...] = ()
+    mask: Tensor | None = None
 
 
 class InputBatches(Protocol):
@@ -55,11 +64,9 @@ class InputBatches(Protocol):
 
     unit: str
 
-    def batches(
-        self, batches: Sequence[range], readers: int, pinned: bool
-    ) -> Iterator[list[LoadedInput]]:
+    def batches(self, batches: Sequence[range], readers: int) -> Iterator[list[LoadedInput]]:
         """The inputs of each batch of rows, in order, read by ``readers`` processes (0: by the
-        caller). ``pinned``: into memory from which a GPU copies while it computes."""
+        caller)."""
 
 
 class Inputs(Dataset[LoadedInput]):
@@ -74,8 +81,10 @@ class Inputs(Dataset[LoadedInput]):
         axes: Axes = "zyx",
         packed: PackedInputs | None = None,
         volume: str | None = None,
+        with_masks: bool = False,
     ) -> None:
         self._items = items
+        self._with_masks = with_masks
         self._preprocessing = preprocessing
         self._axes: Axes = axes
         self._packed = packed
@@ -88,10 +97,21 @@ class Inputs(Dataset[LoadedInput]):
         item = self._items[index]
         try:
             if self._packed is None:
-                return self._load(index, item.source)
+                return self._with_mask(self._load(index, item.source), item)
             return self._several(index, item.inputs, self._packed)
         except CaseError as error:
             return LoadedInput(index, None, str(error), (0, 0, 0), _UNKNOWN)
+
+    def _with_mask(self, entry: LoadedInput, item: Item) -> LoadedInput:
+        """``entry`` with its mask, where masks are read; CaseError where it can't be."""
+        if not self._with_masks or item.mask is None:
+            return entry
+        affine = entry.affine if np.isfinite(entry.affine).all() else None
+        mask = open_mask(item.mask, Grid(entry.shape, affine), self._axes)
+        inside = prepare_mask(mask.inside, entry.shape, self._preprocessing)
+        return replace(
+            entry, mask=torch.from_numpy(inside), warnings=(*entry.warnings, *mask.warnings)
+        )
 
     def _load(self, index: int, path: Path) -> LoadedInput:
         """The image or volume at ``path``; CaseError for whatever it fails by."""
@@ -147,19 +167,10 @@ class Inputs(Dataset[LoadedInput]):
         shape = depth, height, width
         return LoadedInput(index, torch.from_numpy(voxels), "", shape, affine, volume.warnings)
 
-    def batches(
-        self, batches: Sequence[range], readers: int, pinned: bool
-    ) -> Iterator[list[LoadedInput]]:
+    def batches(self, batches: Sequence[range], readers: int) -> Iterator[list[LoadedInput]]:
         """As :class:`InputBatches` has it."""
-        loader = DataLoader(
-            self,
-            batch_sampler=[list(batch) for batch in batches],
-            num_workers=readers,
-            collate_fn=_as_list,
-            pin_memory=pinned,
-            prefetch_factor=2 if readers else None,
-        )
-        return cast("Iterator[list[LoadedInput]]", iter(loader))
+        numbers = [list(batch) for batch in batches]
+        return read_ahead(self, readers, _AHEAD, batch_sampler=numbers, collate_fn=_as_list)
 
 
 def _as_list(inputs: list[LoadedInput]) -> Any:
@@ -168,7 +179,4 @@ def _as_list(inputs: list[LoadedInput]) -> Any:
 
 def stack_inputs(inputs: Sequence[LoadedInput], device: torch.device) -> Tensor:
     """The tensors of a batch (n, c, *size) on the device, channels last where they are images."""
-    batch = torch.stack([entry.tensor for entry in inputs if entry.tensor is not None])
-    batch = batch.to(device, non_blocking=True)
-    layout = torch.channels_last if batch.ndim == 4 else torch.channels_last_3d
-    return batch.contiguous(memory_format=layout)
+    return batch_on(device, [entry.tensor for entry in inputs if entry.tensor is not None])

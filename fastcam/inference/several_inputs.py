@@ -57,8 +57,8 @@ def read_inputs_each(
     why the others can't."""
     reasons: dict[int, str] = {}
     read = {}
-    for place, entry in enumerate(inputs):
-        column = [item.inputs[place] for item in items]
+    for index, entry in enumerate(inputs):
+        column = [item.inputs[index] for item in items]
         reasons |= {n: value for n, value in enumerate(column) if isinstance(value, str)}
         if entry.kind == "image":
             files = [value for value in column if isinstance(value, Path)]
@@ -73,8 +73,8 @@ def read_inputs_each(
     names = tuple(items[number].id for number in good)
     images = {name: collate([pairs[n] for n in good], names) for name, pairs in read.items()}
     numbers = {
-        entry.name: [float(str(items[n].inputs[place])) for n in good]
-        for place, entry in enumerate(inputs)
+        entry.name: [float(str(items[n].inputs[index])) for n in good]
+        for index, entry in enumerate(inputs)
         if entry.kind == "number"
     }
     return good, _packed(inputs, images, numbers), reasons
@@ -102,6 +102,7 @@ def _packed(
         packed=packed,
         input_pictures=pictures,
         displays=(),
+        left_sides=(),
     )
 
 

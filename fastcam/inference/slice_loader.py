@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from fastcam.errors import CaseError
 from fastcam.inference.loader import LoadedInput
+from fastcam.inference.readers import read_ahead
 from fastcam.options import Axes
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import prepare_planes
@@ -81,14 +82,11 @@ class SliceInputs:
     def __len__(self) -> int:
         return len(self._table)
 
-    def batches(
-        self, batches: Sequence[range], readers: int, pinned: bool
-    ) -> Iterator[list[LoadedInput]]:
-        """The inputs of each batch of rows, in order, read by ``readers`` processes (0: by the
-        caller); ``pinned`` changes nothing here."""
-        wanted = [row for batch in batches for row in batch]
+    def batches(self, batches: Sequence[range], readers: int) -> Iterator[list[LoadedInput]]:
+        """As :class:`~fastcam.inference.loader.InputBatches` has it."""
+        rows = [row for batch in batches for row in batch]
         waiting: list[LoadedInput] = []
-        runs = self._runs(wanted, readers)
+        runs = self._runs(rows, readers)
         for batch in batches:
             while len(waiting) < len(batch):
                 waiting += self._inputs(next(runs))
@@ -96,42 +94,35 @@ class SliceInputs:
             assert [entry.index for entry in ready] == list(batch)
             yield ready
 
-    def _runs(self, wanted: Sequence[int], readers: int) -> Iterator[SliceRun]:
-        """The runs of all wanted rows, in order."""
+    def _runs(self, rows: Sequence[int], readers: int) -> Iterator[SliceRun]:
+        """The runs of all ``rows``, in order."""
         by_case: OrderedDict[int, list[int]] = OrderedDict()
-        for row in wanted:
+        for row in rows:
             by_case.setdefault(int(self._table.cases[row]), []).append(row)
         cases = list(by_case.items())
         if not readers:
-            for case, rows in cases:
-                yield from self.read(case, rows)
+            for case, rows_of_case in cases:
+                yield from self.read(case, rows_of_case)
             return
         readers = min(readers, len(cases))
         sources = [
-            iter(
-                DataLoader(
-                    _OneReader(self, cases[number::readers]),
-                    batch_size=None,
-                    num_workers=1,
-                    prefetch_factor=_AHEAD,
-                )
-            )
+            read_ahead(_OneReader(self, cases[number::readers]), 1, _AHEAD, batch_size=None)
             for number in range(readers)
         ]
-        for number, (_, rows) in enumerate(cases):
-            left = len(rows)
-            while left:
+        for number, (_, rows_of_case) in enumerate(cases):
+            remaining = len(rows_of_case)
+            while remaining:
                 run = next(sources[number % readers])
-                left -= len(run.rows)
+                remaining -= len(run.rows)
                 yield run
 
     def read(self, case: int, rows: Sequence[int]) -> Iterator[SliceRun]:
         """The runs of ``rows``, ascending, of the volume with the 0-based number ``case``."""
-        source, done = self._items[case].source, 0
+        source, count = self._items[case].source, 0
         try:
             for run in self._read(case, rows):
                 yield run
-                done += len(run.rows)
+                count += len(run.rows)
             return
         except CaseError as error:
             reason = str(error)
@@ -140,7 +131,7 @@ class SliceInputs:
         except Exception as error:  # noqa: BLE001
             # A decoder's own exception costs one volume, and is listed.
             reason = f"{source}: unexpected {type(error).__name__}: {error}"
-        yield SliceRun(tuple(rows[done:]), None, reason, (0, 0, 0), _UNKNOWN)
+        yield SliceRun(tuple(rows[count:]), None, reason, (0, 0, 0), _UNKNOWN)
 
     def _read(self, case: int, rows: Sequence[int]) -> Iterator[SliceRun]:
         source = self._items[case].source
@@ -181,7 +172,7 @@ class SliceInputs:
 
 
 class _OneReader(IterableDataset[SliceRun]):
-    """The volumes of one reader, each with the rows that are wanted of it."""
+    """The volumes of one reader, each with the rows to read of it."""
 
     def __init__(self, inputs: SliceInputs, cases: Sequence[tuple[int, list[int]]]) -> None:
         self._inputs = inputs

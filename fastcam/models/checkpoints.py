@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from fastcam.errors import InputError
 from fastcam.read.regular_files import check_regular
-from fastcam.read.results.pickle_limits import TooCostlyError
+from fastcam.read.results.content import kind_of
+from fastcam.read.results.pickle_cost import TooCostlyError
 from fastcam.read.results.scalars import printable
 from fastcam.read.results.tensors import TORCH_ERRORS, load_torch, numpy_stand_ins
 
@@ -89,7 +90,7 @@ class LoadReport:
             ("unknown to the model", self.unexpected),
             ("of another shape", self.mismatched),
         )
-        return "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in parts if keys)
+        return "; ".join(f"{len(keys)} {kind} ({_few(keys)})" for kind, keys in parts if keys)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -116,13 +117,19 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             f"{path}: is a folder, not a checkpoint file ({', '.join(SUFFIXES)}); a Hugging Face "
             "folder is given as the model: hf:FOLDER"
         )
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: is no checkpoint of a known kind; use {', '.join(SUFFIXES)}")
     if not path.exists():
         raise InputError(f"{path}: no such checkpoint file")
     check_regular(path)
+    # What a file is its first bytes say; names such as epoch_12 and model.th say nothing.
+    kind = kind_of(path)
+    if not kind and path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"{path}: is not a recognized checkpoint, neither safetensors nor what torch.save() "
+            f"writes; give a file of weights ({', '.join(SUFFIXES)}, or of any other name)"
+        )
+    safe = kind == "safetensors" or (not kind and path.suffix.lower() == ".safetensors")
     try:
-        loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+        loaded = _read_safetensors(path) if safe else _read_torch(path)
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
     state = _state_dict(loaded)
@@ -193,8 +200,9 @@ def check_report(
         )
     if not (report.complete or allow_partial):
         raise InputError(
-            f"{source}: doesn't fit the model: {report}. Give the model it was saved from, or "
-            "--allow-partial to load what fits and leave the rest as it is"
+            f"{source}: doesn't fit the model: {report}. Give the model it was saved from, with "
+            "--num-classes or --in-channels where these differ, or --allow-partial to load "
+            "what fits and leave the rest as it is"
         )
 
 
@@ -225,11 +233,14 @@ def _read_safetensors(path: Path) -> object:
         return load_file(path)
     except SafetensorError as error:
         raise InputError(
-            f"{path}: is no whole safetensors file ({error}); copy or write it again"
+            f"{path}: is not a complete safetensors file ({error}); copy or write it again"
         ) from error
 
 
 def _read_torch(path: Path) -> object:
+    if path.suffix == ".safetensors" and kind_of(path):
+        # torch.load goes by the name there.
+        raise InputError(f"{path}: is what torch.save() wrote, under another name; call it .pth")
     try:
         with warnings.catch_warnings():
             # Torch's warnings about odd files become one line below.
@@ -252,11 +263,11 @@ def _check_repeats(path: Path, state: dict[str, Tensor]) -> None:
     for key, tensor in state.items():
         size = tensor.numel() * tensor.element_size()
         if tensor.layout == torch.strided and size > _LEAST_REPEATED:
-            stored = tensor.untyped_storage().nbytes()
-            if size > _MOST_REPEATED * stored:
+            storage = tensor.untyped_storage().nbytes()
+            if size > _MOST_REPEATED * storage:
                 raise InputError(
                     f"{path}: its tensor {key:.80} of shape {_shape(tensor.shape)} repeats the "
-                    f"{stored} bytes that are stored; save it with .contiguous()"
+                    f"{storage} bytes that are stored; save it with .contiguous()"
                 )
 
 
@@ -274,8 +285,8 @@ def _refusal(path: Path, message: str) -> str:
             f'torch.save(torch.jit.load("{path.name}").state_dict(), "{path.stem}_weights.pth")'
         )
     return (
-        "is no whole file of torch.save() that holds weights only; copy or write it again, with "
-        "torch.save(model.state_dict(), …)"
+        "is not a complete file of torch.save() that holds weights only; copy or write it again, "
+        "with torch.save(model.state_dict(), …)"
     )
 
 

@@ -29,16 +29,16 @@ def preprocessing_of(
     repeated for more than three) at the model's own size, or 224; for 3-D models 0 and 1.
     ``image_size`` comes before all that. Raises InputError for a 3-D model without a size.
     """
-    chosen = image_size_of(image_size)
+    requested = image_size_of(image_size)
     dims, channels = _input_of(model)
-    if chosen is not None and dims == 3 and isinstance(image_size, int):
-        chosen = (image_size,) * 3
-    if chosen is not None and len(chosen) != dims:
+    if requested is not None and dims == 3 and isinstance(image_size, int):
+        requested = (image_size,) * 3
+    if requested is not None and len(requested) != dims:
         raise InputError(
-            f"--image-size {chosen} has {len(chosen)} numbers, but the model's convolutions "
+            f"--image-size {requested} has {len(requested)} numbers, but the model's convolutions "
             f"are {dims}-D: give {'depth, height and width' if dims == 3 else 'height and width'}"
         )
-    size = chosen or _size_of(model, dims)
+    size = requested or _size_of(model, dims)
     if dims == 3:
         if size is None:
             raise InputError(
@@ -53,7 +53,7 @@ def preprocessing_of(
         return _timm(cfg, size, channels)
     folder = getattr(getattr(model, "config", None), "_name_or_path", None)
     if folder and (file := Path(folder) / "preprocessor_config.json").is_file():
-        return _huggingface(file, chosen, size, channels)
+        return _huggingface(file, requested, size, channels)
     return Preprocessing(
         size=size or (_SIDE, _SIDE),
         channels=channels,
@@ -99,8 +99,8 @@ def _size_of(model: nn.Module, dims: int) -> tuple[int, ...] | None:
 
 
 def _timm(cfg: dict[str, Any], size: tuple[int, ...] | None, channels: int) -> Preprocessing:
-    known: Any = cfg.get("interpolation")
-    interpolation: Interpolation = known if known in get_args(Interpolation) else "bilinear"
+    name: Any = cfg.get("interpolation")
+    interpolation: Interpolation = name if name in get_args(Interpolation) else "bilinear"
     return Preprocessing(
         size=size or tuple(cfg.get("input_size", (3, _SIDE, _SIDE))[-2:]),
         channels=channels,
@@ -112,13 +112,13 @@ def _timm(cfg: dict[str, Any], size: tuple[int, ...] | None, channels: int) -> P
 
 
 def _huggingface(
-    file: Path, chosen: tuple[int, ...] | None, own: tuple[int, ...] | None, channels: int
+    file: Path, requested: tuple[int, ...] | None, own: tuple[int, ...] | None, channels: int
 ) -> Preprocessing:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         crops = bool(config.get("do_center_crop"))
         sides = config.get("crop_size" if crops else "size")
-        size = chosen or own or _sides(sides) or (_SIDE, _SIDE)
+        size = requested or own or _sides(sides) or (_SIDE, _SIDE)
         mean, std = config.get("image_mean") or MEAN, config.get("image_std") or STD
         if config.get("do_normalize") is False:
             mean, std = (0.0,), (1.0,)

@@ -62,8 +62,10 @@ def import_errors(library: str, extra: str) -> Iterator[None]:
         names = [link.name for link in chain if isinstance(link, ModuleNotFoundError)]
         missing = next((name.partition(".")[0] for name in reversed(names) if name), None)
         if missing is not None:
-            what = library if missing == library else f"{missing}, which {library} needs,"
-            raise InputError(f"{what} is not installed: pip install 'fastcam[{extra}]'") from error
+            needed = library if missing == library else f"{missing}, which {library} needs,"
+            raise InputError(
+                f"{needed} is not installed: pip install 'fastcam[{extra}]'"
+            ) from error
         if not isinstance(error, ImportError):
             raise
         raise InputError(
@@ -237,7 +239,7 @@ def _with_channels(model: nn.Module, channels: int) -> nn.Module:
     return model
 
 
-def _no_such(library: str, name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3)
+def _no_such(library: str, name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), n=3)
     offer = f"did you mean {' or '.join(near)}?" if near else f"see the list of models of {library}"
     return f"{library} has no model {name!r}: {offer}"

@@ -106,11 +106,11 @@ def _architectures(path: Path) -> list[str]:
         return [str(name) for name in names]
     except OSError as error:
         raise InputError(
-            f"{path}: is no local Hugging Face folder (no readable config.json in it); save the "
+            f"{path}: is not a local Hugging Face folder (no readable config.json in it); save the "
             "model there with save_pretrained(), since nothing is fetched from the hub"
         ) from error
     except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"{file}: is no config of a Hugging Face model: {error}") from error
+        raise InputError(f"{file}: is not the config of a Hugging Face model: {error}") from error
 
 
 def _resize(config: Any, state: dict[str, Tensor], sizes: Sizes) -> None:

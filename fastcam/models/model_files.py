@@ -44,7 +44,7 @@ def file_refusal(name: str) -> str | None:
     if path.suffix.lower() not in (*_PROGRAMS, *_WEIGHTS):
         return None
     if not path.is_file():
-        return f"{path}: no such file; and a file of weights is no model by itself: {_INSTEAD}"
+        return f"{path}: no such file; and a file of weights is not a model by itself: {_INSTEAD}"
     kind = _program_kind(path)
     if kind == "TorchScript":
         return (

@@ -18,6 +18,7 @@ from fastcam.models.fewshot.build import build as build_fewshot
 from fastcam.models.huggingface import load_huggingface
 from fastcam.models.model_files import file_refusal, module_of
 from fastcam.models.patch_attention.network import build as build_patch_attention
+from fastcam.models.random_weights import mark_random, same_every_time
 from fastcam.models.resnet import DESIGNS, build_resnet
 from fastcam.models.sizes import Sizes, image_size_of, plane_of
 from fastcam.models.vit import VisionTransformer, VitSettings
@@ -50,7 +51,8 @@ def load_model(
     Sizes left out come from the checkpoint; a Vision Transformer's positions are resampled to
     ``image_size``.
 
-    Warns of what was left out with ``allow_partial``, and of random weights. Raises InputError when
+    Warns of what was left out with ``allow_partial``, and of random weights, which are the same
+    every time. Raises InputError when
     there is no such model or checkpoint, or the two don't fit (see ``load_into``).
     """
     sizes = Sizes(num_classes, in_channels, image_size_of(image_size))
@@ -75,18 +77,22 @@ def load_model(
             )
         state, random, source = None, False, model if checkpoint is None else source
     elif external.is_external(model):
-        built, random = external.build(model, state, sizes)
+        with same_every_time():
+            built, random = external.build(model, state, sizes)
     elif model == FEWSHOT:
-        built = build_fewshot(fewshot, state, sizes, source, allow_partial=allow_partial)
+        with same_every_time():
+            built = build_fewshot(fewshot, state, sizes, source, allow_partial=allow_partial)
         random = True
     else:
-        built, random = _built_in(model, state, sizes, source), True
+        with same_every_time():
+            built, random = _built_in(model, state, sizes, source), True
     if state is not None:
         state = with_positions_of(align_prefix(state, built.state_dict().keys()), built, source)
         report = load_into(built, state, source, allow_partial)
     if not report.complete:
         warnings.warn(f"{source}: loaded in part: {report}", stacklevel=2)
     if random and checkpoint is None:
+        mark_random(built)
         warnings.warn(
             f"{model}: has no checkpoint: its weights are random, and its maps mean nothing",
             stacklevel=2,

@@ -58,7 +58,7 @@ def _run(path: Path) -> ModuleType:
     name = f"fastcam_user_file_{abs(hash(path.resolve())):x}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise InputError(f"{path}: is no Python file")
+        raise InputError(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -92,8 +92,8 @@ def _no_such(path: Path, factory: str, module: ModuleType) -> str:
         if callable(value) and getattr(value, "__module__", None) == module.__name__
     ]
     offer = difflib.get_close_matches(factory, own, n=3) or own[:5]
-    known = f"it has {', '.join(offer)}" if offer else "it defines no function or class"
-    return f"{path}: has no function {factory!r}; {known}"
+    content = f"it has {', '.join(offer)}" if offer else "it defines no function or class"
+    return f"{path}: has no function {factory!r}; {content}"
 
 
 @contextmanager
@@ -115,8 +115,8 @@ def _own_errors(label: str) -> Iterator[None]:
         raise
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise InputError(
             f"{label}: fails at {Path(frames[-1].filename).name}, line {frames[-1].lineno}: "
-            f"{one_line(what):.300}"
+            f"{one_line(cause):.300}"
         ) from error

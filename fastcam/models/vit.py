@@ -64,7 +64,7 @@ class VitSettings:
         (h, w), (ph, pw) = self.image_size, self.patch_size
         if h % ph or w % pw:
             raise InputError(
-                f"--image-size {h}x{w} is no multiple of the Vision Transformer's patch of "
+                f"--image-size {h}x{w} is not a multiple of the Vision Transformer's patch of "
                 f"{ph}x{pw} pixels; the nearest is {max(h // ph, 1) * ph}x{max(w // pw, 1) * pw}"
             )
         if not (self.class_token or self.mean_pooling):

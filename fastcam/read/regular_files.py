@@ -18,7 +18,7 @@ _KINDS = (
 
 
 def irregular(path: Path) -> str:
-    """What ``path``, or what it links to, is where it is no regular file and no folder, else "".
+    """What ``path``, or what it links to, is where it is not a regular file and no folder, else "".
 
     "" too where it isn't there or can't be asked: whoever opens it says so.
     """
@@ -35,7 +35,7 @@ def read_regular(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
         return file.read()
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.figures import fonts
-from fastcam.figures.figure import Figure
-from fastcam.figures.sheet import PALETTES
+from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.render_style import PALETTES
 from fastcam.options import Style, Theme
 
 if TYPE_CHECKING:

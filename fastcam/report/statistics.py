@@ -242,9 +242,9 @@ def _gini(weights: NDArray[np.float64]) -> float:
 
 
 def _mean_known(ratios: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
-    known = np.isfinite(ratios)
-    total = float(weights[known].sum())
-    return float((ratios[known] * weights[known]).sum() / total) if total > 0.0 else None
+    finite = np.isfinite(ratios)
+    total = float(weights[finite].sum())
+    return float((ratios[finite] * weights[finite]).sum() / total) if total > 0.0 else None
 
 
 def _half_slices(weights: NDArray[np.float64], slices: NDArray[np.int32]) -> int:

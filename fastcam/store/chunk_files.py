@@ -9,6 +9,7 @@ format 3 (zarr-specs.readthedocs.io, core 3.0), and Zarr makes and describes the
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,34 @@ if TYPE_CHECKING:
     import zarr
 
 TEXT = "string"
+# A chunk of rows aims at these bytes before it is packed: a row is read with its whole chunk, and
+# each chunk is a file. One that a batch of a model writes may be larger, since it is written once.
+_CHUNK_BYTES, _BATCH_CHUNK_BYTES = 4 << 20, 64 << 20
+_MOST_ROWS = 65536
+# What the codec packs at once.
+LARGEST_ROW = (1 << 31) - 1 - (1 << 12)
 _NUMBERS = ("int8", "int32", "int64", "float16", "float32", "float64")
+
+
+def chunk_rows(count: int, row_bytes: int) -> int:
+    """Rows of a chunk, of ``count`` rows of ``row_bytes`` each: some 4 MiB, at least one row, no
+    more than there are.
+
+    >>> chunk_rows(6, 5000 * 8), chunk_rows(1_000_000, 21843 * 8), chunk_rows(10**9, 4)
+    (6, 24, 65536)
+    """
+    return max(1, min(count, _MOST_ROWS, _CHUNK_BYTES // max(1, row_bytes)))
+
+
+def batch_chunk_rows(batch: int, row_bytes: int) -> int:
+    """Rows of a chunk of an array that batches of ``batch`` rows write: all of a batch, or the
+    largest part of it, of equal ones, that has at most 64 MiB; at least one row.
+
+    >>> batch_chunk_rows(16, 21843 * 4), batch_chunk_rows(12, 20 << 20), batch_chunk_rows(4, 2**30)
+    (16, 3, 1)
+    """
+    parts = (rows for rows in range(batch, 1, -1) if batch % rows == 0)
+    return next((rows for rows in parts if rows * row_bytes <= _BATCH_CHUNK_BYTES), 1)
 
 
 def create_array(
@@ -94,9 +122,13 @@ class Chunks:
         self.attributes: dict[str, Any] = node.get("attributes", {})
         self._folder = folder
         self._zeros = ".0" * len(tail)
+        self._last: tuple[int, NDArray[Any]] | None = None
 
-    def write(self, index: int, values: NDArray[Any]) -> None:
-        """Write chunk ``index``, whole or not at all; ``values`` (r, ...) are its first rows."""
+    def write(self, index: int, values: NDArray[Any], durable: bool = False) -> None:
+        """Write chunk ``index``, whole or not at all; ``values`` (r, ...) are its first rows.
+
+        ``durable``: it is on the disk itself when this returns.
+        """
         from numcodecs.blosc import Blosc
         from numcodecs.vlen import VLenUTF8
 
@@ -107,7 +139,34 @@ class Chunks:
             chunk = np.full((self.rows, *self.tail), self.fill, self.dtype)
             chunk[: len(values)] = values
         codec = VLenUTF8() if self.text else Blosc("lz4", 5, Blosc.BITSHUFFLE)
-        write_bytes(self._path(index), [codec.encode(chunk)])
+        self._last = None
+        write_bytes(self.path(index), [codec.encode(chunk)], durable)
+
+    def write_rows(self, start: int, values: NDArray[Any], durable: bool = False) -> None:
+        """Write the chunks from row ``start`` on, where one begins, as :meth:`write` does."""
+        if start % self.rows:
+            raise ValueError(f"no chunk of {self.rows} rows begins at row {start}")
+        for first in range(0, len(values), self.rows):
+            self.write((start + first) // self.rows, values[first : first + self.rows], durable)
+
+    def row(self, index: int) -> NDArray[Any]:
+        """Row ``index``, of the chunk that was read last where it is in that one; not to be
+        written to."""
+        number = index // self.rows
+        last = self._last
+        if last is None or last[0] != number:
+            last = self._last = number, self.read(number)
+        row: NDArray[Any] = last[1][index - number * self.rows]
+        return row
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all its elements; of texts those of the references."""
+        return self.count * math.prod(self.tail) * self.dtype.itemsize
+
+    def path(self, index: int) -> Path:
+        """The file of chunk ``index``, there or not."""
+        return self._folder / f"c.{index}{self._zeros}"
 
     def read(self, index: int) -> NDArray[Any]:
         """The rows of chunk ``index``, (r, ...); fewer than ``rows`` in the last one."""
@@ -117,7 +176,7 @@ class Chunks:
         length = min(self.rows, self.count - index * self.rows)
         shape = (self.rows, *self.tail)
         try:
-            data = read_regular(self._path(index))
+            data = read_regular(self.path(index))
         except FileNotFoundError:
             # Takes no memory, whatever size the array says it has.
             return np.broadcast_to(np.asarray(self.fill, self.dtype), (length, *self.tail))
@@ -139,5 +198,14 @@ class Chunks:
         parts = [self.read(index) for index in range(-(-self.count // self.rows))]
         return np.concatenate(parts)
 
-    def _path(self, index: int) -> Path:
-        return self._folder / f"c.{index}{self._zeros}"
+
+def lock_by_thread() -> None:
+    """Let numcodecs guard Blosc by a lock of this process's threads.
+
+    By itself it takes a semaphore of the system, whose name a worker that is killed leaves behind:
+    a warning about a leak at the end of the run.
+    """
+    from numcodecs import blosc
+
+    if hasattr(blosc, "_MUTEX"):
+        blosc._MUTEX, blosc._MUTEX_IS_INIT = threading.Lock(), True

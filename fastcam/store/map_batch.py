@@ -13,6 +13,7 @@ from fastcam.store.map_fields import MapField
 from fastcam.store.map_schema import (
     FIXED,
     GROWN,
+    LABELS,
     axes_of,
     check_map_name,
     gate_name,
@@ -40,6 +41,9 @@ class BatchRows:
         probability: (m, k), 0 to 1.
         target: (m, t) integers, the classes that the maps explain.
         measures: (m, j), numbers that the engine took beside its maps.
+        labels: (m, *s) integers, of a segmentation the class predicted of every pixel.
+        pixels: (m, t) integers, of a segmentation over how many pixels each target is summed.
+        measure_names: j names of these, ``METHOD: WHAT``; none where the run's job knows them.
         layer_names: by map the layers, where they are an axis.
         notes: by map what figures must say of it.
         fields: by map where its cells lie in the model's input, unless they share it out.
@@ -56,6 +60,9 @@ class BatchRows:
     probability: NDArray[Any] | None = None
     target: NDArray[Any] | None = None
     measures: NDArray[Any] | None = None
+    measure_names: Sequence[str] = ()
+    labels: NDArray[Any] | None = None
+    pixels: NDArray[Any] | None = None
     layer_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, MapField] = field(default_factory=dict)
@@ -109,6 +116,8 @@ def _columns(rows: BatchRows) -> dict[str, NDArray[Any]]:
         check_map_name(name)
         half = values.dtype == np.float16
         columns[f"maps/{name}"] = np.asarray(values, np.float16 if half else np.float32)
+    if rows.labels is not None:
+        columns[LABELS] = np.asarray(rows.labels, np.int32)
     for path, values in rows.gates.items():
         columns[f"gates/{gate_name(path)}"] = np.asarray(values, np.float32)
     dtypes = {name: dtype for name, (_, dtype, _) in FIXED.items()}
@@ -142,6 +151,8 @@ def array_attributes(
     """Attributes of the new array ``name``, one of the ``columns`` of a batch; ``dims`` are those
     of what a row is."""
     parent, _, own = name.partition("/")
+    if own == "measures" and rows.measure_names:
+        return {"names": list(rows.measure_names)}
     if parent == "gates":
         return {"place": columns.index(name)}
     if parent != "maps":

@@ -58,6 +58,7 @@ def headers_of(
                 probabilities=arrays["probability"],
                 targets=arrays["target"],
                 measures=arrays["measures"],
+                pixels=arrays["pixels"],
                 status=STATUS[status],
                 reason=row["reason"],
                 inputs=tuple(

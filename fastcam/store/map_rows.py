@@ -18,8 +18,15 @@ from fastcam.store.maps import MapStore
 
 # More than a description that can be believed says; each slice is planned.
 _MOST_SLICES = 65536
-# Attention is never negative, whatever sign the other methods' maps have.
-_UNSIGNED = ("attention", "rollout", "window", "channel", "overlap")
+# Attention explains no output, and is never negative, whatever sign the other methods' maps have.
+_ATTENTION = ("attention", "pooling", "rollout", "window", "channel", "overlap")
+# Of these, shares of attention: a gate of a channel is none.
+_SHARES = ("attention", "pooling", "rollout", "window", "overlap")
+# Magnitudes.
+_UNSIGNED = (*_ATTENTION, "saliency", "smoothgrad", "legrad", "chefer")
+_UNTARGETED = (*_ATTENTION, "eigencam")
+# A standard deviation over changed images.
+_DEVIATION = "-deviation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,9 @@ class MapRow:
             for the one image of all else.
         input_name: what that input is called.
         over_source: whether it lies over the image that the case is called after, and its mask.
+        segment: of a segmentation what it explains, as ``seg:3``.
+        measures: by what they are, the numbers among a header's ``measures`` that belong to the
+            map.
     """
 
     array: str
@@ -50,6 +60,18 @@ class MapRow:
     input: int | None = None
     input_name: str = ""
     over_source: bool = True
+    measures: tuple[tuple[str, int], ...] = ()
+    segment: str = ""
+
+    @property
+    def is_attention(self) -> bool:
+        """Whether its values are shares of attention, which can be compared with equal shares."""
+        return method_of(self.array) in _SHARES
+
+    @property
+    def is_targeted(self) -> bool:
+        """Whether it explains an output."""
+        return method_of(self.array).removesuffix(_DEVIATION) not in _UNTARGETED
 
     def read(self, store: MapStore, index: int) -> NDArray[np.float32]:
         """The map (h, w) or (d, h, w) float32 of an image, raw; CaseError where there is none.
@@ -136,7 +158,8 @@ def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
     if choice.layers and not layers and method_of(name) not in choice.methods:
         return  # a map of the whole model, and only layers are chosen
     both = store.attrs.settings.get("sign") == "both"
-    signed = both and method_of(name) not in _UNSIGNED
+    method = method_of(name)
+    signed = both and method not in _UNSIGNED and not method.endswith(_DEVIATION)
     axes = store.axes(name)
     if "layer" in axes:
         head = _head(store, name, choice.head)
@@ -148,15 +171,51 @@ def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
                 caption=" · ".join([method_of(name), layer, *heads]),
                 layer=layers.index(layer),
                 head=head,
+                signed=signed,
                 note=store.note(name),
+                segment=_segment(store, name, 0),
             )
         return
     caption = " · ".join([method_of(name), *layers])
     targets = store.shape(name)[0] if "target" in axes else 0
-    for target in range(targets):
-        yield MapRow(array=name, caption=caption, target=target, signed=signed)
-    if not targets:
-        yield MapRow(array=name, caption=caption, signed=signed)
+    for target in range(targets) if targets else (None,):
+        yield MapRow(
+            array=name,
+            caption=caption,
+            target=target,
+            signed=signed,
+            note=store.note(name),
+            measures=_measures(store, name, target or 0),
+            segment=_segment(store, name, target or 0),
+        )
+
+
+def _measures(store: MapStore, name: str, target: int) -> tuple[tuple[str, int], ...]:
+    """The numbers of a map's method, of the 0-based ``target``."""
+    columns: dict[str, list[int]] = {}
+    for column, measure in enumerate(store.measure_names):
+        method, _, text = measure.partition(": ")
+        if method in (name, method_of(name)):
+            columns.setdefault(text, []).append(column)
+    return tuple((text, of[target]) for text, of in columns.items() if target < len(of))
+
+
+def segments_of(store: MapStore) -> tuple[str, ...]:
+    """Of a segmentation what is explained, as ``seg:3@mask``; none of other stores."""
+    return tuple(map(str, store.attrs.settings.get("segments", ())))
+
+
+def segment_labels(store: MapStore) -> tuple[int, ...]:
+    """Of a segmentation the classes that are explained; none of other stores."""
+    numbers = (text.partition(":")[2].partition("@")[0] for text in segments_of(store))
+    return tuple(int(number) for number in numbers if number.isdecimal())
+
+
+def _segment(store: MapStore, name: str, target: int) -> str:
+    """What a map of a segmentation explains; empty of all else."""
+    names = segments_of(store) or tuple(map(str, store.attrs.settings.get("texts", ())))
+    texts = names if method_of(name) not in _UNTARGETED else ()
+    return texts[target] if target < len(texts) else ""
 
 
 def _head(store: MapStore, name: str, head: Head) -> int | None:

@@ -6,9 +6,12 @@
                 shape (n, 3) int32 · affine (n, 4, 4) float64 · prediction (n,) int32 ·
                 confidence (n,) float32, and from the first finished batch on
                 output (n, k) float32 · probability (n, k) float32 · target (n, t) int32 ·
-                measures (n, m) float32
+                measures (n, m) float32 · pixels (n, t) int32, of a segmentation over how many
+                pixels each target is summed
       maps/     <method>/<layer> or <method>: (n, [target,] [layer, head,] [z,] y, x); attribute
                 "field" where the cells don't share the model's input out between them
+      labels/   prediction (n, [z,] y, x) int32, of a segmentation the class of every pixel of the
+                model's output
       gates/    <module path>: (n, c) float32, channel gates, with the maps of method channel
       done/     status (n,) int8 · reason (n,) text
 
@@ -25,15 +28,16 @@ cases; ``cases/`` has only the texts, one a volume, and all by row is in ``slice
 Its ``settings`` have an entry ``slicing``, and ``pool``, by which the answer of a case is made of
 those of its slices when it is read.
 
-What a batch writes has one chunk per batch and array, so a chunk has one writer and is written
-once. A layer may be called what no folder can be (``c``, ``..``, ``a/b``): then its folder is
-escaped (:mod:`fastcam.store.folder_names`), and the array's attribute ``name`` has the name itself.
+What a batch writes has one chunk per batch and array, or several where it would be very large, so
+a chunk has one writer and is written once. A layer may be called what no folder can be (``c``,
+``..``, ``a/b``): then its folder is escaped (:mod:`fastcam.store.folder_names`), and the array's
+attribute ``name`` has the name itself.
 """
 
 from __future__ import annotations
 
 import datetime
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,8 +51,16 @@ from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_inputs import InputValue
 from fastcam.read.inputs.slicing import SliceTable
-from fastcam.store.chunk_files import TEXT, Chunks, create_array
+from fastcam.store.chunk_files import (
+    LARGEST_ROW,
+    TEXT,
+    Chunks,
+    batch_chunk_rows,
+    chunk_rows,
+    create_array,
+)
 from fastcam.store.folder_names import folder_of
+from fastcam.store.lazy_columns import LazyField
 from fastcam.store.map_fields import MapField
 from fastcam.store.root import SCHEMA_VERSION, storable
 from fastcam.store.slice_table import SLICES, SliceAnswers, write_table
@@ -63,7 +75,8 @@ Status = Literal["open", "done", "failed"]
 STATUS: tuple[Status, ...] = ("open", "done", "failed")
 
 TEXTS = ("id", "group", "source", "mask_source", "label")
-_TEXT_CHUNK = 65536
+# A path has about so many.
+_TEXT_BYTES = 64
 # Stands for no prediction: of a regression, or where none was computed.
 NO_PREDICTION = -(2**31)
 
@@ -80,7 +93,11 @@ GROWN: dict[str, tuple[Any, float]] = {
     "probability": (np.float32, np.nan),
     "target": (np.int32, NO_PREDICTION),
     "measures": (np.float32, np.nan),
+    "pixels": (np.int32, 0),
 }
+# Of a segmentation the class predicted of every pixel.
+LABELS = "labels/prediction"
+_NO_LABEL = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +162,7 @@ class MapHeader:
         probabilities: (k,) float32, 0 to 1.
         targets: (t,) int32, the classes that the maps explain.
         measures: (m,) float32, numbers that the run's engine took beside its maps.
+        pixels: (t,) int32, of a segmentation over how many pixels each target is summed.
         status: ``open``, ``done`` or ``failed``.
         reason: why it failed; empty where it didn't.
         inputs: of a model with several inputs what went into each, in the order of the setting
@@ -161,15 +179,16 @@ class MapHeader:
     label: str
     shape: tuple[int, int, int]
     affine: NDArray[np.float64] | None
-    output: NDArray[np.float32]
+    output: LazyField[NDArray[np.float32]] = LazyField()  # noqa: RUF009
     prediction: int | None
     confidence: float
-    probabilities: NDArray[np.float32]
-    targets: NDArray[np.int32]
-    measures: NDArray[np.float32]
+    probabilities: LazyField[NDArray[np.float32]] = LazyField()  # noqa: RUF009
+    targets: LazyField[NDArray[np.int32]] = LazyField()  # noqa: RUF009
+    measures: LazyField[NDArray[np.float32]] = LazyField()  # noqa: RUF009
     status: Status
     reason: str
     slices: SliceAnswers | None = None
+    pixels: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     inputs: tuple[InputValue, ...] = ()
 
 
@@ -212,11 +231,12 @@ def write_skeleton(
     }
     count = len(items)
     for name, texts in columns.items():
-        create_array(cases, name, (count,), TEXT, fill=None, chunk=_TEXT_CHUNK)
+        rows = chunk_rows(count, _TEXT_BYTES)
+        create_array(cases, name, (count,), TEXT, fill=None, chunk=rows)
         column, stored_texts = Chunks(path / "cases" / name), storable(texts)
-        for start in range(0, count, _TEXT_CHUNK):
-            part = stored_texts[start : start + _TEXT_CHUNK]
-            column.write(start // _TEXT_CHUNK, np.array(part, dtype=object))
+        for start in range(0, count, rows):
+            part = stored_texts[start : start + rows]
+            column.write_rows(start, np.array(part, dtype=object))
     by_row = cases
     if table is not None:
         by_row, count = root.create_group(SLICES), len(table)
@@ -236,7 +256,16 @@ def create_batch_array(
     batch: int,
     attributes: dict[str, Any],
 ) -> None:
-    """Describe array ``name``, ``maps/…`` or ``cases/…``: ``count`` rows like ``values`` has."""
+    """Describe array ``name``, ``maps/…`` or ``cases/…``: ``count`` rows like ``values`` has.
+
+    InputError where a row is larger than can be packed.
+    """
+    row_bytes = math.prod(values.shape[1:]) * values.dtype.itemsize
+    if row_bytes > LARGEST_ROW:
+        raise InputError(
+            f"{name} has {row_bytes / 2**30:.1f} GiB for each image, and a store takes at most 2: "
+            "choose fewer layers, or a smaller --image-size"
+        )
     folder = folder_of(name)
     parent, _, last = folder.rpartition("/")
     if folder != name:
@@ -246,10 +275,17 @@ def create_batch_array(
         last,
         (count, *values.shape[1:]),
         values.dtype,
-        fill=GROWN[last][1] if parent in (CASES, SLICES) else np.nan,
-        chunk=batch,
+        fill=_fill_of(name, parent, last),
+        chunk=batch_chunk_rows(batch, row_bytes),
         attributes=attributes,
     )
+
+
+def _fill_of(name: str, parent: str, last: str) -> float:
+    """What stands where a batch has nothing."""
+    if name == LABELS:
+        return _NO_LABEL
+    return GROWN[last][1] if parent in (CASES, SLICES) else np.nan
 
 
 def map_attributes(
@@ -275,37 +311,6 @@ def map_attributes(
         "note": storable(note),
     }
     return attributes if of_map is None else attributes | {"field": of_map.plain()}
-
-
-def read_map_table(path: Path) -> dict[str, dict[str, Any]]:
-    """The attributes of each map array of the store at ``path``, by name, in order.
-
-    Empty where not all are there. Raises ``ZARR_ERRORS`` where one is damaged.
-    """
-    folder, arrays = path / "maps", []
-    for file in (*folder.glob("*/zarr.json"), *folder.glob("*/*/zarr.json")):
-        node = json.loads(file.read_text(encoding="utf-8"))
-        if node["node_type"] == "array":
-            attributes = node["attributes"]
-            name = attributes.get("name") or file.parent.relative_to(folder).as_posix()
-            arrays.append((int(attributes["place"]), name, attributes))
-    arrays.sort(key=lambda entry: entry[:2])
-    count = arrays[0][2]["maps"] if arrays else 0
-    complete = [number for number, _, _ in arrays] == list(range(count))
-    return {name: attributes for _, name, attributes in arrays} if complete else {}
-
-
-def read_gate_names(path: Path) -> tuple[str, ...]:
-    """The names in ``gates/`` of the store at ``path``, in the order of the model.
-
-    Raises ``ZARR_ERRORS`` where one is damaged.
-    """
-    arrays = []
-    for file in (path / "gates").glob("*/zarr.json"):
-        node = json.loads(file.read_text(encoding="utf-8"))
-        attributes = node["attributes"]
-        arrays.append((int(attributes["place"]), attributes.get("name") or file.parent.name))
-    return tuple(name for _, name in sorted(arrays))
 
 
 def gate_name(path: str) -> str:

@@ -8,7 +8,7 @@ at all: only the status says what is finished, and a batch without one is made a
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,13 @@ from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.slicing import SliceTable
 from fastcam.run.files import new_folder
 from fastcam.store import map_schema
+from fastcam.store.lazy_columns import LazyColumn
+from fastcam.store.map_arrays import MapArrays
 from fastcam.store.map_batch import BatchRows, array_attributes, validate_batch, whole_chunk
-from fastcam.store.map_fields import MapField, over_input
+from fastcam.store.map_fields import over_input
 from fastcam.store.map_headers import headers_of
-from fastcam.store.map_schema import DONE, FAILED, MapAttrs, MapHeader
+from fastcam.store.map_schema import DONE, FAILED, OPEN, MapAttrs, MapHeader
 from fastcam.store.root import ZARR_ERRORS, read_root, storable
-from fastcam.store.row_arrays import RowArrays
 from fastcam.store.shape_checks import check_store
 from fastcam.store.slice_headers import RowFailure, case_headers, row_failures
 from fastcam.store.slice_table import SLICES, read_table, write_pool
@@ -50,12 +51,13 @@ def create_maps(
     """
     if not items or batch < 1:
         raise InputError(f"{path}: a store needs at least one image and a batch of at least one")
+    batch = min(batch, len(items) if table is None else len(table))
     with new_folder(path) as temporary:
         map_schema.write_skeleton(temporary, attrs, items, batch, table)
     return MapStore.open(path)
 
 
-class MapStore(RowArrays):
+class MapStore(MapArrays):
     """A store of maps on disk. Pickles as its path; each process opens the arrays it needs.
 
     ``append`` may be called from any thread; the calls run one after the other. It must be one
@@ -71,7 +73,8 @@ class MapStore(RowArrays):
         self._new_root = root
         self._append_lock = threading.Lock()
         self._headers: tuple[MapHeader, ...] | None = None
-        self._map_table: dict[str, dict[str, Any]] | None = None
+        # Batches that are finished on the disk and open here.
+        self._stale: set[int] = set()
 
     @classmethod
     def open(cls, path: Path, root: Path | None = None) -> MapStore:
@@ -142,26 +145,6 @@ class MapStore(RowArrays):
                 self._headers = self._read_headers()
             return self._headers
 
-    @property
-    def map_names(self) -> tuple[str, ...]:
-        """``METHOD/LAYER`` or ``METHOD``, in the order the maps came; none before the first."""
-        return tuple(self._map_attributes)
-
-    def axes(self, name: str) -> tuple[str, ...]:
-        """What the axes of ``map(name, index)`` are: ``("y", "x")``, ``("target", "z", "y", "x")``,
-        ``("layer", "head", "y", "x")`` and the like. Those of a slice where a volume was seen slice
-        by slice: its map has z before y and x."""
-        return tuple(self._attributes_of(name)["axes"][1:])
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of every ``map(name, index)``, or of each slice in it: see ``axes``."""
-        self._attributes_of(name)
-        return self._array(f"maps/{name}").tail
-
-    def layer_names(self, name: str) -> tuple[str, ...]:
-        """The layers along the axis "layer"; empty where there is no such axis."""
-        return tuple(self._attributes_of(name)["layer_names"])
-
     def map(self, name: str, index: int) -> NDArray[np.float32]:
         """Map ``name`` of the 0-based image or volume ``index``, raw, at the layer's resolution; a
         copy.
@@ -173,32 +156,32 @@ class MapStore(RowArrays):
         self._attributes_of(name)
         return self._row(f"maps/{name}", index)
 
-    def field(self, name: str) -> MapField | None:
-        """Where the cells of map ``name`` lie in the model's input; None: they share it out."""
-        plain = self._attributes_of(name).get("field")
-        return None if plain is None else MapField.of_plain(plain)
-
     def placed_map(self, name: str, index: int) -> NDArray[np.float32]:
         """``map``, laid over the whole of the model's input where its cells don't share it out."""
         return over_input(self.map(name, index), self.field(name))
-
-    def note(self, name: str) -> str:
-        """What figures must say of map ``name``, "" for nothing."""
-        return str(self._attributes_of(name).get("note", ""))
-
-    @property
-    def gate_names(self) -> tuple[str, ...]:
-        """Dotted paths of the modules whose channel gates are stored, in the model's order."""
-        try:
-            return map_schema.read_gate_names(self.path)
-        except ZARR_ERRORS as error:
-            raise self._damaged(f"gates: {error}") from error
 
     def gate(self, name: str, index: int) -> NDArray[np.float32]:
         """The channel gates (c,), 0 to 1, of a module for a row; CaseError as for ``map``."""
         if name not in self.gate_names:
             raise InputError(f"{self.path}: has no channel gates {name!r}")
         return self._row(f"gates/{name}", index)
+
+    def label_map(self, index: int) -> NDArray[np.int32] | None:
+        """Of a segmentation the class (h, w) or (d, h, w) predicted of every pixel of the model's
+        output for a row; None of other stores. CaseError as for ``map``."""
+        if not self._has(map_schema.LABELS):
+            return None
+        return self._row(map_schema.LABELS, index).astype(np.int32)
+
+    def output_file(self, index: int) -> Path:
+        """The file with the model's output for image or volume ``index``, there or not: what it
+        holds changes when the image, or one of the same batch, is run again."""
+        row = index if self.table is None else self.table.rows(index).start
+        name = f"{self._by_row}/output"
+        if not self._has(name):
+            return self.path / name
+        array = self._array(name)
+        return array.path(row // array.rows)
 
     def _row(self, name: str, index: int) -> NDArray[np.float32]:
         header = self.headers[index]
@@ -214,6 +197,21 @@ class MapStore(RowArrays):
         finished = [row for row in self.table.rows(index) if self._known_status[row] == DONE]
         return np.stack([self._values(name, row, header.id) for row in finished], axis=-3)
 
+    def reopen(self, cases: Iterable[int]) -> None:
+        """Let the batches of the 0-based images or volumes ``cases`` be run again.
+
+        For this object at once; on the disk each stays what it is until ``append`` replaces it.
+        """
+        with self._state_lock:
+            status = self._known_status
+            for case in cases:
+                own = range(case, case + 1) if self.table is None else self.table.rows(case)
+                for number in {row // self.batch for row in own}:
+                    span = self.rows(number)
+                    status[span.start : span.stop] = OPEN
+                    self._stale.add(number)
+            self._headers = None
+
     def append(self, index: int, rows: BatchRows) -> None:
         """Write batch ``index`` and mark each of its rows as done or failed.
 
@@ -227,18 +225,26 @@ class MapStore(RowArrays):
         reasons = [storable(reason) for reason in batch.reasons]
         status = np.array([FAILED if reason else DONE for reason in reasons], np.int8)
         with self._append_lock:
+            if index in self._stale:
+                # From here on until the end it is neither the old batch nor the new one.
+                closed = np.full(len(indices), OPEN, np.int8)
+                self._array("done/status").write_rows(indices.start, closed, durable=True)
+                self._stale.discard(index)
             columns = self._placed(batch.columns) if len(batch.good) else {}
             if columns:
                 self._grow(columns, rows)
             for name, values in columns.items():
                 array = self._array(name)
-                array.write(index, whole_chunk(values, batch.good, len(indices), array.fill))
-            self._array("done/reason").write(index, np.array(reasons, dtype=object))
-            self._array("done/status").write(index, status)
+                rows_of_batch = whole_chunk(values, batch.good, len(indices), array.fill)
+                array.write_rows(indices.start, rows_of_batch, durable=True)
+            reason_array = self._array("done/reason")
+            reason_array.write_rows(indices.start, np.array(reasons, object), durable=True)
+            # All else is on the disk itself by now: also after a power cut a batch that is said to
+            # be done is there.
+            self._array("done/status").write_rows(indices.start, status, durable=True)
             with self._state_lock:
                 self._known_status[indices.start : indices.stop] = status
                 self._headers = None
-                self._last_chunks.clear()
 
     def _placed(self, columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Columns by their names in this store: what is known of slices is in ``slices/``."""
@@ -299,13 +305,13 @@ class MapStore(RowArrays):
             rows["affine"] = self._read(f"{self._by_row}/affine")
         for name in map_schema.GROWN:
             if self._has(f"{self._by_row}/{name}"):
-                rows[name] = self._read(f"{self._by_row}/{name}")
+                rows[name] = self._column(f"{self._by_row}/{name}")
         wrong = {len(column) for column in rows.values()} != {self.row_count}
         wrong = wrong or {len(column) for column in texts.values()} != {len(self)}
         if wrong or "" in texts["id"].tolist():
             raise self._damaged("its cases/ arrays don't belong together")
         done = rows["status"] == DONE
-        if done.any() and not ("output" in rows and np.isfinite(rows["output"][done]).all()):
+        if done.any() and not _has_outputs(rows.get("output"), done):
             raise self._damaged("outputs of finished images are missing")
         if self.table is None:
             return headers_of({**texts, **rows}, self.root, kinds)
@@ -327,22 +333,9 @@ class MapStore(RowArrays):
         """The 0-based image or volume that a row belongs to."""
         return row if self.table is None else int(self.table.cases[row])
 
-    @property
-    def _map_attributes(self) -> dict[str, dict[str, Any]]:
-        """The attributes of each map array by its name, in order."""
-        with self._state_lock:
-            if self._map_table is None:
-                try:
-                    self._map_table = map_schema.read_map_table(self.path)
-                except ZARR_ERRORS as error:
-                    raise self._damaged(f"maps: {error}") from error
-                if not self._map_table and (self._known_status == DONE).any():
-                    raise self._damaged("some of its maps/ arrays are gone")
-            return self._map_table
 
-    def _attributes_of(self, name: str) -> dict[str, Any]:
-        try:
-            return self._map_attributes[name]
-        except KeyError:
-            names = ", ".join(self.map_names) or "none yet"
-            raise InputError(f"{self.path}: has no map {name!r}; there are: {names}") from None
+def _has_outputs(column: NDArray[Any] | LazyColumn | None, done: NDArray[np.bool_]) -> bool:
+    """Whether the rows ``done`` have an output; those of a large column are looked at when used."""
+    if column is None or isinstance(column, LazyColumn):
+        return column is not None
+    return bool(np.isfinite(column[done]).all())

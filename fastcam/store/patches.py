@@ -28,6 +28,10 @@ from fastcam.errors import InputError
 from fastcam.read.results.case import Case, CasePrediction
 from fastcam.read.results.results import CaseWarning, RejectedCase, Results
 from fastcam.run.files import new_folder
+from fastcam.store.chunk_files import chunk_rows
+from fastcam.store.lazy_columns import LAZY_BYTES, LazyColumn, LazyField
+from fastcam.store.notebook_table import NotebookTable
+from fastcam.store.packed_chunks import check_packed_numbers
 from fastcam.store.root import SCHEMA_VERSION, ZARR_ERRORS, read_root, storable
 from fastcam.store.shape_checks import check_store
 
@@ -36,10 +40,13 @@ if TYPE_CHECKING:
 
 KIND = "patch-attention"
 
-# One case of 2400 patches is read in 2.2 ms from chunks of 65536 packed by blosc-lz4, the same as
-# from chunks of 8192, in an eighth of the files; zstd takes 3.3 ms. Zarr's async.concurrency
-# and threading.max_workers made no difference (2.0 against 2.2 ms) and are left alone.
-_CHUNK = 65536
+# One case of 2400 patches is read in 2.2 ms from chunks of 65536 patches packed by blosc-lz4, the
+# same as from chunks of 8192, in an eighth of the files; zstd takes 3.3 ms. Zarr's
+# async.concurrency and threading.max_workers made no difference (2.0 against 2.2 ms) and are left
+# alone.
+
+# A name has about so many.
+_TEXT_BYTES = 64
 
 # Fill of integers that can be any number but this one, so that a missing chunk shows. As a label
 # it stands for one that is not known.
@@ -87,6 +94,7 @@ class StoreAttrs:
 class CaseHeader(CasePrediction):
     """A case without its patches, of which there are ``patches``."""
 
+    probabilities: LazyField[tuple[float, ...]] = LazyField()  # noqa: RUF009
     patches: int
 
 
@@ -132,16 +140,22 @@ def _write(path: Path, results: Results) -> None:
 
 def _write_cases(group: zarr.Group, cases: Sequence[Case]) -> None:
     # Text of variable length, which the core of Zarr format 3 knows as "string".
-    ids = group.create_array("id", shape=(len(cases),), chunks=(_CHUNK,), dtype="string")
+    rows = chunk_rows(len(cases), _TEXT_BYTES)
+    ids = group.create_array("id", shape=(len(cases),), chunks=(rows,), dtype="string")
     ids[:] = np.array([case.name for case in cases], dtype=object)
     for name, (attribute, dtype, fill) in _CASE_COLUMNS.items():
         values = [getattr(case, attribute) for case in cases]
         _write_array(group, name, np.array([fill if v is None else v for v in values], dtype), fill)
     classes = max((len(case.probabilities) for case in cases), default=1)
-    probability = np.full((len(cases), classes), np.nan)
-    for row, case in zip(probability, cases, strict=True):
-        row[: len(case.probabilities)] = case.probabilities
-    _write_array(group, "probability", probability, np.nan)
+    array = _create_array(group, "probability", (len(cases), classes), np.float64, np.nan)
+    rows = array.chunks[0]
+    # Chunk by chunk: all of them may be more than fits into memory.
+    for start in range(0, len(cases), rows):
+        part = cases[start : start + rows]
+        probability = np.full((len(part), classes), np.nan)
+        for row, case in zip(probability, part, strict=True):
+            row[: len(case.probabilities)] = case.probabilities
+        array[start : start + rows] = probability
 
 
 def _write_patches(group: zarr.Group, cases: Sequence[Case]) -> None:
@@ -154,20 +168,27 @@ def _write_patches(group: zarr.Group, cases: Sequence[Case]) -> None:
 
 
 def _write_array(group: zarr.Group, name: str, values: NDArray[Any], fill: float) -> None:
-    from zarr.codecs import BloscCodec
-
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        chunks=(_CHUNK, *values.shape[1:]),
-        dtype=values.dtype,
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
-        fill_value=fill,
-    )
+    array = _create_array(group, name, values.shape, values.dtype, fill)
     array[...] = values
 
 
-class RunStore:
+def _create_array(
+    group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any, fill: float
+) -> zarr.Array[Any]:
+    from zarr.codecs import BloscCodec
+
+    row_bytes = math.prod(shape[1:]) * np.dtype(dtype).itemsize
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=(chunk_rows(shape[0], row_bytes), *shape[1:]),
+        dtype=dtype,
+        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
+        fill_value=fill,
+    )
+
+
+class RunStore(NotebookTable):
     """A run store on disk. Pickles as its path; each process opens the arrays when it needs them.
 
     Reading is safe from several threads. Every reader raises InputError when the store is
@@ -204,7 +225,7 @@ class RunStore:
     def cases(self) -> tuple[CaseHeader, ...]:
         """Every case without its patches, in the results file's order."""
         columns = {name: self._read(f"cases/{name}").tolist() for name in ("id", *_CASE_COLUMNS)}
-        probabilities = self._read("cases/probability").tolist()
+        probabilities = self._probabilities()
         counts = np.diff(self._offsets).tolist()
         lengths = {len(counts), len(probabilities), *map(len, columns.values())}
         if len(lengths) != 1 or _MISSING in columns["place"] or "" in columns["id"]:
@@ -217,7 +238,7 @@ class RunStore:
                 predicted_label=columns["prediction"][i],
                 correct=None if columns["label"][i] == _MISSING else columns["correct"][i],
                 confidence=columns["confidence"][i],
-                probabilities=tuple(p for p in probabilities[i] if not math.isnan(p)),
+                probabilities=probabilities[i],
                 patches=counts[i],
             )
             for i in range(len(counts))
@@ -228,7 +249,7 @@ class RunStore:
         header = self.cases[index]
         start = int(self._offsets[index % len(self.cases)])
         stop = start + header.patches
-        columns = {name: self._patches(f"patches/{name}", start, stop) for name in _PATCH_COLUMNS}
+        columns = {name: self._rows(f"patches/{name}", start, stop) for name in _PATCH_COLUMNS}
         boxes, weights = columns["box"], columns["weight"]
         # A chunk that is gone reads as its fill value, which no checked patch can have.
         if np.isnan(weights).any() or not (boxes[:, 2:] > boxes[:, :2]).all():
@@ -276,23 +297,47 @@ class RunStore:
         return attrs
 
     def _read(self, name: str, part: slice = slice(None)) -> NDArray[Any]:
+        array = self._arrays[name]
         try:
-            return np.asarray(self._arrays[name][part])
+            if name != "cases/id":
+                self._check_chunks(name, array, part)
+            return np.asarray(array[part])
         except ZARR_ERRORS as error:
             raise self._damaged(f"{name}: {error}") from error
 
-    def _patches(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows of a patch array.
+    def _check_chunks(self, name: str, array: zarr.Array[Any], part: slice) -> None:
+        rows, chunk_bytes = array.chunks[0], math.prod(array.chunks) * array.dtype.itemsize
+        start, stop, _ = part.indices(array.shape[0])
+        zeros = ["0"] * (array.ndim - 1)
+        for index in range(start // rows, -(-stop // rows)):
+            file = self.path.joinpath(name, "c", str(index), *zeros)
+            check_packed_numbers(file, chunk_bytes)
+
+    def _probabilities(self) -> Any:
+        """Of each case the probabilities of its own classes, of a large store read when used."""
+        array = self._arrays["cases/probability"]
+        if array.nbytes > LAZY_BYTES:
+            return LazyColumn(array.shape[0], self._probabilities_of)
+        rows = self._read("cases/probability").tolist()
+        return [tuple(p for p in row if not math.isnan(p)) for row in rows]
+
+    def _probabilities_of(self, index: int) -> tuple[float, ...]:
+        row = self._rows("cases/probability", index, index + 1)[0]
+        return tuple(row[~np.isnan(row)].tolist())
+
+    def _rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows of an array.
 
         The chunk read last is kept, since cases are mostly read one after the other and many share
         a chunk: 0.2 ms a case instead of 2.6.
         """
-        first = start // _CHUNK * _CHUNK
-        if stop > first + _CHUNK:
+        length = self._arrays[name].chunks[0]
+        first = start // length * length
+        if stop > first + length:
             return self._read(name, slice(start, stop))
         last = self._last_chunks.get(name)
         if last is None or last[0] != first:
-            last = (first, self._read(name, slice(first, first + _CHUNK)))
+            last = (first, self._read(name, slice(first, first + length)))
             self._last_chunks[name] = last
         return last[1][start - first : stop - first].copy()
 

@@ -34,7 +34,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_root(path: Path) -> dict[str, Any]:
-    """The root attributes; InputError where ``path`` is no run store, or one of another schema."""
+    """The root attributes; InputError unless ``path`` is a run store of this schema."""
     try:
         root = read_json(path / "zarr.json")
         attrs: dict[str, Any] = root["attributes"]
@@ -42,13 +42,13 @@ def read_root(path: Path) -> dict[str, Any]:
     except OSError as error:
         if path.exists():
             raise InputError(
-                f"{path}: is no run store (no readable zarr.json in it); give the results file, "
+                f"{path}: is not a run store (no readable zarr.json in it); give the results file, "
                 "or the run.zarr that fastcam wrote"
             ) from error
         raise InputError(f"{path}: does not exist") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
-            f"{path}: is no run store of fastcam (its zarr.json has no schema version)"
+            f"{path}: is not a run store of fastcam (its zarr.json has no schema version)"
         ) from error
     if schema != SCHEMA_VERSION:
         raise InputError(

@@ -15,21 +15,22 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError, InputError
 from fastcam.store.chunk_files import Chunks
 from fastcam.store.folder_names import folder_of
+from fastcam.store.lazy_columns import LAZY_BYTES, LazyColumn
 from fastcam.store.map_schema import DONE, OPEN
+from fastcam.store.notebook_table import NotebookTable
 from fastcam.store.root import ZARR_ERRORS
 
 
-class RowArrays:
+class RowArrays(NotebookTable):
     """The arrays of the store at ``path`` that batches of rows write, read chunk by chunk.
 
-    A batch is one chunk. Readers raise InputError where the store is damaged.
+    A batch is one chunk, or several. Readers raise InputError where the store is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._state_lock = threading.RLock()
         self._arrays: dict[str, Chunks] = {}
-        self._last_chunks: dict[str, tuple[int, NDArray[Any]]] = {}
         self._status: NDArray[np.int8] | None = None
 
     @property
@@ -71,16 +72,11 @@ class RowArrays:
 
         CaseError where it is gone.
         """
-        first = row // self.batch
-        last = self._last_chunks.get(name)
-        # Maps are mostly read one after the other: the chunk read last is kept.
-        if last is None or last[0] != first:
-            try:
-                last = first, self._array(name).read(first)
-            except ZARR_ERRORS as error:
-                raise CaseError(f"{case}: {self._damaged_map(name)}: {error}") from error
-            self._last_chunks[name] = last
-        values: NDArray[np.float32] = last[1][row - first * self.batch].astype(np.float32)
+        try:
+            # Maps are mostly read one after the other: the chunk read last is kept.
+            values: NDArray[np.float32] = self._array(name).row(row).astype(np.float32)
+        except ZARR_ERRORS as error:
+            raise CaseError(f"{case}: {self._damaged_map(name)}: {error}") from error
         if not np.isfinite(values).all():
             raise CaseError(f"{case}: {self._damaged_map(name)}")
         return values
@@ -112,6 +108,23 @@ class RowArrays:
             return self._array(name).read_all()
         except ZARR_ERRORS as error:
             raise self._damaged(f"{name}: {error}") from error
+
+    def _column(self, name: str) -> NDArray[Any] | LazyColumn:
+        """An array of numbers by its rows; a large one is read where it is used."""
+        array = self._array(name)
+        if array.bytes <= LAZY_BYTES:
+            return self._read(name)
+
+        def row(index: int) -> NDArray[Any]:
+            try:
+                values = array.row(index).copy()
+            except ZARR_ERRORS as error:
+                raise self._damaged(f"{name}: {error}") from error
+            if name.endswith("/output") and not np.isfinite(values).all():
+                raise self._damaged("outputs of finished images are missing")
+            return values
+
+        return LazyColumn(array.count, row)
 
     def _damaged_map(self, name: str) -> str:
         return (

@@ -16,7 +16,7 @@ from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.read.regular_files import check_regular
-from fastcam.store.packed_texts import check_packed_texts
+from fastcam.store.packed_chunks import check_packed_texts
 from fastcam.store.root import ZARR_ERRORS, read_json
 
 # Number types of the arrays of stores, in bytes; a text is a reference.
@@ -38,8 +38,10 @@ _NAMES_PER_BYTE, _LEAST_NAMES = 20, 4096
 # Chunks smaller than this may not be many.
 _SMALL_CHUNK, _MANY_CHUNKS = 1 << 16, 4096
 _MOST_AXES = 8
-# Arrays that are read a chunk at a time, and those of a case's patches.
-_BY_CHUNK = ("maps", "gates")
+# Arrays that are read a chunk at a time where they are large, and the bytes of such a chunk.
+_LAZY, _LAZY_CHUNK = ("probability", "output", "target", "measures"), 64 << 20
+# Arrays that are always read a chunk at a time, and those of a case's patches.
+_BY_CHUNK = ("maps", "gates", "labels")
 _PATCHES = "patches"
 _IDS = "cases/id"
 _TEXTS = ("fastcam", "kind", "sha256", "created")
@@ -58,6 +60,10 @@ class _Array:
     @property
     def bytes(self) -> int:
         return math.prod(self.shape) * self.size
+
+    @property
+    def chunk_bytes(self) -> int:
+        return math.prod(self.chunk) * self.size
 
     @property
     def chunks(self) -> int:
@@ -120,7 +126,7 @@ def _described(name: Path, folder: Path) -> _Array:
     if node["data_type"] not in _SIZES or not {c["name"] for c in node["codecs"]} <= _CODECS:
         raise ValueError(f"{name} is stored in a way that fastcam doesn't")
     array = _Array(name.as_posix(), tuple(shape), tuple(chunk), _SIZES[node["data_type"]])
-    if math.prod(chunk) * array.size > _LARGEST_CHUNK:
+    if array.chunk_bytes > _LARGEST_CHUNK:
         raise ValueError(f"{name} has chunks of shape {chunk}, larger than can be packed")
     if name.parts[0] == "maps":
         _check_map(name, node["attributes"], len(shape))
@@ -157,8 +163,10 @@ def _check_sizes(path: Path, arrays: Mapping[str, _Array]) -> None:
             continue
         of_patches = folder == _PATCHES and not array.name.endswith("case_offset")
         allowed = _LEAST + (_PER_WEIGHT * weights if of_patches else _PER_BYTE * named)
-        few = array.chunks <= _MANY_CHUNKS or math.prod(array.chunk) * array.size >= _SMALL_CHUNK
-        if array.bytes > allowed or not (few or array.chunks <= ids.shape[0]):
+        few = array.chunks <= _MANY_CHUNKS or array.chunk_bytes >= _SMALL_CHUNK
+        by_chunk = array.name.partition("/")[2] in _LAZY and array.chunk_bytes <= _LAZY_CHUNK
+        few = few or array.chunks <= ids.shape[0]
+        if (array.bytes > allowed and not by_chunk) or not few:
             raise ValueError(
                 f"{array.name} has the shape {array.shape}, far more than the {ids.shape[0]} cases "
                 "have"
@@ -178,7 +186,7 @@ def _check_rows(array: _Array, count: int) -> None:
 
 
 def _stored(folder: Path) -> int:
-    """Bytes of all chunks in a folder. InputError where one is no regular file."""
+    """Bytes of all chunks in a folder. InputError where one is not a regular file."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -194,12 +202,12 @@ def _check_attributes(attributes: Mapping[str, Any]) -> None:
     texts = [*_TEXTS, *(_MAP_TEXTS if maps else ("source",))]
     for name in texts:
         if not isinstance(attributes.get(name, ""), str):
-            raise ValueError(f"its attribute {name!r} is no text")
+            raise ValueError(f"its attribute {name!r} is not a text")
     if maps:
         for name in ("methods", "layers"):
             value = attributes.get(name, [])
             if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-                raise ValueError(f"its attribute {name!r} is no list of texts")
+                raise ValueError(f"its attribute {name!r} is not a list of texts")
         for name in ("preprocessing", "settings"):
             if not isinstance(attributes.get(name, {}), dict):
                 raise ValueError(f"its attribute {name!r} is no table")

@@ -123,6 +123,7 @@ def _answers(
         prediction=rows["prediction"][done],
         confidence=rows["confidence"][done],
         targets=column("target"),
+        measures=column("measures"),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastcam.read.inputs.slicing import SliceTable
 from fastcam.run.files import write_bytes
-from fastcam.store.chunk_files import Chunks, create_array
+from fastcam.store.chunk_files import Chunks, chunk_rows, create_array
 
 if TYPE_CHECKING:
     import zarr
@@ -32,6 +32,8 @@ class SliceAnswers:
         prediction: (m,) int32, the predicted classes; ``NO_PREDICTION`` of a regression.
         confidence: (m,) float32, 0 to 1; NaN of a regression.
         targets: (m, t) int32, the classes that the maps explain.
+        measures: (m, k) float32, numbers that the run's engine took beside its maps; (m, 0) where
+            it took none.
     """
 
     index: NDArray[np.int32]
@@ -40,6 +42,7 @@ class SliceAnswers:
     prediction: NDArray[np.int32]
     confidence: NDArray[np.float32]
     targets: NDArray[np.int32]
+    measures: NDArray[np.float32]
 
     def row(self, index: int) -> int | None:
         """The row of slice ``index``; None where it was not run or failed."""
@@ -48,11 +51,12 @@ class SliceAnswers:
 
 
 def write_table(group: zarr.Group, folder: Path, table: SliceTable) -> None:
-    """Write the table into ``group``, which is at ``folder``, each column as one chunk."""
+    """Write the table into ``group``, which is at ``folder``."""
     columns: tuple[NDArray[Any], ...] = (table.offset, table.axis, table.index)
     for name, values in zip(_COLUMNS, columns, strict=True):
-        create_array(group, name, values.shape, values.dtype, fill=0, chunk=len(values))
-        Chunks(folder / name).write(0, values)
+        rows = chunk_rows(len(values), values.itemsize)
+        create_array(group, name, values.shape, values.dtype, fill=0, chunk=rows)
+        Chunks(folder / name).write_rows(0, values)
 
 
 def read_table(path: Path) -> SliceTable | None:

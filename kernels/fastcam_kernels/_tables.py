@@ -1,4 +1,4 @@
-"""Colour tables, base64 of 256 RGB triples; written by tests/kernels/make_tables.py."""
+"""Color tables, base64 of 256 RGB triples; written by tests/kernels/make_tables.py."""
 
 from __future__ import annotations
 

@@ -44,12 +44,12 @@ def fill_span(
     start: int,
     stop: int,
     width: int,
-    colours: NDArray[np.uint8],
+    colors: NDArray[np.uint8],
     item: int,
 ) -> None:
-    """Fill columns start..stop-1 of ``lines[current]``, clipped to 0..width-1, with one colour."""
+    """Fill columns start..stop-1 of ``lines[current]``, clipped to 0..width-1, with one color."""
     pixels = lines[current]
-    red, green, blue = colours[item, 0], colours[item, 1], colours[item, 2]
+    red, green, blue = colors[item, 0], colors[item, 1], colors[item, 2]
     for x in range(max(0, start), min(width, stop)):
         pixels[3 * x] = red
         pixels[3 * x + 1] = green
@@ -64,13 +64,13 @@ def outline_row(
     row: int,
     boxes: NDArray[np.int32],
     widths: NDArray[np.int32],
-    colours: NDArray[np.uint8],
+    colors: NDArray[np.uint8],
     b: int,
 ) -> None:
     """Row ``row`` of box ``b``'s outline, ``widths[b]`` pixels thick and lying inside the box."""
     x1, x2, line = boxes[b, 0], boxes[b, 2], widths[b]
     if row < boxes[b, 1] + line or row >= boxes[b, 3] - line or 2 * line >= x2 - x1:
-        fill_span(lines, current, x1, x2, width, colours, b)
+        fill_span(lines, current, x1, x2, width, colors, b)
     else:
-        fill_span(lines, current, x1, x1 + line, width, colours, b)
-        fill_span(lines, current, x2 - line, x2, width, colours, b)
+        fill_span(lines, current, x1, x1 + line, width, colors, b)
+        fill_span(lines, current, x2 - line, x2, width, colors, b)

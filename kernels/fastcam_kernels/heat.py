@@ -39,6 +39,15 @@ def _add_boxes(
 
 
 @kernel
+def _divide(total: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+    """Sums of weights to their means, where any box lies."""
+    for y in range(total.shape[0]):
+        total_row, count_row = total[y], count[y]
+        for x in range(total_row.shape[0]):
+            total_row[x] /= max(count_row[x], np.float32(1.0))
+
+
+@kernel
 def _patch_heat(
     boxes: NDArray[np.int32], weights: NDArray[np.float32], heat: NDArray[np.float32]
 ) -> None:
@@ -57,10 +66,7 @@ def _patch_heat(
     count = np.zeros((bottom - top, right - left), np.float32)
     region = heat[top:bottom, left:right]
     _add_boxes(boxes, weights, region, count)
-    for y in range(count.shape[0]):
-        heat_row, count_row = heat[top + y, left:right], count[y]
-        for x in range(count_row.shape[0]):
-            heat_row[x] /= max(count_row[x], np.float32(1.0))
+    _divide(region, count)
 
 
 @kernel
@@ -89,9 +95,7 @@ def _patch_cells(
     total = np.zeros((cell_y[height], cell_x[width]), np.float32)
     count = np.zeros((cell_y[height], cell_x[width]), np.float32)
     _add_boxes(boxes, weights, total, count)
-    for y in range(total.shape[0]):
-        for x in range(total.shape[1]):
-            total[y, x] /= max(count[y, x], np.float32(1.0))
+    _divide(total, count)
     return total, cell_y[:height], cell_x[:width]
 
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from fastcam_kernels._arrays import plain
 from fastcam_kernels._jit import kernel
 from fastcam_kernels.boxes import fill_span
-from fastcam_kernels.layers import Text
-from fastcam_kernels.rows import as_rows, store_row
+from fastcam_kernels.filtered_rows import as_rows, store_row
+from fastcam_kernels.panel_layers import Text
 from fastcam_kernels.text import TextArrays, text_arrays, text_row, text_rows
 
 

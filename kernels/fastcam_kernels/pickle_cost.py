@@ -120,7 +120,7 @@ def _act(
     """
     entries = stack[first:top]
     hashed, size, boundless = 0, 0, False
-    made = rows
+    result = rows
     if TUPLE0 <= action <= TUPLE:
         links = make_tuple(data, objects, edges, links, rows, entries)
     elif action == EMPTY_LIST or action == EMPTY_DICT or action == EMPTY_SET:
@@ -133,19 +133,19 @@ def _act(
         step = 2 if action == DICT else 1
         links, hashed = fill(data, objects, edges, links, rows, entries, step)
     elif action == APPEND or action == APPENDS:
-        made = entries[0]
-        if made >= 0:
-            links, _ = fill(data, objects, edges, links, made, entries[1:], 0)
+        result = entries[0]
+        if result >= 0:
+            links, _ = fill(data, objects, edges, links, result, entries[1:], 0)
     elif action == SETITEM or action == SETITEMS or action == ADDITEMS:
-        made = entries[0]
-        if made >= 0:
+        result = entries[0]
+        if result >= 0:
             step = 1 if action == ADDITEMS else 2
-            links, hashed = fill(data, objects, edges, links, made, entries[1:], step)
+            links, hashed = fill(data, objects, edges, links, result, entries[1:], step)
     elif action == GLOBAL:
         new(objects, rows, NAME + name_code(data, offset))
     elif action == STACK_GLOBAL:
-        named = entries[1] < 0
-        new(objects, rows, NAME + (name_code(data, -1 - entries[1]) if named else ORDINARY))
+        has_name = entries[1] < 0
+        new(objects, rows, NAME + (name_code(data, -1 - entries[1]) if has_name else ORDINARY))
     elif action == REDUCE:
         hashed, size, boundless = call(data, objects, edges, rows, entries[0], entries[1], most)
     elif action == INST or action == OBJ:
@@ -160,20 +160,20 @@ def _act(
             new(objects, rows, OBJECT)
             function = entries[0]
         links = make_tuple(data, objects, edges, links, rows + 1, entries[begin:])
-        made = rows + 2
-        hashed, size, boundless = call(data, objects, edges, made, function, rows + 1, most)
+        result = rows + 2
+        hashed, size, boundless = call(data, objects, edges, result, function, rows + 1, most)
     elif action == NEWOBJ_EX:
         hashed, size, boundless = call(data, objects, edges, rows, entries[0], entries[1], most)
         size = plus(size, walk(objects, edges, entries[2], most)[0])
     elif action == BUILD:
-        made = entries[0]
+        result = entries[0]
         size = walk(objects, edges, entries[1], most)[0]
     elif action == BINPERSID:
         hashed = hashing_of(data, objects, entries[0])
         new(objects, rows, OBJECT)
     else:
         new(objects, rows, OBJECT)
-    return made, links, hashed, size, boundless
+    return result, links, hashed, size, boundless
 
 
 @kernel
@@ -201,13 +201,13 @@ def cost(
     edges = np.empty((1024 + (len(data) - start) // 30, 2), np.int32)
     stack, marks = np.empty(1024, np.int64), np.empty(64, np.int64)
     memo = np.full(256, INFINITE, np.int64)
-    rows = links = top = marked = stored = opcodes = hashed = built = depth = 0
+    rows = links = top = marked = memoized = opcodes = hashed = built = depth = 0
     offset = start
     limit = len(data)
     while True:
         # Most of a file: atoms that are pushed and memoized, one after the other.
         fence = marks[marked - 1] if marked else 0
-        room_left = min(len(stack) - top - 1, len(memo) - stored)
+        room_left = min(len(stack) - top - 1, len(memo) - memoized)
         while room_left > 0 and offset + 10 < limit:
             code = data[offset]
             quick = _QUICK[code]
@@ -219,9 +219,9 @@ def cost(
                 stack[top] = -1 - offset
                 top += 1
                 offset += 2 + wide(data[offset + 1])
-            elif quick == _REMEMBER and top > fence and memo[stored] == INFINITE:
-                memo[stored] = stack[top - 1]
-                stored += 1
+            elif quick == _REMEMBER and top > fence and memo[memoized] == INFINITE:
+                memo[memoized] = stack[top - 1]
+                memoized += 1
                 offset += 1
             elif quick == _RECALL and memo[data[offset + 1]] != INFINITE:
                 stack[top] = memo[data[offset + 1]]
@@ -257,23 +257,23 @@ def cost(
                 rows += 1
             top += 1
         elif action == GET:
-            place = index_of(data, offset, end)
-            if place < 0 or place >= len(memo) or memo[place] == INFINITE:
+            index = index_of(data, offset, end)
+            if index < 0 or index >= len(memo) or memo[index] == INFINITE:
                 return DAMAGED, offset, opcodes, hashed, built, 0, depth
-            stack[top] = memo[place]
+            stack[top] = memo[index]
             top += 1
         elif action == PUT or action == MEMOIZE:
-            place = stored if action == MEMOIZE else index_of(data, offset, end)
+            index = memoized if action == MEMOIZE else index_of(data, offset, end)
             # Whoever stores object i has stored i before it, with two bytes each at least.
-            if place < 0 or (place >= _SMALL_MEMO and 2 * place > offset):
+            if index < 0 or (index >= _SMALL_MEMO and 2 * index > offset):
                 return DAMAGED, offset, opcodes, hashed, built, 0, depth
-            if place >= len(memo):
-                known = len(memo)
-                memo = room(memo, place + 1)
-                for empty in range(known, len(memo)):
+            if index >= len(memo):
+                old_length = len(memo)
+                memo = room(memo, index + 1)
+                for empty in range(old_length, len(memo)):
                     memo[empty] = INFINITE
-            stored += int(memo[place] == INFINITE)
-            memo[place] = stack[top - 1]
+            memoized += int(memo[index] == INFINITE)
+            memo[index] = stack[top - 1]
         elif action == SKIP:
             if argument == 8 and number(data, offset + 1, 8) > limit - end:
                 return DAMAGED, offset, opcodes, hashed, built, 0, depth
@@ -305,11 +305,11 @@ def cost(
                 objects = table_room(objects, rows + 3)
             if links + top - begin + 1 > len(edges):
                 edges = table_room(edges, links + top - begin + 1)
-            made, links, steps, size, boundless = _act(
+            result, links, steps, size, boundless = _act(
                 data, offset, action, objects, edges, stack, begin, top, rows, links,
                 most_building - built,
             )  # fmt: skip
-            if made < 0:
+            if result < 0:
                 return DAMAGED, offset, opcodes, hashed, built, 0, depth
             hashed, built = plus(hashed, steps), plus(built, size)
             if boundless or hashed > most_hashing or built > most_building:
@@ -318,9 +318,9 @@ def cost(
                     UNBOUNDED if boundless else reason, offset, opcodes, hashed, built, 0, depth,
                 )  # fmt: skip
             marked -= int(needs < 0)
-            stack[begin] = made
+            stack[begin] = result
             top = begin + 1
-            if made >= rows:
-                depth = max(depth, objects[made, DEPTH])
-                rows = made + 1
+            if result >= rows:
+                depth = max(depth, objects[result, DEPTH])
+                rows = result + 1
         offset = end

@@ -48,8 +48,8 @@ def room(entries: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     if count <= len(entries):
         return entries
     larger = np.empty(max(count, 2 * len(entries)), np.int64)
-    for place in range(len(entries)):
-        larger[place] = entries[place]
+    for i in range(len(entries)):
+        larger[i] = entries[i]
     return larger
 
 
@@ -183,10 +183,10 @@ def _items_alike(objects: NDArray[np.int32], edges: NDArray[np.int32], row: int,
 @kernel
 def _first(objects: NDArray[np.int32], edges: NDArray[np.int32], row: int) -> int:
     """The first object in an object, -1 where there is none."""
-    edge, found = objects[row, _HEAD], -1
+    edge, item = objects[row, _HEAD], -1
     while edge >= 0:
-        found, edge = edges[edge, 0], edges[edge, 1]
-    return found
+        item, edge = edges[edge, 0], edges[edge, 1]
+    return item
 
 
 @kernel
@@ -252,7 +252,7 @@ def fill(
     """
     hashed, total, atoms = 0, 0, 0
     hard = wide(objects[into, _HARD])
-    for place, entry in enumerate(entries):
+    for i, entry in enumerate(entries):
         if entry >= 0:
             count = _link(objects, edges, count, into, entry)
             steps = wide(objects[entry, HASH])
@@ -263,7 +263,7 @@ def fill(
             atoms += 1
         if step == 0:
             hard += alike if entry < 0 else 0
-        elif step == 1 or place & 1 == 0:
+        elif step == 1 or i & 1 == 0:
             if alike:
                 steps = plus(steps, _times(steps, hard))
                 hard += 1

@@ -104,10 +104,10 @@ def wide(value: Any) -> int:
 def number(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """The little-endian number of ``length`` <= 8 bytes; ``LARGE`` where it is larger."""
     value = 0
-    for place in range(length - 1, -1, -1):
+    for i in range(length - 1, -1, -1):
         if value >= LARGE >> 8:
             return LARGE
-        value = (value << 8) | wide(data[offset + place])
+        value = (value << 8) | wide(data[offset + i])
     return value
 
 
@@ -138,12 +138,12 @@ def end_of(data: NDArray[np.uint8], offset: int) -> int:
 def _decimal(data: NDArray[np.uint8], start: int, end: int) -> int:
     """The number of decimal digits between two offsets; -1 for anything else."""
     value, digits = 0, 0
-    for place in range(start, end):
-        digit = wide(data[place]) - 0x30
+    for i in range(start, end):
+        digit = wide(data[i]) - 0x30
         if 0 <= digit <= 9:
             value = min(value * 10 + digit, LARGE // 16)
             digits += 1
-        elif not (data[place] == 0x20 or 9 <= data[place] <= 13 or data[place] == 0x4C):
+        elif not (data[i] == 0x20 or 9 <= data[i] <= 13 or data[i] == 0x4C):
             return -1
     return value if digits else -1
 
@@ -217,14 +217,14 @@ def name_code(data: NDArray[np.uint8], offset: int) -> int:
         name = _NAME_BYTES[row]
         if 0 < length < _LONGEST_NAME and name[length] == 0 and name[length - 1] != 0:
             same = True
-            for place in range(length):
-                same &= name[place] == data[start + place]
+            for i in range(length):
+                same &= name[i] == data[start + i]
             if same:
                 return _NAME_CODES[row]  # type: ignore[no-any-return]
     if length >= len(_STORAGE):
         same = True
-        for place in range(len(_STORAGE)):
-            same &= data[end - len(_STORAGE) + place] == _STORAGE[place]
+        for i in range(len(_STORAGE)):
+            same &= data[end - len(_STORAGE) + i] == _STORAGE[i]
         if same:
             return RESERVES
     return ORDINARY
@@ -238,6 +238,6 @@ def is_latin1(data: NDArray[np.uint8], offset: int) -> bool:
     if length != 6 and length != 7:
         return False
     same = True
-    for place in range(length):
-        same &= data[start + place] == _LATIN1[(0 if length == 6 else 6) + place]
+    for i in range(length):
+        same &= data[start + i] == _LATIN1[(0 if length == 6 else 6) + i]
     return same

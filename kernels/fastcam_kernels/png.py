@@ -64,8 +64,8 @@ def assemble(
     """
     if channels not in (1, 3):
         raise ValueError(f"PNG with {channels} channels isn't supported; use 1 (grey) or 3 (RGB)")
-    colour_type = 0 if channels == 1 else 2
-    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    color_type = 0 if channels == 1 else 2
+    header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
     pieces = [SIGNATURE, *_chunk(b"IHDR", header, crc32)]
     if dpi is not None:
         per_metre = round(dpi / 0.0254)

@@ -9,7 +9,7 @@ PyTorch's ``nearest-exact``. Shrinking does not smooth first, as in OpenCV.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,24 +86,47 @@ def _widen(
                 )
 
 
+class Sampler(NamedTuple):
+    """Where the samples of a resampled picture come from, made by :func:`sampler`."""
+
+    index_y: NDArray[np.int32]
+    """(rows, 4) int32, source rows of each row."""
+    weight_y: NDArray[np.float32]
+    """(rows, 4) float32, their weights."""
+    index_x: NDArray[np.int32]
+    """(columns, 4) int32, source columns of each column."""
+    weight_x: NDArray[np.float32]
+    """(columns, 4) float32, their weights."""
+    tap_count: int
+    """How many of the four count."""
+    ring: NDArray[np.float32]
+    """(4, columns * channels) float32, the last source rows already resampled along x."""
+    ring_rows: NDArray[np.int32]
+    """(4,) int32, which source rows these are; -1 for none."""
+
+
+@kernel
+def sampler(
+    source_size: tuple[int, int], size: tuple[int, int], channels: int, method: int
+) -> Sampler:
+    """The samples of a picture of ``source_size`` (rows, columns) at ``size``; none for (0, 0)."""
+    index_y, weight_y, count = taps(source_size[0], size[0], method)
+    index_x, weight_x, _ = taps(source_size[1], size[1], method)
+    ring, ring_rows = np.empty((4, size[1] * channels), np.float32), np.full(4, -1, np.int32)
+    return Sampler(index_y, weight_y, index_x, weight_x, count, ring, ring_rows)
+
+
 @kernel
 def sample_row(
-    source: NDArray[Any],
-    channels: int,
-    index_y: NDArray[np.int32],
-    weight_y: NDArray[np.float32],
-    index_x: NDArray[np.int32],
-    weight_x: NDArray[np.float32],
-    count: int,
-    ring: NDArray[np.float32],
-    ring_rows: NDArray[np.int32],
-    out: NDArray[np.float32],
+    source: NDArray[Any], channels: int, samples: Sampler, row: int, out: NDArray[np.float32]
 ) -> None:
-    """One output row of ``source`` (h, w * channels).
+    """Row ``row`` of ``source`` (h, w * channels) resampled, to ``out`` (columns * channels,).
 
-    ``ring`` (4, n) keeps the last source rows already resampled along x, ``ring_rows`` (4,) which
-    they are (-1 at first): enlarging then pays for the x direction once per source row.
+    Enlarging pays for the x direction once per source row, see ``Sampler.ring``.
     """
+    index_x, weight_x, count = samples.index_x, samples.weight_x, samples.tap_count
+    index_y, weight_y = samples.index_y[row], samples.weight_y[row]
+    ring, ring_rows = samples.ring, samples.ring_rows
     for k in range(count):
         source_row = index_y[k]
         slot = source_row % 4
@@ -127,15 +150,21 @@ def sample_row(
 
 
 @kernel
+def nearest_row(
+    source: NDArray[np.uint8], samples: Sampler, row: int, out: NDArray[np.uint8]
+) -> None:
+    """Row ``row`` of ``source`` (h, w) by the nearest samples alone, to ``out[0]``."""
+    source_row, index_x = samples.index_y[row, 0], samples.index_x
+    for x in range(out.shape[1]):
+        out[0, x] = source[source_row, index_x[x, 0]]
+
+
+@kernel
 def _resize(source: NDArray[Any], method: int, out: NDArray[np.float32]) -> None:
     height, width = out.shape
-    index_y, weight_y, count = taps(source.shape[0], height, method)
-    index_x, weight_x, _ = taps(source.shape[1], width, method)
-    ring, ring_rows = np.empty((4, width), np.float32), np.full(4, -1, np.int32)
+    samples = sampler((source.shape[0], source.shape[1]), (height, width), 1, method)
     for y in range(height):
-        sample_row(
-            source, 1, index_y[y], weight_y[y], index_x, weight_x, count, ring, ring_rows, out[y]
-        )
+        sample_row(source, 1, samples, y, out[y])
 
 
 def resize(source: NDArray[Any], height: int, width: int, method: int) -> NDArray[np.float32]:

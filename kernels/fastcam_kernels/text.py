@@ -1,7 +1,7 @@
 """Anti-aliased text from a prepared glyph atlas, and the filled boxes behind it.
 
-The arrays are those of ``layers.Text``, which the kernels take as a plain tuple: Numba resolves
-the type of a named one three times as slowly.
+The arrays are those of ``panel_layers.Text``, which the kernels take as a plain tuple: Numba
+resolves the type of a named one three times as slowly.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastcam_kernels._arrays import plain
 from fastcam_kernels._jit import kernel
 from fastcam_kernels.boxes import fill_span, rows_of
-from fastcam_kernels.layers import Text
+from fastcam_kernels.panel_layers import Text
 
 TextArrays = tuple[
     NDArray[np.int32], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]
@@ -24,13 +24,13 @@ _FAR = 1 << 31
 def text_arrays(text: Text) -> TextArrays:
     """``text`` in the one form that the kernels are compiled for.
 
-    Raises ValueError when the boxes have not as many colours.
+    Raises ValueError when the boxes have not as many colors.
     """
-    if len(text.boxes) != len(text.box_colours):
-        raise ValueError("each label background needs a colour")
+    if len(text.boxes) != len(text.box_colors):
+        raise ValueError("each label background needs a color")
     return (
         plain(text.boxes, np.int32),
-        plain(text.box_colours, np.uint8),
+        plain(text.box_colors, np.uint8),
         plain(text.coverage, np.uint8),
         plain(text.atlas, np.int32),
         plain(text.glyphs, np.int32),
@@ -89,8 +89,8 @@ def changed_area(
 
 
 @kernel
-def _over(coverage: np.uint32, colour: np.uint32, background: np.uint32) -> np.uint8:
-    mixed = np.uint32(coverage * colour + (np.uint32(255) - coverage) * background + np.uint32(127))
+def _over(coverage: np.uint32, color: np.uint32, background: np.uint32) -> np.uint8:
+    mixed = np.uint32(coverage * color + (np.uint32(255) - coverage) * background + np.uint32(127))
     # n // 255 for n < 65536 without a division (exact: tested over all values).
     return np.uint8((mixed + np.uint32(1) + (mixed >> np.uint32(8))) >> np.uint32(8))
 
@@ -109,15 +109,15 @@ def text_row(
 ) -> None:
     """Row ``row`` of ``items[begin:end]`` over columns first..last-1 of ``lines[current]``.
 
-    A glyph's colour goes over what is there: ``(c * colour + (255 - c) * pixel + 127) // 255``.
+    A glyph's color goes over what is there: ``(c * color + (255 - c) * pixel + 127) // 255``.
     All in one call: one for each glyph took as long as the drawing, 0.06 ms for a figure's text.
     """
-    boxes, box_colours, coverage, atlas, glyphs = text
+    boxes, box_colors, coverage, atlas, glyphs = text
     pixels = lines[current]
     for k in range(begin, end):
         b = items[k]
         if b < boxes.shape[0]:
-            fill_span(lines, current, max(first, boxes[b, 0]), boxes[b, 2], last, box_colours, b)
+            fill_span(lines, current, max(first, boxes[b, 0]), boxes[b, 2], last, box_colors, b)
             continue
         i = b - boxes.shape[0]
         g = glyphs[i, 0]

@@ -153,11 +153,14 @@ def test_the_model_is_left_as_it_was(net: Net, batch: Tensor) -> None:
 def test_layers_by_method(net: Net, batch: Tensor) -> None:
     steps: list[str] = []
     result = fastcam.explain(
-        net, batch, ["gradcam", "eigencam"], {"gradcam": "conv"}, told=steps.append
+        net, batch, ["gradcam", "eigencam"], {"gradcam": "conv"}, on_progress=steps.append
     )
     assert list(result.facts) == list(result.maps)
     assert next(iter(result.facts.values())).layer == "conv"
     assert steps == ["gradcam at conv", "eigencam"]
+    other_name: list[str] = []
+    fastcam.explain(net, batch, "gradcam", "conv", told=other_name.append)
+    assert other_name == ["gradcam at conv"]
     assert result.methods == ("gradcam", "eigencam")
 
 
@@ -165,8 +168,10 @@ def test_files_of_one_image(net: Net, batch: Tensor, tmp_path: Path) -> None:
     result = fastcam.explain(net, batch, "gradcam", ["conv"])
     written = result.save(tmp_path / "out", 4, panel_size=32)
     assert [path.name for path in written] == [
-        "image 4_explained.png", "gradcam_heatmap.png", "gradcam_overlay.png",
-    ]  # fmt: skip
+        "image 4_explained.png",
+        "gradcam_heatmap.png",
+        "gradcam_overlay.png",
+    ]
     beside = fastcam.compare({"one": result, "two": result})
     assert (
         beside.figure(4, panel_size=32).pixels.shape[1] > 1.5 * np.shape(Image.open(written[0]))[1]
@@ -198,9 +203,12 @@ def test_images_that_are_none(net: Net, images: Any, said: str) -> None:
 def test_volumes() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(),
+        nn.Conv3d(1, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool3d(1),
+        nn.Flatten(),
         nn.Linear(4, 2),
-    ).eval()  # fmt: skip
+    ).eval()
     result = fastcam.explain(
         model, torch.randn(2, 1, 6, 8, 10), "gradcam", ["0"], image_size=(6, 8, 10)
     )

@@ -1,6 +1,6 @@
 """One small random model of each family, and what fastcam shows of it.
 
-    python -m tests.attribution.families        # writes the README's table anew
+    python -m tests.attribution.families        # rebuilds the table of docs/reference/families.md
 
 ``test_families.py`` holds the table against the models.
 """
@@ -29,19 +29,28 @@ from torchvision.models.vision_transformer import VisionTransformer
 
 assert torchvision
 
-TARGET = Path(__file__).parents[2] / "README.md"
+TARGET = Path(__file__).parents[2] / "docs" / "reference" / "families.md"
 _BEGIN, _END = "<!-- families -->\n", "<!-- /families -->\n"
 SWIN_BLOCKS = ("SwinTransformerBlock", "SwinTransformerV2Block", "SwinLayer")
 
 _VIT: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 3}
 _SWIN: dict[str, Any] = {
-    "img_size": 48, "patch_size": 4, "window_size": 4, "embed_dim": 16, "depths": (2, 2),
+    "img_size": 48,
+    "patch_size": 4,
+    "window_size": 4,
+    "embed_dim": 16,
+    "depths": (2, 2),
     "num_heads": (2, 4),
-}  # fmt: skip
+}
 _HF: dict[str, Any] = {
-    "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64,
-    "image_size": 32, "patch_size": 8, "num_labels": 5,
-}  # fmt: skip
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "image_size": 32,
+    "patch_size": 8,
+    "num_labels": 5,
+}
 
 
 class PlainEncoder(nn.Module):
@@ -112,14 +121,19 @@ FAMILIES: dict[str, Family] = {
     "timm swinv2": Family(_timm("swinv2_tiny_window8_256", **_SWIN), 48),
     "timm mvitv2": Family(_mvit, 64),
     "timm efficientformerv2": Family(_timm("efficientformerv2_s0", img_size=64), 64),
-    "timm pvt_v2": Family(
-        _timm("pvt_v2_b0", depths=(1, 1, 1, 1)), 64
-    ),
+    "timm pvt_v2": Family(_timm("pvt_v2_b0", depths=(1, 1, 1, 1)), 64),
     "timm davit": Family(
         _timm("davit_tiny", depths=(1, 1), embed_dims=(16, 32), num_heads=(2, 2)), 64
     ),
     "timm maxvit": Family(_timm("maxvit_pico_rw_256", img_size=64, depths=(1, 1, 1, 1)), 64),
     "timm hiera": Family(_timm("hiera_tiny_224", img_size=(64, 64)), 64),
+    "timm mobilevit": Family(_timm("mobilevit_xxs"), 64),
+    "timm tiny_vit": Family(_timm("tiny_vit_5m_224"), 64),
+    "timm coatnet": Family(_timm("coatnet_pico_rw_224", img_size=64), 64),
+    "timm twins_pcpvt": Family(_timm("twins_pcpvt_small", img_size=64, depths=(1, 1, 1, 1)), 64),
+    "timm pit": Family(_timm("pit_ti_224", img_size=64), 64),
+    "timm gcvit": Family(_timm("gcvit_xxtiny", img_size=64), 64),
+    "timm nextvit": Family(_timm("nextvit_small"), 64),
     "timm convnext": Family(_timm("convnext_atto", depths=(1, 1, 1, 1))),
     "timm resnet with squeeze-and-excitation": Family(_timm("seresnet18"), 64),
     "timm resnet with ECA": Family(_timm("ecaresnet26t"), 64),
@@ -127,15 +141,22 @@ FAMILIES: dict[str, Family] = {
     "torchvision swin": Family(_torchvision_swin, 48),
     "hf vit, sdpa": Family(_hf("ViT", "sdpa", **_HF)),
     "hf vit, eager": Family(_hf("ViT", "eager", **_HF)),
-    "hf dinov2 with registers": Family(
-        _hf("Dinov2WithRegisters", **_HF, num_register_tokens=3)
-    ),
+    "hf dinov2 with registers": Family(_hf("Dinov2WithRegisters", **_HF, num_register_tokens=3)),
     "hf swin": Family(
-        _hf("Swin", image_size=48, patch_size=4, embed_dim=16, depths=[2, 2], num_heads=[2, 4],
-            window_size=4, num_labels=5), 48,
+        _hf(
+            "Swin",
+            image_size=48,
+            patch_size=4,
+            embed_dim=16,
+            depths=[2, 2],
+            num_heads=[2, 4],
+            window_size=4,
+            num_labels=5,
+        ),
+        48,
     ),
     "torch nn.TransformerEncoder": Family(PlainEncoder),
-}  # fmt: skip
+}
 
 
 def build(name: str) -> nn.Module:
@@ -199,7 +220,7 @@ def _short(message: str) -> str:
 
 
 def table() -> str:
-    """The README's table."""
+    """The table of docs/reference/families.md."""
     lines = [
         "| model | shown | not shown |",
         "|---|---|---|",
@@ -209,7 +230,7 @@ def table() -> str:
 
 
 def written() -> list[str]:
-    """The rows that stand in the README."""
+    """The rows that stand in the document."""
     return _parts()[1].splitlines()[2:]
 
 

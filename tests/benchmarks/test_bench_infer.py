@@ -1,21 +1,12 @@
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from .quick_run import quick_run
 
 
 def test_the_infer_benchmark_still_runs(tmp_path: Path):
-    command = [sys.executable, "-m", "benchmarks.bench_infer", "--quick"]
-    done = subprocess.run(
-        [*command, "--json", str(tmp_path / "found.json")],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "found.json").read_text())["fp32"]
-    assert found["forward"] > 0
-    assert found["infer"] > 0
-    assert "fp32: forward" in done.stdout
+    reports, output = quick_run("bench_infer", tmp_path)
+    assert reports["fp32"]["forward"] > 0
+    assert reports["fp32"]["infer"] > 0
+    assert "fp32: forward" in output

@@ -49,10 +49,10 @@ def analyze(fastcam: Call, tmp_path: Path) -> Call:
         net = tmp_path / f"net{channels}{outputs}.py"
         net.write_text(NET.replace("CHANNELS", str(channels)).replace("OUTPUTS", str(outputs)))
         return fastcam(
-            "analyze", "--model", f"{net}:factory", "--images", images, "--image-size", 24,
-            "--output-dir", tmp_path / "out", "--panel-size", 64, "--workers", 1,
-            "--device", "cpu", *more,
-        )  # fmt: skip
+            f"analyze --model {net}:factory --images {images} --image-size 24 "
+            f"--output-dir {tmp_path}/out --panel-size 64 --workers 1 --device cpu",
+            *more,
+        )
 
     return call
 
@@ -72,8 +72,13 @@ def test_the_whole_road(
     out = tmp_path / "out"
     found = results(out)
     assert [image["id"] for image in found["images"]] == [
-        "cat/1", "2", "3", "dog/1", "4", "5",
-    ]  # fmt: skip
+        "cat/1",
+        "2",
+        "3",
+        "dog/1",
+        "4",
+        "5",
+    ]
     assert found["layers"] == list(LAYERS)
     for image in found["images"]:
         for layer in LAYERS:
@@ -166,9 +171,7 @@ def test_a_store_of_halves_is_drawn_on_both_by_render(
     assert analyze(images, "--asymmetry", channels=6).code == 0
     path = tmp_path / "out" / "run.zarr"
     store = MapStore.open(path)
-    shapes = {
-        row.array: row.read(store, 0).shape for row in choose_rows(store, MapChoice())
-    }  # fmt: skip
+    shapes = {row.array: row.read(store, 0).shape for row in choose_rows(store, MapChoice())}
     assert shapes == {"gradcam/2": (40, 48), "gradcam/5": (40, 48), "gradient_x_input": (24, 48)}
     layer = store.map("gradcam/5", 0)
     row = next(r for r in choose_rows(store, MapChoice()) if r.array == "gradcam/5")
@@ -190,10 +193,8 @@ def test_two_models(analyze: Call, images: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         model[5].weight.neg_()
     save_file(model.state_dict(), tmp_path / "other.safetensors")
-    made = analyze(
-        images, "--checkpoint", tmp_path / "same.safetensors", "--compare",
-        tmp_path / "other.safetensors",
-    )  # fmt: skip
+    weights, other = tmp_path / "same.safetensors", tmp_path / "other.safetensors"
+    made = analyze(images, "--checkpoint", weights, "--compare", other)
     assert made.code == 0, made
     found = results(tmp_path / "out")
     for image in found["images"]:
@@ -201,10 +202,7 @@ def test_two_models(analyze: Call, images: Path, tmp_path: Path) -> None:
         assert set(image["agreement"]) == set(LAYERS)
     shutil.rmtree(tmp_path / "out")
     shutil.copy(tmp_path / "same.safetensors", tmp_path / "twin.safetensors")
-    analyze(
-        images, "--checkpoint", tmp_path / "same.safetensors", "--compare",
-        tmp_path / "twin.safetensors",
-    )  # fmt: skip
+    analyze(images, "--checkpoint", weights, "--compare", tmp_path / "twin.safetensors")
     for image in results(tmp_path / "out")["images"]:
         known = [value for value in image["agreement"].values() if value is not None]
         assert known == pytest.approx([1.0] * len(known))
@@ -221,9 +219,10 @@ def test_what_the_second_model_cannot_is_told(analyze: Call, images: Path, tmp_p
         model[0].weight.mul_(1e38)
     save_file(model.state_dict(), tmp_path / "huge.safetensors")
     made = analyze(
-        images, "--checkpoint", tmp_path / "one.safetensors", "--compare",
-        tmp_path / "huge.safetensors", "--mean", "0,0,0", "--std", "1,1,1", "--json",
-    )  # fmt: skip
+        images,
+        *f"--checkpoint {tmp_path}/one.safetensors --compare {tmp_path}/huge.safetensors".split(),
+        *["--mean", "0,0,0", "--std", "1,1,1", "--json"],
+    )
     assert made.code == 3, made
     failures = json.loads(made.out)["troubles"]
     assert len(failures) == 6

@@ -328,4 +328,4 @@ def test_the_model_is_looked_at_first(fastcam: Call, nets: Path, tmp_path: Path)
             assert "picture" not in last
     (tmp_path / "text.xyz").write_text("text")
     said = fastcam("explain", tmp_path / "text.xyz", "--model", f"{nets}:images", *out)
-    assert "text.xyz: is no image: a model of images takes" in said.err.splitlines()[-1]
+    assert "text.xyz: is not an image: a model of images takes" in said.err.splitlines()[-1]

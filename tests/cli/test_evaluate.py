@@ -34,7 +34,7 @@ def make():
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> list[object]:
+def given(tmp_path: Path) -> list[str]:
     (tmp_path / "net.py").write_text(MODEL)
     (tmp_path / "images").mkdir()
     rng = np.random.default_rng(0)
@@ -42,11 +42,12 @@ def given(tmp_path: Path) -> list[object]:
         pixels = rng.integers(0, 256, (18, 18, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"images/p{at}.png")
     (tmp_path / "t.csv").write_text("id,age,sex\np0,30,f\np1,40,m\np2,x,f\np9,50,m\n")
-    return [
-        "evaluate", "--model", f"{tmp_path}/net.py:make", "--image-dir", tmp_path / "images",
-        "--table", tmp_path / "t.csv", "--output-dir", tmp_path / "out", "--panel-size", 64,
-        "--readers", 0, "--workers", 1,
-    ]  # fmt: skip
+    command = (
+        f"evaluate --model {tmp_path}/net.py:make --image-dir {tmp_path}/images "
+        f"--table {tmp_path}/t.csv --output-dir {tmp_path}/out --panel-size 64 --readers 0 "
+        "--workers 1"
+    )
+    return command.split()
 
 
 def test_numbers_and_what_was_left_out_are_told(
@@ -58,7 +59,7 @@ def test_numbers_and_what_was_left_out_are_told(
     assert "mae" in done.out
     assert f"1 image has no row: see {tmp_path}/out/unmatched.csv" in done.out
     assert "1 row has no image" in done.out
-    assert "error: p2: not evaluated: row 4: age is 'x', which is no number" in done.out
+    assert "error: p2: not evaluated: row 4: age is 'x', which is not a number" in done.out
     assert "2 figures:" in done.out
 
 

@@ -81,21 +81,27 @@ def test_an_image_has_its_files_in_the_folder(
 ) -> None:
     out = tmp_path / "out"
     made = fastcam(
-        "explain", images / "colour.png", "--model", net, "--method", "gradcam", "--method",
-        "eigencam", "--layer", "0", "--output-dir", out, *SMALL,
-    )  # fmt: skip
+        f"explain {images}/colour.png --model {net} --method gradcam --method eigencam "
+        f"--layer 0 --output-dir {out}",
+        *SMALL,
+    )
     assert made.code == 0, made
     names = [
-        "colour_explained.png", "gradcam_heatmap.png", "gradcam_overlay.png",
-        "eigencam_heatmap.png", "eigencam_overlay.png",
-    ]  # fmt: skip
+        "colour_explained.png",
+        "gradcam_heatmap.png",
+        "gradcam_overlay.png",
+        "eigencam_heatmap.png",
+        "eigencam_overlay.png",
+    ]
     assert made.out.split() == [str(out / name) for name in names]
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     steps = [line for line in made.err.splitlines() if line.startswith("[")]
     assert steps == [
-        f"[1/4] loading {net}", "[2/4] reading 1 image", "[3/4] gradcam, eigencam at 0",
+        f"[1/4] loading {net}",
+        "[2/4] reading 1 image",
+        "[3/4] gradcam, eigencam at 0",
         "[4/4] drawing",
-    ]  # fmt: skip
+    ]
 
 
 def test_the_overlay_is_the_map_over_the_image(
@@ -104,9 +110,10 @@ def test_the_overlay_is_the_map_over_the_image(
     """The file's pixels, from the API's raw map by OpenCV."""
     source = images / "colour.png"
     made = fastcam(
-        "explain", source, "--model", net, "--layer", "0", "--target", 1, "--heat-alpha", 0.3,
-        "--output-dir", tmp_path / "out", *SMALL,
-    )  # fmt: skip
+        f"explain {source} --model {net} --layer 0 --target 1 --heat-alpha 0.3 "
+        f"--output-dir {tmp_path}/out",
+        *SMALL,
+    )
     assert made.code == 0, made
     cells = explain(load_model(net), source, "gradcam", "0", 1).maps["0"][0]
     large = cv2.resize(cells, (64, 64), interpolation=cv2.INTER_LINEAR)
@@ -131,8 +138,10 @@ def test_several_images_have_a_folder_each(
     assert [path.name for path in sorted(out.iterdir())] == ["colour", "grey", "rgba"]
     for folder in out.iterdir():
         assert {path.name for path in folder.iterdir()} == {
-            f"{folder.name}_explained.png", "gradcam_heatmap.png", "gradcam_overlay.png",
-        }  # fmt: skip
+            f"{folder.name}_explained.png",
+            "gradcam_heatmap.png",
+            "gradcam_overlay.png",
+        }
     assert sorted(said["figures"]) == sorted(str(path) for path in out.rglob("*.png"))
     assert said["failed"] == []
     (model,) = said["models"]
@@ -166,9 +175,9 @@ def test_an_image_whose_answer_is_not_finite_fails_alone(
     Image.fromarray(np.full((64, 64, 3), 118, np.uint8)).save(images / "flat.png")
     out = tmp_path / "out"
     made = fastcam(
-        "explain", images, "--model", f"{tmp_path / 'broken.py'}:factory", "--layer", "0",
-        "--output-dir", out, *SMALL,
-    )  # fmt: skip
+        f"explain {images} --model {tmp_path}/broken.py:factory --layer 0 --output-dir {out}",
+        *SMALL,
+    )
     assert made.code == 3, made
     (row,) = rows(out / "failures.csv")
     assert (row["case"], row["place"]) == ("flat", "2")
@@ -183,14 +192,18 @@ def test_layers_and_checkpoints_are_compared(
 ) -> None:
     out = tmp_path / "out"
     made = fastcam(
-        "explain", images / "grey.png", "--model", "vit_tiny", "--checkpoint", vit_weights[0],
-        "--checkpoint", vit_weights[1], *layers, "--output-dir", out, *SMALL,
-    )  # fmt: skip
+        f"explain {images}/grey.png --model vit_tiny --checkpoint {vit_weights[0]} "
+        f"--checkpoint {vit_weights[1]} --output-dir {out}",
+        *layers,
+        *SMALL,
+    )
     assert made.code == 0, made
     assert sorted(path.name for path in out.iterdir()) == [
-        "grey_explained.png", "patch_attention_heatmap.png", "patch_attention_overlay.png",
+        "grey_explained.png",
+        "patch_attention_heatmap.png",
+        "patch_attention_overlay.png",
         "patch_grid.png",
-    ]  # fmt: skip
+    ]
     assert "[4/6] seed0: attention at 0, -1" in made.err
     assert "[5/6] seed1: attention at 0, -1" in made.err
     # Two rows of image, two heat panels with bars, and two overlays.
@@ -206,9 +219,10 @@ def test_every_method_that_the_model_has(
 ) -> None:
     out = tmp_path / "out"
     made = fastcam(
-        "explain", images / "grey.png", "--model", "vit_tiny", "--checkpoint", vit_weights[0],
-        "--method", "all", "--output-dir", out, *SMALL,
-    )  # fmt: skip
+        f"explain {images}/grey.png --model vit_tiny --checkpoint {vit_weights[0]} "
+        f"--method all --output-dir {out}",
+        *SMALL,
+    )
     assert made.code == 0, made
     found = {path.name.removesuffix("_overlay.png") for path in out.glob("*_overlay.png")}
     assert {"gradcam", "eigencam", "gradcam_plus_plus", "patch_attention", "rollout"} <= found
@@ -237,12 +251,13 @@ def test_mistakes_are_one_line_and_nothing_is_written(
 ) -> None:
     out = tmp_path / "out"
     given = [str(images / "grey.png") if a == "IMAGE" else a for a in arguments]
-    made = fastcam(
-        "explain", images / "grey.png", "--model", net, "--output-dir", out, *given
-    )  # fmt: skip
+    made = fastcam(f"explain {images}/grey.png --model {net} --output-dir {out}", *given)
     assert made.code == 2, made
-    (line,) = [line for line in made.err.splitlines() if line.startswith("fastcam: ")
-               and "warning" not in line]  # fmt: skip
+    (line,) = [
+        line
+        for line in made.err.splitlines()
+        if line.startswith("fastcam: ") and "warning" not in line
+    ]
     assert said in line
     assert made.out == ""
     assert not out.exists()
@@ -253,9 +268,9 @@ def test_out_of_range_names_the_range(
     fastcam: Call, vit_weights: list[Path], images: Path, tmp_path: Path, option: str
 ) -> None:
     made = fastcam(
-        "explain", images / "grey.png", "--model", "vit_tiny", "--checkpoint", vit_weights[0],
-        "--method", "attention", option, 12, "--output-dir", tmp_path / "out",
-    )  # fmt: skip
+        f"explain {images}/grey.png --model vit_tiny --checkpoint {vit_weights[0]} "
+        f"--method attention {option} 12 --output-dir {tmp_path}/out"
+    )
     assert made.code == 2, made
     assert ("0 to 11" if option == "--layer" else "0 to 2") in made.err
     assert not (tmp_path / "out").exists()

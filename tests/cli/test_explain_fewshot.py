@@ -14,10 +14,9 @@ from PIL import Image
 from fastcam.api.explain import explain
 from fastcam.api.models import load_model
 from fastcam.attribution.reconstruction.maps import ridge_maps
-from fastcam.demo.episode_files import write_episode
-from fastcam.demo.episodes import draw_episode
+from fastcam.demo.episodes import draw_episode, write_episode
 from fastcam.models.fewshot.network import FewshotViT
-from fastcam.models.fewshot.ridge import ridge_penalty, ridge_weights
+from fastcam.models.fewshot.reconstruction import ridge_penalty, ridge_weights
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.training import save_weights
 from fastcam.models.vit import VitSettings
@@ -144,10 +143,10 @@ def test_all_views_of_mixed_attention(
     methods = ["gradcam", "attention", "window", "channel", "overlap", "reconstruction"]
     given = [word for method in methods for word in ("--method", method)]
     made = fastcam(
-        "explain", query, "--model", "fewshot_vit", "--checkpoint", weights, "--use-mab",
-        "--use-ocab", "--use-drff", *given, "--support", episode / "support", "--panel-size", 64,
-        "--output-dir", out,
-    )  # fmt: skip
+        f"explain {query} --model fewshot_vit --checkpoint {weights} --use-mab --use-ocab "
+        f"--use-drff --support {episode}/support --panel-size 64 --output-dir {out}",
+        *given,
+    )
     assert made.code == 0, made
     stems = ["gradcam", "patch_attention", "window", "channel", "overlap", "reconstruction"]
     names = {f"{stem}_{what}.png" for stem in stems for what in ("heatmap", "overlay")}
@@ -162,10 +161,9 @@ def test_classes_are_named_on_the_command_line(
     query = sorted(episode.glob("query/*.png"))[0]
     first, second = sorted(episode.glob("support/*/*.png"))
     made = fastcam(
-        "explain", query, "--model", "fewshot_vit", "--checkpoint", weights, "--support",
-        f"x={first}", "--support", f"y={second}", "--output-dir", tmp_path / "out",
-        "--panel-size", 64,
-    )  # fmt: skip
+        f"explain {query} --model fewshot_vit --checkpoint {weights} --support "
+        f"x={first} --support y={second} --output-dir {tmp_path}/out --panel-size 64"
+    )
     assert made.code == 0, made
     assert "reconstruction" in made.err
     assert (tmp_path / "out" / "reconstruction_heatmap.png").exists()
@@ -190,9 +188,9 @@ def test_mistakes(
     query = sorted(episode.glob("query/*.png"))[0]
     given = [str(episode / "support") if a == "SUPPORT" else a for a in arguments]
     made = fastcam(
-        "explain", query, "--model", "fewshot_vit", "--checkpoint", weights, "--output-dir",
-        tmp_path / "out", *given,
-    )  # fmt: skip
+        f"explain {query} --model fewshot_vit --checkpoint {weights} --output-dir {tmp_path}/out",
+        *given,
+    )
     assert made.code == 2, made
     assert said in made.err
     assert not (tmp_path / "out").exists()

@@ -45,9 +45,11 @@ def image(tmp_path: Path) -> Path:
 def test_infer_and_render(fastcam: Call, weights: Path, image: Path, tmp_path: Path) -> None:
     methods = [text for name in ("window", "channel", "overlap") for text in ("--method", name)]
     made = fastcam(
-        "infer", image, "--model", "fewshot_vit", *FLAGS, "--checkpoint", weights, *methods,
-        "--output-dir", tmp_path / "out", "--workers", 0,
-    )  # fmt: skip
+        f"infer {image} --model fewshot_vit --checkpoint {weights} --output-dir {tmp_path}/out "
+        "--workers 0",
+        *FLAGS,
+        *methods,
+    )
     assert made.code == 0, made
     store = MapStore.open(tmp_path / "out" / "run.zarr")
     assert store.map_names == ("window", "channel", "overlap")
@@ -63,34 +65,46 @@ def test_infer_and_render(fastcam: Call, weights: Path, image: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["--model", "fewshot_vit", "--use-mab", "--checkpoint", "WEIGHTS"],
-         "seems to be trained with --use-mab --use-ocab --use-drff (its keys mixed.*, overlap.*, "
-         "fusion.*), but --use-mab was given; use --use-mab --use-ocab --use-drff"),
-        (["--model", "fewshot_vit", *FLAGS, "--arch", "vit_small", "--checkpoint", "WEIGHTS"],
-         "use --arch vit_tiny"),
-        (["--model", "fewshot_vit", "--patch-size", "16", "--checkpoint", "WEIGHTS"],
-         "leave --patch-size out"),
-        (["--model", "resnet18", "--use-drff"], "--use-drff: only --model fewshot_vit has this"),
-        (["--model", "fewshot_vit", "--use-mab", "--arch", "vit_tiny", "--image-size", "176"],
-         "a grid of 11x11 patches can't be cut into windows"),
-        (["--model", "fewshot_vit", "--checkpoint", "WEIGHTS", "--method", "overlap", "--layer",
-          "9"], "--layer 9: no such module is shown; overlap has, from 0: overlap.attn"),
-        (["--model", "resnet18", "--method", "channel", "--image-size", "32"],
-         "ResNet has no channel gate; looked for a sigmoid of each channel"),
+        (
+            "--model fewshot_vit --use-mab --checkpoint WEIGHTS",
+            "seems to be trained with --use-mab --use-ocab --use-drff (its keys mixed.*, "
+            "overlap.*, fusion.*), but --use-mab was given; use --use-mab --use-ocab --use-drff",
+        ),
+        (
+            f"--model fewshot_vit {' '.join(FLAGS)} --arch vit_small --checkpoint WEIGHTS",
+            "use --arch vit_tiny",
+        ),
+        (
+            "--model fewshot_vit --patch-size 16 --checkpoint WEIGHTS",
+            "leave --patch-size out",
+        ),
+        ("--model resnet18 --use-drff", "--use-drff: only --model fewshot_vit has this"),
+        (
+            "--model fewshot_vit --use-mab --arch vit_tiny --image-size 176",
+            "a grid of 11x11 patches can't be cut into windows",
+        ),
+        (
+            "--model fewshot_vit --checkpoint WEIGHTS --method overlap --layer 9",
+            "--layer 9: no such module is shown; overlap has, from 0: overlap.attn",
+        ),
+        (
+            "--model resnet18 --method channel --image-size 32",
+            "ResNet has no channel gate; looked for a sigmoid of each channel",
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore:.*weights are random")
 def test_mistakes_are_one_line(
-    fastcam: Call, weights: Path, image: Path, tmp_path: Path, arguments: list[str], said: str
+    fastcam: Call, weights: Path, image: Path, tmp_path: Path, arguments: str, message: str
 ) -> None:
-    given = [str(weights) if text == "WEIGHTS" else text for text in arguments]
-    outcome = fastcam("explain", image, *given, "--output-dir", tmp_path / "out")
+    options = arguments.replace("WEIGHTS", str(weights))
+    outcome = fastcam(f"explain {image} --output-dir {tmp_path}/out {options}")
     lines = [line for line in outcome.err.splitlines() if line.startswith("fastcam: ")]
     errors = [line for line in lines if "warning" not in line]
     assert (outcome.code, len(errors)) == (2, 1), outcome
-    assert said in errors[0]
+    assert message in errors[0]
     assert not (tmp_path / "out").exists()
 
 

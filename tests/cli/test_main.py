@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from fastcam import __version__
@@ -40,7 +42,11 @@ def test_help(fastcam: Call, command: tuple[str, ...], option: str) -> None:
 
 def test_version(fastcam: Call) -> None:
     outcome = fastcam("--version")
-    assert (outcome.code, outcome.out) == (0, f"fastcam {__version__}\n")
+    assert outcome.code == 0
+    first, second, third = outcome.out.splitlines()
+    assert first == f"fastcam {__version__}"
+    assert second.startswith(f"Python {platform.python_version()}, ")
+    assert f"numpy {numpy.__version__}" in third.split(", ")
 
 
 @pytest.mark.parametrize(

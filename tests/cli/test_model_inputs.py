@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastcam.jobs.analyze.image_store import ImageStore
+
 from ..conftest import Outcome
 
 MODELS = """
@@ -70,7 +72,7 @@ def test_infer_then_render(fastcam: Run, folder: Path) -> None:
     model = ("--model", f"{folder}/nets.py:Net", "--output-dir", folder / "out")
     done = fastcam("infer", folder / "t.csv", *model, *INPUTS, "--output", "scores")
     assert done.code == 3, done
-    assert "error: p2: row 4: age is empty, which is no number" in done.out
+    assert "error: p2: row 4: age is empty, which is not a number" in done.out
     drawn = fastcam(
         "render", folder / "out/run.zarr", "--output-dir", folder / "f", *SMALL, "--workers", 1
     )
@@ -94,11 +96,12 @@ def test_explain(fastcam: Run, folder: Path) -> None:
 
 def test_evaluate(fastcam: Run, folder: Path) -> None:
     done = fastcam(
-        "evaluate", "--model", f"{folder}/nets.py:Net", "--image-dir", folder, "--table",
-        folder / "t.csv", "--output-dir", folder / "out", "--target", "label", *INPUTS,
-        "--output", "scores", *SMALL, "--readers", 0, "--workers", 1, "--faithfulness",
-        "--faithfulness-images", 1,
-    )  # fmt: skip
+        f"evaluate --model {folder}/nets.py:Net --image-dir {folder} --table {folder}/t.csv "
+        f"--output-dir {folder}/out --target label --output scores --readers 0 --workers 1 "
+        "--faithfulness --faithfulness-images 1",
+        *INPUTS,
+        *SMALL,
+    )
     assert done.code == 3, done
     assert done.out.startswith("3 images evaluated: label, classification\n")
     assert len(json.loads((folder / "out/faithfulness.json").read_text())["ids"]) == 1
@@ -128,12 +131,38 @@ def test_the_answer_is_asked_for_and_taken(
     assert taken.code == 0, taken
 
 
-@pytest.mark.parametrize("command", ["analyze", "vit", "inspect"])
+def test_analyze(fastcam: Run, folder: Path) -> None:
+    """The second call of the layer lies over the prior image, and its numbers are in its pixels."""
+    for at in range(4):
+        Image.new("RGB", (40, 30), (at, 9, 9)).save(folder / f"images/old{at}.png")
+    done = fastcam(
+        "analyze", "--images", folder / "t.csv", "--model", f"{folder}/nets.py:Net", *INPUTS,
+        "--output", "scores", "--output-dir", folder / "out", *SMALL, "--workers", 1,
+        "--layer", "features",
+    )  # fmt: skip
+    assert done.code == 3, done
+    found = json.loads((folder / "out/analysis_results.json").read_text())
+    assert [image["id"] for image in found["images"]] == ["p0", "p1", "p3"]
+    layers = found["images"][0]["layers"]
+    assert list(layers) == ["features#0", "features#1"]
+    assert all((folder / "out" / layer["overlay_path"]).is_file() for layer in layers.values())
+    store = ImageStore(folder / "out/run.zarr")
+    assert store.input_name("gradcam/features#0") == "image"
+    assert store.input_name("gradcam/features#1") == "prior"
+    assert store.size(0, "prior") == (30, 40)
+    picture = store.picture(1, "prior").image
+    assert (picture == (1, 9, 9)).all()
+    done = fastcam(
+        "analyze", "--images", folder / "images", "--model", f"{folder}/nets.py:Net",
+        "--output-dir", folder / "out2",
+    )  # fmt: skip
+    assert done.code == 2, done
+    assert "--input image=COLUMN" in done.err
+
+
+@pytest.mark.parametrize("command", ["vit", "inspect"])
 def test_commands_for_one_image_say_so(command: str, fastcam: Run, folder: Path) -> None:
-    images: dict[str, list[object]] = {
-        "analyze": ["--images", folder / "images"],
-        "vit": [folder / "images/new0.png"],
-    }
+    images: dict[str, list[object]] = {"vit": [folder / "images/new0.png"]}
     out: list[object] = [] if command == "inspect" else ["--output-dir", folder / "out"]
     done = fastcam(command, *images.get(command, []), "--model", f"{folder}/nets.py:Net", *out)
     assert done.code == 2, done

@@ -51,10 +51,8 @@ def images(tmp_path: Path) -> Path:
 
 
 def options(weights: Path, output: Path, *more: Any) -> list[Any]:
-    return [
-        "--model", "resnet18", "--checkpoint", weights, "--image-size", "64",
-        "--output-dir", output, *more,
-    ]  # fmt: skip
+    common = f"--model resnet18 --checkpoint {weights} --image-size 64 --output-dir {output}"
+    return [*common.split(), *more]
 
 
 def test_infer_render_and_again(fastcam: Call, weights: Path, images: Path, tmp_path: Path) -> None:
@@ -92,9 +90,9 @@ def test_volumes_to_nifti_on_their_own_grid(fastcam: Call, tmp_path: Path) -> No
     volume = nibabel.Nifti1Image(rng.normal(100, 20, (20, 24, 9)).astype(np.float32), affine)
     nibabel.save(volume, tmp_path / "volumes" / "p1.nii.gz")
     made = fastcam(
-        "infer", tmp_path / "volumes", "--model", f"{tmp_path / 'net.py'}:factory", "--image-size",
-        "8x16x16", "--output-dir", tmp_path / "out", "--workers", 0, "--layer", "0",
-    )  # fmt: skip
+        f"infer {tmp_path}/volumes --model {tmp_path}/net.py:factory --image-size "
+        f"8x16x16 --output-dir {tmp_path}/out --workers 0 --layer 0"
+    )
     assert made.code == 0, made
     store = tmp_path / "out" / "run.zarr"
     exported = fastcam("export", store, "--output-dir", tmp_path / "nii")
@@ -102,39 +100,36 @@ def test_volumes_to_nifti_on_their_own_grid(fastcam: Call, tmp_path: Path) -> No
     found = nibabel.Nifti1Image.from_filename(tmp_path / "nii" / "p1_gradcam_0.nii.gz")
     assert found.shape == volume.shape
     np.testing.assert_allclose(found.affine, affine)
-    drawn = fastcam(
-        "render", store, "--output-dir", tmp_path / "fig", "--mode", "all_slices",
-        "--workers", 1,
-    )  # fmt: skip
+    drawn = fastcam(f"render {store} --output-dir {tmp_path}/fig --mode all_slices --workers 1")
     assert drawn.code == 0, drawn
     assert len(list((tmp_path / "fig" / "001_p1").glob("*.png"))) == 9
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["infer", "IMAGES", "--model", "resnet19", "--output-dir", "OUT"], "resnet18"),
-        (["infer", "IMAGES", "--model", "resnet18", "--output-dir", "OUT", "--checkpoint",
-          "no.pth"], "no.pth"),
-        (["infer", "NOWHERE", "--model", "resnet18", "--output-dir", "OUT"], "NOWHERE"),
-        (["infer", "IMAGES", "--model", "resnet18", "--image-size", "big", "--output-dir", "OUT"],
-         "--image-size 'big'"),
-        (["infer", "IMAGES", "--model", "resnet18", "--mean", "a", "--output-dir", "OUT"],
-         "--mean 'a'"),
-        (["explain", "IMAGES", "--model", "resnet18", "--layer", "layr4"], "layer4"),
-        (["explain", "IMAGES", "--model", "resnet18", "--method", "rollout"], "attention"),
-        (["explain", "IMAGES", "--model", "resnet18", "--target", "cat"], "--target 'cat'"),
-        (["inspect"], "give either a FILE or a --model"),
+        ("infer IMAGES --model resnet19 --output-dir OUT", "resnet18"),
+        ("infer IMAGES --model resnet18 --output-dir OUT --checkpoint no.pth", "no.pth"),
+        ("infer NOWHERE --model resnet18 --output-dir OUT", "NOWHERE"),
+        ("infer IMAGES --model resnet18 --image-size big --output-dir OUT", "--image-size 'big'"),
+        ("infer IMAGES --model resnet18 --mean a --output-dir OUT", "--mean 'a'"),
+        ("explain IMAGES --model resnet18 --layer layr4", "layer4"),
+        ("explain IMAGES --model resnet18 --method rollout", "attention"),
+        ("explain IMAGES --model resnet18 --target cat", "--target 'cat'"),
+        ("inspect", "give either a FILE or a --model"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_one_line(
-    fastcam: Call, images: Path, tmp_path: Path, arguments: list[str], said: str
+    fastcam: Call, images: Path, tmp_path: Path, arguments: str, message: str
 ) -> None:
-    places = {"IMAGES": str(images), "OUT": str(tmp_path / "out")}
-    outcome = fastcam(*[places.get(argument, argument) for argument in arguments])
+    paths = arguments.replace("IMAGES", str(images)).replace("OUT", str(tmp_path / "out"))
+    outcome = fastcam(paths)
     assert outcome.code == 2, outcome
-    assert said in outcome.err
-    lines = [line for line in outcome.err.splitlines() if line.startswith("fastcam: ")
-             and "warning" not in line]  # fmt: skip
+    assert message in outcome.err
+    lines = [
+        line
+        for line in outcome.err.splitlines()
+        if line.startswith("fastcam: ") and "warning" not in line
+    ]
     assert len(lines) == 1
     assert not (tmp_path / "out" / "run.zarr").exists()

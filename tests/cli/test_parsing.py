@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastcam.cli.parsing import pair_models
+from fastcam.cli.parsing import pair_models, parse_patients
 from fastcam.errors import InputError
 
 
@@ -34,3 +34,15 @@ def test_numbers_that_do_not_fit(models: str, checkpoints: str) -> None:
 def test_the_same_twice() -> None:
     with pytest.raises(InputError, match=r"--model a with --checkpoint x\.pth is given twice"):
         pair_models(["a"], [Path("x.pth"), Path("x.pth")])
+
+
+def test_patients_from_a_file(tmp_path: Path) -> None:
+    names = tmp_path / "cases.txt"
+    names.write_text("a\n\n b b \nc\n")
+    assert parse_patients(["x", f"@{names}", "a"]) == ("x", "a", "b b", "c")
+    assert parse_patients(None) == ()
+    names.write_text("\n \n")
+    with pytest.raises(InputError, match="the file has no name"):
+        parse_patients([f"@{names}"])
+    with pytest.raises(InputError, match=r"--patient @.*none\.txt: .*can't be read"):
+        parse_patients([f"@{tmp_path}/none.txt"])

@@ -24,8 +24,9 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def test_quick_start_off_a_terminal(fastcam: Call, tmp_path: Path, images: Path,
-                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_quick_start_off_a_terminal(
+    fastcam: Call, tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "best.pth").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     made = fastcam("analyze")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -40,9 +41,12 @@ Call = Callable[..., Any]
     ],
 )
 def test_wrong_options(
-    render: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...],
+    render: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
     words: list[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     outcome = render(*options)
     assert outcome.code == 2, outcome
@@ -83,10 +87,11 @@ def test_results_file_is_another_way_to_give_results(
 
 def test_every_choice_is_in_the_help(fastcam: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    said = fastcam("render", "--help").out
+    said = fastcam("render", "--help-all").out
     for kind in (spec.Mode, spec.Scale, spec.Blend, spec.Theme, spec.Language, spec.PictureFormat):
         assert all(choice in said for choice in get_args(kind))
-    assert all(colormap in said for colormap in spec.COLORMAPS)
+    assert all(style in said for style in get_args(spec.StyleName))
+    assert all(name in said for name in (*spec.COLORMAPS, *spec.WINDOWS))
 
 
 def test_options_and_keywords_have_one_name(fastcam: Call) -> None:
@@ -99,5 +104,37 @@ def test_options_and_keywords_have_one_name(fastcam: Call) -> None:
     keywords = inspect.signature(api.render).parameters
     named = {many.get(name, name): option for name, option in options.items()}
     assert named.keys() - {"as_json", "results_file"} == keywords.keys() - {"progress"}
-    for name in named.keys() & keywords.keys() - {"results", "output_dir", *many.values()}:
+    for name in named.keys() & keywords.keys() - {
+        "results",
+        "output_dir",
+        "class_names",
+        *many.values(),
+    }:
         assert named[name].default == keywords[name].default
+
+
+def test_windows_and_class_names_reach_the_figures(render: Call, tmp_path: Path) -> None:
+    outcome = render("--window", "brain", "--class-names", "Stable,Unstable")
+    assert outcome.code == 0
+    settings = json.loads((tmp_path / "out" / "run.json").read_text())["settings"]
+    assert settings["window"] == [40.0, 80.0]
+    assert settings["class_names"] == ["Stable", "Unstable"]
+    # The same again is the same job; another window is another.
+    again = ("--window-level", "40,80", "--class-names", "Stable,Unstable")
+    assert render(*again).code == 0
+    assert render("--window", "lung", "--class-names", "Stable,Unstable").code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--window", "brian"), ["--window 'brian'", "brain", "40,400"]),
+        (("--style", "old"), ["--style", "standard", "classic", "paper"]),
+        (("--class-names", "A,A"), ["--class-names 'A,A'"]),
+    ],
+)
+def test_wrong_looks(render: Call, tmp_path: Path, options, words) -> None:
+    outcome = render(*options)
+    assert outcome.code == 2
+    assert all(word in outcome.err for word in words)
+    assert not (tmp_path / "out").exists()

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from fastcam.attribution.attention import vit_pass
 from fastcam.demo import vit
-from fastcam.jobs.vit import attention_layers as layers_view
+from fastcam.jobs.vit.attention_views import attention_layers
 from fastcam.jobs.vit.request import VIEWS
 from fastcam.models.vit import VisionTransformer, VitSettings
 
@@ -67,8 +67,8 @@ def images(tmp_path: Path) -> list[Path]:
 
 
 def options(weights: Path, output: Path, *more: Any) -> list[Any]:
-    return ["--model", "vit_tiny", "--checkpoint", weights, "--panel-size", 64,
-            "--output-dir", output, *more]  # fmt: skip
+    common = f"--model vit_tiny --checkpoint {weights} --panel-size 64 --output-dir {output}"
+    return [*common.split(), *more]
 
 
 def test_seven_views_of_one_image(
@@ -83,9 +83,13 @@ def test_seven_views_of_one_image(
 
 @pytest.mark.parametrize("batch_size", [16, 2])
 def test_several_images_share_the_forward_pass(
-    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path, batch_size: int,
+    fastcam: Call,
+    weights: list[Path],
+    images: list[Path],
+    tmp_path: Path,
+    batch_size: int,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """Grey and RGBA ones too; figures are the same as alone, whatever the batch is."""
     sizes: list[int] = []
     run = vit_pass.run_vit
@@ -102,8 +106,11 @@ def test_several_images_share_the_forward_pass(
     assert made.code == 0, made
     assert sizes == ([3] if batch_size == 16 else [2, 1])
     assert sorted(p.name for p in out.iterdir()) == [
-        "picture0", "picture1", "picture2", FILES[4],
-    ]  # fmt: skip
+        "picture0",
+        "picture1",
+        "picture2",
+        FILES[4],
+    ]
     assert len(json.loads(made.out)["figures"]) == 3 * 2 + 1
     monkeypatch.setattr("fastcam.jobs.vit.job.run_vit", run)
     alone = tmp_path / "alone"
@@ -150,25 +157,28 @@ def test_chosen_views_by_number_or_name(
     assert sorted(path.name for path in out.iterdir()) == [FILES[0], FILES[6]]
 
 
-@pytest.mark.parametrize(
-    ("query", "asked"), [("59,39", (59, 39)), ("5", 5), ("10,0", (10, 0))]
-)  # fmt: skip
+@pytest.mark.parametrize(("query", "asked"), [("59,39", (59, 39)), ("5", 5), ("10,0", (10, 0))])
 def test_what_is_asked_reaches_the_view(
-    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path, query: str, asked,
+    fastcam: Call,
+    weights: list[Path],
+    images: list[Path],
+    tmp_path: Path,
+    query: str,
+    asked,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     seen: list[dict[str, Any]] = []
-    whole = layers_view.attention_layers
 
     def watched(*args: Any, **named: Any) -> Any:
         seen.append(named)
-        return whole(*args, **named)
+        return attention_layers(*args, **named)
 
-    monkeypatch.setattr("fastcam.jobs.vit.job.attention_layers", watched)
+    monkeypatch.setattr("fastcam.jobs.vit.item.attention_layers", watched)
     made = fastcam(
-        "vit", images[0], *options(weights[0], tmp_path / "out", "--view", 3, "--layers", "1,-2"),
-        "--head", 2, "--query", query, "--compare", weights[1], "--interpolation", "nearest",
-    )  # fmt: skip
+        f"vit {images[0]} --view 3 --layers 1,-2 --head 2 --query {query} --compare {weights[1]} "
+        "--interpolation nearest",
+        *options(weights[0], tmp_path / "out"),
+    )
     assert made.code == 0, made
     (named,) = seen
     assert (named["layers"], named["head"], named["query"]) == ((1, -2), 2, asked)
@@ -235,16 +245,20 @@ def test_a_model_without_cls(fastcam: Call, images: list[Path], tmp_path: Path) 
         (["IMAGE", "VIT", "--discard-ratio", "1"], "--discard-ratio 1.0"),
         (["IMAGE", "VIT", "--prefix-tokens", "3"], "after 3 prefix tokens (given)"),
         (["IMAGE", "VIT", "--fit", "exact"], "picture0.png is 60x40 pixels, and the model sees"),
-        (["IMAGE", "VIT", "--image-size", "30"], "--image-size 30x30 is no multiple"),
+        (["IMAGE", "VIT", "--image-size", "30"], "--image-size 30x30 is not a multiple"),
         (["IMAGE", "--model", "resnet18"], "ResNet"),
         (["NOWHERE", "VIT"], "NOWHERE"),
         (["TEXT", "VIT"], "text.png"),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(
-    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path, arguments: list[str],
+    fastcam: Call,
+    weights: list[Path],
+    images: list[Path],
+    tmp_path: Path,
+    arguments: list[str],
     said: str,
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "text.png").write_text("no picture")
     places: dict[str, list[Any]] = {
         "IMAGE": [images[0]],

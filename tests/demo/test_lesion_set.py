@@ -140,17 +140,25 @@ def scored(
 
 
 def test_the_score(made: DemoSet, tmp_path: Path) -> None:
-    score = scored(made, tmp_path, ("test_001", "test_002", "test_003", "test_004"),
-                   (False, True, False, False))  # fmt: skip
+    score = scored(
+        made,
+        tmp_path,
+        ("test_001", "test_002", "test_003", "test_004"),
+        (False, True, False, False),
+    )
     assert (score.accuracy, score.majority, score.hits) == (0.5, 0.5, 0.5)
     shares = []
     for name in ("test_002", "test_004"):
         plan = plan_patches(voxels(made.masks / f"{name}.nii.gz"))
         lesion = voxels(made.lesions / f"{name}.nii.gz")
         shares.append(
-            np.mean([lesion[z, b[1] : b[3], b[0] : b[2]].any()
-                     for z, b in zip(plan.slices, plan.boxes, strict=True)])
-        )  # fmt: skip
+            np.mean(
+                [
+                    lesion[z, b[1] : b[3], b[0] : b[2]].any()
+                    for z, b in zip(plan.slices, plan.boxes, strict=True)
+                ]
+            )
+        )
     assert score.chance_hits == pytest.approx(np.mean(shares))
     three = scored(made, tmp_path, ("test_002", "test_004", "test_001"), (True, True, False))
     assert three.majority == pytest.approx(2 / 3)

@@ -48,9 +48,14 @@ def test_answers_are_years_of_the_file_that_was_saved(aged: Any, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"epochs": 0}, "epochs 0"), ({"width": 0}, "width 0"), ({"batch": 1}, "batch 1"),
-     ({"batch": 700}, "batch 700"), ({"learning_rate": 0.0}, "learning_rate")],
-)  # fmt: skip
+    [
+        ({"epochs": 0}, "epochs 0"),
+        ({"width": 0}, "width 0"),
+        ({"batch": 1}, "batch 1"),
+        ({"batch": 700}, "batch 700"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+    ],
+)
 def test_settings_are_checked(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         TrainSettings(**wrong)

@@ -32,8 +32,10 @@ def test_the_loss_falls_on_pictures_seen_again() -> None:
 
     model, history = train(
         TrainSettings(steps=50, batch=12, learning_rate=3e-3),
-        lambda number, _: numbers.append(number), TINY, pictures,
-    )  # fmt: skip
+        lambda number, _: numbers.append(number),
+        TINY,
+        pictures,
+    )
     assert numbers == list(range(1, 51))
     assert asked == [(12, 12 * at) for at in range(50)]
     assert not model.training

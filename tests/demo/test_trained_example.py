@@ -29,9 +29,15 @@ def evaluated(aged: Aged, tmp_path_factory: pytest.TempPathFactory) -> Path:
         # What the plots look like is not asked here.
         patch.setattr("fastcam.jobs.evaluate.job.write_plots", lambda evaluation, output_dir: [])
         fastcam.evaluate(
-            aged.name, aged.folder / IMAGES, aged.folder / TABLE, out, target="age",
-            checkpoint=aged.checkpoint, faithfulness=6, workers=1,
-        )  # fmt: skip
+            aged.name,
+            aged.folder / IMAGES,
+            aged.folder / TABLE,
+            out,
+            target="age",
+            checkpoint=aged.checkpoint,
+            faithfulness=6,
+            workers=1,
+        )
     return out
 
 

@@ -1,4 +1,4 @@
-"""The four-panel figure painted slowly, from DESIGN.md: NumPy, OpenCV's colours, no kernel."""
+"""The four-panel figure painted slowly, from DESIGN.md: NumPy, OpenCV's colors, no kernel."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 
 from fastcam.figures import layout
-from fastcam.figures.drawing import draw
+from fastcam.figures.figure_pixels import draw
+from fastcam.figures.patch_figure import SlicePicture, patch_sheet, slice_patches
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import SlicePicture, patch_sheet, render_style_of, slice_patches
+from fastcam.figures.render_style import render_style_of
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 
@@ -104,7 +105,7 @@ def blended(grey, level, table, alpha: float, blend: str) -> np.ndarray:
     return (1 - weight) * grey[..., None] + weight * table[level]
 
 
-def outline(picture: np.ndarray, inside: np.ndarray, colour, width: int) -> None:
+def outline(picture: np.ndarray, inside: np.ndarray, color, width: int) -> None:
     """A frame of ``width`` pixels just inside a rectangle given by its pixels."""
     if not inside.any():
         return
@@ -113,7 +114,7 @@ def outline(picture: np.ndarray, inside: np.ndarray, colour, width: int) -> None
     for y in range(y1, y2):
         for x in range(x1, x2):
             if min(y - y1, y2 - 1 - y, x - x1, x2 - 1 - x) < width:
-                picture[y, x] = colour
+                picture[y, x] = color
 
 
 def box_pixels(box, shape, height: int, width: int) -> np.ndarray:
@@ -126,10 +127,10 @@ def box_pixels(box, shape, height: int, width: int) -> np.ndarray:
 
 def label_pixels(sheet, lettering) -> np.ndarray:
     """Where labels may be: the plates of the sheet's overlay, as the kernels are given them."""
-    from fastcam.figures import drawing
+    from fastcam.figures.panel_annotations import panel_text
 
     panel = sheet.rows[0][-1]
     covered = np.zeros((panel.height, panel.width), bool)
-    for x1, y1, x2, y2 in drawing._text(panel, lettering).boxes.tolist():
+    for x1, y1, x2, y2 in panel_text(panel, lettering).boxes.tolist():
         covered[y1:y2, x1:x2] = True
     return covered

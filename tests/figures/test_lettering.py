@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fastcam_kernels.layers import NO_TEXT, Text
 from fastcam_kernels.margins import margins
+from fastcam_kernels.panel_layers import NO_TEXT, Text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont

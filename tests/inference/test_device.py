@@ -1,12 +1,15 @@
-"""Which device and arithmetic an option means."""
+"""Which device and arithmetic an option means, and how a batch gets there."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from fastcam.errors import InputError
-from fastcam.inference.device import arithmetic, choose_device, choose_precision
+from fastcam.inference.device import arithmetic, batch_on, choose_device, choose_precision
 
 CPU = torch.device("cpu")
 
@@ -17,15 +20,15 @@ def test_auto_is_what_there_is() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_cuda_without_a_gpu_is_told() -> None:
+def test_cuda_without_a_gpu() -> None:
     with pytest.raises(InputError, match=r"--device cuda: this PyTorch .* use --device cpu"):
         choose_device("cuda")
 
 
-@pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "mps"])
-def test_unknown_devices(wanted: str) -> None:
+@pytest.mark.parametrize("option", ["gpu", "cuda:x", "mps"])
+def test_unknown_devices(option: str) -> None:
     with pytest.raises(InputError, match="is not known: use one of auto, cpu, cuda"):
-        choose_device(wanted)
+        choose_device(option)
 
 
 def test_precisions() -> None:
@@ -44,3 +47,55 @@ def test_arithmetic_is_autocast() -> None:
         assert (a @ a).dtype == torch.bfloat16
     with arithmetic(CPU, torch.float32):
         assert (a @ a).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [((3, 4, 5), torch.channels_last), ((2, 4, 5, 6), torch.channels_last_3d)],
+)
+def test_a_batch_is_stacked_channels_last(
+    shape: tuple[int, ...], layout: torch.memory_format
+) -> None:
+    tensors = [torch.rand(shape) for _ in range(3)]
+    batch = batch_on(CPU, tensors)
+    assert batch.is_contiguous(memory_format=layout)
+    for number, tensor in enumerate(tensors):
+        torch.testing.assert_close(batch[number], tensor, rtol=0, atol=0)
+
+
+class _Host:
+    """Stands for pinned memory where there is no GPU: what is stacked there, and how it leaves."""
+
+    def __init__(self) -> None:
+        self.allocated: list[dict[str, Any]] = []
+        self.copies: list[dict[str, Any]] = []
+
+    def empty(self, shape: tuple[int, ...], **options: Any) -> Tensor:
+        self.allocated.append(options)
+        return torch.zeros(shape, dtype=options["dtype"])
+
+    def to(self, batch: Tensor, device: torch.device, **options: Any) -> Tensor:
+        self.copies.append({"device": device, "values": batch.clone(), **options})
+        return batch
+
+
+def test_a_batch_for_a_gpu_goes_through_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = _Host()
+    monkeypatch.setattr("fastcam.inference.device.torch.empty", host.empty)
+    monkeypatch.setattr(
+        Tensor, "to", lambda batch, device, **options: host.to(batch, device, **options)
+    )
+    tensors = [torch.full((1, 2, 2), float(number)) for number in range(3)]
+    batch_on(torch.device("cuda"), tensors)
+    assert host.allocated == [{"dtype": torch.float32, "pin_memory": True}]
+    [copy] = host.copies
+    assert (copy["device"], copy["non_blocking"]) == (torch.device("cuda"), True)
+    assert copy["values"][:, 0, 0, 0].tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_batch_on_a_gpu() -> None:
+    tensors = [torch.rand(3, 8, 8) for _ in range(4)]
+    torch.testing.assert_close(
+        batch_on(torch.device("cuda"), tensors).cpu(), torch.stack(tensors), rtol=0, atol=0
+    )

@@ -121,7 +121,7 @@ def test_every_image_has_its_maps() -> None:
 @pytest.mark.parametrize(
     ("maps", "message"),
     [
-        (MapRequest(layers=("encoder.lost",)), "layer 'encoder.lost' does not exist"),
+        (MapRequest(layers=("encoder.lost",)), "--layer 'encoder.lost' does not exist"),
         (MapRequest(classes=(8,)), "--target 8: the model has 8 outputs, 0 to 7"),
         (MapRequest(("attention",), classes=(9,)), "--target 9"),
         (MapRequest(("rollout",)), "attention"),

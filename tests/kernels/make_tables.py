@@ -19,7 +19,7 @@ NAMES = ["jet", "viridis", "turbo", "inferno", "magma", "coolwarm", "gray"]
 TARGET = Path(__file__).parents[2] / "kernels" / "fastcam_kernels" / "_tables.py"
 
 
-def colours(name: str) -> NDArray[np.uint8]:
+def colors(name: str) -> NDArray[np.uint8]:
     """Table (256, 3) uint8 RGB from the library that owns it."""
     if name == "jet":
         bgr = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)
@@ -31,14 +31,14 @@ def colours(name: str) -> NDArray[np.uint8]:
 def module() -> str:
     """The text of _tables.py."""
     lines = [
-        '"""Colour tables, base64 of 256 RGB triples; written by tests/kernels/make_tables.py."""',
+        '"""Color tables, base64 of 256 RGB triples; written by tests/kernels/make_tables.py."""',
         "",
         "from __future__ import annotations",
         "",
         "TABLES: dict[str, str] = {",
     ]
     for name in NAMES:
-        text = base64.b64encode(colours(name).tobytes()).decode()
+        text = base64.b64encode(colors(name).tobytes()).decode()
         lines.append(f'    "{name}": (')
         lines += [f'        "{text[i : i + 88]}"' for i in range(0, len(text), 88)]
         lines.append("    ),")

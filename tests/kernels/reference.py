@@ -1,4 +1,4 @@
-"""Plain NumPy twins of the drawing kernels, written from their formulas."""
+"""The drawing kernels in plain NumPy, written from their formulas."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fastcam_kernels.resize import NEAREST, resize
 def draw_text(canvas, text, clip):
     """Boxes and glyphs pixel by pixel, straight onto ``canvas`` within ``clip``."""
     x1, y1, x2, y2 = (max(side, 0) for side in clip)
-    for box, colour in zip(text.boxes, text.box_colours, strict=True):
+    for box, color in zip(text.boxes, text.box_colors, strict=True):
         left, top, right, bottom = np.maximum(box, [x1, y1, x1, y1])
-        fill(canvas[:y2, :x2], left, top, right, bottom, colour)
+        fill(canvas[:y2, :x2], left, top, right, bottom, color)
     coverage = text.coverage
-    for glyph, left, top, *colour in text.glyphs.tolist():
+    for glyph, left, top, *color in text.glyphs.tolist():
         if not 0 <= glyph < len(text.atlas):
             continue
         gx, gy, gw, gh = text.atlas[glyph].tolist()
@@ -24,11 +24,11 @@ def draw_text(canvas, text, clip):
                     c = int(coverage[row, column])
                     for k in range(3):
                         behind = int(canvas[y, x, k])
-                        canvas[y, x, k] = (c * colour[k] + (255 - c) * behind + 127) // 255
+                        canvas[y, x, k] = (c * color[k] + (255 - c) * behind + 127) // 255
 
 
-def fill(canvas, x1, y1, x2, y2, colour):
-    canvas[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = colour
+def fill(canvas, x1, y1, x2, y2, color):
+    canvas[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = color
 
 
 def half_up(values):
@@ -37,7 +37,7 @@ def half_up(values):
 
 
 def panel(canvas, area, layers):
-    """What ``compose.panel`` draws. Resampling itself is held against OpenCV in test_resize."""
+    """What ``panel_kernel.panel`` draws. Resampling is held against OpenCV in test_resize."""
     x, y, width, height = area
     image, heat, tint, outlines, text = layers
     out = np.zeros((height, width, 3), np.uint8)
@@ -60,16 +60,16 @@ def panel(canvas, area, layers):
         factor = np.float32(255.0 / (high - low)) if high > low else np.float32(0)
         with np.errstate(invalid="ignore"):
             level = half_up((values - np.float32(low)) * factor)
-        weight = heat.image_weight[level][..., None]
-        out = half_up(weight * out.astype(np.float32) + heat.heat_colour[level])
+        weight = heat.tables.image_weight[level][..., None]
+        out = half_up(weight * out.astype(np.float32) + heat.tables.heat_color[level])
     if len(tint.mask):
         inside = resize((tint.mask != 0).astype(np.uint8), height, width, NEAREST) > 0
         alpha = np.float32(tint.alpha)
-        mixed = half_up((1 - alpha) * out.astype(np.float32) + alpha * tint.colour.astype("f4"))
+        mixed = half_up((1 - alpha) * out.astype(np.float32) + alpha * tint.color.astype("f4"))
         out[inside] = mixed[inside]
-    for (x1, y1, x2, y2), colour, line in zip(*outlines, strict=True):
+    for (x1, y1, x2, y2), color, line in zip(*outlines, strict=True):
         inner = out.copy()
-        fill(out, x1, y1, x2, y2, colour)
+        fill(out, x1, y1, x2, y2, color)
         keep = [max(v, 0) for v in (y1 + line, y2 - line, x1 + line, x2 - line)]
         window = slice(keep[0], keep[1]), slice(keep[2], keep[3])
         out[window] = inner[window]

@@ -7,7 +7,7 @@ import cv2
 import matplotlib
 import numpy as np
 import pytest
-from fastcam_kernels.colormap import blend_tables, names, table
+from fastcam_kernels.colormap import names, table
 
 
 def test_jet_is_opencvs_entry_by_entry():
@@ -42,21 +42,3 @@ def test_the_stored_module_is_what_its_script_writes():
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'jett' is unknown.*jet, viridis"):
         table("jett")
-
-
-@pytest.mark.parametrize(
-    ("mode", "weight"),
-    [("flat", lambda i: 0.4), ("heat", lambda i: 0.4 * i / 255), ("only", lambda i: 1.0)],
-)
-def test_blend_tables(mode, weight):
-    image_weight, heat_colour = blend_tables(table("turbo"), 0.4, mode)
-    assert image_weight.dtype == heat_colour.dtype == np.float32
-    for i in range(256):
-        assert image_weight[i] == pytest.approx(1 - weight(i), abs=1e-7)
-        assert heat_colour[i] == pytest.approx(weight(i) * table("turbo")[i], abs=1e-4)
-
-
-@pytest.mark.parametrize(("alpha", "mode"), [(1.5, "flat"), (float("nan"), "flat"), (0.4, "add")])
-def test_blend_tables_refuse(alpha, mode):
-    with pytest.raises(ValueError, match=r"alpha|unknown"):
-        blend_tables(table("jet"), alpha, mode)

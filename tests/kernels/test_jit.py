@@ -14,7 +14,8 @@ RUN = """
 import sys, numpy as np
 for name in ("torch", "zarr", "dask", "fastcam", "PIL", "cv2", "matplotlib", "scipy"):
     sys.modules[name] = None
-from fastcam_kernels import boxes, colormap, compose, grey, heat, labels, png, resize, text
+from fastcam_kernels import boxes, colormap, panel_kernel, grey, heat, label_placement, png
+from fastcam_kernels import resize, text
 filtered = png.up_filter(np.ones((2, 2, 1), np.uint8)).tolist()
 assert filtered == [[2, 1, 1], [2, 0, 0]], filtered
 stats = png._up_filter.stats
@@ -24,7 +25,7 @@ print(png.__file__, sum(stats.cache_hits.values()), sum(stats.cache_misses.value
 
 DRAW = """
 import numpy as np
-from fastcam_kernels.layers import NO_TEXT
+from fastcam_kernels.panel_layers import NO_TEXT
 from fastcam_kernels.margins import margins
 none = np.zeros((0, 4), np.int32)
 canvas = np.zeros((1, 1, 3), np.uint8)

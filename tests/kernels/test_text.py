@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-from fastcam_kernels.layers import NO_TEXT, Text
 from fastcam_kernels.margins import margins
+from fastcam_kernels.panel_layers import NO_TEXT, Text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,17 +44,17 @@ def test_text_is_its_formula_and_stays_inside_the_clip(glyphs, clip, seed):
     np.testing.assert_array_equal(canvas, expected)
 
 
-def test_every_coverage_colour_and_background_rounds_exactly():
+def test_every_coverage_color_and_background_rounds_exactly():
     coverage = np.arange(256, dtype=np.uint8)[None]
     atlas = np.array([[0, 0, 256, 1]], np.int32)
     for background in range(256):
-        colours = (0, 1, 100, 254, 255)
-        glyphs = np.array([[0, 0, row, c, c, c] for row, c in enumerate(colours)], np.int32)
-        canvas = np.zeros((len(colours), 256, 3), np.uint8)
+        colors = (0, 1, 100, 254, 255)
+        glyphs = np.array([[0, 0, row, c, c, c] for row, c in enumerate(colors)], np.int32)
+        canvas = np.zeros((len(colors), 256, 3), np.uint8)
         text = Text(*NO_TEXT[:2], coverage, atlas, glyphs)
         margins(canvas, np.full(3, background, np.uint8), NO_PANELS, text)
-        c, colour = np.meshgrid(np.arange(256), colours)
-        expected = (c * colour + (255 - c) * background + 127) // 255
+        c, color = np.meshgrid(np.arange(256), colors)
+        expected = (c * color + (255 - c) * background + 127) // 255
         np.testing.assert_array_equal(canvas[:, :, 1], expected)
 
 

@@ -176,7 +176,7 @@ def test_huggingface_weights_that_do_not_fit(hf_folder: Path) -> None:
     with pytest.raises(InputError, match=r"NaN or infinite weights \(classifier\.bias\)"):
         load_model(f"hf:{hf_folder}")
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"model\.safetensors: is no whole safetensors"):
+    with pytest.raises(InputError, match=r"model\.safetensors: is not a complete safetensors"):
         load_model(f"hf:{hf_folder}")
 
 
@@ -191,10 +191,10 @@ def test_huggingface_backbone_without_a_classifier(hf_folder: Path) -> None:
 def test_huggingface_folders_that_are_none(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    with pytest.raises(InputError, match=r"is no local Hugging Face folder .* nothing is fetched"):
+    with pytest.raises(InputError, match=r"not a local Hugging Face folder .* nothing is fetched"):
         load_model("hf:google/vit-base-patch16-224")
     (tmp_path / "config.json").write_text("[1]")
-    with pytest.raises(InputError, match="is no config of a Hugging Face model"):
+    with pytest.raises(InputError, match="is not the config of a Hugging Face model"):
         load_model(f"hf:{tmp_path}")
     marker = tmp_path / "ran"
     (tmp_path / "code.py").write_text(f"open({str(marker)!r}, 'w')")

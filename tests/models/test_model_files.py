@@ -41,12 +41,12 @@ def saved(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("script.pt", r"is a TorchScript program: loading it runs what is in it.*--checkpoint"),
+        ("script.pt", r"is a TorchScript program: loading it runs what is in it.*with checkpoint"),
         ("script.ts", r"is a TorchScript program"),
         ("exported.pt2", r"is an exported program \(torch\.export\).*load it in Python"),
         (
             "weights.pth",
-            r"holds weights, not a network: give --model NAME or path/file\.py:factory",
+            r"holds weights, not a network: give model NAME or path/file\.py:factory",
         ),
         ("odd.onnx", r"is a program, and loading it runs"),
         ("missing.pt", r"no such file"),

@@ -75,7 +75,7 @@ def test_another_image_size_resamples_the_positions(vit: VisionTransformer, tmp_
     assert isinstance(model, VisionTransformer)
     assert model.patch_embed.grid_size == (2, 6)
     assert model(torch.zeros(1, 1, 16, 48)).shape == (1, 3)
-    with pytest.raises(InputError, match=r"100x100 is no multiple of .* 8x8"):
+    with pytest.raises(InputError, match=r"100x100 is not a multiple of .* 8x8"):
         load_model("vit_tiny", path, image_size=100)
 
 

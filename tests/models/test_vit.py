@@ -149,7 +149,7 @@ def test_names_say_patch_and_heads() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(InputError, match=r"250x224 is no multiple .* 16x16 .* 240x224"):
+    with pytest.raises(InputError, match=r"250x224 is not a multiple .* 16x16 .* 240x224"):
         VitSettings(dim=64, depth=1, heads=1, image_size=(250, 224))
     with pytest.raises(InputError, match="nearest is 16x16"):
         VitSettings(dim=64, depth=1, heads=1, image_size=(8, 8))

@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from fastcam.figures.figure import Figure
+from fastcam.figures.notebook_figure import Figure
 from fastcam.models.vit import VisionTransformer, VitSettings
 from fastcam.report import plots
 

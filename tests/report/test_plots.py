@@ -70,14 +70,14 @@ def test_letters_that_no_font_has_are_boxes() -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_shades_are_seen_on_the_paper(theme: Literal["light", "dark"]) -> None:
     """Contrast by WCAG 2.1: 1 is none."""
-    colours = series_colors(Style(theme=theme))(np.linspace(0, 1, 9))[:, :3]
+    colors = series_colors(Style(theme=theme))(np.linspace(0, 1, 9))[:, :3]
     background = plot_style(Style(theme=theme)).background
     paper = np.array([int(background[start : start + 2], 16) for start in (1, 3, 5)])
-    lights = [_luminance(colour) for colour in (*colours, paper / 255)]
+    lights = [_luminance(color) for color in (*colors, paper / 255)]
     for light in lights[:-1]:
         assert (max(light, lights[-1]) + 0.05) / (min(light, lights[-1]) + 0.05) > 1.3
 
 
-def _luminance(colour: np.ndarray) -> float:
-    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+def _luminance(color: np.ndarray) -> float:
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])

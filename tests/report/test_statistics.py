@@ -242,7 +242,7 @@ def test_files_are_complete_for_any_number_of_cases(tmp_path: Path, count: int) 
     with Image.open(paths[2]) as page:
         assert page.size == (2100, 1485)
         colors = {color for _, color in page.convert("RGB").getcolors(2_000_000) or []}
-    # Right and wrong have their colours somewhere on the page.
+    # Right and wrong have their colors somewhere on the page.
     assert {(27, 120, 55), (197, 27, 27)} <= colors
 
 

@@ -59,12 +59,22 @@ def test_the_best_slice_of_a_tie_is_the_first():
 @pytest.mark.parametrize(
     ("name", "safe"),
     [
-        ("site1/p.01", "site1_p.01"), ("../../etc/passwd", "__.._etc_passwd"), ("患者 7", "患者 7"),
-        ("..", "_"), (".", "_"), (" ", "_"), ("", "_"), ("a\nb\tc", "a_b_c"), ("con:", "con_"),
-        ("a\\b*c?", "a_b_c_"), ("trailing. ", "trailing_"), (".hidden", "_hidden"),
-        ("\u202egnp.exe", "_gnp.exe"), ("a\ud800", "a_"),
+        ("site1/p.01", "site1_p.01"),
+        ("../../etc/passwd", "__.._etc_passwd"),
+        ("患者 7", "患者 7"),
+        ("..", "_"),
+        (".", "_"),
+        (" ", "_"),
+        ("", "_"),
+        ("a\nb\tc", "a_b_c"),
+        ("con:", "con_"),
+        ("a\\b*c?", "a_b_c_"),
+        ("trailing. ", "trailing_"),
+        (".hidden", "_hidden"),
+        ("\u202egnp.exe", "_gnp.exe"),
+        ("a\ud800", "a_"),
     ],
-)  # fmt: skip
+)
 def test_safe(name, safe):
     assert file_names.safe(name) == safe
 

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastcam.errors import OutputError
-from fastcam.run.files import remove, write_bytes, write_text
+from fastcam.run.files import remove, remove_leftovers, write_bytes, write_text
 
 
 def test_pieces_are_joined_and_no_temporary_file_stays(tmp_path: Path) -> None:
@@ -135,3 +138,34 @@ def test_remove_takes_whatever_is_there(tmp_path: Path) -> None:
     for name in ("folder", "file", "link", "nothing"):
         remove(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fastcam.run.files import write_bytes
+
+def pieces():
+    yield b"half"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write_bytes(Path(sys.argv[1]), pieces())
+"""
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    below = tmp_path / "below" / "deeper"
+    below.mkdir(parents=True)
+    mine = {".tmp-of-the-user", ".tmp-a-b-c", "result"}
+    for name in mine:
+        (tmp_path / name).touch()
+    running = tmp_path / f".tmp-figure.png-{os.getpid()}-1"
+    running.touch()
+    for folder in (tmp_path, below):
+        command = [sys.executable, "-c", _KILLED, str(folder / "figure-1.png")]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*mine, running.name, "below"}
+    assert len(list(below.iterdir())) == 1
+    remove_leftovers(tmp_path, "**/")
+    assert list(below.iterdir()) == []

@@ -215,7 +215,7 @@ def test_without_locks_the_run_goes_on(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr("fastcam.run.folder.fcntl.flock", refuse)
+    monkeypatch.setattr("fastcam.run.folder_lock.fcntl.flock", refuse)
     (tmp_path / ".tmp-of-somebody").write_text("maybe alive")
     with RunFolder(tmp_path, SETTINGS, overwrite=False) as folder:
         draw(folder, A)
@@ -227,8 +227,8 @@ def test_a_full_disk_while_listing_is_an_output_error(tmp_path):
         pytest.raises(OutputError, match=r"figures\.csv: can't be written: No space left"),
         RunFolder(tmp_path, SETTINGS, overwrite=False) as folder,
     ):
-        folder._journal.close()
-        folder._journal = Path("/dev/full").open("w")  # noqa: SIM115 - closed by the folder
+        folder._journal._file.close()
+        folder._journal._file = Path("/dev/full").open("w")  # noqa: SIM115 - closed by the folder
         folder.record([A])
     with RunFolder(tmp_path, SETTINGS, overwrite=False):
         pass

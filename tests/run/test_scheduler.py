@@ -18,6 +18,7 @@ from fastcam.api import render
 from fastcam.demo.neck_set import SyntheticSet, make_test_set
 from fastcam.errors import InputError
 from fastcam.run import scheduler
+from tests.process_tree import orderly, running, wait_until
 
 DASK = Path(sys.executable).parent / "dask"
 SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -173,3 +174,17 @@ def test_a_scheduler_that_is_not_there_costs_no_figures(made, tmp_path):
     with pytest.raises(InputError):
         draw(made, tmp_path / "out", scheduler="nowhere", overwrite=True, theme="dark")
     assert pictures(tmp_path / "out").keys() == before.keys()
+
+
+def test_a_scheduler_that_is_killed_is_one_line(cluster, made, tmp_path):
+    sources = ["--root-dir", made.images, "--mode", "all_slices", "--panel-size", 256]
+    where = ["--scheduler", cluster.file, "--output-dir", tmp_path / "out"]
+    with running("render", made.results, *sources, *where) as command:
+        figures = tmp_path / "out"
+        wait_until(
+            lambda: len(list(figures.glob("0*/*.png"))) > 2 or command.process.poll() is not None
+        )
+        cluster.scheduler.kill()
+        ending = command.finish()
+    orderly(ending, codes=(1,))
+    assert "the Dask cluster gave up" in ending.err

@@ -41,10 +41,10 @@ def test_a_killed_run_goes_on(
         store.append(0, rows(2, 0))
     write = Chunks.write
 
-    def dying(self: Chunks, at: int, values: np.ndarray) -> None:
+    def dying(self: Chunks, at: int, values: np.ndarray, durable: bool = False) -> None:
         if self._folder == store.path / before:
             raise Killed
-        write(self, at, values)
+        write(self, at, values, durable)
 
     with monkeypatch.context() as patched:
         patched.setattr(Chunks, "write", dying)
@@ -156,5 +156,5 @@ def test_stores_of_another_kind(full: MapStore, changes: dict[str, object], word
     change(full.path, **changes)
     with pytest.raises(InputError, match=words):
         MapStore.open(full.path)
-    with pytest.raises(InputError, match="is no run store"):
+    with pytest.raises(InputError, match="is not a run store"):
         MapStore.open(full.path.parent)

@@ -33,7 +33,7 @@ def test_each_kind_opens_as_what_it_is(tmp_path: Path) -> None:
 def test_what_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         open_store(tmp_path / "none")
-    with pytest.raises(InputError, match="is no run store"):
+    with pytest.raises(InputError, match="is not a run store"):
         open_store(tmp_path)
     (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"schema": 1, "kind": "film"}}))
     with pytest.raises(InputError, match="of kind 'film', which this fastcam does not know"):

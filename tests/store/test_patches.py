@@ -178,14 +178,14 @@ def test_a_store_that_can_not_be_written_leaves_nothing(
 def test_what_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         open_store(tmp_path / "none.zarr")
-    with pytest.raises(InputError, match="is no run store"):
+    with pytest.raises(InputError, match="is not a run store"):
         open_store(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="is no run store"):
+    with pytest.raises(InputError, match="is not a run store"):
         open_store(tmp_path / "file")
     for text in ("", "[1]", "{}", '{"attributes": {}}', "\xff"):
         (tmp_path / "zarr.json").write_text(text, encoding="latin1")
-        with pytest.raises(InputError, match="is no run store of fastcam"):
+        with pytest.raises(InputError, match="is not a run store of fastcam"):
             open_store(tmp_path)
 
 

@@ -124,9 +124,15 @@ JSON = st.recursive(
     max_leaves=5,
 )
 KEYS = (
-    "shape", "chunk_grid", "data_type", "codecs", "chunk_key_encoding", "fill_value", "attributes",
+    "shape",
+    "chunk_grid",
+    "data_type",
+    "codecs",
+    "chunk_key_encoding",
+    "fill_value",
+    "attributes",
     "node_type",
-)  # fmt: skip
+)
 
 
 @settings(deadline=None, max_examples=150)

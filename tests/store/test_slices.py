@@ -43,8 +43,10 @@ def test_rows_are_slices_and_cases_are_volumes(tmp_path: Path) -> None:
     first, second = batch_rows(4, 0), batch_rows(1, 1, ("", "slice 4 is odd"))
     store.append(0, first)
     assert [header.status for header in MapStore.open(store.path).headers] == [
-        "done", "done", "open",
-    ]  # fmt: skip
+        "done",
+        "done",
+        "open",
+    ]
     with pytest.raises(CaseError, match="no map yet"):
         store.map(CAM, 2)
     store.append(1, second)
@@ -87,10 +89,16 @@ def test_an_attention_map_has_its_slices_before_its_picture(tmp_path: Path) -> N
     for number, part in ((0, slice(0, 4)), (1, slice(4, 6))):
         count = part.stop - part.start
         given_rows = batch_rows(count, number)
-        store.append(number, rows(
-            count, maps={"attention": values[part]}, layer_names={"attention": ["a", "b"]},
-            shape=given_rows.shape, affine=given_rows.affine,
-        ))  # fmt: skip
+        store.append(
+            number,
+            rows(
+                count,
+                maps={"attention": values[part]},
+                layer_names={"attention": ["a", "b"]},
+                shape=given_rows.shape,
+                affine=given_rows.affine,
+            ),
+        )
     found = MapStore.open(store.path).map("attention", 0)
     assert found.shape == (2, 3, 3, 4, 5)
     for z, layer, head in itertools.product(range(3), range(2), range(3)):

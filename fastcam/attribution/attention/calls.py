@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fastcam.attribution.attention.records import Kind, Scores, Weights
+from fastcam.attribution.attention.records import AttentionFlow, Kind, Scores, Weights
 
 
 def scores_of(
@@ -45,6 +45,30 @@ def scores_of(
     )
 
 
+def flow_of(output: Tensor, value: Tensor) -> AttentionFlow:
+    """The tensors of ``F.scaled_dot_product_attention`` with its ``value`` and ``output``."""
+    leading = output.shape[:-2]
+
+    def as_matrix(tensor: Tensor) -> Tensor:
+        four = len(leading) == 2
+        return tensor if four else tensor.reshape(_matrix_shape(tensor, leading))
+
+    values = value.detach()
+    if len(leading) != 2:
+        values = values.expand(*leading, *values.shape[-2:]).reshape(_matrix_shape(values, leading))
+    return AttentionFlow(output, values, as_matrix)
+
+
+def softmax_flow(output: Tensor, axis: int) -> AttentionFlow:
+    """The same of weights ``output``, a softmax along ``axis``, that are matrices."""
+
+    def as_matrix(tensor: Tensor) -> Tensor:
+        matrix = tensor if axis % tensor.ndim == tensor.ndim - 1 else tensor.transpose(-1, -2)
+        return matrix.reshape(_matrix_shape(matrix, matrix.shape[:-2]))
+
+    return AttentionFlow(output, None, as_matrix)
+
+
 def weights_of(output: Tensor, axis: int) -> tuple[Kind, Weights] | None:
     """What a softmax along ``axis`` is: matrices (b, h, n, m), pooling (b, 1, 1, m), or None.
 
@@ -74,7 +98,7 @@ def _matrix_shape(tensor: Tensor, leading: Sequence[int]) -> tuple[int, int, int
     return -1, heads, tensor.shape[-2], tensor.shape[-1]
 
 
-def softmax_axis(output: Tensor, dim: int | None = None, *_rest: Any, **_named: Any) -> int:
+def softmax_axis(output: Tensor, dim: int | None = None, *_rest: Any, **_kwargs: Any) -> int:
     """The axis that a softmax with these further arguments was taken along."""
     if isinstance(dim, int):
         return dim

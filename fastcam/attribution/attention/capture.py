@@ -28,17 +28,24 @@ import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fastcam.attribution.attention.calls import scores_of, softmax_axis, weights_of
+from fastcam.attribution.attention.calls import (
+    flow_of,
+    scores_of,
+    softmax_axis,
+    softmax_flow,
+    weights_of,
+)
 from fastcam.attribution.attention.records import (
     KINDS,
     Attention,
     AttentionCall,
+    AttentionFlow,
     Kind,
     Record,
     Reducer,
     Weights,
 )
-from fastcam.attribution.attention.sdpa_patch import patched_sdpa
+from fastcam.attribution.attention.sdpa_override import overridden_sdpa
 from fastcam.attribution.layer_names import named_layers
 
 # PyTorch's own, whatever stands in its place later.
@@ -84,7 +91,7 @@ def capture(
 
     ``kinds``: those to record. ``paths``: those of the model's modules, where :func:`paths_of` was
     asked before (0.4 ms for a ViT). ``by_name``: the model is known to attend only through
-    ``F.scaled_dot_product_attention``, see :mod:`.sdpa_patch`; records then have the path "". The
+    ``F.scaled_dot_product_attention`` (:mod:`.sdpa_override`); records then have the path "". The
     calls are made as they are, by the kernels PyTorch chooses; the model's output is the same to
     the last bit (to rounding where the fast path of ``nn.MultiheadAttention`` would have been
     taken, or where ``replacement`` made the call). Everything is undone at the end, also when the
@@ -94,7 +101,7 @@ def capture(
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with patched_sdpa(mode.attend) if by_name else mode:
+        with overridden_sdpa(mode.attend) if by_name else mode:
             yield mode
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -147,7 +154,10 @@ class Capture(TorchFunctionMode):
             if result is not None:
                 return result
         output = func(*args, **kwargs)
-        self._record("sdpa", scores_of(*args, **kwargs))
+        flow = None
+        if not torch.compiler.is_compiling():
+            flow = flow_of(output, args[2] if len(args) > 2 else kwargs["value"])
+        self._record("sdpa", scores_of(*args, **kwargs), flow=flow)
         return output
 
     def _replacement_result(
@@ -174,9 +184,12 @@ class Capture(TorchFunctionMode):
 
     def _softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         output = func(*args, **kwargs)
-        kind_and_weights = weights_of(output, softmax_axis(output, *args[1:], **kwargs))
+        axis = softmax_axis(output, *args[1:], **kwargs)
+        kind_and_weights = weights_of(output, axis)
         if kind_and_weights is not None and kind_and_weights[0] in self._kinds:
-            self._record(*kind_and_weights)
+            matrix = kind_and_weights[0] == "softmax" and not torch.compiler.is_compiling()
+            flow = softmax_flow(output, axis) if matrix else None
+            self._record(*kind_and_weights, flow=flow)
         return output
 
     def _multi_head(self, func: FunctionType, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -191,8 +204,9 @@ class Capture(TorchFunctionMode):
         def softmax(scores: Tensor, dim: int) -> Tensor:
             output = F.softmax(scores, dim=dim)
             if "softmax" in self._kinds:
-                weights = output.detach()
-                self._record("softmax", Weights(weights.reshape(-1, heads, *weights.shape[1:])))
+                weights = Weights(output.detach().reshape(-1, heads, *output.shape[1:]))
+                flow = AttentionFlow(output, None, lambda t: t.reshape(-1, heads, *t.shape[1:]))
+                self._record("softmax", weights, flow=flow)
             return output
 
         replacements = {
@@ -221,9 +235,9 @@ class Capture(TorchFunctionMode):
             self._match(*args)
         return func(*args, **kwargs)
 
-    def _match(self, left: Tensor, right: Tensor) -> None:
+    def _match(self, first_factor: Tensor, second_factor: Tensor) -> None:
         for index, gate in enumerate(self._gates):
-            for factor, features in ((left, right), (right, left)):
+            for factor, features in ((first_factor, second_factor), (second_factor, first_factor)):
                 if _gates(factor, features, gate):
                     del self._gates[index]
                     weights = Weights(gate.reshape(gate.shape[0], 1, 1, -1))
@@ -231,8 +245,14 @@ class Capture(TorchFunctionMode):
                     self._record("gate", weights, features if first else features.movedim(-1, 1))
                     return
 
-    def _record(self, kind: Kind, attention: Attention, features: Tensor | None = None) -> None:
-        call = AttentionCall(self._path(), kind, attention, features)
+    def _record(
+        self,
+        kind: Kind,
+        attention: Attention,
+        features: Tensor | None = None,
+        flow: AttentionFlow | None = None,
+    ) -> None:
+        call = AttentionCall(self._path(), kind, attention, features, flow)
         with torch.no_grad(), _modes_off():
             value = self._reduce(call)
         self.records.append(Record(call.path, kind, attention.shape, value))

@@ -8,30 +8,25 @@ image; windows are not comparable with each other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from fastcam.attribution.attention.attention_plan import AttentionPlan, plan_maps
 from fastcam.attribution.attention.capture import capture, paths_of
-from fastcam.attribution.attention.checks import check_records, input_shapes
-from fastcam.attribution.attention.key_positions import KeyPositions, PassContext, key_positions
-from fastcam.attribution.attention.map_groups import (
-    choose_layers,
-    fields_of,
-    group_layers,
-    notes_of,
-    stack_maps,
-)
+from fastcam.attribution.attention.checks import input_shapes
+from fastcam.attribution.attention.key_positions import PassContext
+from fastcam.attribution.attention.map_groups import fields_of, notes_of, stack_maps
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, Reducer, nothing
-from fastcam.attribution.attention.sdpa_patch import sdpa_count
+from fastcam.attribution.attention.sdpa_override import sdpa_count
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_size
 from fastcam.attribution.attention.windows import window_module
-from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
+from fastcam.attribution.batch_maps import BatchMaps, Targets, answers_of
 from fastcam.attribution.geometry.fields import layer_grids
 from fastcam.attribution.geometry.grids import Grid
-from fastcam.attribution.layer_names import call_names, module_at
+from fastcam.attribution.layer_names import module_at
 from fastcam.attribution.modules import (
     as_input,
     eager_module,
@@ -42,27 +37,6 @@ from fastcam.attribution.modules import (
 from fastcam.errors import InputError
 
 _KINDS: tuple[Kind, ...] = ("sdpa", "softmax", "pooling")
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What to show of a run with one shape of batch.
-
-    - ``maps``: by name, the layers along its axis
-    - ``omissions``: by path, why a call is not shown
-    - ``shapes``: of the calls, (b, h, n, m) each
-    - ``by_name``: whether the calls can be seen without a mode
-    """
-
-    maps: dict[str, tuple[KeyPositions, ...]]
-    omissions: dict[str, str]
-    shapes: list[tuple[int, int, int, int]]
-    by_name: bool = False
-
-    @property
-    def layer_names(self) -> dict[str, tuple[str, ...]]:
-        """By map, the paths of its layers."""
-        return {name: tuple(p.path for p in group) for name, group in self.maps.items()}
 
 
 class AttentionEngine:
@@ -101,7 +75,7 @@ class AttentionEngine:
         self._compiled = compile or any(map(is_compiled, one_device.modules()))
         self._layers = layers
         self._prefix = count_prefix(self._eager, prefix_tokens)
-        self._plans: dict[tuple[int, ...], _Plan] = {}
+        self._plans: dict[tuple[int, ...], AttentionPlan] = {}
         self._grids: dict[tuple[int, ...], dict[str, Grid | None]] = {}
         self._paths = paths_of(model)
         # Looked up once, not in every batch: half of what a CLS row costs.
@@ -131,13 +105,15 @@ class AttentionEngine:
             }
         return BatchMaps(
             maps,
-            logits_of(output, len(batch)),
+            answers_of(output, len(batch)),
             layer_names=plan.layer_names,
             notes=notes_of(plan.maps),
             fields=fields_of(plan.maps),
         )
 
-    def _later_run(self, batch: Tensor, reduce: Reducer, plan: _Plan) -> tuple[list[Record], Any]:
+    def _later_run(
+        self, batch: Tensor, reduce: Reducer, plan: AttentionPlan
+    ) -> tuple[list[Record], Any]:
         """A run with a shape of batch that is known already."""
         if plan.by_name:
             with capture(self._model, reduce, ("sdpa",), by_name=True) as recording:
@@ -155,7 +131,7 @@ class AttentionEngine:
 
     def _first_run(
         self, batch: Tensor, size: tuple[int, ...], reduce: Reducer
-    ) -> tuple[_Plan, list[Record], Any]:
+    ) -> tuple[AttentionPlan, list[Record], Any]:
         """The first run with a shape of batch, whose calls are all checked and placed."""
         by_name = False
         if self._compiled:
@@ -183,8 +159,10 @@ class AttentionEngine:
         patch = patch_size(self._eager, len(size))
         grids = self._layer_grids(records, batch)
         context = PassContext(self._eager, len(batch), size, patch, self._prefix, shapes, grids)
-        plan = replace(self._plan(records, context), by_name=by_name)
-        return plan, records, output
+        plan = plan_maps(self._eager, records, context, self.query, self._layers)
+        self.omissions = plan.omissions
+        self.map_kinds = {name: group[0].kind for name, group in plan.maps.items()}
+        return replace(plan, by_name=by_name), records, output
 
     def _layer_grids(self, records: list[Record], batch: Tensor) -> dict[str, Grid | None]:
         """Where what the attention modules give lies in the images."""
@@ -224,58 +202,6 @@ class AttentionEngine:
             self._eager(batch[:1])
         return recording.records, shapes
 
-    def _plan(self, records: list[Record], context: PassContext) -> _Plan:
-        check_records(self._eager, records, context.shapes)
-        names = call_names([record.path for record in records])
-        positions: list[KeyPositions] = []
-        omissions: dict[str, str] = {}
-        for index, (name, record) in enumerate(zip(names, records, strict=True)):
-            outcome = key_positions(index, record, context, self.query)
-            if isinstance(outcome, KeyPositions):
-                positions.append(outcome.named(name, context))
-            else:
-                omissions[name] = outcome
-        layers = [p for p in positions if p.kind != "pooling"]
-        self._check_omissions(layers, omissions, records, names)
-        selected = (
-            layers if self._layers is None else choose_layers(layers, self._layers, omissions)
-        )
-        maps = group_layers(selected, "attention")
-        pools = [p for p in positions if p.kind == "pooling"]
-        if pools and self._layers is None:
-            maps |= group_layers(pools, "pooling")
-        self.omissions = omissions
-        self.map_kinds = {name: group[0].kind for name, group in maps.items()}
-        return _Plan(maps, omissions, [record.shape for record in records])
-
-    def _check_omissions(
-        self,
-        layers: list[KeyPositions],
-        omissions: dict[str, str],
-        records: list[Record],
-        names: list[str],
-    ) -> None:
-        """A layer of the same class as one that is chosen_kinds can't be left out in silence."""
-        if not layers:
-            raise InputError(
-                f"{type(self._eager).__name__} has {len(records)} attention calls, but none shows "
-                f"places of the image: {_first(omissions)}"
-            )
-        if self._layers is not None:
-            return
-        kinds = {
-            n: type(module_at(self._eager, r.path)) for n, r in zip(names, records, strict=True)
-        }
-        chosen_kinds = {kinds[p.path] for p in layers}
-        unplaced = {
-            name: reason for name, reason in omissions.items() if kinds[name] in chosen_kinds
-        }
-        if unplaced:
-            raise InputError(
-                f"{type(self._eager).__name__}: {len(unplaced)} of {len(records)} attention layers "
-                f"can't be placed: {_first(unplaced)}; or choose layers"
-            )
-
 
 def _with_paths(records: list[Record], eager_records: list[Record]) -> list[Record]:
     """Compiled records with the paths of the same calls made uncompiled."""
@@ -288,8 +214,3 @@ def _with_paths(records: list[Record], eager_records: list[Record]) -> list[Reco
             f"{len(eager_records)}, or others; run it without torch.compile"
         )
     return [replace(r, path=by.path) for r, by in zip(records, eager_records, strict=True)]
-
-
-def _first(omissions: dict[str, str]) -> str:
-    name, reason = next(iter(omissions.items()))
-    return f"{name or 'the model itself'}: {reason}"

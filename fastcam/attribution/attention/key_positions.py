@@ -19,6 +19,7 @@ from fastcam.attribution.attention.windows import (
     merge_windows,
     overlap_layout_of,
     overlap_module,
+    partition_of,
     window_module,
 )
 from fastcam.attribution.geometry.fields import field_of
@@ -103,10 +104,16 @@ def key_positions(
     if h == 1 and b % context.batch == 0 and _input_tokens(record.path, context) == n:
         # Heads kept in the first axis: every matrix is over all tokens of an image.
         b, h = context.batch, b // context.batch
+    if b % context.batch == 0 and n == m:
+        sizes = (b // context.batch, m)
+        layout = partition_of(context.model, record.path, context.shapes, context.batch, sizes)
+        # A single window of the grid's size is the grid; a larger one is padded.
+        if layout is not None and layout.grid != layout.window:
+            return KeyPositions(index, record.path, "windows", h, layout.grid, layout)
     if b != context.batch:
         return (
             f"{b} attention matrices for {context.batch} images: windows whose arrangement isn't "
-            "known (no window_size and shift_size)"
+            "known (no window_size, partition_size or patch_size around them)"
         )
     if _attends_channels(record, context):
         return f"it attends from channel to channel ({n}×{m}), not between places"

@@ -55,15 +55,15 @@ def choose_layers(
 
     A path without a call's number, ``attn`` for ``attn#0`` and ``attn#1``, means all calls.
     """
-    chosen: dict[str, KeyPositions] = {}
+    selected: dict[str, KeyPositions] = {}
     for layer_id in layer_ids:
         first = choose_layer(layers, layer_id, omissions)
         same = [first]
         if _number_of(layer_id) is None and split_call(str(layer_id))[1] is None:
             path = split_call(first.path)[0]
             same = [layer for layer in layers if means(path, layer.path)]
-        chosen |= {layer.path: layer for layer in same}
-    return list(chosen.values())
+        selected |= {layer.path: layer for layer in same}
+    return list(selected.values())
 
 
 def matching_layers(layers: Sequence[KeyPositions], layer_id: int | str) -> list[KeyPositions]:
@@ -92,13 +92,13 @@ def choose_layer(
     number = _number_of(layer_id)
     if number is not None:
         raise InputError(
-            f"layer {number}: the model shows {len(layers)} attention layers; use 0 to "
+            f"--layer {number}: the model shows {len(layers)} attention layers; use 0 to "
             f"{len(layers) - 1}"
         )
     if str(layer_id) in omissions:
-        raise InputError(f"layer {layer_id!r} can't be shown: {omissions[str(layer_id)]}")
+        raise InputError(f"--layer {layer_id!r} can't be shown: {omissions[str(layer_id)]}")
     names = [layer.path for layer in layers]
     near = difflib.get_close_matches(str(layer_id), names, 3, 0) or names[:3]
     raise InputError(
-        f"layer {layer_id!r} has no attention that is shown; nearest: {', '.join(near)}"
+        f"--layer {layer_id!r} has no attention that is shown; nearest: {', '.join(near)}"
     )

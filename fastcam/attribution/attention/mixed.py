@@ -35,7 +35,7 @@ from fastcam.attribution.attention.map_groups import (
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, gate
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_size
 from fastcam.attribution.attention.windows import overlap_module, window_module
-from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
+from fastcam.attribution.batch_maps import BatchMaps, Targets, answers_of
 from fastcam.attribution.geometry.fields import layer_grids
 from fastcam.attribution.layer_names import call_names, module_at, split_call
 from fastcam.attribution.modules import as_input, eager_mode, eager_module, eval_mode
@@ -128,7 +128,7 @@ class MixedEngine:
             gates = {p.path: recording.records[p.index].value[0] for p in plan.gates}
         return BatchMaps(
             maps,
-            logits_of(output, len(batch)),
+            answers_of(output, len(batch)),
             gates=gates,
             layer_names={n: tuple(p.path for p in layers) for n, layers in plan.maps.items()},
             notes=notes_of(plan.maps),
@@ -259,7 +259,7 @@ def _summary(records: Sequence[Record]) -> str:
     calls = [r.path for r in records if r.kind != "gate"]
     gates = [r.path for r in records if r.kind == "gate"]
     parts = []
-    for what, paths in (("attention calls", calls), ("channel gates", gates)):
+    for kind, paths in (("attention calls", calls), ("channel gates", gates)):
         if paths:
-            parts.append(f"{len(paths)} {what} ({paths[0] or 'the model itself'}, …)")
+            parts.append(f"{len(paths)} {kind} ({paths[0] or 'the model itself'}, …)")
     return " and ".join(parts) or "nothing of the kind"

@@ -157,6 +157,50 @@ class Weights(Attention):
 
 
 @dataclass(frozen=True, eq=False)
+class AttentionFlow:
+    """What a call gives on, in the model's graph.
+
+    - ``output``: of a fused call its output, of an explicit one the weights themselves
+    - ``values``: of a fused call what the weights are multiplied with, detached; None else
+    - ``as_matrix``: what makes of a tensor shaped like ``output`` one with the axes (b, h, n, d),
+      or (b, h, n, m)
+    """
+
+    output: Tensor
+    values: Tensor | None
+    as_matrix: Callable[[Tensor], Tensor]
+
+    def weight_gradient(self, gradient: Tensor) -> AttentionGradient:
+        """∂y/∂A of the weights A, from ``gradient`` ∂y/∂output."""
+        matrix = self.as_matrix(gradient)
+        return AttentionGradient(matrix, self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionGradient:
+    """∂y/∂A, asked for by rows: of a fused call O = A V it is G Vᵀ with G = ∂y/∂O.
+
+    - ``gradient`` (b, h, n, d), G; or (b, h, n, m), ∂y/∂A itself where there are no ``values``
+    - ``values`` (b, hk, m, d), V; consecutive query heads share a head of it where hk < h
+    """
+
+    gradient: Tensor
+    values: Tensor | None
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """(b, h, stop - start, m) float32, in new memory."""
+        part = self.gradient[:, :, start:stop]
+        if self.values is None:
+            return part.to(torch.float32, copy=True)
+        part = part.float()
+        with no_autocast(part):
+            b, h, r, d = part.shape
+            heads = self.values.shape[1]
+            grouped = part.reshape(b, heads, h // heads * r, d)
+            return (grouped @ self.values.float().mT).reshape(b, h, r, -1)
+
+
+@dataclass(frozen=True, eq=False)
 class AttentionCall:
     """What a reducer sees, valid only while it runs.
 
@@ -164,12 +208,14 @@ class AttentionCall:
     - ``kind``: how the call was recognised
     - ``attention``: the matrix; for kind "gate" (b, 1, 1, c), the sigmoid of each channel
     - ``features`` (b, c, *space), what a gate multiplies; None for other kinds
+    - ``flow``: the tensors of the call in the model's graph; None for gates and pooling
     """
 
     path: str
     kind: Kind
     attention: Attention
     features: Tensor | None = None
+    flow: AttentionFlow | None = None
 
 
 @dataclass(frozen=True, eq=False)

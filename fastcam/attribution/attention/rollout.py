@@ -23,9 +23,15 @@ from fastcam.attribution.attention.rollout_chunked import (
     backward_step,
     keep_layer,
 )
-from fastcam.attribution.attention.sdpa_patch import sdpa_count
-from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_grid, patch_size
-from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
+from fastcam.attribution.attention.sdpa_override import sdpa_count
+from fastcam.attribution.attention.tokens import (
+    count_prefix,
+    image_size,
+    patch_grid,
+    patch_size,
+    pools_patches,
+)
+from fastcam.attribution.batch_maps import BatchMaps, Targets, answers_of
 from fastcam.attribution.geometry.fields import field_of, layer_grids
 from fastcam.attribution.layer_names import call_names, module_at, split_call
 from fastcam.attribution.modules import (
@@ -39,9 +45,6 @@ from fastcam.attribution.nonfinite import keep_finite
 from fastcam.attribution.request import Fusion
 from fastcam.errors import InputError
 from fastcam.store.map_fields import MapField
-
-# How timm, the built-in model and Hugging Face's BEiT say that they don't read CLS.
-_POOLS = ("avg", "avgmax", "max", "map")
 
 
 def rollout(
@@ -115,7 +118,7 @@ class RolloutEngine:
         self._calls = 0
         self._passes: dict[tuple[int, ...], list[Pass]] = {}
         self._map_fields: dict[tuple[int, ...], dict[str, MapField]] = {}
-        self.query = "cls" if self._prefix.cls and not _pools(self._model) else "mean"
+        self.query = "cls" if self._prefix.cls and not pools_patches(self._model) else "mean"
 
     def __call__(self, batch: Tensor, _targets: Targets = None) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w), or volumes (b, c, d, h, w), already preprocessed.
@@ -126,7 +129,7 @@ class RolloutEngine:
         batch = as_input(self._model, batch)
         with torch.no_grad(), eval_mode(self._model):
             records, output = self._run(batch)
-            logits = logits_of(output, len(batch))
+            logits = answers_of(output, len(batch))
             maps = {
                 "/".join(filter(None, ["rollout", one_pass.name])): keep_finite(
                     self._map(records[one_pass.records], one_pass, batch), logits
@@ -168,7 +171,7 @@ class RolloutEngine:
                 f"{' x '.join(map(str, size))}; give --prefix-tokens"
             )
         query: int | Tensor = 0
-        if self.query == "mean" or _pools(module_at(self._model, one_pass.path)):
+        if self.query == "mean" or pools_patches(module_at(self._model, one_pass.path)):
             query = torch.zeros(n, device=batch.device)
             query[prefix:] = 1 / (n - prefix)
         v = rollout(layers, query, self._fusion, self._ratio)
@@ -235,10 +238,12 @@ class RolloutEngine:
         irregular = unequal or next((r for r in square if r.shape[0] != b), None)
         if irregular is not None or len(tokens) != 1:
             sizes = ", ".join(map(str, sorted(tokens))) or "none"
-            what = f"{irregular.path}: {irregular.shape}" if irregular else f"tokens: {sizes}"
+            description = (
+                f"{irregular.path}: {irregular.shape}" if irregular else f"tokens: {sizes}"
+            )
             raise InputError(
                 f"{type(self._model).__name__}: rollout needs layers that attend from all tokens "
-                f"to all tokens, the same in each ({what}); use the attention method"
+                f"to all tokens, the same in each ({description}); use the attention method"
             )
         _check_start(self._start, len(square))
         return [r.value for r in square[self._start :]]
@@ -250,12 +255,3 @@ def _check_start(start_layer: int, layers: int) -> None:
             f"--start-layer {start_layer}: the model has {layers} layers of attention; "
             f"use 0 to {layers - 1}"
         )
-
-
-def _pools(model: nn.Module) -> bool:
-    """Whether the head reads a mean of the patches instead of CLS."""
-    return (
-        getattr(model, "global_pool", None) in _POOLS
-        or bool(getattr(getattr(model, "settings", None), "mean_pooling", False))
-        or bool(getattr(getattr(model, "config", None), "use_mean_pooling", False))
-    )

@@ -23,6 +23,9 @@ _OTHERS = (
     "register_tokens",
 )
 
+# How timm, the built-in model and Hugging Face's BEiT say that they don't read CLS.
+_POOLS = ("avg", "avgmax", "max", "map")
+
 
 @dataclass(frozen=True)
 class Prefix:
@@ -141,3 +144,12 @@ def image_size(batch: Tensor) -> tuple[int, ...]:
             "(b, c, h, w) or volumes (b, c, d, h, w)"
         )
     return tuple(batch.shape[2:])
+
+
+def pools_patches(model: nn.Module) -> bool:
+    """Whether the head reads a mean of the patches instead of CLS."""
+    return (
+        getattr(model, "global_pool", None) in _POOLS
+        or bool(getattr(getattr(model, "settings", None), "mean_pooling", False))
+        or bool(getattr(getattr(model, "config", None), "use_mean_pooling", False))
+    )

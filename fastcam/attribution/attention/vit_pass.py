@@ -26,7 +26,7 @@ from fastcam.attribution.attention.key_positions import KeyPositions, PassContex
 from fastcam.attribution.attention.passes import Span, check_one_pass, record_spans
 from fastcam.attribution.attention.records import Attention, AttentionCall, Record
 from fastcam.attribution.attention.rollout import RolloutEngine
-from fastcam.attribution.attention.sdpa_patch import CallCount, sdpa_count
+from fastcam.attribution.attention.sdpa_override import CallCount, sdpa_count
 from fastcam.attribution.attention.tokens import Prefix, count_prefix, image_size, patch_size
 from fastcam.attribution.batch_maps import logits_of
 from fastcam.attribution.geometry.fields import field_of, layer_grids
@@ -208,7 +208,7 @@ def _check_tiling(
         return
     modules = {record.path: module_at(model, record.path)}
     grids = layer_grids(model, modules, batch[:1]).values()
-    of_map = next((found for g in grids if (found := field_of(g, grid, size))), None)
+    of_map = next((part for g in grids if (part := field_of(g, grid, size))), None)
     if of_map is not None:
         whole = (round(c * step) for c, step in zip(grid, of_map.stride, strict=True))
         raise InputError(

@@ -2,13 +2,16 @@
 
 A block pads its grid to whole windows, rolls it by minus the shift, and cuts it into windows, row
 by row (Swin, Liu et al. 2021, section 3.2). timm rolls first and pads the rolled grid; torchvision
-and Hugging Face pad first. Overlapping cross-attention cuts keys from windows that reach over
-their neighbours (HAT, Chen et al. 2023, section 3.2.3).
+and Hugging Face pad first. Overlapping cross-attention cuts keys from windows that reach over their
+neighbours (HAT, Chen et al. 2023, section 3.2.3). Dilated windows take one token of each part of a
+grid: MaxViT's grid attention (Tu et al. 2022, section 3.2), and MobileViT's, where a window has the
+pixels of one place in every patch (Mehta & Rastegari 2022, section 3).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +32,8 @@ class WindowLayout:
     - ``shift``: the grid was rolled by minus this
     - ``roll_first``: whether it was rolled before it was padded
     - ``reach``: how far keys lie beyond their window on each side
+    - ``dilated``: whether a window's tokens lie apart, one in each of ``window`` equal parts of the
+      grid, and not side by side
     """
 
     grid: tuple[int, int]
@@ -36,6 +41,7 @@ class WindowLayout:
     shift: tuple[int, int] = (0, 0)
     roll_first: bool = False
     reach: tuple[int, int] = (0, 0)
+    dilated: bool = False
 
     @property
     def keys(self) -> tuple[int, int]:
@@ -62,9 +68,11 @@ def merge_windows(values: Tensor, layout: WindowLayout) -> Tensor:
             f"{places} places, but there are {values.shape[0]} with {values.shape[2]}"
         )
     if any(layout.reach):
-        ones = values.new_ones(ny * nx, 1, places)
-        return sum_windows(values, layout) / sum_windows(ones, layout)
+        counts = values.new_ones(ny * nx, 1, places)
+        return sum_windows(values, layout) / sum_windows(counts, layout)
     cut = values.reshape(-1, ny, nx, c, wh, ww)
+    if layout.dilated:
+        return cut.permute(0, 3, 4, 1, 5, 2).reshape(-1, c, wh * ny, ww * nx)[..., :h, :w]
     padded = cut.permute(0, 3, 1, 4, 2, 5).reshape(-1, c, ny * wh, nx * ww)
     if layout.roll_first:
         return torch.roll(padded[..., :h, :w], layout.shift, (2, 3))
@@ -123,6 +131,54 @@ def layout_of(module: nn.Module, grid: tuple[int, int]) -> WindowLayout:
         single = [count == 1 for count in WindowLayout(grid, window).windows]
         shift = (0 if single[0] else shift[0], 0 if single[1] else shift[1])
     return WindowLayout(grid, window, shift, roll_first=library == "timm")
+
+
+def partition_of(
+    model: nn.Module,
+    path: str,
+    shapes: Mapping[str, Sequence[int]],
+    batch: int,
+    sizes: Sequence[int],
+) -> WindowLayout | None:
+    """How the attention at ``path`` is cut into windows that aren't shifted, by what a module
+    around it states; None where nothing does.
+
+    Read are ``partition_size`` and ``partition_block`` (timm's MaxViT), ``patch_size`` and
+    ``patch_area`` (MobileViT) and ``window_size`` alone (DaViT, TinyViT). ``shapes``: of the first
+    input of each module, by path; ``sizes``: windows of an image and tokens of a window as they
+    were seen, which the layout must have.
+    """
+    parts = path.split(".") if path else []
+    for end in range(len(parts), 0, -1):
+        name = ".".join(parts[:end])
+        module, shape = module_at(model, name), shapes.get(name, ())
+        if len(shape) != 4 or shape[0] != batch:
+            continue
+        for grid in ((shape[1], shape[2]), (shape[2], shape[3])):
+            layout = _partition(module, grid)
+            if layout is None:
+                continue
+            whole = layout.dilated or not any(layout.shift)
+            if whole and (math.prod(layout.windows), math.prod(layout.window)) == tuple(sizes):
+                return layout
+    return None
+
+
+def _partition(module: nn.Module, grid: tuple[int, int]) -> WindowLayout | None:
+    """The layout that ``module`` states over ``grid``; None where it states none."""
+    if hasattr(module, "partition_size") and hasattr(module, "partition_block"):
+        window = _pair(module.partition_size)
+        return WindowLayout(grid, window, dilated=not module.partition_block)
+    if hasattr(module, "patch_size") and hasattr(module, "patch_area"):
+        patch = _pair(module.patch_size)
+        # It enlarges what its patches don't divide.
+        window = math.ceil(grid[0] / patch[0]), math.ceil(grid[1] / patch[1])
+        enlarged = window[0] * patch[0], window[1] * patch[1]
+        return WindowLayout(enlarged, window, dilated=True)
+    if hasattr(module, "window_size") and not hasattr(module, "shift_size"):
+        window = _pair(module.window_size)
+        return WindowLayout(grid, window) if min(window) > 0 else None
+    return None
 
 
 def overlap_layout_of(module: nn.Module, grid: tuple[int, int]) -> WindowLayout | None:

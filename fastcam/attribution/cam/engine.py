@@ -5,28 +5,34 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.batch_maps import BatchMaps, Targets, logits_of
+from fastcam.attribution.batch_maps import BatchMaps, Targets, check_batch
+from fastcam.attribution.cam.ablationcam import ablationcam
 from fastcam.attribution.cam.compiled import CompiledSplit, several_backwards
 from fastcam.attribution.cam.formulas import GRADIENT_METHODS, eigencam, signed
 from fastcam.attribution.cam.layers import default_layer, default_layers, layer_modules
 from fastcam.attribution.cam.reshape import Layout, Reshape, apply_reshape, require_layout, to_maps
 from fastcam.attribution.cam.scorecam import CHUNK, scorecam
 from fastcam.attribution.cam.split import Split, gradients_of, run_split
-from fastcam.attribution.cam.targets import TargetScores, as_classes, target_scores
-from fastcam.attribution.geometry.fields import field_of, layer_grids
+from fastcam.attribution.geometry.fields import field_of, layer_grids, placement_note
 from fastcam.attribution.geometry.grids import Grid
 from fastcam.attribution.layer_names import open_module, split_call
 from fastcam.attribution.modules import as_input, no_autocast
 from fastcam.attribution.nonfinite import check_weights, keep_finite
 from fastcam.attribution.packed_inputs import image_channels
 from fastcam.attribution.request import CAM_METHODS, Sign
+from fastcam.attribution.segmentation import SegmentationTargets
+from fastcam.attribution.targets import TargetScores, as_classes, score_of, target_scores
 from fastcam.errors import InputError
 from fastcam.store.map_fields import MapField
+
+# What figures say of a layer of which the output doesn't depend at all, as where a head's weights
+# are zero.
+NO_GRADIENT = "no gradient reaches this layer"
 
 
 class CamEngine:
@@ -35,13 +41,13 @@ class CamEngine:
     ``layers``: dotted module names; "auto", or none: the last spatial one, found on the first
     batch. A module that runs more than once has a map for every call, ``layer#0``, ``layer#1``;
     such a name is one call's alone. ``methods``: of gradcam, hirescam, layercam, gradcam++,
-    eigencam, scorecam.
+    eigencam, scorecam, ablationcam.
     ``targets``: what is explained, as :func:`target_scores` takes it. ``reshape``: "auto" finds how
     a layer's output lies, "none" takes it as (b, k, *s), a callable makes it so. ``prefix_tokens``:
     tokens before the patches; None counts them. ``sign``: the evidence that is kept, "positive"
     ReLU(L), "negative" ReLU(-L), "both" L; EigenCAM, which explains no target, is always L.
     ``compile``: run the model through ``torch.compile``, True or the name of a backend;
-    ScoreCAM's masked images go through the plain model. ``chunk``: their number at a time.
+    ScoreCAM's masked images and AblationCAM's go through the plain model, ``chunk`` at a time.
 
     Raises InputError for names that don't exist, weights that are not finite, and the like.
     """
@@ -60,7 +66,8 @@ class CamEngine:
         chunk: int = CHUNK,
     ) -> None:
         _check_options(methods, reshape, prefix_tokens, sign, chunk)
-        if targets is not None and (isinstance(targets, Tensor) or not callable(targets)):
+        plain = not callable(targets) and not isinstance(targets, SegmentationTargets)
+        if targets is not None and (isinstance(targets, Tensor) or plain):
             targets = as_classes(targets)
         if any(p.is_inference() for p in model.parameters()):
             raise InputError(
@@ -80,6 +87,7 @@ class CamEngine:
         self._chunk = chunk
         self._backend = "inductor" if compile is True else compile
         self._compiled: CompiledSplit | None = None
+        self._without_gradient: set[str] = set()
         self._layouts: dict[tuple[str, tuple[int, ...]], Layout] = {}
         # By size of the images, where what the layers give lies in them.
         self._grids: dict[tuple[int, ...], dict[str, Grid | None]] = {}
@@ -97,28 +105,32 @@ class CamEngine:
         Works whatever grad mode the caller is in. Raises InputError for a batch that is no
         batch of images, wrong targets, and layers that don't give maps.
         """
-        _check_batch(batch)
+        check_batch(batch)
         batch = as_input(self._model, batch)
-        chosen_targets = self._targets if targets is None else targets
+        batch_targets = self._targets if targets is None else targets
         layers = self._target_layers(batch)
         graded = [method for method in self._methods if method in GRADIENT_METHODS]
         with several_backwards() if self._backend else nullcontext():
             split = self._run(layers, batch, bool(graded))
             with torch.inference_mode(False), torch.set_grad_enabled(bool(graded)):
-                scores = target_scores(chosen_targets, split.output, len(batch))
+                scores = target_scores(
+                    batch_targets, split.output, len(batch), tuple(batch.shape[2:])
+                )
                 if len(scores.output) != len(batch):
                     raise InputError(
                         f"the model gives {len(scores.output)} answers for {len(batch)} images"
                     )
                 maps = self._gradient_maps(split, scores, graded, batch) if graded else {}
         with torch.inference_mode(False), torch.no_grad():
-            maps |= self._other_maps(split, scores, chosen_targets, batch)
+            maps |= self._other_maps(split, scores, batch_targets, batch)
             order = [f"{m}/{layer}" for m in self._methods for layer in split.activations]
             return BatchMaps(
                 {name: keep_finite(maps[name], scores.output) for name in order},
                 scores.output,
                 targets=scores.classes,
                 fields=self._fields({name: maps[name] for name in order}, layers, batch),
+                **scores.pixel_facts,
+                notes=self._notes({name: maps[name] for name in order}, batch),
             )
 
     def _fields(
@@ -134,6 +146,21 @@ class CamEngine:
             for name, values in maps.items()
         }
         return {name: of_map for name, of_map in fields.items() if of_map is not None}
+
+    def _notes(self, maps: Mapping[str, Tensor], batch: Tensor) -> dict[str, str]:
+        """By map that its place isn't known, or that no gradient reaches it, where that is so."""
+        size = tuple(batch.shape[2:])
+        grids = self._grids[size]
+        notes = {}
+        for name, values in maps.items():
+            method, _, layer = name.partition("/")
+            silent = method in GRADIENT_METHODS and layer in self._without_gradient
+            texts = [
+                placement_note(grids.get(layer), values.shape[-len(size) :]),
+                NO_GRADIENT * silent,
+            ]
+            notes[name] = "; ".join(filter(None, texts))
+        return {name: note for name, note in notes.items() if note}
 
     def _target_layers(self, batch: Tensor) -> Mapping[str, nn.Module]:
         if self._layers is None:
@@ -179,14 +206,10 @@ class CamEngine:
         self,
         split: Split,
         scores: TargetScores,
-        chosen_targets: Targets,
+        batch_targets: Targets,
         batch: Tensor,
     ) -> dict[str, Tensor]:
-        def score(output: Any, rows: Tensor) -> Tensor:
-            if scores.classes is None:
-                return target_scores(chosen_targets, output, len(rows)).values
-            return logits_of(output, len(rows)).gather(1, scores.classes[rows])
-
+        score = score_of(batch_targets, scores)
         maps_by_name = {}
         for layer in split.activations:
             if "eigencam" in self._methods:
@@ -203,6 +226,19 @@ class CamEngine:
                 maps_by_name[f"scorecam/{layer}"] = (
                     target_maps if scores.several else target_maps[:, 0]
                 )
+            if "ablationcam" in self._methods:
+                values = self._maps(layer, split.activations[layer], batch)
+                axis = self._channel_axis(layer, split.activations[layer], batch)
+                module = self._module(layer)
+                target_maps = signed(
+                    ablationcam(
+                        self._model, layer, module, axis, batch, values, score, self._chunk
+                    ),
+                    self._sign,
+                )
+                maps_by_name[f"ablationcam/{layer}"] = (
+                    target_maps if scores.several else target_maps[:, 0]
+                )
         return maps_by_name
 
     def _maps(self, layer: str, values: Tensor, batch: Tensor) -> Tensor:
@@ -210,6 +246,16 @@ class CamEngine:
         if callable(self._reshape):
             return apply_reshape(layer, self._reshape, values, tuple(batch.shape[2:])).float()
         return to_maps(values, self._layout(layer, values, batch)).float()
+
+    def _channel_axis(self, layer: str, values: Tensor, batch: Tensor) -> int:
+        """Which axis of a layer's own output its channels are."""
+        if callable(self._reshape):
+            raise InputError(
+                "ablationcam sets channels of a layer to 0, and a callable reshape doesn't say "
+                "which axis they are: use reshape 'auto'"
+            )
+        first = self._layout(layer, values, batch).order == "channels first"
+        return 1 if first else values.ndim - 1
 
     def _layout(self, layer: str, values: Tensor, batch: Tensor) -> Layout:
         key = (layer, (*values.shape[1:], *batch.shape[2:]))
@@ -237,10 +283,13 @@ class CamEngine:
         return next(m for own, m in self._layers.items() if split_call(own)[0] == name)
 
     def _check_reached(self, layer: str, values: Tensor, gradient: Tensor, batch: Tensor) -> None:
-        """InputError where only the CLS token of a layer reaches the output; looked at once."""
+        """InputError where only the CLS token of a layer reaches the output; looked at once, as is
+        whether anything does."""
         key = (layer, (*values.shape[1:], *batch.shape[2:]))
         if callable(self._reshape) or key in self._layouts:
             return
+        if not bool(gradient.any()):
+            self._without_gradient.add(layer)
         prefix = self._layout(layer, values, batch).prefix
         if prefix and gradient[:, :prefix].any() and not gradient[:, prefix:].any():
             better = default_layer(self._model, batch[:1], self._prefix_tokens)
@@ -271,18 +320,3 @@ def _check_options(
         raise InputError(f"--prefix-tokens {prefix_tokens}: must be 0 or more")
     if chunk < 1:
         raise InputError(f"chunk {chunk}: must be 1 or more")
-
-
-def _check_batch(batch: Tensor) -> None:
-    if not isinstance(batch, Tensor) or batch.ndim not in (4, 5) or not batch.is_floating_point():
-        what = (
-            f"{tuple(batch.shape)} of {batch.dtype}"
-            if isinstance(batch, Tensor)
-            else type(batch).__name__
-        )
-        raise InputError(
-            f"a batch of {what}: must be a float tensor (images, channels, height, width) or "
-            "(volumes, channels, depth, height, width)"
-        )
-    if 0 in batch.shape:
-        raise InputError(f"a batch of shape {tuple(batch.shape)} holds no images")

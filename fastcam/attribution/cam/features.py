@@ -12,9 +12,9 @@ from fastcam.attribution.batch_maps import BatchMaps, Targets
 from fastcam.attribution.cam.engine import CamEngine
 from fastcam.attribution.cam.formulas import GRADIENT_METHODS, signed
 from fastcam.attribution.cam.split import Split, gradients_of
-from fastcam.attribution.cam.targets import TargetScores
 from fastcam.attribution.modules import no_autocast
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
+from fastcam.attribution.targets import TargetScores
 from fastcam.errors import InputError
 
 # Longer side of a half's map at the input, in cells: as fine as the finest layer of most models.

@@ -47,7 +47,7 @@ def gradcam_plusplus(activations: Tensor, gradients: Tensor) -> Tensor:
     α = g² / (2 g² + ΣA · g³ + 1e-6), the sum over the positions of a channel.
     """
     squares = gradients.square()
-    total = activations.flatten(2).sum(2).reshape(*activations.shape[:2], *_ones(activations))
+    total = activations.flatten(2).sum(2).reshape(*activations.shape[:2], *_unit_axes(activations))
     alpha = squares / (2 * squares + total * squares * gradients + 1e-6)
     # Where g is negative α may be infinite, and 0 · ∞ would be NaN.
     evidence = torch.where(gradients > 0, gradients * alpha, 0.0)
@@ -95,7 +95,7 @@ GRADIENT_METHODS: dict[str, Formula] = {
 }
 
 
-def _ones(activations: Tensor) -> tuple[int, ...]:
+def _unit_axes(activations: Tensor) -> tuple[int, ...]:
     return (1,) * (activations.ndim - 2)
 
 

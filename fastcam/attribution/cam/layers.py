@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.batch_maps import logits_of
+from fastcam.attribution.batch_maps import logits_of, pixel_logits
 from fastcam.attribution.cam.reshape import Layout, layout_of
 from fastcam.attribution.cam.split import run_split
 from fastcam.attribution.layer_names import (
@@ -142,7 +142,7 @@ def default_layer(model: nn.Module, example: Tensor, prefix_tokens: int | None =
 
 
 def _default(model: nn.Module, example: Tensor, prefix_tokens: int | None) -> Candidate:
-    layers = candidates(model, example, prefix_tokens)
+    layers = _before_the_answer(model, example, candidates(model, example, prefix_tokens))
     if not layers:
         raise InputError(
             f"{type(model).__name__}: no layer gives a grid of positions on images of "
@@ -151,6 +151,20 @@ def _default(model: nn.Module, example: Tensor, prefix_tokens: int | None) -> Ca
     if layers[-1].layout.order != "tokens":
         return layers[-1]
     return _last_reached(model, example, layers)
+
+
+def _before_the_answer(
+    model: nn.Module, example: Tensor, layers: Sequence[Candidate]
+) -> Sequence[Candidate]:
+    """``layers``, of a segmentation without those at the end that give the answer for every pixel:
+    a map of these is what was asked, and no evidence for it."""
+    dense = pixel_logits(frozen_forward(model, example), len(example))
+    if dense is None:
+        return layers
+    end = len(layers)
+    while end > 1 and layers[end - 1].shape == tuple(dense.shape[1:]):
+        end -= 1
+    return layers[:end]
 
 
 def called_layers(model: nn.Module, names: Sequence[str], example: Tensor) -> tuple[str, ...]:
@@ -162,13 +176,13 @@ def called_layers(model: nn.Module, names: Sequence[str], example: Tensor) -> tu
 def layer_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
     """The modules called ``names``; InputError for one that doesn't exist, with the nearest."""
     modules = {name: module for name, module in named_layers(model, remove_duplicate=False) if name}
-    found = {}
+    selected = {}
     for full_name in names:
         name = split_call(full_name)[0]
         if name not in modules and (part := closed_part(model, name)) is not None:
             raise InputError(
-                f"layer {full_name!r} is in {part!r}, a scripted or traced part (TorchScript), in "
-                "whose graph PyTorch's hooks do not fire; give the original module, or choose a "
+                f"--layer {full_name!r} is in {part!r}, a scripted or traced part (TorchScript), "
+                "in whose graph PyTorch's hooks do not fire; give the original module, or choose a "
                 "layer outside of it"
             )
         if name not in modules:
@@ -176,11 +190,11 @@ def layer_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module
             near = near or difflib.get_close_matches(name, modules, n=3, cutoff=0.4)
             hint = f"did you mean {', '.join(near)}?" if near else "it has no layers"
             raise InputError(
-                f"layer {name!r} does not exist in {type(model).__name__}: {hint} "
+                f"--layer {name!r} does not exist in {type(model).__name__}: {hint} "
                 "(fastcam inspect --model lists those with maps)"
             )
-        found[full_name] = modules[name]
-    return found
+        selected[full_name] = modules[name]
+    return selected
 
 
 def _kind_of(module: nn.Module) -> str:
@@ -192,9 +206,12 @@ def _kind_of(module: nn.Module) -> str:
 
 def _last_reached(model: nn.Module, example: Tensor, layers: Sequence[Candidate]) -> Candidate:
     """The last norm or block whose patch tokens, not only the prefix, have a gradient."""
-    blocks = [c for c in layers if "norm" in c.kind.lower() or c.name[-1].isdigit()][
-        -_GRADIENT_LAYERS:
-    ]
+    # A container stands for the last block in it, whose output it returns.
+    blocks = [
+        c
+        for c in layers
+        if "norm" in c.kind.lower() or c.name[-1].isdigit() or c.kind == "Sequential"
+    ][-_GRADIENT_LAYERS:]
     blocks = [c for c in blocks if c.layout.order == "tokens"]
     if not blocks:
         return layers[-1]
@@ -202,7 +219,9 @@ def _last_reached(model: nn.Module, example: Tensor, layers: Sequence[Candidate]
     last_calls = [call_name(c.name, c.calls - 1, c.calls) for c in blocks]
     split = run_split(model, layer_modules(model, last_calls), example)
     with torch.enable_grad():
-        score = logits_of(split.output, len(example)).amax(1).sum()
+        dense = pixel_logits(split.output, len(example))
+        logits = logits_of(split.output, len(example)) if dense is None else dense
+        score = logits.amax(1).sum()
     gradients = torch.autograd.grad(
         score, list(split.sources.values()), allow_unused=True, materialize_grads=True
     )

@@ -87,7 +87,7 @@ def require_layout(
     if layout is None:
         suffix = "" if prefix_tokens is None else f" with {prefix_tokens} prefix tokens"
         raise InputError(
-            f"layer {name!r} gives {shape}, which is no grid of positions on an image of "
+            f"layer {name!r} gives {shape}, which is not a grid of positions on an image of "
             f"{' x '.join(map(str, image))}{suffix}; choose another layer, give --prefix-tokens, "
             "or a callable reshape to (images, channels, height, width)"
         )
@@ -100,10 +100,10 @@ def apply_reshape(
     """``reshape(values)``; InputError unless that is (b, k, *s)."""
     maps = reshape(values)
     if not isinstance(maps, Tensor) or maps.ndim != len(image) + 2 or len(maps) != len(values):
-        what = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+        description = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
         raise InputError(
-            f"layer {name!r}: the reshape callable makes {what} of {tuple(values.shape)}; it must "
-            "give (images, channels, height, width)"
+            f"layer {name!r}: the reshape callable makes {description} of {tuple(values.shape)}; "
+            "it must give (images, channels, height, width)"
         )
     return maps
 

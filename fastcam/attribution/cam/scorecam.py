@@ -46,8 +46,8 @@ def scorecam(
                 masked = images_of_rows * _unit_masks(part, batch.shape[2:]).to(batch.dtype)
                 if masked_channels is not None:
                     axes = (1, -1, *(1,) * (batch.ndim - 2))
-                    seen = masked_channels.to(batch.device).reshape(axes)
-                    masked = torch.where(seen, masked, images_of_rows)
+                    over_channels = masked_channels.to(batch.device).reshape(axes)
+                    masked = torch.where(over_channels, masked, images_of_rows)
             scores.append(score(model(masked), rows).float())
     weights = torch.cat(scores).reshape(images, channels, -1).softmax(1)
     with no_autocast(batch):

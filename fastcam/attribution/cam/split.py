@@ -78,10 +78,10 @@ class Calls:
 
     - ``count``: how many there were so far
     - ``tensors``: by the number of the call, what those calls gave that are looked at
-    - ``wanted``: the numbers of these; None for all
+    - ``numbers``: the numbers of these; None for all
     """
 
-    wanted: frozenset[int] | None
+    numbers: frozenset[int] | None
     count: int = 0
     tensors: dict[int, Tensor] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ class Calls:
         """Count a call; its number if it is looked at."""
         number = self.count
         self.count += 1
-        return number if self.wanted is None or number in self.wanted else None
+        return number if self.numbers is None or number in self.numbers else None
 
 
 def calls_of(layers: Mapping[str, nn.Module]) -> dict[nn.Module, Calls]:
@@ -98,8 +98,10 @@ def calls_of(layers: Mapping[str, nn.Module]) -> dict[nn.Module, Calls]:
     for name, module in layers.items():
         numbers.setdefault(module, set()).add(split_call(name)[1])
     return {
-        module: Calls(None if None in wanted else frozenset(n for n in wanted if n is not None))
-        for module, wanted in numbers.items()
+        module: Calls(
+            None if None in of_module else frozenset(n for n in of_module if n is not None)
+        )
+        for module, of_module in numbers.items()
     }
 
 

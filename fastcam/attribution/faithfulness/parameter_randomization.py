@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fastcam.attribution.batch_maps import Engine, Targets
-from fastcam.attribution.cam.targets import rows_of
 from fastcam.attribution.faithfulness.perturbation_curves import one_map
 from fastcam.attribution.layer_names import module_at, named_layers, open_module
 from fastcam.attribution.modules import (
@@ -32,6 +31,7 @@ from fastcam.attribution.modules import (
     frozen_eval,
     frozen_forward,
 )
+from fastcam.attribution.targets import rows_of
 from fastcam.errors import InputError
 
 Floats = NDArray[np.float64]

@@ -4,7 +4,7 @@ Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-b
 4.1. Deletion removes the pixels, those with the highest map values first; a faithful map makes the
 output fall early, so a small area under the curve is good. Insertion adds them in the same order to
 a blurred image; a large area is good. An area alone says little, since it depends on model and
-image: beside each map stand maps of noise at the same resolution, and a blob in the middle.
+image: beside each map stand maps of noise at the same resolution, and a Gaussian in the middle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from fastcam.attribution.batch_maps import logits_of
 from fastcam.attribution.modules import as_input, device_of, frozen_eval
 from fastcam.errors import InputError
-from fastcam.read.inputs.preprocessing import Preprocessing
 
 Task = Literal["classification", "multilabel", "regression"]
 Fill = Literal["mean", "zero"]
@@ -41,7 +40,8 @@ class FaithfulnessSettings:
     - ``random_maps``: maps of noise an image
     - ``centre``: whether a Gaussian in the middle is measured as well
     - ``fill``: what deleted pixels become: "mean", the image's mean of each channel; "zero", 0 in
-      the model's input, as in the paper; or a number for each channel (:func:`black_of`)
+      the model's input, as in the paper; or a number for each channel
+      (:func:`fastcam.attribution.baselines.black_of`)
     - ``blur``: standard deviation of the blur that insertion starts from, as a share of the
       shortest side, above 0 and below 1
     - ``batch_size``: images in one forward pass
@@ -153,13 +153,6 @@ def faithfulness(
             on_progress(1)
     kind: Kind = "closeness" if task == "regression" else "probability"
     return _stack_curves(results, reasons, settings, kind)
-
-
-def black_of(preprocessing: Preprocessing) -> tuple[float, ...]:
-    """A black pixel as the model's input has it, for ``fill``."""
-    return tuple(
-        -mean / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)
-    )
 
 
 def one_map(values: Tensor, dims: int = 2) -> Tensor:

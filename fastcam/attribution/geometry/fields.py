@@ -13,6 +13,8 @@ from fastcam.attribution.layer_names import call_name, split_call
 from fastcam.attribution.modules import as_input, first_tensor, frozen_forward
 from fastcam.store.map_fields import MapField
 
+# What figures and the run say of a map whose operations can't be followed.
+NOT_FOLLOWED = "laid over the whole image: where its cells lie can't be followed"
 # Of a pixel: strides are quotients of sizes.
 _ROUNDING = 1e-6
 
@@ -50,6 +52,11 @@ def layer_grids(
         for name, module in names.items()
         for number, grid in enumerate(grids[module])
     }
+
+
+def placement_note(grid: Grid | None, cells: Sequence[int]) -> str:
+    """What is to be said of a map of ``cells``: that its place isn't known; else nothing."""
+    return NOT_FOLLOWED if grid is None or grid.fitted(cells) is None else ""
 
 
 def field_of(grid: Grid | None, cells: Sequence[int], size: Sequence[int]) -> MapField | None:

@@ -130,10 +130,10 @@ def passed_on_grid(inputs: Sequence[tuple[Tensor, Grid | None]], result: Tensor)
     first = min(grids, key=lambda grid: (grid.cells, grid.dims is None))
     if first.dims is None:
         return first
-    kept = result.ndim == same[0][0].ndim and first.sizes == tuple(
+    in_place = result.ndim == same[0][0].ndim and first.sizes == tuple(
         result.shape[dim] for dim in first.dims
     )
-    return first if kept else replace(first, dims=None)
+    return first if in_place else replace(first, dims=None)
 
 
 def _apart(first: Grid, second: Grid) -> bool:

@@ -198,6 +198,10 @@ def _cat(call: Call) -> Grid | None:
     return whole
 
 
+def _anywhere(_call: Call) -> None:
+    """Places are taken from wherever the values of another tensor say."""
+
+
 def _within(place: Any, length: int) -> int:
     start = int(place)
     return min(max(start + length if start < 0 else start, 0), length)
@@ -260,6 +264,8 @@ OPERATIONS: dict[Any, Callable[[Call], Grid | None]] = {
     _aten.reflection_pad3d: _padding,
     _aten.replication_pad2d: _padding,
     _aten.replication_pad3d: _padding,
+    _aten.grid_sampler_2d: _anywhere,
+    _aten.grid_sampler_3d: _anywhere,
     **dict.fromkeys(_POOLS, _pooling),
     **dict.fromkeys(_RESIZES, _resizing),
 }

@@ -20,9 +20,8 @@ from fastcam.attribution.reconstruction.maps import (
     ridge_maps,
 )
 from fastcam.errors import InputError
-from fastcam.models.fewshot.mutual import MutualReconstruction
 from fastcam.models.fewshot.network import FewshotViT
-from fastcam.models.fewshot.ridge import RidgeReconstruction
+from fastcam.models.fewshot.reconstruction import MutualReconstruction, RidgeReconstruction
 
 # Support images that go through the model together.
 _SUPPORT_BATCH = 16

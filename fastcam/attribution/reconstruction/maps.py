@@ -20,8 +20,7 @@ from torch import Tensor
 
 from fastcam.attribution.modules import no_autocast
 from fastcam.errors import InputError
-from fastcam.models.fewshot.mutual import MutualReconstruction
-from fastcam.models.fewshot.ridge import ridge_penalty, ridge_weights
+from fastcam.models.fewshot.reconstruction import MutualReconstruction, ridge_penalty, ridge_weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,28 +11,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fastcam.attribution.cam.layers import layer_modules
 from fastcam.attribution.cam.reshape import require_layout, to_maps
 from fastcam.attribution.cam.split import run_split
+from fastcam.attribution.model_call import called_as
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import CaseError
-from fastcam.figures.map_sheets import Heading
+from fastcam.figures.map_figure import Heading
 from fastcam.jobs.analyze.class_comparison import ClassComparison, class_groups
 from fastcam.jobs.analyze.display_names import FEATURES
 from fastcam.jobs.analyze.figures.activation_plots import activation_page, shares_page
 from fastcam.jobs.analyze.figures.channels import Channel, channels_figure
 from fastcam.jobs.analyze.figures.classes import write_class_figures
-from fastcam.jobs.analyze.figures.sheets import Subject
-from fastcam.jobs.analyze.item import AnalysisTask
+from fastcam.jobs.analyze.image_store import ImageStore
+from fastcam.jobs.analyze.item import subject_of
 from fastcam.jobs.analyze.request import AnalyzeRequest
 from fastcam.jobs.analyze.results import ActivationStatistics, ImageResult
-from fastcam.jobs.render.maps.image import open_image
+from fastcam.jobs.analyze.task import AnalysisTask
 from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.model_input import prepare
-from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.report.statistics import spread
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_text
@@ -111,29 +111,41 @@ def _write_channel_figures(
 ) -> list[str]:
     """``feature_maps/<image>_channels.png`` of the images at ``indices`` in the store; the paths,
     relative. One forward pass an image."""
-    store, preprocessing, paths = task.store, request.preprocessing, []
+    store, paths = task.store, []
     for index in indices:
-        header = store.headers[index]
         try:
-            channels = _strongest_channels(
-                request.models.model, preprocessing, request.maps, header.source
-            )
-            picture = open_image(header, None, "", store.attrs.preprocessing).picture.image
+            image = _model_input(request, store, index)
+            with called_as(request.models.model, request.call):
+                channels = _strongest_channels(request.models.model, request.maps, image)
+            subject = subject_of(task, index, Heading(store.headers[index].id, ""))
         except CaseError:
             continue  # a failure where the image's own figures are drawn
-        subject = Subject(Heading(header.id, ""), picture, preprocessing.halves)
         path = f"{FEATURES}/{task.naming.images[index]}_channels.png"
         channels_figure(subject, channels, task.style).save(task.output_dir / path)
         paths.append(path)
     return paths
 
 
+def _model_input(request: AnalyzeRequest, store: ImageStore, index: int) -> Tensor:
+    """(c, h, w) float32: an image as the model takes it, with all that goes in with it."""
+    preprocessing, packed = request.preprocessing, request.call.packed
+    if packed is None:
+        return torch.from_numpy(store.model_input(index, preprocessing))
+    values = store.headers[index].inputs
+    images = [
+        torch.from_numpy(prepare(read_image(path, preprocessing.grey), preprocessing))
+        for path in values
+        if isinstance(path, Path)
+    ]
+    return packed.pack(images, [value for value in values if isinstance(value, float)])
+
+
 def _strongest_channels(
-    model: nn.Module, preprocessing: Preprocessing, request: MapRequest, image: Path
+    model: nn.Module, request: MapRequest, image: Tensor
 ) -> dict[str, list[Channel]]:
-    """By layer: its channels of the highest mean square over the image, strongest first."""
-    batch = torch.from_numpy(prepare(read_image(image, preprocessing.grey), preprocessing))[None]
-    batch = batch.to(device_of(model))
+    """By layer: its channels of the highest mean square over an ``image`` (c, h, w) as the model
+    takes it, strongest first."""
+    batch = image[None].to(device_of(model))
     modules = layer_modules(model, request.layers)
     split = run_split(model, modules, batch, gradients=False)
     size = tuple(batch.shape[2:])

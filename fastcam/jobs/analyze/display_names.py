@@ -111,13 +111,13 @@ def _cut(text: str, kind: str) -> str:
 def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
     """With ``-2``, ``-3`` ... behind what came before, also where only the case differs: some file
     systems don't tell it apart."""
-    taken: set[str] = set()
+    used: set[str] = set()
     names = []
     for text in texts:
         name, count = text, 1
-        while name.casefold() in taken:
+        while name.casefold() in used:
             count += 1
             name = f"{text}-{count}"
-        taken.add(name.casefold())
+        used.add(name.casefold())
         names.append(name)
     return tuple(names)

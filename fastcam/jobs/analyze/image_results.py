@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.jobs.analyze.display_names import class_folder, explained_output, output_name
-from fastcam.jobs.analyze.item import AnalysisTask, ImageNumbers, figure_paths, is_right
+from fastcam.jobs.analyze.item import ImageNumbers, figure_paths, is_right
 from fastcam.jobs.analyze.results import ActivationStatistics, ImageResult, LayerResult
+from fastcam.jobs.analyze.task import AnalysisTask
 
 
 def image_results(

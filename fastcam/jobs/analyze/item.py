@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from fastcam.attribution.request import GRADIENT_X_INPUT
 from fastcam.figures import layout
-from fastcam.figures.map_sheets import Heading
-from fastcam.figures.patch_sheets import RenderStyle, render_style_of
-from fastcam.figures.sheet import Sheet
+from fastcam.figures.figure_parts import Sheet
+from fastcam.figures.map_figure import Heading
+from fastcam.figures.render_style import RenderStyle
+from fastcam.figures.slice_facts import NO_FACTS
 from fastcam.jobs.analyze.display_names import (
-    Naming,
     class_folder,
     explained_output,
-    naming_of,
     output_name,
 )
 from fastcam.jobs.analyze.figures.sheets import (
@@ -36,76 +35,16 @@ from fastcam.jobs.analyze.map_statistics import (
     feature_statistics,
     normalized,
 )
-from fastcam.jobs.render.item import CaseFigure, CaseFigures, draw_item
-from fastcam.jobs.render.maps.image import FlatImage, open_image
-from fastcam.options import PictureFormat, Style
+from fastcam.jobs.analyze.task import AnalysisTask
+from fastcam.jobs.render.worker_loop import CaseFigure, CaseFigures, draw_item
+from fastcam.options import PictureFormat
 from fastcam.read.inputs.preprocessing import input_slices
 from fastcam.run.file_names import NumberedCase
+from fastcam.run.input_files import InputRecord
 from fastcam.run.records import Failure, FigureRecord
 from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.map_rows import MapCase, check_done
 from fastcam.store.map_schema import MapHeader
-from fastcam.store.maps import MapStore
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnalysisTask:
-    """All that a worker needs besides the item.
-
-    Attributes:
-        stores: path and creation time of one run's store, or of two that are compared.
-        models: what the models of the stores are called.
-        output_dir: the folder for everything.
-        layers: the analyzed layers, from shallow to deep.
-        maps: names of the layers' maps in the stores.
-        classes: names of the model's outputs; empty where they have none.
-        style: how figures look.
-        dpi: stands in the PNG files.
-        characters: all that the figures' texts hold.
-        fonts: the font files for them.
-    """
-
-    stores: tuple[tuple[Path, str], ...]
-    models: tuple[str, ...]
-    output_dir: Path
-    layers: tuple[str, ...]
-    maps: tuple[str, ...]
-    classes: tuple[str, ...]
-    style: Style
-    dpi: float
-    characters: str
-    fonts: tuple[Path, ...]
-
-    @property
-    def store(self) -> MapStore:
-        """The first run's store, opened once in each process."""
-        return _open_store(*self.stores[0])
-
-    @property
-    def other(self) -> MapStore | None:
-        """The store to compare with."""
-        return _open_store(*self.stores[1]) if len(self.stores) > 1 else None
-
-    @property
-    def naming(self) -> Naming:
-        """What files are called; made once in each process, as ten thousand names would travel
-        with every task."""
-        return _naming(*self.stores[0], self.layers, self.classes)
-
-    @property
-    def map_kind(self) -> str:
-        """What kind of maps they are, for headings."""
-        method, sign = self.maps[0].partition("/")[0], self.store.attrs.settings.get("sign")
-        return f"{method}, evidence against" if sign == "negative" else method
-
-    @property
-    def halves(self) -> str:
-        """How the model saw the images."""
-        return str(self.store.attrs.preprocessing.get("halves", "no"))
-
-    def render_style(self, side: int) -> RenderStyle:
-        """Glyphs and color tables for panels whose longer side is ``side`` pixels."""
-        return render_style_of(self.style, self.characters, self.fonts, side)
 
 
 @dataclass(frozen=True)
@@ -126,22 +65,13 @@ class ImageNumbers:
 
 @dataclass(frozen=True)
 class AnalysisItem:
-    """What came of a work item: the images' numbers, the files, and what failed."""
+    """What came of a work item: the images' numbers, the files, what failed, and the inputs that
+    the files were made of."""
 
     numbers: tuple[ImageNumbers, ...]
     drawn: tuple[FigureRecord, ...]
     failures: tuple[Failure, ...]
-
-
-@lru_cache(maxsize=4)
-def _open_store(path: Path, created: str) -> MapStore:
-    # `created` is an argument so that a store which was made anew is opened anew.
-    return MapStore.open(path)
-
-
-@lru_cache(maxsize=4)
-def _naming(path: Path, created: str, layers: tuple[str, ...], classes: tuple[str, ...]) -> Naming:
-    return naming_of(_open_store(path, created).headers, layers, classes)
+    inputs: tuple[InputRecord, ...]
 
 
 def analyze_item(task: AnalysisTask, item: WorkItem) -> AnalysisItem:
@@ -151,7 +81,7 @@ def analyze_item(task: AnalysisTask, item: WorkItem) -> AnalysisItem:
     """
     images = _Images(task)
     result = draw_item(images, item, task.dpi)
-    return AnalysisItem(tuple(images.numbers), result.figures, result.failures)
+    return AnalysisItem(tuple(images.numbers), result.figures, result.failures, result.inputs)
 
 
 def figure_paths(task: AnalysisTask, index: int) -> list[str]:
@@ -205,11 +135,11 @@ class _Images:
         self.numbers.append(ImageNumbers(index, dict(maps.statistics), agreement))
         if not case_slices.slices:
             return _ImageFigures(header, [], [])
-        image = open_image(header, None, "", task.store.attrs.preprocessing)
-        subject = _subject(task, header, image)
+        subject = subject_of(task, index, heading_of(task.classes, header, task.map_kind))
         if subject.halves != "no":
             maps = replace(maps, at_input=task.store.map(GRADIENT_X_INPUT, index))
-        single = task.render_style(max(layout.enlarged(*image.size, task.style.panel_size)))
+        height, width, _ = subject.picture.shape
+        single = task.render_style(max(layout.enlarged(height, width, task.style.panel_size)))
         several = task.render_style(task.style.panel_size)
         sheets = _sheets(task, index, subject, maps, single, several)
         if compared:
@@ -244,14 +174,21 @@ class _ImageFigures(CaseFigures):
 def _layer_maps(task: AnalysisTask, index: int) -> LayerMaps:
     names = zip(task.layers, task.maps, strict=True)
     values = {layer: task.store.placed_map(name, index) for layer, name in names}
-    _, height, width = task.store.headers[index].shape
-    rows, columns = input_slices(height, width, task.store.attrs.preprocessing)
-    region = (columns.start, rows.start, columns.stop, rows.stop)
+    inputs = dict(zip(task.layers, map(task.store.input_name, task.maps), strict=True))
+    regions = {name: _region(task, index, name) for name in {*inputs.values()}}
     statistics = {
-        layer: feature_statistics(of_layer, region, task.halves)
+        layer: feature_statistics(of_layer, regions[inputs[layer]], task.halves)
         for layer, of_layer in values.items()
     }
+    region = _region(task, index, task.store.main_input)
     return LayerMaps(values=values, statistics=statistics, region=region)
+
+
+def _region(task: AnalysisTask, index: int, input_name: str) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 of what the model saw of an image, in its pixels."""
+    size = task.store.size(index, input_name)
+    rows, columns = input_slices(*size, task.store.attrs.preprocessing)
+    return columns.start, rows.start, columns.stop, rows.stop
 
 
 def _is_compared(task: AnalysisTask, index: int) -> bool:
@@ -266,10 +203,32 @@ def _compared_maps(task: AnalysisTask, index: int) -> dict[str, NDArray[np.float
     return {layer: task.other.placed_map(name, index) for layer, name in names}
 
 
-def _subject(task: AnalysisTask, header: MapHeader, image: FlatImage) -> Subject:
+def subject_of(task: AnalysisTask, index: int, heading: Heading) -> Subject:
+    """What figures of an image show beside its maps. CaseError where it can't be read."""
+    store, header = task.store, task.store.headers[index]
     share = float(header.measures[-1]) if task.halves != "no" else None
-    heading = heading_of(task.classes, header, task.map_kind)
-    return Subject(heading, image.picture.image, task.halves, share)
+
+    def over(input_name: str) -> Subject:
+        picture = store.picture(index, input_name)
+        return Subject(
+            heading=heading,
+            picture=picture.image,
+            halves=task.halves,
+            left_share=share,
+            display=store.display(index, input_name),
+            left_side=picture.left_side,
+            facts=NO_FACTS if task.style.classic else picture.facts,
+            name=input_name or picture.name,
+        )
+
+    names = {
+        layer: store.input_name(name) for layer, name in zip(task.layers, task.maps, strict=True)
+    }
+    main = over(store.main_input)
+    others = {name: over(name) for name in {*names.values()} - {store.main_input}}
+    return replace(
+        main, over={layer: others[name] for layer, name in names.items() if name in others}
+    )
 
 
 def _sheets(
@@ -285,11 +244,13 @@ def _sheets(
     ``single`` is the style of figures of one map, ``several`` that of all layers.
     """
     header = task.store.headers[index]
-    brief = replace(subject, heading=heading_of(task.classes, header, task.map_kind, brief=True))
+    heading = heading_of(task.classes, header, task.map_kind, brief=True)
     sheets: list[_SheetMaker] = []
     for layer, values in maps.values.items():
+        over = subject.of(layer)
+        brief = replace(over, heading=heading)
         sheets.append((partial(heatmap_sheet, brief, layer, values), single))
-        sheets.append((partial(overlay_sheet, subject, layer, values), single))
+        sheets.append((partial(overlay_sheet, over, layer, values), single))
     sheets.append((partial(layers_sheet, subject, maps), several))
     return sheets
 

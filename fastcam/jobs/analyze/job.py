@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastcam_kernels import resize
 from numpy.typing import NDArray
 from torch import nn
 
+from fastcam.attribution.baselines import black_of
 from fastcam.attribution.cam.features import FeatureEngine
-from fastcam.attribution.faithfulness.perturbation_curves import black_of
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import FastcamError, InputError
 from fastcam.figures import fonts, lettering, warmup
@@ -23,11 +24,13 @@ from fastcam.jobs.analyze.class_comparison import compare_classes
 from fastcam.jobs.analyze.cohort_files import write_cohort_files
 from fastcam.jobs.analyze.display_names import FOLDERS, class_names
 from fastcam.jobs.analyze.image_results import image_results
-from fastcam.jobs.analyze.item import AnalysisItem, AnalysisTask, ImageNumbers, analyze_item
+from fastcam.jobs.analyze.image_store import ImageStore
+from fastcam.jobs.analyze.item import AnalysisItem, ImageNumbers, analyze_item
 from fastcam.jobs.analyze.plan import AnalysisPlan, plan_figures
 from fastcam.jobs.analyze.report import REPORT, RESULTS, Analysis, results_text
 from fastcam.jobs.analyze.request import AnalyzeOptions, AnalyzeRequest
 from fastcam.jobs.analyze.summary import summary_report
+from fastcam.jobs.analyze.task import AnalysisTask
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.request import InferRequest, InputChoice
 from fastcam.jobs.render import PRELOAD
@@ -35,9 +38,9 @@ from fastcam.run import scheduler, work_items
 from fastcam.run.cgroups import cores
 from fastcam.run.files import TEMPORARY, make_folder, write_text
 from fastcam.run.folder import STORE, RunFolder
+from fastcam.run.input_files import ALL_CASES, input_records
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import Failure
-from fastcam.store.maps import MapStore
 
 # The folder of the run of the model to compare with.
 COMPARED = "compare"
@@ -56,12 +59,15 @@ def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) ->
     _check_apart(request.inputs, output_dir)
     seconds: dict[str, float] = {}
     with _timed(seconds, "infer"):
-        stores = _infer(request, progress)
+        stores, warnings = _infer(request, progress)
     indices = [i for i, header in enumerate(stores[0].headers) if header.status == "done"]
     task = _task(request, stores, indices)
-    with RunFolder(output_dir, _settings(stores, request.options), request.overwrite) as folder:
+    settings, trusted = _settings(stores, request.options), request.inference.trust_inputs
+    with RunFolder(output_dir, settings, request.overwrite, trusted) as folder:
+        for line in folder.notes:
+            progress.note(line)
         _remove_leftovers(output_dir)
-        failures = _inference_failures(stores)
+        failures = [*_inference_failures(stores), *warnings]
         status = "stopped"
         try:
             with _timed(seconds, "draw"):
@@ -108,8 +114,9 @@ def _check_apart(inputs: InputChoice, output_dir: Path) -> None:
             )
 
 
-def _infer(request: AnalyzeRequest, progress: Progress) -> list[MapStore]:
-    """The store of the run, and of the model to compare with, finished."""
+def _infer(request: AnalyzeRequest, progress: Progress) -> tuple[list[ImageStore], list[Failure]]:
+    """The images of the run, and of the model to compare with, finished; and what is odd about
+    them."""
     preprocessing, models = request.preprocessing, request.models
 
     def build(model: nn.Module, maps: MapRequest, compiled: bool) -> FeatureEngine:
@@ -118,7 +125,8 @@ def _infer(request: AnalyzeRequest, progress: Progress) -> list[MapStore]:
     runs = [(models.model, models.model_info, request.output_dir)]
     if models.other is not None:
         runs.append((models.other, models.other_info, request.output_dir / COMPARED))
-    stores = []
+    stores: list[ImageStore] = []
+    warnings: list[Failure] = []
     for model, model_info, output_dir in runs:
         infer_request = InferRequest(
             model_info={**model_info, "measures": "activations"},
@@ -126,7 +134,7 @@ def _infer(request: AnalyzeRequest, progress: Progress) -> list[MapStore]:
             inputs=request.inputs,
             maps=request.maps,
             options=request.inference,
-            output=request.output,
+            output=request.call.output,
         )
         report = infer_maps(
             model,
@@ -136,12 +144,14 @@ def _infer(request: AnalyzeRequest, progress: Progress) -> list[MapStore]:
             progress=progress,
             build=build,
         )
-        stores.append(MapStore.open(report.store))
-    return stores
+        if not stores:
+            warnings += [failure for failure in report.failures if failure.level == "warning"]
+        stores.append(ImageStore(report.store, request.options.show_channel))
+    return stores, warnings
 
 
 def _task(
-    request: AnalyzeRequest, stores: Sequence[MapStore], indices: Sequence[int]
+    request: AnalyzeRequest, stores: Sequence[ImageStore], indices: Sequence[int]
 ) -> AnalysisTask:
     """What workers need; ``indices`` are those of the images that have maps."""
     headers, options, maps = stores[0].headers, request.options, request.maps
@@ -160,12 +170,14 @@ def _task(
         dpi=options.dpi,
         characters=characters,
         fonts=fonts.chain(characters, options.style.font),
+        show_channel=options.show_channel,
     )
 
 
-def _settings(stores: Sequence[MapStore], options: AnalyzeOptions) -> dict[str, Any]:
+def _settings(stores: Sequence[ImageStore], options: AnalyzeOptions) -> dict[str, Any]:
     """All that decides how the figures look."""
     style = asdict(options.style)
+    channel = {} if options.show_channel is None else {"show_channel": options.show_channel}
     return {
         "results": stores[0].attrs.sha256[:16],
         "compare": stores[1].attrs.sha256[:16] if len(stores) > 1 else "",
@@ -173,20 +185,21 @@ def _settings(stores: Sequence[MapStore], options: AnalyzeOptions) -> dict[str, 
         "dpi": options.dpi,
         "class_names": list(options.class_names),
         "models": list(options.models),
+        **channel,
     }
 
 
-def _inference_failures(stores: Sequence[MapStore]) -> list[Failure]:
+def _inference_failures(stores: Sequence[ImageStore]) -> list[Failure]:
     """Images without maps, of the second model only those that the first one has."""
     first = stores[0].headers
-    failed = [(header, header.reason) for header in first if header.status == "failed"]
+    failures = stores[0].failures
     for store in stores[1:]:
-        failed += [
-            (header, f"not compared: {header.reason}")
+        failures += [
+            Failure("error", header.place, header.id, None, 0, f"not compared: {header.reason}")
             for header, own in zip(store.headers, first, strict=True)
             if header.status == "failed" != own.status
         ]
-    return [Failure("error", h.place, h.id, None, 0, reason) for h, reason in failed]
+    return failures
 
 
 def _draw(
@@ -206,6 +219,8 @@ def _draw(
         return []
     for name in FOLDERS:
         make_folder(task.output_dir / name)
+    if plan.figures:
+        folder.record((), input_records(ALL_CASES, task.fonts))
     if plan.figures and warmup.needed():
         progress.note("first run: compiling the kernels, once for this installation")
         warmup.warm_up()
@@ -216,7 +231,7 @@ def _draw(
         try:
             draw = partial(analyze_item, task)
             for item, result in scheduler.run(client, draw, plan.items):
-                folder.record(result.drawn)
+                folder.record(result.drawn, result.inputs)
                 failures += result.failures
                 results.append(result)
                 progress.advance(work_items.figures_of(item))
@@ -234,11 +249,22 @@ def _image_numbers(items: Sequence[AnalysisItem]) -> list[ImageNumbers]:
 def _map_values(
     task: AnalysisTask, indices: Sequence[int], number: int, layer: str
 ) -> NDArray[np.float32]:
-    """The raw map (h, w) of the ``number``-th measured image."""
-    return task.store.placed_map(task.maps[task.layers.index(layer)], indices[number])
+    """The raw map (h, w) of the ``number``-th measured image, turned as its picture is."""
+    index = indices[number]
+    name = task.maps[task.layers.index(layer)]
+    values = task.store.placed_map(name, index)
+    display = task.store.display(index, task.store.input_name(name))
+    turned = np.ascontiguousarray(display.apply(values))
+    # Images that lie on their side have maps of the same shape as the others', so that all have a
+    # mean.
+    return (
+        turned
+        if turned.shape == values.shape
+        else resize.resize(turned, values.shape[0], values.shape[1], resize.BILINEAR)
+    )
 
 
-def _facts(request: AnalyzeRequest, stores: Sequence[MapStore]) -> dict[str, Any]:
+def _facts(request: AnalyzeRequest, stores: Sequence[ImageStore]) -> dict[str, Any]:
     """About the run, for the files."""
     same = None
     if len(stores) > 1:

@@ -156,5 +156,5 @@ def correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> floa
 
 def mean_of(values: Sequence[float | None]) -> float | None:
     """The mean of those that are known."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from fastcam.jobs.analyze.item import AnalysisTask, figure_paths
+from fastcam.jobs.analyze.item import figure_paths
+from fastcam.jobs.analyze.task import AnalysisTask
 from fastcam.run.work_items import CaseSlices, WorkItem, figures_of, work_items
 
 
@@ -39,13 +40,13 @@ def plan_figures(
     images, existing = [], 0
     for index in indices:
         paths = figure_paths(task, index)
-        left = tuple(number for number, path in enumerate(paths) if path not in finished)
-        existing += len(paths) - len(left)
+        missing = tuple(number for number, path in enumerate(paths) if path not in finished)
+        existing += len(paths) - len(missing)
         source = str(task.store.headers[index].source)
         images.append(
             CaseSlices(
                 case=index,
-                slices=left,
+                slices=missing,
                 summary=False,
                 image=source,
                 image_missing="",

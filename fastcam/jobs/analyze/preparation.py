@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fastcam.attribution.cam.layers import called_layers, layer_modules
 from fastcam.attribution.cam.stages import stage_layers
 from fastcam.attribution.modules import device_of
+from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.request import CAM_METHODS, MapRequest, Sign
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
@@ -65,6 +66,7 @@ def map_request(
     preprocessing: Preprocessing,
     layers: Sequence[str],
     *,
+    packed: PackedInputs | None = None,
     method: str = "gradcam",
     target: int | None = None,
     sign: Sign = "positive",
@@ -72,6 +74,7 @@ def map_request(
 ) -> MapRequest:
     """The maps of an analysis; ``layers`` empty or "auto": the last convolution of each stage.
 
+    ``packed``: how several inputs lie in a batch, where the model is called so.
     InputError for a method that isn't a CAM and for layers that don't exist.
     """
     if method not in CAM_METHODS:
@@ -81,21 +84,30 @@ def map_request(
     names = tuple(layers)
     if names in ((), ("auto",)):
         names = _on_example(
-            model, preprocessing, lambda example: stage_layers(model, example, prefix_tokens)
+            model,
+            preprocessing,
+            packed,
+            lambda example: stage_layers(model, example, prefix_tokens),
         )
     elif "auto" in names:
         raise InputError("--layer auto goes alone: it finds all layers")
     layer_modules(model, names)
-    names = _on_example(model, preprocessing, lambda example: called_layers(model, names, example))
+    names = _on_example(
+        model, preprocessing, packed, lambda example: called_layers(model, names, example)
+    )
     classes = () if target is None else (target,)
     return MapRequest((method,), names, classes, sign=sign, prefix_tokens=prefix_tokens)
 
 
 def _on_example(
-    model: nn.Module, preprocessing: Preprocessing, find: Callable[[Tensor], tuple[str, ...]]
+    model: nn.Module,
+    preprocessing: Preprocessing,
+    packed: PackedInputs | None,
+    find: Callable[[Tensor], tuple[str, ...]],
 ) -> tuple[str, ...]:
     """What ``find`` finds of an input of the model's size; InputError where the model fails."""
-    shape = (1, preprocessing.channels, *preprocessing.size)
+    channels = preprocessing.channels if packed is None else packed.count
+    shape = (1, channels, *preprocessing.size)
     try:
         return find(torch.zeros(*shape, device=device_of(model)))
     except RuntimeError as error:

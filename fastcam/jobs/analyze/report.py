@@ -41,6 +41,11 @@ class Analysis(Report):
     figures_drawn: int = 0
     figures_existing: int = 0
 
+    def __repr__(self) -> str:
+        classes = ", ".join(f"{entry.name} {entry.n}" for entry in self.comparison.classes)
+        by_class = f" ({classes})" if classes else ""
+        return f"<analysis of {len(self.images)} images{by_class} in {self.output_dir}>"
+
     @property
     def exit_code(self) -> int:
         """0 all done, 1 nothing but failures, 3 finished but some failed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastcam.attribution.model_call import ModelCall
 from fastcam.errors import InputError
 from fastcam.jobs.infer.request import InferenceOptions, InputChoice
 from fastcam.options import Language, Style
@@ -29,6 +30,8 @@ class AnalyzeOptions:
             of the class folders.
         models: what two models are called on figures.
         workers: processes that draw; None for all cores.
+        show_channel: of volumes of several channels the one that figures show, from 1; None: the
+            first.
     """
 
     style: Style = field(default_factory=lambda: Style(heat_alpha=0.7))
@@ -37,6 +40,7 @@ class AnalyzeOptions:
     class_names: tuple[str, ...] = ()
     models: tuple[str, str] = ("first", "second")
     workers: int | None = None
+    show_channel: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.dpi <= 10000:
@@ -73,7 +77,8 @@ class AnalyzeRequest:
         options: how the analysis looks.
         output_dir: the folder for everything.
         overwrite: replace what was made with other settings.
-        output: the name of the models' answer among what they return; empty: it is found.
+        call: how the models are called: several inputs, and the name of their answer; empty: it
+            is found.
     """
 
     models: ModelPair
@@ -84,4 +89,4 @@ class AnalyzeRequest:
     options: AnalyzeOptions
     output_dir: Path
     overwrite: bool = False
-    output: str = ""
+    call: ModelCall = field(default_factory=ModelCall)

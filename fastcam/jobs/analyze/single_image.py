@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fastcam.attribution.baselines import black_of
 from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.attribution.cam.features import FeatureEngine
-from fastcam.attribution.faithfulness.perturbation_curves import black_of
 from fastcam.attribution.model_call import ModelCall, called_as
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
 from fastcam.errors import CaseError, InputError
 from fastcam.figures import fonts, lettering
-from fastcam.figures.drawing import draw
-from fastcam.figures.figure import Figure
-from fastcam.figures.map_sheets import Heading
-from fastcam.figures.patch_sheets import render_style_of
+from fastcam.figures.figure_pixels import draw
+from fastcam.figures.map_figure import Heading
+from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.render_style import render_style_of
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.inference.images import pixels_of
 from fastcam.inference.predictions import predictions_of
@@ -35,6 +35,8 @@ from fastcam.options import Style
 from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.model_input import prepare
 from fastcam.read.inputs.preprocessing import Preprocessing, input_picture, input_region
+from fastcam.read.inputs.slice_images import slice_grid
+from fastcam.read.volumes.orientation import IDENTITY, for_display, left_side
 from fastcam.store.map_fields import over_input
 
 
@@ -153,9 +155,20 @@ def _figure(
     request: ImageRequest, result: ImageResult, maps: LayerMaps, pixels: NDArray[np.uint8]
 ) -> Figure:
     preprocessing, style = request.preprocessing, request.style
-    picture = input_picture(pixels, preprocessing)
+    affine = None
+    if result.source.name:
+        affine = slice_grid(result.source, (1, *pixels.shape[:2])).affine
+    # Halves stay where the model had them.
+    display = IDENTITY if preprocessing.halves != "no" else for_display(affine)
     heading = _heading(result, request.maps.methods[0])
-    subject = Subject(heading, picture, preprocessing.halves, result.left_share)
+    subject = Subject(
+        heading=heading,
+        picture=np.ascontiguousarray(display.apply(input_picture(pixels, preprocessing))),
+        halves=preprocessing.halves,
+        left_share=result.left_share,
+        display=display,
+        left_side=left_side(affine, display),
+    )
     characters = lettering.alphabet([result.id, heading.verdict, *maps.values])
     render_style = render_style_of(
         style, characters, fonts.chain(characters, style.font), style.panel_size

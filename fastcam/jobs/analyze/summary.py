@@ -57,7 +57,7 @@ def _wrapped(note: str, language: Language) -> list[str]:
 
 
 def _head(report: Analysis, facts: Mapping[str, Any], words: Words) -> list[str]:
-    known = [image.right for image in report.images if image.right is not None]
+    verdicts = [image.right for image in report.images if image.right is not None]
     failed = sum(failure.level == "error" for failure in report.failures)
     rows = [
         (words.model, str(facts["model"])),
@@ -72,9 +72,12 @@ def _head(report: Analysis, facts: Mapping[str, Any], words: Words) -> list[str]
         rows.insert(2, (words.compared, str(facts["compare"])))
     if failed:
         rows.append((words.failed, str(failed)))
-    if known:
+    if verdicts:
         rows.append(
-            (words.accuracy, f"{sum(known)} / {len(known)} ({sum(known) / len(known):.1%})")
+            (
+                words.accuracy,
+                f"{sum(verdicts)} / {len(verdicts)} ({sum(verdicts) / len(verdicts):.1%})",
+            )
         )
     confidence = mean_of([image.confidence for image in report.images])
     if confidence is not None:
@@ -84,7 +87,7 @@ def _head(report: Analysis, facts: Mapping[str, Any], words: Words) -> list[str]
 
 
 def _classes(comparison: ClassComparison, halves: bool, words: Words) -> list[str]:
-    heading = [*words.class_columns, *([words.left] if halves else [])]
+    heading = [*words.class_columns, *([words.left_share] if halves else [])]
     rows = [heading]
     for entry in comparison.classes:
         spread = entry.metrics["confidence"]

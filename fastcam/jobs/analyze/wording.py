@@ -2,129 +2,112 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastcam.options import Language
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Words:
-    """Every text of the report; those with {} are filled in."""
+    """Every text of the report, in English; those with {} are filled in."""
 
-    title: str
-    model: str
-    checkpoint: str
-    random: str
-    layers: str
-    method: str
-    compared: str
-    halves: dict[str, str]
-    images: str
-    failed: str
-    accuracy: str
-    confidence: str
-    grouping: dict[str, str]
-    classes: str
-    class_columns: tuple[str, ...]
-    left: str
-    layer_title: str
-    layer_columns: tuple[str, ...]
-    differences: str
-    no_differences: str
-    difference_columns: tuple[str, ...]
-    metrics: dict[str, str]
-    effects: dict[str, str]
-    models: str
-    model_columns: tuple[str, ...]
-    same_prediction: str
-    every_image: str
-    image_columns: tuple[str, ...]
-    right: dict[bool | None, str]
-    failures: str
-    notes: str
-    explained: tuple[str, ...]
-    halves_note: str
-    whole_image: str
-
-
-_EN = Words(
-    title="fastcam analysis",
-    model="Model",
-    checkpoint="Weights",
-    random="none: random weights, the maps mean nothing",
-    layers="Layers",
-    method="Method",
-    compared="Compared with",
-    halves={
-        "plain": "left and right halves, side by side as channels",
-        "mirror": "left and right halves, the right one mirrored, side by side as channels",
-    },
-    images="Images",
-    failed="Failed",
-    accuracy="Right",
-    confidence="Mean confidence",
-    grouping={
-        "folder": "by the folders of the images",
-        "predicted": "by what the model predicted",
-        "": "one group only",
-    },
-    classes="Classes",
-    class_columns=("class", "images", "right", "confidence", "sd"),
-    left="left share, mean (sd)",
-    layer_title="By class and layer",
-    layer_columns=(
+    title: str = "fastcam analysis"
+    model: str = "Model"
+    checkpoint: str = "Weights"
+    random: str = "none: random weights, the maps mean nothing"
+    layers: str = "Layers"
+    method: str = "Method"
+    compared: str = "Compared with"
+    halves: dict[str, str] = field(
+        default_factory=lambda: {
+            "plain": "left and right halves, side by side as channels",
+            "mirror": "left and right halves, the right one mirrored, side by side as channels",
+        }
+    )
+    images: str = "Images"
+    failed: str = "Failed"
+    accuracy: str = "Right"
+    confidence: str = "Mean confidence"
+    grouping: dict[str, str] = field(
+        default_factory=lambda: {
+            "folder": "by the folders of the images",
+            "predicted": "by what the model predicted",
+            "": "one group only",
+        }
+    )
+    classes: str = "Classes"
+    class_columns: tuple[str, ...] = ("class", "images", "right", "confidence", "sd")
+    left_share: str = "left share, mean (sd)"
+    layer_title: str = "By class and layer"
+    layer_columns: tuple[str, ...] = (
         "class",
         "layer",
         "consistency",
         "active area",
         "mean CAM",
         "max CAM",
-        "centre x",
-        "centre y",
-    ),
-    differences="Differences between classes",
-    no_differences="none can be tested: it takes two classes of two images each",
-    difference_columns=("metric", "layer", "test", "statistic", "effect", "p", "q"),
-    metrics={
-        "confidence": "confidence",
-        "left_share": "left share",
-        "max_activation": "max CAM",
-        "mean_activation": "mean CAM",
-        "activation_area": "active area",
-        "center_x": "centre x",
-        "center_y": "centre y",
-    },
-    effects={
-        "rank-biserial correlation": "effect: rank-biserial correlation, -1 to 1; above 0 where "
-        "{} is higher than {}",
-        "epsilon squared": "effect: epsilon squared, 0 to 1: how much of the ranks the class "
-        "explains",
-    },
-    models="First model against second",
-    model_columns=("layer", "mean correlation of maps"),
-    same_prediction="same prediction on {} of {} images",
-    every_image="Every image",
-    image_columns=("image", "class", "predicted", "confidence", "right"),
-    right={True: "yes", False: "no", None: "-"},
-    failures="Not analysed",
-    notes="How to read this",
-    explained=(
+        "center x",
+        "center y",
+    )
+    differences: str = "Differences between classes"
+    no_differences: str = "none can be tested: it takes two classes of two images each"
+    difference_columns: tuple[str, ...] = (
+        "metric",
+        "layer",
+        "test",
+        "statistic",
+        "effect",
+        "p",
+        "q",
+    )
+    metrics: dict[str, str] = field(
+        default_factory=lambda: {
+            "confidence": "confidence",
+            "left_share": "left share",
+            "max_activation": "max CAM",
+            "mean_activation": "mean CAM",
+            "activation_area": "active area",
+            "center_x": "center x",
+            "center_y": "center y",
+        }
+    )
+    effects: dict[str, str] = field(
+        default_factory=lambda: {
+            "rank-biserial correlation": "effect: rank-biserial correlation, -1 to 1; above 0 "
+            "where {} is higher than {}",
+            "epsilon squared": "effect: epsilon squared, 0 to 1: how much of the ranks the class "
+            "explains",
+        }
+    )
+    models: str = "First model against second"
+    model_columns: tuple[str, ...] = ("layer", "mean correlation of maps")
+    same_prediction: str = "same prediction on {} of {} images"
+    every_image: str = "Every image"
+    image_columns: tuple[str, ...] = ("image", "class", "predicted", "confidence", "right")
+    right: dict[bool | None, str] = field(
+        default_factory=lambda: {True: "yes", False: "no", None: "-"}
+    )
+    failures: str = "Not analysed"
+    notes: str = "How to read this"
+    explained: tuple[str, ...] = (
         "consistency: the mean of Pearson's correlations between the maps of each two images of a "
         "class, at the layer's resolution: 1 the same place in all, 0 no common place.",
         "active area: share of the image where the normalised CAM (0 to 1 by its own minimum and "
         "maximum) is above 0.5.",
         "mean and max CAM: of the raw CAM; comparable within a layer, not between layers.",
-        "centre x, y: centre of mass of the normalised CAM, in shares of the image's width and "
+        "center x, y: center of mass of the normalized CAM, in shares of the image's width and "
         "height from its top left corner.",
         "q: p corrected for all comparisons in this report (Benjamini & Hochberg).",
         "A map says where the evidence for an output is, not whether the output is right.",
-    ),
-    halves_note="left share: of the sum of |gradient of the explained output × input| over the "
-    "pixels, counted from black, left half against right half; 0.5 where both count alike. The "
-    "layers' maps can't tell left from right: they are the same on both halves, and centres are "
-    "those of the left.",
-    whole_image="all",
-)
+    )
+    halves_note: str = (
+        "left share: of the sum of |gradient of the explained output × input| over the "
+        "pixels, counted from black, left half against right half; 0.5 where both count alike. The "
+        "layers' maps can't tell left from right: they are the same on both halves, and centres "
+        "are those of the left."
+    )
+    whole_image: str = "all"
+
 
 _ZH = Words(
     title="fastcam 分析报告",
@@ -145,7 +128,7 @@ _ZH = Words(
     grouping={"folder": "按图像所在文件夹", "predicted": "按模型预测", "": "只有一组"},
     classes="类别",
     class_columns=("类别", "图像数", "正确", "置信度", "标准差"),
-    left="左侧占比 均值（标准差）",
+    left_share="左侧占比 均值（标准差）",
     layer_title="各类别与各层",
     layer_columns=(
         "类别",
@@ -195,4 +178,4 @@ _ZH = Words(
     whole_image="整体",
 )
 
-WORDS: dict[Language, Words] = {"en": _EN, "zh": _ZH}
+WORDS: dict[Language, Words] = {"en": Words(), "zh": _ZH}

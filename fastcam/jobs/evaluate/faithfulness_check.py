@@ -48,8 +48,8 @@ def measure_faithfulness(
     row = choose_rows(store, MapChoice())[0]
     count = request.options.faithfulness_images
     candidates = [case.place - 1 for case in evaluation.cases]
-    chosen = sorted(np.random.default_rng(_SEED).permutation(candidates)[:count].tolist())
-    headers = [store.headers[index] for index in chosen]
+    sample = sorted(np.random.default_rng(_SEED).permutation(candidates)[:count].tolist())
+    headers = [store.headers[index] for index in sample]
     items = [Item(h.id, h.group, h.source, inputs=h.inputs) for h in headers]
     device = device_of(model)
     dtype = choose_precision(inference.options.precision, device)
@@ -66,12 +66,13 @@ def measure_faithfulness(
     if not readable:
         return [], ["faithfulness: none of the images can be read any more"]
     images = stack_inputs(inputs, device)
-    indices = [chosen[number] for number in readable]
+    indices = [sample[number] for number in readable]
     values = np.stack([row.read(store, index) for index in indices])
     # Evidence against the output changes it as well when it is deleted.
     maps = torch.from_numpy(np.abs(values) if row.signed else values).to(device)
     targets = _targets(store, indices, device)
     task, layer = inference.options.task, _layer(store, row)
+    assert task != "segmentation"
     own_maps = inference.maps
     if call.packed is not None and layer and row.layer is None:
         # Of several images the run chose layers that an engine by itself would not.
@@ -125,9 +126,9 @@ def _targets(store: MapStore, indices: list[int], device: torch.device) -> Tenso
 
 
 def _with_progress(
-    progress: Progress, what: str, total: int, run: Callable[[Callable[[int], None]], Any]
+    progress: Progress, unit: str, total: int, run: Callable[[Callable[[int], None]], Any]
 ) -> Any:
-    progress.begin(what, total)
+    progress.begin(unit, total)
     try:
         return run(progress.advance)
     finally:

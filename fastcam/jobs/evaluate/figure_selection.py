@@ -63,8 +63,11 @@ def draw_explained(
     selection = Selection(patients=() if options.figures.every else ids)
     render_request = _render_request(request, store, folder, selection)
     stale = _is_stale(folder, MapSource.of(render_request, store).fingerprint)
+    trusted = request.inference.options.trust_inputs
     return job.render(
-        replace(render_request, overwrite=stale), workers=options.workers, progress=progress
+        replace(render_request, overwrite=stale, trust_inputs=trusted),
+        workers=options.workers,
+        progress=progress,
     )
 
 
@@ -87,7 +90,7 @@ def _chosen_ids(evaluation: Evaluation, choice: FigureChoice) -> tuple[str, ...]
     cases: list[EvaluatedCase] = []
     if choice.errors:
         threshold = high_threshold(evaluation.cases)
-        if evaluation.kind == "classification":
+        if evaluation.kind != "regression":
             cases += [case for case in evaluation.cases if not case.good]
         elif threshold is not None:
             cases += [case for case in evaluation.cases if case.size > threshold]

@@ -9,8 +9,10 @@ from fastcam.jobs.evaluate.cases import evaluated_cases
 from fastcam.jobs.evaluate.faithfulness_check import measure_faithfulness
 from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
 from fastcam.jobs.evaluate.files import write_numbers, write_plots, write_unmatched
+from fastcam.jobs.evaluate.findings_job import evaluate_findings
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, evaluation_of
 from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
+from fastcam.jobs.evaluate.metrics.stability import stability_lines
 from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateRequest
 from fastcam.jobs.evaluate.test_set import EvaluationSet
@@ -39,6 +41,9 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         progress=progress,
     )
     store = MapStore.open(inferred.store)
+    if scoring.kind == "multilabel":
+        facts = _facts(store, test_set, inferred)
+        return evaluate_findings(request, inferred, store, facts, progress)
     failures = [*test_set.failures, *inferred.failures]
     cases = evaluated_cases(store, scoring, request.inference.inputs.axes, failures)
     evaluation = evaluation_of(
@@ -70,6 +75,13 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
             names, verdicts = measure_faithfulness(request, store, evaluation, progress)
             report.files += [output_dir / name for name in names]
             report.notes += verdicts
+    headers = [store.headers[case.place - 1] for case in cases]
+    report.notes += stability_lines(
+        headers,
+        [case.good for case in cases],
+        store.measure_names,
+        str(store.attrs.settings.get("augmentation", "")),
+    )
     report.files += write_unmatched(test_set.unmatched, output_dir)
     write_failures(output_dir, failures)
     report.files += [output_dir / FAILURES] if failures else []

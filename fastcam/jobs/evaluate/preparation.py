@@ -1,9 +1,12 @@
-"""What an evaluation finds out about a model before it runs: its outputs, and their meaning."""
+"""What an evaluation finds out before its model runs: what the outputs mean, and the test set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -11,9 +14,85 @@ from fastcam.attribution.modules import device_of
 from fastcam.errors import InputError
 from fastcam.inference.dry_run import resolve_call
 from fastcam.inference.predictions import Task
+from fastcam.jobs.evaluate.metrics.regression import value_groups
+from fastcam.jobs.evaluate.request import EvaluateOptions
 from fastcam.jobs.evaluate.scoring import Kind
+from fastcam.jobs.evaluate.test_set import (
+    EvaluationSet,
+    SetChoice,
+    find_items,
+    model_inputs_of,
+    read_set,
+)
 from fastcam.read.inputs.model_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
+from fastcam.read.inputs.slice_inputs import choose_slicing
+from fastcam.read.inputs.slicing import Slicing
+from fastcam.read.inputs.volume_input import check_shown
+from fastcam.store.pooling import check_pool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What is evaluated, and on what.
+
+    Attributes:
+        kind: what kind of task it is.
+        classes: number of classes; 0 for a regression.
+        slicing: which slices of volumes the model sees one by one; None: it sees all at once.
+        test_set: the images with their true values.
+    """
+
+    kind: Kind
+    classes: int
+    slicing: Slicing | None
+    test_set: EvaluationSet
+
+
+def prepare(
+    model: nn.Module,
+    preprocessing: Preprocessing,
+    choice: SetChoice,
+    options: EvaluateOptions,
+    slice_options: Mapping[str, Any],
+    *,
+    task: Task,
+    output: str,
+) -> Preparation:
+    """Read the test set of ``choice`` for ``model``.
+
+    ``slice_options`` are those of :func:`fastcam.read.inputs.slice_inputs.choose_slicing`,
+    ``output`` is as :func:`resolve_call` takes it. InputError where the model, the table and the
+    options don't go together.
+    """
+    outputs = output_count(model, preprocessing, output, model_inputs_of(choice))
+    kind, classes = task_kind(task, outputs)
+    if kind == "multilabel":
+        if options.faithfulness_images:
+            raise InputError("--faithfulness is for one answer an image, not for many findings")
+        # Its masks are in a folder for each finding.
+        choice = replace(choice, mask_dir=None)
+    dims, channels = len(preprocessing.size), preprocessing.channels
+    slicing = choose_slicing(
+        lambda dims: [] if choice.columns else find_items(choice, dims, channels),
+        dims,
+        **slice_options,
+    )
+    if slicing is not None:
+        dims, channels = 3, 1 if slicing.context > 1 else channels
+        check_pool(slicing.pool, kind != "regression")
+        if options.faithfulness_images:
+            raise InputError(
+                "--faithfulness is for images and whole volumes, and the model sees these volumes "
+                "slice by slice: leave it out"
+            )
+    check_shown(options.show_channel, preprocessing, None if slicing is None else slicing.context)
+    test_set = read_set(choice, kind, classes, dims, channels)
+    if kind == "regression":
+        true = np.array([float(item.label) for item in test_set.items])
+        # A width that makes too many groups is an error before the model runs.
+        value_groups(true, true, options.group_width)
+    return Preparation(kind=kind, classes=classes, slicing=slicing, test_set=test_set)
 
 
 def task_kind(task: Task, outputs: int) -> tuple[Kind, int]:
@@ -21,6 +100,11 @@ def task_kind(task: Task, outputs: int) -> tuple[Kind, int]:
 
     InputError where the number of a model's ``outputs`` doesn't fit the ``task``.
     """
+    if task == "segmentation":
+        raise InputError(
+            "--task segmentation: fastcam evaluate compares one answer an image with a table; use "
+            "fastcam infer with --target seg:CLASS"
+        )
     if task == "regression" or (task == "auto" and outputs == 1):
         if outputs != 1:
             raise InputError(
@@ -34,10 +118,7 @@ def task_kind(task: Task, outputs: int) -> tuple[Kind, int]:
             "probability of class 1) or regression"
         )
     if task == "multilabel" and outputs > 1:
-        raise InputError(
-            f"--task multilabel: the model has {outputs} outputs; evaluate takes multilabel for a "
-            "model of one output, between two classes"
-        )
+        return "multilabel", outputs
     return "classification", max(outputs, 2)
 
 

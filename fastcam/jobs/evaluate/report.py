@@ -44,6 +44,12 @@ class EvaluationReport(Report):
     notes: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        values = ", ".join(
+            f"{name} {value:.4g}" for name, value in self.metrics.items() if value is not None
+        )
+        return f"<evaluation of {len(self.found.cases)} images in {self.output_dir}: {values}>"
+
     @property
     def metrics(self) -> dict[str, float | None]:
         """Each metric by its name, without its interval."""
@@ -61,17 +67,17 @@ class EvaluationReport(Report):
 
 def as_dict(report: EvaluationReport) -> dict[str, Any]:
     """The result that ``--json`` prints."""
-    found, figures = report.found, report.figures
+    evaluation, figures = report.found, report.figures
     return {
         "output_dir": str(report.output_dir),
         "exit_code": report.exit_code,
-        "task": found.kind,
-        "target": found.target,
-        "n": len(found.cases),
+        "task": evaluation.kind,
+        "target": evaluation.target,
+        "n": len(evaluation.cases),
         "images_without_row": sum(entry.what == "image" for entry in report.unmatched),
         "rows_without_image": sum(entry.what == "row" for entry in report.unmatched),
         "already_there": report.inferred.already,
-        "metrics": {name: asdict(value) for name, value in found.metrics.items()},
+        "metrics": {name: asdict(value) for name, value in evaluation.metrics.items()},
         "figures": 0 if figures is None else figures.drawn + figures.already,
         "files": [str(path) for path in report.files],
         "notes": report.notes,
@@ -83,13 +89,15 @@ def as_dict(report: EvaluationReport) -> dict[str, Any]:
 
 def summary_text(report: EvaluationReport) -> str:
     """What people want to know: the numbers, what was left out, where to look."""
-    found, inferred = report.found, report.inferred
+    evaluation, inferred = report.found, report.inferred
     before = f", {inferred.already} of them by an earlier run" if inferred.already else ""
-    lines = [f"{len(found.cases)} images evaluated{before}: {found.target}, {found.kind}"]
-    rows = [[name, *_estimate_texts(value)] for name, value in found.metrics.items()]
+    lines = [
+        f"{len(evaluation.cases)} images evaluated{before}: {evaluation.target}, {evaluation.kind}"
+    ]
+    rows = [[name, *_estimate_texts(value)] for name, value in evaluation.metrics.items()]
     lines += [f"  {line}" for line in table([["", "value", "95 % interval"], *rows])]
-    if found.localisation is not None:
-        lines += localization_lines(found.localisation)
+    if evaluation.localisation is not None:
+        lines += localization_lines(evaluation.localisation)
     lines += report.notes
     for kind, singular, plural in (
         ("image", "image has no row", "images have no row"),

@@ -48,6 +48,7 @@ class EvaluateOptions:
         faithfulness_images: number of images on which faithfulness is measured; 0 for none.
         show_channel: of volumes of several channels the one that figures show, from 1; None: the
             first.
+        finding_masks: of a multilabel test set the folder with a folder of masks for each finding.
     """
 
     classes: int = 0
@@ -57,6 +58,7 @@ class EvaluateOptions:
     workers: int = 1
     faithfulness_images: int = 0
     show_channel: int | None = None
+    finding_masks: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.figures.map_sheets import Heading
+from fastcam.figures.map_figure import Heading
 from fastcam.jobs.render.maps.captions import slice_answer
+from fastcam.read.inputs.finding_columns import label_values
 from fastcam.store.map_schema import MapHeader
 
-Kind = Literal["regression", "classification"]
+Kind = Literal["regression", "classification", "multilabel"]
 
 _NO_CLASSES = np.empty(0, np.float32)
 _FOR = {"positive": "for class", "negative": "against class", "both": "red for, blue against"}
@@ -67,6 +68,8 @@ class Scoring:
         """
         if header.status != "done" or not header.label:
             return None
+        if self.kind == "multilabel":
+            return self._findings_score(header)
         true = float(header.label)
         if self.kind == "regression":
             value = float(header.output[0])
@@ -82,6 +85,22 @@ class Scoring:
             predicted_class = int(np.argmax(shares if pooled else header.output))
         error = 1.0 - float(shares[int(true)])
         return Score(true, float(predicted_class), error, predicted_class == int(true), shares)
+
+    def _findings_score(self, header: MapHeader) -> Score:
+        """How far the probabilities of the known findings are from 0 and 1, on average; good where
+        all of these lie on the right side of one half."""
+        true = np.array(label_values(header.label))
+        known = np.isfinite(true)
+        shares = header.probabilities
+        present, predicted = true[known] == 1, shares[known] >= 0.5
+        error = float(np.abs(shares[known] - present).mean())
+        good = bool((present == predicted).all())
+        return Score(float(present.sum()), float((shares >= 0.5).sum()), error, good, shares)
+
+    def findings_text(self, present: NDArray[np.bool_]) -> str:
+        """The names of the findings that are ``present`` (k,)."""
+        names = [self.value_text(float(number)) for number in np.flatnonzero(present)]
+        return ", ".join(names) or "no finding"
 
     def value_text(self, value: float) -> str:
         """A true value or prediction as people read it."""
@@ -113,6 +132,14 @@ class Scoring:
         score = self.score(header)
         if score is None:
             return Heading(title, "no true value")
+        if self.kind == "multilabel":
+            true = np.array(label_values(header.label))
+            parts = [
+                "all right" if score.good else "wrong",
+                f"true {self.findings_text(true == 1)}",
+                f"predicted {self.findings_text(score.probability >= 0.5)}",
+            ]
+            return Heading(title, "  ·  ".join(parts), score.good)
         parts = [
             f"true {self.value_text(score.true)}",
             f"predicted {self.value_text(score.predicted)}",

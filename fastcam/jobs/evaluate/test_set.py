@@ -9,6 +9,8 @@ from pathlib import Path
 from fastcam.errors import InputError
 from fastcam.jobs.evaluate.scoring import Kind
 from fastcam.options import Axes
+from fastcam.read.inputs.finding_columns import finding_columns, finding_targets
+from fastcam.read.inputs.folders import left_out
 from fastcam.read.inputs.id_match import Unmatched, match_rows, naming_column
 from fastcam.read.inputs.input_tables import items_of
 from fastcam.read.inputs.inputs import Item, find_inputs
@@ -111,6 +113,8 @@ def read_set(
     table = read_cells(choice.table)
     if not table.rows:
         raise InputError(f"{choice.table}: has no rows")
+    if choice.columns and kind == "multilabel":
+        raise InputError("--task multilabel of several findings takes models of one image")
     if choice.columns:
         return _set_of_rows(choice, table, kind, count)
     items = find_items(choice, dims, channels)
@@ -121,6 +125,8 @@ def read_set(
         ids = table.column("--id-column", ids)
     elif choice.target is None:
         ids = naming_column(items, table)
+    if kind == "multilabel":
+        return _set_of_findings(choice, table, items, ids or naming_column(items, table), count)
     target = target_column(table, choice.target, ids)
     matches = match_rows(items, table, target, choice.id_column)
     targets = _true_values(choice, matches.rows, target, kind, count)
@@ -132,20 +138,51 @@ def read_set(
         names=targets.names,
         unmatched=matches.unmatched,
         failures=_failures(items, {**matches.errors, **targets.errors}),
-        notes=tuple(_notes(choice, labelled, targets)),
+        notes=(*_notes(choice, labelled, targets), *_left_out(choice, dims)),
     )
+
+
+def _set_of_findings(
+    choice: SetChoice, table: Table, items: Sequence[Item], ids: str, count: int
+) -> EvaluationSet:
+    """The set of a model with ``count`` findings; labels are texts of ``label_text``."""
+    columns = finding_columns(table, choice.target, choice.class_names, ids, count)
+    matches = match_rows(items, table, columns[0], choice.id_column)
+    targets = finding_targets(matches.rows, columns, choice.class_names, count)
+    if not targets.values:
+        first = next(iter(targets.errors.values()), "no row has one")
+        raise InputError(f"{choice.table}: no finding can be used: {first}")
+    texts = targets.texts
+    labelled = tuple(replace(items[index], label=texts[index]) for index in sorted(texts))
+    notes = [f"{name}: {n} images are uncertain (-1)" for name, n in targets.uncertain.items()]
+    return EvaluationSet(
+        items=labelled,
+        target=", ".join(columns),
+        id_column=matches.column,
+        names=targets.names,
+        unmatched=matches.unmatched,
+        failures=_failures(list(items), {**matches.errors, **targets.errors}),
+        notes=tuple(notes),
+    )
+
+
+def _left_out(choice: SetChoice, dims: int) -> list[str]:
+    """What lies beside the images or volumes, as a note."""
+    skipped = None if choice.mask_dir is None else choice.mask_dir.resolve()
+    note = "" if choice.pattern is not None else left_out([choice.image_dir], dims, skipped)
+    return [note] if note else []
 
 
 def _set_of_rows(choice: SetChoice, table: Table, kind: Kind, count: int) -> EvaluationSet:
     """The set of a model with several inputs: a row of the table is a case."""
-    for option, given in (
+    for option, value in (
         ("--pattern", choice.pattern),
         ("--mask-dir", choice.mask_dir),
         ("--id-column", choice.id_column),
     ):
-        if given is not None:
+        if value is not None:
             raise InputError(
-                f"{option} {given}: with --input the table names all files; leave it out, and give "
+                f"{option} {value}: with --input the table names all files; leave it out, and give "
                 "masks in a column mask, ids in a column id"
             )
     inputs, values = read_inputs(table, choice.image_dir, choice.columns)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.figures.figure import Figure
-from fastcam.figures.panels import titled
+from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.view_panels import titled
 from fastcam.options import Style
 from fastcam.report.plots import frame, new_page, page_figure, plot_style, write_title
 

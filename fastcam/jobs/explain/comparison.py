@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,19 @@ from numpy.typing import NDArray
 
 from fastcam.errors import InputError
 from fastcam.figures import layout
-from fastcam.figures.figure import Figure
-from fastcam.figures.map_sheets import map_pair
-from fastcam.figures.panels import figure_of_rows, mark_of, panel_size, shrunk, titled
-from fastcam.figures.patch_grid import grid_figure, patched_part
-from fastcam.figures.sheet import Outlines, Panel
+from fastcam.figures.figure_parts import Outlines, Panel
+from fastcam.figures.map_figure import map_pair, uniform_note
+from fastcam.figures.map_scales import NEARLY_UNIFORM
+from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.numbered_patches import grid_figure, patched_part
+from fastcam.figures.slice_facts import NO_FACTS
+from fastcam.figures.view_panels import (
+    figure_of_rows,
+    mark_of,
+    panel_size,
+    shrunk,
+    titled,
+)
 from fastcam.jobs.explain.channel_bars import channel_bars
 from fastcam.jobs.explain.results import ExplanationData, Head, check_index
 from fastcam.jobs.explain.rows import Group, Row, rows_of
@@ -100,6 +109,9 @@ class Comparison(ExplanationFigures):
         if len({result.names for result in self.results}) > 1:
             raise InputError("only explanations of the same images can be compared")
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {len(self.results)} models on {len(self)} images>"
+
     def __len__(self) -> int:
         return len(self.results[0])
 
@@ -109,8 +121,8 @@ class Comparison(ExplanationFigures):
     def combined_figure(self, index: int, scale: Scale, head: Head, style: Style) -> Figure:
         """:meth:`figure` with a style that is made."""
         number = check_index(index, self.results[0].names)
-        rows = rows_of(self.results, self.labels, number, head)
-        return self._combined(number, rows, scales_of(rows, scale), style)
+        rows = rows_of(self.results, self.labels, number, head, style.class_caption)
+        return self._combined(number, rows, scales_of(rows, scale, style.classic), style)
 
     def write(self, folder: Path, index: int, scale: Scale, head: Head, style: Style) -> list[Path]:
         """:meth:`save` with a style that is made."""
@@ -123,8 +135,8 @@ class Comparison(ExplanationFigures):
     ) -> Iterator[tuple[str, Figure]]:
         """Every figure of one image with its file's name, without suffix."""
         number = check_index(index, self.results[0].names)
-        rows = rows_of(self.results, self.labels, number, head)
-        scales = scales_of(rows, scale)
+        rows = rows_of(self.results, self.labels, number, head, style.class_caption)
+        scales = scales_of(rows, scale, style.classic)
         title = self.results[0].names[number]
         yield (
             f"{file_names.safe(stem_of(title))}_explained",
@@ -135,24 +147,42 @@ class Comparison(ExplanationFigures):
             file = FILE_NAMES.get(method, method)
             for kind, panels in _separate_panels(of_method, scales, style).items():
                 heading = titled(title, f"{method}, {kind}")
-                figure = figure_of_rows(heading, "", panels, style, _notes(of_method))
+                note = "  ·  ".join(filter(None, [self._random_note(), _notes(of_method)]))
+                figure = figure_of_rows(heading, "", panels, style, note)
                 yield f"{file}_{kind}", figure
         yield from self._figures_beside_maps(number, title, style)
 
     def _combined(self, number: int, rows: Sequence[Row], scales: Scales, style: Style) -> Figure:
         panels = [_combined_panels(row, scales, style) for row in rows]
         title = self.results[0].names[number]
-        notes = _notes(rows, with_methods=True)
-        return figure_of_rows(title, self._prediction_text(number), panels, style, notes)
+        notes = "  ·  ".join(
+            filter(
+                None,
+                [
+                    self._random_note(),
+                    _notes(rows, with_methods=True),
+                    _uniform_note(rows, scales),
+                ],
+            )
+        )
+        verdict = self._prediction_text(number, style)
+        return figure_of_rows(title, verdict, panels, style, notes)
 
-    def _prediction_text(self, number: int) -> str:
-        texts = [
-            f"{label}: {result.prediction_text(number)}"
-            if label
-            else result.prediction_text(number)
-            for label, result in zip(self.labels, self.results, strict=True)
-        ]
+    def _prediction_text(self, number: int, style: Style) -> str:
+        texts = []
+        for label, result in zip(self.labels, self.results, strict=True):
+            text = result.prediction_text(number, style.class_text)
+            texts.append(f"{label}: {text}" if label else text)
         return "  |  ".join(texts)
+
+    def _random_note(self) -> str:
+        """Which models have random weights; empty for none."""
+        pairs = zip(self.labels, self.results, strict=True)
+        labels = [label for label, result in pairs if result.random_weights]
+        if not labels:
+            return ""
+        names = ", ".join(filter(None, labels))
+        return f"Random weights{f' of {names}' if names else ''}: these maps mean nothing."
 
     def _figures_beside_maps(
         self, number: int, title: str, style: Style
@@ -171,6 +201,16 @@ class Comparison(ExplanationFigures):
                 part = patched_part(result.images[number], cut.image, cut.grid, cut.size)
                 yield "patch_grid", grid_figure(part, cut.grid, cut.size, cut.prefix, title, style)
                 break
+
+
+def _uniform_note(rows: Sequence[Row], scales: Scales) -> str:
+    """What is said where every map of attention of a figure is all but uniform."""
+    own = [scales[row_map][0] for row in rows for row_map in row.maps]
+    multiples = [scale.times_uniform for scale in own]
+    highest = max((multiple for multiple in multiples if multiple is not None), default=None)
+    if highest is None or highest >= NEARLY_UNIFORM:
+        return ""
+    return uniform_note(highest)
 
 
 def _notes(rows: Sequence[Row], with_methods: bool = False) -> str:
@@ -195,7 +235,18 @@ def _combined_panels(row: Row, scales: Scales, style: Style) -> list[Panel]:
         overlay_caption = "overlay" if len(group.maps) == 1 else "overlay · {}"
         pairs = _map_pairs(group, small, (height, width), scales, style, overlay_caption)
         mark = _mark(group, height, width)
-        panels.append(Panel(group.name, height, width, image=small, outlines=mark))
+        facts = NO_FACTS if style.classic else group.facts
+        image = Panel(
+            facts.caption(group.name),
+            height,
+            width,
+            image=small,
+            outlines=mark,
+            left_side=group.left_side,
+            top_side=facts.top_side,
+            scale_bar=facts.scale_bar(group.picture.shape[1], width),
+        )
+        panels.append(image)
         panels += [heat for heat, _ in pairs] + [overlay for _, overlay in pairs]
     return panels
 
@@ -239,3 +290,24 @@ def _map_pairs(
 def _mark(group: Group, height: int, width: int) -> Outlines:
     rows, columns = group.maps[0].values.shape
     return mark_of((rows, columns), group.mark, height, width)
+
+
+# A notebook keeps what it shows: half a megabyte a figure.
+_MOST_IN_NOTEBOOK = 4
+
+
+class Explanation(ExplanationFigures, ExplanationData):
+    """What :class:`ExplanationData` holds, and figures of it."""
+
+    def _comparison(self) -> Comparison:
+        return Comparison((self,), ("",))
+
+    def _repr_html_(self) -> str:
+        """The first figures, for a notebook."""
+        parts = []
+        for index in range(min(len(self), _MOST_IN_NOTEBOOK)):
+            packed = base64.b64encode(self.figure(index)._repr_png_()).decode()
+            parts.append(f'<img style="max-width:100%" src="data:image/png;base64,{packed}">')
+        if len(self) > _MOST_IN_NOTEBOOK:
+            parts.append(f"<p>and {len(self) - _MOST_IN_NOTEBOOK} more: .figure(i)</p>")
+        return "".join(parts)

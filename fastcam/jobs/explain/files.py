@@ -10,12 +10,19 @@ from typing import Any
 
 from torch import nn
 
+from fastcam.attribution.baselines import black_of
 from fastcam.errors import InputError
-from fastcam.inference.images import ImageBatch, InputPicture, VolumeView, collate, read_each
+from fastcam.inference.images import (
+    ImageBatch,
+    InputPicture,
+    VolumeView,
+    collate,
+    read_each,
+    read_slices,
+    slice_items,
+)
 from fastcam.inference.several_inputs import read_inputs_each
-from fastcam.inference.slice_pictures import read_slices, slice_items
-from fastcam.jobs.explain.comparison import Comparison
-from fastcam.jobs.explain.explanation import Explanation
+from fastcam.jobs.explain.comparison import Comparison, Explanation
 from fastcam.jobs.explain.job import explain_images
 from fastcam.jobs.explain.report import ExplainReport, image_failure
 from fastcam.jobs.explain.request import (
@@ -28,15 +35,16 @@ from fastcam.jobs.explain.request import (
 )
 from fastcam.jobs.explain.support import support_of
 from fastcam.jobs.infer.request import InputChoice
+from fastcam.models.text_similarity import text_similarity, texts_in
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slice_inputs import choose_slicing
-from fastcam.read.inputs.slicing import plan_slices
+from fastcam.read.inputs.slicing import plan_slices, plane_remark
 from fastcam.read.inputs.volume_input import check_channels, check_shown
 from fastcam.run import file_names
 from fastcam.run.failures import write_failures
-from fastcam.run.files import make_folder
+from fastcam.run.files import make_folder, remove_leftovers
 from fastcam.run.records import Failure
 
 Log = Callable[[str], None]
@@ -77,10 +85,14 @@ def write_explanations(
     has_support = support is not None
     steps_of_model = len(steps_of(request, has_support)) if request.methods else 1
     log_step = numbered(log, len(models) * (1 + steps_of_model) + 2)
-    loaded = []
+    loaded: list[nn.Module] = []
+    texts = texts_in([text for row in targets or () for text in row])
+    if texts:
+        targets = [list(range(len(texts)))]
     for choice in models:
         log_step(f"loading {choice.name}")
-        loaded.append(choice.load())
+        model = choice.load()
+        loaded.append(text_similarity(model, texts) if texts else model)
     request = with_methods(request, loaded, has_support)
     request = replace(request, layers=layers_of(layers, request.methods))
     steps = steps_of(request, has_support)
@@ -99,13 +111,17 @@ def write_explanations(
     for preprocessing in preprocessings:
         check_channels([item.source for item in items], preprocessing, inputs.volume)
     slices = None
+    if remark := inputs.left_out(dims):
+        log(remark)
     if slicing is not None:
         table = plan_slices(items, slicing, inputs.axes, inputs.volume)
+        if remark := plane_remark(items, table):
+            log(remark)
         slices = partial(read_slices, items, table, slicing)
         items = slice_items(items, table)
     request = replace(request, inputs=model_inputs)
-    what = "slice" if slices is not None else "image" if dims == 2 else "volume"
-    log_step(f"reading {len(items)} {what}{'' if len(items) == 1 else 's'}")
+    unit = "slice" if slices is not None else "image" if dims == 2 else "volume"
+    log_step(f"reading {len(items)} {unit}{'' if len(items) == 1 else 's'}")
     view = VolumeView(inputs.axes, inputs.volume, options.show_channel)
     batches, numbers, failures = _read(items, request.inputs, preprocessings, view, slices)
     results = {}
@@ -123,12 +139,14 @@ def write_explanations(
             steps,
             targets=targets,
             support=support_of(support, preprocessing),
+            black=black_of(preprocessing),
             log_step=log_of_model,
             log=log,
         )
     log_step("drawing")
     figures, undrawn = _write_figures(results, items, numbers, output_dir, options)
     failures = sorted([*failures, *undrawn], key=lambda failure: failure.place)
+    remove_leftovers(output_dir)
     write_failures(output_dir, failures)
     return ExplainReport(figures, failures, results)
 
@@ -174,11 +192,11 @@ def _read(
     numbers = [number for number in range(len(items)) if number not in reasons]
     if not numbers:
         first = reasons[min(reasons)]
-        what = "images" if len(preprocessings[0].size) == 2 else "volumes"
-        raise InputError(first if len(items) == 1 else f"none of the {what} can be read: {first}")
+        unit = "images" if len(preprocessings[0].size) == 2 else "volumes"
+        raise InputError(first if len(items) == 1 else f"none of the {unit} can be read: {first}")
     if inputs:
-        chosen = [items[number] for number in numbers]
-        several = [read_inputs_each(chosen, inputs, p)[1] for p in preprocessings]
+        readable = [items[number] for number in numbers]
+        several = [read_inputs_each(readable, inputs, p)[1] for p in preprocessings]
         batches = [batch for batch in several if batch is not None]
     else:
         names = tuple(items[number].id for number in numbers)
@@ -197,16 +215,17 @@ def _write_figures(
     """The figures of the images with these ``numbers``, and those whose maps can't be drawn."""
     comparison = Comparison(tuple(results.values()), tuple(results))
     folders = file_names.image_folders([items[number].id for number in numbers])
-    written: list[Path] = []
+    paths: list[Path] = []
     errors: list[InputError] = []
     failures: list[Failure] = []
     for index, (number, name) in enumerate(zip(numbers, folders, strict=True)):
         folder = output_dir if len(items) == 1 else output_dir / name
+        remove_leftovers(folder)
         try:
-            written += comparison.write(folder, index, options.scale, options.head, options.style)
+            paths += comparison.write(folder, index, options.scale, options.head, options.style)
         except InputError as error:
             errors.append(error)
             failures.append(image_failure(number, items[number], str(error)))
-    if not written:
+    if not paths:
         raise errors[0]
-    return written, failures
+    return paths, failures

@@ -13,26 +13,29 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.tokens import count_prefix, patch_size
-from fastcam.attribution.cam.targets import rows_of
+from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.layer_inputs import layers_of_every_image, with_layers
 from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
 from fastcam.attribution.modules import as_input, device_of, eval_mode
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.reconstruction.engine import ReconstructionEngine
-from fastcam.attribution.request import CAM_METHODS
+from fastcam.attribution.request import SIGNED_METHODS
+from fastcam.attribution.segment_target import segments_in
+from fastcam.attribution.targets import rows_of
 from fastcam.errors import InputError
 from fastcam.inference.batches import engine_on
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.inference.halving import Halving, concatenate
 from fastcam.inference.images import ImageBatch
 from fastcam.inference.predictions import predictions_of
-from fastcam.jobs.explain.explanation import Explanation
+from fastcam.jobs.explain.comparison import Explanation
 from fastcam.jobs.explain.request import ExplainRequest, Step, cell_of
 from fastcam.jobs.explain.results import ClassReconstruction, MapFacts, Patches, Reconstruction
 from fastcam.jobs.explain.rows import RECONSTRUCTION
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.patch_attention.network import PatchAttention
+from fastcam.models.random_weights import has_random_weights
 
 Log = Callable[[str], None]
 # Numbers of more patches than this can't be read in a picture of any use.
@@ -49,12 +52,14 @@ def explain_images(
     support: Mapping[str, ImageBatch] | None = None,
     log_step: Log = lambda line: None,
     log: Log = lambda line: None,
+    black: Sequence[float] = (),
 ) -> Explanation:
     """Run ``steps`` on ``images``. ``targets`` are what :func:`fastcam.explain` takes.
 
     ``log_step`` gets each step in words before it is run, ``log`` the methods that are left out:
-    where all methods are asked for, those that the model has nothing for. InputError for layers,
-    methods and targets that don't exist, and where no method is left.
+    where all methods are asked for, those that the model has nothing for. ``black`` is a black
+    pixel as the model's input has it. InputError for layers, methods and targets that don't exist,
+    and where no method is left.
     """
     if isinstance(model, PatchAttention):
         raise InputError(
@@ -64,6 +69,12 @@ def explain_images(
     device = device_of(model) if request.device is None else choose_device(request.device)
     dtype = choose_precision(request.precision, device)
     check_arguments(model, images.inputs)
+    segments = segments_in(targets)
+    if any(target.region == "mask" for target in segments):
+        raise InputError("--target seg:CLASS@mask: masks are for fastcam infer (--mask-dir)")
+    targets = None if segments else targets
+    settings = request.method_settings.of_run(black, request.batch_size, request.task)
+    request = replace(request, method_settings=settings, segments=segments)
     run = _Run(model.to(device), images, request, device, dtype)
     call = ModelCall(request.output, run.find_layers())
     outputs: AbstractContextManager[None] = nullcontext()
@@ -106,6 +117,8 @@ class _Run:
     output: Tensor | None = None
     targets: Tensor | None = None
     reconstruction: Reconstruction | None = None
+    labels: Tensor | None = None
+    pixels: Tensor | None = None
     scores: Tensor | None = None
     classes: tuple[str, ...] = ()
     packed: PackedInputs | None = None
@@ -130,13 +143,12 @@ class _Run:
                     self.model, self.packed, example, self.request.prefix_tokens
                 )
             map_request = replace(map_request, layers=layers)
-        if not map_request.cam_methods:
+        if not map_request.is_targeted:
             targets = None
         rows = rows_of(targets, len(self.images.batch))
         engine = build_engine(self.model, map_request, targets if rows is None else None)
-        halving = Halving(
-            engine_on(engine, self.device, self.dtype), self.request.batch_size, lambda line: None
-        )
+        size = 1 if map_request.is_slow else self.request.batch_size
+        halving = Halving(engine_on(engine, self.device, self.dtype), size, lambda line: None)
         result = concatenate(
             [
                 halving(
@@ -149,20 +161,22 @@ class _Run:
             self.maps[name] = _array(values)
             layers = result.layer_names.get(name, ())
             facts = self._facts(name, step, layers, result.notes.get(name, ""))
-            self.facts[name] = replace(facts, field=result.fields.get(name))
+            measures = _measures(result, name)
+            self.facts[name] = replace(facts, field=result.fields.get(name), measures=measures)
         self.gates |= {path: _array(gate) for path, gate in result.gates.items()}
         self.output = result.output if self.output is None else self.output
         self.targets = result.targets if self.targets is None else self.targets
+        self.labels = result.labels if self.labels is None else self.labels
+        self.pixels = result.pixels if self.pixels is None else self.pixels
 
     def _facts(self, name: str, step: Step, layers: tuple[str, ...], note: str) -> MapFacts:
         method, _, layer = name.partition("/")
-        # EigenCAM explains no output: it has no evidence against one.
-        signed = self.request.sign == "both" and method != "eigencam" and method in CAM_METHODS
+        signed = self.request.sign == "both" and method in SIGNED_METHODS
         return MapFacts(
             method=method,
             layer="" if layers else layer,
             layers=layers,
-            chosen=bool(step.layers),
+            explicit=bool(step.layers),
             note=note,
             signed=signed,
             over=()
@@ -219,6 +233,7 @@ class _Run:
         raw = _array(output)
         # Reconstruction alone tells classes, even if there is only one of them.
         task = self.request.task if self.output is not None else "multilabel"
+        task = "segmentation" if self.labels is not None else task
         predictions = predictions_of(raw, task)
         probability = predictions.probability
         if self.output is None and self.reconstruction is not None:
@@ -238,13 +253,31 @@ class _Run:
             classes=self.classes,
             patches=_patches(self.model, self.images.batch),
             dims=self.images.batch.ndim - 2,
+            labels=None if self.labels is None else self.labels.cpu().numpy(),
+            pixels=None if self.pixels is None else self.pixels.cpu().numpy(),
+            segments=self.request.segments,
             input_images=self.images.input_pictures,
             displays=self.images.displays,
+            left_sides=self.images.left_sides,
+            slice_facts=self.images.facts,
+            random_weights=has_random_weights(self.model),
         )
 
     def _parts(self) -> list[slice]:
         count, size = len(self.images.batch), self.request.batch_size
         return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _measures(result: BatchMaps, map_name: str) -> tuple[tuple[str, NDArray[np.float32]], ...]:
+    """What the numbers of a map are, and these (n, targets)."""
+    columns: dict[str, list[int]] = {}
+    for column, name in enumerate(result.measure_names):
+        owner, _, text = name.partition(": ")
+        if owner in (map_name, map_name.partition("/")[0]):
+            columns.setdefault(text, []).append(column)
+    if result.measures is None:
+        return ()
+    return tuple((text, _array(result.measures[:, of])) for text, of in columns.items())
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastcam.jobs.explain.explanation import Explanation
+from fastcam.jobs.explain.comparison import Explanation
 from fastcam.read.inputs.inputs import Item
 from fastcam.run import failures as run_failures
 from fastcam.run.failures import Report, failure_line

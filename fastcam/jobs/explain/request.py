@@ -11,14 +11,20 @@ from typing import TypeVar
 from torch import nn
 
 from fastcam.attribution.engines import default_method
+from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.request import (
     CAM_METHODS,
+    INPUT_METHODS,
     METHODS,
+    SLOW_METHODS,
+    Augmentation,
     Fusion,
     MapRequest,
     Reshape,
     Sign,
 )
+from fastcam.attribution.segment_target import SegmentTarget
+from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError
 from fastcam.inference.predictions import Task
 from fastcam.jobs.explain.results import Head
@@ -28,8 +34,6 @@ from fastcam.options import Style
 from fastcam.read.inputs.model_inputs import ModelInput
 
 ALL = "all"
-# Hundreds of forward passes an image: only where it is asked for by name.
-_SLOW = ("scorecam",)
 _NUMBER = re.compile(r"-?\d+")
 Model = TypeVar("Model")
 
@@ -73,12 +77,16 @@ class ExplainRequest:
       method that knows such layers
     - ``sign``, ``fusion``, ``discard_ratio``, ``start_layer``, ``prefix_tokens`` and ``reshape``:
       as in :class:`fastcam.attribution.request.MapRequest`
+    - ``method_settings``: of the methods with many passes
     - ``task``: what the output is
     - ``batch_size``: images in a forward pass
     - ``device``: None is where the model is
     - ``precision``: of the arithmetic
     - ``query``: the picture's pixel (x, y) whose place reconstruction asks from; None for all
     - ``output``: the name of the model's answer among what it returns; empty: it is found
+    - ``segments``: what is explained of a segmentation
+    - ``windows``: where models see their input window by window
+    - ``tta``: how images are changed for maps that are averaged
     - ``inputs``: what goes into a model with several inputs; empty for one of one image
     """
 
@@ -96,7 +104,11 @@ class ExplainRequest:
     precision: str = "fp32"
     query: tuple[int, int] | None = None
     output: str = ""
+    method_settings: MethodSettings = field(default_factory=MethodSettings)
     inputs: tuple[ModelInput, ...] = ()
+    segments: tuple[SegmentTarget, ...] = ()
+    windows: WindowPlan | None = None
+    tta: Augmentation | None = None
 
     @property
     def every(self) -> bool:
@@ -126,6 +138,10 @@ class Step:
             fusion=request.fusion,
             discard_ratio=request.discard_ratio,
             start_layer=request.start_layer,
+            settings=request.method_settings,
+            segments=request.segments,
+            windows=request.windows,
+            augmentation=request.tta,
         )
 
 
@@ -157,7 +173,7 @@ def steps_of(request: ExplainRequest, support: bool) -> list[Step]:
     if request.every:
         if len(methods) > 1:
             raise InputError(f"--method {ALL} stands alone; leave out {_all_but_all(methods)}")
-        methods = tuple(m for m in METHODS if m not in _SLOW)
+        methods = tuple(m for m in METHODS if m not in SLOW_METHODS)
         methods += (RECONSTRUCTION,) * support
     if methods.count(RECONSTRUCTION) > 1:
         raise InputError(f"--method {RECONSTRUCTION} is given twice")
@@ -174,7 +190,8 @@ def steps_of(request: ExplainRequest, support: bool) -> list[Step]:
         raise InputError(f"--support is for --method {RECONSTRUCTION}: add it, or leave it out")
     if request.query is not None and RECONSTRUCTION not in methods:
         raise InputError(f"--query is for --method {RECONSTRUCTION}: add it, or leave --query out")
-    mixed = any(m in CAM_METHODS for m in methods) and any(m not in CAM_METHODS for m in methods)
+    of_layers = [m for m in methods if m not in INPUT_METHODS]
+    mixed = 0 < sum(m in CAM_METHODS for m in of_layers) < len(of_layers)
     steps: list[Step] = []
     for method in methods:
         cam = method in CAM_METHODS
@@ -197,7 +214,12 @@ def steps_of(request: ExplainRequest, support: bool) -> list[Step]:
 def _layers(method: str, cam: bool, mixed: bool, request: ExplainRequest) -> tuple[str, ...]:
     """Of CAMs and other methods together, CAMs take the dotted names and the others the numbers."""
     own = request.layers.get(method, ())
-    if own or method == "rollout":
+    if own and method in INPUT_METHODS:
+        raise InputError(
+            f"--layer {method}={own[0]}: {method} is a map of the input, and has no layers; leave "
+            "it out"
+        )
+    if own or method in ("rollout", "chefer", *INPUT_METHODS):
         return own
     free = request.layers.get("", ())
     if not mixed:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.errors import InputError
+from fastcam.figures.slice_facts import SliceFacts
 from fastcam.read.volumes.orientation import Orientation
 from fastcam.store.map_fields import MapField
 
@@ -23,22 +25,24 @@ class MapFacts:
     - ``method``: the method that made it
     - ``layer``: the module, where the map is of one
     - ``layers``: the modules along its layer axis, if it has one
-    - ``chosen``: whether the layers were asked for
+    - ``explicit``: whether the layers were asked for
     - ``note``: what a figure says under it
     - ``signed``: whether values below 0 are evidence against
     - ``field``: where its cells lie in the model's input; None: they share it out between them
     - ``over``: of a model with several images the names of those that the map lies over, for each
       of ``layers`` or once; empty for a model of one image
+    - ``measures``: what they are, and numbers (n, targets) float32 that belong to the maps
     """
 
     method: str
     layer: str = ""
     layers: tuple[str, ...] = ()
-    chosen: bool = False
+    explicit: bool = False
     note: str = ""
     signed: bool = False
     field: MapField | None = None
     over: tuple[tuple[str, ...], ...] = ()
+    measures: tuple[tuple[str, NDArray[np.float32]], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +120,17 @@ class ExplanationData:
       images); otherwise empty
     - ``patches``: how the model cuts its images; None for a CNN, and for very many patches
     - ``dims``: 2 for images, 3 for volumes
+    - ``labels`` (n, h, w) or (n, d, h, w) int64: of a segmentation the class that is predicted of
+      every pixel of the model's output; None of all else
+    - ``pixels`` (n, targets) int64: of a segmentation over how many pixels each target is summed
+    - ``segments``: what these targets are
     - ``input_images``: of a model with several inputs by name of those that are images their n
       pictures; empty of all else
     - ``displays``: how each of ``images`` is turned in figures, its maps with it; empty: not at all
+    - ``left_sides``: the letter of the patient's side at the left edge of each of them then, empty
+      where it isn't known; no letters at all: empty
+    - ``slice_facts``: what else is known of each of them as a slice; nothing: empty
+    - ``random_weights``: whether the model's weights are those that it was made with
     """
 
     maps: dict[str, NDArray[np.float32]]
@@ -134,8 +146,18 @@ class ExplanationData:
     classes: tuple[str, ...] = ()
     patches: Patches | None = None
     dims: int = 2
+    labels: NDArray[np.int64] | None = None
+    pixels: NDArray[np.int64] | None = None
+    segments: tuple[SegmentTarget, ...] = ()
     input_images: Mapping[str, list[NDArray[np.uint8]]] = field(default_factory=dict, repr=False)
     displays: tuple[Orientation, ...] = ()
+    left_sides: tuple[str, ...] = ()
+    slice_facts: tuple[SliceFacts, ...] = ()
+    random_weights: bool = False
+
+    def __repr__(self) -> str:
+        maps = ", ".join(f"{name} {values.shape}" for name, values in self.maps.items())
+        return f"<{type(self).__name__} of {len(self)} images: {maps}>"
 
     def __len__(self) -> int:
         return len(self.output)
@@ -154,16 +176,22 @@ class ExplanationData:
             dict.fromkeys(methods + ["reconstruction"] * (self.reconstruction is not None))
         )
 
-    def prediction_text(self, index: int) -> str:
-        """What the model predicts for one image, in words."""
+    def prediction_text(self, index: int, class_text: Callable[[int], str] = str) -> str:
+        """What the model predicts for one image, in words; ``class_text`` gives that of a class."""
         parts = []
         if self.facts and not (self.classes and self.reconstruction is not None):
-            if self.probability is None:
+            if self.labels is not None:
+                shares = (
+                    f"{class_text(c)} on {share:.1%}"
+                    for c, share in enumerate(self.output[index, :4])
+                )
+                parts.append(f"class {', '.join(shares)} of the pixels")
+            elif self.probability is None:
                 parts.append(f"output {float(self.output[index, 0]):.4g}")
             else:
                 predicted = int(self.prediction[index])
                 share = float(self.probability[index, predicted])
-                parts.append(f"predicted {predicted}  ·  confidence {share:.4f}")
+                parts.append(f"predicted {class_text(predicted)}  ·  confidence {share:.4f}")
         if self.reconstruction is not None:
             shares = self.reconstruction.probability[index]
             nearest = f"nearest class {list(self.reconstruction.classes)[int(shares.argmax())]}"

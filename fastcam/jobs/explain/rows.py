@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
+from fastcam.figures.contours import outlined
+from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
 from fastcam.jobs.explain.results import ExplanationData, Head, MapFacts
 from fastcam.options import calls_of_last
 from fastcam.store.map_fields import over_input
@@ -51,12 +53,16 @@ class Group:
     - ``name``: what the picture is called
     - ``maps``: what lies on it
     - ``mark``: the (row, column) of the maps that is outlined; None for nothing
+    - ``left_side``: the letter of the patient's side at the left edge, where it is known
+    - ``facts``: what else is known of a slice
     """
 
     picture: NDArray[np.uint8]
     name: str
     maps: tuple[RowMap, ...]
     mark: tuple[int, int] | None = None
+    left_side: str = ""
+    facts: SliceFacts = NO_FACTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,17 +79,21 @@ class Row:
 
 
 def rows_of(
-    results: Sequence[ExplanationData], labels: Sequence[str], index: int, head: Head
+    results: Sequence[ExplanationData],
+    labels: Sequence[str],
+    index: int,
+    head: Head,
+    class_text: Callable[[int], str] = "class {}".format,
 ) -> list[Row]:
     """The rows of image ``index``: those of several models beside each other, in the order of the
-    methods.
+    methods. ``class_text`` gives the text of the class that a map explains.
 
     InputError where a map is not finite, has no such head, or there is none at all.
     """
     rows: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
     for result, label in zip(results, labels, strict=True):
         count: defaultdict[str, int] = defaultdict(int)
-        for row in _rows(result, index, head):
+        for row in _rows(result, index, head, class_text):
             number = count[row.method]
             count[row.method] += 1
             rows[row.method, number].append(_with_label(row, label))
@@ -94,21 +104,24 @@ def rows_of(
     return [_merged(rows[key]) for key in ordered]
 
 
-def _rows(result: ExplanationData, index: int, head: Head) -> Iterator[Row]:
+def _rows(
+    result: ExplanationData, index: int, head: Head, class_text: Callable[[int], str]
+) -> Iterator[Row]:
     cls = any(fact.method == "attention" and not fact.note for fact in result.facts.values())
     layers: defaultdict[str, int] = defaultdict(int)
     for name, fact in result.facts.items():
-        if cls and fact.method == "attention" and fact.note and not fact.chosen:
+        if cls and fact.method == "attention" and fact.note and not fact.explicit:
             # Windows beside a CLS token have a method of their own.
             continue
-        for layer, what, values in _maps(result, fact, result.maps[name][index], index, head):
-            caption = " · ".join(filter(None, [fact.method, what]))
+        of_image = result.maps[name][index]
+        for layer, label, values in _maps(result, fact, of_image, index, head, class_text):
+            caption = " · ".join(filter(None, [fact.method, label]))
             # What CLS attends to is no share of what a window's places receive, which has a note.
-            place = fact.note if fact.method in ALIKE else layers[fact.method] + layer
+            group = fact.note if fact.method in ALIKE else layers[fact.method] + layer
             row_map = RowMap(
                 caption=caption,
-                values=_shown(result, index, over_input(_finite(values, caption), fact.field)),
-                unit=(fact.method, place),
+                values=_turned(result, index, over_input(_finite(values, caption), fact.field)),
+                unit=(fact.method, group),
                 signed=fact.signed,
                 note=fact.note,
             )
@@ -122,27 +135,59 @@ def _groups(
 ) -> tuple[Group, ...]:
     """The map over the image, or over each image of a model with several that it was made of."""
     if not fact.over:
-        picture = result.turned(index, result.images[index])
-        return (Group(picture, "image", (row_map,)),)
+        picture = result.turned(index, _outlined(result, index))
+        letter = result.left_sides[index] if result.left_sides else ""
+        facts = result.slice_facts[index] if result.slice_facts else NO_FACTS
+        return (Group(picture, "image", (row_map,), left_side=letter, facts=facts),)
     names = fact.over[layer if len(fact.over) > 1 else 0]
     return tuple(Group(result.input_images[name][index], name, (row_map,)) for name in names)
 
 
+def _outlined(result: ExplanationData, index: int) -> NDArray[np.uint8]:
+    """The image, of a segmentation with the outlines of the classes that are explained."""
+    picture = result.images[index]
+    if result.labels is None or not result.segments:
+        return picture
+    labels = result.labels[index]
+    plane = labels if labels.ndim == 2 else labels[len(labels) // 2]
+    return outlined(picture, plane, [target.label for target in result.segments])
+
+
 def _maps(
-    result: ExplanationData, fact: MapFacts, values: NDArray[np.float32], index: int, head: Head
+    result: ExplanationData,
+    fact: MapFacts,
+    values: NDArray[np.float32],
+    index: int,
+    head: Head,
+    class_text: Callable[[int], str],
 ) -> Iterator[tuple[int, str, NDArray[np.float32]]]:
     """The maps (h, w) or (d, h, w) of one image, with the layer's number and what each is."""
     extra = values.ndim - result.dims
     if extra == 2:
-        for layer in range(len(values)) if fact.chosen else _last_layers(values, fact):
+        for layer in range(len(values)) if fact.explicit else _last_layers(values, fact):
             of_head, which = _head_values(values[layer], fact, head)
             name = fact.layers[layer] if layer < len(fact.layers) else f"layer {layer}"
             yield layer, " · ".join(filter(None, [name, which])), of_head
     elif extra == 1 and result.targets is not None:
         for number, target in enumerate(result.targets[index].tolist()):
-            yield 0, " · ".join(filter(None, [fact.layer, f"class {target}"])), values[number]
+            target_text = _segment_text(result, index, number) or class_text(target)
+            texts = [fact.layer, target_text, *_measure_texts(fact, index, number)]
+            yield 0, " · ".join(filter(None, texts)), values[number]
     else:
-        yield 0, fact.layer, values
+        texts = [fact.layer, _segment_text(result, index, 0), *_measure_texts(fact, index, 0)]
+        yield 0, " · ".join(filter(None, texts)), values
+
+
+def _segment_text(result: ExplanationData, index: int, target: int) -> str:
+    """What a map of a segmentation explains, and on how many pixels; empty of all else."""
+    if result.pixels is None or target >= len(result.segments):
+        return ""
+    return f"{result.segments[target]}, {result.pixels[index, target]} pixels"
+
+
+def _measure_texts(fact: MapFacts, index: int, target: int) -> list[str]:
+    """The numbers that belong to a map, in words."""
+    return [f"{text} {values[index, target]:.2g}" for text, values in fact.measures]
 
 
 def _last_layers(values: NDArray[np.float32], fact: MapFacts) -> list[int]:
@@ -175,10 +220,10 @@ def _reconstruction_rows(result: ExplanationData, index: int) -> Iterator[Row]:
         return
     reconstruction = result.reconstruction
     mark = None if reconstruction.places is None else reconstruction.places[index]
-    what = "mass received" if mark is None else "mass from the mark"
+    source = "mass received" if mark is None else "mass from the mark"
     for column, (name, of_class) in enumerate(reconstruction.classes.items()):
         for number, picture in enumerate(of_class.pictures):
-            caption = f"{name}: {what}"
+            caption = f"{name}: {source}"
             received = RowMap(
                 caption=caption,
                 values=_finite(of_class.received[index, number], caption),
@@ -234,10 +279,12 @@ def _finite(values: NDArray[np.float32], caption: str) -> NDArray[np.float32]:
     return values
 
 
-def _shown(result: ExplanationData, index: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _turned(
+    result: ExplanationData, index: int, values: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """What is shown of a map, turned as the picture is."""
-    shown: NDArray[np.float32] = result.turned(index, _middle_slice(values))
-    return shown
+    turned: NDArray[np.float32] = result.turned(index, _middle_slice(values))
+    return turned
 
 
 def _middle_slice(values: NDArray[np.float32]) -> NDArray[np.float32]:

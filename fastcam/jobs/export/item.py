@@ -14,7 +14,7 @@ from fastcam.options import Sources
 from fastcam.read.volumes.frames import parse_slices
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.slice_axis import grid_back, voxels_back
-from fastcam.read.volumes.volumes import open_volume, uneven_slices
+from fastcam.read.volumes.volumes import open_volume, uneven_slices, volume_warnings
 from fastcam.read.volumes.voxels import check_even
 from fastcam.run.work_items import CaseSlices
 from fastcam.store.map_rows import MapRow, check_done
@@ -22,11 +22,13 @@ from fastcam.store.maps import MapStore
 from fastcam.store.patches import RunStore
 
 
-def write_map(store: MapStore, index: int, row: MapRow, description: str, path: Path) -> None:
+def write_map(
+    store: MapStore, index: int, row: MapRow, description: str, path: Path
+) -> tuple[str, ...]:
     """Write a map of image or volume ``index`` on the grid of its source.
 
-    ``description`` is that of a DICOM series. CaseError where there is no map, OutputError when the
-    file can't be written.
+    ``description`` is that of a DICOM series. What is odd about the source comes back. CaseError
+    where there is no map, OutputError when the file can't be written.
     """
     header = store.headers[index]
     check_done(header)
@@ -41,17 +43,23 @@ def write_map(store: MapStore, index: int, row: MapRow, description: str, path: 
             grid = volume_grid(values, header.shape)
         else:
             axis = store.axis(index)
-            seen = slice_grid(values, header.slices.index, header.shape, store.attrs.preprocessing)
-            grid = np.ascontiguousarray(voxels_back(seen, axis))
+            along_slices = slice_grid(
+                values, header.slices.index, header.shape, store.attrs.preprocessing
+            )
+            grid = np.ascontiguousarray(voxels_back(along_slices, axis))
             affine = grid_back(Grid(header.shape, affine), axis).affine
         _write_volume(path, grid, affine, source, description, volume)
-    else:
-        height, width = header.shape[1:]
-        nifti.write_image(path, image_grid(values, height, width, store.attrs.preprocessing))
+        return volume_warnings(source, volume)
+    height, width = header.shape[1:]
+    nifti.write_image(path, image_grid(values, height, width, store.attrs.preprocessing))
+    return ()
 
 
-def write_patches(store: RunStore, case_slices: CaseSlices, sources: Sources, path: Path) -> None:
-    """Write the heat of a case's patches on the grid of its volume.
+def write_patches(
+    store: RunStore, case_slices: CaseSlices, sources: Sources, path: Path
+) -> tuple[str, ...]:
+    """Write the heat of a case's patches on the grid of its volume; what is odd about that comes
+    back.
 
     CaseError where the volume can't be read or doesn't fit the patches, OutputError when the file
     can't be written.
@@ -66,6 +74,7 @@ def write_patches(store: RunStore, case_slices: CaseSlices, sources: Sources, pa
     case = store.case(case_slices.case)
     grid = patch_grid(case, (depth, height, width), first, sources.axes)
     _write_volume(path, grid, volume.affine, image, "patch attention", sources.volume)
+    return volume.warnings
 
 
 def _write_volume(

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
-from fastcam.jobs.export.plan import plan_files
+from fastcam.jobs.export.plan import MapFile, plan_files
 from fastcam.jobs.export.report import ExportReport
 from fastcam.jobs.export.request import ExportRequest
 from fastcam.run.failures import write_failures
-from fastcam.run.files import make_folder, write_text
+from fastcam.run.files import make_folder, remove_leftovers, write_text
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import attempt
 
@@ -37,6 +37,7 @@ def export_maps(request: ExportRequest, progress: Progress | None = None) -> Exp
     report = ExportReport(output_dir)
     settings = _settings(request)
     make_folder(output_dir)
+    remove_leftovers(output_dir)
     earlier = [] if request.overwrite else _earlier_files(output_dir, settings)
     progress.begin("maps", len(files))
     try:
@@ -44,7 +45,7 @@ def export_maps(request: ExportRequest, progress: Progress | None = None) -> Exp
             path = output_dir / file.name
             if file.name in earlier and path.is_file():
                 report.already.append(file.name)
-            elif (reason := attempt(partial(file.write, path))) is not None:
+            elif (reason := attempt(partial(_write, file, path, report))) is not None:
                 report.add_failure(file.place, file.case, reason)
             else:
                 report.written.append(file.name)
@@ -55,6 +56,10 @@ def export_maps(request: ExportRequest, progress: Progress | None = None) -> Exp
         write_text(output_dir / RECORD, json.dumps({**settings, "files": names}, indent=1) + "\n")
     write_failures(output_dir, report.failures)
     return report
+
+
+def _write(file: MapFile, path: Path, report: ExportReport) -> None:
+    report.add_warnings(file.place, file.case, file.write(path))
 
 
 def _settings(request: ExportRequest) -> dict[str, Any]:

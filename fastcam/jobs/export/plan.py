@@ -30,13 +30,14 @@ class MapFile:
         place: the case's 1-based number in the store.
         case: the case's name.
         name: the file's name.
-        write: makes the file at a path. CaseError where there is no map.
+        write: makes the file at a path, and gives what is odd about its source. CaseError where
+            there is no map.
     """
 
     place: int
     case: str
     name: str
-    write: Callable[[Path], None]
+    write: Callable[[Path], tuple[str, ...]]
 
 
 def plan_files(request: ExportRequest) -> list[MapFile]:
@@ -75,8 +76,8 @@ def _row_name(store: MapStore, row: MapRow, index: int) -> str:
         parts += ["mean" if row.head is None else f"head{row.head}"]
     if row.target is not None:
         targets = store.headers[index].targets
-        known = row.target < len(targets)
-        parts.append(f"target{targets[row.target]}" if known else f"target-{row.target}")
+        has_target = row.target < len(targets)
+        parts.append(f"target{targets[row.target]}" if has_target else f"target-{row.target}")
     return "_".join(file_names.safe(part) for part in parts if part)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,19 @@ class ExportReport(Report):
     already: list[str] = field(default_factory=list)
     _failures: FailureCounts = field(default_factory=FailureCounts)
 
+    def __repr__(self) -> str:
+        return (
+            f"<export to {self.output_dir}: {len(self.written)} files written, "
+            f"{len(self.already)} already there, {self.failed} failed>"
+        )
+
     def add_failure(self, place: int, case: str, reason: str) -> None:
         """Add that a map of a case failed; what several maps fail by counts once."""
         self._failures.add([Failure("error", place, case, None, 1, reason)])
+
+    def add_warnings(self, place: int, case: str, warnings: Iterable[str]) -> None:
+        """Add what is odd about the source of a case's maps, once."""
+        self._failures.add(Failure("warning", place, case, None, 0, text) for text in warnings)
 
     @property
     def failures(self) -> list[Failure]:

@@ -15,24 +15,27 @@ from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import Engine
 from fastcam.attribution.engines import build_engine, fingerprint
+from fastcam.attribution.geometry.fields import NOT_FOLLOWED
 from fastcam.attribution.model_call import called_as
 from fastcam.attribution.modules import weight_type
 from fastcam.errors import InputError
 from fastcam.inference.batches import BatchSettings, RunSummary, run_batches
 from fastcam.inference.device import choose_device, choose_precision
 from fastcam.inference.loader import InputBatches, Inputs
-from fastcam.jobs.infer.preparation import prepare
+from fastcam.jobs.infer.preparation import prepare, slice_inputs, slice_table
 from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.infer.request import InferRequest, content_sha256
-from fastcam.jobs.infer.slices import slice_inputs, slice_table
+from fastcam.jobs.infer.stored_inputs import StoredInputs, changed_cases, forget_inputs
+from fastcam.models.random_weights import has_random_weights
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_inputs import ModelInput
-from fastcam.read.inputs.slicing import SliceTable
+from fastcam.read.inputs.slicing import SliceTable, plane_remark
 from fastcam.read.inputs.volume_input import check_channels
 from fastcam.run.cgroups import cores
 from fastcam.run.failures import add_failures, read_failures, write_failures
-from fastcam.run.files import remove
-from fastcam.run.folder import STORE, differences, locked_folder
+from fastcam.run.files import remove, remove_leftovers
+from fastcam.run.folder import STORE, differences
+from fastcam.run.folder_lock import locked_folder
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import Failure
 from fastcam.store.map_schema import MapAttrs
@@ -65,17 +68,18 @@ def infer_maps(
     model_inputs, items = request.inputs.find(len(preprocessing.size), preprocessing.channels)
     check_channels([item.source for item in items], preprocessing, request.inputs.volume)
     table = slice_table(request, model_inputs, items)
-    settings = BatchSettings(
-        device=device,
-        dtype=dtype,
-        batch_size=options.batch_size,
-        readers=_readers(options.readers, device.type),
-        task=options.task,
-        targets=_labels(items, table) if options.by_label else None,
-    )
+    with_masks = any(target.region == "mask" for target in request.maps.segments)
+    if with_masks:
+        _check_masks(items, table)
+    labels = _labels(items, table) if options.by_label else None
     model = model.to(device)
     compiled = device.type == "cuda" if options.compiled is None else options.compiled
     attrs = _attrs(model, request, model_inputs, items, dtype)
+    earlier = _earlier_store(output_dir / STORE, attrs, items, overwrite)
+    changed: set[int] = set()
+    if earlier is not None:
+        changed = changed_cases(earlier.path, options.trust_inputs)
+        earlier.reopen(changed)
     prepared = prepare(
         model,
         request,
@@ -83,20 +87,41 @@ def infer_maps(
         items,
         len(items) if table is None else len(table),
         attrs,
-        _earlier_store(output_dir / STORE, attrs, items, overwrite),
+        earlier,
         output_dir / STORE,
         device=device,
         dtype=dtype,
         build=build,
     )
+    settings = BatchSettings(
+        device=device,
+        dtype=dtype,
+        batch_size=options.batch_size,
+        readers=_readers(options.readers, device.type),
+        task="segmentation" if prepared.call.dense else options.task,
+        slow=request.maps.is_slow,
+        segments=request.maps.segments if with_masks else (),
+        targets=labels,
+    )
+    remarks = _remarks(request, items, table)
+    if changed:
+        what = "1 input" if len(changed) == 1 else f"{len(changed)} inputs"
+        remarks = [*remarks, f"{what} changed: run again (--trust-inputs keeps the maps)"]
+    for line in remarks:
+        progress.note(line)
     report = InferReport(output_dir, output_dir / STORE, len(items), device=str(device))
     own = dtype if dtype != torch.float32 else weight_type(model) or dtype
     report.precision = str(own).removeprefix("torch.")
     with called_as(model, prepared.call), locked_folder(output_dir):
         engine = build(model, prepared.maps, compiled=compiled)
+        remove_leftovers(output_dir)
+        remove_leftovers(output_dir / STORE, "**/")
         store = _open_or_create(
             output_dir / STORE, prepared.attrs, items, table, options.batch_size, overwrite
         )
+        if earlier is None:
+            forget_inputs(store.path)
+        store.reopen(changed)
         finished = {header.place for header in store.headers if header.status == "done"}
         report.already = store.done_rows()
         # What an earlier run of the same store saw while it read is seen by nobody again.
@@ -111,15 +136,25 @@ def infer_maps(
             request.inputs.axes,
             prepared.call.packed,
             request.inputs.volume,
+            with_masks,
         )
         if store.table is not None:
             inputs = slice_inputs(request, items, store.table)
             report.volumes, report.images = len(items), len(store.table)
         start = time.perf_counter()
         try:
-            summary = run_batches(model, engine, inputs, store, settings, progress)
-            report.done, report.notes = summary.done, summary.notes
+            cases = {store.case_of(row) for n in store.unfinished() for row in store.rows(n)}
+            with StoredInputs(store.path, items, sorted(cases)) as stored_inputs:
+
+                def record(rows: range) -> None:
+                    stored_inputs.add(map(store.case_of, rows))
+
+                summary = run_batches(model, engine, inputs, store, settings, progress, record)
+            report.done, report.notes = summary.done, [*remarks, *summary.notes]
             add_failures(warnings, _warnings(store, summary))
+            for line in _placement_notes(store):
+                report.notes.append(line)
+                progress.note(line)
         finally:
             report.seconds = round(time.perf_counter() - start, 3)
             report.failures = _failures(MapStore.open(store.path))
@@ -127,6 +162,31 @@ def infer_maps(
             report.failures += warnings
             write_failures(output_dir, report.failures)
     return report
+
+
+def _remarks(request: InferRequest, items: Sequence[Item], table: SliceTable | None) -> list[str]:
+    """What users should know of the inputs, a line each."""
+    lines = [request.inputs.left_out(len(request.preprocessing.size))]
+    if table is not None:
+        lines.append(plane_remark(items, table))
+    return [line for line in lines if line]
+
+
+def _placement_notes(store: MapStore) -> list[str]:
+    """One line for all maps whose place in the image isn't known."""
+    names = [name for name in store.map_names if NOT_FOLLOWED in store.note(name)]
+    return [f"{', '.join(names)}: {NOT_FOLLOWED}"] if names else []
+
+
+def _check_masks(items: Sequence[Item], table: SliceTable | None) -> None:
+    """InputError where targets inside of masks can't be."""
+    if table is not None:
+        raise InputError("--target seg:CLASS@mask is for images and whole volumes, not for slices")
+    if not any(item.mask for item in items):
+        raise InputError(
+            "--target seg:CLASS@mask: no image has a mask; give --mask-dir, or a column mask in "
+            "the table"
+        )
 
 
 def _labels(items: Sequence[Item], table: SliceTable | None) -> Tensor:
@@ -158,7 +218,7 @@ def _attrs(
     """What the store says of the run; its sha256 tells runs of other settings apart."""
     preprocessing, maps, options = request.preprocessing, request.maps, request.options
     settings = {
-        **asdict(maps),
+        **maps.plain(),
         "precision": str(dtype).removeprefix("torch."),
         "batch_size": options.batch_size,
         "task": options.task,
@@ -168,6 +228,7 @@ def _attrs(
     }
     # Where they are not given, settings and fingerprint are those of stores from before.
     settings |= {"output": request.output} if request.output else {}
+    settings |= {"random_weights": True} if has_random_weights(model) else {}
     volume = request.inputs.volume
     settings |= {"volume": volume} if volume is not None else {}
     settings |= {"inputs": [asdict(entry) for entry in model_inputs]} if model_inputs else {}
@@ -250,8 +311,8 @@ def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
         both = list(zip(store.headers, items, strict=True))
         labels = sum(header.label != item.label for header, item in both)
         masks = sum((header.mask_source is None) != (item.mask is None) for header, item in both)
-        for count, what in ((labels, "labels"), (masks, "masks")):
-            changed += [f"{what} of {count} images"] if count else []
+        for count, unit in ((labels, "labels"), (masks, "masks")):
+            changed += [f"{unit} of {count} images"] if count else []
     return "; ".join(changed) or "other files"
 
 

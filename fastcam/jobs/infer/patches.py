@@ -23,6 +23,7 @@ from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.infer.request import InferenceOptions, InputChoice, content_sha256
 from fastcam.models.patch_attention.network import PatchAttention
+from fastcam.models.random_weights import has_random_weights
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.results.case import Case
 from fastcam.read.results.results import CaseWarning, RejectedCase, Results
@@ -30,10 +31,12 @@ from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.run.failures import write_failures
 from fastcam.run.files import make_folder, remove, write_bytes
-from fastcam.run.folder import STORE, locked_folder
+from fastcam.run.folder import STORE
+from fastcam.run.folder_lock import locked_folder
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import LEVELS, Failure
 from fastcam.store.patches import RunStore, create_from_results, open_store
+from fastcam.store.random_weights import random_source
 
 # Finished cases wait here, a file each, until the store can be written as a whole.
 _PARTS = ".cases"
@@ -105,14 +108,16 @@ def infer_patches(
             if not cases:
                 write_failures(output_dir, report.failures)
                 return report
-            model_path = Path(str(model_info["model"]))
+            model_name = str(model_info["model"])
+            if has_random_weights(model):
+                model_name = random_source(model_name)
             errors, warnings = (
                 [(t.place, t.case, t.reason) for t in report.failures if t.level == level]
                 for level in LEVELS
             )
             rejected = tuple(RejectedCase(*entry) for entry in errors)
             odd = tuple(CaseWarning(*entry) for entry in warnings)
-            results = Results(model_path, sha256, tuple(cases), rejected, odd)
+            results = Results(Path(model_name), sha256, tuple(cases), rejected, odd)
             remove(output_dir / STORE)
             create_from_results(output_dir / STORE, results)
             shutil.rmtree(output_dir / _PARTS, ignore_errors=True)

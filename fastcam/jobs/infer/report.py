@@ -41,6 +41,12 @@ class InferReport(Report):
     notes: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return (
+            f"<inference into {self.store}: {self.done} images done, {self.already} already there, "
+            f"{self.failed} failed>"
+        )
+
     @property
     def images_per_second(self) -> float:
         """Images done by this run for each second of it."""
@@ -77,8 +83,8 @@ def as_dict(report: InferReport) -> dict[str, Any]:
 
 def summary_text(report: InferReport) -> str:
     """A few lines for people: what was done, where it is, and what went wrong."""
-    what = f"slices of {report.volumes} volumes" if report.volumes else "images"
-    parts = [f"{report.done} {what} in {report.seconds:.1f} s"]
+    unit = f"slices of {report.volumes} volumes" if report.volumes else "images"
+    parts = [f"{report.done} {unit} in {report.seconds:.1f} s"]
     if report.done:
         parts[0] += f" ({report.images_per_second:.1f}/s)"
     parts[0] += f" on {report.device} in {report.precision}"

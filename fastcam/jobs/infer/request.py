@@ -13,6 +13,7 @@ from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.inference.predictions import Task
 from fastcam.options import Axes
+from fastcam.read.inputs.folders import left_out
 from fastcam.read.inputs.input_tables import find_table_inputs
 from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.model_inputs import ModelInput
@@ -52,6 +53,14 @@ class InputChoice:
         """The images (``dims`` 2) or volumes (3). InputError where there are none."""
         return self.find(dims)[1]
 
+    def left_out(self, dims: int) -> str:
+        """What lies beside the images (``dims`` 2) or volumes (3) in the folders, in one line;
+        empty where nothing does."""
+        if self.items or self.columns or self.pattern is not None or self.table is not None:
+            return ""
+        skipped = None if self.mask_dir is None else self.mask_dir.resolve()
+        return left_out(self.paths, dims if self.slicing is None else 3, skipped)
+
     def find(self, dims: int, channels: int = 1) -> tuple[tuple[ModelInput, ...], list[Item]]:
         """What goes into the model beside or instead of one image, and the images or volumes.
 
@@ -66,10 +75,10 @@ class InputChoice:
                 self.paths, self.pattern, self.table, self.mask_dir, dims=dims, channels=channels
             )
             return (), items
-        for option, given in (("--pattern", self.pattern), ("--mask-dir", self.mask_dir)):
-            if given is not None:
+        for option, value in (("--pattern", self.pattern), ("--mask-dir", self.mask_dir)):
+            if value is not None:
                 raise InputError(
-                    f"{option} {given}: with --input the table names all files; leave it out, and "
+                    f"{option} {value}: with --input the table names all files; leave it out, and "
                     "give masks in a column mask"
                 )
         return find_table_inputs(self.paths, self.table, self.columns)
@@ -85,6 +94,7 @@ class InferenceOptions:
     - ``readers``: processes that decode images; None: by the device
     - ``task``: how predictions are made of the output
     - ``by_label``: whether CAMs explain the class that an image's label names
+    - ``trust_inputs``: whether files that changed since they were run are not looked for
     """
 
     device: str = "auto"
@@ -94,6 +104,7 @@ class InferenceOptions:
     readers: int | None = None
     task: Task = "auto"
     by_label: bool = False
+    trust_inputs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ _CODECS = {
 _NEEDED = ("jpeg", "png", "tiff", "webp", "fonts")
 # Measured on one core of an AVX2 machine, pillow-simd 12.1.1.post0 against Pillow 13.0.0.
 _WHAT_SIMD_CHANGES = (
-    "pillow-simd shrinks colour pictures about 9 times as fast as Pillow and turns RGB into grey "
+    "pillow-simd shrinks color pictures about 9 times as fast as Pillow and turns RGB into grey "
     "twice as fast; it decodes and encodes as fast as Pillow and enlarges grey pictures a sixth "
     "slower. fastcam's own figures are resized by its kernels and written as PNG through isal, "
     "and change nothing. Security fixes reach pillow-simd later than Pillow."
@@ -239,8 +239,8 @@ def _processor() -> str:
         facts = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
         sets = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512-BF16"}
         flags = facts.get("flags", "").split()
-        known = [name for flag, name in sets.items() if flag in flags]
-        return ", ".join([facts.get("model name", platform.machine()), *known])
+        extensions = [name for flag, name in sets.items() if flag in flags]
+        return ", ".join([facts.get("model name", platform.machine()), *extensions])
     return platform.processor() or platform.machine()
 
 

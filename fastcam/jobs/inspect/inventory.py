@@ -18,8 +18,8 @@ from fastcam.read.regular_files import check_regular
 from fastcam.read.results import pickle_scan
 from fastcam.read.results.case import Case
 from fastcam.read.results.content import kind_of
-from fastcam.read.results.pickle_limits import TooCostlyError
-from fastcam.read.results.pickles import ForeignGlobalError
+from fastcam.read.results.pickle_cost import TooCostlyError
+from fastcam.read.results.pickle_reader import ForeignGlobalError
 from fastcam.read.results.results import (
     PICKLE_SUFFIXES,
     CaseWarning,
@@ -190,9 +190,9 @@ def _describe_cases(
         )
     summary = [*origin, ("cases", str(len(table)))]
     if table:
-        known = [row[4] for row in table if row[4] is not None]
-        right = sum(known)
-        share = f"{right} of {len(known)} ({right / len(known):.1%})" if known else "not known"
+        marks = [row[4] for row in table if row[4] is not None]
+        right = sum(marks)
+        share = f"{right} of {len(marks)} ({right / len(marks):.1%})" if marks else "not known"
         summary += [
             ("classes", " or ".join(map(str, sorted(classes)))),
             ("correct", share),

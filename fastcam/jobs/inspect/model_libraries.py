@@ -78,5 +78,5 @@ def _state(name: str, module: str, seconds: float) -> LibraryState:
         return LibraryState(name, version, True)
     if code < 0:
         return LibraryState(name, version, False, f"ended by {signal.Signals(-code).name}")
-    said = [line.strip() for line in lines if line.strip()]
-    return LibraryState(name, version, False, said[-1][:300] if said else f"exit code {code}")
+    output = [line.strip() for line in lines if line.strip()]
+    return LibraryState(name, version, False, output[-1][:300] if output else f"exit code {code}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.read.results.content import MOST_HEADER
-from fastcam.read.results.pickle_limits import TooCostlyError
+from fastcam.read.results.pickle_cost import TooCostlyError
 from fastcam.read.results.scalars import printable
 from fastcam.read.results.tensors import TORCH_ERRORS, load_torch
 
@@ -36,7 +36,9 @@ def safetensors_entries(path: Path) -> list[TensorEntry]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(MOST_HEADER, path.stat().st_size - 8):
-                raise InputError(f"{path}: is no whole safetensors file (header of {length} bytes)")
+                raise InputError(
+                    f"{path}: is not a complete safetensors file (header of {length} bytes)"
+                )
             header = json.loads(file.read(length))
         return [
             TensorEntry(name, str(entry["dtype"]), _counts(entry["shape"]))

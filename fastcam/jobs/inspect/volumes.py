@@ -93,20 +93,20 @@ def _describe_dicom(path: Path, series: DicomSeries) -> Inventory:
     volumes = [_try_choose(series, number) for number in range(1, len(series.volumes) + 1)]
     notes = [*series.warnings]
     table: list[tuple[Any, ...]] = []
-    for number, (plan, found) in enumerate(zip(series.volumes, volumes, strict=True), start=1):
+    for number, (plan, volume) in enumerate(zip(series.volumes, volumes, strict=True), start=1):
         name, images = plan.name, len(plan.numbers)
-        if isinstance(found, CaseError):
-            notes.append(f"volume {number}: {str(found).removeprefix(f'{series.place}: ')}")
+        if isinstance(volume, CaseError):
+            notes.append(f"volume {number}: {str(volume).removeprefix(f'{series.place}: ')}")
             table.append((number, name, images, "", "", "", "can't be read"))
             continue
-        affine = placed_at(found)
-        first = found.frames[0].numbers
+        affine = placed_at(volume)
+        first = volume.frames[0].numbers
         shape = _sizes((images, *first.size))
         slices = "uneven" if plan.uneven else "even" if plan.step is not None else "not known"
         slices = "one" if images == 1 else slices
         table.append((number, name, images, shape, _spacing(affine), _letters(affine), slices))
         prefix = "" if len(volumes) == 1 else f"volume {number}: "
-        own = [text.removeprefix(f"{series.place}: ") for text in found.warnings]
+        own = [text.removeprefix(f"{series.place}: ") for text in volume.warnings]
         notes += [f"{prefix}{text}" for text in own if text not in series.warnings]
     if len(volumes) > 1:
         notes.append(f"it holds {len(volumes)} volumes; --volume N or NAME takes one")
@@ -129,14 +129,14 @@ def _dicom_summary(
 ) -> list[tuple[str, str]]:
     files = list(dict.fromkeys(entry.path for entry in series.frames))
     headers = {entry.path: _full_header(entry) for entry in series.frames if entry.frame == 0}
-    one = list(headers.values())
+    first_headers = list(headers.values())
     summary = [
-        ("modality", _common(one, "Modality")),
-        ("series", _common(one, "SeriesDescription")),
-        ("series number", _common(one, "SeriesNumber")),
+        ("modality", _common(first_headers, "Modality")),
+        ("series", _common(first_headers, "SeriesDescription")),
+        ("series number", _common(first_headers, "SeriesNumber")),
         ("files", str(len(files))),
         ("images", str(len(series.frames))),
-        ("values", ", ".join(dict.fromkeys(map(_value_type, one)))),
+        ("values", ", ".join(dict.fromkeys(map(_value_type, first_headers)))),
         ("volumes", str(len(volumes))),
     ]
     first = next((v for v in volumes if isinstance(v, ChosenVolume)), None)
@@ -169,10 +169,10 @@ def _common(headers: Sequence[Any], keyword: str) -> str:
 
 
 def _value_type(header: Any) -> str:
-    allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
+    bits_allocated, bits_stored = header.get("BitsAllocated"), header.get("BitsStored")
     signed = "signed" if header.get("PixelRepresentation") else "unsigned"
     photometric = header.get("PhotometricInterpretation", "")
-    return f"{stored} of {allocated} bits, {signed}, {photometric}"
+    return f"{bits_stored} of {bits_allocated} bits, {signed}, {photometric}"
 
 
 def _grey_of(header: Any, window: tuple[float, float] | None) -> str:

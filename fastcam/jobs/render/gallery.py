@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,7 +20,9 @@ from fastcam.jobs.render.page import (
 from fastcam.read.regular_files import check_regular
 from fastcam.run.failures import FAILURES
 from fastcam.run.files import write_text
-from fastcam.run.folder import FIGURES, RUN, STORE, whole_rows
+from fastcam.run.folder import FIGURES, RUN, STORE
+from fastcam.run.journal import whole_rows
+from fastcam.run.processes import status_of
 from fastcam.store.map_rows import MapCase, method_of
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
@@ -53,17 +55,23 @@ def read_gallery(folder: Path) -> Gallery:
     run = _read_run(folder)
     store = open_store(_store_path(folder, run))
     figures_by_case, summaries = _read_figures(folder)
-    if isinstance(store, MapStore):
-        cases = tuple(_map_cases(store, figures_by_case, summaries))
-        what = f"{', '.join(dict.fromkeys(map(method_of, store.map_names)))}: {store.attrs.model}"
-    else:
-        cases = tuple(_cases(store, figures_by_case, summaries))
-        what = f"Patch attention: {store.attrs.source}"
     settings = run.get("settings")
+    settings = settings if isinstance(settings, dict) else {}
+    names = _class_names(settings)
+    if isinstance(store, MapStore):
+        cases = tuple(_map_cases(store, figures_by_case, summaries, names))
+        content = (
+            f"{', '.join(dict.fromkeys(map(method_of, store.map_names)))}: {store.attrs.model}"
+        )
+        if store.attrs.settings.get("random_weights"):
+            content += ", random weights: the maps mean nothing"
+    else:
+        cases = tuple(_cases(store, figures_by_case, summaries, names))
+        content = f"Patch attention: {store.attrs.source}"
     return Gallery(
-        title=f"{what} ({folder.resolve().name})",
-        status=str(run.get("status", "")),
-        settings=settings if isinstance(settings, dict) else {},
+        title=f"{content} ({folder.resolve().name})",
+        status=status_of(run),
+        settings=settings,
         available=len(store.headers if isinstance(store, MapStore) else store.cases),
         cases=cases,
         failures=tuple(_failures(folder)),
@@ -71,6 +79,21 @@ def read_gallery(folder: Path) -> Gallery:
         maps=isinstance(store, MapStore),
         flat=isinstance(store, MapStore) and store.attrs.dims == 2,
     )
+
+
+def _class_names(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    names = settings.get("class_names")
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _class_text(label: int, names: Sequence[str]) -> int | str:
+    return names[label] if 0 <= label < len(names) else label
+
+
+def _label_text(label: str, names: Sequence[str]) -> str:
+    """A label as tables have it: a number has its class's name."""
+    number = label.strip()
+    return str(_class_text(int(number), names)) if names and number.isdecimal() else label
 
 
 def _read_run(folder: Path) -> dict[str, Any]:
@@ -152,7 +175,10 @@ class _Listing:
 
 
 def _cases(
-    store: RunStore, figures_by_case: dict[int, dict[int, GalleryFigure]], summaries: dict[int, str]
+    store: RunStore,
+    figures_by_case: dict[int, dict[int, GalleryFigure]],
+    summaries: dict[int, str],
+    names: Sequence[str],
 ) -> Iterator[GalleryCase]:
     for number, header in enumerate(store.cases):
         figures = _by_slice(figures_by_case, header.place)
@@ -160,8 +186,10 @@ def _cases(
             yield GalleryCase(
                 place=header.place,
                 name=header.name,
-                true_label="" if header.true_label is None else header.true_label,
-                predicted_label=header.predicted_label,
+                true_label=""
+                if header.true_label is None
+                else _class_text(header.true_label, names),
+                predicted_label=_class_text(header.predicted_label, names),
                 correct=header.correct,
                 confidence=header.confidence,
                 highest=float(store.case(number).weights.max()),
@@ -171,7 +199,10 @@ def _cases(
 
 
 def _map_cases(
-    store: MapStore, figures_by_case: dict[int, dict[int, GalleryFigure]], summaries: dict[int, str]
+    store: MapStore,
+    figures_by_case: dict[int, dict[int, GalleryFigure]],
+    summaries: dict[int, str],
+    names: Sequence[str],
 ) -> Iterator[GalleryCase]:
     for header in store.headers:
         figures = _by_slice(figures_by_case, header.place)
@@ -180,8 +211,10 @@ def _map_cases(
             yield GalleryCase(
                 place=header.place,
                 name=header.id,
-                true_label=header.label,
-                predicted_label=values if header.prediction is None else header.prediction,
+                true_label=_label_text(header.label, names),
+                predicted_label=values
+                if header.prediction is None
+                else _class_text(header.prediction, names),
                 correct=MapCase(header).right,
                 confidence=header.confidence,
                 highest=max(figure.high for figure in figures),
@@ -233,6 +266,6 @@ def _check_page(path: Path) -> None:
         return  # none there; or writing will say what is wrong
     if head and GENERATOR not in head:
         raise OutputError(
-            f"{path}: is no gallery page of fastcam; move it away, then run "
+            f"{path}: is not a gallery page of fastcam; move it away, then run "
             f"`fastcam gallery {path.parent}`"
         )

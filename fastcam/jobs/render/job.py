@@ -28,6 +28,7 @@ from fastcam.report.statistics import CaseStatistics
 from fastcam.run import scheduler as schedule
 from fastcam.run import work_items
 from fastcam.run.folder import RunFolder
+from fastcam.run.input_files import ALL_CASES, input_records
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
@@ -60,9 +61,12 @@ def render(
         selected = source.read()
     report.notes += selected.notes
     with (
-        RunFolder(request.output_dir, selected.fingerprint, request.overwrite) as folder,
+        RunFolder(
+            request.output_dir, selected.fingerprint, request.overwrite, request.trust_inputs
+        ) as folder,
         RunRecord(folder, report, request.style.scale) as record,
     ):
+        report.notes += folder.notes
         with report.timed("import"):
             job = selected.import_into(folder)
             record.store = job.store_path
@@ -74,6 +78,8 @@ def render(
             progress.note("first run: compiling the kernels, once for this installation")
             with report.timed("compile"):
                 warmup.warm_up()
+        if plan.figures.cases:
+            folder.record((), input_records(ALL_CASES, plan.fonts))
         if plan.figures.cases or plan.statistics is not None:
             with _cluster(workers, scheduler, plan.figures.left) as client:
                 draw = plan.draw
@@ -114,7 +120,7 @@ def _cluster(
 
 def _cohort_draw(client: Client, cohort: CohortPlan) -> Draw:
     """What draws on the scale of all cases, which is found first."""
-    limits = [found for _, found in schedule.run(client, cohort.limits, cohort.items)]
+    limits = [pairs for _, pairs in schedule.run(client, cohort.limits, cohort.items)]
     return cohort.draw(joined_limits(limits))
 
 
@@ -132,7 +138,7 @@ def _draw(
     progress.begin("figures", sum(map(work_items.figures_of, items)))
     try:
         for item, result in schedule.run(client, draw, items):
-            folder.record(result.figures)
+            folder.record(result.figures, result.inputs)
             report.add_result(result)
             progress.advance(work_items.figures_of(item))
     finally:

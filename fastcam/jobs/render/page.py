@@ -25,10 +25,10 @@ from urllib.parse import quote
 GENERATOR = '<meta name="generator" content="fastcam">'
 
 _SCALES = {
-    "slice": "each slice has its own colour scale: slices can't be compared",
-    "patient": "one colour scale for each case: its slices can be compared",
-    "cohort": "one colour scale for all cases: they can be compared",
-    "rank": "colours show ranks, not values",
+    "slice": "each slice has its own color scale: slices can't be compared",
+    "patient": "one color scale for each case: its slices can be compared",
+    "cohort": "one color scale for all cases: they can be compared",
+    "rank": "colors show ranks, not values",
 }
 _STATES = {
     "running": "The run was still under way when this page was made.",
@@ -237,7 +237,7 @@ def _count(gallery: Gallery) -> str:
 def _scale(settings: Mapping[str, Any]) -> str:
     kind = str(settings.get("scale", "unknown"))
     scale = f"Scale {kind}" + (f": {_SCALES[kind]}" if kind in _SCALES else "")
-    return f"{scale}. Colours {settings.get('colormap', 'unknown')}."
+    return f"{scale}. Color map: {settings.get('colormap', 'unknown')}."
 
 
 def _state(status: str) -> str:
@@ -247,7 +247,7 @@ def _state(status: str) -> str:
 def _failure_counts(failures: Iterable[FailureRow]) -> str:
     levels = [failure.level for failure in failures]
     errors, warnings = levels.count("error"), levels.count("warning")
-    counts = [_many(n, what) for n, what in ((errors, "failure"), (warnings, "warning")) if n]
+    counts = [_many(n, noun) for n, noun in ((errors, "failure"), (warnings, "warning")) if n]
     if not counts:
         return ""
     return f'<p><a id="to-failures" href="#failures">{" and ".join(counts)}, at the end</a></p>'
@@ -312,12 +312,12 @@ def _failures(failures: tuple[FailureRow, ...]) -> str:
 
 def _files(files: Iterable[str]) -> str:
     links = ", ".join(_anchor(name, name) for name in files)
-    return f"<footer>Beside this page: {links}</footer>" if links else ""
+    return f"<footer>Files in this folder: {links}</footer>" if links else ""
 
 
 def _anchor(path: str, text: str) -> str:
     return f'<a href="{escape(link(path))}">{escape(text)}</a>'
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

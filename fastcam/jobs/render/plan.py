@@ -83,19 +83,21 @@ class RenderPlan:
 
     Attributes:
         available: every case of the run store.
-        chosen: number of cases that were chosen.
+        case_count: number of cases that were chosen.
         figures: the figures of the chosen cases.
         draw: draws a work item, in a worker.
         cohort: the scale of all cases, where one is asked for and figures are left.
         statistics: what is measured, where that is asked for.
+        fonts: the font files that the figures' texts need, beyond the own one.
     """
 
     available: Sequence[NumberedCase]
-    chosen: int
+    case_count: int
     figures: FigurePlan
     draw: Draw
     cohort: CohortPlan | None = None
     statistics: StatisticsPlan | None = None
+    fonts: tuple[Path, ...] = ()
 
 
 class RenderJob(Protocol):

@@ -12,6 +12,9 @@ import nibabel.nifti1  # noqa: F401
 
 from fastcam.figures import warmup
 from fastcam.jobs.render.patches import measure  # noqa: F401
+from fastcam.store.chunk_files import lock_by_thread
+
+lock_by_thread()
 
 if (
     not warmup.needed()

@@ -44,6 +44,12 @@ class RenderReport(Report):
     notes: list[str] = field(default_factory=list)
     _failures: FailureCounts = field(default_factory=FailureCounts)
 
+    def __repr__(self) -> str:
+        return (
+            f"<figures in {self.output_dir}: {self.drawn} drawn, {self.already} already there, "
+            f"{self.failed} failed>"
+        )
+
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Take the time of a stage, also where it fails."""
@@ -56,7 +62,7 @@ class RenderReport(Report):
     def add_plan(self, plan: RenderPlan) -> None:
         """Add what was planned."""
         figures = plan.figures
-        self.available, self.cases = len(plan.available), plan.chosen
+        self.available, self.cases = len(plan.available), plan.case_count
         self.planned, self.already = figures.planned, figures.already
         self.redone = {plan.available[case_slices.case].place for case_slices in figures.cases}
         self.add_failures(figures.failures)
@@ -126,7 +132,7 @@ def summary_text(report: RenderReport) -> str:
     lines += failure_lines(report.failures, report.output_dir)
     lines += [f"statistics: {path}" for path in report.statistics]
     if report.drawn or report.already:
-        lines.append(f"figures: {report.output_dir}, to leaf through in {report.output_dir / PAGE}")
+        lines.append(f"figures: {report.output_dir}; open {report.output_dir / PAGE} to browse")
     return "\n".join(lines)
 
 

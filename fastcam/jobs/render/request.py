@@ -25,6 +25,7 @@ class RenderRequest:
         statistics: whether the attention of the cases is measured, too.
         captions: the texts of figures of maps.
         overwrite: whether figures of other settings are replaced; else they are an error.
+        trust_inputs: whether files that changed since they were drawn are not looked for.
     """
 
     results: Path
@@ -36,6 +37,7 @@ class RenderRequest:
     statistics: bool = False
     captions: Captions = field(default_factory=RenderCaptions)
     overwrite: bool = False
+    trust_inputs: bool = False
 
     def __post_init__(self) -> None:
         hint = "give a results file (.pkl, .npz, .json) or a run store (.zarr)"
@@ -47,4 +49,4 @@ class RenderRequest:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{self.results}: can't be read: {reason}; {hint}") from error
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise InputError(f"{self.results}: is no regular file; {hint}")
+            raise InputError(f"{self.results}: is not a regular file; {hint}")

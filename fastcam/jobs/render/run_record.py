@@ -86,8 +86,8 @@ class RunRecord:
         are by figure, in ``figures.csv``."""
         if self._scale == "slice":
             return {}
-        drawn = [record for record in self._folder.finished.values() if record.slice is not None]
-        return {r.case: json.loads(r.limits) if r.limits else [r.low, r.high] for r in drawn}
+        records = [record for record in self._folder.finished.values() if record.slice is not None]
+        return {r.case: json.loads(r.limits) if r.limits else [r.low, r.high] for r in records}
 
 
 def _version(library: str) -> str:

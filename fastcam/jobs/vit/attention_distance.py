@@ -16,8 +16,8 @@ from fastcam.attribution.attention.distance import mean_distances
 from fastcam.attribution.attention.vit_pass import VitPass, run_vit
 from fastcam.attribution.modules import device_of
 from fastcam.errors import InputError
-from fastcam.figures.figure import Figure
-from fastcam.figures.panels import titled
+from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.view_panels import titled
 from fastcam.jobs.vit.subject import images_for, pass_on
 from fastcam.options import Style
 from fastcam.report.plots import (
@@ -188,7 +188,7 @@ def _dots(
         alpha=0.8,
         linewidths=0,
         zorder=2,
-        label="a head, coloured by its number",
+        label="a head, colored by its number",
     )
     axes.plot(
         values.mean(1),

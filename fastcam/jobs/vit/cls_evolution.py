@@ -15,7 +15,7 @@ from torch import nn
 
 from fastcam.attribution.attention.vit_pass import VitPass
 from fastcam.errors import InputError
-from fastcam.figures.panels import titled
+from fastcam.figures.view_panels import titled
 from fastcam.jobs.vit.position_embedding import two_components
 from fastcam.jobs.vit.subject import passes_of, subject_of
 from fastcam.jobs.vit.track_labels import label_positions
@@ -34,7 +34,7 @@ from fastcam.report.plots import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastcam.figures.figure import Figure
+    from fastcam.figures.notebook_figure import Figure
 
 _START, _END, _LINE = "#16a34a", "#dc2626", "#0072b2"
 # Pixels: a digit's width and height, and half of what marks a step, the input and the output.
@@ -213,8 +213,8 @@ def _step_labels(axes: Axes, track: Track, style: Style) -> None:
         )
 
 
-def _curve(axes: Axes, values: NDArray[np.float64], title: str, what: str, style: Style) -> None:
-    frame(axes, title, style, "after block", what)
+def _curve(axes: Axes, values: NDArray[np.float64], title: str, unit: str, style: Style) -> None:
+    frame(axes, title, style, "after block", unit)
     steps = np.arange(len(values))
     axes.plot(steps, values, color=_LINE, linewidth=1.8, marker="o", markersize=5, zorder=2)
     axes.scatter(0, values[0], marker="s", s=80, color=_START, zorder=3)

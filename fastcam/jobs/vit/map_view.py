@@ -1,8 +1,11 @@
-"""What the views of maps share: the passes, the query, the picture behind, and the maps."""
+"""What the views of maps share: their keywords, the passes, the query, the picture, the maps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from inspect import Parameter, signature
+from typing import Any, ParamSpec, TypedDict
 
 import numpy as np
 import torch
@@ -14,11 +17,27 @@ from fastcam.attribution.attention.rollout import rollout
 from fastcam.attribution.attention.vit_pass import VitPass
 from fastcam.attribution.request import Fusion
 from fastcam.errors import InputError
-from fastcam.figures.panels import Backdrop, Interpolation, backdrop_of
+from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.view_panels import Backdrop, Interpolation, backdrop_of
 from fastcam.jobs.explain.results import Head
 from fastcam.jobs.vit.selection import Query, query_of
-from fastcam.jobs.vit.subject import Subject, passes_of
+from fastcam.jobs.vit.subject import passes_of, subject_of
 from fastcam.options import Style
+
+_Own = ParamSpec("_Own")
+
+
+class MapViewOptions(TypedDict, total=False):
+    """The keywords of :func:`map_view`, which are keywords of every view of maps."""
+
+    pictures: Sequence[NDArray[np.uint8]] | None
+    index: int
+    query: int | tuple[int, int] | None
+    interpolation: Interpolation
+    compare: nn.Module | VitPass | None
+    labels: tuple[str, str]
+    title: str
+    style: Style | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +49,8 @@ class MapView:
     - ``index``: the image's number in the passes, from 0
     - ``query``: the token whose attention is drawn
     - ``backdrop``: the picture that maps are drawn on
+    - ``title``: what the figure is called, "" for nothing
+    - ``style``: the look of the figure
     """
 
     passes: tuple[VitPass, ...]
@@ -37,27 +58,46 @@ class MapView:
     index: int
     query: Query
     backdrop: Backdrop
+    title: str
+    style: Style
 
 
 def map_view(
-    subject: Subject,
-    query: int | tuple[int, int] | None,
-    compare: nn.Module | VitPass | None,
-    labels: tuple[str, str],
-    interpolation: Interpolation,
-    style: Style,
+    model_or_pass: nn.Module | VitPass,
+    images: Any = None,
+    *,
+    pictures: Sequence[NDArray[np.uint8]] | None = None,
+    index: int = 0,
+    query: int | tuple[int, int] | None = None,
+    interpolation: Interpolation = "bilinear",
+    compare: nn.Module | VitPass | None = None,
+    labels: tuple[str, str] = ("first", "second"),
+    title: str = "",
+    style: Style | None = None,
 ) -> MapView:
-    """The arguments that these views share, checked.
+    """The arguments that these views share, checked; the model is run where there is no pass.
 
     They, and what is raised, are those of :func:`fastcam.views.attention_layers`.
     """
+    style = style or Style()
+    subject = subject_of(model_or_pass, images, pictures, index)
     token = query_of(query, subject)
     backdrop = backdrop_of(
         subject.picture, subject.vit.grid, token.patch, interpolation, style, style.panel_size
     )
     passes = passes_of(subject.vit, compare)
     prefixes = ("",) if len(passes) == 1 else tuple(f"{label} · " for label in labels)
-    return MapView(passes, prefixes, subject.index, token, backdrop)
+    return MapView(passes, prefixes, subject.index, token, backdrop, title, style)
+
+
+def with_map_keywords(view: Callable[_Own, Figure]) -> Callable[_Own, Figure]:
+    """A view of maps whose signature, as ``help`` shows it, has the keywords of :func:`map_view`
+    in place of ``**options``."""
+    own = signature(view)
+    shared = [p for p in signature(map_view).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    parameters = [p for p in own.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    vars(view)["__signature__"] = own.replace(parameters=[*parameters, *shared])
+    return view
 
 
 def head_maps(vit: VitPass, index: int, layer: int, query: Query) -> NDArray[np.float32]:
@@ -112,9 +152,12 @@ def of_image(attention: Attention, index: int) -> Attention:
     return replace(attention, q=attention.q[image], k=attention.k[image], mask=mask)
 
 
-def _on_grid(tokens: Tensor, vit: VitPass, what: str) -> NDArray[np.float32]:
-    """Values (..., tokens) as (..., rows, columns), without the tokens before the patches."""
+def _on_grid(tokens: Tensor, vit: VitPass, source: str) -> NDArray[np.float32]:
+    """Values (..., tokens) as (..., rows, columns), without the tokens before the patches.
+
+    InputError, naming their ``source``, where they aren't finite.
+    """
     values: NDArray[np.float32] = tokens[..., vit.prefix :].float().cpu().numpy()
     if not np.isfinite(values).all():
-        raise InputError(f"{what} holds NaN or infinity; look at the model's weights")
+        raise InputError(f"{source} holds NaN or infinity; look at the model's weights")
     return values.reshape(*values.shape[:-1], *vit.grid)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from fastcam.attribution.attention.tokens import count_prefix, patch_size, whole_patches
 from fastcam.errors import InputError
-from fastcam.figures.figure import Figure
-from fastcam.figures.panels import titled
+from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.view_panels import titled
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.options import Style
 from fastcam.report.plots import (
@@ -83,7 +83,7 @@ def position_embedding(
     """Cosine similarity of the position embedding's vectors, and their first two components.
 
     From left to right: every patch against every other; the centre patch against all others, on
-    the grid; the two principal components (centred vectors, not scaled), coloured by row and by
+    the grid; the two principal components (centred vectors, not scaled), colored by row and by
     column of the patch. Vectors of CLS and registers are left out. ``compare``: another model, in a
     row below on the same scales, called as ``labels`` say.
 
@@ -300,10 +300,10 @@ def _planes(
     points, share = plane
     rows_and_columns = np.indices(grid).reshape(2, -1)
     size = float(np.clip(9000 / len(points), 6, 42))
-    for plot, what, colours in zip(axes, ("row", "column"), rows_and_columns, strict=True):
+    for plot, side, colours in zip(axes, ("row", "column"), rows_and_columns, strict=True):
         frame(
             plot,
-            f"two principal components, coloured by {what}",
+            f"two principal components, colored by {side}",
             style,
             f"component 1 ({share[0]:.0%} of the variance)",
             f"component 2 ({share[1]:.0%})",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fastcam.attribution.request import Fusion
 from fastcam.errors import InputError
-from fastcam.figures.panels import Interpolation
+from fastcam.figures.view_panels import Interpolation
 from fastcam.jobs.explain.results import Head
 from fastcam.options import Style
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.vit_pass import VitPass, run_vit
 from fastcam.attribution.modules import device_of
 from fastcam.errors import InputError
-from fastcam.figures.patch_grid import patched_part
+from fastcam.figures.numbered_patches import patched_part
 from fastcam.inference.images import ImageBatch, load_images, resolve_preprocessing
 from fastcam.read.inputs.preprocessing import MEAN, STD, Preprocessing
 
@@ -86,14 +86,14 @@ def pass_on(model_or_pass: nn.Module | VitPass, other: VitPass) -> VitPass:
     vit = model_or_pass
     if not isinstance(vit, VitPass):
         vit = run_vit(vit, other.batch.to(device_of(vit)))
-    for what, first, second in (
+    for part, first, second in (
         ("images", len(other.batch), len(vit.batch)),
         ("patches", other.grid, vit.grid),
         ("layers of attention", len(other.layers), len(vit.layers)),
     ):
         if first != second:
             raise InputError(
-                f"compare: the first model has {what} {_text(first)}, the second {_text(second)}; "
+                f"compare: the first model has {part} {_text(first)}, the second {_text(second)}; "
                 "compare two checkpoints of one architecture on the same images"
             )
     return vit

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.errors import InputError
-from fastcam.models.fewshot.blocks import ClassTokenUpdate, MixedBlock, OverlapBlock
-from fastcam.models.fewshot.fusion import Fusion
-from fastcam.models.fewshot.mutual import MutualReconstruction
-from fastcam.models.fewshot.ridge import RidgeReconstruction
+from fastcam.models.fewshot.blocks import ClassTokenUpdate, Fusion, MixedBlock, OverlapBlock
+from fastcam.models.fewshot.reconstruction import MutualReconstruction, RidgeReconstruction
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.vit import VisionTransformer
 

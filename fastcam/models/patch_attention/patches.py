@@ -128,9 +128,9 @@ def _plan_slice(
         boxes = boxes_at(tops, lefts, rules.size)
         counts = box_sums(components == number + 1, boxes)
         best = np.argsort(-counts, kind="stable")[: rules.most]
-        chosen = np.sort(best[counts[best] >= rules.least_inside * area])
-        all_boxes.append(boxes[chosen])
-        roi.append(np.full(chosen.size, number, np.int32))
+        selection = np.sort(best[counts[best] >= rules.least_inside * area])
+        all_boxes.append(boxes[selection])
+        roi.append(np.full(selection.size, number, np.int32))
     boxes = np.concatenate(all_boxes)
     ratio = (box_sums(layer != 0, boxes) / area).astype(np.float32)
     return boxes, np.concatenate(roi), ratio

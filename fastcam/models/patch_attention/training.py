@@ -126,8 +126,8 @@ def _train(
     for index in range(settings.epochs):
         loss_sum, right = 0.0, 0
         order = torch.randperm(len(cases), generator=generator)
-        for chosen in torch.split(order, settings.cases_per_step):
-            batch = [cases[number] for number in chosen.tolist()]
+        for numbers in torch.split(order, settings.cases_per_step):
+            batch = [cases[number] for number in numbers.tolist()]
             patches = [_augment(case.patches, settings.patches, generator) for case in batch]
             labels = torch.tensor([case.label for case in batch])
             logits, _ = model(torch.cat(patches), list(map(len, patches)))
@@ -154,11 +154,11 @@ def _classes(cases: Sequence[LabelledCase]) -> int:
 
 def _augment(patches: NDArray[np.float32], most: int, generator: torch.Generator) -> Tensor:
     """At most ``most`` patches, all mirrored and turned in one of the eight ways of a square."""
-    chosen = torch.from_numpy(patches)
-    if len(chosen) > most:
-        chosen = chosen[torch.randperm(len(chosen), generator=generator)[:most]]
+    sample = torch.from_numpy(patches)
+    if len(sample) > most:
+        sample = sample[torch.randperm(len(sample), generator=generator)[:most]]
     turns, mirrored = torch.randint(0, 4, (2,), generator=generator).tolist()
-    turned = chosen.rot90(turns, (-2, -1))
+    turned = sample.rot90(turns, (-2, -1))
     return turned.flip(-1) if mirrored % 2 else turned
 
 
@@ -184,8 +184,8 @@ def read_cases(root_dir: Path, mask_dir: Path, table: Path) -> list[LabelledCase
 def _read_table(table: Path) -> list[tuple[str, int]]:
     check_regular(table)
     try:
-        with table.open(encoding="utf-8-sig", newline="") as opened:
-            rows = list(csv.DictReader(opened))
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: can't be read: {error}") from error
     if not rows or not {"id", "label"} <= rows[0].keys():

@@ -12,17 +12,17 @@ from fastcam.read.volumes.channels import channel_files, channel_name
 
 def first_channels(sources: Sequence[Path]) -> set[Path]:
     """``sources`` without the files that are further channels of others among them."""
-    given = set(sources)
+    files = set(sources)
     further = {file for source in sources for file in channel_files(source)[1:]}
-    return given - further
+    return files - further
 
 
 def case_path(source: Path) -> Path:
     """What a case is called after: ``<case>.nii.gz`` for ``<case>_0000.nii.gz``."""
-    named = channel_name(source)
-    if named is None or named[1] != 0:
+    parts = channel_name(source)
+    if parts is None or parts[1] != 0:
         return source
-    case, _ = named
+    case, _ = parts
     return source.with_name(case + source.name.removeprefix(f"{case}_0000"))
 
 
@@ -34,10 +34,10 @@ def check_no_channels(sources: Sequence[Path]) -> None:
     """
     cases: defaultdict[Path, list[int]] = defaultdict(list)
     for source in sources:
-        named = channel_name(source)
-        if named is None:
+        parts = channel_name(source)
+        if parts is None:
             return
-        cases[source.parent / named[0]].append(named[1])
+        cases[source.parent / parts[0]].append(parts[1])
     numbers = {tuple(sorted(of_case)) for of_case in cases.values()}
     if len(cases) < 2 or len(numbers) > 1:
         return
@@ -53,6 +53,6 @@ def check_no_channels(sources: Sequence[Path]) -> None:
 
 
 def _case(source: Path) -> str:
-    named = channel_name(source)
-    assert named is not None
-    return named[0]
+    parts = channel_name(source)
+    assert parts is not None
+    return parts[0]

@@ -73,7 +73,7 @@ def _flat_dicom(files: Sequence[Path]) -> list[Path]:
     flat: list[Path] = []
     for file in files:
         try:
-            uid, plane, position = _place(file)
+            uid, plane, position = _position(file)
         except CaseError:
             flat.append(file)  # its name says so: what is wrong is said where it is read
             continue
@@ -86,7 +86,7 @@ def _flat_dicom(files: Sequence[Path]) -> list[Path]:
     return flat
 
 
-def _place(path: Path) -> tuple[str | None, Any, Any]:
+def _position(path: Path) -> tuple[str | None, Any, Any]:
     """(series, plane, position) of a DICOM image; no series where it is no image, or of several
     frames."""
     from pydicom import dcmread

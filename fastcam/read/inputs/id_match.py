@@ -168,13 +168,13 @@ class _Alike:
         if len(self._indices) == 1:
             return self._indices
         above = tuple(folder.casefold() for folder in reversed(folders))
-        common, found = 0, self._indices
+        common, matches = 0, self._indices
         while common < len(above) and (more := self._within(above[: common + 1])):
-            common, found = common + 1, more
+            common, matches = common + 1, more
         key = (common, above[:common], suffix)
         if key not in self._answers:
-            same = [index for index in found if self._suffixes[index] == suffix]
-            self._answers[key] = same if len(same) == 1 else found
+            same = [index for index in matches if self._suffixes[index] == suffix]
+            self._answers[key] = same if len(same) == 1 else matches
         return self._answers[key]
 
     def _within(self, above: tuple[str, ...]) -> list[int]:
@@ -224,8 +224,8 @@ def _best_column(names: _Names, table: Table, target: str | None) -> str:
 
 def _fitting(names: _Names, rows: Sequence[Row], column: str) -> int:
     """How many images the ids in a column fit."""
-    found = {id(indices): indices for row in rows if (indices := names.find(row.cells[column]))}
-    return len(set().union(*found.values()))
+    matches = {id(indices): indices for row in rows if (indices := names.find(row.cells[column]))}
+    return len(set().union(*matches.values()))
 
 
 def _first_three(names: Iterable[str]) -> str:

@@ -65,12 +65,12 @@ def decode_image(path: Path, grey: GreyLevels = FILE_LEVELS) -> NDArray[Any] | I
     except CaseError as error:
         from PIL import UnidentifiedImageError
 
-        named = path.name.lower().endswith((*PICTURE_SUFFIXES, ".webp"))
-        if named or not isinstance(error.__cause__, UnidentifiedImageError):
+        is_picture_name = path.name.lower().endswith((*PICTURE_SUFFIXES, ".webp"))
+        if is_picture_name or not isinstance(error.__cause__, UnidentifiedImageError):
             raise
         raise CaseError(
-            f"{path}: is no image: a model of images takes pictures, such as .png and .jpg, and "
-            "DICOM and NIfTI files of one slice"
+            f"{path}: is not an image: a model of images takes pictures, such as .png and .jpg, "
+            "and DICOM and NIfTI files of one slice"
         ) from error
 
 

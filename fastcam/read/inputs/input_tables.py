@@ -50,10 +50,10 @@ def items_of(
     InputError where two rows have one id, and where masks are missing.
     """
     columns = {name.casefold(): name for name in table.columns}
-    place = main_image(inputs)
+    main = main_image(inputs)
     items = []
     for row, of_row in zip(table.rows, values, strict=True):
-        source = of_row[place]
+        source = of_row[main]
         assert isinstance(source, Path)
         cells = {name: row.cells[columns[name]] for name in columns}
         mask = base / cells["mask"] if cells.get("mask") else None

@@ -5,29 +5,27 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.read.inputs import channel_groups
-from fastcam.read.inputs.flat_files import IMAGE_SUFFIXES, flat_files
+from fastcam.read.inputs.flat_files import IMAGE_SUFFIXES
+from fastcam.read.inputs.folders import (
+    VOLUME_NAMES,
+    is_own_or_hidden,
+    natural,
+    walk,
+    why_empty,
+)
 from fastcam.read.inputs.input_lists import ListEntry, read_list, read_table
 from fastcam.read.inputs.model_inputs import InputValue
 from fastcam.read.inputs.tables import PARQUET, SHEETS
 from fastcam.read.regular_files import check_regular
-from fastcam.read.volumes.sources import (
-    DICOM_SUFFIXES,
-    ITK_SUFFIXES,
-    is_dicom,
-    natural_key,
-)
+from fastcam.read.volumes.sources import DICOM_SUFFIXES
 
-_PICTURES = IMAGE_SUFFIXES
-_VOLUMES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", *ITK_SUFFIXES)
-_SUFFIXES = tuple(dict.fromkeys((*_VOLUMES, *_PICTURES, *DICOM_SUFFIXES)))
-# What fastcam itself writes among pictures.
-_STORE_SUFFIX = ".zarr"
+_SUFFIXES = tuple(dict.fromkeys((*VOLUME_NAMES, *IMAGE_SUFFIXES, *DICOM_SUFFIXES)))
 
 
 @dataclass(frozen=True)
@@ -137,9 +135,9 @@ def _of_source(path: Path, pattern: str | None, dims: int, skipped: Path | None)
     if path.is_dir():
         if pattern is not None:
             return _matching(path, pattern)
-        inputs = [_Source(file, path) for file in _natural(_walk(path, dims, skipped), path)]
+        inputs = [_Source(file, path) for file in natural(walk(path, dims, skipped), path)]
         if not inputs:
-            raise InputError(f"{path}: {_why_empty(path, dims)}")
+            raise InputError(f"{path}: {why_empty(path, dims)}")
         return inputs
     if pattern is not None and path.exists():
         raise InputError(f"--pattern {pattern!r} needs a folder, and {path} is none")
@@ -169,77 +167,13 @@ def _matching(folder: Path, pattern: str) -> list[_Source]:
         matches = [
             path
             for path in folder.glob(pattern)
-            if path.is_file() and not _is_ours(path.relative_to(folder))
+            if path.is_file() and not is_own_or_hidden(path.relative_to(folder))
         ]
     except (ValueError, NotImplementedError, OSError) as error:
         raise InputError(f"{folder}: the pattern {pattern!r} can't be used: {error}") from error
     if not matches:
         raise InputError(f"{folder}: no file matches the pattern {pattern!r}")
-    return [_Source(path, folder) for path in _natural(matches, folder)]
-
-
-def _is_ours(relative: Path) -> bool:
-    """Hidden, or inside something hidden or a run store."""
-    return any(part.startswith(".") or part.endswith(_STORE_SUFFIX) for part in relative.parts)
-
-
-def _natural(paths: Iterable[Path], base: Path) -> list[Path]:
-    def key(path: Path) -> list[tuple[list[str | int], str]]:
-        return [natural_key(part) for part in path.relative_to(base).parts]
-
-    return sorted(paths, key=key)
-
-
-def _walk(
-    folder: Path, dims: int, skipped: Path | None, visited: set[tuple[int, int]] | None = None
-) -> Iterator[Path]:
-    """The inputs below ``folder``; each folder is entered once, whatever links lead there."""
-    visited = set() if visited is None else visited
-    try:
-        with os.scandir(folder) as entries:
-            inside = [entry for entry in entries if not entry.name.startswith(".")]
-        status = folder.stat()
-    except OSError as error:
-        if not visited:
-            raise InputError(f"{folder}: can't be read: {error.strerror or error}") from error
-        return
-    identity = status.st_dev, status.st_ino
-    if identity in visited:
-        return
-    visited.add(identity)
-    files = [Path(entry.path) for entry in inside if entry.is_file()]
-    yield from flat_files(files) if dims == 2 else _volumes(folder, files)
-    for entry in inside:
-        if not entry.is_dir() or entry.name.endswith(_STORE_SUFFIX):
-            continue
-        below = Path(entry.path)
-        if skipped is None or below.resolve() != skipped:
-            yield from _walk(below, dims, skipped, visited)
-
-
-def _volumes(folder: Path, files: list[Path]) -> list[Path]:
-    """The volume files; where there is none, the folder itself if it holds slices."""
-    volumes = [file for file in files if file.name.lower().endswith(_VOLUMES)]
-    rest = [file for file in files if file not in volumes]
-    slices = any(file.name.lower().endswith((*DICOM_SUFFIXES, *_PICTURES)) for file in rest)
-    # DICOM files often have no suffix at all.
-    if not volumes and (slices or any(not file.suffix and is_dicom(file) for file in rest)):
-        return [folder]
-    return volumes
-
-
-def _why_empty(folder: Path, dims: int) -> str:
-    """What is wrong with a folder that holds no inputs."""
-    if not any(folder.iterdir()):
-        return "is empty; give the folder that holds the images"
-    if dims == 3:
-        return f"holds no volumes: no {', '.join(_VOLUMES)} and no folder of slices"
-    others = sum(1 for _ in _walk(folder, 3, None))
-    hint = ""
-    if others:
-        hint = f", but {others} volumes: infer, evaluate and explain run a 2-D model on "
-        hint += "their slices"
-    return f"holds no images: no {', '.join(_PICTURES)} and no DICOM or NIfTI of one slice{hint}"
+    return [_Source(path, folder) for path in natural(matches, folder)]
 
 
 def _with_ids(inputs: Sequence[_Source]) -> list[Item]:
@@ -295,8 +229,8 @@ def _with_masks(items: list[Item], mask_dir: Path, dims: int) -> list[Item]:
     by_stem: dict[str, list[Path]] = defaultdict(list)
     # One picture may be the mask of all slices of a volume.
     kinds = {2, dims}
-    inside = {path for kind in kinds for path in _walk(mask_dir, kind, None)}
-    for path in _natural(inside, mask_dir):
+    inside = {path for kind in kinds for path in walk(mask_dir, kind, None)}
+    for path in natural(inside, mask_dir):
         relative = stem_of(path.relative_to(mask_dir).as_posix())
         by_path[relative].append(path)
         by_stem[Path(relative).name].append(path)

@@ -74,6 +74,18 @@ def prepare_plane(plane: NDArray[Any], preprocessing: Preprocessing) -> NDArray[
     return np.ascontiguousarray(pixels[:, :, 0], np.float32)
 
 
+def prepare_mask(
+    inside: NDArray[np.bool_], shape: tuple[int, int, int], preprocessing: Preprocessing
+) -> NDArray[np.bool_]:
+    """A mask (z, y, x), or (1, y, x) for all slices, of an image or volume of ``shape`` at the
+    model's size: (H, W) or (D, H, W), where the image's own pixels are after :func:`prepare`."""
+    if len(preprocessing.size) == 2:
+        plain = inside[0].astype(np.float32) * np.float32(255)
+        return prepare_plane(plain, preprocessing) > 127.5
+    volume = np.broadcast_to(inside, shape).astype(np.float32)
+    return _resized_volume(volume, (0.0, 1.0), preprocessing) > 0.5
+
+
 def _fitted(
     image: NDArray[Any] | Image.Image, height: int, width: int, preprocessing: Preprocessing
 ) -> NDArray[Any]:
@@ -110,15 +122,15 @@ def prepare_channels(
     return _normalised(np.stack(resized), preprocessing)
 
 
-def wrong_channels(count: int, wanted: int) -> str:
-    """What is wrong with a volume of ``count`` channels for a model of ``wanted``."""
+def wrong_channels(count: int, expected: int) -> str:
+    """What is wrong with a volume of ``count`` channels for a model of ``expected``."""
     channels = "channel" if count == 1 else "channels"
     remedy = (
         "give them as a 4-D NIfTI file or as files CASE_0000.nii.gz, CASE_0001.nii.gz, ..."
-        if count < wanted
+        if count < expected
         else "give the files of the channels that it was trained on"
     )
-    return f"the volume has {count} {channels}, but the model takes {wanted}: {remedy}"
+    return f"the volume has {count} {channels}, but the model takes {expected}: {remedy}"
 
 
 def _resized_volume(

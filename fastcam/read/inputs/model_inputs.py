@@ -90,7 +90,8 @@ def _number(row: Row, column: str) -> InputValue:
     value = number_in(cell)
     if value is None:
         return (
-            f"row {row.number}: {column} is {repr(cell) if cell else 'empty'}, which is no number"
+            f"row {row.number}: {column} is {repr(cell) if cell else 'empty'}, "
+            "which is not a number"
         )
     return value
 

@@ -71,11 +71,11 @@ def slice_grid(path: Path, shape: Shape) -> Grid:
     return dicom_grid([path]) if is_dicom_file(path) else Grid(shape)
 
 
-def several_slices(path: Path, what: str) -> str:
+def several_slices(path: Path, contents: str) -> str:
     """What is wrong with a file of several slices where an image is wanted."""
     return (
-        f"{path}: holds {what}, and a model of images takes one: infer, evaluate and explain run "
-        "it over the slices of volumes"
+        f"{path}: holds {contents}, and a model of images takes one: infer, evaluate, explain "
+        "and analyze run it over the slices of volumes"
     )
 
 
@@ -115,8 +115,8 @@ def dicom_picture(path: Path, grey: GreyLevels) -> NDArray[Any]:
 def colour_has_no_window(path: Path) -> str:
     """What is wrong with a picture in colour whose grey levels are to be chosen."""
     return (
-        f"{path}: is in colour, and --window-level and --percentiles are for grey: leave them out, "
-        "or run the images in colour by themselves"
+        f"{path}: is in color, and --window-level and --percentiles are for grey: leave them out, "
+        "or run the images in color by themselves"
     )
 
 
@@ -138,8 +138,8 @@ def _grey(path: Path, grey: GreyLevels, bits: int) -> NDArray[Any]:
     levels: NDArray[Any] = volume.voxels[0]
     as_stored = (volume.slope, volume.intercept) == (1.0, 0.0) and volume.file_window is None
     if own and as_stored and levels.dtype == np.uint8 and bits == _BITS:
-        shown: NDArray[Any] = np.invert(levels) if volume.inverted else levels
-        return shown
+        picture_levels: NDArray[Any] = np.invert(levels) if volume.inverted else levels
+        return picture_levels
     picture = grey_picture(levels, grey.window(volume))
     if volume.padding is not None:
         picture[levels == volume.padding] = 0

@@ -34,8 +34,8 @@ def choose_slicing(
     are the slices where none are chosen. InputError where the model takes whole volumes and an
     option of slices is given, and where images and volumes are named together.
     """
-    given = {"--axis": axis, "--slices": slices, "--context": context, "--pool": pool}
-    options = [option for option, value in given.items() if value is not None]
+    values = {"--axis": axis, "--slices": slices, "--context": context, "--pool": pool}
+    options = [option for option, value in values.items() if value is not None]
     if dims == 3:
         if options:
             raise InputError(

@@ -20,8 +20,9 @@ from fastcam.options import Axes
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import wrong_channels
 from fastcam.read.volumes.channels import channel_count, channels_grid
-from fastcam.read.volumes.slice_axis import Plane, array_axis, slices_first
-from fastcam.read.volumes.volumes import open_volume, volume_grid, volume_shape
+from fastcam.read.volumes.geometry import Grid
+from fastcam.read.volumes.slice_axis import Plane, array_axis, plane_of_slices, slices_first
+from fastcam.read.volumes.volumes import open_volume, volume_grid
 
 Pool = Literal["mean", "max", "noisy-or"]
 # Channels of a model of pictures in colour.
@@ -140,14 +141,14 @@ def chosen_slices(text: str, depth: int, source: Path) -> NDArray[np.int32]:
         count = min(choice, depth)
         first = (depth - count) // 2
         return np.arange(first, first + count, dtype=np.int32)
-    chosen = np.zeros(depth, bool)
+    selected = np.zeros(depth, bool)
     for part in choice:
-        chosen[part.start : part.stop] = True
-    if not chosen.any():
+        selected[part.start : part.stop] = True
+    if not selected.any():
         raise CaseError(
             f"{source}: --slices {text} chooses none of its {depth} slices, 0 to {depth - 1}"
         )
-    return np.flatnonzero(chosen).astype(np.int32)
+    return np.flatnonzero(selected).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,11 +159,14 @@ class SliceTable:
     - ``axis`` (n,) int32: the axis, of the file's (z, y, x), that its slices are stacked along
     - ``index`` (rows,) int32: the slice, from 0; -1 for the one row of a volume whose slices can't
       be known
+    - ``planes``: of each volume the plane of its file's own slices, where these are run; None where
+      that isn't known, empty where a plane was chosen
     """
 
     offset: NDArray[np.int64]
     axis: NDArray[np.int32]
     index: NDArray[np.int32]
+    planes: tuple[Plane | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.index)
@@ -191,34 +195,51 @@ def plan_slices(
     row, by which it fails when it is its turn. InputError where that is so of all.
     """
     lengths, axis_of, indices = [], [], []
+    planes: list[Plane | None] = []
     reasons = []
     for item in items:
         try:
-            axis, depth = _axis_and_depth(item.source, slicing.axis, axes, volume)
+            grid = _grid(item.source, axes, volume)
+            axis = array_axis(grid, slicing.axis, item.source)
+            depth = grid.shape[slices_first(axis)[0]]
             slices = chosen_slices(slicing.slices, depth, item.source)
+            plane = None if slicing.axis else plane_of_slices(grid)
         except CaseError as error:
             reasons.append(str(error))
-            axis, slices = 0, np.array([-1], np.int32)
+            axis, slices, plane = 0, np.array([-1], np.int32), None
         lengths.append(len(slices))
         axis_of.append(axis)
         indices.append(slices)
+        planes.append(plane)
     if len(reasons) == len(items):
         raise InputError(reasons[0])
     offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return SliceTable(offset, np.array(axis_of, np.int32), np.concatenate(indices))
+    own = () if slicing.axis else tuple(planes)
+    return SliceTable(offset, np.array(axis_of, np.int32), np.concatenate(indices), own)
 
 
-def _axis_and_depth(
-    source: Path, plane: Plane | None, axes: Axes, volume: str | None
-) -> tuple[int, int]:
+def _grid(source: Path, axes: Axes, volume: str | None) -> Grid:
     if volume is None and channel_count(source) > 1:
-        grid = channels_grid(source, axes)
-    elif plane is None:
-        return 0, volume_shape(source, axes, volume)[0]
-    else:
-        grid = volume_grid(source, axes, volume)
-    axis = array_axis(grid, plane, source)
-    return axis, grid.shape[slices_first(axis)[0]]
+        return channels_grid(source, axes)
+    return volume_grid(source, axes, volume)
+
+
+def plane_remark(items: Sequence[Item], table: SliceTable) -> str:
+    """Which plane the files' own slices are, where these are run and aren't axial; else empty.
+
+    Models of slices are mostly trained on axial ones, and a volume may be stored in any plane.
+    """
+    by_plane: dict[Plane, list[Path]] = {}
+    for item, plane in zip(items, table.planes, strict=False):
+        if plane not in (None, "axial"):
+            by_plane.setdefault(plane, []).append(item.source)
+    if not by_plane:
+        return ""
+    texts = [
+        f"{plane} of {len(files)} volume{'s' if len(files) > 1 else ''}, such as {files[0]}"
+        for plane, files in by_plane.items()
+    ]
+    return f"the files' own slices are {'; '.join(texts)}; --axis axial runs axial ones"
 
 
 def unknown_slices(
@@ -226,9 +247,12 @@ def unknown_slices(
 ) -> CaseError:
     """Why the slices of a volume couldn't be planned."""
     try:
-        _, depth = _axis_and_depth(source, slicing.axis, axes, volume)
-        chosen_slices(slicing.slices, depth, source)
+        grid = _grid(source, axes, volume)
+        axis = array_axis(grid, slicing.axis, source)
+        chosen_slices(slicing.slices, grid.shape[slices_first(axis)[0]], source)
         open_volume(source, axes, volume=volume)
     except CaseError as error:
         return error
-    return CaseError(f"{source}: could not be read when the run began; start it anew, --overwrite")
+    return CaseError(
+        f"{source}: could not be read when the run began; start again with --overwrite"
+    )

@@ -99,8 +99,8 @@ def read_cells(path: Path) -> Table:
     elif suffix in TEXTS:
         lines = _of_text(path)
     else:
-        known = ", ".join((*TEXTS[:-1], *SHEETS, *PARQUET))
-        raise InputError(f"{path}: is no table: fastcam reads {known}")
+        suffixes = ", ".join((*TEXTS[:-1], *SHEETS, *PARQUET))
+        raise InputError(f"{path}: is not a table: fastcam reads {suffixes}")
     return _table(path, lines)
 
 
@@ -149,7 +149,7 @@ def _of_text(path: Path) -> Lines:
     try:
         return [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
-        raise InputError(f"{path}: is no table of comma-separated values: {error}") from error
+        raise InputError(f"{path}: is not a table of comma-separated values: {error}") from error
 
 
 def _of_workbook(path: Path) -> Lines:

@@ -58,7 +58,7 @@ def numbers(rows: Mapping[int, Row], column: str) -> Targets:
         text = row.cells[column]
         value = number_in(text)
         if value is None:
-            errors[index] = f"row {row.number}: {column} is {_quoted(text)}, which is no number"
+            errors[index] = f"row {row.number}: {column} is {_quoted(text)}, which is not a number"
         else:
             values[index] = value
     return Targets(values, errors)
@@ -77,14 +77,14 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
             raise InputError(
                 f"--class-names gives {len(names)} names, but the model has {count} classes"
             )
-        return _named(rows, column, texts, tuple(names), "")
+        return _by_name(rows, column, texts, tuple(names), "")
     parsed = {index: number_in(text) for index, text in texts.items()}
     filled = [index for index, text in texts.items() if text]
     if not any(parsed[index] is not None for index in filled):
         own = tuple(sorted({texts[index] for index in filled}))
         if len(own) == count:
             note = f"classes in sorted order: {', '.join(own)}; or give --class-names"
-            return _named(rows, column, texts, own, note)
+            return _by_name(rows, column, texts, own, note)
         raise InputError(
             f"column {column!r} holds names of {len(own)} classes ({', '.join(own[:5])}), and "
             f"the model has {count}: give --class-names A,B,... in the order of its outputs"
@@ -94,8 +94,8 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
         number = parsed[index]
         if number is None or not number.is_integer() or not 0 <= number < count:
             errors[index] = (
-                f"row {row.number}: {column} is {_quoted(texts[index])}, which is no class number "
-                f"from 0 to {count - 1}"
+                f"row {row.number}: {column} is {_quoted(texts[index])}, which is not a class "
+                f"number from 0 to {count - 1}"
             )
         else:
             values[index] = number
@@ -108,7 +108,7 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
     return Targets(values, errors)
 
 
-def _named(
+def _by_name(
     rows: Mapping[int, Row],
     column: str,
     texts: Mapping[int, str],

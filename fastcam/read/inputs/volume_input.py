@@ -52,8 +52,10 @@ def check_shown(
     """
     count = volume_channels(preprocessing.channels, len(preprocessing.size), context)
     if channel is not None and not 1 <= channel <= count:
-        what = f"takes volumes of {count} channels" if count > 1 else "takes no channels to choose"
-        raise InputError(f"--show-channel {channel}: the model {what}; leave it out")
+        capability = (
+            f"takes volumes of {count} channels" if count > 1 else "takes no channels to choose"
+        )
+        raise InputError(f"--show-channel {channel}: the model {capability}; leave it out")
 
 
 def check_channels(

@@ -35,20 +35,20 @@ def read_workbook(path: Path, unpacked: int) -> list[list[str]]:
     """
     memory = _LEAST_MEMORY + _MEMORY_PER_BYTE * unpacked
     seconds = _LEAST_SECONDS + unpacked // _BYTES_PER_SECOND
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", __file__, str(path), str(memory), str(seconds)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
     )
-    if done.returncode == 0:
-        rows: list[list[str]] = json.loads(done.stdout)
+    if process.returncode == 0:
+        rows: list[list[str]] = json.loads(process.stdout)
         return rows
-    if done.returncode == _LOCKED:
+    if process.returncode == _LOCKED:
         raise WorkbookError("is locked by a password; save it without one")
-    if done.returncode == _NO_WORKBOOK:
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["?"]
-        raise WorkbookError(f"is no workbook that can be read: {reason[-1]:.300}")
+    if process.returncode == _NO_WORKBOOK:
+        reason = process.stderr.decode("utf-8", "replace").strip().splitlines() or ["?"]
+        raise WorkbookError(f"is not a readable workbook: {reason[-1]:.300}")
     raise WorkbookError(
         "is a workbook whose sheet takes more memory or time than its size allows: a cell far from "
         "the others? Delete the empty rows and columns, or save the table as CSV"

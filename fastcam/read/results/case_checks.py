@@ -99,8 +99,10 @@ def _weights(value: object, where: str) -> NDArray[np.float32]:
         array = array.astype(np.float32)
     if array.dtype.kind not in "iuf" or array.ndim != 1:
         shape = f"{array.dtype} of shape {array.shape}"
-        what = shape if array.ndim else printable(value)
-        raise CaseError(f"{where}: attention_weights is {what}, must be N numbers, one per patch")
+        description = shape if array.ndim else printable(value)
+        raise CaseError(
+            f"{where}: attention_weights is {description}, must be N numbers, one per patch"
+        )
     with np.errstate(over="ignore"):
         weights = array.astype(np.float32)
     bad = ~(np.isfinite(weights) & (weights >= 0))

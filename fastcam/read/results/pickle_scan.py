@@ -75,7 +75,7 @@ def _after(data: Data, offset: int, size: int) -> int:
     elif size - offset < 9 and _FIXED.match(data[offset:size] + bytes(8), 0).end():  # type: ignore[union-attr]
         end = size + 1
     else:
-        raise ScanError(f"byte {offset} is 0x{code:02x}, which is no pickle opcode")
+        raise ScanError(f"byte {offset} is 0x{code:02x}, which is not a pickle opcode")
     if end > size:
         raise ScanError(f"it ends after {size} bytes, before the end of its data")
     return end

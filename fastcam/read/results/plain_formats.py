@@ -62,7 +62,7 @@ def read_json(path: Path) -> object:
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is no whole JSON file: {error}") from error
+        raise InputError(f"{path}: is not a complete JSON file: {error}") from error
 
 
 def read_npz(path: Path) -> list[dict[str, object]]:
@@ -107,7 +107,7 @@ def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
             missing = [n for n in names if n not in archive.files and n not in OPTIONAL]
             if missing:
                 raise InputError(
-                    f"{path}: is no results file: the array {missing[0]!r} is missing "
+                    f"{path}: is not a results file: the array {missing[0]!r} is missing "
                     f"(it holds {', '.join(archive.files[:8]) or 'nothing'})"
                 )
             arrays = {name: archive[name] for name in names if name in archive.files}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fastcam.errors import CaseError, InputError
 from fastcam.read.regular_files import check_regular
-from fastcam.read.results import pickles, plain_formats
+from fastcam.read.results import pickle_reader, plain_formats
 from fastcam.read.results.case import Case
 from fastcam.read.results.case_checks import check_case, name_of
 from fastcam.read.results.scalars import printable
@@ -104,10 +104,10 @@ def _read_records(path: Path) -> list[object]:
     if suffix == ".json":
         loaded = plain_formats.read_json(path)
     elif suffix in PICKLE_SUFFIXES:
-        loaded = pickles.load(path)
+        loaded = pickle_reader.load(path)
     else:
         raise InputError(
-            f"{path}: '{suffix}' is no results file; give .pkl, .npz or .json (a pickle under "
+            f"{path}: '{suffix}' is not a results file; give .pkl, .npz or .json (a pickle under "
             "another name: rename it to .pkl)"
         )
     if isinstance(loaded, tuple):

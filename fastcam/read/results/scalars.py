@@ -29,45 +29,45 @@ def _unwrapped(value: object) -> object:
     return value
 
 
-def integer(value: object, what: str) -> int:
+def integer(value: object, subject: str) -> int:
     """``value`` as int; CaseError unless it is a whole number of less than 32 bits."""
     number = _unwrapped(value)
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if not isinstance(number, int):
-        raise CaseError(f"{what} is {printable(value)}, must be a whole number")
+        raise CaseError(f"{subject} is {printable(value)}, must be a whole number")
     if abs(number) >= INT_LIMIT:
-        raise CaseError(f"{what} is {printable(value)}, too large for 32 bits")
+        raise CaseError(f"{subject} is {printable(value)}, too large for 32 bits")
     return int(number)
 
 
-def share(value: object, what: str) -> float:
+def share(value: object, subject: str) -> float:
     """``value`` as float; CaseError unless it is a finite number from 0 to 1."""
     number = _unwrapped(value)
     if not isinstance(number, int | float) or isinstance(number, bool):
-        raise CaseError(f"{what} is {printable(value)}, must be a number from 0 to 1")
+        raise CaseError(f"{subject} is {printable(value)}, must be a number from 0 to 1")
     if not 0 <= number <= 1 and not (1 < number < 1 + 1e-5):
-        raise CaseError(f"{what} is {printable(value)}, must be from 0 to 1")
+        raise CaseError(f"{subject} is {printable(value)}, must be from 0 to 1")
     return min(float(number), 1.0)
 
 
-def boolean(value: object, what: str) -> bool:
+def boolean(value: object, subject: str) -> bool:
     """``value`` as bool; CaseError unless it is True, False, 0 or 1."""
     flag = _unwrapped(value)
     if isinstance(flag, int | float) and flag in (0, 1):
         return bool(flag)
-    raise CaseError(f"{what} is {printable(value)}, must be True or False")
+    raise CaseError(f"{subject} is {printable(value)}, must be True or False")
 
 
-def text(value: object, what: str) -> str:
+def text(value: object, subject: str) -> str:
     """``value`` as str; CaseError unless it is text with something in it that UTF-8 can hold."""
     word = _unwrapped(value)
     if not isinstance(word, str):
-        raise CaseError(f"{what} is {printable(value)}, must be text")
+        raise CaseError(f"{subject} is {printable(value)}, must be text")
     if not word.strip():
-        raise CaseError(f"{what} is {printable(value)}, must not be empty")
+        raise CaseError(f"{subject} is {printable(value)}, must not be empty")
     if "\0" in word:
-        raise CaseError(f"{what} is {printable(value)}, must not contain a NUL character")
+        raise CaseError(f"{subject} is {printable(value)}, must not contain a NUL character")
     if not word.isprintable() and any(0xD800 <= ord(letter) <= 0xDFFF for letter in word):
-        raise CaseError(f"{what} is {printable(value)}, which is no valid Unicode text")
+        raise CaseError(f"{subject} is {printable(value)}, which is not valid Unicode text")
     return str(word)

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from fastcam.errors import InputError
 from fastcam.read.regular_files import check_regular
 from fastcam.read.results.deep_stack import call_deep, stack_for_tuples
-from fastcam.read.results.numpy_pickle import STAND_INS as NUMPY_STAND_INS
-from fastcam.read.results.numpy_pickle import Call, PendingArray, PendingDtype, Sealed, refuse
-from fastcam.read.results.pickle_limits import TooCostlyError
-from fastcam.read.results.torch_pickles import measure_torch
+from fastcam.read.results.numpy_stand_ins import STAND_INS as NUMPY_STAND_INS
+from fastcam.read.results.numpy_stand_ins import Call, PendingArray, PendingDtype, Sealed, refuse
+from fastcam.read.results.pickle_cost import TooCostlyError
+from fastcam.read.results.torch_cost import measure_torch
 
 if TYPE_CHECKING:
     import torch

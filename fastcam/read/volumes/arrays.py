@@ -13,6 +13,7 @@ import numpy as np
 from fastcam.errors import CaseError
 from fastcam.options import Axes
 from fastcam.read.archive_limits import array_header, check_length, check_member
+from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import Volume, luminance, native
 
 # What NumPy and zipfile let out; RuntimeError is an encrypted or unknown kind of archive.
@@ -28,6 +29,8 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# Bytes at the peak for each of the array's, measured where its axes are turned.
+_COPIES = 2.0
 
 
 def read_array(path: Path, axes: Axes) -> Volume:
@@ -42,11 +45,13 @@ def read_array(path: Path, axes: Axes) -> Volume:
             with zipfile.ZipFile(path) as archive:
                 member = archive.getinfo(_member(archive, path))
                 check_member(archive, member)
+                check_memory(path, member.file_size, _COPIES)
                 with archive.open(member) as stream:
                     array = np.lib.format.read_array(stream, allow_pickle=False)
         else:
             with path.open("rb") as stream:
                 check_length(*array_header(stream), path.stat().st_size)
+            check_memory(path, path.stat().st_size, _COPIES)
             # Mapped where the order changes: then the only copy is the one in our order.
             mapping: Literal["r"] | None = "r" if axes == "xyz" else None
             array = np.load(path, mmap_mode=mapping, allow_pickle=False)

@@ -33,10 +33,10 @@ def channel_name(path: Path) -> tuple[str, int] | None:
 def channel_files(path: Path) -> tuple[Path, ...]:
     """The files of a case's channels, in order: of ``<case>_0000`` those with the numbers that
     follow beside it, without a gap; else ``path`` alone."""
-    named = channel_name(path)
-    if named is None or named[1] != 0:
+    parts = channel_name(path)
+    if parts is None or parts[1] != 0:
         return (path,)
-    case, suffix, files = named[0], _suffix(path), [path]
+    case, suffix, files = parts[0], _suffix(path), [path]
     while (following := path.with_name(f"{case}_{len(files):04d}{suffix}")).is_file():
         files.append(following)
     return tuple(files)
@@ -96,8 +96,8 @@ def _check_grids(files: Sequence[Path], volumes: Sequence[Volume]) -> None:
                 f"{file}: has shape {volume.grid.shape} (z, y, x), but {files[0].name} "
                 f"{first.shape}; the channels of a case must have one grid: resample one"
             )
-        placed = volume.grid.affine is not None and first.affine is not None
-        if placed and not same_grid(volume.grid, first):
+        both_affine = volume.grid.affine is not None and first.affine is not None
+        if both_affine and not same_grid(volume.grid, first):
             raise CaseError(
                 f"{file}: lies elsewhere than {files[0].name}, by their affines; the channels of a "
                 "case must have one grid: resample one onto the other's"

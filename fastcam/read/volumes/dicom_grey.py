@@ -76,7 +76,7 @@ def grey_mapping(image: Any, frame: int) -> GreyMapping | None:
 def padding_of(image: Any, pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Which stored ``pixels`` of ``image`` are padding, PS3.3 C.7.5.1.1.2; None where none is."""
     ends = [
-        _stored(image[keyword].value, pixels.dtype)
+        _raw_value(image[keyword].value, pixels.dtype)
         for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
         if image.get(keyword) is not None
     ]
@@ -134,7 +134,7 @@ def _little_endian(image: Any) -> bool:
     return bool(image.file_meta.TransferSyntaxUID.is_little_endian)
 
 
-def _stored(value: Any, dtype: np.dtype[Any]) -> int:
+def _raw_value(value: Any, dtype: np.dtype[Any]) -> int:
     """A padding value in the type of the pixels; its VR is often that of the other sign."""
     if isinstance(value, bytes):
         value = int.from_bytes(value[:2], "little")

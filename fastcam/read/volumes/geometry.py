@@ -131,7 +131,7 @@ def _reindexed(voxels: NDArray[Any], to_own: Affine, shape: Shape) -> NDArray[An
     turn, start = to_own[:3, :3].astype(int), to_own[:3, 3].astype(int)
     order = [int(np.flatnonzero(turn[:, axis])[0]) for axis in range(3)]  # grid's axis -> own axis
     turned = voxels.transpose([2 - order[2 - axis] for axis in range(3)])
-    taken, filled = [], []
+    indices, filled = [], []
     for axis in range(3):  # z, y, x of the grid
         own = order[2 - axis]
         sign, first = int(turn[own, 2 - axis]), int(start[own])
@@ -139,9 +139,9 @@ def _reindexed(voxels: NDArray[Any], to_own: Affine, shape: Shape) -> NDArray[An
         inside = np.flatnonzero((index >= 0) & (index < voxels.shape[2 - own]))
         low, high = int(index[inside].min()), int(index[inside].max())
         stop = None if sign < 0 and low == 0 else (high + 1 if sign > 0 else low - 1)
-        taken.append(slice(low if sign > 0 else high, stop, sign))
+        indices.append(slice(low if sign > 0 else high, stop, sign))
         filled.append(slice(int(inside[0]), int(inside[-1]) + 1))
-    part = turned[tuple(taken)]
+    part = turned[tuple(indices)]
     if part.shape == shape:
         return np.ascontiguousarray(part)
     result = np.zeros(shape, voxels.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ import numpy as np
 
 from fastcam.errors import CaseError
 from fastcam.read.volumes.geometry import Affine, Grid
+from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import LPS_TO_RAS, Volume, luminance, native
+
+# Bytes at the peak for each of the volume's, measured: SimpleITK's own, and the array's.
+_COPIES = 2.5
 
 
 def read_itk(path: Path) -> Volume:
     """The volume as (z, y, x), SimpleITK's own order; CaseError where it isn't installed."""
     itk = _simpleitk(path)
     reader = _reader(itk, path)
+    _check_memory(itk, reader, path)
     try:
         image = reader.Execute()
     except RuntimeError as error:
@@ -44,6 +50,13 @@ def _simpleitk(path: Path) -> Any:
     except ImportError as error:
         raise CaseError(f"{path}: needs SimpleITK; install fastcam[itk]") from error
     return SimpleITK
+
+
+def _check_memory(itk: Any, reader: Any, path: Path) -> None:
+    components = max(1, reader.GetNumberOfComponents())
+    name = itk.GetPixelIDValueAsString(reader.GetPixelID())
+    bits = next((bits for bits in (64, 32, 16, 8) if f"{bits}-bit" in name), 64)
+    check_memory(path, math.prod(reader.GetSize()) * components * bits // 8, _COPIES)
 
 
 def _reader(itk: Any, path: Path) -> Any:

@@ -90,12 +90,14 @@ def _matched(
             return inside, []
         if len(uneven) == 1:
             # The voxels of the other went through a tool that knows of no gaps.
-            name, how = uneven[0]
-            return inside, [f"is laid on its image slice by slice; {name} alone says that {how}"]
+            name, unevenness = uneven[0]
+            return inside, [
+                f"is laid on its image slice by slice; {name} alone says that {unevenness}"
+            ]
     if uneven:
-        name, how = uneven[0]
+        name, unevenness = uneven[0]
         raise ValueError(
-            f"the mask is not on its image's grid, and {name} can't be resampled: {how};"
+            f"the mask is not on its image's grid, and {name} can't be resampled: {unevenness};"
             " make the mask on the image's own grid"
         )
     return _by_place(inside, own.placed, grid.shape, grid.placed)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.read.volumes.geometry import Affine, Grid, Shape, farthest
+from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import Volume, luminance, native
 
 _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
@@ -27,6 +28,8 @@ _DEFLATE_LIMIT = 1032
 _READ_BYTES = 1 << 18
 # Millimetres that a file's two affines may place a voxel apart before that is worth a word.
 _APART = 0.1
+# Bytes at the peak for each of the file's, measured; the other byte order is turned in copies.
+_COPIES, _COPIES_TURNED = 1.3, 4.0
 
 
 def read_nifti(path: Path, volume: str | None = None) -> Volume:
@@ -49,7 +52,7 @@ def read_nifti_channels(path: Path) -> list[Volume]:
     """The volumes along the fourth axis of a NIfTI file, each as :func:`read_nifti` gives one."""
     with _reading(path) as stream:
         header = _header(stream, path)
-        count, shape, dtype = _stored(header, path)
+        count, shape, dtype = _layout(header, path)
         voxels = _voxels(stream, path, _start(header), (count, *shape), dtype)
     return [_volume(header, path, of_channel) for of_channel in voxels]
 
@@ -62,7 +65,7 @@ def _start(header: Any) -> int:
 def _volume(header: Any, path: Path, voxels: NDArray[Any]) -> Volume:
     """Voxels (z, y, x) as the header describes them."""
     depth, height, width = voxels.shape
-    affine, placed, warnings = _placement(header, (depth, height, width), path)
+    affine, has_affine, warnings = _placement(header, (depth, height, width), path)
     slope, intercept = _scaling(header, path)
     low, high = float(header["cal_min"]), float(header["cal_max"])
     if voxels.dtype.names:
@@ -73,7 +76,7 @@ def _volume(header: Any, path: Path, voxels: NDArray[Any]) -> Volume:
         slope=slope,
         intercept=intercept,
         file_window=(low, high) if low < high else None,
-        placed=placed,
+        placed=has_affine,
         warnings=warnings,
     )
 
@@ -97,7 +100,7 @@ def nifti_channels(path: Path) -> tuple[int, Grid]:
     header alone."""
     with _reading(path) as stream:
         header = _header(stream, path)
-        count, shape, _ = _stored(header, path)
+        count, shape, _ = _layout(header, path)
     return count, _grid(header, shape, path)
 
 
@@ -132,17 +135,17 @@ def nifti_header(path: Path) -> NiftiHeader:
     """All that the header alone says. CaseError where it is damaged."""
     with _reading(path) as stream:
         header = _header(stream, path)
-    count, shape, dtype = _stored(header, path)
-    affine, placed, warnings = _placement(header, shape, path)
+    count, shape, dtype = _layout(header, path)
+    affine, has_affine, warnings = _placement(header, shape, path)
     slope, intercept = _scaling(header, path)
     low, high = float(header["cal_min"]), float(header["cal_max"])
     codes = (("sform", "sform_code"), ("qform", "qform_code"))
-    given = [name for name, code in codes if int(header[code]) > 0]
+    sources = [name for name, code in codes if int(header[code]) > 0]
     return NiftiHeader(
         count=count,
-        grid=Grid(shape, affine if placed else None),
+        grid=Grid(shape, affine if has_affine else None),
         affine=affine,
-        affine_from=given[0] if given else "nothing in the file: the usual one for its spacing",
+        affine_from=sources[0] if sources else "nothing in the file: the usual one for its spacing",
         dtype=dtype,
         slope=slope,
         intercept=intercept,
@@ -153,8 +156,8 @@ def nifti_header(path: Path) -> NiftiHeader:
 
 
 def _grid(header: Any, shape: Shape, path: Path) -> Grid:
-    affine, placed, _ = _placement(header, shape, path)
-    return Grid(shape, affine if placed else None)
+    affine, has_affine, _ = _placement(header, shape, path)
+    return Grid(shape, affine if has_affine else None)
 
 
 @contextmanager
@@ -209,7 +212,7 @@ def _one_volume(header: Any, path: Path, volume: str | None) -> tuple[int, Shape
 
     CaseError where there are several and none was chosen, and where there is none of that number.
     """
-    count, shape, dtype = _stored(header, path)
+    count, shape, dtype = _layout(header, path)
     if volume is None and count != 1:
         lengths = tuple(int(n) for n in header.get_data_shape())
         raise CaseError(
@@ -225,7 +228,7 @@ def _one_volume(header: Any, path: Path, volume: str | None) -> tuple[int, Shape
     return number - 1, shape, dtype
 
 
-def _stored(header: Any, path: Path) -> tuple[int, Shape, np.dtype[Any]]:
+def _layout(header: Any, path: Path) -> tuple[int, Shape, np.dtype[Any]]:
     """(number of volumes, (z, y, x), dtype as stored) after everything they must be has been
     checked."""
     from nibabel.spatialimages import HeaderDataError
@@ -257,6 +260,7 @@ def _voxels(
         raise CaseError(
             f"{path}: is truncated: {size} bytes can't hold the {length} that its header promises"
         )
+    check_memory(path, length, _COPIES if dtype.isnative else _COPIES_TURNED)
     stream.seek(start)
     # Read into its final place; NIfTI's order, x fastest, is C order for (z, y, x).
     voxels = np.empty(shape, dtype)

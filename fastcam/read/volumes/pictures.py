@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.read.regular_files import check_regular_case
+from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import Volume
 
 if TYPE_CHECKING:
     from PIL import Image
+
+# Bytes at the peak for each of the volume's: a wider picture among them makes a second volume.
+_COPIES = 1.5
 
 
 def read_pictures(paths: Sequence[Path], labels: bool = False) -> Volume:
@@ -34,10 +38,13 @@ def read_pictures(paths: Sequence[Path], labels: bool = False) -> Volume:
     first = paths[0]
     with open_picture(first) as image:
         count, size = getattr(image, "n_frames", 1), image.size
-        grey = _grey(image, labels)
         if len(paths) > 1:
             _check_single(first, count)
             count = len(paths)
+        pixel_bytes = 2 if image.mode.startswith("I;16") else 4 if image.mode in "IF" else 1
+        place = first if len(paths) == 1 else first.parent
+        check_memory(place, count * size[0] * size[1] * pixel_bytes, _COPIES)
+        grey = _grey(image, labels)
         voxels = np.empty((count, *grey.shape), grey.dtype)
         voxels[0] = grey
         for page in range(1, count if len(paths) == 1 else 0):

@@ -108,37 +108,37 @@ def _plan_one(images: Sequence[SeriesImage]) -> tuple[list[SeriesVolume], list[s
     planes = _planes(images)
     for plane, members in planes:
         for name, group in _at_one_place_once(members):
-            named = ", ".join(filter(None, [plane if len(planes) > 1 else "", name]))
-            volumes.append(_volume(named, group))
+            labelled = ", ".join(filter(None, [plane if len(planes) > 1 else "", name]))
+            volumes.append(_volume(labelled, group))
     return volumes, warnings
 
 
-def choose_volume(volumes: Sequence[SeriesVolume], wanted: str | None, folder: str) -> SeriesVolume:
-    """The volume called ``wanted``: its number from 1, or its name or the beginning of it.
+def choose_volume(volumes: Sequence[SeriesVolume], choice: str | None, folder: str) -> SeriesVolume:
+    """The volume called ``choice``: its number from 1, or its name or the beginning of it.
 
     CaseError where there are several and none was chosen, and where none or several match.
     """
     listed = "; ".join(f"{n}: {v.listed}" for n, v in enumerate(volumes[:_LISTED], start=1))
     if len(volumes) > _LISTED:
         listed += f"; and {len(volumes) - _LISTED} more"
-    if wanted is None:
+    if choice is None:
         if len(volumes) == 1:
             return volumes[0]
         raise CaseError(
             f"{folder}: holds {len(volumes)} volumes, {listed}; choose one with --volume N or NAME"
         )
-    if wanted.isdecimal():
-        if not 1 <= int(wanted) <= len(volumes):
+    if choice.isdecimal():
+        if not 1 <= int(choice) <= len(volumes):
             raise CaseError(
-                f"{folder}: --volume {wanted}: there are {len(volumes)}"
+                f"{folder}: --volume {choice}: there are {len(volumes)}"
                 + (f", {listed}" if len(volumes) > 1 else "")
             )
-        return volumes[int(wanted) - 1]
-    same = [v for v in volumes if v.name.casefold() == wanted.casefold()]
-    near = same or [v for v in volumes if v.name.casefold().startswith(wanted.casefold())]
+        return volumes[int(choice) - 1]
+    same = [v for v in volumes if v.name.casefold() == choice.casefold()]
+    near = same or [v for v in volumes if v.name.casefold().startswith(choice.casefold())]
     if len(near) != 1:
         raise CaseError(
-            f"{folder}: --volume {wanted!r}: {'several' if near else 'no'} volumes are called so;"
+            f"{folder}: --volume {choice!r}: {'several' if near else 'no'} volumes are called so;"
             f" there {'are' if len(volumes) > 1 else 'is'} {listed}"
         )
     return near[0]
@@ -147,17 +147,17 @@ def choose_volume(volumes: Sequence[SeriesVolume], wanted: str | None, folder: s
 def _without_copies(images: Sequence[SeriesImage]) -> tuple[list[SeriesImage], list[str]]:
     # The place counts, too: there are tools that give all images of a series one UID.
     first: dict[Any, SeriesImage] = {}
-    kept, copies = [], []
+    originals, copies = [], []
     for image in images:
         identity = (image.uid, image.position, image.instance)
         if image.uid and identity in first:
             copies.append(image)
         else:
             first[identity] = image
-            kept.append(image)
+            originals.append(image)
     if not copies:
-        return kept, []
-    return kept, [
+        return originals, []
+    return originals, [
         f"images that are copies of others are left out, {len(copies)}, such as {copies[0].name} of"
         f" {first[copies[0].uid, copies[0].position, copies[0].instance].name}"
     ]
@@ -227,11 +227,11 @@ def _at_one_place_once(images: Sequence[SeriesImage]) -> list[tuple[str, list[Se
         for traits, groups in partitions:
             once = all(len(set(places[group].tolist())) == len(group) for group in groups)
             if once and (len(groups) == most if fewest else _contiguous(groups, places)):
-                named = [
+                labelled = [
                     (_group_name(images[group[0]], traits), [images[at] for at in group])
                     for group in groups
                 ]
-                return sorted(named, key=lambda volume: natural_key(volume[0]))
+                return sorted(labelled, key=lambda volume: natural_key(volume[0]))
     return _numbered_phases(images, places, most)
 
 
@@ -241,22 +241,22 @@ def _partitions(
     """(traits, the images' indices in groups of equal values), by one to three traits."""
     traits = list(dict.fromkeys(trait for image in images for trait in image.traits))
     codes: dict[str, NDArray[np.int64]] = {}
-    known: set[bytes] = set()
+    partition_codes: set[bytes] = set()
     for trait in traits:
         numbers: dict[str | None, int] = {}
         values = [image.traits.get(trait) for image in images]
         code = np.array([numbers.setdefault(value, len(numbers)) for value in values])
         # Traits that split the images as an earlier one does say nothing new.
-        if len(numbers) > 1 and code.tobytes() not in known:
-            known.add(code.tobytes())
+        if len(numbers) > 1 and code.tobytes() not in partition_codes:
+            partition_codes.add(code.tobytes())
             codes[trait] = code
     for count in (1, 2, 3):
-        for chosen in combinations(codes, count):
+        for combination in combinations(codes, count):
             groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-            together = zip(*(codes[trait].tolist() for trait in chosen), strict=True)
+            together = zip(*(codes[trait].tolist() for trait in combination), strict=True)
             for at, numbers_of_one in enumerate(together):
                 groups[numbers_of_one].append(at)
-            yield chosen, list(groups.values())
+            yield combination, list(groups.values())
 
 
 def _contiguous(groups: Sequence[Sequence[int]], places: NDArray[np.int64]) -> bool:
@@ -275,16 +275,16 @@ def _numbered_phases(
 ) -> list[tuple[str, list[SeriesImage]]]:
     """Phases by the images' numbers, where nothing in their headers tells them apart: one after
     the other, or a place after the other with all its phases."""
-    place_of = {image.number: int(place) for image, place in zip(images, places, strict=True)}
+    slot_of = {image.number: int(place) for image, place in zip(images, places, strict=True)}
     runs: list[list[SeriesImage]] = [[]]
-    seen: set[int] = set()
+    occupied: set[int] = set()
     rounds: defaultdict[int, list[SeriesImage]] = defaultdict(list)
     for image in _numbered(images):
-        place = place_of[image.number]
-        if place in seen:
+        place = slot_of[image.number]
+        if place in occupied:
             runs.append([])
-            seen.clear()
-        seen.add(place)
+            occupied.clear()
+        occupied.add(place)
         runs[-1].append(image)
         rounds[place].append(image)
     if len(runs) == most:

@@ -48,6 +48,15 @@ def array_axis(grid: Grid, plane: Plane | None, source: Path) -> int:
     return axis
 
 
+def plane_of_slices(grid: Grid) -> Plane | None:
+    """The plane of a file's own slices, of oblique ones the nearest; None without an affine."""
+    axes = None if grid.affine is None else nearest_axes(grid.affine)
+    if axes is None or not np.isfinite(axes).all():
+        return None
+    planes: dict[int, Plane] = {0: "sagittal", 1: "coronal", 2: "axial"}
+    return planes[int(axes[2, 0])]
+
+
 def slices_first(axis: int) -> tuple[int, int, int]:
     """The order of the axes (z, y, x) with ``axis`` in front."""
     first, second, third = (axis, *(other for other in range(3) if other != axis))

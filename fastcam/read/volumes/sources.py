@@ -48,17 +48,17 @@ class SourceIndex:
                 empty = next(iter(entries), None) is None
         except OSError as error:
             raise InputError(
-                f"{root}: is not a folder of {self._what}s: {error.strerror or error}"
+                f"{root}: is not a folder of {self._kind_text}s: {error.strerror or error}"
             ) from error
         if empty:
-            raise InputError(f"{root}: is empty; give the folder that holds the {self._what}s")
+            raise InputError(f"{root}: is empty; give the folder that holds the {self._kind_text}s")
         self._folders: dict[str, list[Path]] = defaultdict(list)
         self._next_level = [root]
         self._seen: set[tuple[int, int]] = set()
         self._near: list[tuple[str, str]] | None = None
 
     @property
-    def _what(self) -> str:
+    def _kind_text(self) -> str:
         return "mask" if self.mask else "image"
 
     def find(self, name: str) -> Path:
@@ -90,13 +90,13 @@ class SourceIndex:
             paths = lookup(spelling, suffixes)
             if len(paths) > 1:
                 raise CaseError(
-                    f"{paths[0]} and {paths[1]} are both the {self._what} of {name!r};"
+                    f"{paths[0]} and {paths[1]} are both the {self._kind_text} of {name!r};"
                     " keep one of them there"
                 )
             if paths:
                 return paths[0]
         raise CaseError(
-            f"{self.root}: no {self._what} of {name!r}: looked for {spellings} with"
+            f"{self.root}: no {self._kind_text} of {name!r}: looked for {spellings} with"
             f" {', '.join(_CASE_SUFFIXES)}, and for a folder of that name{self._hint(name)}"
         )
 

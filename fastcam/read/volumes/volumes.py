@@ -11,9 +11,10 @@ from fastcam.options import Axes
 from fastcam.read.regular_files import check_regular_case
 from fastcam.read.volumes.arrays import array_shape, read_array
 from fastcam.read.volumes.dicom import dicom_grid, dicom_shape, read_dicom, read_headers
+from fastcam.read.volumes.dicom_series import open_series
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.itk import itk_grid, itk_shape, read_itk
-from fastcam.read.volumes.nifti import nifti_grid, nifti_shape, read_nifti
+from fastcam.read.volumes.nifti import nifti_grid, nifti_header, nifti_shape, read_nifti
 from fastcam.read.volumes.pictures import pictures_shape, read_pictures
 from fastcam.read.volumes.sources import ITK_SUFFIXES, VOLUME_SUFFIXES, is_picture, slice_files
 from fastcam.read.volumes.voxels import Volume
@@ -85,6 +86,19 @@ def uneven_slices(path: Path, volume: str | None = None) -> str:
         if path.exists() and _kind(path) in ("folder", "slices") and not is_picture(files[0]):
             return dicom_grid(files, volume).uneven
     return ""
+
+
+def volume_warnings(path: Path, volume: str | None = None) -> tuple[str, ...]:
+    """What a reader of the volume should know, from its headers alone; nothing where it can't be
+    read or isn't there any more."""
+    with contextlib.suppress(CaseError, OSError):
+        kind = _kind(path)
+        if kind == "nifti":
+            return nifti_header(path).warnings
+        files = slice_files(path) if kind == "folder" else [path]
+        if kind in ("folder", "slices") and not is_picture(files[0]):
+            return open_series(files).choose(volume).warnings
+    return ()
 
 
 def dicom_headers(path: Path, volume: str | None = None) -> list[Any]:

@@ -87,13 +87,13 @@ class Volume:
         return (high, low) if self.inverted else (low, high)
 
 
-def check_even(uneven: str, source: Path, what: str) -> None:
-    """CaseError where slices are ``uneven``, as :class:`Volume` says it, and ``what`` needs them
+def check_even(uneven: str, source: Path, purpose: str) -> None:
+    """CaseError where slices are ``uneven``, as :class:`Volume` says it, and ``purpose`` needs them
     evenly spaced."""
     if uneven:
         raise CaseError(
-            f"{source}: {uneven}; {what} needs evenly spaced slices: add those that are missing, or"
-            " resample the volume"
+            f"{source}: {uneven}; {purpose} needs evenly spaced slices: add those that are "
+            "missing, or resample the volume"
         )
 
 

@@ -120,7 +120,7 @@ def test_layers():
         result = engine(batch)
         assert torch.equal(result.maps["attention"], every[:, places])
         assert result.layer_names["attention"] == tuple(f"blocks.{i}.attn" for i in places)
-    with pytest.raises(InputError, match="layer 3: the model shows 3"):
+    with pytest.raises(InputError, match="--layer 3: the model shows 3"):
         AttentionEngine(model, [3])(batch)
     with pytest.raises(InputError, match=r"'blocks.7.attn' .* nearest: blocks\."):
         AttentionEngine(model, ["blocks.7.attn"])(batch)

@@ -1,4 +1,4 @@
-"""The README says what each family of models shows; the models are asked."""
+"""docs/reference/families.md says what each family of models shows; the models are asked."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def test_every_family_has_its_row(rows):
 
 @pytest.mark.parametrize("name", families.FAMILIES)
 def test_family(rows, name):
-    """Where it fails: ``python -m tests.attribution.families`` writes the table anew."""
+    """Where it fails: ``python -m tests.attribution.families`` rebuilds the table."""
     assert rows[name] == f"| {name} | {' | '.join(families.shown(name))} |"

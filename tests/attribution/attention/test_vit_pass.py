@@ -39,9 +39,26 @@ WHOLE = {
     "torch nn.TransformerEncoder": 1,
 }
 PARTIAL = [
-    "timm cait", "timm xcit", "timm swin", "timm swinv2", "timm mvitv2", "timm efficientformerv2",
-    "timm pvt_v2", "timm davit", "timm maxvit", "timm hiera", "torchvision swin", "hf swin",
-]  # fmt: skip
+    "timm cait",
+    "timm xcit",
+    "timm swin",
+    "timm swinv2",
+    "timm mvitv2",
+    "timm efficientformerv2",
+    "timm pvt_v2",
+    "timm davit",
+    "timm maxvit",
+    "timm hiera",
+    "timm mobilevit",
+    "timm tiny_vit",
+    "timm coatnet",
+    "timm twins_pcpvt",
+    "timm pit",
+    "timm gcvit",
+    "timm nextvit",
+    "torchvision swin",
+    "hf swin",
+]
 CNN = ["timm convnext", "timm resnet with squeeze-and-excitation", "timm resnet with ECA"]
 
 

@@ -171,7 +171,7 @@ def test_transformers() -> None:
         with pytest.raises(InputError, match=r"CLS token alone.*take 'blocks\.1\.norm1'"):
             CamEngine(model, [name])(x)
     assert CamEngine(Tokens("mean"), ["blocks"])(x).maps["gradcam/blocks"].shape == (2, 4, 6)
-    with pytest.raises(InputError, match="no grid of positions"):
+    with pytest.raises(InputError, match="grid of positions"):
         CamEngine(model, ["norm"], prefix_tokens=4)(x)
 
 

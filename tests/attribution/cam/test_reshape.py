@@ -95,7 +95,7 @@ def test_positions_stay_where_they_are() -> None:
 def test_what_can_not_be_reshaped() -> None:
     model, values = Tokens(), torch.ones(2, 12, 8)
     with pytest.raises(
-        InputError, match=r"layer 'norm' gives \(2, 12, 8\), which is no grid .*--pr"
+        InputError, match=r"layer 'norm' gives \(2, 12, 8\), which is not a grid .*--pr"
     ):
         require_layout("norm", model, model.norm, values, (224, 224), prefix_tokens=1)
     with pytest.raises(InputError, match="not \\(images, channels, height, width\\)"):

@@ -12,8 +12,8 @@ import torch
 from fastcam.attribution.reconstruction.engine import ReconstructionEngine
 from fastcam.attribution.reconstruction.maps import mutual_maps, ridge_maps
 from fastcam.errors import InputError
-from fastcam.models.fewshot.mutual import MutualReconstruction
 from fastcam.models.fewshot.network import FewshotViT
+from fastcam.models.fewshot.reconstruction import MutualReconstruction
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.vit import VitSettings
 
@@ -181,7 +181,7 @@ def test_features_of_any_layer(layer: str | None) -> None:
 
 
 def test_a_layer_without_a_grid() -> None:
-    with pytest.raises(InputError, match=r"'head' gives .* no grid"):
+    with pytest.raises(InputError, match=r"'head' gives .* not a grid"):
         ReconstructionEngine(Small().eval(), {"a": torch.randn(1, 3, 8, 8)}, "head")
     with pytest.raises(InputError, match=r"layer 'tow' does not exist .* two"):
         ReconstructionEngine(Small().eval(), {"a": torch.randn(1, 3, 8, 8)}, "tow")

@@ -98,9 +98,16 @@ def test_a_mask_on_another_grid_is_measured_alike(tmp_path: Path) -> None:
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     report = fastcam.evaluate(
-        Bright().eval(), tmp_path / "Images", tmp_path / "t.csv", tmp_path / "out",
-        target="level", layers=["features"], image_size=(8, 12, 16), mean=(0.0,), std=(1.0,),
-    )  # fmt: skip
+        Bright().eval(),
+        tmp_path / "Images",
+        tmp_path / "t.csv",
+        tmp_path / "out",
+        target="level",
+        layers=["features"],
+        image_size=(8, 12, 16),
+        mean=(0.0,),
+        std=(1.0,),
+    )
     found = {case.id: case.localization for case in report.found.cases}
     assert found["same"] is not None
     assert found["same"].area == pytest.approx(mask.mean())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastcam.jobs.explain.explanation import Explanation
+from fastcam.jobs.explain.comparison import Explanation
 from fastcam.jobs.explain.results import ClassReconstruction, MapFacts, Reconstruction
 
 RNG = np.random.default_rng(8)
@@ -43,9 +43,9 @@ def cam(layer: str, scale: float = 1.0, method: str = "gradcam") -> tuple[MapFac
 
 
 def attention(
-    layers: tuple[str, ...], chosen: bool = True, method: str = "attention", note: str = ""
+    layers: tuple[str, ...], explicit: bool = True, method: str = "attention", note: str = ""
 ) -> tuple[MapFacts, Any]:
-    fact = MapFacts(method, "", layers, chosen, note)
+    fact = MapFacts(method, "", layers, explicit, note)
     return fact, RNG.random((2, len(layers), 3, 6, 8), np.float32)
 
 

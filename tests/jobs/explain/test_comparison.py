@@ -11,9 +11,8 @@ from PIL import Image
 
 from fastcam.errors import InputError
 from fastcam.figures import layout
-from fastcam.figures.map_sheets import DIVERGING_TABLE
-from fastcam.jobs.explain.comparison import Comparison, compare
-from fastcam.jobs.explain.explanation import Explanation
+from fastcam.figures.map_figure import DIVERGING_TABLE
+from fastcam.jobs.explain.comparison import Comparison, Explanation, compare
 from fastcam.jobs.explain.results import MapFacts, Patches
 from fastcam.options import Style
 
@@ -21,7 +20,8 @@ from ...figures.expected_pixels import JET, bilinear
 from ..vit.passes import sheet_and_panels
 from .samples import PICTURES, RNG, SIDE, attention, cam, explanation, reconstruction
 
-STYLE: dict[str, Any] = {"panel_size": SIDE, "heat_alpha": 0.4}
+# Raw values from the lowest to the highest; multiples of uniform have their own test.
+STYLE: dict[str, Any] = {"panel_size": SIDE, "heat_alpha": 0.4, "style": "classic"}
 # One level of heat is at most so much of a colour of JET, and rounding is added to it.
 STEP = 5
 
@@ -70,9 +70,11 @@ def test_models_side_by_side_have_one_scale() -> None:
     captions = [panel.caption for panel in sheet.rows[0]]
     assert captions == [
         "image",
-        "before · gradcam · layer4, shared scale", "after · gradcam · layer4, shared scale",
-        "overlay · before · gradcam · layer4", "overlay · after · gradcam · layer4",
-    ]  # fmt: skip
+        "before · gradcam · layer4, shared scale",
+        "after · gradcam · layer4, shared scale",
+        "overlay · before · gradcam · layer4",
+        "overlay · after · gradcam · layer4",
+    ]
     assert sheet.verdict.startswith("before: predicted 1")
 
 
@@ -114,13 +116,14 @@ def test_classes_of_a_cam_share_a_scale() -> None:
     one = explanation({"layer4": (MapFacts("gradcam", "layer4"), maps)}, np.array([[0, 1], [1, 0]]))
     sheet, _ = combined([one], index=1)
     assert [row[1].caption for row in sheet.rows] == [
-        "gradcam · layer4 · class 1, shared scale", "gradcam · layer4 · class 0, shared scale",
-    ]  # fmt: skip
+        "gradcam · layer4 · class 1, shared scale",
+        "gradcam · layer4 · class 0, shared scale",
+    ]
     assert limits_of(sheet) == [(maps[1].min(), maps[1].max())] * 2
 
 
 def test_heads_and_layers_of_attention() -> None:
-    one = explanation({"attention": attention(("blocks.0", "blocks.1"), chosen=False)})
+    one = explanation({"attention": attention(("blocks.0", "blocks.1"), explicit=False)})
     sheet, [[_, heat, _]] = combined([one], head=2)
     assert sheet.rows[0][1].caption == "attention · blocks.1 · head 2, own scale"
     cells = one.maps["attention"][0, 1, 2]
@@ -236,16 +239,25 @@ def test_file_names(tmp_path) -> None:
         "channel": (MapFacts("channel", "", ("m",)), RNG.random((2, 1, 1, 3, 4))),
     }
     one = explanation(
-        maps, reconstruction=reconstruction(), gates={"m": RNG.random((2, 30), np.float32)},
+        maps,
+        reconstruction=reconstruction(),
+        gates={"m": RNG.random((2, 30), np.float32)},
         patches=Patches((3, 4), (12, 12), (36, 48), 1),
-    )  # fmt: skip
+    )
     written = one.save(tmp_path / "out", panel_size=SIDE)
     assert [path.name for path in written] == [
-        "first_explained.png", "gradcam_plus_plus_heatmap.png", "gradcam_plus_plus_overlay.png",
-        "patch_attention_heatmap.png", "patch_attention_overlay.png", "channel_heatmap.png",
-        "channel_overlay.png", "reconstruction_heatmap.png", "reconstruction_overlay.png",
-        "channel_bars.png", "patch_grid.png",
-    ]  # fmt: skip
+        "first_explained.png",
+        "gradcam_plus_plus_heatmap.png",
+        "gradcam_plus_plus_overlay.png",
+        "patch_attention_heatmap.png",
+        "patch_attention_overlay.png",
+        "channel_heatmap.png",
+        "channel_overlay.png",
+        "reconstruction_heatmap.png",
+        "reconstruction_overlay.png",
+        "channel_bars.png",
+        "patch_grid.png",
+    ]
     assert sorted(written) == sorted((tmp_path / "out").iterdir())
     first = np.asarray(Image.open(written[0]))
     assert np.array_equal(first, one.figure(panel_size=SIDE).pixels)
@@ -302,3 +314,29 @@ def test_a_model_that_has_more_rows_than_the_other() -> None:
     second = explanation({"gradcam/a": cam("a")})
     sheet, _ = combined([first, second], ("A", "B"))
     assert [len(row) for row in sheet.rows] == [5, 3]
+
+
+def test_attention_of_layers_is_in_multiples_of_its_own_uniform_with_the_same_ends() -> None:
+    one = explanation({"attention": attention(("a", "b"))})
+    look = {**STYLE, "style": "standard"}
+    sheet, _ = sheet_and_panels(one.figure, 0, **look)
+    maps = [layer.mean(axis=0) for layer in one.maps["attention"][0]]
+    means = [float(cells.astype(np.float64).mean()) for cells in maps]
+    high = max(2.0, max(cells.max() / mean for cells, mean in zip(maps, means, strict=True)))
+    for row, mean in zip(sheet.rows, means, strict=True):
+        assert row[1].limits == pytest.approx((0.0, high * mean))
+        assert row[1].bar_unit == pytest.approx(mean)
+        assert row[1].bar_caption == "× uniform"
+
+
+def test_a_map_of_both_signs_has_zero_in_the_middle() -> None:
+    values = RNG.normal(size=(2, 3, 4)).astype(np.float32)
+    one = explanation({"layer4": (MapFacts("eigencam", "layer4"), values)})
+    largest = np.abs(values[0]).max()
+    for style, limits in [
+        ("standard", (-largest, largest)),
+        ("classic", (values[0].min(), values[0].max())),
+    ]:
+        sheet, _ = sheet_and_panels(one.figure, 0, **{**STYLE, "style": style})
+        assert sheet.rows[0][1].limits == pytest.approx(limits)
+        assert sheet.rows[0][1].bar_zero == (style == "standard")

@@ -84,7 +84,7 @@ def test_the_answer_is_named() -> None:
     inner = nn.Sequential(Encoder(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
     model = Paired(inner).eval()
     batch = torch.randn(2, 3, 16, 16)
-    with pytest.raises(InputError, match=r"0 \(2, 64\), 1\.second \(2, 3\).*--output"):
+    with pytest.raises(InputError, match=r"0 \(2, 64\), 1\.second \(2, 3\).*output"):
         fastcam.explain(model, batch)
     found = fastcam.explain(model, batch, output="1")
     expected = fastcam.explain(inner.eval(), batch)

@@ -165,7 +165,7 @@ def test_a_series_without_positions_is_said(tmp_path: Path) -> None:
 def test_images_and_a_missing_library_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "flat").mkdir()
     flat = sample_map_stores.image_store(tmp_path / "flat")
-    with pytest.raises(InputError, match="--format dcm is for volumes"):
+    with pytest.raises(InputError, match="format dcm is for volumes"):
         export.export(flat.path, output_dir=tmp_path / "out", format="dcm")
     store = sample_map_stores.volume_store(tmp_path)
     with (

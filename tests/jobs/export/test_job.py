@@ -182,3 +182,18 @@ def test_wrong_usage(export: Call, tmp_path: Path) -> None:
         outcome = export(*options)
         assert outcome.code == 2
         assert word in outcome.err
+
+
+def test_two_affines_that_differ_are_a_warning(export: Call, tmp_path: Path) -> None:
+    """Once a volume, however many maps; the file is written all the same."""
+    values = np.random.default_rng(0).random((2, 5, 8, 6), dtype=np.float32)
+    sample_map_stores.volume_store(tmp_path, {"gradcam/a": values, "gradcam/b": values})
+    path = tmp_path / "images" / "v1.nii.gz"
+    image = nibabel.Nifti1Image.from_filename(path)
+    image.set_qform(image.affine + np.eye(4, k=3) * 7, 1)
+    image.to_filename(path)
+    done = export()
+    assert done.code == 0, done
+    assert done.out.startswith("4 maps written")
+    assert done.out.count("its sform and its qform place voxels up to 7 mm apart") == 1
+    assert "warning: v1: " in done.out

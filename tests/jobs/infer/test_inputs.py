@@ -69,7 +69,7 @@ def test_columns_go_in_by_name_and_each_image_has_its_map(
 ) -> None:
     report = run(siamese, table, tmp_path / "out", inputs=INPUTS, output="scores")
     assert (report.done, report.failed, report.exit_code) == (4, 1, 3)
-    assert report.failures[0].reason == "row 5: age is empty, which is no number"
+    assert report.failures[0].reason == "row 5: age is empty, which is not a number"
     store = MapStore.open(report.store)
     for number in (0, 1, 2, 4):
         pair = [seen(tmp_path / f"{name}{number}.png")[None] for name in ("new", "old")]
@@ -152,9 +152,9 @@ class Tuple(Paired):
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        (Tuple(), {}, r"0 \(2, 64\), 1\.second \(2, 3\).*--output"),
-        (Tuple(), {"output": 7}, "--output 7: is not among"),
-        (Tuple(), {"output": "1.second", "classes": [3]}, "--target 3: the model has 3 outputs"),
+        (Tuple(), {}, r"0 \(2, 64\), 1\.second \(2, 3\).*output"),
+        (Tuple(), {"output": 7}, "output 7: is not among"),
+        (Tuple(), {"output": "1.second", "classes": [3]}, "classes 3: the model has 3 outputs"),
         (Tuple(), {"output": "1.second", "layers": ["lost"]}, "'lost' does not exist"),
         (Siamese(), {}, "takes image, prior, age"),
         (Siamese(), {"inputs": {"image": "scan"}}, "also takes prior, age"),
@@ -163,7 +163,7 @@ class Tuple(Paired):
         (
             Siamese(),
             {"inputs": INPUTS, "output": "scores", "mask_dir": "masks"},
-            "--mask-dir masks: with --input the table names all files",
+            "mask_dir masks: with inputs the table names all files",
         ),
     ],
 )

@@ -182,9 +182,11 @@ def test_the_layer_that_gives_nan_is_named(model: Small, images: Path, tmp_path:
     broken = Breaking().eval()
     broken.load_state_dict(model.state_dict())
     limit = torch.stack(
-        [torch.from_numpy(prepare(np.asarray(Image.open(p)), resolve_preprocessing(model)))
-         for p in sorted(images.iterdir())]
-    ).amax((1, 2, 3))  # fmt: skip
+        [
+            torch.from_numpy(prepare(np.asarray(Image.open(p)), resolve_preprocessing(model)))
+            for p in sorted(images.iterdir())
+        ]
+    ).amax((1, 2, 3))
     top = int(limit.argmax())
 
     def spoil(_m: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -261,8 +263,8 @@ def test_two_runs_into_one_folder(model: Small, images: Path, tmp_path: Path) ->
     [
         ({"layers": ["secnd"]}, "did you mean second"),
         ({"method": "gradcm"}, "did you mean gradcam"),
-        ({"device": "gpu"}, "--device 'gpu' is not known"),
-        ({"batch_size": 0}, "--batch-size 0"),
+        ({"device": "gpu"}, "device 'gpu' is not known"),
+        ({"batch_size": 0}, "batch_size 0"),
         ({"classes": [9]}, "9"),
         ({"mean": [0.5]}, "mean"),
         ({"pattern": "*.bmp"}, "matches"),

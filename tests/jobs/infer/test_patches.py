@@ -13,10 +13,14 @@ import torch
 import fastcam
 from fastcam.attribution.patch_maps import run_case
 from fastcam.errors import InputError
+from fastcam.jobs.render.patches.job import PatchSource
+from fastcam.jobs.render.request import RenderRequest
 from fastcam.models.patch_attention.network import PatchAttention, build
 from fastcam.models.training import save_weights
+from fastcam.options import Selection, Sources, Style
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.volumes import open_volume
+from fastcam.run.folder import RunFolder
 from fastcam.store.patches import RunStore
 
 from ...stored_volumes import save_masks, save_turned
@@ -75,9 +79,12 @@ def test_the_store_holds_what_the_model_says(
 def test_the_store_is_drawn(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
     run(model, volumes, tmp_path / "out")
     report = fastcam.render(
-        tmp_path / "out" / "run.zarr", root_dir=volumes / "images", mask_dir=volumes / "masks",
-        output_dir=tmp_path / "fig", workers=1,
-    )  # fmt: skip
+        tmp_path / "out" / "run.zarr",
+        root_dir=volumes / "images",
+        mask_dir=volumes / "masks",
+        output_dir=tmp_path / "fig",
+        workers=1,
+    )
     assert (report.drawn, report.failed) == (3, 0)
 
 
@@ -89,9 +96,13 @@ def test_without_labels_nobody_says_right_or_wrong(
     assert isinstance(store, RunStore)
     assert {(h.true_label, h.correct) for h in store.cases} == {(None, None)}
     report = fastcam.render(
-        tmp_path / "out" / "run.zarr", root_dir=volumes / "images", output_dir=tmp_path / "fig",
-        workers=1, mode="all_slices", analyze_stats=True,
-    )  # fmt: skip
+        tmp_path / "out" / "run.zarr",
+        root_dir=volumes / "images",
+        output_dir=tmp_path / "fig",
+        workers=1,
+        mode="all_slices",
+        analyze_stats=True,
+    )
     assert report.failed == 0
     summary = (tmp_path / "fig" / "001_p1" / "_summary.txt").read_text()
     assert "not known" in summary
@@ -156,9 +167,9 @@ def test_another_model_is_another_run(model: PatchAttention, volumes: Path, tmp_
 
 
 def test_masks_are_needed(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give --mask-dir"):
+    with pytest.raises(InputError, match="give mask_dir"):
         run(model, volumes, tmp_path / "out", mask_dir=None)
-    with pytest.raises(InputError, match="leave out --method"):
+    with pytest.raises(InputError, match="leave out method"):
         run(model, volumes, tmp_path / "out", method="gradcam")
 
 
@@ -172,9 +183,12 @@ def test_labels_are_whole_numbers(model: PatchAttention, volumes: Path, tmp_path
 def test_by_name_with_a_checkpoint(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:
     save_weights(model, tmp_path / "m.safetensors")
     report = fastcam.infer(
-        "patch_attention", volumes / "images", tmp_path / "out", mask_dir=volumes / "masks",
+        "patch_attention",
+        volumes / "images",
+        tmp_path / "out",
+        mask_dir=volumes / "masks",
         checkpoint=tmp_path / "m.safetensors",
-    )  # fmt: skip
+    )
     assert report.done == 3
 
 
@@ -209,8 +223,38 @@ def test_a_mask_on_another_grid_gives_the_same_patches(
         assert np.array_equal(case.weights, cases["same"].weights)
         assert np.array_equal(case.boxes, cases["same"].boxes)
     drawn = fastcam.render(
-        out / "run.zarr", root_dir=tmp_path / "images", mask_dir=tmp_path / "masks",
-        output_dir=tmp_path / "fig", workers=1, panel_size=64,
-    )  # fmt: skip
+        out / "run.zarr",
+        root_dir=tmp_path / "images",
+        mask_dir=tmp_path / "masks",
+        output_dir=tmp_path / "fig",
+        workers=1,
+        panel_size=64,
+    )
     warned = [failure.case for failure in drawn.failures if failure.level == "warning"]
     assert warned == ["halves"]
+
+
+@pytest.mark.filterwarnings("ignore:.*weights are random")
+def test_random_weights_are_in_the_store_and_on_the_page_and_the_same_every_time(
+    volumes: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run("patch_attention", volumes, out).exit_code == 0  # type: ignore[arg-type]
+    store = fastcam.open_store(out / "run.zarr")
+    assert isinstance(store, RunStore)
+    assert store.attrs.source == "patch_attention (random weights)"
+    again = run("patch_attention", volumes, out)  # type: ignore[arg-type]
+    assert (again.already, again.exit_code) == (3, 0)
+    request = RenderRequest(
+        results=out / "run.zarr",
+        output_dir=tmp_path / "figures",
+        sources=Sources(volumes / "images", volumes / "masks"),
+        style=Style(panel_size=64),
+        selection=Selection(),
+    )
+    source = PatchSource.of(request).read()
+    with RunFolder(tmp_path / "figures", source.fingerprint, False, False) as folder:
+        plan = source.import_into(folder).plan(())
+        task = plan.draw.args[0]  # type: ignore[attr-defined]
+        figure = task.open(plan.figures.cases[0]).figure(plan.figures.cases[0].slices[0])
+    assert figure.sheet.note.startswith("Random weights")

@@ -81,9 +81,18 @@ def test_a_marked_voxel_is_where_it_belongs_in_all_orientations(tmp_path: Path, 
         save(root / f"o{number:02d}.nii", array, affine)
     model = Brightness().eval()
     report = infer(
-        model, root, tmp_path / "out", method="gradcam", layers=["layer"], workers=0, axis=plane,
-        batch_size=32, mean=(0.0,), std=(1.0,), window_level=(500, 1000),
-    )  # fmt: skip
+        model,
+        root,
+        tmp_path / "out",
+        method="gradcam",
+        layers=["layer"],
+        workers=0,
+        axis=plane,
+        batch_size=32,
+        mean=(0.0,),
+        std=(1.0,),
+        window_level=(500, 1000),
+    )
     assert report.exit_code == 0
     store = MapStore.open(report.store)
     export(report.store, output_dir=tmp_path / "maps")

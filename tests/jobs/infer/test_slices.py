@@ -103,7 +103,7 @@ def test_slices_that_are_chosen(tmp_path: Path, text: str, wanted: list[Any]) ->
 
 @pytest.mark.parametrize("text", ["middle:0", "5-2", "", "a", "1,,2", "-1"])
 def test_slices_that_are_none(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match="--slices"):
+    with pytest.raises(InputError, match="slices"):
         run(model_of(), volumes(tmp_path), tmp_path / "out", slices=text)
 
 
@@ -119,9 +119,9 @@ def test_neighbours_are_the_channels(tmp_path: Path) -> None:
     for row, stack in enumerate(([0, 0, 1], [1, 2, 3])):
         _, output = by_hand(model, np.stack([planes[k] for k in stack]))
         np.testing.assert_allclose(header.slices.output[row], output, atol=2e-5)
-    with pytest.raises(InputError, match="takes 3 channels, and --context 5 gives 5"):
+    with pytest.raises(InputError, match="takes 3 channels, and context 5 gives 5"):
         run(model, root, tmp_path / "other", context=5, **numbers)
-    with pytest.raises(InputError, match="--context 2: give an odd number"):
+    with pytest.raises(InputError, match="context 2: give an odd number"):
         run(model, root, tmp_path / "other", context=2, **numbers)
 
 
@@ -141,9 +141,11 @@ def test_grey_levels(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.integers(1, 40), st.integers(1, 5), st.sampled_from(["mean", "max", "noisy-or"]),
+    st.integers(1, 40),
+    st.integers(1, 5),
+    st.sampled_from(["mean", "max", "noisy-or"]),
     st.integers(0, 2**31),
-)  # fmt: skip
+)
 def test_pooling_is_its_formula(slices: int, classes: int, pool: str, seed: int) -> None:
     from fastcam.store.pooling import pooled_probability
 
@@ -227,8 +229,9 @@ def test_a_volume_that_cannot_be_read_costs_itself_only(tmp_path: Path, workers:
     assert [header.status for header in store.headers] == ["done", "failed", "done", "failed"]
     rows = list(csv.DictReader((tmp_path / "out" / "failures.csv").open()))
     assert [(row["case"], row["slice"], row["figures"]) for row in rows] == [
-        ("v1", "", "3"), ("v3", "", "1"),
-    ]  # fmt: skip
+        ("v1", "", "3"),
+        ("v3", "", "1"),
+    ]
     assert "truncated" in rows[0]["reason"]
 
 

@@ -44,9 +44,13 @@ class Brightness(nn.Module):
 
 def run(images: Any, output: Path, channels: int = 1, **options: Any) -> Any:
     given = {
-        "method": "gradcam", "layers": ["layer"], "batch_size": 4, "workers": 0,
-        "mean": (0.0,) * channels, "std": (1.0,) * channels,
-    }  # fmt: skip
+        "method": "gradcam",
+        "layers": ["layer"],
+        "batch_size": 4,
+        "workers": 0,
+        "mean": (0.0,) * channels,
+        "std": (1.0,) * channels,
+    }
     return infer(Brightness(channels).eval(), images, output, **{**given, **options})
 
 
@@ -104,7 +108,7 @@ def test_channels_of_a_volume_are_those_of_the_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2 channels.*3"):
         run(tmp_path / "one", tmp_path / "o3", channels=3)
     save(tmp_path / "grey" / "a.nii.gz", array_of())
-    with pytest.raises(InputError, match=r"takes 2 channels, and --context 1 gives 1"):
+    with pytest.raises(InputError, match=r"takes 2 channels, and context 1 gives 1"):
         run(tmp_path / "grey", tmp_path / "o4", channels=2)
     assert run(tmp_path / "grey", tmp_path / "o5", channels=3).exit_code == 0
 
@@ -112,7 +116,7 @@ def test_channels_of_a_volume_are_those_of_the_model(tmp_path: Path) -> None:
 def test_an_axis_needs_an_affine(tmp_path: Path) -> None:
     (tmp_path / "array").mkdir()
     np.save(tmp_path / "array" / "a.npy", array_of().T)
-    with pytest.raises(InputError, match=r"a\.npy: has no affine, which --axis coronal needs"):
+    with pytest.raises(InputError, match=r"a\.npy: has no affine, which axis coronal needs"):
         run(tmp_path / "array", tmp_path / "out", axis="coronal")
 
 
@@ -127,7 +131,7 @@ def test_slices_are_for_models_of_images(tmp_path: Path) -> None:
             return self.layer(x).mean((2, 3, 4))
 
     save(tmp_path / "v" / "a.nii.gz", array_of())
-    with pytest.raises(InputError, match="--pool is for 2-D models"):
+    with pytest.raises(InputError, match="pool is for 2-D models"):
         infer(Cube(), tmp_path / "v", tmp_path / "out", layers=["layer"], pool="max")
 
 
@@ -166,10 +170,21 @@ def test_masks_on_any_grid_are_measured_alike(tmp_path: Path, axis: Any, share: 
                 (tmp_path / "all" / f"{name}.nii.gz").read_bytes()
             )
         report = evaluate(
-            Brightness().eval(), tmp_path / "images", tmp_path / "table.csv", tmp_path / name,
-            mask_dir=masks, layers=["layer"], readers=0, workers=1, mean=(0.0,), std=(1.0,),
-            window_level=(500, 1000), axis=axis, explain="all", panel_size=32,
-        )  # fmt: skip
+            Brightness().eval(),
+            tmp_path / "images",
+            tmp_path / "table.csv",
+            tmp_path / name,
+            mask_dir=masks,
+            layers=["layer"],
+            readers=0,
+            workers=1,
+            mean=(0.0,),
+            std=(1.0,),
+            window_level=(500, 1000),
+            axis=axis,
+            explain="all",
+            panel_size=32,
+        )
         metrics = json.loads((tmp_path / name / "test_metrics.json").read_text())
         cases = metrics["localisation"]["cases"]
         shares[name] = cases["a"]["share"], cases["b"]["share"], cases["a"]["area"]
@@ -185,10 +200,18 @@ def test_a_table_of_cases_is_compared_with_pooled_answers(tmp_path: Path) -> Non
     (tmp_path / "table.csv").write_text("id,label\nv0,0\nv1,1\nv2,1\nv3,0\n")
     for pool in ("mean", "max"):
         evaluate(
-            Brightness().eval(), tmp_path / "images", tmp_path / "table.csv", tmp_path / "out",
-            layers=["layer"], readers=0, workers=1, mean=(0.0,), std=(1.0,), pool=pool,
+            Brightness().eval(),
+            tmp_path / "images",
+            tmp_path / "table.csv",
+            tmp_path / "out",
+            layers=["layer"],
+            readers=0,
+            workers=1,
+            mean=(0.0,),
+            std=(1.0,),
+            pool=pool,
             panel_size=32,
-        )  # fmt: skip
+        )
         rows = json.loads((tmp_path / "out" / "predictions.json").read_text())
         store = MapStore.open(tmp_path / "out" / "run.zarr")
         for row, header in zip(rows, store.headers, strict=True):
@@ -197,11 +220,15 @@ def test_a_table_of_cases_is_compared_with_pooled_answers(tmp_path: Path) -> Non
             wanted = getattr(shares, pool)(axis=0)
             np.testing.assert_allclose(row["probability"], wanted, atol=1e-6)
             assert row["predicted"] == int(wanted.argmax())
-    with pytest.raises(InputError, match="--faithfulness is for images and whole volumes"):
+    with pytest.raises(InputError, match="faithfulness is for images and whole volumes"):
         evaluate(
-            Brightness().eval(), tmp_path / "images", tmp_path / "table.csv", tmp_path / "other",
-            layers=["layer"], faithfulness=2,
-        )  # fmt: skip
+            Brightness().eval(),
+            tmp_path / "images",
+            tmp_path / "table.csv",
+            tmp_path / "other",
+            layers=["layer"],
+            faithfulness=2,
+        )
 
 
 def test_figures_show_the_window_and_the_part_that_the_model_saw(tmp_path: Path) -> None:

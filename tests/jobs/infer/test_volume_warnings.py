@@ -56,10 +56,17 @@ def test_once_a_case_and_also_of_a_run_that_goes_on(folder: Path) -> None:
     out = folder / "out"
     for overwrite in (False, False, True):
         report = fastcam.infer(
-            Small(), folder / "images", out, mask_dir=folder / "masks", method="gradcam",
-            layers=["features"], image_size=(8, 12, 16), mean=(0.0,), std=(1.0,),
+            Small(),
+            folder / "images",
+            out,
+            mask_dir=folder / "masks",
+            method="gradcam",
+            layers=["features"],
+            image_size=(8, 12, 16),
+            mean=(0.0,),
+            std=(1.0,),
             overwrite=overwrite,
-        )  # fmt: skip
+        )
         assert (report.exit_code, report.failed) == (0, 0)
         ((case, reason),) = warnings(out)
         assert case == "b"

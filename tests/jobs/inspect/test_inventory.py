@@ -91,10 +91,18 @@ def test_a_store_of_maps(tmp_path: Path) -> None:
     assert json.loads(json.dumps(found)) == found
     assert found["kind"] == "run store of maps"
     expected = {
-        "model": "resnet18", "checkpoint": "none", "holds": "maps", "methods": "gradcam",
-        "layers": "layer4.1, layer4", "images": "5", "done": "1", "failed": "1", "open": "3",
-        "batches left": "2 of 3, of 2", f"map {CAM}": "y 4, x 5",
-    }  # fmt: skip
+        "model": "resnet18",
+        "checkpoint": "none",
+        "holds": "maps",
+        "methods": "gradcam",
+        "layers": "layer4.1, layer4",
+        "images": "5",
+        "done": "1",
+        "failed": "1",
+        "open": "3",
+        "batches left": "2 of 3, of 2",
+        f"map {CAM}": "y 4, x 5",
+    }
     assert {key: found["summary"][key] for key in expected} == expected
     first, second, third = found["table"][:3]
     assert first["predicted"] == store.headers[0].prediction
@@ -180,9 +188,11 @@ def test_safetensors_under_any_name(tmp_path: Path, name: str) -> None:
 def test_torch_files_called_safetensors_and_the_old_protocol(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save(
-        {"w": torch.zeros(2)}, tmp_path / "old", _use_new_zipfile_serialization=False,
+        {"w": torch.zeros(2)},
+        tmp_path / "old",
+        _use_new_zipfile_serialization=False,
         pickle_protocol=3,
-    )  # fmt: skip
+    )
     assert describe(tmp_path / "old").table == [("w", "float32", [2])]
     torch.save({"w": torch.zeros(2)}, tmp_path / "a.safetensors")
     with pytest.raises(InputError, match=r"a\.safetensors: is what torch\.save.*call it \.pth"):
@@ -224,7 +234,7 @@ def test_what_is_nothing_of_these(tmp_path: Path) -> None:
         describe(tmp_path / "a.png")
     with pytest.raises(InputError, match="does not exist"):
         describe(tmp_path / "none.pkl")
-    with pytest.raises(InputError, match="is no run store"):
+    with pytest.raises(InputError, match="is not a run store"):
         describe(tmp_path)
     (tmp_path / "a.ckpt").write_bytes(b"junk")
     with pytest.raises(InputError, match=r"a\.ckpt"):

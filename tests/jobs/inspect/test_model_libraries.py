@@ -39,13 +39,15 @@ def test_each_kind(made: Path) -> None:
         LibraryState("good", "1.5", True),
         LibraryState("broken", "1.5", False, "operator good::nms does not exist"),
         LibraryState(
-            "gone", "1.5", False,
+            "gone",
+            "1.5",
+            False,
             "ModuleNotFoundError: No module named 'no_such_module_anywhere'",
         ),
         LibraryState("leaving", "1.5", False, "exit code 3"),
         LibraryState("crashing", "1.5", False, "ended by SIGABRT"),
         LibraryState("absent", None),
-    ]  # fmt: skip
+    ]
 
 
 def test_one_that_hangs_is_given_up(made: Path) -> None:
@@ -69,9 +71,14 @@ def test_doctor_tells_it(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     diagnosis = doctor.collect(libraries=True)
     found = diagnosis.to_dict()
     assert json.loads(json.dumps(found))["models"] == {
-        "good": "1.5", "good_loads": True, "broken": "1.5", "broken_loads": False, "absent": None,
-        "hanging": "1.5", "hanging_loads": None,
-    }  # fmt: skip
+        "good": "1.5",
+        "good_loads": True,
+        "broken": "1.5",
+        "broken_loads": False,
+        "absent": None,
+        "hanging": "1.5",
+        "hanging_loads": None,
+    }
     (problem,) = diagnosis.problems
     assert "broken 1.5 does not load (operator good::nms does not exist): install it" in problem
     assert "models" not in doctor.collect().to_dict()

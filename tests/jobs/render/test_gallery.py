@@ -182,3 +182,17 @@ def test_a_page_that_cannot_be_made_costs_no_figures(
     report = job.render(request(neck, tmp_path))
     assert (report.drawn, report.exit_code) == (3, 0)
     assert [(t.level, t.case) for t in report.failures] == [("warning", "index.html")]
+
+
+def test_classes_have_the_names_that_the_run_was_given(out: Path) -> None:
+    before = read_gallery(out)
+    run = json.loads((out / "run.json").read_text())
+    run["settings"]["class_names"] = ["Stable", "Unstable"]
+    (out / "run.json").write_text(json.dumps(run))
+    names = ["Stable", "Unstable"]
+    for old, new in zip(before.cases, read_gallery(out).cases, strict=True):
+        assert new.true_label == ("" if old.true_label == "" else names[int(old.true_label)])
+        assert new.predicted_label == names[int(old.predicted_label)]
+    run["settings"]["class_names"] = "Stable"
+    (out / "run.json").write_text(json.dumps(run))
+    assert read_gallery(out).cases == before.cases

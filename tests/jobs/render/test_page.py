@@ -288,7 +288,7 @@ def test_failures_come_last_errors_first() -> None:
         ({}, "2 cases, 6 figures; 1 predicted right, 1 wrong."),
         ({"available": 1200}, "2 of 1,200 cases, 6 figures"),
         ({"settings": {"scale": "slice", "colormap": "viridis"}}, "Scale slice: each slice"),
-        ({"settings": {"scale": "slice", "colormap": "viridis"}}, "Colours viridis"),
+        ({"settings": {"scale": "slice", "colormap": "viridis"}}, "Color map: viridis"),
         ({"settings": {"heat_alpha": 0.4}}, "<th scope=row>heat-alpha<td>0.4"),
         ({"status": "interrupted"}, "was interrupted"),
         ({"cases": (), "available": 5}, "No figures yet of 5 cases."),

@@ -19,7 +19,7 @@ def test_all_drawn() -> None:
     report = _report(planned=10, drawn=10)
     assert summary_text(report).splitlines() == [
         "10 figures of 3 cases drawn in 2.0 s (5/s)",
-        "figures: out, to leaf through in out/index.html",
+        "figures: out; open out/index.html to browse",
     ]
     assert report.exit_code == 0
 
@@ -32,7 +32,7 @@ def test_some_there_and_some_failed() -> None:
         "5 figures of 3 cases drawn in 2.0 s (2/s), 4 were there already, 1 failed",
         "error: b slice 7: too dark",
         "warning: a: no mask",
-        "figures: out, to leaf through in out/index.html",
+        "figures: out; open out/index.html to browse",
     ]
     assert report.exit_code == 3
     assert as_dict(report)["figures_failed"] == 1

@@ -11,9 +11,9 @@ import torch
 
 from fastcam.attribution.attention.records import Scores, Weights
 from fastcam.attribution.attention.vit_pass import VitLayer, VitPass
-from fastcam.figures import panels
-from fastcam.figures.figure import Figure
-from fastcam.figures.sheet import Sheet
+from fastcam.figures import view_panels
+from fastcam.figures.figure_parts import Sheet
+from fastcam.figures.notebook_figure import Figure
 
 from ...figures.expected_pixels import plan_of
 
@@ -52,13 +52,13 @@ def sheet_and_panels(
 ) -> tuple[Sheet, list[list[Any]]]:
     """The sheet of a view, and the pixels (h, w, 3) of its panels, row by row."""
     sheets: list[Sheet] = []
-    whole = panels.draw  # type: ignore[attr-defined]
+    whole = view_panels.draw  # type: ignore[attr-defined]
 
     def watched(sheet: Sheet, *rest: Any) -> Any:
         sheets.append(sheet)
         return whole(sheet, *rest)
 
-    with patch.object(panels, "draw", watched):
+    with patch.object(view_panels, "draw", watched):
         canvas = view(*args, **named).pixels
     (sheet,) = sheets
     areas = iter(plan_of(sheet, canvas).areas)

@@ -85,8 +85,9 @@ def test_two_models_on_one_scale() -> None:
     assert len(bars.patches) == 4
     np.testing.assert_allclose(
         right.collections[0].get_offsets()[:, 1],
-        distances_of(run_vit(second, images)).mean(0, dtype=np.float64).ravel(), rtol=1e-6,
-    )  # fmt: skip
+        distances_of(run_vit(second, images)).mean(0, dtype=np.float64).ravel(),
+        rtol=1e-6,
+    )
     words = texts(kept[0])
     assert "before" in words
     assert "after" in words

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, signature
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from fastcam.errors import InputError
-from fastcam.jobs.vit.all_heads import all_heads
-from fastcam.jobs.vit.attention_layers import attention_layers
-from fastcam.jobs.vit.attention_rollout import attention_rollout
+from fastcam.jobs.vit.attention_views import all_heads, attention_layers, attention_rollout
+from fastcam.jobs.vit.map_view import MapViewOptions, map_view
 from fastcam.options import Style
 
 from ...figures.expected_pixels import JET, bilinear, nearest
@@ -20,7 +21,8 @@ RNG = np.random.default_rng(6)
 GRID = (3, 4)
 N = 13
 PHOTO = cv2.resize(RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8), (96, 72))
-STYLE = Style(panel_size=128, heat_alpha=0.4)
+# Raw values from the lowest to the highest; multiples of uniform have their own tests.
+STYLE = Style(panel_size=128, heat_alpha=0.4, style="classic")
 HEIGHT, WIDTH = 96, 128
 # One level of heat is at most so much of a colour of JET, and rounding is added to it.
 STEP = 5
@@ -110,7 +112,7 @@ def test_many_layers_go_on_below_and_the_image_is_there_once() -> None:
 
 def test_with_scale_slice_every_layer_has_its_own() -> None:
     vit = vit_of(2)
-    style = Style(panel_size=128, scale="slice")
+    style = Style(panel_size=128, scale="slice", style="classic")
     sheet, rows = show(attention_layers, vit, layers=[0, 1], style=style)
     panels = zip(*(row[1:] for row in sheet.rows), strict=True)
     for (panel, below), heat, heads in zip(panels, rows[0][1:], cls_maps(vit, 1), strict=True):
@@ -168,7 +170,7 @@ def test_without_cls_it_is_the_mean_over_patches() -> None:
 @pytest.mark.parametrize(("heads", "across"), [(1, 1), (3, 3), (6, 6), (8, 4), (12, 6), (16, 6)])
 def test_every_head_of_a_layer(heads: int, across: int) -> None:
     vit = vit_of(2, heads)
-    style = Style(panel_size=256, heat_alpha=0.4)
+    style = Style(panel_size=256, heat_alpha=0.4, style="classic")
     sheet, rows = show(all_heads, vit, layer=0, style=style)
     maps = cls_maps(vit, 1)[0]
     low, high = maps.min(), maps.max()
@@ -188,7 +190,9 @@ def test_every_head_of_a_layer(heads: int, across: int) -> None:
 
 def test_heads_of_two_models_have_one_scale() -> None:
     first, second = vit_of(1, 2), vit_of(1, 3)
-    sheet, rows = show(all_heads, first, compare=second, style=Style(panel_size=256))
+    sheet, rows = show(
+        all_heads, first, compare=second, style=Style(panel_size=256, style="classic")
+    )
     maps = [cls_maps(vit, 1)[0] for vit in (first, second)]
     low, high = min(m.min() for m in maps), max(m.max() for m in maps)
     assert [len(row) for row in rows] == [3, 2, 2, 3, 3, 3]
@@ -249,3 +253,59 @@ def test_nothing_of_the_pass_is_changed() -> None:
     for view in (attention_layers, all_heads, attention_rollout):
         show(view, vit, query=5)
     assert all(torch.equal(a, b.attention.values) for a, b in zip(before, vit.layers, strict=True))
+
+
+@pytest.mark.parametrize("view", [attention_layers, all_heads, attention_rollout])
+def test_shared_keywords_are_in_the_signature(view) -> None:
+    parameters = signature(view).parameters
+    shared = signature(map_view).parameters
+    for name in MapViewOptions.__annotations__:
+        assert parameters[name].kind is Parameter.KEYWORD_ONLY
+        assert parameters[name].default == shared[name].default
+    assert all(p.kind is not Parameter.VAR_KEYWORD for p in parameters.values())
+    with pytest.raises(TypeError, match="'colour'"):
+        view(None, colour="red")
+
+
+STANDARD = Style(panel_size=128, heat_alpha=0.4)
+
+
+def multiples(cells: np.ndarray) -> np.ndarray:
+    """What each place has of what all would have if it were the same for all."""
+    return cells / cells.astype(np.float64).mean()
+
+
+def test_attention_is_in_multiples_of_uniform_from_0_to_the_highest_of_the_figure() -> None:
+    vit = vit_of(3)
+    sheet, ((_, *heats), _) = show(attention_layers, vit, layers=[0, 1, 2], style=STANDARD)
+    maps = [multiples(heads.mean(axis=0)) for heads in cls_maps(vit, 1)]
+    high = max(2.0, np.max(maps))
+    for panel, heat, cells in zip(sheet.rows[0][1:], heats, maps, strict=True):
+        assert panel.limits == pytest.approx((0.0, high))
+        assert panel.bar_caption == "× uniform"
+        assert np.abs(heat - painted(cells, 0.0, high)).max() <= STEP
+
+
+def test_each_head_and_their_mean_have_uniform_attention_of_their_own() -> None:
+    vit = vit_of(1, 3)
+    style = Style(panel_size=256, heat_alpha=0.4)
+    sheet, rows = show(all_heads, vit, layer=0, style=style)
+    maps = cls_maps(vit, 1)[0]
+    high = max(2.0, max(multiples(cells).max() for cells in maps))
+    assert sheet.rows[0][1].limits == pytest.approx((0.0, high))
+    expected = painted(multiples(maps.mean(axis=0)), 0.0, high)
+    assert np.abs(rows[0][1] - expected).max() <= STEP
+    for panel, cells in zip(rows[1], maps, strict=True):
+        assert np.abs(panel - painted(multiples(cells), 0.0, high)).max() <= STEP
+
+
+def test_attention_all_but_uniform_looks_flat_and_is_said_to_be_so() -> None:
+    layer = np.full((2, 1, N, N), 1 / N) * (1 + 0.01 * RNG.uniform(-1, 1, (2, 1, N, N)))
+    vit = pass_of_layers([layer.astype(np.float32)] * 2, GRID)
+    for view in (attention_layers, attention_rollout):
+        sheet, ((_, heat, *_), *_) = show(view, vit, style=STANDARD)
+        assert "all but uniform" in sheet.note
+        # JET's green in the middle, all over.
+        assert (heat[..., 1] == 255).all()
+        assert np.ptp(heat[..., 0].astype(int)) < 20
+    assert sheet.rows[0][1].limits == (0.0, 2.0)

@@ -22,8 +22,9 @@ MEAN = Query(None, None, "")
 
 
 @pytest.mark.parametrize("index", [0, 1])
-@pytest.mark.parametrize(("query", "rows"), [(CLS, [0]), (Query(7, (1, 1), ""), [7]),
-                                             (MEAN, list(range(PREFIX, N)))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "rows"), [(CLS, [0]), (Query(7, (1, 1), ""), [7]), (MEAN, list(range(PREFIX, N)))]
+)
 def test_attention_of_a_query(query: Query, rows: list[int], index: int) -> None:
     layers = [random_weights(RNG, 2, 3, N) for _ in range(2)]
     vit = pass_of_layers(layers, GRID, PREFIX)

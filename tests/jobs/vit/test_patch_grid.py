@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from fastcam.figures import fonts
-from fastcam.figures.patch_grid import _font, line_width, numbered_picture
-from fastcam.jobs.vit.patch_grid import patch_grid
+from fastcam.figures.numbered_patches import _font, line_width, numbered_picture
+from fastcam.jobs.vit.attention_views import patch_grid
 from fastcam.options import Style
 
 from .passes import pass_of_layers, random_weights, sheet_and_panels
@@ -63,9 +63,7 @@ def test_a_patch_shows_its_part_of_the_picture() -> None:
 @cache
 def printed(number: int, font: int) -> np.ndarray:
     """A number as Pillow writes it, cut out."""
-    face = ImageFont.truetype(
-        fonts.dejavu(bold=False), font, layout_engine=ImageFont.Layout.BASIC
-    )  # fmt: skip
+    face = ImageFont.truetype(fonts.dejavu(bold=False), font, layout_engine=ImageFont.Layout.BASIC)
     paper = Image.new("L", (100, 50))
     ImageDraw.Draw(paper).text((10, 5), str(number), fill=255, font=face)
     return np.asarray(paper.crop(paper.getbbox()))

@@ -74,11 +74,12 @@ def test_cosine_with_nothing_is_zero() -> None:
         ("torchvision vit", 1, "encoder.pos_embedding"),
         ("hf vit, sdpa", 1, "vit.embeddings.position_embeddings"),
         (
-            "hf dinov2 with registers", 1,
+            "hf dinov2 with registers",
+            1,
             "dinov2_with_registers.embeddings.position_embeddings",
         ),
     ],
-)  # fmt: skip
+)
 def test_families(name: str, left_out: int, parameter: str) -> None:
     model = families.build(name)
     found = positions_of(model)

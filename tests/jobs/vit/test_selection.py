@@ -23,8 +23,10 @@ def subject(query: str = "cls", prefix: int = 1) -> Subject:
     return Subject(pass_of(1, query, prefix), 0, np.zeros((30, 80, 3), np.uint8))
 
 
-@pytest.mark.parametrize(("depth", "layers"), [(12, (0, 3, 6, 11)), (4, (0, 1, 2, 3)), (1, (0,)),
-                                               (2, (0, 1)), (24, (0, 6, 12, 23))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("depth", "layers"),
+    [(12, (0, 3, 6, 11)), (4, (0, 1, 2, 3)), (1, (0,)), (2, (0, 1)), (24, (0, 6, 12, 23))],
+)
 def test_four_layers_from_the_first_to_the_last(depth: int, layers: tuple[int, ...]) -> None:
     assert layers_of(None, pass_of(depth)) == layers
 
@@ -60,9 +62,17 @@ def test_whose_attention() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "patch"),
-    [((0, 0), (0, 0)), ((79, 29), (2, 3)), ((19, 9), (0, 0)), ((20, 9), (0, 1)), ((19, 10), (1, 0)),
-     (0, (0, 0)), (11, (2, 3)), (6, (1, 2))],
-)  # fmt: skip
+    [
+        ((0, 0), (0, 0)),
+        ((79, 29), (2, 3)),
+        ((19, 9), (0, 0)),
+        ((20, 9), (0, 1)),
+        ((19, 10), (1, 0)),
+        (0, (0, 0)),
+        (11, (2, 3)),
+        (6, (1, 2)),
+    ],
+)
 def test_a_patch_by_its_pixel_or_its_number(asked, patch) -> None:
     query = query_of(asked, subject(prefix=5))
     assert query.patch == patch
@@ -72,9 +82,14 @@ def test_a_patch_by_its_pixel_or_its_number(asked, patch) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [((80, 0), "--query 80,0 .*x is 0 to 79, y is 0 to 29"), ((0, 30), "--query 0,30"),
-     ((-1, 3), "--query -1,3"), (12, "12 patches; use 0 to 11"), (-1, "--query -1")],
-)  # fmt: skip
+    [
+        ((80, 0), "--query 80,0 .*x is 0 to 79, y is 0 to 29"),
+        ((0, 30), "--query 0,30"),
+        ((-1, 3), "--query -1,3"),
+        (12, "12 patches; use 0 to 11"),
+        (-1, "--query -1"),
+    ],
+)
 def test_a_patch_that_is_not_there(asked, said: str) -> None:
     with pytest.raises(InputError, match=said):
         query_of(asked, subject())

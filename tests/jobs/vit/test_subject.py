@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fastcam.errors import InputError
-from fastcam.jobs.vit.attention_layers import attention_layers
+from fastcam.jobs.vit.attention_views import attention_layers
 from fastcam.jobs.vit.subject import pass_on, subject_of
 from fastcam.models.vit import VisionTransformer, VitSettings
 

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.records import gate
-from fastcam.models.fewshot.blocks import ChannelAttention
-from fastcam.models.fewshot.fusion import Bottleneck, Fusion
+from fastcam.models.fewshot.blocks import Bottleneck, ChannelAttention, Fusion
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -11,10 +11,9 @@ import torch
 
 from fastcam.errors import InputError
 from fastcam.models.checkpoints import load_into, read_state_dict
-from fastcam.models.fewshot.build import FewshotOptions, build
+from fastcam.models.fewshot.build import FewshotOptions, build, flags_of
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.settings import FewshotSettings
-from fastcam.models.fewshot.state_dict import flags_of
 from fastcam.models.sizes import Sizes
 from fastcam.models.training import save_weights
 from fastcam.models.vit import VisionTransformer, VitSettings
@@ -91,15 +90,19 @@ def test_another_image_size_keeps_the_windows() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (FewshotOptions(use_mab=True), r"--use-mab --use-ocab --use-drff \(its keys mixed.\*, "
-         r"overlap.\*, fusion.\*\), but --use-mab was given; use --use-mab --use-ocab --use-drff"),
+        (
+            FewshotOptions(use_mab=True),
+            r"--use-mab --use-ocab --use-drff \(its keys mixed.\*, "
+            r"overlap.\*, fusion.\*\), but --use-mab was given; "
+            r"use --use-mab --use-ocab --use-drff",
+        ),
         (replace(EVERY, arch="vit_tiny"), "16 channels wide, --arch vit_tiny is 192: leave"),
         (replace(EVERY, patch_size=16), "patches of 4x4 pixels, not 16"),
         (replace(EVERY, overlap_ratio=0.5), "8x8 tokens .* overlap ratio 1, not 0.5"),
         (replace(EVERY, overlap_ratio=0.3), "overlap ratio 0.3 .* use 0.5"),
         (replace(EVERY, reconstruction="mutual"), "ridge reconstruction, not mutual"),
     ],
-)  # fmt: skip
+)
 def test_options_that_do_not_fit_the_checkpoint(options: FewshotOptions, said: str) -> None:
     with pytest.raises(InputError, match=f"best.pth: .*{said}" if "0.3" not in said else said):
         build(options, FewshotViT(ALL).state_dict(), source="best.pth")
@@ -138,5 +141,5 @@ def test_bad_options(asked: dict[str, Any], said: str) -> None:
 
 
 def test_an_image_that_patches_do_not_divide() -> None:
-    with pytest.raises(InputError, match=r"230x224 is no multiple .* 16x16 pixels; the nearest"):
+    with pytest.raises(InputError, match=r"230x224 is not a multiple .* 16x16 pixels; the nearest"):
         build(EVERY, sizes=Sizes(image_size=(230, 224)))

@@ -10,8 +10,8 @@ import torch
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.windows import WindowLayout, sum_windows
 from fastcam.errors import InputError
-from fastcam.models.fewshot.overlap_attention import OverlapAttention
 from fastcam.models.fewshot.settings import allowed_ratios, enlarged_window
+from fastcam.models.fewshot.window_attention import OverlapAttention
 from tests.attribution.reducers import full
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastcam.attribution.attention.windows import WindowLayout, merge_windows, sum_windows
-from fastcam.models.fewshot.windows import (
+from fastcam.models.fewshot.window_attention import (
     inside_grid,
     relative_index,
     shift_neighbours,

@@ -32,9 +32,19 @@ def ages(images: list[Item], found: Table, column: str | None = None) -> dict[st
 
 @pytest.mark.parametrize(
     "written",
-    ["b", "b.png", "b.jpg", "B.PNG", "sub/b.png", "Images/sub/b", "./sub/b.tif", r"C:\x\sub\b.bmp",
-     "/elsewhere/b.nii.gz", "b "],
-)  # fmt: skip
+    [
+        "b",
+        "b.png",
+        "b.jpg",
+        "B.PNG",
+        "sub/b.png",
+        "Images/sub/b",
+        "./sub/b.tif",
+        r"C:\x\sub\b.bmp",
+        "/elsewhere/b.nii.gz",
+        "b ",
+    ],
+)
 def test_folders_suffixes_and_case_are_forgiven(written: str) -> None:
     images = items("a.png", "sub/b.png")
     assert ages(images, table(("a", "1"), (written.strip(), "2"))) == {"a": "1", "sub/b": "2"}
@@ -74,13 +84,17 @@ def test_nobody_is_dropped_silently() -> None:
     found = match_rows(
         items("a.png", "b.png", "c.png"),
         table(("a", "1"), ("ghost", "2"), ("", "3"), ("b", "4"), ("b.png", "4")),
-        "age", None,
-    )  # fmt: skip
+        "age",
+        None,
+    )
     assert sorted(found.rows) == [0, 1]
     assert not found.errors
     assert [(e.what, e.name, e.row) for e in found.unmatched] == [
-        ("row", "ghost", 3), ("row", "", 4), ("duplicate", "b.png", 6), ("image", "c", 0),
-    ]  # fmt: skip
+        ("row", "ghost", 3),
+        ("row", "", 4),
+        ("duplicate", "b.png", 6),
+        ("image", "c", 0),
+    ]
     assert (found.count("row"), found.count("duplicate")) == (2, 1)
 
 

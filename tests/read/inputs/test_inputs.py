@@ -135,7 +135,7 @@ def test_a_table_of_a_folder(tmp_path: Path) -> None:
         ("image,mask\na.png,m.png\n", r"1 of 1 files are missing, the first is .*m\.png"),
         ("image\na.png\na.png\n", "is given twice"),
         ("image,id\na.png,x\nc.png,x\n", "two images have the id 'x'"),
-        ('image\n"a.png\n', "no table of comma-separated"),
+        ('image\n"a.png\n', "not a table of comma-separated"),
     ],
 )
 def test_tables_that_are_wrong(tmp_path: Path, text: str, words: str) -> None:

@@ -66,8 +66,8 @@ def test_a_number_that_is_missing_costs_its_row(tmp_path: Path) -> None:
     text = GOOD + "sub/c.png,c_old.png,,1\nsub/a.png,b_old.png,n/a,1\n"
     text = text.replace("label", "id").replace(",1\n", ",x\n", 1).replace(",1\n", ",y\n", 1)
     _, items = find_table_inputs([write(tmp_path, text)], None, COLUMNS)
-    assert items[2].inputs[2] == "row 4: age is empty, which is no number"
-    assert items[3].inputs[2] == "row 5: age is 'n/a', which is no number"
+    assert items[2].inputs[2] == "row 4: age is empty, which is not a number"
+    assert items[3].inputs[2] == "row 5: age is 'n/a', which is not a number"
 
 
 @pytest.mark.parametrize(

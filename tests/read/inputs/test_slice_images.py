@@ -164,7 +164,7 @@ def test_colour_is_kept(tmp_path: Path, planar: int, bits: int) -> None:
     found = read_image(tmp_path / "c.dcm")
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, colour >> (bits - 8))
-    with pytest.raises(CaseError, match=r"c\.dcm: is in colour, and --window-level"):
+    with pytest.raises(CaseError, match=r"c\.dcm: is in color, and --window-level"):
         read_image(tmp_path / "c.dcm", GreyLevels(percentiles=(1, 99)))
 
 
@@ -239,7 +239,7 @@ def test_levels_of_pictures(tmp_path: Path) -> None:
         found[:, :, 0], np.clip((deep - 20000.0) / 20000, 0, 1) * 255, atol=0.01
     )
     Image.fromarray(np.full((4, 4, 3), 9, np.uint8)).save(tmp_path / "c.png")
-    with pytest.raises(CaseError, match="is in colour"):
+    with pytest.raises(CaseError, match="is in color"):
         read_image(tmp_path / "c.png", GreyLevels(percentiles=(1, 99)))
 
 
@@ -259,7 +259,7 @@ def test_what_is_no_single_slice_is_named(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match=r"t\.dcm: is not a DICOM file"):
         read_image(tmp_path / "t.dcm")
     (tmp_path / "model.py").write_text("text")
-    with pytest.raises(CaseError, match=r"model\.py: is no image: a model of images takes"):
+    with pytest.raises(CaseError, match=r"model\.py: is not an image: a model of images takes"):
         read_image(tmp_path / "model.py")
     (tmp_path / "p.png").write_text("text")
     with pytest.raises(CaseError, match=r"p\.png: is not a picture that Pillow knows"):

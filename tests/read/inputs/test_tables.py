@@ -96,10 +96,10 @@ def test_a_short_row_and_a_column_without_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("t.doc", b"x", "is no table: fastcam reads .csv"),
+        ("t.doc", b"x", "is not a table: fastcam reads .csv"),
         ("t.csv", b"a,a\n1,2\n", "two columns called 'a'"),
         ("t.csv", b"\xff\xfe", "is not UTF-8"),
-        ("t.xlsx", b"PK", "is no workbook"),
+        ("t.xlsx", b"PK", "is not a readable workbook"),
         ("t.parquet", b"PAR1", "is no Parquet file"),
         ("no.csv", None, "can't be read"),
         ("no.xlsx", None, "does not exist"),

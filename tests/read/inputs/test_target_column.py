@@ -19,15 +19,15 @@ def test_numbers() -> None:
     found = numbers(rows("34", "34,5", "-1e2", "", "n/a", "nan", "inf"), "y")
     assert found.values == {0: 34.0, 1: 34.5, 2: -100.0}
     assert list(found.errors) == [3, 4, 5, 6]
-    assert found.errors[3] == "row 5: y is empty, which is no number"
-    assert found.errors[4] == "row 6: y is 'n/a', which is no number"
+    assert found.errors[3] == "row 5: y is empty, which is not a number"
+    assert found.errors[4] == "row 6: y is 'n/a', which is not a number"
 
 
 def test_class_numbers() -> None:
     found = classes(rows("0", "2.0", "3", "1", "1.5", ""), "y", 3)
     assert found.values == {0: 0.0, 1: 2.0, 3: 1.0}
     assert found.names == ()
-    assert "row 4: y is '3', which is no class number from 0 to 2" in found.errors[2]
+    assert "row 4: y is '3', which is not a class number from 0 to 2" in found.errors[2]
     assert list(found.errors) == [2, 4, 5]
     with pytest.raises(InputError, match=r"row 3: .* 2 of 3 rows; the model has 3 outputs"):
         classes(rows("1", "34.5", "-1"), "y", 3)

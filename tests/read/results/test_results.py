@@ -47,7 +47,7 @@ BAD = {
     "name a number": (record(patient_name=5), "patient_name is 5, must be text"),
     "name empty": (record(" "), "must not be empty"),
     "name NUL": (record("a\0b"), "NUL"),
-    "name surrogate": (record("a\ud800"), "no valid Unicode"),
+    "name surrogate": (record("a\ud800"), "not valid Unicode"),
     "no dict": ([1, 2], "case 2 is [1, 2], must be a dict"),
     "label": (record("B", true_label=1.5), "true_label is 1.5, must be a whole number"),
     "label text": (record("B", predicted_label="1"), "predicted_label is '1'"),
@@ -176,7 +176,7 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         read_results(tmp_path)
     (tmp_path / "a.csv").write_text("a,b")
-    with pytest.raises(InputError, match=r"'\.csv' is no results file"):
+    with pytest.raises(InputError, match=r"'\.csv' is not a results file"):
         read_results(tmp_path / "a.csv")
 
 
@@ -184,7 +184,7 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
 def test_damaged_json(tmp_path: Path, text: str) -> None:
     path = tmp_path / "results.json"
     path.write_bytes(text.encode("latin1"))
-    with pytest.raises(InputError, match="no whole JSON"):
+    with pytest.raises(InputError, match="not a complete JSON"):
         read_results(path)
 
 

@@ -127,9 +127,18 @@ def test_words() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "mask-crop", "mask-crop:", "mask-crop:0", "mask-crop:-3", "mask-crop:99999",
-     "mask-crop:2.5", "Image", "mask-crop:٣"],
-)  # fmt: skip
+    [
+        "",
+        "mask-crop",
+        "mask-crop:",
+        "mask-crop:0",
+        "mask-crop:-3",
+        "mask-crop:99999",
+        "mask-crop:2.5",
+        "Image",
+        "mask-crop:٣",
+    ],
+)
 def test_wrong_frames_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="must be image or mask-crop:SIDE"):
         parse_frame(text)

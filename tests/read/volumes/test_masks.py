@@ -112,9 +112,12 @@ def test_the_place_of_a_voxel_decides(tmp_path: Path, image_codes: str) -> None:
         path = tmp_path / "masks" / f"{name}.nii.gz"
         mask = open_mask(path, grid)
         nearest = SimpleITK.Resample(
-            SimpleITK.ReadImage(str(path)), SimpleITK.ReadImage(str(image)),
-            SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0,
-        )  # fmt: skip
+            SimpleITK.ReadImage(str(path)),
+            SimpleITK.ReadImage(str(image)),
+            SimpleITK.Transform(),
+            SimpleITK.sitkNearestNeighbor,
+            0,
+        )
         assert np.array_equal(mask.inside, SimpleITK.GetArrayFromImage(nearest) > 0)
         assert np.array_equal(mask.inside, expected > 0)
         if name == "halves":

@@ -144,9 +144,16 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
 def test_masks(tmp_path: Path) -> None:
     _make(
         tmp_path,
-        "p01_mask.png", "p01.nii.gz", "p02.nii.gz", "p03/1.png", "p04_mask/1.png", "p05.png",
-        "x/p06_mask/1.png", "p07_mask.nii.gz", "x/p08/1.png",
-    )  # fmt: skip
+        "p01_mask.png",
+        "p01.nii.gz",
+        "p02.nii.gz",
+        "p03/1.png",
+        "p04_mask/1.png",
+        "p05.png",
+        "x/p06_mask/1.png",
+        "p07_mask.nii.gz",
+        "x/p08/1.png",
+    )
     index = SourceIndex(tmp_path, mask=True)
     expected = {
         "p01": "p01_mask.png",
@@ -168,9 +175,14 @@ def test_masks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "there"),
-    [("patient_001", "Patient-1.nii.gz"), ("p01", "P01.nii.gz"), ("case12a", "case12b.npy"),
-     ("患者12", "患者１２.nii.gz"), ("scan7_final", "sub/scan7-final/1.png")],
-)  # fmt: skip
+    [
+        ("patient_001", "Patient-1.nii.gz"),
+        ("p01", "P01.nii.gz"),
+        ("case12a", "case12b.npy"),
+        ("患者12", "患者１２.nii.gz"),
+        ("scan7_final", "sub/scan7-final/1.png"),
+    ],
+)
 def test_a_near_name_is_told(tmp_path: Path, asked: str, there: str) -> None:
     _make(tmp_path, there, "quite_other.nii.gz", "zzz.nii")
     hint = there.split("/")[-2] if there.startswith("sub") else there

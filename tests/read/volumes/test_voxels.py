@@ -14,9 +14,18 @@ PATH = Path("x.npy")
 
 @pytest.mark.parametrize(
     ("stored", "expected"),
-    [("?", "u1"), ("<f2", "f4"), (">f4", "f4"), (">i2", "i2"), ("g", "f8"), ("u1", "u1"),
-     ("<i4", "i4"), ("<f8", "f8"), (">u8", "u8")],
-)  # fmt: skip
+    [
+        ("?", "u1"),
+        ("<f2", "f4"),
+        (">f4", "f4"),
+        (">i2", "i2"),
+        ("g", "f8"),
+        ("u1", "u1"),
+        ("<i4", "i4"),
+        ("<f8", "f8"),
+        (">u8", "u8"),
+    ],
+)
 def test_types_become_ones_that_kernels_read(stored: str, expected: str) -> None:
     voxels = np.array([[[0, 1]]], stored)
     result = native(voxels, PATH)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.figures.figure import Figure
+from fastcam.figures.notebook_figure import Figure
 from fastcam.jobs.analyze.results import ImageResult
 from fastcam.options import Style
 from fastcam.report.plots import (
@@ -43,11 +43,11 @@ def activation_page(
     style: Style,
 ) -> Figure:
     """Median and quartiles of each number of the activations, by layer and class."""
-    chosen = _largest(groups)
+    largest = _largest(groups)
     page = new_page(13.5, 8.2, style)
     note = "median and quartiles over the images of a class"
-    if len(chosen) < len(groups):
-        note += f"; the {len(chosen)} largest of {len(groups)} classes"
+    if len(largest) < len(groups):
+        note += f"; the {len(largest)} largest of {len(groups)} classes"
     write_title(page, "Activations by layer", note, style)
     grid = page.add_gridspec(
         2, 3, left=0.06, right=0.98, top=0.86, bottom=0.13, hspace=0.62, wspace=0.27
@@ -55,16 +55,16 @@ def activation_page(
     for number, (measure, title) in enumerate(_PANELS):
         axes = page.add_subplot(grid[number // 3, number % 3])
         frame(axes, title, style)
-        for series, name in enumerate(chosen):
+        for series, name in enumerate(largest):
             values = [
                 np.array(
                     [getattr(images[i].layers[layer].activations, measure) for i in groups[name]]
                 )
                 for layer in layers
             ]
-            _line(axes, values, series, len(chosen))
+            _line(axes, values, series, len(largest))
         _name_layers(axes, layers)
-    _legend(page.add_subplot(grid[1, 2]), chosen, {n: len(groups[n]) for n in chosen}, style)
+    _legend(page.add_subplot(grid[1, 2]), largest, {n: len(groups[n]) for n in largest}, style)
     return page_figure(page)
 
 
@@ -72,15 +72,15 @@ def shares_page(
     images: Sequence[ImageResult], groups: Mapping[str, Sequence[int]], style: Style
 ) -> Figure:
     """The left half's share of Σ|gradient × input|, a dot an image, by class."""
-    chosen = _largest(groups)
-    page = new_page(max(7.5, 2.2 + 1.5 * len(chosen)), 5.2, style)
+    largest = _largest(groups)
+    page = new_page(max(7.5, 2.2 + 1.5 * len(largest)), 5.2, style)
     note = "share of |gradient × input| in the left half; a dot is an image, a line the median"
     write_title(page, "Left against right", note, style)
     axes = page.add_axes((0.13, 0.15, 0.84, 0.66))
     frame(axes, "", style, y="left share")
     colors = plot_style(style)
     axes.axhline(0.5, color=colors.text, linewidth=1.0, linestyle=(0, (4, 3)))
-    for number, name in enumerate(chosen):
+    for number, name in enumerate(largest):
         shares = np.array([images[i].left_share for i in groups[name]], float)
         # Multiples of the golden ratio fill the width evenly and look the same on every run.
         sideways = (np.arange(shares.size) * 0.618034 % 1.0 - 0.5) * 0.5
@@ -90,10 +90,10 @@ def shares_page(
         axes.hlines(
             np.median(shares), number - 0.33, number + 0.33, color=colors.title, linewidth=2
         )
-    axes.set_xlim(-0.6, len(chosen) - 0.4)
+    axes.set_xlim(-0.6, len(largest) - 0.4)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xticks(range(len(chosen)))
-    labels = [drawable_text(f"{_short(name)}\nn = {len(groups[name])}", style) for name in chosen]
+    axes.set_xticks(range(len(largest)))
+    labels = [drawable_text(f"{_short(name)}\nn = {len(groups[name])}", style) for name in largest]
     for tick, (text, font) in zip(
         axes.set_xticklabels([text for text, _ in labels]), labels, strict=True
     ):
@@ -124,9 +124,9 @@ def _name_layers(axes: Axes, layers: Sequence[str]) -> None:
     axes.set_xlim(-0.4, len(layers) - 0.6)
 
 
-def _legend(axes: Axes, chosen: Sequence[str], counts: Mapping[str, int], style: Style) -> None:
+def _legend(axes: Axes, largest: Sequence[str], counts: Mapping[str, int], style: Style) -> None:
     axes.set_axis_off()
-    for number, name in enumerate(chosen):
+    for number, name in enumerate(largest):
         y = 0.92 - number * 0.12
         axes.plot([0.0, 0.08], [y, y], color=_COLORS[number], linewidth=3)
         text, font = drawable_text(f"{_short(name or 'all images')}  (n = {counts[name]})", style)

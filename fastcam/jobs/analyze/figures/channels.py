@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.figures import fonts, lettering
-from fastcam.figures.drawing import draw
-from fastcam.figures.figure import Figure
-from fastcam.figures.map_scales import is_constant, map_scale
-from fastcam.figures.map_sheets import NO_EVIDENCE, map_pair
-from fastcam.figures.panels import panel_size, shrunk
-from fastcam.figures.patch_sheets import render_style_of
-from fastcam.figures.sheet import Panel, Sheet
+from fastcam.figures.figure_parts import Panel, Sheet
+from fastcam.figures.figure_pixels import draw
+from fastcam.figures.map_figure import NO_EVIDENCE, map_pair
+from fastcam.figures.map_scales import is_constant, map_scale, two_signs
+from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.render_style import render_style_of
+from fastcam.figures.view_panels import panel_size, shrunk
 from fastcam.jobs.analyze.figures.sheets import Subject
 from fastcam.options import Style
 
@@ -35,18 +35,19 @@ def channels_figure(
     subject: Subject, channels: Mapping[str, Sequence[Channel]], style: Style
 ) -> Figure:
     """A row for each layer: the picture, and beside it the layer's channels in their order."""
-    height, width = panel_size(subject.picture, _PANEL_SIZE)
-    picture = shrunk(subject.picture, height, width)
     rows = []
     for layer, of_layer in channels.items():
-        row = [Panel(layer, height, width, image=picture)]
+        over = subject.of(layer)
+        height, width = panel_size(over.picture, _PANEL_SIZE)
+        picture = shrunk(over.picture, height, width)
+        row = [Panel(layer, height, width, image=picture, left_side=over.left_side)]
         for channel in of_layer:
             values = channel.activations
             note = f", {NO_EVIDENCE}" if is_constant(values) else ""
             heat, _ = map_pair(
                 picture,
-                subject.whole_map(values, height, width),
-                map_scale(values, "patient"),
+                over.whole_map(values, height, width),
+                map_scale(values, "patient", two_signs(values) and not style.classic),
                 (f"channel {channel.number}{note}", ""),
                 height,
                 width,

@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError
 from fastcam.figures import fonts, lettering
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.files import write_sheet
-from fastcam.figures.map_sheets import Heading
-from fastcam.figures.patch_sheets import render_style_of
+from fastcam.figures.map_figure import Heading
+from fastcam.figures.png_writer import write_sheet
+from fastcam.figures.render_style import render_style_of
 from fastcam.jobs.analyze.class_comparison import ClassComparison, class_groups
 from fastcam.jobs.analyze.display_names import CLASSES
 from fastcam.jobs.analyze.figures.sheets import classes_sheet
-from fastcam.jobs.analyze.item import AnalysisTask
+from fastcam.jobs.analyze.image_store import ImageStore
 from fastcam.jobs.analyze.results import ImageResult
-from fastcam.jobs.render.maps.image import open_image
+from fastcam.jobs.analyze.task import AnalysisTask
 from fastcam.run import file_names
-from fastcam.store.maps import MapStore
 
 # Pictures that make up a class's mean picture; more look the same.
 _MOST_PICTURES = 48
@@ -38,30 +37,39 @@ def write_class_figures(
 ) -> list[str]:
     """A figure for each two classes, of the five with the most images; their paths, relative.
 
+    Of a model with several images the layers that lie over the first.
     ``indices``: the 0-based rows of ``images`` in the store.
     """
     store, style = task.store, task.style
     _, groups = class_groups(images)
     sizes = Counter({name: len(members) for name, members in groups.items() if len(members)})
-    chosen = sorted(
+    largest = sorted(
         name for name, _ in sizes.most_common(_MOST_CLASSES) if comparison.mean_maps.get(name)
     )
-    if len(chosen) < 2:
+    if len(largest) < 2:
         return []
-    size = _common_size(images, style.panel_size)
+    shown = [
+        store.display(index).size(*image.size) for index, image in zip(indices, images, strict=True)
+    ]
+    layers = {
+        layer
+        for layer, name in zip(task.layers, task.maps, strict=True)
+        if store.input_name(name) == store.main_input
+    }
+    size = _common_size(shown, style.panel_size)
     means = {
         name: _mean_picture([indices[number] for number in groups[name]], store, size)
-        for name in chosen
+        for name in largest
     }
-    counts = {name: len(groups[name]) for name in chosen}
-    labels = {name: f"{name} (n = {counts[name]})" for name in chosen}
+    counts = {name: len(groups[name]) for name in largest}
+    labels = {name: f"{name} (n = {counts[name]})" for name in largest}
     characters = lettering.alphabet([*labels.values(), *store.attrs.layers])
     render_style = render_style_of(
         style, characters, fonts.chain(characters, style.font), style.panel_size
     )
     buffers, paths = Buffers(), []
-    names = _file_names(chosen)
-    for first, second in combinations(chosen, 2):
+    names = _file_names(largest)
+    for first, second in combinations(largest, 2):
         first_maps, second_maps = comparison.mean_maps[first], comparison.mean_maps[second]
         sheet = classes_sheet(
             Heading(
@@ -72,7 +80,7 @@ def write_class_figures(
             {
                 layer: (first_maps[layer], second_maps[layer])
                 for layer in first_maps
-                if layer in second_maps
+                if layer in second_maps and layer in layers
             },
             task.halves,
             render_style,
@@ -92,15 +100,16 @@ def _file_names(classes: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _common_size(images: Sequence[ImageResult], longer: int) -> tuple[int, int]:
-    """(h, w) with the median aspect of the images, the longer side ``longer``, the width even."""
-    aspect = float(np.median([image.size[0] / image.size[1] for image in images]))
+def _common_size(sizes: Sequence[tuple[int, int]], longer: int) -> tuple[int, int]:
+    """(h, w) with the median aspect of pictures of ``sizes`` (h, w), the longer side ``longer``,
+    the width even."""
+    aspect = float(np.median([height / width for height, width in sizes]))
     height, width = (longer, longer / aspect) if aspect >= 1 else (longer * aspect, longer)
     return max(2, round(height)), max(2, 2 * round(width / 2))
 
 
 def _mean_picture(
-    indices: Sequence[int], store: MapStore, size: tuple[int, int]
+    indices: Sequence[int], store: ImageStore, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
     """The mean (h, w, 3) of what the model saw of up to 48 images, evenly chosen and stretched to
     one size; grey where none can be read."""
@@ -110,12 +119,10 @@ def _mean_picture(
     numbers = np.linspace(0, len(indices) - 1, count).round().astype(int).tolist()
     total, count = np.zeros((*size, 3)), 0
     for number in numbers:
-        header = store.headers[indices[number]]
         try:
-            opened = open_image(header, None, "", store.attrs.preprocessing)
+            picture = store.picture(indices[number]).image
         except CaseError:
             continue  # a failure where the image's own figures are drawn
-        picture = opened.picture.image
         plain = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
         total += np.asarray(
             plain.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR), np.float64

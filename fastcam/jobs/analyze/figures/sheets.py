@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.figures import layout
-from fastcam.figures.map_scales import MapScale, map_scale
-from fastcam.figures.map_sheets import NO_EVIDENCE, Heading, map_pair
-from fastcam.figures.panels import panel_size, row_ranges, shrunk
-from fastcam.figures.patch_sheets import RenderStyle
-from fastcam.figures.sheet import NO_OUTLINES, Outlines, Panel, Sheet
+from fastcam.figures.figure_parts import NO_OUTLINES, Outlines, Panel, Sheet
+from fastcam.figures.map_figure import NO_EVIDENCE, Heading, map_pair
+from fastcam.figures.map_scales import MapScale, map_scale, two_signs
+from fastcam.figures.render_style import RenderStyle
+from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
+from fastcam.figures.view_panels import panel_size, row_ranges, shrunk
 from fastcam.jobs.analyze.map_statistics import FeatureStatistics, normalized
 from fastcam.options import Style
 from fastcam.read.inputs.bilateral_halves import whole_image_map
+from fastcam.read.volumes.orientation import IDENTITY, Orientation
 
 # Layers beside each other; more go on in the rows below.
 _ACROSS = 5
@@ -27,6 +29,8 @@ _PEAK_COLORS = np.array(
     np.uint8,
 )
 _PEAK_SIDE = 13
+# What the picture is called where there is one.
+_ONLY_IMAGE = "image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +39,30 @@ class Subject:
 
     Attributes:
         heading: its title and verdict.
-        picture: (h, w, 1 or 3) uint8, what the model saw of the image.
+        picture: (h, w, 1 or 3) uint8, what the model saw of the image, turned by ``display``.
         halves: how maps lie on it: "no", or on each of its "plain" or "mirror" halves.
         left_share: the left half's share of Σ|gradient × input|, 0 to 1; None without halves.
+        display: from the image as it is stored to what is shown; maps are turned with it, but for
+            those of halves.
+        left_side: the letter of the patient's side at the left edge, where it is known.
+        name: what the picture is called.
+        facts: what else is known of a slice.
+        over: by layer the picture that its map lies over, where that is another one.
     """
 
     heading: Heading
     picture: NDArray[np.uint8]
     halves: str = "no"
     left_share: float | None = None
+    display: Orientation = IDENTITY
+    left_side: str = ""
+    name: str = _ONLY_IMAGE
+    facts: SliceFacts = NO_FACTS
+    over: Mapping[str, Subject] = field(default_factory=dict)
+
+    def of(self, layer: str) -> Subject:
+        """That with the picture which the map of ``layer`` lies over."""
+        return self.over.get(layer, self)
 
     def whole_map(
         self, values: NDArray[np.float32], height: int, width: int
@@ -51,7 +70,7 @@ class Subject:
         """A layer's map over the whole picture; of halves as large as its panel, so that nothing
         runs over the midline when it is drawn."""
         if self.halves == "no":
-            return np.ascontiguousarray(values)
+            return np.ascontiguousarray(self.display.apply(values))
         return whole_image_map(values, height, width, self.halves)
 
 
@@ -73,21 +92,23 @@ class LayerMaps:
 
 
 def heatmap_sheet(
-    subject: Subject, caption: str, values: NDArray[np.float32], render_style: RenderStyle
+    subject: Subject, layer: str, values: NDArray[np.float32], render_style: RenderStyle
 ) -> Sheet:
     """One map as heat, the panel as large as the picture or ``panel_size``."""
     height, width = _picture_size(subject, render_style.style)
-    heat, _ = _pair(subject, caption, values, height, width, render_style.style)
+    heat, _ = _pair(subject, _caption(subject, layer), values, height, width, render_style.style)
     return _sheet(subject.heading, [[heat]], render_style)
 
 
 def overlay_sheet(
-    subject: Subject, caption: str, values: NDArray[np.float32], render_style: RenderStyle
+    subject: Subject, layer: str, values: NDArray[np.float32], render_style: RenderStyle
 ) -> Sheet:
     """The picture beside one map over it."""
     height, width = _picture_size(subject, render_style.style)
-    heat, overlay = _pair(subject, caption, values, height, width, render_style.style)
-    image = Panel("image", height, width, image=subject.picture)
+    heat, overlay = _pair(
+        subject, _caption(subject, layer), values, height, width, render_style.style
+    )
+    image = _image_panel(subject, subject.name, height, width)
     return _sheet(subject.heading, [[image, _with_bar(overlay, heat)]], render_style)
 
 
@@ -98,16 +119,19 @@ def layers_sheet(subject: Subject, maps: LayerMaps, render_style: RenderStyle) -
     """
     style = render_style.style
     height, width = panel_size(subject.picture, style.panel_size)
-    picture = shrunk(subject.picture, height, width)
     layers = list(maps.values)
     rows: list[list[Panel]] = []
     for row in row_ranges(len(layers), _ACROSS):
         names = [layers[index] for index in row]
-        pairs = [_pair(subject, name, maps.values[name], height, width, style) for name in names]
-        image = Panel("image", height, width, image=picture)
+        pairs = []
+        for name in names:
+            over = subject.of(name)
+            size = panel_size(over.picture, style.panel_size)
+            pairs.append(_pair(over, _caption(over, name), maps.values[name], *size, style))
+        image = _image_panel(subject, subject.name, height, width)
         if maps.at_input is None:
-            peaks = _peaks(maps, names, height, width)
-            below = Panel("peaks of the layers", height, width, image=picture, outlines=peaks)
+            peaks = _peaks(subject, maps, names, height, width)
+            below = _image_panel(subject, "peaks of the layers", height, width, peaks)
         else:
             below = _input_panel(subject, maps.at_input, height, width, style)
         rows.append([image, *(_with_bar(overlay, heat) for heat, overlay in pairs)])
@@ -124,20 +148,20 @@ def models_sheet(
 ) -> Sheet:
     """A row for each layer: both models' maps over the picture, and the difference of the
     normalized maps, first minus second."""
-    height, width = panel_size(subject.picture, render_style.style.panel_size)
     rows = []
     for layer, (first, second) in maps.items():
+        over = subject.of(layer)
+        height, width = panel_size(over.picture, render_style.style.panel_size)
         correlation = agreement[layer]
         note = NO_EVIDENCE if correlation is None else f"correlation {correlation:.2f}"
         row = []
         for name, values in zip(models, (first, second), strict=True):
-            heat, overlay = _pair(
-                subject, f"{name} · {layer}", values, height, width, render_style.style
-            )
+            caption = f"{name} · {_caption(over, layer)}"
+            heat, overlay = _pair(over, caption, values, height, width, render_style.style)
             row.append(_with_bar(overlay, heat))
         difference = normalized(first) - normalized(second)
         caption = f"first - second, {note}"
-        row.append(_difference(subject, caption, difference, height, width, render_style))
+        row.append(_difference(over, caption, difference, height, width, render_style))
         rows.append(row)
     return _sheet(subject.heading, rows, render_style)
 
@@ -176,9 +200,30 @@ def classes_sheet(
     return _sheet(heading, rows, render_style)
 
 
+def _caption(subject: Subject, layer: str) -> str:
+    """The layer, and which of several images its map lies over."""
+    return layer if subject.name == _ONLY_IMAGE else f"{layer} · {subject.name}"
+
+
+def _image_panel(
+    subject: Subject, caption: str, height: int, width: int, outlines: Outlines = NO_OUTLINES
+) -> Panel:
+    facts = subject.facts
+    caption = facts.caption(caption) if caption == subject.name else caption
+    return Panel(
+        caption,
+        height,
+        width,
+        image=shrunk(subject.picture, height, width),
+        outlines=outlines,
+        left_side=subject.left_side,
+        top_side=facts.top_side,
+        scale_bar=facts.scale_bar(subject.picture.shape[1], width),
+    )
+
+
 def _picture_size(subject: Subject, style: Style) -> tuple[int, int]:
-    height, width, _ = subject.picture.shape
-    return layout.enlarged(height, width, style.panel_size)
+    return layout.enlarged(subject.picture.shape[0], subject.picture.shape[1], style.panel_size)
 
 
 def _pair(
@@ -191,9 +236,10 @@ def _pair(
     limits: tuple[float, float] | None = None,
 ) -> tuple[Panel, Panel]:
     """Heat and overlay of a layer's map, each with its caption and the line between halves."""
-    scale = map_scale(values, "patient")
+    both = two_signs(values) and not style.classic
+    scale = map_scale(values, "patient", both)
     if limits is not None and not scale.constant:
-        scale = MapScale("patient", limits)
+        scale = MapScale("patient", (-limits[1], limits[1]) if both else limits, both)
     if scale.constant:
         caption = f"{caption}, {NO_EVIDENCE}"
     return map_pair(
@@ -265,13 +311,17 @@ def _midline(subject: Subject, height: int, width: int, texts: tuple[str, ...] =
     return Outlines(boxes, np.array([_LINE, _LINE], np.uint8), np.ones(2, np.int32), tuple(texts))
 
 
-def _peaks(maps: LayerMaps, names: Sequence[str], height: int, width: int) -> Outlines:
-    """A numbered box around each layer's peak."""
+def _peaks(
+    subject: Subject, maps: LayerMaps, names: Sequence[str], height: int, width: int
+) -> Outlines:
+    """A numbered box around each layer's peak, on a panel of this size."""
+    # The panel's size as the image is stored, which peaks are counted in.
+    height, width = subject.display.size(height, width)
     x1, y1, x2, y2 = maps.region
     boxes, texts, colors = [], [], []
     for number, name in enumerate(names):
         peak = maps.statistics[name].peak
-        if peak is None:
+        if peak is None or name in subject.over:
             continue
         x = round((peak.x + 0.5 - x1) * width / (x2 - x1))
         y = round((peak.y + 0.5 - y1) * height / (y2 - y1))
@@ -281,8 +331,9 @@ def _peaks(maps: LayerMaps, names: Sequence[str], height: int, width: int) -> Ou
         colors.append(_PEAK_COLORS[number % len(_PEAK_COLORS)])
     if not boxes:
         return NO_OUTLINES
+    inside = np.clip(np.array(boxes, np.int32), 0, [width, height, width, height])
     return Outlines(
-        np.clip(np.array(boxes, np.int32), 0, [width, height, width, height]).astype(np.int32),
+        subject.display.boxes(inside, height, width).astype(np.int32),
         np.array(colors, np.uint8),
         np.full(len(boxes), 2, np.int32),
         tuple(texts),
@@ -295,7 +346,5 @@ def _with_bar(overlay: Panel, heat: Panel) -> Panel:
 
 
 def _sheet(heading: Heading, rows: Sequence[Sequence[Panel]], render_style: RenderStyle) -> Sheet:
-    palette = render_style.palette
-    verdict = palette.right if heading.correct else palette.wrong
-    color = palette.caption if heading.correct is None else verdict
+    color = render_style.palette.verdict(heading.correct)
     return Sheet(heading.title, heading.verdict, color, tuple(tuple(row) for row in rows))

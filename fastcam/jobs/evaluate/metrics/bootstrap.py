@@ -70,10 +70,10 @@ def estimates(
     tail = (1.0 - CONFIDENCE) / 2
     intervals = {}
     for name, value, row in zip(names, plain, resamples, strict=True):
-        known = row[np.isfinite(row)]
-        if value is None or 2 * known.size < row.size:
+        finite = row[np.isfinite(row)]
+        if value is None or 2 * finite.size < row.size:
             intervals[name] = Estimate(value)
         else:
-            low, high = np.quantile(known, [tail, 1.0 - tail]).tolist()
+            low, high = np.quantile(finite, [tail, 1.0 - tail]).tolist()
             intervals[name] = Estimate(value, low, high)
     return intervals

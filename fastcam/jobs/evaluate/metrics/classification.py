@@ -148,8 +148,8 @@ def _count_metrics(true: Classes, predicted: Classes, count: int) -> tuple[Float
 
 def _mean(values: Floats) -> Floats:
     """The mean of each row's known values; every row has one."""
-    known = np.isfinite(values)
-    mean: Floats = np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
+    finite = np.isfinite(values)
+    mean: Floats = np.where(finite, values, 0.0).sum(axis=1) / finite.sum(axis=1)
     return mean
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastcam.jobs.evaluate.metrics import classification, regression
 from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from fastcam.jobs.evaluate.metrics.findings import FindingsMetrics
 from fastcam.jobs.evaluate.metrics.localization import Localization, LocalizationSummary
 from fastcam.jobs.evaluate.metrics.regression import Group
 from fastcam.jobs.evaluate.scoring import Kind
@@ -63,6 +64,7 @@ class Evaluation:
         cases: every image.
         metrics: each metric with its interval, by name.
         groups: errors by groups of the true value; of a regression.
+        findings: the metrics by finding; of multilabel models.
         names: names of the classes; empty where they have none.
         classes: number of classes; 0 for a regression.
         localisation: where the maps lie against their masks; None where there are no masks.
@@ -75,6 +77,7 @@ class Evaluation:
     cases: tuple[EvaluatedCase, ...]
     metrics: dict[str, Estimate]
     groups: tuple[Group, ...] = ()
+    findings: FindingsMetrics | None = None
     names: tuple[str, ...] = ()
     classes: int = 0
     localisation: LocalizationSummary | None = None

@@ -26,8 +26,8 @@ def faithfulness_summary(
     """Both checks for a JSON file; ``verdicts`` are the sentences for people.
 
     ``deletion`` and ``insertion``: mean area under the curve, ``random`` and ``centre`` that of the
-    maps of noise and of a blob in the middle, ``better_than_random`` the share of images whose own
-    map does better than noise, ``p_random`` the Wilcoxon signed-rank test of that, two-sided.
+    random maps and of the centered-blob baseline, ``better_than_random`` the share of images whose
+    own map does better than noise, ``p_random`` the Wilcoxon signed-rank test of that, two-sided.
     ``randomisation``: the mean rank correlation after each step, from the top layer down.
     """
     summary: dict[str, Any] = {}
@@ -42,19 +42,19 @@ def faithfulness_summary(
 
 
 def _curve_numbers(curves: Curves) -> dict[str, Any]:
-    known = curves.known
+    measured = curves.known
     numbers: dict[str, Any] = {
         "score": curves.kind,
-        "images": len(known),
-        "measured": int(known.sum()),
+        "images": len(measured),
+        "measured": int(measured.sum()),
         "reasons": [reason for reason in curves.reasons if reason],
         "fractions": curves.fractions.round(6).tolist(),
     }
     for game, high_is_good in _GAMES:
-        own, noise = curves.auc(game)[known], curves.auc(f"random_{game}")[known]
+        own, noise = curves.auc(game)[measured], curves.auc(f"random_{game}")[measured]
         centre = None
         if getattr(curves, f"centre_{game}") is not None:
-            centre = curves.auc(f"centre_{game}")[known]
+            centre = curves.auc(f"centre_{game}")[measured]
         sign = 1.0 if high_is_good else -1.0
         numbers[game] = {
             "good_is": "high" if high_is_good else "low",
@@ -65,7 +65,7 @@ def _curve_numbers(curves: Curves) -> dict[str, Any]:
             "better_than_centre": None if centre is None else _mean(sign * (own - centre) > 0),
             "p_random": signed_rank_p(own - noise),
             "aucs": _listed(curves.auc(game)),
-            "curve": _listed(getattr(curves, game)[known].mean(0)) if known.any() else None,
+            "curve": _listed(getattr(curves, game)[measured].mean(0)) if measured.any() else None,
         }
     return numbers
 
@@ -73,15 +73,16 @@ def _curve_numbers(curves: Curves) -> dict[str, Any]:
 def _curve_verdicts(curves: Curves, numbers: dict[str, Any]) -> list[str]:
     if not numbers["measured"]:
         return [f"faithfulness: no image could be measured: {'; '.join(set(numbers['reasons']))}"]
-    score = "probability" if curves.kind == "probability" else "closeness to the whole output"
+    probability = curves.kind == "probability"
+    score = "probability" if probability else "closeness to the whole image's output"
     lines = []
     for game, words in (("deletion", "deleting"), ("insertion", "inserting")):
         part = numbers[game]
         passed = part["better_than_random"] > 0.5 and (part["p_random"] or 1.0) < 0.05
         verdict = "better than noise" if passed else "not shown to be better than noise"
-        centre = "" if part["centre"] is None else f", a blob in the middle {part['centre']:.2f}"
+        centre = "" if part["centre"] is None else f", centered-blob baseline {part['centre']:.2f}"
         lines.append(
-            f"{words} what the map marks: area under the {score} curve {part['auc']:.2f} "
+            f"{words} what the map marks: area under the {game} curve ({score}) {part['auc']:.2f} "
             f"({part['good_is']} is good), noise {part['random']:.2f}{centre}; better than noise "
             f"in {part['better_than_random']:.0%} of {numbers['measured']} images, p "
             f"{_p_words(part['p_random'])}: {verdict}"

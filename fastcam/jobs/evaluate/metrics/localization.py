@@ -159,7 +159,7 @@ def compare_groups(
         all=group_of(localizations),
         good=group_of(right),
         bad=group_of(wrong),
-        tests={name: rank_sum(known(right, name), known(wrong, name)) for name in _TESTED},
+        tests={name: rank_sum(numbers(right, name), numbers(wrong, name)) for name in _TESTED},
         reasons=dict(Counter(entry.reason for entry in localizations if entry.reason)),
     )
 
@@ -180,21 +180,21 @@ def group_of(localizations: Sequence[Localization]) -> GroupLocalization:
     measured = _measured(localizations)
     with_peak = [entry for entry in measured if entry.hit is not None]
     hits = sum(bool(entry.hit) for entry in with_peak)
-    chances = known(with_peak, "chance_hit")
+    chances = numbers(with_peak, "chance_hit")
     return GroupLocalization(
         n=len(measured),
-        share=spread(known(measured, "share")),
-        area=spread(known(measured, "area")),
-        lift=spread(known(measured, "lift")),
-        iou=spread(known(measured, "iou")),
+        share=spread(numbers(measured, "share")),
+        area=spread(numbers(measured, "area")),
+        lift=spread(numbers(measured, "lift")),
+        iou=spread(numbers(measured, "iou")),
         hits=hits,
         hit_rate=hits / len(with_peak) if with_peak else None,
         chance_hit_rate=float(chances.mean()) if with_peak else None,
-        p_share=signed_rank_p(known(measured, "share") - known(measured, "area")),
+        p_share=signed_rank_p(numbers(measured, "share") - numbers(measured, "area")),
     )
 
 
-def known(localizations: Sequence[Localization], measure: str) -> Floats:
+def numbers(localizations: Sequence[Localization], measure: str) -> Floats:
     """The values (n,) of those that have the measure, in order."""
     values = [getattr(entry, measure) for entry in localizations]
     return np.array([value for value in values if value is not None], np.float64)

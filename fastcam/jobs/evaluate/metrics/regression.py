@@ -175,16 +175,16 @@ def value_groups(true: Floats, predicted: Floats, width: float) -> list[Group]:
     result = []
     for index in range(count):
         error = (predicted - true)[group_index == index]
-        known = error.size > 0
+        occupied = error.size > 0
         result.append(
             Group(
                 low=round((first + index) * width, 9),
                 high=round((first + index + 1) * width, 9),
                 last=index == count - 1,
                 n=int(error.size),
-                mae=float(np.abs(error).mean()) if known else None,
-                rmse=float(np.sqrt((error**2).mean())) if known else None,
-                bias=float(error.mean()) if known else None,
+                mae=float(np.abs(error).mean()) if occupied else None,
+                rmse=float(np.sqrt((error**2).mean())) if occupied else None,
+                bias=float(error.mean()) if occupied else None,
             )
         )
     return result

@@ -119,14 +119,14 @@ def _roc(
     if len(present) < 2:
         write_placeholder(axes, "only one class: no ROC")
         return
-    chosen = [1] if evaluation.classes == 2 else present[:_MOST_CURVES]
-    for c in chosen:
+    classes = [1] if evaluation.classes == 2 else present[:_MOST_CURVES]
+    for c in classes:
         wrong, right, _ = roc_curve(true == c, shares[:, c])
         auc = roc_auc_score(true == c, shares[:, c])
         name = shorten_name(evaluation.class_name(c))
-        color = BLUE if len(chosen) == 1 else None
+        color = BLUE if len(classes) == 1 else None
         axes.plot(wrong, right, linewidth=1.7, label=f"{name}   {auc:.3f}", color=color)
-    texts = "".join(shorten_name(evaluation.class_name(c)) for c in chosen)
+    texts = "".join(shorten_name(evaluation.class_name(c)) for c in classes)
     legend = axes.legend(
         frameon=True,
         edgecolor="none",
@@ -136,8 +136,8 @@ def _roc(
     )
     for text in legend.get_texts():
         text.set_fontsize(9)
-    if len(present) > len(chosen) > 1:
-        note = f"the first {len(chosen)} of {len(present)} classes"
+    if len(present) > len(classes) > 1:
+        note = f"the first {len(classes)} of {len(present)} classes"
         axes.text(0.98, 1.01, note, transform=axes.transAxes, ha="right", size=9, color=FAINT)
 
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from fastcam.attribution.faithfulness.perturbation_curves import Curves
 
 _CENTER = "#b7791f"
-_SCORES = {"probability": "probability of the class", "closeness": "closeness to the whole output"}
+_SCORES = {
+    "probability": "probability of the class",
+    "closeness": "closeness to the whole image's output",
+}
 _GAMES = (
     ("deletion", "Deletion, low is good", "share of the pixels deleted, highest first"),
     ("insertion", "Insertion, high is good", "share of the pixels inserted, highest first"),
@@ -41,7 +44,7 @@ def faithfulness_page(
     line is the mean over the images, the band again the quartiles, grey what noise reaches in 95 %.
     """
     page = new_page(15.0, 6.0, constrained=True)
-    heading = "Are the maps to be believed?" + (f"   {title}" if title else "")
+    heading = "Are the maps faithful?" + (f"   {title}" if title else "")
     note = "line: median (correlation: mean); band: quartiles of the images"
     page.suptitle(f"{heading}\n{note}", x=0.012, ha="left", size=13, color=INK, parse_math=False)
     axes = page.subplots(1, 3)
@@ -57,35 +60,35 @@ def _game(axes: Axes, curves: Curves | None, game: str, title: str, x: str) -> N
         frame(axes, f"{title}\n", x=x, y=score)
         write_placeholder(axes, "not measured")
         return
-    known = curves.known
+    measured = curves.known
     lines = (
         ("map", game, BLUE, "-"),
-        ("noise", f"random_{game}", FAINT, "--"),
-        ("blob in the middle", f"centre_{game}", _CENTER, ":"),
+        ("random maps", f"random_{game}", FAINT, "--"),
+        ("centered-blob baseline", f"centre_{game}", _CENTER, ":"),
     )
     for name, attribute, color, style in lines:
         values = getattr(curves, attribute)
         if values is None:
             continue
-        area = float(curves.auc(attribute)[known].mean())
+        area = float(curves.auc(attribute)[measured].mean())
         label = f"{name}, area {area:.2f}"
         _band(
             axes,
             curves.fractions,
-            values[known],
+            values[measured],
             color,
             style,
             label,
-            np.median(values[known], axis=0),
+            np.median(values[measured], axis=0),
         )
-    frame(axes, f"{title}\n{int(known.sum())} images", x=x, y=score)
+    frame(axes, f"{title}\n{int(measured.sum())} images", x=x, y=score)
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.03, 1.03)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
 
 
 def _depth(axes: Axes, randomization: Randomization | None) -> None:
-    title, y = "Layers made random, from the top down", "rank correlation with the model's maps"
+    title, y = "Cascading layer randomization", "rank correlation with the model's maps"
     if randomization is None:
         frame(axes, f"{title}\n", y=y)
         write_placeholder(axes, "not measured")

@@ -13,7 +13,7 @@ from fastcam.jobs.evaluate.metrics.localization import (
     Localization,
     LocalizationSummary,
     compare_groups,
-    known,
+    numbers,
     split_by_good,
 )
 from fastcam.report.plots import (
@@ -90,8 +90,8 @@ def _strip(
     if not any(groups):
         write_placeholder(axes, "no map could be measured")
     for x, (group, color) in enumerate(zip(groups, (GOOD, BAD), strict=True)):
-        dots_and_box(axes, known(group, measure), x, color, "o^"[x])
-        _chance(axes, x, known(group, chance))
+        dots_and_box(axes, numbers(group, measure), x, color, "o^"[x])
+        _chance(axes, x, numbers(group, chance))
 
 
 def _pointing(axes: Axes, summary: LocalizationSummary, names: tuple[str, str]) -> None:

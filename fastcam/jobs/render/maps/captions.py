@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastcam.figures.map_sheets import Heading
+from fastcam.figures.map_figure import Heading
+from fastcam.figures.slice_facts import SliceFacts
 from fastcam.store.map_rows import MapCase, MapRow
 from fastcam.store.maps import MapStore
 
@@ -43,7 +44,15 @@ class Captions(Protocol):
 @dataclass(frozen=True)
 class RenderCaptions:
     """The texts of ``fastcam render``: the class predicted and whether it is right, or the values
-    of a regression; a map's caption names the output that it explains."""
+    of a regression; a map's caption names the output that it explains.
+
+    Attributes:
+        class_names: names of the classes; empty: their numbers.
+        classic: whether titles are those of ``--style classic``, without the number of slices.
+    """
+
+    class_names: tuple[str, ...] = ()
+    classic: bool = False
 
     @property
     def overlay_first(self) -> bool:
@@ -52,8 +61,8 @@ class RenderCaptions:
 
     @property
     def texts(self) -> Sequence[str]:
-        """None."""
-        return ()
+        """The names of the classes."""
+        return self.class_names
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -65,24 +74,39 @@ class RenderCaptions:
         case = MapCase(header)
         title = case.name
         if index is not None:
-            title += f"  ·  slice {index:03d}" + ("  ·  BEST" if best else "")
+            depth = 0 if self.classic else header.shape[0]
+            title += f"  ·  {SliceFacts(depth).index_text(index)}" + ("  ·  BEST" if best else "")
         parts = []
         if case.right is not None:
             parts.append("correct" if case.right else "wrong")
-        label = f"true {header.label}" if header.label else ""
-        if header.prediction is None:
+        label = f"true {self._label_text(header.label)}" if header.label else ""
+        if len(header.pixels):
+            shares = (
+                f"{self._text(c)} on {share:.1%}" for c, share in enumerate(header.output[:4])
+            )
+            prediction = f"class {', '.join(shares)} of the pixels"
+        elif header.prediction is None:
             prediction = "predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4])
         else:
-            prediction = f"predicted {header.prediction}"
+            prediction = f"predicted {self._text(header.prediction)}"
         parts.append("  ".join(filter(None, [label, prediction])))
         if header.prediction is not None and np.isfinite(header.confidence):
             parts.append(f"confidence {header.confidence:.4f}")
-        parts += filter(None, [slice_answer(header, index, str)])
+        parts += filter(None, [slice_answer(header, index, self._text)])
         return Heading(title, "  ·  ".join(parts), case.right)
 
     def caption(self, caption: str, header: MapHeader, target: int | None) -> str:
         """``caption`` and the output that the map explains."""
-        return caption if target is None else f"{caption} · target {target}"
+        return caption if target is None else f"{caption} · target {self._text(target)}"
+
+    def _text(self, label: int) -> str:
+        """The name of a class, or its number."""
+        return self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
+
+    def _label_text(self, label: str) -> str:
+        """A label as tables have it: a number has its class's name."""
+        number = label.strip()
+        return self._text(int(number)) if number.isdecimal() else label
 
 
 def slice_answer(header: MapHeader, index: int | None, value_text: Callable[[int], str]) -> str:
@@ -90,14 +114,14 @@ def slice_answer(header: MapHeader, index: int | None, value_text: Callable[[int
 
     ``value_text`` gives the text of a class.
     """
-    answers = header.slices
-    row = None if answers is None or index is None else answers.row(index)
-    if answers is None or row is None:
+    predictions = header.slices
+    row = None if predictions is None or index is None else predictions.row(index)
+    if predictions is None or row is None:
         return ""
-    if answers.probability.shape[1] == 0:
-        return "this slice " + ", ".join(f"{value:.4g}" for value in answers.output[row, :4])
-    share = answers.confidence[row]
-    return f"this slice {value_text(int(answers.prediction[row]))} ({share:.4f})"
+    if predictions.probability.shape[1] == 0:
+        return "this slice " + ", ".join(f"{value:.4g}" for value in predictions.output[row, :4])
+    share = predictions.confidence[row]
+    return f"this slice {value_text(int(predictions.prediction[row]))} ({share:.4f})"
 
 
 def row_captions(
@@ -107,14 +131,28 @@ def row_captions(
     return [captions.caption(row.caption, header, _target(row, header, index)) for row in rows]
 
 
+def row_note(row: MapRow, header: MapHeader) -> str:
+    """What else the figure of an image says of a row: the map's own note and its numbers."""
+    numbers = [
+        f"{text} {header.measures[column]:.2g}"
+        for text, column in row.measures
+        if column < len(header.measures)
+    ]
+    number = row.target or 0
+    if row.segment and number < len(header.pixels):
+        numbers.append(f"{row.segment}, {header.pixels[number]} pixels")
+    elif row.segment:
+        numbers.append(row.segment)
+    return "; ".join(filter(None, [row.note, *numbers]))
+
+
 def _target(row: MapRow, header: MapHeader, index: int | None) -> int | None:
     """The output that a row's map explains; None for attention and for EigenCAM."""
     targets, number = header.targets, row.target or 0
     if header.slices is not None and index is not None:
         at = header.slices.row(index)
         targets = targets if at is None else header.slices.targets[at]
-    targeted = row.head is None and row.layer is None and not row.array.startswith("eigencam")
-    return int(targets[number]) if targeted and number < len(targets) else None
+    return int(targets[number]) if row.is_targeted and number < len(targets) else None
 
 
 def texts_of(store: MapStore, rows: Sequence[MapRow], captions: Captions) -> Mapping[str, None]:

@@ -1,4 +1,4 @@
-"""The pictures that maps are drawn over: an image in colour, or a volume slice by slice."""
+"""The pictures that maps are drawn over: an image in color, or a volume slice by slice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import numpy as np
 from fastcam_kernels.turn import turned_grey, turned_mask
 
 from fastcam.errors import CaseError
-from fastcam.figures.map_sheets import MapPicture
-from fastcam.options import Axes, Orient, Sources
+from fastcam.figures.map_figure import MapPicture
+from fastcam.figures.slice_geometry import NO_GEOMETRY, SliceGeometry, slice_geometry
+from fastcam.jobs.render.display import display_of, flips_of, open_mask
+from fastcam.options import Orient, Sources
+from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.preprocessing import (
     grey_of_settings,
@@ -21,7 +24,6 @@ from fastcam.read.inputs.preprocessing import (
 from fastcam.read.inputs.slice_images import slice_grid
 from fastcam.read.volumes import masks, orientation, volumes
 from fastcam.read.volumes.channels import open_channel
-from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.masks import mask_along
 from fastcam.read.volumes.slice_axis import volume_along
 from fastcam.read.volumes.voxels import Volume
@@ -68,6 +70,7 @@ class VolumeImage:
         left_side: the letter of the patient's side at the left edge, where it is known.
         warnings: what is odd about the volume and its mask, and why there is none, if one was
             wanted.
+        geometry: what is known of its slices.
     """
 
     volume: Volume
@@ -77,6 +80,7 @@ class VolumeImage:
     display: orientation.Orientation
     left_side: str
     warnings: tuple[str, ...] = ()
+    geometry: SliceGeometry = NO_GEOMETRY
 
     @property
     def size(self) -> tuple[int, int]:
@@ -86,8 +90,7 @@ class VolumeImage:
 
     def cut(self, index: int) -> MapPicture:
         """Slice ``index`` in the volume's own order, grey, turned for display."""
-        turning = self.display
-        flips = (turning.transpose, turning.flip_rows, turning.flip_columns)
+        flips = flips_of(self.display)
         voxels = np.ascontiguousarray(self.volume.voxels[index][self.field])
         grey = turned_grey(voxels, self.window, flips)
         mask = None
@@ -95,7 +98,13 @@ class VolumeImage:
             mask = turned_mask(np.ascontiguousarray(self.mask.slice(index)[self.field]), flips)
         _, height, width = self.volume.voxels.shape
         note = _field_note(height, width, self.field)
-        return MapPicture(grey[:, :, np.newaxis], mask, note, left_side=self.left_side)
+        return MapPicture(
+            grey[:, :, np.newaxis],
+            mask,
+            note,
+            left_side=self.left_side,
+            facts=self.geometry.of(index, index),
+        )
 
 
 OpenImage = FlatImage | VolumeImage
@@ -118,7 +127,7 @@ def open_image(
     height, width = image.shape[:2]
     _check_shape((1, height, width), header)
     grid = slice_grid(header.source, (1, height, width))
-    opened_mask, warnings = _open_mask(mask, missing, grid, "zyx")
+    opened_mask, warnings = open_mask(mask, missing, grid, "zyx")
     inside = None if opened_mask is None else opened_mask.slice(0)
     if image.dtype != np.uint8:
         image = np.rint(image).astype(np.uint8)
@@ -129,14 +138,15 @@ def open_image(
         inside = None if inside is None else np.ascontiguousarray(inside[rows, columns])
     if orient == "array" or grid.affine is None:
         return FlatImage(MapPicture(image, inside, note), warnings)
-    display = orientation.for_display(grid.affine)
+    display = display_of(grid.affine, orient)
+    turn = display.orientation.apply
     picture = MapPicture(
-        np.ascontiguousarray(display.apply(image)),
-        None if inside is None else np.ascontiguousarray(display.apply(inside)),
+        np.ascontiguousarray(turn(image)),
+        None if inside is None else np.ascontiguousarray(turn(inside)),
         note,
-        left_side=orientation.left_side(grid.affine, display),
+        left_side=display.left_side,
     )
-    return FlatImage(picture, warnings, display)
+    return FlatImage(picture, warnings, display.orientation)
 
 
 @dataclass(frozen=True)
@@ -173,13 +183,15 @@ def open_volume_image(
     ``view`` volume and mask are cut along its axis.
     """
     grey = grey_of_settings(preprocessing)
-    source, own = _existing(header.source), not grey.settings
+    source, own = _existing(header.source), not (grey.settings or sources.window)
     if preprocessing.get("channels", 1) > 1 and sources.volume is None:
         volume = open_channel(source, sources.show_channel or 1, sources.axes, voi=own)
     else:
         volume = volumes.open_volume(source, sources.axes, volume=sources.volume, voi=own)
+    if sources.window is not None:
+        grey = GreyLevels(window_level=sources.window)
     window = grey.window(volume)
-    opened_mask, warnings = _open_mask(mask, missing, volume.grid, sources.axes)
+    opened_mask, warnings = open_mask(mask, missing, volume.grid, sources.axes)
     if view is not None and view.axis:
         opened_mask = opened_mask and mask_along(opened_mask, volume.grid.shape, view.axis)
         volume = volume_along(volume, view.axis)
@@ -188,18 +200,16 @@ def open_volume_image(
     field = slice(0, height), slice(0, width)
     if view is not None:
         field = input_slices(height, width, view.preprocessing)
-    display = orientation.IDENTITY
-    if sources.orient == "radiological":
-        display = orientation.for_display(volume.affine)
-    left_side = orientation.left_side(volume.affine, display)
+    display = display_of(volume.affine, sources.orient)
     return VolumeImage(
         volume,
         opened_mask,
         window,
         field,
-        display,
-        left_side,
+        display.orientation,
+        display.left_side,
         (*volume.warnings, *warnings),
+        slice_geometry(volume, display.orientation, window, len(volume.voxels)),
     )
 
 
@@ -221,15 +231,3 @@ def _check_shape(shape: tuple[int, ...], header: MapHeader) -> None:
             f"{header.source}: has shape {tuple(shape)} (z, y, x), but had {header.shape} when the "
             "model saw it; give --root-dir, the folder of the same images"
         )
-
-
-def _open_mask(
-    mask: str | None, missing: str, grid: Grid, axes: Axes
-) -> tuple[masks.Mask | None, tuple[str, ...]]:
-    if mask is None:
-        return None, (missing,) if missing else ()
-    try:
-        opened = masks.open_mask(Path(mask), grid, axes)
-    except CaseError as error:
-        return None, (str(error),)
-    return opened, opened.warnings

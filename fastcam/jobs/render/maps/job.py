@@ -11,9 +11,9 @@ from typing import Any
 from fastcam.errors import InputError
 from fastcam.figures import fonts, lettering
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.files import write_sheet
+from fastcam.figures.png_writer import write_sheet
 from fastcam.jobs.render.maps.captions import texts_of
-from fastcam.jobs.render.maps.item import (
+from fastcam.jobs.render.maps.map_task import (
     MapFigures,
     MapTask,
     bounds_item,
@@ -86,7 +86,7 @@ class MapSource:
         warn of. CaseError where its image or maps can't be read."""
         (case_slices,) = locate_maps(self.store, [index], self.masks)
         figures = MapFigures.of(self._local_task, open_maps(self._local_task, case_slices))
-        heat = figures.opened.heat
+        heat = figures.case_maps.heat
         sheet, _ = figures.sheet(0 if heat is None else heat.best_slice)
         write_sheet(path, sheet, figures.render_style, self.request.style.format, Buffers())
         return figures.warnings
@@ -120,11 +120,11 @@ class MapSource:
 
 @dataclass(frozen=True, eq=False)
 class MapJob:
-    """The figures of the ``chosen`` images of a store of maps, which has all ``cases``."""
+    """The figures of the ``indices`` images of a store of maps, which has all ``cases``."""
 
     source: MapSource
     cases: tuple[MapCase, ...]
-    chosen: tuple[int, ...]
+    indices: tuple[int, ...]
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -154,15 +154,16 @@ class MapJob:
         """What is left to draw."""
         source, request = self.source, self.source.request
         task = source.task()
-        located = locate_maps(source.store, self.chosen, source.masks)
+        located = locate_maps(source.store, self.indices, source.masks)
         figures = plan_maps(
             source.store, located, source.rows[0], request.selection, request.style, finished
         )
         return RenderPlan(
             available=self.cases,
-            chosen=len(self.chosen),
+            case_count=len(self.indices),
             figures=figures,
             draw=partial(render_map_item, task),
+            fonts=task.fonts,
             cohort=self._cohort(task) if figures.cases else None,
         )
 
@@ -184,10 +185,10 @@ def _check_channel(request: RenderRequest, store: MapStore) -> None:
     size, channels = attrs.preprocessing.get("size", ()), attrs.preprocessing.get("channels", 1)
     channel, count = request.sources.show_channel, volume_channels(channels, len(size), context)
     if channel is not None and channel > count:
-        what = "volumes of one channel" if count == 1 else f"volumes of {count} channels"
-        seen = what if store.attrs.dims == 3 else "images"
+        volumes = "volumes of one channel" if count == 1 else f"volumes of {count} channels"
+        content = volumes if store.attrs.dims == 3 else "images"
         raise InputError(
-            f"--show-channel {channel}: {store.path} holds maps of {seen}; leave it out"
+            f"--show-channel {channel}: {store.path} holds maps of {content}; leave it out"
         )
 
 

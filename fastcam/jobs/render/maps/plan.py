@@ -6,6 +6,7 @@ import bisect
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from fastcam_kernels.resize import slice_of
@@ -29,35 +30,35 @@ class VolumeHeat:
     Attributes:
         case: the volume's number and name.
         values: the map (d, h, w) float32, raw, over the volume's field; or that of each slice that
-            was ``seen``.
+            is in ``model_slices``.
         depth: slices of the volume.
         signed: whether the map has evidence for and against.
-        seen: of a volume that the model saw slice by slice the slices it saw, ascending; None where
-            it saw the whole volume.
+        model_slices: the slices that the model saw, ascending, of a volume that it saw slice by
+            slice; None where it saw the whole volume.
     """
 
     case: MapCase
     values: NDArray[np.float32]
     depth: int
     signed: bool
-    seen: tuple[int, ...] | None = None
+    model_slices: tuple[int, ...] | None = None
 
     @property
     def slices(self) -> Sequence[int]:
         """The slices that have heat."""
-        return range(self.depth) if self.seen is None else self.seen
+        return range(self.depth) if self.model_slices is None else self.model_slices
 
     def of_slice(self, values: NDArray[np.float32], index: int) -> NDArray[np.float32]:
         """The part (h, w) of a map like ``values`` at slice ``index``; CaseError where the model
         did not see that slice."""
-        if self.seen is None:
+        if self.model_slices is None:
             interpolated: NDArray[np.float32] = slice_of(values, index, self.depth)
             return interpolated
-        at = bisect.bisect_left(self.seen, index)
-        if at == len(self.seen) or self.seen[at] != index:
+        at = bisect.bisect_left(self.model_slices, index)
+        if at == len(self.model_slices) or self.model_slices[at] != index:
             raise CaseError(f"slice {index} has no map: the model did not see it")
-        seen: NDArray[np.float32] = values[at]
-        return seen
+        layer: NDArray[np.float32] = values[at]
+        return layer
 
     @property
     def place(self) -> int:
@@ -73,8 +74,8 @@ class VolumeHeat:
     def slice_averages(self) -> dict[int, float]:
         """Slice of the volume -> mean heat on it."""
         means = self.values.mean(axis=(1, 2), dtype=np.float64)
-        if self.seen is not None:
-            return dict(zip(self.seen, means.tolist(), strict=True))
+        if self.model_slices is not None:
+            return dict(zip(self.model_slices, means.tolist(), strict=True))
         return {z: float(slice_of(means, z, self.depth)) for z in range(self.depth)}
 
     @cached_property
@@ -83,25 +84,25 @@ class VolumeHeat:
         lowest index. Of slices that were seen one by one it is the same: raw maps of one layer are
         in one unit, whichever slice they are of."""
         values = np.abs(self.values) if self.signed else self.values
-        if self.seen is not None:
-            return self.seen[int(np.argmax(values.max(axis=(1, 2))))]
+        if self.model_slices is not None:
+            return self.model_slices[int(np.argmax(values.max(axis=(1, 2))))]
         return int(np.argmax([slice_of(values, z, self.depth).max() for z in range(self.depth)]))
 
 
 def heat_of(case: MapCase, values: NDArray[np.float32], signed: bool) -> VolumeHeat:
     """Where a map of a volume, as the store has it, has its heat; CaseError where the store doesn't
     say how many slices the volume has."""
-    answers = case.header.slices
-    seen = None if answers is None else tuple(answers.index.tolist())
-    return VolumeHeat(case, values, depth_of(case.header), signed, seen)
+    predictions = case.header.slices
+    slices = None if predictions is None else tuple(predictions.index.tolist())
+    return VolumeHeat(case, values, depth_of(case.header), signed, slices)
 
 
 def locate_maps(
-    store: MapStore, chosen: Iterable[int], masks: SourceIndex | None
+    store: MapStore, indices: Iterable[int], masks: SourceIndex | None
 ) -> list[CaseSlices]:
     """The files of each chosen image and its mask; ``masks`` replace those the store knows."""
     located = []
-    for index in chosen:
+    for index in indices:
         header = store.headers[index]
         mask, missing = header.mask_source, ""
         if masks is not None:
@@ -110,7 +111,9 @@ def locate_maps(
             except CaseError as error:
                 mask, missing = None, str(error)
         path = None if mask is None else str(mask)
-        located.append(CaseSlices(index, (), False, str(header.source), "", path, missing))
+        others = [str(value) for value in header.inputs if isinstance(value, Path)]
+        inputs = (*others, str(store.output_file(index)))
+        located.append(CaseSlices(index, (), False, str(header.source), "", path, missing, inputs))
     return located
 
 

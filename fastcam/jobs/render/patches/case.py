@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures.buffers import Buffers
-from fastcam.figures.patch_sheets import SlicePatches, SlicePicture, slice_patches
+from fastcam.figures.patch_figure import SlicePatches, SlicePicture, slice_patches
+from fastcam.figures.slice_facts import SliceFacts
+from fastcam.figures.slice_geometry import NO_GEOMETRY, SliceGeometry, slice_geometry
+from fastcam.jobs.render.display import display_of, flips_of, open_mask
 from fastcam.options import Sources
+from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
 from fastcam.read.volumes.voxels import Volume
@@ -42,6 +46,8 @@ class OpenCase:
         height: rows of the picture that boxes were made on, cropped.
         width: columns of the same.
         left_side: the letter of the patient's side at the left edge, where it is known.
+        window: (low, high), the voxels that are shown black and white.
+        geometry: what is known of its slices; nothing where they are cropped.
     """
 
     case: Case
@@ -57,6 +63,8 @@ class OpenCase:
     height: int
     width: int
     left_side: str = ""
+    window: tuple[float, float] = (0.0, 255.0)
+    geometry: SliceGeometry = NO_GEOMETRY
 
     # What all slices of a case share is computed once: 0.15 ms a figure.
 
@@ -97,18 +105,17 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
         height = width = crop
     _check_slices(case, image, count, sources)
     _check_boxes(case, image, height, width)
-    opened_mask, warning = None, missing
-    if mask is not None:
-        try:
-            opened_mask = masks.open_mask(Path(mask), volume.grid, sources.axes)
-        except CaseError as error:
-            warning = str(error)
-    warnings = (warning,) if opened_mask is None and warning else ()
+    opened_mask, warnings = open_mask(mask, missing, volume.grid, sources.axes)
     if crop is not None and opened_mask is None:
-        raise CaseError(f"frame {sources.frame} needs the mask of this case: {warning}")
-    display = orientation.IDENTITY
-    if sources.orient == "radiological":
-        display = orientation.for_display(volume.affine)
+        reason = "".join(warnings)
+        raise CaseError(f"frame {sources.frame} needs the mask of this case: {reason}")
+    display = display_of(volume.affine, sources.orient)
+    window = volume.window
+    if sources.window is not None:
+        window = GreyLevels(window_level=sources.window).window(volume)
+    geometry = SliceGeometry(SliceFacts(depth=count))
+    if crop is None:
+        geometry = slice_geometry(volume, display.orientation, window, count)
     notice = ""
     if sources.mask_dir is not None and opened_mask is None:
         notice = "no mask found" if mask is None else "mask not usable"
@@ -120,41 +127,42 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
         warnings=(
             *volume.warnings,
             *warnings,
-            *(opened_mask.warnings if opened_mask else ()),
             *_sticking_out(case, height, width, sources),
         ),
         first=first,
         count=count,
         crop=crop,
         frame=frame,
-        display=frame.inverse.then(display),
+        display=frame.inverse.then(display.orientation),
         height=height,
         width=width,
-        left_side=orientation.left_side(volume.affine, display),
+        left_side=display.left_side,
+        window=window,
+        geometry=geometry,
     )
 
 
-def cut_slice(opened: OpenCase, index: int, buffers: Buffers | None = None) -> SlicePicture:
+def cut_slice(case_data: OpenCase, index: int, buffers: Buffers | None = None) -> SlicePicture:
     """One slice in its frame, turned for display: grey picture, mask and patches.
 
     With ``buffers`` the pictures are theirs, and the next slice cut with them overwrites these.
     """
-    z = opened.first + index
-    layer, window = opened.volume.voxels[z], opened.volume.window
-    mask = None if opened.mask is None else opened.mask.slice(z)
-    if opened.crop is not None and mask is not None:
-        mask = opened.frame.apply(mask)
-        crop = frames.plan_crop(mask, *_size(mask), opened.crop)
-        layer = np.rint(crop.apply(to_grey(opened.frame.apply(layer), *window))).astype(np.uint8)
+    z = case_data.first + index
+    layer, window = case_data.volume.voxels[z], case_data.window
+    mask = None if case_data.mask is None else case_data.mask.slice(z)
+    if case_data.crop is not None and mask is not None:
+        mask = case_data.frame.apply(mask)
+        crop = frames.plan_crop(mask, *_size(mask), case_data.crop)
+        layer = np.rint(crop.apply(to_grey(case_data.frame.apply(layer), *window))).astype(np.uint8)
         mask, window = crop.apply_mask(mask), (0.0, 255.0)
-    turning = opened.turning
-    buffers, shape = buffers or Buffers(), opened.shown_size
-    flips = (turning.transpose, turning.flip_rows, turning.flip_columns)
+    buffers, shape = buffers or Buffers(), case_data.shown_size
+    flips = flips_of(case_data.turning)
     grey = turned_grey(layer, window, flips, buffers.take("grey", shape, np.uint8))
     if mask is not None:
         mask = turned_mask(mask, flips, buffers.take("mask", shape, np.uint8))
-    patches = opened.patches.get(index, _NONE)
-    return SlicePicture(grey, mask, opened.mask_notice, patches, opened.left_side)
+    patches = case_data.patches.get(index, _NONE)
+    facts = case_data.geometry.of(index, z)
+    return SlicePicture(grey, mask, case_data.mask_notice, patches, case_data.left_side, facts)
 
 
 def _size(picture: NDArray[Any]) -> tuple[int, int]:
@@ -190,8 +198,8 @@ def _sticking_out(case: Case, height: int, width: int, sources: Sources) -> tupl
     count = np.count_nonzero((x1 < 0) | (y1 < 0) | (x2 > width) | (y2 > height))
     if not count:
         return ()
-    what = "boxes stick" if count > 1 else "box sticks"
+    boxes = "boxes stick" if count > 1 else "box sticks"
     return (
-        f"{count} of {len(case.boxes)} {what} out of the {width}x{height} pixels of --frame "
+        f"{count} of {len(case.boxes)} {boxes} out of the {width}x{height} pixels of --frame "
         f"{sources.frame} --axes {sources.axes}; what sticks out is not drawn",
     )

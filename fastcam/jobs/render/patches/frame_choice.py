@@ -34,7 +34,7 @@ from fastcam.store.patches import RunStore
 # all be off before a whole job is refused, and so many agree on what ``auto`` takes.
 _WITNESSES = 4
 # Cases without a mask or a mask_ratio are passed over, but not for ever.
-_LOOKED_AT = 24
+_MOST_CASES = 24
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FrameChoice:
 
 def choose_frame(
     content: RunStore | Results,
-    chosen: Sequence[int],
+    indices: Sequence[int],
     images: SourceIndex,
     masks: SourceIndex | None,
     sources: Sources,
@@ -67,35 +67,35 @@ def choose_frame(
     InputError where no case fits and another frame does, and where ``auto`` finds nothing. Without
     masks or ``mask_ratio`` nothing is claimed.
     """
-    if masks is None or not chosen:
+    if masks is None or not indices:
         return FrameChoice(sources)
-    looked_at = locate(content, chosen[:_LOOKED_AT], images, masks)
-    witnesses = _evidence(content, looked_at, sources)
+    located = locate(content, indices[:_MOST_CASES], images, masks)
+    witnesses = _evidence(content, located, sources)
     if sources.frame == AUTO_FRAME:
-        return _found(list(islice(witnesses, _WITNESSES)), sources)
-    seen: list[Evidence] = []
+        return _auto_frame(list(islice(witnesses, _WITNESSES)), sources)
+    misfits: list[Evidence] = []
     for evidence in witnesses:
         fit = fit_of(evidence, sources)
         if fit is None:
             continue  # patches on slices that aren't there: each case says so when it is opened
         if fit.distance <= FITS:
             return FrameChoice(sources)
-        seen.append(evidence)
-        if len(seen) == _WITNESSES:
+        misfits.append(evidence)
+        if len(misfits) == _WITNESSES:
             break
-    return _judged(seen, sources) if seen else FrameChoice(sources)
+    return _misfit_choice(misfits, sources) if misfits else FrameChoice(sources)
 
 
-def _judged(evidence: Sequence[Evidence], sources: Sources) -> FrameChoice:
+def _misfit_choice(evidence: Sequence[Evidence], sources: Sources) -> FrameChoice:
     """What is done where the boxes of all these cases are off."""
-    fit = joined(fit_of(one, sources) for one in evidence)
+    fit = joined(fit_of(case, sources) for case in evidence)
     better = best_fit(evidence, sources)
     if explains(better, fit):
         raise InputError(f"{fit.misfit}; {better.fits}: give that, or --frame auto")
     return FrameChoice(sources, check_cases=False, warning=unexplained(fit))
 
 
-def _found(evidence: Sequence[Evidence], sources: Sources) -> FrameChoice:
+def _auto_frame(evidence: Sequence[Evidence], sources: Sources) -> FrameChoice:
     if not evidence:
         raise InputError(
             "--frame auto goes by mask_ratio and the masks, and no case has both: give --frame "
@@ -142,8 +142,8 @@ def _mask_opener(image: Path, mask: Path, sources: Sources) -> Callable[[Axes], 
     """What opens a case's mask for an order of axes, once for each: see :class:`Evidence`."""
 
     @cache
-    def opened(axes: Axes) -> tuple[Mask, int]:
+    def mask_and_depth(axes: Axes) -> tuple[Mask, int]:
         grid = volume_grid(image, axes, sources.volume)
         return open_mask(mask, grid, axes), grid.shape[0]
 
-    return opened
+    return mask_and_depth

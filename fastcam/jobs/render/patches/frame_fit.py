@@ -69,13 +69,13 @@ class Fit:
     Attributes:
         sources: the frame, axes and slices.
         measured: mean share of the boxes inside the mask, 0 to 1.
-        stored: mean of their ``mask_ratio``.
+        mask_ratio: mean of their ``mask_ratio``.
         distance: mean distance of the two, box by box.
     """
 
     sources: Sources
     measured: float
-    stored: float
+    mask_ratio: float
     distance: float
 
     @property
@@ -88,7 +88,7 @@ class Fit:
         """In words, how far boxes are off."""
         return (
             f"the share of mask in a box with {options_of(self.sources)} ({self.measured:.2f} on "
-            f"average) is off its mask_ratio ({self.stored:.2f}) by {self.distance:.2f}"
+            f"average) is off its mask_ratio ({self.mask_ratio:.2f}) by {self.distance:.2f}"
         )
 
 
@@ -99,18 +99,19 @@ def options_of(sources: Sources) -> str:
 
 def evidence_of(case: Case, open_mask: Callable[[Axes], tuple[Mask, int]]) -> Evidence | None:
     """A sample of the patches whose ``mask_ratio`` is known; None where too few are."""
-    known = np.flatnonzero(~np.isnan(case.mask_ratio))
-    if len(known) < _FEWEST:
+    patches = np.flatnonzero(~np.isnan(case.mask_ratio))
+    if len(patches) < _FEWEST:
         return None
-    indices = np.unique(case.slices[known])
+    indices = np.unique(case.slices[patches])
     parts = [
-        _spread(known[case.slices[known] == index], _A_SLICE) for index in _spread(indices, _SLICES)
+        _spread(patches[case.slices[patches] == index], _A_SLICE)
+        for index in _spread(indices, _SLICES)
     ]
-    chosen = np.concatenate(parts)
+    sample = np.concatenate(parts)
     return Evidence(
-        case.boxes[chosen],
-        case.slices[chosen],
-        case.mask_ratio[chosen],
+        case.boxes[sample],
+        case.slices[sample],
+        case.mask_ratio[sample],
         int(case.boxes[:, 2:].max()),
         int(case.slices.max()),
         open_mask,
@@ -158,7 +159,9 @@ def best_fit(evidence: Sequence[Evidence], sources: Sources) -> Fit | None:
     """
     best = None
     for candidates in (_frames(evidence[0], sources), _ranges(evidence[0], sources)):
-        fits = [fit for one in candidates if (fit := fit_of(evidence[0], one)) is not None]
+        fits = [
+            fit for candidate in candidates if (fit := fit_of(evidence[0], candidate)) is not None
+        ]
         if not fits:
             continue
         least = min(fit.distance for fit in fits)
@@ -168,9 +171,9 @@ def best_fit(evidence: Sequence[Evidence], sources: Sources) -> Fit | None:
             if fit.distance <= least + FITS
         ]
         least = min(fit.distance for fit in of_all)
-        found = next(fit for fit in of_all if fit.distance <= least + _ALIKE)
-        if best is None or found.distance < best.distance:
-            best = found
+        closest = next(fit for fit in of_all if fit.distance <= least + _ALIKE)
+        if best is None or closest.distance < best.distance:
+            best = closest
         if best.distance <= FITS:
             break
     return best
@@ -180,11 +183,11 @@ def joined(fits: Iterable[Fit | None]) -> Fit:
     """One fit of several cases with the same sources; a case that has none is as far off as can
     be."""
     fits = list(fits)
-    known = [fit for fit in fits if fit is not None]
+    present = [fit for fit in fits if fit is not None]
     return replace(
-        known[0],
-        measured=float(np.mean([fit.measured for fit in known])),
-        stored=float(np.mean([fit.stored for fit in known])),
+        present[0],
+        measured=float(np.mean([fit.measured for fit in present])),
+        mask_ratio=float(np.mean([fit.mask_ratio for fit in present])),
         distance=float(np.mean([1.0 if fit is None else fit.distance for fit in fits])),
     )
 
@@ -213,10 +216,10 @@ def _ranges(evidence: Evidence, sources: Sources) -> Iterator[Sources]:
     except CaseError:
         return
     counts = [count for count in (*_COUNTS, evidence.last + 1) if evidence.last < count < depth]
-    chosen = () if sources.frame == AUTO_FRAME else (sources.frame,)
+    own = () if sources.frame == AUTO_FRAME else (sources.frame,)
     for axes in _both_axes(sources):
         for slices in ("all", *(f"middle:{count}" for count in dict.fromkeys(counts))):
-            for frame in dict.fromkeys((*chosen, "image", "mask-crop:244", "mask-crop:224")):
+            for frame in dict.fromkeys((*own, "image", "mask-crop:244", "mask-crop:224")):
                 if slices != sources.slices:
                     yield replace(sources, frame=frame, axes=axes, slices=slices)
 

@@ -11,8 +11,8 @@ from typing import Any
 from fastcam.errors import InputError
 from fastcam.figures import fonts, lettering
 from fastcam.jobs.render.patches.frame_choice import FrameChoice, choose_frame
-from fastcam.jobs.render.patches.item import PatchTask, render_item
 from fastcam.jobs.render.patches.measure import measure_item, peak_item
+from fastcam.jobs.render.patches.patch_task import PatchTask, render_item
 from fastcam.jobs.render.patches.plan import locate, plan_drawing
 from fastcam.jobs.render.plan import CohortPlan, Draw, Limits, RenderPlan, StatisticsPlan
 from fastcam.jobs.render.request import RenderRequest
@@ -73,14 +73,14 @@ class PatchSource:
         else:
             identity = file_sha256(results)
             content = _earlier_store(self.request, identity) or read_results(results)
-        chosen = work_items.select(content.cases, self.request.selection, content.rejected)
+        indices = work_items.select(content.cases, self.request.selection, content.rejected)
         sources = self.request.sources
         try:
-            frame = choose_frame(content, chosen, self.images, self.masks, sources)
+            frame = choose_frame(content, indices, self.images, self.masks, sources)
         except InputError as error:
             raise InputError(f"{results}: {error}") from error
         request = replace(self.request, sources=frame.sources)
-        return PatchInput(replace(self, request=request), identity, content, tuple(chosen), frame)
+        return PatchInput(replace(self, request=request), identity, content, tuple(indices), frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +91,14 @@ class PatchInput:
         source: what it was read from.
         identity: the SHA-256 of the results file, as hexadecimal digits.
         content: the run store that was there, or the results file's content.
-        chosen: the cases to be drawn, by their index in the content.
+        indices: the cases to be drawn, by their index in the content.
         frame: where their boxes lie, which the source's request has, too.
     """
 
     source: PatchSource
     identity: str
     content: RunStore | Results
-    chosen: tuple[int, ...]
+    indices: tuple[int, ...]
     frame: FrameChoice
 
     @property
@@ -116,20 +116,20 @@ class PatchInput:
         """Make the run store of what was read, unless it is there."""
         content = self.content
         if isinstance(content, RunStore):
-            return PatchJob(self.source, content, self.chosen, self.frame)
+            return PatchJob(self.source, content, self.indices, self.frame)
         # One of other results is in the way no longer.
         folder.remove_store()
         store = create_from_results(folder.path / STORE, content)
-        return PatchJob(self.source, store, self.chosen, self.frame)
+        return PatchJob(self.source, store, self.indices, self.frame)
 
 
 @dataclass(frozen=True, eq=False)
 class PatchJob:
-    """The figures of the ``chosen`` cases of a run store, whose boxes lie in ``frame``."""
+    """The figures of the cases at ``indices`` of a run store, whose boxes lie in ``frame``."""
 
     source: PatchSource
     store: RunStore
-    chosen: tuple[int, ...]
+    indices: tuple[int, ...]
     frame: FrameChoice
 
     @property
@@ -143,7 +143,7 @@ class PatchJob:
         rejected, warnings = self.store.rejected, self.store.warnings
         if self.source.request.selection.patients:
             rejected = ()
-        places = {self.store.cases[index].place for index in self.chosen}
+        places = {self.store.cases[index].place for index in self.indices}
         odd = self.frame.warning
         return [
             *([Failure("warning", 0, self.store.attrs.source, None, 0, odd)] if odd else []),
@@ -158,16 +158,17 @@ class PatchJob:
     def plan(self, finished: Container[str]) -> RenderPlan:
         """What is left to draw, and what is to be measured."""
         request, store = self.source.request, self.store
-        located = locate(store, self.chosen, self.source.images, self.source.masks)
+        located = locate(store, self.indices, self.source.images, self.source.masks)
         figures = plan_drawing(
             store, located, request.selection, request.sources, request.style, finished
         )
         task = self._task()
         return RenderPlan(
             available=store.cases,
-            chosen=len(located),
+            case_count=len(located),
             figures=figures,
             draw=partial(render_item, task),
+            fonts=task.fonts,
             cohort=self._cohort(task) if figures.cases else None,
             statistics=StatisticsPlan(located, partial(measure_item, task))
             if request.statistics and located
@@ -176,7 +177,8 @@ class PatchJob:
 
     def _task(self) -> PatchTask:
         request, store = self.source.request, self.store
-        characters = lettering.alphabet(header.name for header in store.cases)
+        names = (header.name for header in store.cases)
+        characters = lettering.alphabet([*names, *request.style.class_names])
         return PatchTask(
             store_path=store.path.resolve(),
             store_created=store.attrs.created,

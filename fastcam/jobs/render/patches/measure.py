@@ -14,7 +14,7 @@ from fastcam.errors import CaseError
 from fastcam.figures.patch_scales import peak
 from fastcam.jobs.render.patches.frame_choice import case_evidence
 from fastcam.jobs.render.patches.frame_fit import check_fit
-from fastcam.jobs.render.patches.item import PatchTask
+from fastcam.jobs.render.patches.patch_task import PatchTask
 from fastcam.jobs.render.plan import Limits
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes

@@ -22,13 +22,13 @@ from fastcam.store.patches import RunStore
 
 def locate(
     store: RunStore | Results,
-    chosen: Iterable[int],
+    indices: Iterable[int],
     images: SourceIndex,
     masks: SourceIndex | None,
 ) -> list[CaseSlices]:
     """Where each chosen case's volume and mask are; what is missing is said in its place."""
     located = []
-    for index in chosen:
+    for index in indices:
         name = store.cases[index].name
         image, image_missing = _find(images, name)
         mask, mask_missing = _find(masks, name) if masks is not None else (None, "")

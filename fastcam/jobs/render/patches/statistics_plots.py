@@ -87,12 +87,12 @@ def _strip(
     groups = [[row for row in rows if row.correct is correct] for correct in (True, False)]
     values = [known_values(group, metric) for group in groups]
     _set_limits(axes, np.concatenate(values), whole_range)
-    for place, (found, color) in enumerate(zip(values, (GOOD, BAD), strict=True)):
-        dots_and_box(axes, found, place, color, "o^"[place])
+    for column, (group, color) in enumerate(zip(values, (GOOD, BAD), strict=True)):
+        dots_and_box(axes, group, column, color, "o^"[column])
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], [f"right\nn = {values[0].size:,}", f"wrong\nn = {values[1].size:,}"])
     axes.set_ylabel(meaning, size=9, color=INK)
-    if not any(found.size for found in values):
+    if not any(group.size for group in values):
         _no_values(axes)
 
 
@@ -100,10 +100,10 @@ def _scatter(
     axes: Axes, rows: Sequence[CaseStatistics], metric: str, label: str, title: str
 ) -> None:
     _frame(axes, title)
-    known = [row for row in rows if getattr(row, metric) is not None and row.correct is not None]
-    confidences = known_values(known, "confidence")
-    values = known_values(known, metric)
-    right = np.array([row.correct for row in known], dtype=bool)
+    cases = [row for row in rows if getattr(row, metric) is not None and row.correct is not None]
+    confidences = known_values(cases, "confidence")
+    values = known_values(cases, metric)
+    right = np.array([row.correct for row in cases], dtype=bool)
     for group, color, marker in ((right, GOOD, "o"), (~right, BAD, "^")):
         axes.scatter(
             confidences[group],
@@ -133,11 +133,11 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
     columns = ("", "right", "wrong", "effect", "p")
     cells = []
     for metric, name, _, _ in _STRIPS:
-        found = cohort.metrics[metric]
-        test = found.test
+        spread = cohort.metrics[metric]
+        test = spread.test
         spreads = [
             f"{_short(group.median)} [{_short(group.q1)}, {_short(group.q3)}]" if group.n else "–"
-            for group in (found.right, found.wrong)
+            for group in (spread.right, spread.wrong)
         ]
         tested = ("–", "–") if test is None else (f"{test.effect:+.2f}", p_text(test.p))
         cells.append([name, *spreads, *tested])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastcam.figures.map_sheets import Heading
-from fastcam.figures.patch_sheets import RenderStyle, render_style_of
+from fastcam.figures.map_figure import Heading
+from fastcam.figures.render_style import RenderStyle, render_style_of
 from fastcam.jobs.analyze.figures.sheets import (
     LayerMaps,
     Subject,

@@ -13,9 +13,11 @@ from nibabel.orientations import axcodes2ornt, ornt_transform
 
 from fastcam.errors import CaseError
 from fastcam.figures import layout
-from fastcam.figures.drawing import draw
+from fastcam.figures.figure_pixels import draw
+from fastcam.figures.patch_figure import patch_sheet
 from fastcam.figures.patch_scales import case_scale
-from fastcam.figures.patch_sheets import patch_sheet, render_style_of
+from fastcam.figures.render_style import render_style_of
+from fastcam.figures.slice_facts import NO_FACTS
 from fastcam.jobs.render.patches.case import cut_slice, open_case
 from fastcam.options import Sources, Style
 from fastcam.read.results.case import Case
@@ -149,7 +151,7 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
 
         # The letter of the patient's side would hide the square; test_orientation has its turn.
         assert picture.left_side
-        picture = replace(picture, left_side="")
+        picture = replace(picture, left_side="", facts=NO_FACTS)
         height, width = picture.grey.shape
         size = layout.enlarged(height, width, style.panel_size)
         render_style = render_style_of(style, "", (), max(size))

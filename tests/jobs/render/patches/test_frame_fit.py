@@ -66,10 +66,17 @@ def record(name: str, mask: np.ndarray, side: int | None, axes: str, first: int)
                     positions.append({"bbox": box, "slice_idx": index, "mask_ratio": ratio})
     weights = np.full(len(positions), 1 / len(positions), np.float32)
     return {
-        "patient_name": name, "true_label": 0, "predicted_label": 0, "prob_class_0": 0.75,
-        "prob_class_1": 0.25, "confidence": 0.75, "is_correct": True,
-        "num_patches": len(positions), "attention_weights": weights, "positions": positions,
-    }  # fmt: skip
+        "patient_name": name,
+        "true_label": 0,
+        "predicted_label": 0,
+        "prob_class_0": 0.75,
+        "prob_class_1": 0.25,
+        "confidence": 0.75,
+        "is_correct": True,
+        "num_patches": len(positions),
+        "attention_weights": weights,
+        "positions": positions,
+    }
 
 
 class MadeSet:

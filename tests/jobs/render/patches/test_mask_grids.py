@@ -17,8 +17,8 @@ from PIL import Image
 from fastcam.api.export import export
 from fastcam.figures import layout
 from fastcam.jobs.render.patches.case import cut_slice, open_case
-from fastcam.jobs.render.patches.item import PatchTask, render_item
 from fastcam.jobs.render.patches.measure import measure_item
+from fastcam.jobs.render.patches.patch_task import PatchTask, render_item
 from fastcam.jobs.render.patches.statistics_files import write_statistics
 from fastcam.options import Sources
 from fastcam.run.work_items import CaseSlices
@@ -45,12 +45,19 @@ def record(name: str, slices: list[int], boxes: list[list[int]]) -> dict[str, An
     positions = [
         {"bbox": tuple(box), "slice_idx": index, "center_x": 0, "center_y": 0, "roi_id": 0}
         for box, index in zip(boxes, slices, strict=True)
-    ]  # fmt: skip
+    ]
     return {
-        "patient_name": name, "true_label": 1, "predicted_label": 1, "is_correct": True,
-        "prob_class_0": 0.1, "prob_class_1": 0.9, "confidence": 0.9, "num_patches": count,
-        "attention_weights": weights / weights.sum(), "positions": positions,
-    }  # fmt: skip
+        "patient_name": name,
+        "true_label": 1,
+        "predicted_label": 1,
+        "is_correct": True,
+        "prob_class_0": 0.1,
+        "prob_class_1": 0.9,
+        "confidence": 0.9,
+        "num_patches": count,
+        "attention_weights": weights / weights.sum(),
+        "positions": positions,
+    }
 
 
 BOXES = [[2, 3, 12, 11], [5, 1, 15, 12], [4, 6, 16, 16]]
@@ -94,10 +101,10 @@ def test_the_warnings_of_masks_reach_the_user_once(
         save_turned(tmp_path / "images" / f"{name}.nii.gz", image, AFFINE, "RAS")
     results = pickled(tmp_path, [record(name, [1, 2, 4], BOXES) for name in names])
     outcome = fastcam(
-        "render", results, "--root-dir", tmp_path / "images", "--mask-dir", tmp_path / "masks",
-        "--output-dir", tmp_path / "out", "--mode", "all_slices", "--analyze-stats",
-        "--panel-size", 32, "--workers", 1,
-    )  # fmt: skip
+        f"render {results} --root-dir {tmp_path}/images --mask-dir {tmp_path}/masks "
+        f"--output-dir {tmp_path}/out --mode all_slices --analyze-stats "
+        "--panel-size 32 --workers 1"
+    )
     assert outcome.code == 0
     told = rows(tmp_path / "out" / "failures.csv")
     assert [(row["level"], row["case"]) for row in told] == [

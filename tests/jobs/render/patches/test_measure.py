@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastcam.jobs.render.patches.item import PatchTask
 from fastcam.jobs.render.patches.measure import measure_item, peak_item
+from fastcam.jobs.render.patches.patch_task import PatchTask
 from fastcam.options import Sources
 from fastcam.run.work_items import CaseSlices
 

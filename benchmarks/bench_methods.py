@@ -1,0 +1,237 @@
+"""Methods with gradients and many passes beside the passes that they are made of, and their peers.
+
+ViT-S/16 of the package, 197 tokens, one image, random weights:
+
+- ``forward``           the plain pass without a graph
+- ``backward``          the pass with a graph, and the gradient at the input; weights frozen
+- ``legrad``            LeGrad of all layers (``RelevanceEngine``), and so ``chefer``
+- ``eager``             the usual way: attention written out, autograd by every matrix
+
+ResNet-50, 224 pixels:
+
+- ``integrated loop``   as many forward and backward passes as there are steps
+- ``integrated``        fastcam's, Gauss-Legendre; ``captum integrated`` captum's with as many steps
+- ``masked loop``       forward passes of a batch, as many images as there are masks
+- ``rise``              fastcam's RISE with these masks
+- ``window loop``       forward passes of a batch, as many images as the window has places
+- ``occlusion``         fastcam's; ``captum occlusion`` captum's with as many images in a pass
+
+Rounds alternate; a ratio is the median of those to the first way of its group within each round.
+With one thread it is the process's own time, which other processes disturb little. Memory is the
+peak above model and image of one pass in a process of its own, at 1025 tokens (``--quick``: 197).
+
+Run: python -m benchmarks.bench_methods [--quick] [--rounds N] [--threads N] [--steps N] [--masks N]
+     [--group TEXT] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody calls it so
+from torch import Tensor, nn
+
+from fastcam.attribution.gradients.engine import GradientEngine
+from fastcam.attribution.method_settings import MethodSettings
+from fastcam.attribution.modules import frozen_eval
+from fastcam.attribution.perturbations.engine import PerturbationEngine
+from fastcam.attribution.relevance.engine import RelevanceEngine
+from fastcam.models.resnet import ResNet
+from fastcam.models.vit import VisionTransformer, VitSettings
+
+Way = Callable[[], Any]
+SIDES = {197: 224, 1025: 512}
+MEMORY_WAYS = ("backward", "legrad", "chefer", "eager")
+PASS = 16
+
+
+def vit_ways(tokens: int) -> dict[str, Way]:
+    """Ways to explain one image by a ViT-S/16."""
+    torch.manual_seed(0)
+    side = SIDES[tokens]
+    settings = VitSettings(dim=384, depth=12, heads=6, image_size=(side, side))
+    model = VisionTransformer(settings).eval()
+    image = torch.randn(1, 3, side, side)
+    legrad = RelevanceEngine(model, ["legrad"], targets=0)
+    chefer = RelevanceEngine(model, ["chefer"], targets=0)
+    return {
+        "forward": torch.no_grad()(lambda: model(image)),
+        "backward": lambda: gradient(model, image),
+        "legrad": lambda: legrad(image).maps["legrad"],
+        "chefer": lambda: chefer(image).maps["chefer"],
+        "eager": lambda: eager_gradients(model, image),
+    }
+
+
+def gradient(model: nn.Module, image: Tensor) -> Tensor:
+    """∂y/∂x by one pass there and back, weights frozen."""
+    with frozen_eval(model):
+        leaf = image.clone().requires_grad_()
+        (result,) = torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)
+    return result
+
+
+def eager_gradients(model: nn.Module, image: Tensor) -> list[Tensor]:
+    """Attention as timm writes it with fused attention off, and ReLU(∇A) by autograd."""
+    matrices: list[Tensor] = []
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        weights = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
+        matrices.append(weights)
+        mixed: Tensor = weights @ v
+        return mixed
+
+    with frozen_eval(model), mock.patch.object(F, "scaled_dot_product_attention", attention):
+        score = model(image.clone().requires_grad_())[:, 0].sum()
+        gradients = torch.autograd.grad(score, matrices)
+    return [gradient.relu().mean((1, 2)) for gradient in gradients]
+
+
+def loop_ways(steps: int, masks: int, side: int) -> dict[str, dict[str, Way]]:
+    """By group the ways of methods with many passes, on a ResNet-50; the first is the reference."""
+    import captum.attr as captum
+
+    torch.manual_seed(0)
+    model = ResNet("resnet50", 1000, 3).eval()
+    image = torch.randn(1, 3, side, side)
+    batch = image.expand(PASS, -1, -1, -1).contiguous()
+    window, stride = side // 7, side // 7
+    settings = MethodSettings(
+        baseline="zero",
+        steps=steps,
+        masks=masks,
+        occlusion_size=window,
+        occlusion_stride=stride,
+        pass_size=PASS,
+    )
+    integrated = GradientEngine(model, ["integrated-gradients"], targets=0, settings=settings)
+    rise = PerturbationEngine(model, ["rise"], targets=0, settings=settings)
+    occlusion = PerturbationEngine(model, ["occlusion"], targets=0, settings=settings)
+    places = 49
+
+    @torch.no_grad()
+    def forwards(count: int) -> None:
+        for start in range(0, count, PASS):
+            model(batch[: min(PASS, count - start)])
+
+    return {
+        f"integrated gradients, {steps} steps": {
+            "integrated loop": lambda: [gradient(model, image) for _ in range(steps)],
+            "integrated": lambda: integrated(image),
+            "captum integrated": lambda: captum.IntegratedGradients(model).attribute(
+                image, target=0, n_steps=steps, internal_batch_size=1
+            ),
+        },
+        f"RISE, {masks} masks": {
+            "masked loop": lambda: forwards(masks),
+            "rise": lambda: rise(image),
+        },
+        f"occlusion, {places} places": {
+            "window loop": lambda: forwards(places),
+            "occlusion": lambda: occlusion(image),
+            "captum occlusion": lambda: captum.Occlusion(model).attribute(
+                image, (3, window, window), (3, stride, stride), target=0,
+                perturbations_per_eval=PASS,
+            ),
+        },
+    }  # fmt: skip
+
+
+def measure(ways: dict[str, Way], rounds: int, threads: int) -> dict[str, tuple[float, float]]:
+    """Median milliseconds of each way and its ratio to the first; ways take turns in each round."""
+    torch.set_num_threads(threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way()
+    for turn in range(rounds):
+        for name in list(ways) if turn % 2 == 0 else list(ways)[::-1]:
+            start = clock()
+            ways[name]()
+            times[name].append((clock() - start) * 1000)
+    first = times[next(iter(ways))]
+    return {
+        name: (
+            statistics.median(own),
+            statistics.median(t / f for t, f in zip(own, first, strict=True)),
+        )
+        for name, own in times.items()
+    }
+
+
+def peak_mib(way: str, tokens: int) -> float:
+    """Peak memory above model and image of one pass in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.bench_methods", "--peak", way]
+    command += ["--tokens", str(tokens)]
+    root = Path(__file__).parents[1]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    return float(process.stdout)
+
+
+def print_peak(way: str, tokens: int) -> None:
+    """The peak of one pass of ``way``, in MiB, after a small pass of the same libraries."""
+    torch.set_num_threads(1)
+    # What is imported and packed in the first pass is no part of a method.
+    small = VisionTransformer(VitSettings(dim=24, depth=2, heads=2, image_size=(32, 32))).eval()
+    image = torch.randn(1, 3, 32, 32)
+    RelevanceEngine(small, ["legrad", "chefer"], targets=0)(image)
+    eager_gradients(small, image)
+    ways = vit_ways(tokens)
+    ways["forward"]()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ways[way]()
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=32, help="of integrated gradients")
+    parser.add_argument("--masks", type=int, default=160, help="of RISE")
+    parser.add_argument("--group", default="", help="only groups with this in their title")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--peak", choices=MEMORY_WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--tokens", type=int, default=1025, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        print_peak(options.peak, options.tokens)
+        return
+    rounds = 1 if options.quick else options.rounds
+    steps, masks, side = (2, 4, 64) if options.quick else (options.steps, options.masks, 224)
+    reports: dict[str, Any] = {}
+    groups = {"ViT-S/16, 197 tokens": vit_ways(197), **loop_ways(steps, masks, side)}
+    for title, ways in groups.items():
+        if options.group not in title:
+            continue
+        reports[title] = measure(ways, rounds, options.threads)
+        print(f"\n{title}, {options.threads} threads")
+        for name, (milliseconds, ratio) in reports[title].items():
+            print(f"  {name:18} {milliseconds:10.1f} ms   x{ratio:.2f}")
+    tokens = 197 if options.quick else 1025
+    if options.group not in "memory":
+        return
+    memory = {way: peak_mib(way, tokens) for way in MEMORY_WAYS[: 2 if options.quick else None]}
+    reports[f"MiB at {tokens} tokens"] = memory
+    print(f"\nMemory at {tokens} tokens")
+    for name, size in memory.items():
+        base = memory["backward"]  # a small pass may need no more than is there already
+        print(f"  {name:18} {size:10.1f} MiB" + (f"  x{size / base:.2f}" if base else ""))
+    if options.json:
+        options.json.write_text(json.dumps(reports, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What an output loses where parts of the input are covered."""

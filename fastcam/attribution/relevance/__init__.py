@@ -1,0 +1,1 @@
+"""Attention weighted by its gradient: how much each place of the image matters to an output."""

@@ -1,0 +1,80 @@
+"""Where a slice lies in the patient, and how its pixels are shown, as figures say it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+# A scale bar takes at most this share of a panel's width.
+_BAR_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePosition:
+    """Millimetres along the axis of the patient that slices are stacked along.
+
+    Attributes:
+        below: the letter of the side that negative numbers lie on: ``L``, ``P`` or ``I``.
+        above: that of positive ones: ``R``, ``A`` or ``S``.
+        first: of the middle of slice 0, in mm.
+        step: from one slice to the next, in mm.
+    """
+
+    below: str
+    above: str
+    first: float
+    step: float
+
+    def text(self, index: int) -> str:
+        """The position of a slice: ``S 23.5 mm``."""
+        millimetres = self.first + index * self.step
+        return f"{self.above if millimetres >= 0 else self.below} {abs(millimetres):.1f} mm"
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFacts:
+    """What is known of a slice beside its pixels; empty and 0 where it isn't known.
+
+    Attributes:
+        depth: number of slices.
+        position: where the slice lies, as :class:`SlicePosition` says it.
+        window: center and width of the grey window in the unit of the file: ``C 40 W 80``.
+        top_side: the letter of the patient's side at the top edge.
+        pixel_width: of one pixel as shown, in mm.
+    """
+
+    depth: int = 0
+    position: str = ""
+    window: str = ""
+    top_side: str = ""
+    pixel_width: float = 0.0
+
+    def index_text(self, index: int) -> str:
+        """``slice 008 of 154``: the number that files have, counted from 0."""
+        return f"slice {index:03d}" + (f" of {self.depth}" if self.depth else "")
+
+    def caption(self, name: str) -> str:
+        """The caption of the slice's panel."""
+        return "  ·  ".join(filter(None, [name, self.position, self.window]))
+
+    def scale_bar(self, columns: int, width: int) -> tuple[int, str]:
+        """Pixels and text of a scale bar on a panel of ``width`` pixels that shows ``columns``."""
+        if not (self.pixel_width > 0 and math.isfinite(self.pixel_width)):
+            return 0, ""
+        per_mm = width / (columns * self.pixel_width)
+        most = width * _BAR_SHARE / per_mm
+        power = 10.0 ** math.floor(math.log10(most))
+        length = max(step for step in (power, 2 * power, 5 * power) if step <= most)
+        return max(1, round(length * per_mm)), f"{length:g} mm"
+
+
+NO_FACTS = SliceFacts()
+
+
+def window_text(low: float, high: float) -> str:
+    """Center and width of a grey window from ``low`` to ``high``, in the unit of the file."""
+    return f"C {_short((low + high) / 2)} W {_short(abs(high - low))}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,66 @@
+"""Where the slices of a volume lie in the patient, from its affine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastcam.figures.slice_facts import NO_FACTS, SliceFacts, SlicePosition, window_text
+from fastcam.read.volumes import orientation
+from fastcam.read.volumes.voxels import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class SliceGeometry:
+    """What is known of every slice of a volume, computed once: reading an affine takes 0.1 ms.
+
+    Attributes:
+        facts: what all slices share.
+        position: where they lie; None where it isn't known.
+    """
+
+    facts: SliceFacts = NO_FACTS
+    position: SlicePosition | None = None
+
+    def of(self, index: int, voxel_index: int) -> SliceFacts:
+        """The facts of the slice that is called ``index`` and is ``voxel_index`` in the file."""
+        if self.position is None:
+            return self.facts
+        return replace(self.facts, position=self.position.text(voxel_index))
+
+
+NO_GEOMETRY = SliceGeometry()
+
+
+def slice_geometry(
+    volume: Volume, turn: orientation.Orientation, window: tuple[float, float], depth: int
+) -> SliceGeometry:
+    """What figures say of the slices of a volume, which are shown turned by ``turn``.
+
+    ``window`` (low, high) in raw voxels; ``depth`` is the number of slices that are counted.
+    Millimetres only where the file itself says how its voxels lie.
+    """
+    if volume.affine is None:
+        return SliceGeometry(SliceFacts(depth=depth))
+    low, high = (end * volume.slope + volume.intercept for end in window)
+    top_side = orientation.left_side(volume.affine, turn.then(orientation.TRANSPOSE))
+    facts = SliceFacts(depth, window=window_text(low, high), top_side=top_side)
+    if not volume.placed or not np.isfinite(volume.affine).all():
+        return SliceGeometry(facts)
+    across = 1 if turn.transpose else 0
+    pixel_width = float(np.linalg.norm(volume.affine[:3, across]))
+    return SliceGeometry(replace(facts, pixel_width=pixel_width), _position(volume))
+
+
+def _position(volume: Volume) -> SlicePosition | None:
+    """Where slices lie along the axis of the patient that is nearest to theirs."""
+    axes = orientation.nearest_axes(volume.affine)
+    if volume.affine is None or axes is None or not np.isfinite(axes).all() or volume.uneven:
+        return None
+    axis = int(axes[2, 0])
+    _, height, width = volume.voxels.shape
+    middle = np.array([(width - 1) / 2, (height - 1) / 2, 0.0, 1.0])
+    first = float((volume.affine @ middle)[axis])
+    below, above = (("L", "R"), ("P", "A"), ("I", "S"))[axis]
+    return SlicePosition(below, above, first, float(volume.affine[axis, 2]))

@@ -1,0 +1,71 @@
+"""Processes that read ahead of a model, and what happens where one of them is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from fastcam.errors import SchedulerError
+from fastcam.run.processes import end_with_parent
+
+_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
+def read_ahead(data: Dataset[Any], readers: int, prefetch: int, **options: Any) -> Iterator[Any]:
+    """What a DataLoader with ``options`` gives of ``data``, read by ``readers`` processes (0: by
+    the caller), each ``prefetch`` pieces ahead.
+
+    They start at once, and end with this process, however that ends. Raises
+    :class:`SchedulerError` where one of them is lost.
+    """
+    if not readers:
+        return iter(DataLoader(data, **options))
+    before = signal.getsignal(signal.SIGCHLD)
+    loader = DataLoader(
+        data, num_workers=readers, prefetch_factor=prefetch, worker_init_fn=_begin, **options
+    )
+    with _stops_deferred():
+        iterator = iter(loader)
+    if threading.current_thread() is threading.main_thread() and before is not None:
+        # PyTorch's handler raises wherever the main thread happens to be, in the model too; that a
+        # reader is lost is seen when something is taken from it.
+        signal.signal(signal.SIGCHLD, before)
+    return _checked(iterator)
+
+
+@contextlib.contextmanager
+def _stops_deferred() -> Iterator[None]:
+    """What stops a command takes effect when the block is left.
+
+    Between a fork and the release of logging's lock Python would swallow a KeyboardInterrupt, and
+    the lock with it: the run would wait for that for ever, instead of ending.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(_reader: int) -> None:
+    """Runs first in each reader."""
+    end_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
+def _checked(iterator: Any) -> Iterator[Any]:
+    try:
+        yield from iterator
+    except (RuntimeError, OSError, EOFError) as error:
+        # One that has read all that it was given ended by itself, with 0.
+        if all(reader.exitcode in (None, 0) for reader in iterator._workers):
+            raise
+        raise SchedulerError(
+            "a process that reads images was lost; was it killed, or is the memory full? what is "
+            "finished is kept: run the same command again to go on"
+        ) from error

@@ -1,0 +1,286 @@
+"""What follows from a run over a test set with many findings an image."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from fastcam.jobs.evaluate.cases import localizations_of
+from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
+from fastcam.jobs.evaluate.files import write_unmatched
+from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
+from fastcam.jobs.evaluate.metrics.findings import METRICS, FindingsMetrics, findings_metrics
+from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
+from fastcam.jobs.evaluate.plots.findings_page import findings_page
+from fastcam.jobs.evaluate.report import METRICS as METRICS_FILE
+from fastcam.jobs.evaluate.report import EvaluationReport
+from fastcam.jobs.evaluate.request import EvaluateRequest
+from fastcam.jobs.infer.report import InferReport
+from fastcam.options import MapChoice
+from fastcam.read.inputs.finding_columns import label_values
+from fastcam.read.inputs.inputs import find_inputs
+from fastcam.report.json_text import json_text
+from fastcam.run.csv_cells import csv_row
+from fastcam.run.failures import FAILURES, add_failures, write_failures
+from fastcam.run.files import write_bytes, write_text
+from fastcam.run.progress import Progress
+from fastcam.run.records import Failure
+from fastcam.store.map_rows import choose_rows
+from fastcam.store.maps import MapStore
+
+# Images of a finding that are listed as its worst.
+_WORST = 5
+
+
+def evaluate_findings(
+    request: EvaluateRequest,
+    inferred: InferReport,
+    store: MapStore,
+    facts: dict[str, Any],
+    progress: Progress,
+) -> EvaluationReport:
+    """Metrics by finding and over all of them, where the maps of each lie, the best and the worst.
+
+    Masks are in a folder for each finding, called like it, within that of the masks.
+    """
+    test_set, scoring, output_dir = request.test_set, request.scoring, request.output_dir
+    failures = [*test_set.failures, *inferred.failures]
+    cases, true = _cases(request, store)
+    probability = np.array([case.probability for case in cases]).reshape(len(cases), -1)
+    names = test_set.names
+    metrics = findings_metrics(true, probability, names)
+    evaluation = Evaluation(
+        kind="multilabel",
+        target=test_set.target,
+        good_below=scoring.good_below,
+        cases=tuple(cases),
+        metrics={
+            **{f"macro_{name}": estimate for name, estimate in metrics.macro.items()},
+            **{f"micro_{name}": estimate for name, estimate in metrics.micro.items()},
+        },
+        findings=metrics,
+        names=names,
+        classes=len(names),
+        facts=facts,
+    )
+    localization = _localizations(request, store, cases, true, failures)
+    worst = {name: _worst(cases, true, number) for number, name in enumerate(names)}
+    texts = {
+        METRICS_FILE: _metrics_json(evaluation, metrics, localization, worst),
+        "findings.csv": _findings_csv(metrics, localization),
+        "predictions.csv": _predictions_csv(cases, true, names),
+    }
+    for name, text in texts.items():
+        write_text(output_dir / name, text)
+    page = output_dir / "evaluation_results.png"
+    write_bytes(page, [findings_page(true, probability, metrics)])
+    report = EvaluationReport(
+        output_dir=output_dir,
+        inferred=inferred,
+        found=evaluation,
+        unmatched=test_set.unmatched,
+        files=[*(output_dir / name for name in texts), page],
+        notes=[*test_set.notes, *inferred.notes, *_lines(metrics, localization)],
+        failures=failures,
+    )
+    if cases:
+        files, problems = draw_ends(request, store, evaluation)
+        report.files += files
+        add_failures(failures, problems)
+        report.figures = draw_explained(request, store, evaluation, progress)
+    report.files += write_unmatched(test_set.unmatched, output_dir)
+    write_failures(output_dir, failures)
+    report.files += [output_dir / FAILURES] if failures else []
+    return report
+
+
+def _cases(
+    request: EvaluateRequest, store: MapStore
+) -> tuple[list[EvaluatedCase], np.ndarray[Any, np.dtype[np.float64]]]:
+    """The images that have a prediction, and their true values (n, k)."""
+    cases: list[EvaluatedCase] = []
+    rows: list[tuple[float, ...]] = []
+    for header in store.headers:
+        score = request.scoring.score(header)
+        if score is None:
+            continue
+        cases.append(
+            EvaluatedCase(
+                place=header.place,
+                id=header.id,
+                file="/".join(filter(None, [header.group, header.source.name])),
+                true=score.true,
+                predicted=score.predicted,
+                error=score.error,
+                good=score.good,
+                probability=tuple(score.probability.astype(float).tolist()),
+            )
+        )
+        rows.append(label_values(header.label))
+    return cases, np.array(rows).reshape(len(rows), len(request.test_set.names))
+
+
+def _localizations(
+    request: EvaluateRequest,
+    store: MapStore,
+    cases: Sequence[EvaluatedCase],
+    true: np.ndarray[Any, np.dtype[np.float64]],
+    failures: list[Failure],
+) -> dict[str, LocalizationSummary]:
+    """By finding where its maps lie against its masks, of the images that have it."""
+    folder = request.options.finding_masks
+    rows = choose_rows(store, MapChoice()) if store.map_names else ()
+    if folder is None:
+        return {}
+    summaries = {}
+    for number, name in enumerate(request.test_set.names):
+        own = folder / name
+        row = next((row for row in rows if row.target in (number, None)), None)
+        if not own.is_dir() or row is None:
+            continue
+        images = [item.source for item in request.test_set.items]
+        items = find_inputs(images, None, None, own, store.attrs.dims)
+        masks = {item.source.resolve(): item.mask for item in items if item.mask}
+        present = [
+            index
+            for index, case in enumerate(cases)
+            if true[index, number] == 1 and store.headers[case.place - 1].source.resolve() in masks
+        ]
+        if not present:
+            continue
+        places = [cases[index].place - 1 for index in present]
+        headers = {
+            place: replace(
+                store.headers[place], mask_source=masks[store.headers[place].source.resolve()]
+            )
+            for place in places
+        }
+        axes = request.inference.inputs.axes
+        of_images = localizations_of(store, row, headers, axes, failures)
+        good = [cases[index].probability[number] >= 0.5 for index in present]
+        summaries[name] = compare_groups([of_images[place] for place in places], good)
+    return summaries
+
+
+def _worst(
+    cases: Sequence[EvaluatedCase], true: np.ndarray[Any, np.dtype[np.float64]], number: int
+) -> list[dict[str, Any]]:
+    """The images of which a finding's probability is farthest from what is true."""
+    errors = [
+        (abs(case.probability[number] - true[index, number]), case, true[index, number])
+        for index, case in enumerate(cases)
+        if math.isfinite(true[index, number])
+    ]
+    errors.sort(key=lambda entry: (-entry[0], entry[1].place))
+    return [
+        {"id": case.id, "true": int(value), "probability": case.probability[number]}
+        for _, case, value in errors[:_WORST]
+    ]
+
+
+def _metrics_json(
+    evaluation: Evaluation,
+    metrics: FindingsMetrics,
+    localization: Mapping[str, LocalizationSummary],
+    worst: Mapping[str, list[dict[str, Any]]],
+) -> str:
+    content = {
+        "task": "multilabel",
+        "target": evaluation.target,
+        "n": len(evaluation.cases),
+        **evaluation.facts,
+        "micro": {name: asdict(estimate) for name, estimate in metrics.micro.items()},
+        "macro": {name: asdict(estimate) for name, estimate in metrics.macro.items()},
+        "findings": [
+            {
+                **asdict(finding),
+                "worst": worst[finding.name],
+                "localisation": asdict(localization[finding.name])
+                if finding.name in localization
+                else None,
+            }
+            for finding in metrics.findings
+        ],
+        "meaning": METRICS,
+        "interval": {
+            "confidence": CONFIDENCE,
+            "method": "percentile bootstrap over images",
+            "resamples": RESAMPLES,
+        },
+    }
+    return json_text(content, indent=1)
+
+
+def _findings_csv(metrics: FindingsMetrics, localization: Mapping[str, LocalizationSummary]) -> str:
+    """A row a finding, then micro and macro; each metric with the ends of its interval."""
+    columns = ["finding", "present", "absent", "unknown", "threshold"]
+    columns += [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
+    columns += ["share_inside_mask"] if localization else []
+    rows = []
+    for finding in metrics.findings:
+        row: list[Any] = [finding.name, finding.present, finding.absent, finding.unknown]
+        row += [_cell(finding.threshold), *_ends(finding.metrics)]
+        if localization:
+            own = localization.get(finding.name)
+            row.append("" if own is None else _cell(own.all.share.mean))
+        rows.append(row)
+    for name, of_all in (("micro", metrics.micro), ("macro", metrics.macro)):
+        rows.append([name, "", "", "", "", *_ends(of_all), *[""] * bool(localization)])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(map(csv_row, [columns, *rows]))
+    return text.getvalue()
+
+
+def _ends(metrics: Mapping[str, Estimate]) -> list[Any]:
+    cells: list[Any] = []
+    for name in METRICS:
+        estimate = metrics.get(name, Estimate(None))
+        cells += [_cell(estimate.value), _cell(estimate.low), _cell(estimate.high)]
+    return cells
+
+
+def _predictions_csv(
+    cases: Sequence[EvaluatedCase],
+    true: np.ndarray[Any, np.dtype[np.float64]],
+    names: Sequence[str],
+) -> str:
+    """A row an image: of each finding what is true, and its probability."""
+    columns = ["id", "file", "error", "all_right"]
+    columns += [f"{name}_{what}" for name in names for what in ("true", "probability")]
+    rows = []
+    for case, values in zip(cases, true.tolist(), strict=True):
+        row: list[Any] = [case.id, case.file, _cell(case.error), case.good]
+        for value, share in zip(values, case.probability, strict=True):
+            row += [int(value) if math.isfinite(value) else "", _cell(share)]
+        rows.append(row)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(map(csv_row, [columns, *rows]))
+    return text.getvalue()
+
+
+def _lines(metrics: FindingsMetrics, localization: Mapping[str, LocalizationSummary]) -> list[str]:
+    """A line a finding, for people."""
+    lines = []
+    for finding in metrics.findings:
+        auc = finding.metrics["auc"]
+        text = "undefined" if auc.value is None else f"{auc.value:.3f}"
+        if auc.low is not None and auc.high is not None:
+            text += f" ({auc.low:.3f} to {auc.high:.3f})"
+        line = f"{finding.name}: AUC {text}; {finding.present} present, {finding.absent} absent"
+        line += f", {finding.unknown} unknown and left out" if finding.unknown else ""
+        own = localization.get(finding.name)
+        if own is not None and own.all.share.mean is not None:
+            line += f"; {own.all.share.mean:.0%} of its map inside its mask"
+        lines.append(line)
+    return lines
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

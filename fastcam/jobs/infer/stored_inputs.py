@@ -1,0 +1,78 @@
+"""The files that a store of maps was made of: which of them changed, and their cases run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from fastcam.read.inputs.inputs import Item
+from fastcam.run.files import remove
+from fastcam.run.input_files import InputRecord, changed_inputs, file_state, input_record
+from fastcam.run.journal import Journal
+
+_COLUMNS = [field.name for field in fields(InputRecord)]
+
+
+def changed_cases(store_path: Path, trusted: bool) -> set[int]:
+    """The 0-based cases whose files changed since the store was made of them; none where these are
+    ``trusted``, or nothing was recorded."""
+    if trusted or not _journal_path(store_path).exists():
+        return set()
+    journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+    try:
+        records = {(record.place, record.path): record for record in journal.rows()}
+        places, touched = changed_inputs(records.values())
+        if touched:
+            records |= {(record.place, record.path): record for record in touched}
+            journal.replace(records.values())
+    finally:
+        journal.close()
+    return {place - 1 for place in places}
+
+
+class StoredInputs:
+    """Records the files of ``items`` as their cases are stored; a context manager.
+
+    ``cases``: the 0-based numbers of those that are to be run.
+    """
+
+    def __init__(self, store_path: Path, items: Sequence[Item], cases: Iterable[int]) -> None:
+        # Before anything is read of them: what changes afterwards is seen by the next run.
+        self._states = {
+            case: [(path, file_state(path)) for path in _files(items[case])] for case in cases
+        }
+        self._journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+        if not self._journal.rows():
+            self._journal.replace(())
+
+    def __enter__(self) -> StoredInputs:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._journal.close()
+
+    def add(self, cases: Iterable[int]) -> None:
+        """Record the files of cases that are stored; each case once."""
+        records = []
+        for case in dict.fromkeys(cases):
+            for path, state in self._states.pop(case, ()):
+                record = input_record(case + 1, path, state)
+                records += [] if record is None else [record]
+        if records:
+            self._journal.add(records)
+
+
+def forget_inputs(store_path: Path) -> None:
+    """Remove what was recorded of a store that another one takes the place of."""
+    remove(_journal_path(store_path))
+
+
+def _journal_path(store_path: Path) -> Path:
+    # Beside it: within it Zarr wonders what it is.
+    return store_path.with_name(f"{store_path.stem}.inputs.csv")
+
+
+def _files(item: Item) -> list[Path]:
+    own = (item.source, *(value for value in item.inputs if isinstance(value, Path)))
+    return list(dict.fromkeys(own))

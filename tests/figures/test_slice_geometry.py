@@ -1,0 +1,74 @@
+"""What figures say of a slice's place, against nibabel, for volumes that lie in any way."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+from nibabel.orientations import axcodes2ornt
+
+from fastcam.figures.slice_geometry import slice_geometry
+from fastcam.read.volumes.orientation import for_display, left_side
+from fastcam.read.volumes.volumes import open_volume
+from fastcam.read.volumes.voxels import Volume
+
+AFFINE = np.array(
+    [[-0.8, 0, 0, 40.0], [0, 1.2, 0, -33.0], [0, 0, 2.5, -11.5], [0, 0, 0, 1.0]], np.float64
+)
+
+
+@pytest.mark.parametrize("codes", ["LPS", "RAS", "SRA", "ILP", "PIR", "ASL"])
+def test_letters_millimetres_and_position_are_those_of_the_affine(codes: str, tmp_path) -> None:
+    image = nibabel.Nifti1Image(np.zeros((10, 12, 14), np.int16), AFFINE)
+    reorder = nibabel.orientations.ornt_transform(
+        nibabel.io_orientation(image.affine), axcodes2ornt(codes)
+    )
+    stored = image.as_reoriented(reorder)
+    nibabel.save(stored, tmp_path / "a.nii")
+    volume = open_volume(tmp_path / "a.nii")
+    turn = for_display(volume.affine)
+    depth = len(volume.voxels)
+    facts = slice_geometry(volume, turn, (0.0, 80.0), depth).of(3, 3)
+    # Which way a step of one pixel on the screen goes in the patient.
+    height, width = turn.size(*volume.voxels.shape[1:])
+    x, y = np.meshgrid(np.arange(volume.voxels.shape[2]), np.arange(volume.voxels.shape[1]))
+    shown_x, shown_y = turn.apply(x), turn.apply(y)
+
+    def place(row: int, column: int) -> np.ndarray:
+        voxel = [shown_x[row, column], shown_y[row, column], 3, 1]
+        return (stored.affine @ voxel)[:3]
+
+    right, up = place(0, 1) - place(0, 0), place(0, 0) - place(1, 0)
+    axis = int(np.abs(up).argmax())
+    assert facts.top_side == ("LR", "PA", "IS")[axis][int(up[axis] > 0)]
+    axis = int(np.abs(right).argmax())
+    assert left_side(volume.affine, turn) == ("LR", "PA", "IS")[axis][int(right[axis] < 0)]
+    assert facts.pixel_width == pytest.approx(np.linalg.norm(right))
+    middle = (place(0, 0) + place(height - 1, width - 1)) / 2
+    normal = int(np.abs(stored.affine[:3, 2]).argmax())
+    letter = ("LR", "PA", "IS")[normal][int(middle[normal] >= 0)]
+    assert facts.position == f"{letter} {abs(middle[normal]):.1f} mm"
+    assert facts.depth == depth
+
+
+def test_the_window_is_in_the_unit_of_the_file() -> None:
+    volume = Volume(np.zeros((2, 3, 4), np.int16), AFFINE, slope=2.0, intercept=-1024.0)
+    turn = for_display(AFFINE)
+    assert slice_geometry(volume, turn, (512.0, 552.0), 2).facts.window == "C 40 W 80"
+    assert slice_geometry(volume, turn, (552.0, 512.0), 2).facts.window == "C 40 W 80"
+
+
+def test_nothing_is_said_that_nobody_knows() -> None:
+    voxels = np.zeros((2, 3, 4), np.int16)
+    facts = slice_geometry(Volume(voxels), for_display(None), (0, 1), 2).of(0, 0)
+    assert (facts.position, facts.window, facts.top_side, facts.pixel_width) == ("", "", "", 0.0)
+    assert facts.depth == 2
+    # The usual affine of a file that has none turns slices, and is no measure.
+    usual = Volume(voxels, AFFINE, placed=False)
+    facts = slice_geometry(usual, for_display(AFFINE), (0, 1), 2).of(0, 0)
+    assert facts.top_side == "A"
+    assert (facts.position, facts.pixel_width) == ("", 0.0)
+    uneven = Volume(voxels, AFFINE, uneven="1 to 3 mm")
+    facts = slice_geometry(uneven, for_display(AFFINE), (0, 1), 2).of(0, 0)
+    assert facts.position == ""
+    assert facts.pixel_width == pytest.approx(0.8)

@@ -1,0 +1,50 @@
+"""Processes that read ahead, and signals that arrive while they are started."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from torch.utils.data import Dataset
+
+from fastcam.inference.readers import read_ahead
+
+_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
+class Blocked(Dataset[list[int]]):
+    """The signals that a reader has blocked."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, _: int) -> list[int]:
+        return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
+@pytest.fixture
+def signal_at_forks() -> Iterator[list[bool]]:
+    """SIGINT to this process right after each of its forks; for as long as the list isn't empty."""
+    active = [True]
+
+    def send() -> None:
+        if active:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    os.register_at_fork(after_in_parent=send)
+    yield active
+    active.clear()
+
+
+def test_a_stop_while_readers_start_is_not_lost(signal_at_forks: list[bool]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        read_ahead(Blocked(), 1, 1, batch_size=None)
+    signal_at_forks.clear()
+    assert not _STOPS & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_readers_can_be_stopped() -> None:
+    (blocked,) = read_ahead(Blocked(), 1, 1, batch_size=None)
+    assert not _STOPS & set(blocked)

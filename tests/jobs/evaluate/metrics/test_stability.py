@@ -1,0 +1,38 @@
+"""Stability of maps of right and wrong predictions, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import mannwhitneyu
+
+from fastcam.jobs.evaluate.metrics.stability import stability_lines
+
+
+class _Header:
+    def __init__(self, *measures: float) -> None:
+        self.measures = np.array(measures, np.float32)
+
+
+def test_medians_and_test() -> None:
+    values = [0.9, 0.8, 0.95, 0.7, 0.2, 0.4, 0.1]
+    good = [True] * 4 + [False] * 3
+    headers: Any = [_Header(0.0, value) for value in values]
+    names = ("integrated-gradients: completeness error", "gradcam/layer4: stability")
+    (line,) = stability_lines(headers, good, names, "flips")
+    first, second = (
+        np.array(part, np.float32).astype(np.float64) for part in (values[:4], values[4:])
+    )
+    p = mannwhitneyu(first, second).pvalue
+    assert line == (
+        "stability of gradcam/layer4 under flips, median: right 0.850 (n = 4), "
+        f"wrong 0.200 (n = 3), p = {p:.2g}"
+    )
+
+
+def test_groups_that_are_empty_or_small() -> None:
+    headers: Any = [_Header(0.5), _Header(0.7)]
+    (line,) = stability_lines(headers, [True, True], ("gradcam: stability",), "shifts")
+    assert line.endswith("median: right 0.600 (n = 2), wrong none")
+    assert stability_lines(headers, [True, True], ("other",), "shifts") == []

@@ -1,0 +1,70 @@
+"""Many true values an image, as CheXpert and NIH have them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from fastcam.errors import InputError
+from fastcam.read.inputs.finding_columns import (
+    finding_columns,
+    finding_targets,
+    label_text,
+    label_values,
+)
+from fastcam.read.inputs.tables import Row, Table
+
+CELLS = (
+    {"id": "a", "age": "61", "Edema": "1", "Mass": "0", "Nodule": "", "all": "Edema|Mass"},
+    {"id": "b", "age": "34", "Edema": "-1", "Mass": "1.0", "Nodule": "0", "all": "['Mass']"},
+    {"id": "c", "age": "50", "Edema": "", "Mass": "nan", "Nodule": "-1", "all": ""},
+    {"id": "d", "age": "50", "Edema": "0", "Mass": "1", "Nodule": "1", "all": "Mass; Cyst"},
+)  # fmt: skip
+NAMES = ("Edema", "Mass", "Nodule")
+
+
+def _table() -> Table:
+    rows = tuple(Row(number, dict(cells)) for number, cells in enumerate(CELLS, 2))
+    return Table(Path("t.csv"), tuple(CELLS[0]), rows)
+
+
+def test_columns_of_findings() -> None:
+    table = _table()
+    rows = dict(enumerate(table.rows))
+    assert finding_columns(table, None, (), "id", 3) == NAMES
+    assert finding_columns(table, "mass, edema", (), "id", 2) == ("Mass", "Edema")
+    targets = finding_targets(rows, NAMES, (), 3)
+    assert targets.names == NAMES
+    assert targets.texts == {0: "1,0,", 1: ",1,0", 3: "0,1,1"}
+    assert targets.errors == {2: "row 4: none of its findings is known"}
+    assert targets.uncertain == {"Edema": 1, "Nodule": 1}
+
+
+def test_lists_of_findings() -> None:
+    table = _table()
+    rows = dict(enumerate(table.rows))
+    assert finding_columns(table, "all", NAMES, "id", 3) == ("all",)
+    targets = finding_targets(rows, ("all",), NAMES, 3)
+    assert targets.texts == {0: "1,1,0", 1: "0,1,0", 2: "0,0,0"}
+    assert "'Cyst'" in targets.errors[3]
+    with pytest.raises(InputError, match="--class-names gives 0 names"):
+        finding_targets(rows, ("all",), (), 3)
+
+
+def test_another_number_of_columns() -> None:
+    with pytest.raises(InputError, match="the model has 5 outputs, and 3 columns are findings"):
+        finding_columns(_table(), None, (), "id", 5)
+
+
+def test_values_as_text() -> None:
+    assert label_text((1.0, math.nan, 0.0)) == "1,,0"
+    assert label_values("1,,0")[::2] == (1.0, 0.0)
+    assert math.isnan(label_values("1,,0")[1])
+
+
+def test_what_is_no_finding() -> None:
+    rows = {0: Row(2, {"A": "1", "B": "2"})}
+    targets = finding_targets(rows, ("A", "B"), (), 2)
+    assert targets.errors[0] == "row 2: B is '2', which is none of 1, 0, -1 and empty"

@@ -1,0 +1,48 @@
+"""The first check of a pickle, which compiles for seconds, says so; later ones are silent."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import pytest
+from fastcam_kernels import pickle_cost as kernels
+
+from fastcam.cli.main import _show_warning
+from fastcam.read.results import pickle_cost
+
+_PICKLE = pickle.dumps([1, 2])
+
+
+def test_compiling_is_announced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Uncompiled:
+        signatures = ()
+
+    kernel = Uncompiled()
+    monkeypatch.setattr(kernels, "cost", kernel)
+    monkeypatch.setattr(pickle_cost, "is_cached", lambda function: function is not kernel)
+    with pytest.warns(UserWarning, match="once for this installation") as seen:
+        pickle_cost._announce_compiling()
+    (warning,) = seen
+    _show_warning(warning.message, warning.category, warning.filename)
+    assert capsys.readouterr().err.startswith("fastcam: warning: first use: compiling")
+
+
+def test_once_compiled_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    pickle_cost.measure(_PICKLE)
+    # Compiled in this process, though nothing can be kept.
+    monkeypatch.setattr(pickle_cost, "is_cached", lambda _: False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pickle_cost.measure(_PICKLE).size == len(_PICKLE)
+
+
+def test_the_announcement_is_the_first_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    real = kernels.cost
+    monkeypatch.setattr(pickle_cost, "_announce_compiling", lambda: order.append("notice"))
+    monkeypatch.setattr(kernels, "cost", lambda *args: order.append("kernel") or real(*args))
+    pickle_cost.measure(_PICKLE)
+    assert order == ["notice", "kernel"]

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from tests.sample_map_stores import image_store
+from tests.sample_runs import make_case, make_store
+
+
+def cells(store) -> dict[str, str]:
+    tree = ElementTree.fromstring(f"<div>{store._repr_html_()}</div>")
+    return {row.findtext("th", ""): row.findtext("td", "") for row in tree.iter("tr")}
+
+
+def test_a_store_of_patches_in_a_notebook(tmp_path) -> None:
+    store = make_store(tmp_path, make_case(1, "a", [0, 1]), make_case(2, "b", [0]))
+    table = cells(store)
+    assert table["cases"] == "2"
+    assert table["patches"] == "3"
+    assert table["right"] == "2 of 2"
+    assert table["where"] == str(store.path)
+
+
+def test_a_store_of_maps_in_a_notebook(tmp_path) -> None:
+    folder = tmp_path / "<b>"
+    folder.mkdir()
+    table = cells(image_store(folder))
+    assert table["images"] == "3"
+    assert table["model"] == "resnet18"
+    assert "gradcam/layer3 (6, 6)" in table["maps"]
+    assert "<b>" in table["where"]  # as text
