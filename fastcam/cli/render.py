@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from fastcam.cli.model_options import VOLUME_HELP, ShowChannel
+from fastcam.cli.geometry_options import SOURCES, GeometryOptions
+from fastcam.cli.model_options import ShowChannel
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.parsing import parse_names, parse_patients
 from fastcam.cli.run_options import (
@@ -26,9 +27,9 @@ from fastcam.cli.run_options import (
 )
 from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.errors import InputError
-from fastcam.options import Axes, Language, Mode, Orient, parse_head, parse_window
+from fastcam.options import Language, Mode, parse_head, parse_window
 
-_SELECTION, _SOURCES = "Which figures", "Where the images are"
+_SELECTION = "Which figures"
 Option = typer.Option
 
 
@@ -43,7 +44,7 @@ def render(
     ] = None,
     results_file: Annotated[
         Path | None,
-        Option(help="Another way to give RESULTS.", rich_help_panel=_SOURCES),
+        Option(help="Another way to give RESULTS.", rich_help_panel=SOURCES),
     ] = None,
     output_dir: Annotated[
         Path, Option(help="Folder for the figures; made if need be.", rich_help_panel=RUN)
@@ -53,7 +54,7 @@ def render(
         Option(
             help="Folder with a volume or folder for each case. A store of maps knows its "
             "images: give it where they were moved.",
-            rich_help_panel=_SOURCES,
+            rich_help_panel=SOURCES,
         ),
     ] = None,
     mask_dir: Annotated[
@@ -61,7 +62,7 @@ def render(
         Option(
             help="Folder with the masks; without it figures of patches have no mask panel, and "
             "those of maps the masks that infer was given. A mask lies where its affine says.",
-            rich_help_panel=_SOURCES,
+            rich_help_panel=SOURCES,
         ),
     ] = None,
     mode: Annotated[
@@ -124,43 +125,7 @@ def render(
             rich_help_panel=_SELECTION,
         ),
     ] = False,
-    axes: Annotated[
-        Axes,
-        Option(
-            help="Order in which boxes were made: SimpleITK's or nibabel's.",
-            rich_help_panel=_SOURCES,
-        ),
-    ] = "zyx",
-    orient: Annotated[
-        Orient,
-        Option(
-            help="Turn slices by the affine, or leave the array as it lies.",
-            rich_help_panel=_SOURCES,
-        ),
-    ] = "radiological",
-    frame: Annotated[
-        str,
-        Option(
-            help="Frame of the boxes: image, mask-crop:SIZE as in mask-crop:244, or auto: the one "
-            "(with axes and slices) that fits the results file's mask_ratio.",
-            rich_help_panel=_SOURCES,
-        ),
-    ] = "image",
-    slices: Annotated[
-        str,
-        Option(
-            help="What slice indices count: all, or middle:COUNT as in middle:100.",
-            rich_help_panel=_SOURCES,
-        ),
-    ] = "all",
-    volume: Annotated[
-        str | None,
-        Option(
-            metavar="N|NAME",
-            help=VOLUME_HELP + " Of a store of maps: default, the one that was run.",
-            rich_help_panel=_SOURCES,
-        ),
-    ] = None,
+    geometry: GeometryOptions,
     show_channel: ShowChannel = None,
     window: Window = None,
     class_names: ClassNames = None,
@@ -238,11 +203,7 @@ def render(
         layers=layer or (),
         head=parse_head(head),
         analyze_stats=analyze_stats,
-        axes=axes,
-        orient=orient,
-        frame=frame,
-        slices=slices,
-        volume=volume,
+        **vars(geometry),
         show_channel=show_channel,
         window=parse_window("window", window),
         class_names=parse_names(class_names),

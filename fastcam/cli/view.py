@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fastcam.cli.model_options import VOLUME_HELP, ShowChannel
+from fastcam.cli.geometry_options import SOURCES, GeometryOptions
+from fastcam.cli.model_options import ShowChannel
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.run_options import (
     STYLE,
@@ -19,9 +20,9 @@ from fastcam.cli.run_options import (
     Window,
 )
 from fastcam.errors import one_line
-from fastcam.options import Axes, Orient, parse_window
+from fastcam.options import parse_window
 
-_SOURCES, _JUDGING, _SERVER = "Where the images are", "Judging", "The server"
+_JUDGING, _SERVER = "Judging", "The server"
 Option = typer.Option
 
 
@@ -112,37 +113,13 @@ def view(
         Option(
             help="Folder with a volume or folder for each case. A store of maps and an output "
             "folder know theirs: give it where they were moved.",
-            rich_help_panel=_SOURCES,
+            rich_help_panel=SOURCES,
         ),
     ] = None,
     mask_dir: Annotated[
-        Path | None, Option(help="Folder with the masks.", rich_help_panel=_SOURCES)
+        Path | None, Option(help="Folder with the masks.", rich_help_panel=SOURCES)
     ] = None,
-    axes: Annotated[
-        Axes,
-        Option(
-            help="Order in which boxes were made: SimpleITK's or nibabel's.",
-            rich_help_panel=_SOURCES,
-        ),
-    ] = "zyx",
-    orient: Annotated[
-        Orient,
-        Option(
-            help="Turn slices by the affine, or leave the array as it lies.",
-            rich_help_panel=_SOURCES,
-        ),
-    ] = "radiological",
-    frame: Annotated[
-        str,
-        Option(help="Frame of the boxes: image, mask-crop:SIZE or auto.", rich_help_panel=_SOURCES),
-    ] = "image",
-    slices: Annotated[
-        str,
-        Option(help="What slice indices count: all, or middle:COUNT.", rich_help_panel=_SOURCES),
-    ] = "all",
-    volume: Annotated[
-        str | None, Option(metavar="N|NAME", help=VOLUME_HELP, rich_help_panel=_SOURCES)
-    ] = None,
+    geometry: GeometryOptions,
     show_channel: ShowChannel = None,
     window: Window = None,
     class_names: ClassNames = None,
@@ -167,11 +144,7 @@ def view(
         names=name or (),
         root_dir=root_dir,
         mask_dir=mask_dir,
-        axes=axes,
-        orient=orient,
-        frame=frame,
-        slices=slices,
-        volume=volume,
+        **vars(geometry),
         show_channel=show_channel,
         window=parse_window("window", window),
         class_names=parse_names(class_names),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastcam.attribution.baselines import baseline_images, image_slices, map_name
 from fastcam.attribution.batch_maps import BatchMaps, Targets, check_batch
@@ -17,11 +17,9 @@ from fastcam.attribution.gradients.formulas import (
     path_nodes,
     saliency,
 )
-from fastcam.attribution.layer_names import open_module
-from fastcam.attribution.method_settings import MethodSettings
+from fastcam.attribution.input_engine import InputEngine
 from fastcam.attribution.modules import as_input, eager_mode, frozen_eval, no_autocast
-from fastcam.attribution.nonfinite import check_weights, keep_finite
-from fastcam.attribution.request import Sign
+from fastcam.attribution.nonfinite import keep_finite
 from fastcam.attribution.targets import Score, TargetScores, score_of, target_scores
 from fastcam.errors import InputError
 
@@ -30,7 +28,7 @@ _PLAIN = ("saliency", "inputxgradient")
 _ROUNDING = 1e-6
 
 
-class GradientEngine:
+class GradientEngine(InputEngine):
     """Maps of gradients at the input, for one batch after another.
 
     engine = GradientEngine(model, ["saliency", "integrated-gradients"])
@@ -49,22 +47,6 @@ class GradientEngine:
     y(x'))| / |y(x) - y(x')|, 0 where the map accounts for all of the difference (Sundararajan et
     al. 2017, proposition 1).
     """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        methods: Sequence[str],
-        *,
-        targets: Targets = None,
-        sign: Sign = "positive",
-        settings: MethodSettings | None = None,
-    ) -> None:
-        self._model = open_module(model)
-        check_weights(self._model)
-        self._methods = tuple(methods)
-        self._targets = targets
-        self._sign = sign
-        self._settings = settings or MethodSettings()
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w) or (b, c, d, h, w), named by their methods.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +11,15 @@ from torch import Tensor, nn
 from fastcam.attribution.baselines import baseline_images, image_slices, map_name
 from fastcam.attribution.batch_maps import BatchMaps, Targets, check_batch, logits_of
 from fastcam.attribution.cam.formulas import signed
-from fastcam.attribution.layer_names import open_module
-from fastcam.attribution.method_settings import MethodSettings
+from fastcam.attribution.input_engine import InputEngine
 from fastcam.attribution.modules import as_input, eager_mode, frozen_eval
-from fastcam.attribution.nonfinite import check_weights, keep_finite
+from fastcam.attribution.nonfinite import keep_finite
 from fastcam.attribution.perturbations.masks import random_masks, window_geometry, windows
-from fastcam.attribution.request import Sign
 from fastcam.attribution.targets import Score, TargetScores, score_of, target_scores
 from fastcam.errors import InputError
 
 
-class PerturbationEngine:
+class PerturbationEngine(InputEngine):
     """Maps of occlusion and RISE, for one batch after another.
 
     engine = PerturbationEngine(model, ["occlusion", "rise"])
@@ -34,22 +31,6 @@ class PerturbationEngine:
 
     Of a model with several images each has a map, ``rise/NAME``, for which it alone is covered.
     """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        methods: Sequence[str],
-        *,
-        targets: Targets = None,
-        sign: Sign = "positive",
-        settings: MethodSettings | None = None,
-    ) -> None:
-        self._model = open_module(model)
-        check_weights(self._model)
-        self._methods = tuple(methods)
-        self._targets = targets
-        self._sign = sign
-        self._settings = settings or MethodSettings()
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w) or (b, c, d, h, w), named by their methods.
