@@ -24,17 +24,19 @@ PIP := $(PY) -m pip -qq --disable-pip-version-check
 PINS := constraints.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test campaign lint format types bench docs simd nosimd test-simd clean
+.PHONY: help demo test test-slow campaign lint format types gpu-check bench docs simd nosimd test-simd clean
 # Recipes install into one environment; two at once would break it.
 .NOTPARALLEL:
 
 help:
 	@echo "make demo       environment in $(VENV), then fastcam demo"
 	@echo "make test       the test suite               (ARGS='-k png')"
+	@echo "make test-slow  benchmarks run small, notebooks, examples, faults on purpose"
 	@echo "make campaign   faults on purpose, an hour    (ARGS='--seed 1 --minutes 5')"
 	@echo "make lint       ruff check and format check   make format mends"
 	@echo "make types      mypy --strict"
 	@echo "make bench      every benchmark               (ARGS='--quick')"
+	@echo "make gpu-check  what only a GPU shows: tests marked cuda, benchmarks"
 	@echo "make docs       the site, in build/site; a broken link fails"
 	@echo "make simd       pillow-simd in Pillow's place; make nosimd puts Pillow back"
 	@echo "make test-simd  decoding and resizing tests with pillow-simd, in $(SIMD_VENV)"
@@ -45,7 +47,11 @@ demo: $(VENV)/.installed
 
 # One process a core, each with one thread: PyTorch's threads would wait for each other.
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto -m "not slow" $(ARGS)
+
+# Benchmarks run small, notebooks, examples, faults on purpose.
+test-slow: $(VENV)/.test $(VENV)/.bench
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto -m slow $(ARGS)
 
 # Kills, full disks, hostile and damaged files, changed inputs; a small one is among the tests.
 campaign: $(VENV)/.test
@@ -62,6 +68,10 @@ format: $(VENV)/.lint
 # mypy sees more where the libraries of tests and benchmarks are there.
 types: $(VENV)/.lint $(VENV)/.test $(VENV)/.bench
 	$(VENV)/bin/mypy
+
+# Eight minutes at most; without a GPU one line and exit code 2.
+gpu-check: $(VENV)/.test $(VENV)/.bench
+	PYTHONPATH=.:kernels $(PY) -m benchmarks.gpu_check $(ARGS)
 
 bench: $(VENV)/.bench
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) $$file $(ARGS) || exit 1; done

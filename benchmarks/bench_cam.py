@@ -249,6 +249,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     batches = options.batch or ([2] if options.quick else [8, 16])
     side, rounds = (64, 1) if options.quick else (options.side, options.rounds)
+    name_of_model = "resnet18" if options.quick else "resnet50"
     if options.memory:
         _measure_memory(options.memory, batches[0], options.side)
         return
@@ -258,11 +259,12 @@ def main() -> None:
     if not options.quick:
         _declare_torchvision("grad-cam")
     for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
-        model = ResNet("resnet50", 1000, 3).eval().to(device)
+        model = ResNet(name_of_model, 1000, 3).eval().to(device)
         for count in batches:
             batch = torch.randn(count, 3, side, side, device=device)
             ways = ways_of(model, batch, options.quick)
-            for number in sorted({1, threads}) if device == "cpu" else [threads]:
+            both = {1} if options.quick else {1, threads}
+            for number in sorted(both) if device == "cpu" else [threads]:
                 torch.set_num_threads(number)
                 name = f"{device}, batch {count}, {number} threads"
                 results["time"][name] = time_ways(ways, rounds, device == "cuda")

@@ -1,18 +1,20 @@
 """``fastcam infer`` as a whole beside the bare forward loop: images a second, store included.
 
-A ResNet-50 with random weights, 224x224, batches of 16, on JPEG files of 512x512 pixels. Ways:
+A model with random weights, by default a ResNet-50, 224x224, batches of 16, on JPEG files of
+512x512 pixels. Ways:
 
 - ``forward``  the model over batches that lie in memory, preprocessed: nothing is read or written
-- ``infer``    files in, Grad-CAM of the last stage, predictions and probabilities in the store out
+- ``infer``    files in, Grad-CAM of the last stage, or attention of a ViT's last layer, predictions
+  and probabilities in the store out
 
-Both in the same precision and with channels last; they take turns. A ratio is that of one infer to
-the mean of the forward loops before and after it, since the machine's speed changes within minutes;
-the median of the rounds counts.
+Both in the same precision and with channels last, both compiled or neither; they take turns. A
+ratio is that of one infer to the mean of the forward loops before and after it, since the machine's
+speed changes within minutes; the median of the rounds counts.
 The rate of infer is that of its own loop, from the first batch read to the last one written;
 what comes before (finding files, loading the model) is a second whatever the number of images.
 
-Run: python -m benchmarks.bench_infer [--quick] [--images N] [--rounds N] [--precision P]...
-     [--json FILE]
+Run: python -m benchmarks.bench_infer [--quick] [--model NAME]... [--images N] [--rounds N]
+     [--precision P]... [--compile] [--json FILE]
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import json
 import shutil
 import tempfile
 import time
+import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +33,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.turns import rates_in_turns
+from benchmarks.alternating import rates_in_turns
 from fastcam.api.infer import infer
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
-from fastcam.models.resnet import ResNet, build_resnet
-from fastcam.models.sizes import Sizes
+from fastcam.models.registry import load_model
 
 SIDE = 224
+# What infer stores of each model.
+MAPS: dict[str, dict[str, Any]] = {
+    "resnet18": {"method": "gradcam", "layers": ["layer4"]},
+    "resnet50": {"method": "gradcam", "layers": ["layer4"]},
+    "vit_base": {"method": "attention", "layers": [-1]},
+}
 
 
 def make_images(folder: Path, count: int) -> None:
@@ -51,49 +60,60 @@ def make_images(folder: Path, count: int) -> None:
         Image.fromarray(noisy).save(folder / f"{index:05d}.jpg", quality=90)
 
 
-def bare_loop(model: nn.Module, count: int, batch_size: int, precision: str) -> float:
+def bare_loop(
+    model: nn.Module, count: int, batch_size: int, precision: str, compiled: bool
+) -> float:
     """Images a second of the model alone."""
+    call = torch.compile(model) if compiled else model
     device = choose_device("auto")
     dtype = choose_precision(precision, device)
     batch = torch.randn(batch_size, 3, SIDE, SIDE, device=device)
     batch = batch.contiguous(memory_format=torch.channels_last)
     batches = -(-count // batch_size)
     with torch.no_grad(), arithmetic(device, dtype):
-        model(batch)
+        call(batch)
         if device.type == "cuda":
             torch.cuda.synchronize()
         start = time.perf_counter()
         for _ in range(batches):
-            model(batch)
+            call(batch)
         if device.type == "cuda":
             torch.cuda.synchronize()
     return batches * batch_size / (time.perf_counter() - start)
 
 
-def infer_loop(model: nn.Module, images: Path, output: Path, batch: int, precision: str) -> float:
+def infer_loop(
+    name: str,
+    model: nn.Module,
+    images: Path,
+    output: Path,
+    options: argparse.Namespace,
+    precision: str,
+) -> float:
     """Images a second of infer."""
     shutil.rmtree(output, ignore_errors=True)
     report = infer(
         model,
         images,
         output,
-        method="gradcam",
-        layers=["layer4"],
-        batch_size=batch,
+        **MAPS[name],
+        batch_size=options.batch,
         precision=precision,
-        compile=False,
+        compile=options.compile,
     )
     return report.images_per_second
 
 
-def measure(model: ResNet, images: Path, options: argparse.Namespace, precision: str) -> Any:
+def measure(
+    name: str, model: nn.Module, images: Path, options: argparse.Namespace, precision: str
+) -> Any:
     """Median rates of both ways and their ratio."""
     count = len(list(images.iterdir()))
     model = model.to(choose_device("auto"))
     output = images.parent / "out"
     return rates_in_turns(
-        ("forward", lambda: bare_loop(model, count, options.batch, precision)),
-        ("infer", lambda: infer_loop(model, images, output, options.batch, precision)),
+        ("forward", lambda: bare_loop(model, count, options.batch, precision, options.compile)),
+        ("infer", lambda: infer_loop(name, model, images, output, options, precision)),
         options.rounds,
     )
 
@@ -101,27 +121,30 @@ def measure(model: ResNet, images: Path, options: argparse.Namespace, precision:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few images, one round")
+    parser.add_argument("--model", action="append", choices=MAPS, help="default: resnet50")
     parser.add_argument("--images", type=int, default=160)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--precision", action="append", choices=("fp32", "bf16"))
+    parser.add_argument("--compile", action="store_true", help="torch.compile, on both sides")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.quick:
         options.images, options.rounds, options.batch = 4, 1, 2
-    torch.manual_seed(0)
-    model = build_resnet("resnet50", None, Sizes(), "").eval()
+    names = options.model or ["resnet18" if options.quick else "resnet50"]
+    warnings.simplefilter("ignore")  # of random weights
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {choose_device('auto')}")
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images"
         images.mkdir()
         make_images(images, options.images)
-        for precision in options.precision or ["fp32"]:
-            result = measure(model, images, options, precision)
-            results[precision] = result
+        for name, precision in product(names, options.precision or ["fp32"]):
+            result = measure(name, load_model(name), images, options, precision)
+            label = f"{name}, {precision}" if options.model else precision
+            results[label] = result
             print(
-                f"{precision}: forward {result['forward']:.2f}/s, infer {result['infer']:.2f}/s, "
+                f"{label}: forward {result['forward']:.2f}/s, infer {result['infer']:.2f}/s, "
                 f"{result['ratio']:.3f} of it ({', '.join(f'{r:.3f}' for r in result['ratios'])})"
             )
     if options.json is not None:

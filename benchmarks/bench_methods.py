@@ -34,6 +34,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -54,14 +55,15 @@ Way = Callable[[], Any]
 SIDES = {197: 224, 1025: 512}
 MEMORY_WAYS = ("backward", "legrad", "chefer", "eager")
 PASS = 16
+VIT_S = VitSettings(dim=384, depth=12, heads=6)
+SMALL = VitSettings(dim=48, depth=2, heads=2)
 
 
-def vit_ways(tokens: int) -> dict[str, Way]:
-    """Ways to explain one image by a ViT-S/16."""
+def vit_ways(tokens: int, settings: VitSettings = VIT_S) -> dict[str, Way]:
+    """Ways to explain one image by a vision transformer."""
     torch.manual_seed(0)
     side = SIDES[tokens]
-    settings = VitSettings(dim=384, depth=12, heads=6, image_size=(side, side))
-    model = VisionTransformer(settings).eval()
+    model = VisionTransformer(replace(settings, image_size=(side, side))).eval()
     image = torch.randn(1, 3, side, side)
     legrad = RelevanceEngine(model, ["legrad"], targets=0)
     chefer = RelevanceEngine(model, ["chefer"], targets=0)
@@ -98,12 +100,14 @@ def eager_gradients(model: nn.Module, image: Tensor) -> list[Tensor]:
     return [gradient.relu().mean((1, 2)) for gradient in gradients]
 
 
-def loop_ways(steps: int, masks: int, side: int) -> dict[str, dict[str, Way]]:
-    """By group the ways of methods with many passes, on a ResNet-50; the first is the reference."""
+def loop_ways(
+    steps: int, masks: int, side: int, name: str = "resnet50"
+) -> dict[str, dict[str, Way]]:
+    """By group the ways of methods with many passes, on a ResNet; the first is the reference."""
     import captum.attr as captum
 
     torch.manual_seed(0)
-    model = ResNet("resnet50", 1000, 3).eval()
+    model = ResNet(name, 1000, 3).eval()
     image = torch.randn(1, 3, side, side)
     batch = image.expand(PASS, -1, -1, -1).contiguous()
     window, stride = side // 7, side // 7
@@ -183,7 +187,7 @@ def print_peak(way: str, tokens: int) -> None:
     """The peak of one pass of ``way``, in MiB, after a small pass of the same libraries."""
     torch.set_num_threads(1)
     # What is imported and packed in the first pass is no part of a method.
-    small = VisionTransformer(VitSettings(dim=24, depth=2, heads=2, image_size=(32, 32))).eval()
+    small = VisionTransformer(replace(SMALL, image_size=(32, 32))).eval()
     image = torch.randn(1, 3, 32, 32)
     RelevanceEngine(small, ["legrad", "chefer"], targets=0)(image)
     eager_gradients(small, image)
@@ -212,7 +216,9 @@ def main() -> None:
     rounds = 1 if options.quick else options.rounds
     steps, masks, side = (2, 4, 64) if options.quick else (options.steps, options.masks, 224)
     reports: dict[str, Any] = {}
-    groups = {"ViT-S/16, 197 tokens": vit_ways(197), **loop_ways(steps, masks, side)}
+    settings, name = (SMALL, "resnet18") if options.quick else (VIT_S, "resnet50")
+    vit = vit_ways(197, settings)
+    groups = {"ViT-S/16, 197 tokens": vit, **loop_ways(steps, masks, side, name)}
     for title, ways in groups.items():
         if options.group not in title:
             continue

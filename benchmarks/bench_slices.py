@@ -30,7 +30,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from benchmarks.turns import rates_in_turns
+from benchmarks.alternating import rates_in_turns
 from fastcam.api.infer import infer
 
 SIDE = 512

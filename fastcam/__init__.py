@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastcam.api.models import load_model as load_model
     from fastcam.api.render import gallery as gallery
     from fastcam.api.render import render as render
+    from fastcam.api.status import status as status
     from fastcam.api.view import picture as picture
     from fastcam.api.view import review as review
     from fastcam.api.view import view as view
@@ -44,6 +45,7 @@ _HOMES = {
     "picture": "fastcam.api.view",
     "review": "fastcam.api.view",
     "render": "fastcam.api.render",
+    "status": "fastcam.api.status",
     "view": "fastcam.api.view",
     "open_store": "fastcam.store.open",
     "FastcamError": "fastcam.errors",
@@ -74,6 +76,7 @@ __all__ = [
     "picture",
     "render",
     "review",
+    "status",
     "view",
     "views",
 ]

@@ -1,17 +1,13 @@
-"""Settings of a job, as frozen dataclasses that are checked when they are made.
-
-:func:`style_fingerprint` collects what changes a picture. By it a rerun into the same folder is
-recognised as the same job.
-"""
+"""Settings of a job, as frozen dataclasses that are checked when they are made."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from fastcam.errors import InputError
 
@@ -23,9 +19,14 @@ StyleName = Literal["standard", "classic", "paper"]
 MixName = Literal["flat", "heat"]
 Theme = Literal["light", "dark"]
 Language = Literal["en", "zh"]
-PictureFormat = Literal["png", "jpg", "webp"]
+RasterFormat = Literal["png", "jpg", "webp"]
+VectorFormat = Literal["pdf", "svg"]
+PictureFormat = Literal[RasterFormat, VectorFormat]
+PanelName = Literal["image", "mask", "heat", "overlay"]
 Axes = Literal["zyx", "xyz"]
 Orient = Literal["radiological", "array"]
+# What pixels of figures are as high and as wide as: millimeters, or each other.
+Aspect = Literal["mm", "pixels"]
 Head = int | Literal["mean"]
 PathLike = str | os.PathLike[str]
 
@@ -33,7 +34,10 @@ PathLike = str | os.PathLike[str]
 AUTO_FRAME = "auto"
 # Figures in a column of a journal are shrunk: letters of 15 pixels would come to 5 points.
 _PAPER_LETTERS = 1.3
-COLORMAPS = ("jet", "viridis", "turbo", "inferno", "magma", "coolwarm", "gray")
+# Two columns of a journal.
+_VECTOR_WIDTH = 180.0
+USUAL_DPI = 300.0
+COLORMAPS = ("jet", "viridis", "turbo", "inferno", "magma", "cividis", "coolwarm", "gray")
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -110,6 +114,15 @@ class Style:
             shows attention as multiples of uniform; ``paper`` is that with a perceptually uniform
             table and larger letters.
         class_names: names of the classes, in the order of the model's outputs; empty: numbers.
+        aspect: whether pixels that aren't square in millimeters are drawn so (``mm``), or every
+            pixel is a square (``pixels``); empty for that of the ``style``: ``mm``, or in
+            ``classic`` ``pixels``.
+        font_scale: how much larger letters are than those of the ``style``, 0.5 to 4.
+        width_mm: width on paper, 30 to 1000; letters are enlarged to 7 points at least. None: that
+            of ``dpi``, of pdf and svg 180.
+        dpi: pixels an inch that a raster file says, 1 to 10000; with ``width_mm`` they follow from
+            that. None: 300, in ``classic`` nothing.
+        panels: which panels a row has, and in which order; empty: all.
     """
 
     colormap: str = ""
@@ -124,6 +137,11 @@ class Style:
     format: PictureFormat = "png"
     style: StyleName = "standard"
     class_names: tuple[str, ...] = ()
+    aspect: Aspect | Literal[""] = ""
+    font_scale: float = 1.0
+    width_mm: float | None = None
+    dpi: float | None = None
+    panels: tuple[PanelName, ...] = ()
 
     def __post_init__(self) -> None:
         _one_of("style", self.style, get_args(StyleName))
@@ -131,12 +149,16 @@ class Style:
         object.__setattr__(self, "class_names", tuple(self.class_names))
         if not self.colormap:
             object.__setattr__(self, "colormap", "viridis" if self.style == "paper" else "jet")
+        if not self.aspect:
+            object.__setattr__(self, "aspect", "pixels" if self.classic else "mm")
+        _one_of("aspect", self.aspect, get_args(Aspect))
         _one_of("colormap", self.colormap, COLORMAPS)
         _one_of("blend", self.blend, get_args(Blend))
         _one_of("scale", self.scale, get_args(Scale))
         _one_of("theme", self.theme, get_args(Theme))
         _one_of("language", self.language, get_args(Language))
         _one_of("format", self.format, get_args(PictureFormat))
+        self._check_paper()
         if not 0.0 <= self.heat_alpha <= 1.0:
             raise InputError(f"--heat-alpha {self.heat_alpha} is not between 0 and 1")
         _at_least("top-k", self.top_k, 0)
@@ -145,6 +167,33 @@ class Style:
             raise InputError(f"--panel-size {self.panel_size} is too large: at most 8192")
         if self.font is not None and not self.font.is_file():
             raise InputError(f"--font {self.font}: no such file; give a .ttf, .otf or .ttc file")
+
+    def _check_paper(self) -> None:
+        # A list, from the record of a folder.
+        object.__setattr__(self, "panels", tuple(self.panels))
+        for name in self.panels:
+            _one_of("panels", name, get_args(PanelName))
+        if len(set(self.panels)) < len(self.panels):
+            raise InputError(f"--panels {','.join(self.panels)}: names a panel twice")
+        for option, value, (low, high) in (
+            ("font-scale", self.font_scale, (0.5, 4.0)),
+            ("width-mm", self.width_mm, (30.0, 1000.0)),
+            ("dpi", self.dpi, (1.0, 10000.0)),
+        ):
+            if value is not None and not low <= value <= high:
+                raise InputError(f"--{option} {value}: must be {low:g} to {high:g}")
+
+    @property
+    def paper_width(self) -> float | None:
+        """The width on paper in mm; None for that of :attr:`file_dpi`."""
+        if self.width_mm is None and self.format in get_args(VectorFormat):
+            return _VECTOR_WIDTH
+        return self.width_mm
+
+    @property
+    def file_dpi(self) -> float | None:
+        """Pixels an inch that a raster file says; None for nothing."""
+        return self.dpi or (None if self.classic else USUAL_DPI)
 
     @property
     def classic(self) -> bool:
@@ -166,7 +215,11 @@ class Style:
     @property
     def letter_scale(self) -> float:
         """How much larger letters are than in the other styles."""
-        return _PAPER_LETTERS if self.style == "paper" else 1.0
+        return self.font_scale * (_PAPER_LETTERS if self.style == "paper" else 1.0)
+
+    def shown_aspect(self, pixel_aspect: float) -> float:
+        """The height of a drawn pixel over its width, where ``pixel_aspect`` is that in mm."""
+        return pixel_aspect if self.aspect == "mm" else 1.0
 
     def class_text(self, label: int) -> str:
         """The name of a class, or its number where it has none."""
@@ -287,20 +340,3 @@ def parse_head(text: str) -> Head:
 
 def _unknown_head(text: str) -> InputError:
     return InputError(f"--head {text!r} is not known: use a number from 0, or mean")
-
-
-def style_fingerprint(results_sha256: str, sources: Sources, style: Style) -> dict[str, Any]:
-    """All that decides how a figure looks, by option name: the results, the sources, the style.
-
-    Selection, number of workers and output folder are left out on purpose: the first ten cases
-    today and the rest tomorrow are one job.
-    """
-    settings = {**asdict(sources), **asdict(style)}
-    settings["root_dir"] = sources.root_dir and sources.root_dir.resolve()
-    settings["mask_dir"] = sources.mask_dir and sources.mask_dir.resolve()
-    settings["class_names"] = list(style.class_names) or None
-    settings["window"] = sources.window and list(sources.window)
-    for name in ("volume", "show_channel", "window", "class_names"):
-        if settings[name] is None:
-            del settings[name]  # as in the records of folders from before there was a choice
-    return {"results": results_sha256[:16], **settings}

@@ -18,6 +18,16 @@ from PIL import Image
 
 from fastcam.demo.neck_set import SyntheticSet, make_test_set
 
+# Tests that run whole programs: a minute and more for each folder.
+_SLOW = ("benchmarks", "campaign", "docs", "examples")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``make test`` leaves to ``make test-slow``."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in _SLOW:
+            item.add_marker(pytest.mark.slow)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -71,12 +81,13 @@ def records(neck: SyntheticSet) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def compiled_check() -> None:
-    """The check of pickles compiled, so that its notice, once an installation, is in no output."""
+    """The check of large pickles compiled, so that its notice, once an installation, is in no
+    output."""
     from fastcam.read.results.pickle_cost import measure
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        measure(b"\x80\x02N.")
+        measure(b"\x80\x02N" + b"N0" * 40_000 + b".")
 
 
 @pytest.fixture

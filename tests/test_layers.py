@@ -53,7 +53,7 @@ LAZY = ("cli",)
 # where they are optional or slow, within functions.
 HOMES = {
     "dask": {"run.scheduler", "jobs.render.preload"},
-    "distributed": {"run.scheduler", "jobs.render.preload"},
+    "distributed": {"run.scheduler", "jobs.infer.preload", "jobs.render.preload"},
     "zarr": {"store"},
 }
 NO_NAMES = {"utils", "util", "helpers", "common", "misc", "types", "io"}

@@ -10,6 +10,7 @@ from fastcam_kernels.colormap import names
 
 from fastcam import options
 from fastcam.errors import InputError
+from fastcam.jobs.render.fingerprint import style_fingerprint
 from fastcam.options import Selection, Sources, Style
 
 HERE = Sources(Path("images"))
@@ -86,17 +87,22 @@ OTHER: dict[str, Any] = {
     "window": (40.0, 80.0),
     "style": "paper",
     "class_names": ("Stable", "Unstable"),
+    "aspect": "pixels",
+    "font_scale": 1.5,
+    "width_mm": 90.0,
+    "dpi": 600.0,
+    "panels": ("heat",),
 }
 
 
 @pytest.mark.parametrize("name", [f.name for f in (*fields(Style), *fields(Sources))])
 def test_every_setting_of_a_picture_tells_jobs_apart(name):
     usual = Sources(Path("images"), Path("other-masks"))
-    before = options.style_fingerprint("abc", usual, Style())
+    before = style_fingerprint("abc", usual, Style())
     if name in {f.name for f in fields(Style)}:
-        after = options.style_fingerprint("abc", usual, replace(Style(), **{name: OTHER[name]}))
+        after = style_fingerprint("abc", usual, replace(Style(), **{name: OTHER[name]}))
     else:
-        after = options.style_fingerprint("abc", replace(usual, **{name: OTHER[name]}), Style())
+        after = style_fingerprint("abc", replace(usual, **{name: OTHER[name]}), Style())
     assert before != after
     assert [key for key in after if before.get(key) != after[key]] == [name]
 
@@ -105,24 +111,22 @@ def test_another_results_file_is_another_job_and_the_same_folder_by_another_name
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert options.style_fingerprint("a" * 64, HERE, Style()) != options.style_fingerprint(
-        "b" * 64, HERE, Style()
-    )
+    assert style_fingerprint("a" * 64, HERE, Style()) != style_fingerprint("b" * 64, HERE, Style())
     same = Sources(tmp_path / "x" / ".." / "images")
-    assert options.style_fingerprint("a", HERE, Style()) == options.style_fingerprint(
-        "a", same, Style()
-    )
-    json.dumps(options.style_fingerprint("a", HERE, Style()), default=str)
+    assert style_fingerprint("a", HERE, Style()) == style_fingerprint("a", same, Style())
+    json.dumps(style_fingerprint("a", HERE, Style()), default=str)
 
 
 def test_without_a_volume_the_record_is_that_of_folders_from_before_there_was_a_choice():
-    assert "volume" not in options.style_fingerprint("a", HERE, Style())
+    assert "volume" not in style_fingerprint("a", HERE, Style())
 
 
 def test_a_style_has_its_table_and_its_blend_unless_others_are_given():
     assert (Style().colormap, Style().patch_blend, Style().map_blend) == ("jet", "heat", "flat")
     classic = Style(style="classic")
     assert (classic.colormap, classic.patch_blend, classic.map_blend) == ("jet", "flat", "flat")
+    assert (Style().aspect, classic.aspect) == ("mm", "pixels")
+    assert Style(style="classic", aspect="mm").aspect == "mm"
     paper = Style(style="paper")
     assert (paper.colormap, paper.patch_blend, paper.map_blend) == ("viridis", "heat", "flat")
     assert Style(style="paper", colormap="inferno").colormap == "inferno"
@@ -142,3 +146,29 @@ def test_windows_by_name_and_by_numbers():
 def test_class_names_stand_for_their_numbers():
     style = Style(class_names=("Stable", "Unstable"))
     assert [style.class_text(label) for label in (0, 1, 2, -1)] == ["Stable", "Unstable", "2", "-1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("panels", ("heat", "slice"), "--panels 'slice' is not known"),
+        ("panels", ("heat", "heat"), "--panels heat,heat: names a panel twice"),
+        ("width_mm", 20.0, "--width-mm 20.0: must be 30 to 1000"),
+        ("font_scale", float("nan"), "--font-scale nan: must be 0.5 to 4"),
+        ("dpi", 0.0, "--dpi 0.0: must be 1 to 10000"),
+    ],
+)
+def test_paper_that_no_figure_can_have(name, value, said):
+    with pytest.raises(InputError, match=said):
+        Style(**{name: value})
+
+
+def test_what_a_file_says_of_its_size():
+    assert (Style().file_dpi, Style(style="classic").file_dpi, Style(dpi=72.0).file_dpi) == (
+        300.0,
+        None,
+        72.0,
+    )
+    assert Style(format="pdf").paper_width == 180.0
+    assert Style(format="svg", width_mm=90.0).paper_width == 90.0
+    assert Style().paper_width is None

@@ -23,6 +23,7 @@ from fastcam.api.arguments import (
 )
 from fastcam.api.keyword_messages import keyword_messages
 from fastcam.api.models import load_with_info
+from fastcam.api.workers import choose_workers
 from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.request import MapRequest
@@ -37,6 +38,7 @@ from fastcam.jobs.analyze.results import ImageResult
 from fastcam.jobs.analyze.single_image import ImageRequest, analyze_image
 from fastcam.jobs.explain.request import distinct_labels
 from fastcam.jobs.infer.request import InferenceOptions, InputChoice
+from fastcam.jobs.infer.workers import WorkerChoice
 from fastcam.options import PathLike
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.slice_inputs import choose_slicing
@@ -44,7 +46,8 @@ from fastcam.read.inputs.volume_input import check_shown
 from fastcam.read.volumes.memory_limit import limited
 from fastcam.run.cgroups import cores
 from fastcam.run.memory_share import memory_limit
-from fastcam.run.progress import Progress
+from fastcam.run.progress import NoProgress, Progress
+from fastcam.run.run_status import RunStatus
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,6 +131,8 @@ class Analyzer:
             "in_channels": in_channels,
             "allow_partial": allow_partial,
         }
+        self._sources = [(model, checkpoint), *([(model, compare)] if compare else [])]
+        self._load_options = load_options
         torch_device = choose_device(device)
         loaded, model_info = load_with_info(model, checkpoint, **load_options)
         loaded = loaded.to(torch_device)
@@ -219,6 +224,8 @@ class Analyzer:
         slices: str | None = None,
         context: int | None = None,
         output_dir: PathLike | None = None,
+        devices: str | int | None = None,
+        scheduler: str | None = None,
         overwrite: bool = False,
         trust_inputs: bool = False,
         max_memory: int | str | None = None,
@@ -231,7 +238,8 @@ class Analyzer:
         Of volumes every slice is an image of its own, ``<id>_slice042``: ``axis``, ``slices`` and
         ``context`` say which and how, ``volume`` which one of a series or 4-D file, ``axes`` in
         what order those of NumPy files are. Of a model with several inputs ``folder`` is the table
-        with their columns, or with ``table`` the folder that its paths are relative to.
+        with their columns, or with ``table`` the folder that its paths are relative to. ``devices``
+        and ``scheduler``: the model runs in worker processes, as in :func:`fastcam.infer`.
 
         Images that fail are in ``.failures``, and the others are done. InputError for wrong
         settings and no images, OutputError when a file can't be written.
@@ -268,10 +276,29 @@ class Analyzer:
             output_dir=Path(output_dir or self.request.output_dir),
             overwrite=overwrite,
             inference=replace(self.request.inference, trust_inputs=trust_inputs),
+            choices=self._worker_choices(devices, scheduler),
         )
         workers = request.options.workers or cores()
-        with limited(memory_limit(max_memory, workers)):
-            return analyze_images(request, progress)
+        status = RunStatus(request.output_dir, "analyze", progress or NoProgress())
+        with status, limited(memory_limit(max_memory, workers)):
+            return analyze_images(request, status)
+
+    def _worker_choices(
+        self, devices: str | int | None, scheduler: str | None
+    ) -> tuple[WorkerChoice, ...]:
+        """The processes that run each model; empty where that is this one."""
+        choices = [
+            choose_workers(
+                model,
+                checkpoint,
+                self._load_options,
+                devices=devices,
+                scheduler=scheduler,
+                draws=True,
+            )
+            for model, checkpoint in self._sources
+        ]
+        return tuple(choice for choice in choices if choice is not None)
 
     def _several_inputs(self, choice: InputChoice) -> tuple[MapRequest, ModelCall]:
         """The maps of a model with several inputs, and how it is called."""

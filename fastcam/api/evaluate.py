@@ -16,12 +16,14 @@ from fastcam.api.arguments import (
 )
 from fastcam.api.keyword_messages import keyword_messages
 from fastcam.api.models import load_with_info
+from fastcam.api.workers import choose_workers
 from fastcam.attribution.baselines import black_of
 from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.evaluate.job import evaluate_set
+from fastcam.jobs.evaluate.method_check import check_comparison
 from fastcam.jobs.evaluate.preparation import prepare
 from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateOptions, EvaluateRequest, figure_choice
@@ -35,13 +37,23 @@ from fastcam.read.volumes.memory_limit import limited
 from fastcam.run.cgroups import cores
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
+from fastcam.run.run_status import RunStatus
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fastcam.attribution.request import Augmentation, Reshape, Sign
     from fastcam.inference.predictions import Task
-    from fastcam.options import Axes, Blend, PictureFormat, Scale, StyleName, Theme
+    from fastcam.options import (
+        Aspect,
+        Axes,
+        Blend,
+        PanelName,
+        PictureFormat,
+        Scale,
+        StyleName,
+        Theme,
+    )
     from fastcam.read.inputs.preprocessing import Fit
     from fastcam.read.inputs.slicing import Pool
     from fastcam.read.volumes.slice_axis import Plane
@@ -71,7 +83,7 @@ def evaluate(
     percentiles: Sequence[float] | None = None,
     show_channel: int | None = None,
     checkpoint: PathLike | None = None,
-    method: str | Sequence[str] = "gradcam",
+    method: str | Sequence[str] | None = None,
     layers: Sequence[str | int] = (),
     sign: Sign = "positive",
     prefix_tokens: int | None = None,
@@ -87,23 +99,33 @@ def evaluate(
     fit: Fit | None = None,
     task: Task = "auto",
     good_below: float = 5.0,
+    unit: str = "",
     group_width: float = 10.0,
     explain: str | int | Sequence[str | int] = (),
     faithfulness: int = 0,
+    compare_methods: str | Sequence[str] = (),
+    compare_images: int = 20,
     device: str = "auto",
     precision: str = "auto",
     compile: bool | None = None,
     batch_size: int = 16,
     readers: int | None = None,
     workers: int | None = None,
+    devices: str | int | None = None,
+    scheduler: str | None = None,
     scale: Scale = "patient",
     style: StyleName = "standard",
     colormap: str = "",
     heat_alpha: float = 0.5,
     blend: Blend = "auto",
     panel_size: int = 512,
+    aspect: Aspect | None = None,
     theme: Theme = "light",
     format: PictureFormat = "png",
+    width_mm: float | None = None,
+    font_scale: float = 1.0,
+    dpi: float | None = None,
+    panels: Sequence[PanelName] = (),
     overwrite: bool = False,
     trust_inputs: bool = False,
     max_memory: int | str | None = None,
@@ -114,10 +136,13 @@ def evaluate(
     Every keyword is the option of ``fastcam evaluate`` with the same name. ``model`` is a name, or
     a module of your own. ``explain``: "all", "errors", a number (the worst so many) or ids, drawn
     besides the best and the worst. ``faithfulness``: how many images its curves are measured on, 0
-    for none. What is written into ``output_dir`` is listed in the report's ``files``; images that
-    fail are in its ``troubles`` and in ``failures.csv``. Run again, the model doesn't run again:
-    its maps and answers are in ``run.zarr``. ``max_memory``: bytes or a text such as "12GB", for
-    all ``workers`` together; a volume that would take more fails untried.
+    for none. ``compare_methods``: methods whose maps are compared, beside those of ``method``, on
+    ``compare_images`` of the images. ``unit``: of a regression's values, as "years". What is
+    written into ``output_dir`` is listed in the report's ``files``; images that fail are in its
+    ``troubles`` and in ``failures.csv``. Run again, the model doesn't run again: its maps and
+    answers are in ``run.zarr``. ``max_memory``: bytes or a text such as "12GB", for all ``workers``
+    together; a volume that would take more fails untried. ``devices`` and ``scheduler``: the model
+    runs in worker processes, as in :func:`fastcam.infer`.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unusable models or inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
@@ -126,6 +151,9 @@ def evaluate(
     check_at_least("workers", workers, 1)
     memory = memory_limit(max_memory, workers or cores())
     check_at_least("faithfulness-images", faithfulness, 0)
+    check_at_least("compare-images", compare_images, 1)
+    compared = name_list(compare_methods)
+    methods = tuple(dict.fromkeys(compared if method is None else (*name_list(method), *compared)))
     for option, number in (("good-below", good_below), ("group-width", group_width)):
         if not 0 < number < float("inf"):
             raise InputError(f"--{option} {number} must be above 0")
@@ -136,25 +164,28 @@ def evaluate(
         blend=blend,
         scale=scale,
         panel_size=panel_size,
+        aspect=aspect or "",
         theme=theme,
         format=format,
+        width_mm=width_mm,
+        font_scale=font_scale,
+        dpi=dpi,
+        panels=tuple(panels),
     )
     maps = MapRequest(
-        name_list(method),
+        methods or ("gradcam",),
         name_list(layers),
         sign=sign,
         prefix_tokens=prefix_tokens,
         reshape=reshape,
         augmentation=tta,
     )
-    loaded, model_info = load_with_info(
-        model,
-        checkpoint,
-        image_size,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        allow_partial=allow_partial,
-    )
+    load_options = {
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "allow_partial": allow_partial,
+    }
+    loaded, model_info = load_with_info(model, checkpoint, image_size, **load_options)
     if isinstance(loaded, PatchAttention):
         raise InputError(
             "fastcam evaluate is for models of images; of a patch-attention model use fastcam "
@@ -183,6 +214,7 @@ def evaluate(
         style=look,
         workers=workers or cores(),
         faithfulness_images=faithfulness,
+        compared_images=compare_images if compared else 0,
         show_channel=show_channel,
     )
     slice_options = {"axis": axis, "slices": slices, "context": context, "pool": pool}
@@ -190,6 +222,9 @@ def evaluate(
         loaded, preprocessing, choice, options, slice_options, task=task, output=answer
     )
     test_set = prepared.test_set
+    if compared:
+        findings, sliced = prepared.kind == "multilabel", prepared.slicing is not None
+        check_comparison(maps, bool(test_set.model_inputs), sliced, findings)
     if prepared.kind == "multilabel" and maps.is_targeted:
         # A map for each finding.
         maps = replace(maps, classes=tuple(range(prepared.classes)))
@@ -219,7 +254,9 @@ def evaluate(
             output=answer,
         ),
         test_set=test_set,
-        scoring=Scoring(prepared.kind, good_below, test_set.names, sign),
+        scoring=Scoring(
+            prepared.kind, good_below, test_set.names, sign, unit, options.style.classic
+        ),
         options=replace(
             options,
             classes=prepared.classes,
@@ -228,6 +265,15 @@ def evaluate(
         ),
         output_dir=Path(output_dir),
         overwrite=overwrite,
+        choice=choose_workers(
+            model,
+            checkpoint,
+            {"image_size": image_size, **load_options},
+            devices=devices,
+            scheduler=scheduler,
+            draws=True,
+        ),
     )
-    with limited(memory):
-        return evaluate_set(request, progress or NoProgress())
+    status = RunStatus(request.output_dir, "evaluate", progress or NoProgress())
+    with status, limited(memory):
+        return evaluate_set(request, status)

@@ -17,7 +17,9 @@ from fastcam.api.arguments import (
 )
 from fastcam.api.keyword_messages import keyword_messages
 from fastcam.api.models import load_with_info
+from fastcam.api.workers import choose_workers
 from fastcam.attribution.baselines import black_of
+from fastcam.attribution.box_target import boxes_in
 from fastcam.attribution.engines import default_method
 from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.request import MapRequest
@@ -35,7 +37,8 @@ from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.slice_inputs import choose_slicing
 from fastcam.read.volumes.memory_limit import limited
 from fastcam.run.memory_share import memory_limit
-from fastcam.run.progress import Progress
+from fastcam.run.progress import NoProgress, Progress
+from fastcam.run.run_status import RunStatus
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,6 +99,8 @@ def infer(
     compile: bool | None = None,
     batch_size: int = 16,
     workers: int | None = None,
+    devices: str | int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     trust_inputs: bool = False,
     max_memory: int | str | None = None,
@@ -104,7 +109,7 @@ def infer(
     """Run a model over images or volumes into the run store ``output_dir/run.zarr``.
 
     Every keyword is the option of ``fastcam infer`` with the same name; ``classes`` are those of
-    ``--target``, of a segmentation "seg:3" and the like, of CLIP "text:a photo", or "label" for
+    ``--target``, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP "text:a photo", or "label" for
     each image's own in the table. ``inputs``: of a model with several inputs the column of the
     table that goes into each argument of its ``forward``; ``images`` is then the table, or with
     ``table`` the folder that its paths are relative to. ``output``: which of the tensors that the
@@ -116,22 +121,22 @@ def infer(
     images that changed since they were run are run again (``trust_inputs``: not looked at). Images
     that fail are in the report's ``troubles`` and in ``failures.csv``; the others are stored.
     ``max_memory``: bytes or a text such as "12GB", for all ``workers`` together; a volume that
-    would take more fails untried.
+    would take more fails untried. ``devices`` ("all", a number, "0,2,5") and ``scheduler``: the
+    model, given by its name, runs in worker processes, of this machine or of a Dask cluster, each
+    with its own device, and ``workers`` is of each of them.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unusable models or inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
     check_at_least("batch-size", batch_size, 1)
     memory = memory_limit(max_memory, workers or 1)
-    loaded, model_info = load_with_info(
-        model,
-        checkpoint,
-        image_size,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        allow_partial=allow_partial,
-        fewshot=fewshot,
-    )
+    load_options = {
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "allow_partial": allow_partial,
+        "fewshot": fewshot,
+    }
+    loaded, model_info = load_with_info(model, checkpoint, image_size, **load_options)
     choice = InputChoice(
         path_list(images),
         pattern,
@@ -146,7 +151,8 @@ def infer(
     texts = () if by_label else texts_in(classes)
     if texts:
         loaded, classes = text_similarity(loaded, texts), tuple(range(len(texts)))
-    segments = () if by_label else segments_in(classes)
+    boxes = () if by_label else boxes_in(classes)
+    segments = () if by_label or boxes else segments_in(classes)
     options = InferenceOptions(
         device=device,
         precision=precision,
@@ -157,6 +163,15 @@ def infer(
         by_label=by_label,
         trust_inputs=trust_inputs,
     )
+    status = RunStatus(Path(output_dir), "infer", progress or NoProgress())
+    worker_choice = choose_workers(
+        model,
+        checkpoint,
+        {"image_size": image_size, **load_options},
+        texts,
+        devices=devices,
+        scheduler=scheduler,
+    )
     if isinstance(loaded, PatchAttention):
         if method or layers or classes or inputs or output is not None or grey.settings:
             name = model_info["model"]
@@ -164,7 +179,11 @@ def infer(
                 f"{name} has its own attention and grey levels: leave out --method, --layer, "
                 "--target, --input, --output, --window-level and --percentiles"
             )
-        with limited(memory):
+        if worker_choice is not None:
+            raise InputError(
+                f"{model_info['model']} runs in one process: leave out --devices and --scheduler"
+            )
+        with status, limited(memory):
             return infer_patches(
                 loaded,
                 model_info,
@@ -172,7 +191,7 @@ def infer(
                 options,
                 Path(output_dir),
                 overwrite=overwrite,
-                progress=progress,
+                progress=status,
             )
     preprocessing = resolve_preprocessing(loaded, image_size, mean, std, fit).with_grey(grey)
     slicing = choose_slicing(
@@ -186,8 +205,9 @@ def infer(
     maps = MapRequest(
         methods=name_list(method) or (default_method(loaded),),
         layers=name_list(layers),
-        classes=() if by_label or segments else tuple(map(int, classes)),
+        classes=() if by_label or segments or boxes else tuple(map(int, classes)),
         segments=segments,
+        boxes=boxes,
         texts=texts,
         sign=sign,
         prefix_tokens=prefix_tokens,
@@ -209,5 +229,12 @@ def infer(
         options=options,
         output=output_name(output),
     )
-    with limited(memory):
-        return infer_maps(loaded, request, Path(output_dir), overwrite=overwrite, progress=progress)
+    with status, limited(memory):
+        return infer_maps(
+            loaded,
+            request,
+            Path(output_dir),
+            overwrite=overwrite,
+            progress=status,
+            choice=worker_choice,
+        )

@@ -18,9 +18,16 @@ _OPTION = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z0-9-]*[a-z0-9])")
 _OTHER_NAMES = {"target": ("targets", "classes"), "input": ("inputs", "images")}
 
 
-def keyword_messages(function: Callable[P, R]) -> Callable[P, R]:
-    """``function``, whose errors say ``image_size`` for ``--image-size``, but not for commands."""
+def keyword_messages(
+    function: Callable[P, R], options_of: Callable[..., object] | None = None
+) -> Callable[P, R]:
+    """``function``, whose errors say ``image_size`` for ``--image-size``, but not for commands.
+
+    Where it takes ``**options``, ``options_of`` is the function whose keywords they are.
+    """
     keywords = tuple(signature(function).parameters)
+    if options_of is not None:
+        keywords += tuple(signature(options_of).parameters)
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:

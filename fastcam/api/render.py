@@ -14,12 +14,14 @@ from fastcam.jobs.render.maps.captions import RenderCaptions
 from fastcam.jobs.render.report import RenderReport
 from fastcam.jobs.render.request import RenderRequest
 from fastcam.options import (
+    Aspect,
     Axes,
     Blend,
     Language,
     MapChoice,
     Mode,
     Orient,
+    PanelName,
     PathLike,
     PictureFormat,
     Scale,
@@ -32,7 +34,8 @@ from fastcam.options import (
 from fastcam.read.volumes.memory_limit import limited
 from fastcam.run.cgroups import cores
 from fastcam.run.memory_share import memory_limit
-from fastcam.run.progress import Progress
+from fastcam.run.progress import NoProgress, Progress
+from fastcam.run.run_status import RunStatus
 
 
 @keyword_messages
@@ -67,10 +70,15 @@ def render(
     blend: Blend = "auto",
     top_k: int = 3,
     panel_size: int = 512,
+    aspect: Aspect | None = None,
     theme: Theme = "light",
     language: Language = "en",
     font: PathLike | None = None,
     format: PictureFormat = "png",
+    width_mm: float | None = None,
+    font_scale: float = 1.0,
+    dpi: float | None = None,
+    panels: Sequence[PanelName] = (),
     workers: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
@@ -120,6 +128,11 @@ def render(
             format,
             style,
             tuple(class_names),
+            aspect or "",
+            font_scale,
+            width_mm,
+            dpi,
+            tuple(panels),
         ),
         selection=Selection(mode, tuple(patients), only_errors, offset, max_samples, every_slice),
         choice=MapChoice(tuple(methods), tuple(layers), head),
@@ -129,8 +142,9 @@ def render(
         trust_inputs=trust_inputs,
     )
     workers = workers or cores()
-    with limited(memory_limit(max_memory, workers)):
-        return job.render(request, workers=workers, scheduler=scheduler, progress=progress)
+    status = RunStatus(request.output_dir, "render", progress or NoProgress())
+    with status, limited(memory_limit(max_memory, workers)):
+        return job.render(request, workers=workers, scheduler=scheduler, progress=status)
 
 
 @keyword_messages

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from fastcam.api.arguments import optional_path, path_list, volume_text
+from fastcam.api.keyword_messages import keyword_messages
 from fastcam.figures.notebook_figure import Figure
 from fastcam.jobs.view.opened_case import Limits, Look, PanelKind, Slot
 from fastcam.jobs.view.query import PictureQuery
@@ -128,6 +130,7 @@ class ReadingRoom:
         )
 
 
+@partial(keyword_messages, options_of=view_request)
 def view(
     *runs: PathLike, height: int = 760, proxy: str | None = None, **options: Any
 ) -> ReadingRoom:
@@ -138,12 +141,13 @@ def view(
     address under which a notebook on another machine forwards ports, ``{port}`` in it for the
     number, as in ``/user/me/proxy/{port}/``; give its host as ``allow_hosts`` then.
 
-    Raises :class:`~fastcam.errors.InputError` where a run can't be opened_case.
+    Raises :class:`~fastcam.errors.InputError` where a run can't be opened.
     """
     request = view_request(runs, embedded=True, **options)
     return ReadingRoom(open_service(request), height, proxy)
 
 
+@partial(keyword_messages, options_of=view_request)
 def picture(
     run: PathLike,
     case: str,
@@ -185,6 +189,7 @@ def picture(
     return Figure(room.draw(query).pixels)
 
 
+@keyword_messages
 def review(folders: PathLike | Sequence[PathLike], *, run: PathLike | None = None) -> ReviewSummary:
     """Summarize the judgements of reading rooms, from the folders or files that they are in.
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from fastcam.attribution.detection import DetectionTargets, best_scores, detections_in
 from fastcam.attribution.outputs import find_answer
 from fastcam.attribution.segmentation import SegmentationTargets, segment
 from fastcam.errors import InputError
@@ -22,6 +23,7 @@ Targets = (
     | Tensor
     | Callable[[Any], Tensor]
     | SegmentationTargets
+    | DetectionTargets
 )
 
 
@@ -38,6 +40,8 @@ class BatchMaps:
       targets; none where whoever made the engine knows them
     - ``labels`` (b, *s) int64, of a segmentation the class that is predicted of every pixel
     - ``pixels`` (b, t) int64, of a segmentation over how many pixels each target is summed
+    - ``boxes`` (b, t, 6) float32, of a detector the boxes that are explained: x1, y1, x2, y2 in
+      pixels of the model's input, label, score; all 0 and the label -1 where there is no such box
     - ``gates``: dotted path to (b, c) float32, 0 to 1, of each channel gate that maps are made of
     - ``layer_names``: by map with an axis of layers, the dotted paths of the modules along it
     - ``notes``: by map, what figures must say of it; maps of which nothing has to be said are not
@@ -54,6 +58,7 @@ class BatchMaps:
     measure_names: tuple[str, ...] = ()
     labels: Tensor | None = None
     pixels: Tensor | None = None
+    boxes: Tensor | None = None
     gates: dict[str, Tensor] = field(default_factory=dict)
     layer_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -93,7 +98,9 @@ def logits_of(output: Any, count: int | None = None) -> Tensor:
 
 def pixel_logits(output: Any, count: int | None = None) -> Tensor | None:
     """The answer for every pixel, (b, c, *s), in whatever a model returned; None where it answers
-    once for each image, or where several tensors could be it."""
+    once for each image, or with boxes, or where several tensors could be it."""
+    if detections_in(output, count) is not None:
+        return None
     try:
         tensor = find_answer(output, count=count, dense=True).tensor
     except InputError:
@@ -104,7 +111,10 @@ def pixel_logits(output: Any, count: int | None = None) -> Tensor | None:
 
 def answers_of(output: Any, count: int | None = None) -> Tensor:
     """:func:`logits_of`, or of a segmentation the share of the pixels (b, c) that are predicted as
-    each class."""
+    each class, or of a detector the score (b, 1) of the best box."""
+    detections = detections_in(output, count)
+    if detections is not None:
+        return best_scores(detections)
     dense = pixel_logits(output, count)
     return logits_of(output, count) if dense is None else segment(dense, None).shares
 

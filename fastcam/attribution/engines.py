@@ -15,6 +15,7 @@ from fastcam.attribution.attention.rollout import RolloutEngine
 from fastcam.attribution.augmented import AugmentedEngine
 from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.attribution.cam.engine import CamEngine
+from fastcam.attribution.detection import DetectionTargets
 from fastcam.attribution.gradients.engine import GradientEngine
 from fastcam.attribution.layer_names import unwrapped
 from fastcam.attribution.perturbations.engine import PerturbationEngine
@@ -31,7 +32,7 @@ def build_engine(
 ) -> Engine:
     """An engine that makes all maps of ``request``.
 
-    ``targets`` as in :class:`CamEngine`; None: ``request.classes`` or ``request.segments``.
+    ``targets`` as in :class:`CamEngine`; None: those of ``request``.
     ``compiled`` runs the model through ``torch.compile``. Raises InputError for layers that don't
     exist, a method that the model has nothing for, and the like.
     """
@@ -45,12 +46,9 @@ def _window_engine(
     model: nn.Module, request: MapRequest, targets: Targets, compiled: bool
 ) -> Engine:
     """The engine of :func:`_plain_engine`, on windows where ``request`` has them."""
+    targets = _requested_targets(request) if targets is None else targets
     if request.windows is None:
         return _plain_engine(model, request, targets, compiled)
-    if targets is None and request.segments:
-        targets = SegmentationTargets(request.segments)
-    if targets is None and request.classes:
-        targets = request.classes[0] if len(request.classes) == 1 else [list(request.classes)]
     return WindowedEngine(
         model,
         _plain_engine(model, request, targets, compiled),
@@ -61,15 +59,22 @@ def _window_engine(
     )
 
 
+def _requested_targets(request: MapRequest) -> Targets:
+    """What is explained of every image; None: what is predicted of it."""
+    if request.boxes:
+        return DetectionTargets(request.boxes)
+    if request.segments:
+        return SegmentationTargets(request.segments)
+    if request.classes:
+        return request.classes[0] if len(request.classes) == 1 else [list(request.classes)]
+    return None
+
+
 def _plain_engine(
     model: nn.Module, request: MapRequest, targets: Targets, compiled: bool
 ) -> Engine:
     """The engines of all methods as one."""
     engines: list[Engine] = []
-    if targets is None and request.segments:
-        targets = SegmentationTargets(request.segments)
-    if targets is None and request.classes:
-        targets = request.classes[0] if len(request.classes) == 1 else [list(request.classes)]
     if request.cam_methods:
         engines.append(
             CamEngine(
@@ -104,8 +109,8 @@ def _plain_engine(
                 settings=request.settings,
             )
         )
-    named = () if request.cam_methods else request.layers
-    layers = [int(name) if _NUMBER.fullmatch(name) else name for name in named]
+    layer_names = () if request.cam_methods else request.layers
+    layers = [int(name) if _NUMBER.fullmatch(name) else name for name in layer_names]
     if "attention" in request.methods:
         engines.append(
             AttentionEngine(model, layers or None, request.prefix_tokens, compile=compiled)
@@ -155,6 +160,7 @@ class _EngineGroup:
             measure_names=tuple(name for r in results for name in r.measure_names),
             labels=next((r.labels for r in results if r.labels is not None), None),
             pixels=next((r.pixels for r in results if r.pixels is not None), None),
+            boxes=next((r.boxes for r in results if r.boxes is not None), None),
             gates={path: gate for r in results for path, gate in r.gates.items()},
             layer_names={name: paths for r in results for name, paths in r.layer_names.items()},
             notes={name: note for r in results for name, note in r.notes.items()},
@@ -165,8 +171,8 @@ class _EngineGroup:
 def default_method(model: nn.Module) -> str:
     """``attention`` for a Vision Transformer with a CLS token, ``gradcam`` for all else."""
     convolutions = sum(isinstance(m, nn.Conv2d | nn.Conv3d) for m in model.modules())
-    named = [name for name, _ in model.named_parameters()]
-    tokens = any(name.endswith(("cls_token", "class_token")) for name in named)
+    parameter_names = [name for name, _ in model.named_parameters()]
+    tokens = any(name.endswith(("cls_token", "class_token")) for name in parameter_names)
     return "attention" if tokens and convolutions <= 1 else "gradcam"
 
 

@@ -19,7 +19,7 @@ from fastcam.attribution.modules import eager_module, is_compiled
 from fastcam.attribution.outputs import find_answer
 from fastcam.attribution.packed_inputs import PackedInputs, UnpackingHook
 from fastcam.errors import InputError
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -32,12 +32,14 @@ class ModelCall:
     - ``packed``: how several inputs lie in a batch; None for a model of one image
     - ``outputs``: how many numbers the answer has; 0 where that isn't known
     - ``dense``: whether it has these for every pixel
+    - ``boxes``: whether it is a detector's, of boxes, scores and labels
     """
 
     output: str = ""
     packed: PackedInputs | None = None
     outputs: int = 0
     dense: bool = False
+    boxes: bool = False
 
 
 @contextmanager

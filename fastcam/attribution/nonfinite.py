@@ -22,11 +22,15 @@ def check_weights(model: nn.Module) -> None:
 
     Buffers may hold Inf: masks of attention do.
     """
-    named = [(name, p.isfinite().all()) for name, p in model.named_parameters() if _numbers(p)]
-    named += [(name, ~b.isnan().any()) for name, b in model.named_buffers() if _numbers(b)]
+    finite_by_name = [
+        (name, p.isfinite().all()) for name, p in model.named_parameters() if _numbers(p)
+    ]
+    finite_by_name += [(name, ~b.isnan().any()) for name, b in model.named_buffers() if _numbers(b)]
     # One wait for the device, not one for each tensor.
-    flags = torch.stack([flag.cpu() for _, flag in named]).tolist() if named else []
-    names = [name for (name, _), good in zip(named, flags, strict=True) if not good]
+    flags = (
+        torch.stack([flag.cpu() for _, flag in finite_by_name]).tolist() if finite_by_name else []
+    )
+    names = [name for (name, _), good in zip(finite_by_name, flags, strict=True) if not good]
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise InputError(

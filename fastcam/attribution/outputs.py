@@ -84,9 +84,9 @@ def find_answer(
     if isinstance(returned, Tensor):
         return tensors[0]
     fitting = [entry for entry in tensors if entry.is_answer(count, dense)]
-    named = [entry for entry in tensors if entry.is_named and entry.tensor.ndim > 0]
+    answers_by_name = [entry for entry in tensors if entry.is_named and entry.tensor.ndim > 0]
     # What is called an answer and has another shape leaves no room for what has no such name.
-    candidates = [entry for entry in fitting if entry.is_named] if named else fitting
+    candidates = [entry for entry in fitting if entry.is_named] if answers_by_name else fitting
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
@@ -94,11 +94,11 @@ def find_answer(
             f"the model returns {_listing(tensors)}, of which {_names(candidates)} could be the "
             "answer: say which with --output"
         )
-    if named:
+    if answers_by_name:
         raise InputError(
-            f"the model returns {_listing(tensors)}: {named[0].name} is not (images, outputs); "
-            "choose another tensor with --output, or give a callable target that reduces it to one "
-            "number an image"
+            f"the model returns {_listing(tensors)}: {answers_by_name[0].name} is not "
+            "(images, outputs); choose another tensor with --output, or give a callable target "
+            "that reduces it to one number an image"
         )
     raise InputError(
         f"the model returns {_listing(tensors) or type(returned).__name__}, in which there is no "

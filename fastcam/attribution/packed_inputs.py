@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.modules import eager_module
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 
 
 @dataclass(frozen=True)

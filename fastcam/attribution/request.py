@@ -6,6 +6,7 @@ import difflib
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from fastcam.attribution.box_target import BoxTarget
 from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.attribution.window_plan import WindowPlan
@@ -64,6 +65,7 @@ class MapRequest:
       predicted one
     - ``texts``: what the outputs are similarities to, of a model that compares images with texts
     - ``segments``: of a segmentation what is explained, in place of ``classes``
+    - ``boxes``: of a detector the boxes whose scores are explained, in place of ``classes``
     - ``sign``: evidence for the output, against it, or both
     - ``prefix_tokens``: tokens before the patches; None: counted from the model
     - ``reshape``: how a layer's output becomes a grid; "auto" finds it, "none" takes (b, k, h, w)
@@ -83,6 +85,7 @@ class MapRequest:
     segments: tuple[SegmentTarget, ...] = ()
     texts: tuple[str, ...] = ()
     _: KW_ONLY
+    boxes: tuple[BoxTarget, ...] = ()
     sign: Sign = "positive"
     prefix_tokens: int | None = None
     reshape: Reshape = "auto"
@@ -107,7 +110,8 @@ class MapRequest:
                 f"--target {self.classes[0]} and {self.segments[0]}: an output is one number for "
                 "an image, or a class for every pixel; give one kind"
             )
-        for name in ("methods", "layers", "classes", "segments"):
+        self._check_boxes()
+        for name in ("methods", "layers", "classes", "segments", "boxes"):
             values = getattr(self, name)
             twice = next((v for v in values if values.count(v) > 1), None)
             if twice is not None:
@@ -133,19 +137,34 @@ class MapRequest:
             if number is not None and number < 0:
                 raise InputError(f"--{option} {number}: must be 0 or more")
 
+    def _check_boxes(self) -> None:
+        """InputError where boxes are wanted beside something that they don't go with."""
+        others = (*self.classes, *self.segments)
+        if self.boxes and others:
+            raise InputError(
+                f"--target {others[0]} and {self.boxes[0]}: a map explains the score of a box, or "
+                "another output; give one kind"
+            )
+        for option, value in (("tta", self.augmentation), ("window", self.windows)):
+            if self.boxes and value is not None:
+                raise InputError(
+                    f"--{option} and --target {self.boxes[0]}: the boxes of a changed image, or of "
+                    "a part of it, are others; leave one of them out"
+                )
+
     def plain(self) -> dict[str, Any]:
         """As plain values by name: what decides the maps, of ``settings`` only what the methods
         use."""
         values = asdict(self)
         own = values.pop("settings")
-        values["segments"] = [str(target) for target in self.segments]
+        for name in ("segments", "boxes"):
+            values[name] = [str(target) for target in getattr(self, name)]
         for name in ("windows", "augmentation"):
             if values[name] is None:
                 del values[name]
-        if not self.texts:
-            del values["texts"]
-        if not self.segments:
-            del values["segments"]  # as in stores from before there were any
+        for name in ("texts", "segments", "boxes"):
+            if not values[name]:
+                del values[name]  # as in stores from before there were any
         used = {name for method in self.methods for name in _SETTINGS.get(method, ())}
         return values | {name: own[name] for name in own if name in used}
 
@@ -185,4 +204,10 @@ class MapRequest:
         return tuple(method for method in self.methods if method in MIXED_METHODS)
 
 
-_OPTION = {"methods": "method", "layers": "layer", "classes": "target", "segments": "target"}
+_OPTION = {
+    "methods": "method",
+    "layers": "layer",
+    "classes": "target",
+    "segments": "target",
+    "boxes": "target",
+}

@@ -50,13 +50,20 @@ class SegmentTarget:
 
 def segments_in(targets: Any) -> tuple[SegmentTarget, ...]:
     """The targets ``seg:...`` among ``targets``: a text, or texts in a list or in one row of a
-    list.
+    list; none where there is no text among them.
 
-    None where there is no text among them. InputError for texts that aren't such targets, and where
-    texts and other targets are mixed.
+    InputError for texts that aren't such targets, and where texts and other targets are mixed.
+    """
+    return tuple(map(SegmentTarget.parse, target_texts(targets)))
+
+
+def target_texts(targets: Any) -> tuple[str, ...]:
+    """The texts among ``targets``: one, or those in a list or in one row of a list.
+
+    InputError where texts and other targets are mixed.
     """
     if isinstance(targets, str):
-        return (SegmentTarget.parse(targets),)
+        return (targets,)
     if not isinstance(targets, Sequence):
         return ()
     entries = list(targets)
@@ -66,7 +73,7 @@ def segments_in(targets: Any) -> tuple[SegmentTarget, ...]:
     if texts and len(texts) < len(entries):
         other = next(entry for entry in entries if not isinstance(entry, str))
         raise InputError(
-            f"--target {other} and {texts[0]}: an output is one number for an image, or a class "
-            "for every pixel; give one kind"
+            f"--target {other} and {texts[0]}: an output is one number for an image, a class for "
+            "every pixel, or a box; give one kind"
         )
-    return tuple(map(SegmentTarget.parse, texts))
+    return tuple(texts)

@@ -10,6 +10,15 @@ import torch
 from torch import Tensor
 
 from fastcam.attribution.batch_maps import Targets, logits_of, pixel_logits
+from fastcam.attribution.detection import (
+    NEEDS_BOX,
+    NO_BOX,
+    Detections,
+    DetectionTargets,
+    detections_in,
+    explained_boxes,
+    matching_scores,
+)
 from fastcam.attribution.segmentation import (
     Segmentation,
     SegmentationTargets,
@@ -27,9 +36,10 @@ class TargetScores:
     - ``classes`` (b, t) int64, which outputs they are; None for a callable
     - ``several``: whether maps have an axis for targets; it can be of length 1
     - ``output`` (b, k) float32, the model's answer, detached; of a segmentation the share of the
-      pixels that are predicted as each class
+      pixels that are predicted as each class, of a detector the scores that are explained
     - ``segmentation``: what was predicted of the pixels, and which are explained; None of models
       that answer once for each image
+    - ``boxes`` (b, t, 6) float32: of a detector, as in :class:`BatchMaps`; None of other models
     """
 
     values: Tensor
@@ -37,13 +47,21 @@ class TargetScores:
     several: bool
     output: Tensor
     segmentation: Segmentation | None = None
+    boxes: Tensor | None = None
 
     @property
-    def pixel_facts(self) -> dict[str, Any]:
-        """``labels`` and ``pixels`` of :class:`BatchMaps`; nothing where there are none."""
+    def answer_facts(self) -> dict[str, Any]:
+        """``labels``, ``pixels`` and ``boxes`` of :class:`BatchMaps`, those that there are."""
+        if self.boxes is not None:
+            return {"boxes": self.boxes}
         if self.segmentation is None:
             return {}
         return {"labels": self.segmentation.labels, "pixels": self.segmentation.pixels}
+
+    @property
+    def without_box(self) -> bool:
+        """Whether a detector gives none of the boxes that are asked for in any of the images."""
+        return self.boxes is not None and not bool((self.boxes[..., 4] != NO_BOX).any())
 
 
 def target_scores(
@@ -59,14 +77,19 @@ def target_scores(
     regression); an int: that output for every image; b ints, or a tensor (b,): one for each
     image; b rows of t ints, or a tensor (b, t): several for each image; one row of t, [[2, 5]]:
     those for every image; a callable: gets the model's output and gives (b,) numbers in its graph;
-    ``SegmentationTargets``: logits summed over pixels. ``image``: size of the model's input.
+    ``SegmentationTargets``: logits summed over pixels; ``DetectionTargets``: scores of boxes.
+    ``image``: size of the model's input.
 
     Raises InputError for a list of another length and for an output the model doesn't have.
     """
     if isinstance(targets, SegmentationTargets):
         return _segment_scores(targets, output, count, image)
+    if isinstance(targets, DetectionTargets):
+        return _box_scores(targets, output, count)
     if callable(targets) and not isinstance(targets, Tensor):
         return _callable_scores(targets, output, count)
+    if detections_in(output, count) is not None:
+        raise InputError(NEEDS_BOX)
     logits = logits_of(output, count)
     classes = _classes(targets, logits)
     several = classes.ndim == 2
@@ -83,7 +106,7 @@ def score_of(targets: Targets, scores: TargetScores) -> Score:
     """What gives the numbers that ``scores`` named, for other images made of the same batch.
 
     ``targets``: those that ``scores`` came from. A class that was the predicted one is held,
-    whatever the model predicts of the other images.
+    whatever the model predicts of the other images; a box is the one that overlaps it best.
     """
     classes = scores.classes
     if isinstance(targets, SegmentationTargets) and scores.segmentation is not None:
@@ -93,6 +116,14 @@ def score_of(targets: Targets, scores: TargetScores) -> Score:
             return segment_scores(_pixels(output, targets, len(rows)), targets, regions[rows])
 
         return segment_score
+
+    boxes = scores.boxes
+    if isinstance(targets, DetectionTargets) and boxes is not None:
+
+        def box_score(output: Any, rows: Tensor) -> Tensor:
+            return matching_scores(_detections(output, targets, len(rows)), boxes[rows])
+
+        return box_score
 
     def score(output: Any, rows: Tensor) -> Tensor:
         if classes is None:
@@ -122,6 +153,22 @@ def _pixels(output: Any, targets: SegmentationTargets, count: int | None) -> Ten
             "classes, height, width); leave seg: out, or choose a tensor with --output"
         )
     return logits
+
+
+def _box_scores(targets: DetectionTargets, output: Any, count: int | None) -> TargetScores:
+    values, boxes = explained_boxes(_detections(output, targets, count), targets)
+    several = len(targets.targets) > 1
+    return TargetScores(values, boxes[..., 4].long(), several, boxes[..., 5], boxes=boxes)
+
+
+def _detections(output: Any, targets: DetectionTargets, count: int | None) -> list[Detections]:
+    detections = detections_in(output, count)
+    if detections is None:
+        raise InputError(
+            f"--target {targets.targets[0]}: the model gives no boxes, scores and labels for each "
+            "image; leave box: out"
+        )
+    return detections
 
 
 def _callable_scores(
@@ -188,7 +235,7 @@ def rows_of(targets: Targets, count: int) -> Tensor | None:
 
     None where one thing holds for all: None, an int, a callable. InputError for another length.
     """
-    if targets is None or isinstance(targets, SegmentationTargets):
+    if targets is None or isinstance(targets, SegmentationTargets | DetectionTargets):
         return None
     if callable(targets) and not isinstance(targets, Tensor):
         return None

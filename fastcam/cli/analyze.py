@@ -25,11 +25,15 @@ from fastcam.cli.option_groups import expand_groups, keywords
 from fastcam.cli.run_options import (
     RUN,
     STYLE,
+    Aspect,
     BatchSize,
     ComputeOptions,
+    Devices,
     HeatOptions,
     Json,
+    LetterOptions,
     MaxMemory,
+    ModelScheduler,
     PanelSize,
     Theme,
     TrustInputs,
@@ -84,8 +88,10 @@ def analyze(
     layer: Annotated[
         list[str] | None,
         Option(
-            help="Module by its dotted name; repeatable. auto: the last convolution of each "
-            "stage. `fastcam inspect --model` lists them.",
+            "--layer",
+            "--layers",
+            help="Module by its dotted name; repeatable, or with commas. auto: the last "
+            "convolution of each stage. `fastcam inspect --model` lists them.",
             rich_help_panel=MAPS,
         ),
     ] = None,
@@ -149,7 +155,9 @@ def analyze(
     compute: ComputeOptions,
     batch_size: BatchSize = 16,
     heat: HeatOptions = _HEAT,
+    letters: LetterOptions,
     panel_size: PanelSize = 512,
+    aspect: Aspect = None,
     theme: Theme = "light",
     font: Annotated[
         Path | None, Option(help="Font for names in other scripts.", rich_help_panel=STYLE)
@@ -166,6 +174,8 @@ def analyze(
         int | None,
         Option(min=1, help="Processes that draw; default: all cores.", rich_help_panel=RUN),
     ] = None,
+    devices: Devices = None,
+    scheduler: ModelScheduler = None,
     overwrite: Annotated[
         bool,
         Option(
@@ -185,16 +195,24 @@ def analyze(
     Exit code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.analyze import Analyzer
+    from fastcam.cli.parsing import split_layers
     from fastcam.cli.quick_start import quick_start
     from fastcam.jobs.analyze.report import as_dict, summary_text
     from fastcam.jobs.analyze.request import AnalyzeOptions
     from fastcam.options import Style
-    from fastcam.read.inputs.model_inputs import parse_inputs
+    from fastcam.read.inputs.named_inputs import parse_inputs
 
     if model is None or not images:
         start = quick_start(model, checkpoint, tuple(images or ()), Path())
         model, checkpoint, images = start.model, start.checkpoint, list(start.images)
-    style = Style(**vars(heat), panel_size=panel_size, theme=theme, font=font)
+    style = Style(
+        **vars(heat),
+        **vars(letters),
+        panel_size=panel_size,
+        aspect=aspect or "",
+        theme=theme,
+        font=font,
+    )
     names = tuple(part.strip() for part in (class_names or "").split(",") if part.strip())
     options = AnalyzeOptions(
         style, dpi, language, names, workers=workers, show_channel=show_channel
@@ -202,7 +220,7 @@ def analyze(
     analyzer = Analyzer(
         model,
         checkpoint,
-        layers=layer or "auto",
+        layers=split_layers(layer) or "auto",
         method=method,
         target=target,
         output=output,
@@ -223,6 +241,8 @@ def analyze(
         table=table,
         axes=axes,
         volume=volume,
+        devices=devices,
+        scheduler=scheduler,
         overwrite=overwrite,
         trust_inputs=trust_inputs,
         max_memory=max_memory,

@@ -27,12 +27,17 @@ from fastcam.cli.model_options import (
 from fastcam.cli.option_groups import expand_groups, keywords
 from fastcam.cli.run_options import (
     RUN,
+    Aspect,
     CohortOptions,
+    Devices,
     Format,
     HeatOptions,
     Json,
     MaxMemory,
+    ModelScheduler,
+    Panels,
     PanelSize,
+    PaperOptions,
     Readers,
     ReplaceStore,
     Scale,
@@ -113,6 +118,14 @@ def evaluate(
         float,
         Option(help="Regression: errors below it are good, and green.", rich_help_panel=_REPORT),
     ] = 5.0,
+    unit: Annotated[
+        str,
+        Option(
+            help="Regression: unit of the true values, as in years or mm, for plots and figures.",
+            show_default=False,
+            rich_help_panel=_REPORT,
+        ),
+    ] = "",
     group_width: Annotated[
         float,
         Option(help="Regression: width of the groups of true values.", rich_help_panel=_REPORT),
@@ -144,6 +157,26 @@ def evaluate(
             rich_help_panel=_REPORT,
         ),
     ] = 20,
+    compare_methods: Annotated[
+        str | None,
+        Option(
+            metavar="A,B,...",
+            help="Methods whose maps are compared: inside the mask, pointing game, deletion, "
+            "insertion, randomization, stability and cost, beside random maps and a centered blob, "
+            "and which differences are within noise; in methods.html.",
+            show_default=False,
+            rich_help_panel=_REPORT,
+        ),
+    ] = None,
+    compare_images: Annotated[
+        int,
+        Option(
+            min=1,
+            help="Images, chosen at random, that --compare-methods measures deletion, insertion, "
+            "randomization and stability on; some 100 forward passes for each method and image.",
+            rich_help_panel=_REPORT,
+        ),
+    ] = 20,
     method: Annotated[
         list[str] | None,
         Option(
@@ -165,12 +198,17 @@ def evaluate(
         int | None,
         Option(help="Workers that draw --explain; default: all cores.", rich_help_panel=RUN),
     ] = None,
+    devices: Devices = None,
+    scheduler: ModelScheduler = None,
     show_channel: ShowChannel = None,
     scale: Scale = "patient",
     heat: HeatOptions,
     panel_size: PanelSize = 512,
+    aspect: Aspect = None,
     theme: Theme = "light",
     format: Format = "png",
+    paper: PaperOptions,
+    panels: Panels = None,
     overwrite: ReplaceStore = False,
     trust_inputs: TrustInputs = False,
     max_memory: MaxMemory = None,
@@ -182,9 +220,9 @@ def evaluate(
     code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.evaluate import evaluate as run_evaluate
-    from fastcam.cli.parsing import parse_names
+    from fastcam.cli.parsing import parse_names, parse_panels, split_layers
     from fastcam.jobs.evaluate.report import as_dict, summary_text
-    from fastcam.read.inputs.model_inputs import parse_inputs
+    from fastcam.read.inputs.named_inputs import parse_inputs
 
     report = run_evaluate(
         model,
@@ -201,27 +239,34 @@ def evaluate(
         volume=volume,
         inputs=parse_inputs(input_ or ()),
         output=output,
-        method=method or "gradcam",
+        method=method,
         tta=tta,
-        layers=layer or (),
+        layers=split_layers(layer),
         sign=sign,
         prefix_tokens=prefix_tokens,
         reshape=reshape,
         good_below=good_below,
+        unit=unit,
         group_width=group_width,
         explain=explain or (),
         faithfulness=faithfulness_images if faithfulness else 0,
+        compare_methods=parse_names(compare_methods),
+        compare_images=compare_images,
         readers=readers,
         workers=workers,
+        devices=devices,
+        scheduler=scheduler,
         show_channel=show_channel,
         scale=scale,
         panel_size=panel_size,
+        aspect=aspect,
         theme=theme,
         format=format,
         overwrite=overwrite,
         trust_inputs=trust_inputs,
         max_memory=max_memory,
         progress=stderr_progress(),
-        **keywords(methods, run, heat),
+        panels=parse_panels(panels),
+        **keywords(methods, run, heat, paper),
     )
     end_command(report, as_dict, summary_text, as_json)

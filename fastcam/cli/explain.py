@@ -28,6 +28,7 @@ from fastcam.cli.option_groups import expand_groups, keywords
 from fastcam.cli.run_options import (
     RUN,
     STYLE,
+    Aspect,
     BatchSize,
     ClassNames,
     ComputeOptions,
@@ -35,6 +36,8 @@ from fastcam.cli.run_options import (
     HeatOptions,
     Json,
     MaxMemory,
+    Panels,
+    PaperOptions,
     Theme,
 )
 from fastcam.cli.slice_options import GreyOptions, SliceChoice
@@ -149,8 +152,11 @@ def explain(
             rich_help_panel=STYLE,
         ),
     ] = 512,
+    aspect: Aspect = None,
     theme: Theme = "light",
     format: Format = "png",
+    paper: PaperOptions,
+    panels: Panels = None,
     max_memory: MaxMemory = None,
     as_json: Json = False,
 ) -> None:
@@ -171,6 +177,7 @@ def explain(
         model_choices,
         parse_classes,
         parse_names,
+        parse_panels,
         parse_pixel,
         parse_support,
         split_layers,
@@ -182,13 +189,16 @@ def explain(
     from fastcam.jobs.infer.request import InputChoice
     from fastcam.options import Style, parse_head
     from fastcam.read.inputs.grey_levels import GreyLevels
-    from fastcam.read.inputs.model_inputs import parse_inputs
+    from fastcam.read.inputs.named_inputs import parse_inputs
     from fastcam.read.volumes.memory_limit import limited
     from fastcam.run.memory_share import memory_limit
 
     style = Style(
         **vars(heat),
+        **vars(paper),
+        panels=parse_panels(panels),
         panel_size=panel_size,
+        aspect=aspect or "",
         theme=theme,
         format=format,
         class_names=parse_names(class_names),

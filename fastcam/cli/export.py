@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from fastcam.cli.model_options import VOLUME_HELP
+from fastcam.cli.parsing import split_layers
 from fastcam.cli.run_options import MAX_MEMORY_HELP, PlainJson
 from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.options import Axes, parse_head
@@ -27,7 +28,12 @@ def export(
     ] = None,
     layer: Annotated[
         list[str] | None,
-        Option(help="Only maps of this layer; repeatable. Default: all; of attention, the last."),
+        Option(
+            "--layer",
+            "--layers",
+            help="Only maps of this layer; repeatable, or with commas. Default: all; of "
+            "attention, the last.",
+        ),
     ] = None,
     head: Annotated[
         str, Option(metavar="N|mean", help="Attention: this head, counted from 0, or the mean.")
@@ -69,7 +75,7 @@ def export(
         output_dir=output_dir,
         patients=patient or (),
         methods=method or (),
-        layers=layer or (),
+        layers=split_layers(layer),
         head=parse_head(head),
         root_dir=root_dir,
         axes=axes,

@@ -28,8 +28,10 @@ from fastcam.cli.option_groups import expand_groups, keywords
 from fastcam.cli.run_options import (
     RUN,
     CohortOptions,
+    Devices,
     Json,
     MaxMemory,
+    ModelScheduler,
     Readers,
     ReplaceStore,
     TrustInputs,
@@ -73,6 +75,8 @@ def infer(
     run: CohortOptions,
     parts: FewshotParts,
     workers: Readers = None,
+    devices: Devices = None,
+    scheduler: ModelScheduler = None,
     overwrite: ReplaceStore = False,
     trust_inputs: TrustInputs = False,
     max_memory: MaxMemory = None,
@@ -88,9 +92,9 @@ def infer(
     unfinished batch. Exit code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.infer import infer as run_infer
-    from fastcam.cli.parsing import parse_classes
+    from fastcam.cli.parsing import parse_classes, split_layers
     from fastcam.jobs.infer.report import as_dict, summary_text
-    from fastcam.read.inputs.model_inputs import parse_inputs
+    from fastcam.read.inputs.named_inputs import parse_inputs
 
     report = run_infer(
         model,
@@ -98,7 +102,7 @@ def infer(
         output_dir,
         checkpoint=checkpoint,
         method=method,
-        layers=layer or (),
+        layers=split_layers(layer),
         classes=parse_classes(target),
         pattern=pattern,
         table=table,
@@ -108,6 +112,8 @@ def infer(
         inputs=parse_inputs(input_ or ()),
         output=output,
         workers=workers,
+        devices=devices,
+        scheduler=scheduler,
         overwrite=overwrite,
         trust_inputs=trust_inputs,
         max_memory=max_memory,

@@ -28,10 +28,13 @@ from fastcam.cli import (
     inspect,
     render,
     review,
+    status,
     view,
     vit,
 )
 from fastcam.cli.help_levels import FIRST_OPTIONS, short_help, with_help_all
+from fastcam.cli.log_file import log_lines, with_log_file
+from fastcam.cli.run_options import RUN
 from fastcam.errors import FastcamError, one_line, option_messages
 
 app = typer.Typer(
@@ -67,12 +70,12 @@ def _stoppable(command: Callable[..., None], rest: str) -> Callable[..., None]:
         except KeyboardInterrupt:
             # Zarr's own threads would grumble about what they were doing.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
-            kept = (
+            remedy = (
                 f"; {rest} kept in {options['output_dir']}: run the same command again to go on"
                 if rest
                 else ""
             )
-            typer.echo(one_line(f"fastcam: stopped{kept}"), err=True)
+            typer.echo(one_line(f"fastcam: stopped{remedy}"), err=True)
             raise typer.Exit(130) from None
 
     return stoppable
@@ -89,6 +92,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         analyze.analyze,
     ),
     "What to do with the results": (
+        status.status,
         export.export,
         gallery.gallery,
         view.view,
@@ -102,6 +106,8 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 def _add(command: Callable[..., None], panel: str) -> None:
     name = command.__name__.rstrip("_")
     options: dict[str, Any] = {"rich_help_panel": panel, "help": _prose(command.__doc__ or "")}
+    if name in _RESUMABLE:
+        command = with_log_file(command, RUN if name in FIRST_OPTIONS else None)
     command = _stoppable(command, _RESUMABLE.get(name, ""))
     if name in FIRST_OPTIONS:
         command, options["cls"] = with_help_all(command), short_help(name)
@@ -134,13 +140,13 @@ def _version_lines() -> Iterator[str]:
 
     yield f"fastcam {__version__}"
     yield f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    found = []
+    versions = []
     for name in _VERSIONS:
         try:
-            found.append(f"{name} {metadata.version(name)}")
+            versions.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             continue
-    yield ", ".join(found)
+    yield ", ".join(versions)
 
 
 @app.callback()
@@ -158,6 +164,7 @@ def _show_warning(
     """fastcam's own warnings as one line; those of libraries are for their developers."""
     if issubclass(category, UserWarning) and "fastcam" in filename:
         print(f"fastcam: warning: {one_line(str(message))}", file=sys.stderr)  # noqa: T201
+        log_lines(f"warning: {message}")
 
 
 def run() -> None:

@@ -27,10 +27,12 @@ Method = Annotated[
 Layer = Annotated[
     list[str] | None,
     Option(
+        "--layer",
+        "--layers",
         help="Module by its dotted name, or by its number for attention, window, channel, overlap; "
-        "repeatable. Default: the last spatial layer; for those: all. Of a module that runs more "
-        "than once every call has a map; NAME#0 is its first call alone. `fastcam inspect --model` "
-        "lists them.",
+        "repeatable, or with commas. Default: the last spatial layer; for those: all. Of a module "
+        "that runs more than once every call has a map; NAME#0 is its first call alone. "
+        "`fastcam inspect --model` lists them.",
         rich_help_panel=MAPS,
     ),
 ]
@@ -40,7 +42,9 @@ Target = Annotated[
         help="Output that maps explain: a class number, or label for that of the table; of a "
         "segmentation seg:CLASS, the sum of the class's logits where it is predicted, "
         "seg:CLASS@mask inside the image's mask, seg:CLASS@all, or seg:CLASS@x,y[,z] at a pixel of "
-        "the model's input; of CLIP and SigLIP 'text:WORDS', how similar the image is to them; "
+        "the model's input; of a detector the score of a box, box:best, box:N by falling score, or "
+        "box:label:CLASS, the best of a class; of CLIP and SigLIP 'text:WORDS', how similar the "
+        "image is to them; "
         "repeatable. Default: the predicted class, or the value of a regression.",
         rich_help_panel=MAPS,
     ),

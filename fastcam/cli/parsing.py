@@ -44,6 +44,11 @@ def parse_numbers(
         ) from error
 
 
+def parse_panels(text: str | None) -> Any:
+    """``--panels`` as names; empty where it isn't given. The style checks them."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
 def parse_names(text: str | None) -> tuple[str, ...]:
     """``--class-names A,B`` as names."""
     if text is None:
@@ -80,7 +85,7 @@ def parse_marks(text: str) -> tuple[str, ...]:
 
 
 def parse_classes(texts: Sequence[str] | None) -> tuple[int | str, ...] | Literal["label"]:
-    """Class numbers of ``--target``, and ``seg:...`` and ``text:...`` as they are.
+    """Class numbers of ``--target``, and ``seg:...``, ``box:...`` and ``text:...`` as they are.
 
     None for the predicted class, "label" for the table's.
     """
@@ -88,7 +93,7 @@ def parse_classes(texts: Sequence[str] | None) -> tuple[int | str, ...] | Litera
         return "label"
     classes: list[int | str] = []
     for text in texts or ():
-        if text.strip().startswith(("seg:", "text:")):
+        if text.strip().startswith(("seg:", "box:", "text:")):
             classes.append(text.strip())
             continue
         for part in text.split(","):

@@ -10,16 +10,19 @@ import typer
 from fastcam.cli.geometry_options import SOURCES, GeometryOptions
 from fastcam.cli.model_options import ShowChannel
 from fastcam.cli.option_groups import expand_groups
-from fastcam.cli.parsing import parse_names, parse_patients
+from fastcam.cli.parsing import parse_names, parse_panels, parse_patients, split_layers
 from fastcam.cli.run_options import (
     RUN,
     STYLE,
+    Aspect,
     ClassNames,
     Format,
     HeatOptions,
     Json,
     MaxMemory,
+    Panels,
     PanelSize,
+    PaperOptions,
     Scale,
     Theme,
     TrustInputs,
@@ -104,8 +107,10 @@ def render(
     layer: Annotated[
         list[str] | None,
         Option(
-            help="Maps: only those of this layer; repeatable. Default: all; of attention, the "
-            "last.",
+            "--layer",
+            "--layers",
+            help="Maps: only those of this layer; repeatable, or with commas. Default: all; of "
+            "attention, the last.",
             rich_help_panel=_SELECTION,
         ),
     ] = None,
@@ -133,6 +138,7 @@ def render(
     heat: HeatOptions,
     top_k: Annotated[int, Option(help="Boxes drawn on the overlay.", rich_help_panel=STYLE)] = 3,
     panel_size: PanelSize = 512,
+    aspect: Aspect = None,
     theme: Theme = "light",
     language: Annotated[
         Language, Option(help="Language of the summaries.", rich_help_panel=STYLE)
@@ -142,6 +148,8 @@ def render(
         Option(help="Font for characters that DejaVu Sans lacks.", rich_help_panel=STYLE),
     ] = None,
     format: Format = "png",
+    paper: PaperOptions,
+    panels: Panels = None,
     workers: Annotated[
         int | None, Option(help="Workers on this machine; default: all cores.", rich_help_panel=RUN)
     ] = None,
@@ -200,7 +208,7 @@ def render(
         max_samples=max_samples,
         every_slice=every_slice,
         methods=method or (),
-        layers=layer or (),
+        layers=split_layers(layer),
         head=parse_head(head),
         analyze_stats=analyze_stats,
         **vars(geometry),
@@ -210,6 +218,7 @@ def render(
         scale=scale,
         top_k=top_k,
         panel_size=panel_size,
+        aspect=aspect,
         theme=theme,
         language=language,
         font=font,
@@ -220,6 +229,8 @@ def render(
         trust_inputs=trust_inputs,
         max_memory=max_memory,
         progress=stderr_progress(),
+        panels=parse_panels(panels),
         **vars(heat),
+        **vars(paper),
     )
     end_command(report, as_dict, summary_text, as_json)

@@ -10,6 +10,7 @@ import typer
 from fastcam.cli.model_options import MODEL, LoadOptions, PixelOptions
 from fastcam.cli.slice_options import GreyOptions, SliceOptions
 from fastcam.options import COLORMAPS, WINDOWS, Blend, PictureFormat, StyleName
+from fastcam.options import Aspect as AspectName
 from fastcam.options import Scale as ScaleName
 from fastcam.options import Theme as ThemeName
 
@@ -28,6 +29,24 @@ Readers = Annotated[
     Option(
         min=0,
         help="Processes that read images; default: 1 on a CPU, up to 8 on CUDA.",
+        rich_help_panel=RUN,
+    ),
+]
+Devices = Annotated[
+    str | None,
+    Option(
+        metavar="all|N|0,2,5",
+        help="Run the model in a process for each of these GPUs; without a GPU in N processes on "
+        "the CPU, which share its cores.",
+        rich_help_panel=RUN,
+    ),
+]
+ModelScheduler = Annotated[
+    str | None,
+    Option(
+        metavar="ADDRESS|FILE",
+        help="Run the model on the workers of this Dask cluster, each with its own device: address "
+        "or scheduler file.",
         rich_help_panel=RUN,
     ),
 ]
@@ -67,8 +86,32 @@ PanelSize = Annotated[
         rich_help_panel=STYLE,
     ),
 ]
+Aspect = Annotated[
+    AspectName | None,
+    Option(
+        help="Of slices whose pixels aren't square in millimeters, such as sagittal ones of thick "
+        "axial slices: mm draws them in their true shape, pixels every pixel as a square. Default: "
+        "mm; of --style classic pixels.",
+        show_default=False,
+        rich_help_panel=STYLE,
+    ),
+]
 Theme = Annotated[ThemeName, Option(help="Figure background.", rich_help_panel=STYLE)]
-Format = Annotated[PictureFormat, Option(help="File format.", rich_help_panel=STYLE)]
+Format = Annotated[
+    PictureFormat,
+    Option(
+        help="File format of figures; pdf and svg have the pixels inside and texts as text.",
+        rich_help_panel=STYLE,
+    ),
+]
+Panels = Annotated[
+    str | None,
+    Option(
+        metavar="NAME,...",
+        help="Panels of a row and their order: image, mask, heat, overlay. Default: all.",
+        rich_help_panel=STYLE,
+    ),
+]
 Window = Annotated[
     str | None,
     Option(
@@ -139,6 +182,39 @@ class CohortOptions:
     grey: GreyOptions = field(default_factory=GreyOptions)
     loading: LoadOptions = field(default_factory=LoadOptions)
     batches: BatchOptions = field(default_factory=BatchOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LetterOptions:
+    """The size of figures and their letters on paper."""
+
+    width_mm: Annotated[
+        float | None,
+        Option(
+            help="Width of figures on paper; letters grow to 7 points at least. Default: that of "
+            "300 pixels an inch, of pdf and svg 180.",
+            show_default=False,
+            rich_help_panel=STYLE,
+        ),
+    ] = None
+    font_scale: Annotated[
+        float, Option(help="How much larger letters are.", rich_help_panel=STYLE)
+    ] = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperOptions(LetterOptions):
+    """The same, and the pixels an inch that files say."""
+
+    dpi: Annotated[
+        float | None,
+        Option(
+            help="Pixels an inch that raster files say, where no --width-mm decides it. Default: "
+            "300, in --style classic none.",
+            show_default=False,
+            rich_help_panel=STYLE,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

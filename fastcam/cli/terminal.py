@@ -10,10 +10,13 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import typer
 
+from fastcam.cli.log_file import is_logged, log_lines
 from fastcam.errors import plain_lines
+from fastcam.run.progress import Progress
 
-# Log files want few lines; a person wants a sign of life.
+# Between two lines where stderr is no terminal, and in a log file, which may grow all night.
 _SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_IN_LOG = 60.0
 
 
 class _HasExitCode(Protocol):
@@ -33,7 +36,7 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        print(plain_lines(text), file=sys.stderr, flush=True)  # noqa: T201
+        _write_stderr(plain_lines(text))
 
     def begin(self, unit: str, total: int) -> None:
         """Start a bar for ``total`` of ``unit``."""
@@ -66,16 +69,21 @@ class TerminalProgress:
 
 
 class LineProgress:
-    """A line every few seconds."""
+    """A line every ``seconds`` by ``write``."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None] | None = None,
+        seconds: float = _SECONDS_BETWEEN_LINES,
+    ) -> None:
+        self._write, self._seconds = write or _write_stderr, seconds
         self._unit = ""
         self._total = self._count = 0
         self._start = self._last_line = 0.0
 
     def note(self, text: str) -> None:
         """Print a line."""
-        print(plain_lines(text), file=sys.stderr, flush=True)  # noqa: T201
+        self._write(plain_lines(text))
 
     def begin(self, unit: str, total: int) -> None:
         """Start counting to ``total`` of ``unit``."""
@@ -86,7 +94,7 @@ class LineProgress:
         """Count ``count`` more as done."""
         self._count += count
         now = time.monotonic()
-        if self._count and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+        if self._count and now - self._last_line >= self._seconds:
             self._last_line = now
             rate = self._count / (now - self._start)
             remaining = (self._total - self._count) / rate
@@ -98,16 +106,50 @@ class LineProgress:
         self._print_state(f"{self._count / elapsed:.0f}/s, {elapsed:.1f} s")
 
     def _print_state(self, rate: str) -> None:
-        print(f"{self._unit}: {self._count}/{self._total}, {rate}", file=sys.stderr, flush=True)  # noqa: T201
+        self._write(f"{self._unit}: {self._count}/{self._total}, {rate}")
 
 
-def stderr_progress() -> TerminalProgress | LineProgress:
-    """The bar where stderr is a terminal, the lines where it is not."""
-    return TerminalProgress() if sys.stderr.isatty() else LineProgress()
+class LoggedProgress:
+    """What ``shown`` shows, and lines of it in the log file."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._both: tuple[Progress, ...] = (shown, LineProgress(log_lines, _SECONDS_IN_LOG))
+
+    def note(self, text: str) -> None:
+        """As :class:`Progress` has it."""
+        for progress in self._both:
+            progress.note(text)
+
+    def begin(self, unit: str, total: int) -> None:
+        """As :class:`Progress` has it."""
+        for progress in self._both:
+            progress.begin(unit, total)
+
+    def advance(self, count: int) -> None:
+        """As :class:`Progress` has it."""
+        for progress in self._both:
+            progress.advance(count)
+
+    def end(self) -> None:
+        """As :class:`Progress` has it."""
+        for progress in self._both:
+            progress.end()
+
+
+def _write_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def stderr_progress() -> Progress:
+    """The bar where stderr is a terminal, the lines where it is not; of a command with a log file
+    lines in that, too."""
+    shown = TerminalProgress() if sys.stderr.isatty() else LineProgress()
+    return LoggedProgress(shown) if is_logged() else shown
 
 
 def print_report(data: dict[str, Any] | None, text: str) -> None:
     """The text to stdout; with ``data``, that as JSON to stdout and the text to stderr."""
+    log_lines(text)
     if data is not None:
         typer.echo(json.dumps(data))
     typer.echo(plain_lines(text), err=data is not None)

@@ -18,7 +18,17 @@ from fastcam.cli.model_options import (
     Output,
 )
 from fastcam.cli.option_groups import expand_groups, keywords
-from fastcam.cli.run_options import RUN, STYLE, BatchSize, Device, HeatOptions, Json, Theme
+from fastcam.cli.run_options import (
+    RUN,
+    STYLE,
+    BatchSize,
+    Device,
+    Format,
+    HeatOptions,
+    Json,
+    PaperOptions,
+    Theme,
+)
 from fastcam.cli.terminal import print_lines, print_log, stderr_progress
 from fastcam.errors import InputError
 
@@ -121,6 +131,8 @@ def vit(
         ),
     ] = 512,
     theme: Theme = "light",
+    format: Format = "png",
+    paper: PaperOptions,
     fit: Annotated[
         Literal["stretch", "crop", "exact"] | None,
         Option(
@@ -159,7 +171,14 @@ def vit(
         output=output or "",
         interpolation=interpolation,
         labels=checkpoint_labels(checkpoint, compare),
-        style=Style(scale=scale, panel_size=panel_size, theme=theme, **vars(heat)),
+        style=Style(
+            scale=scale,
+            panel_size=panel_size,
+            theme=theme,
+            format=format,
+            **vars(heat),
+            **vars(paper),
+        ),
         **keywords(attention),
     )
     if demo:

@@ -8,15 +8,16 @@ import numpy as np
 from fastcam_kernels import panel_kernel, panel_layers
 from numpy.typing import NDArray
 
-from fastcam.figures import layout, numbers
+from fastcam.figures import layout
 from fastcam.figures.figure_parts import NO_IMAGE, Panel, Sheet
-from fastcam.figures.figure_texts import TextGlyphs
-from fastcam.figures.lettering import Lettering
+from fastcam.figures.glyph_atlas import Lettering, TextLine
+from fastcam.figures.numbers import TickText, tick
 from fastcam.figures.render_style import Palette
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FEW_TICKS = (0.0, 1.0)
 _ENDS_AND_ZERO = (0.0, 0.5, 1.0)
+MARK_COLOR = (0, 255, 0)
 
 
 @lru_cache(maxsize=16)
@@ -34,6 +35,7 @@ def draw_bar(
     filters: NDArray[np.uint8] | None,
     panel: Panel,
     area: layout.Rect,
+    lettering: Lettering,
 ) -> None:
     """Draw a panel's bar, if it has one, into ``area`` of a canvas (h, w, 3) uint8 or, with
     ``filters``, of a PNG's rows."""
@@ -43,6 +45,8 @@ def draw_bar(
     layers = panel_layers.Layers(panel_layers.Image(NO_IMAGE), heat)
     if panel.bar_zero:
         layers = layers._replace(outlines=_zero_mark(panel.limits, area))
+    if panel.bar_mark is not None:
+        layers = layers._replace(text=_mark(*panel.bar_mark, panel.limits, area, lettering))
     panel_kernel.panel(target, (area.x, area.y, area.width, area.height), layers, filters)
 
 
@@ -57,17 +61,44 @@ def _zero_mark(limits: tuple[float, float], area: layout.Rect) -> panel_layers.O
     return panel_layers.Outlines(boxes, np.zeros((1, 3), np.uint8), np.full(1, thick, np.int32))
 
 
+def _mark(
+    value: float, text: str, limits: tuple[float, float], area: layout.Rect, lettering: Lettering
+) -> panel_layers.Text:
+    """A line across the bar at ``value``, or at the end that is next to it, and its text."""
+    low, high = limits
+    share = min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 1.0
+    font, thick = lettering.tick, max(2, area.width // 6)
+    line = round((1.0 - share) * (area.height - thick))
+    # Below the line, or above it at the bar's lower end.
+    top = line + thick if line + thick + font.height <= area.height else line - font.height
+    wide = font.width(text)
+    plates = [(0, line, area.width, line + thick)]
+    colors = [MARK_COLOR]
+    glyphs = np.zeros((0, 6), np.int32)
+    if wide <= area.width and top >= 0:
+        plates.append((0, top, area.width, top + font.height))
+        colors.append((0, 0, 0))
+        glyphs = font.glyphs_of(text, (area.width - wide) // 2, top, MARK_COLOR)
+    return panel_layers.Text(
+        np.array(plates, np.int32),
+        np.array(colors, np.uint8),
+        lettering.coverage,
+        lettering.boxes,
+        glyphs,
+    )
+
+
 def ticks_of(
     sheet: Sheet, plan: layout.Layout, lettering: Lettering, palette: Palette
-) -> TextGlyphs:
+) -> list[TextLine]:
     """The numbers beside the color bars; none where a notice says that there is nothing to read."""
     panels = [panel for row in sheet.rows for panel in row]
-    glyphs: TextGlyphs = []
+    lines: list[TextLine] = []
     for panel, area in zip(panels, plan.areas, strict=True):
         if area.bar is not None and not panel.notice:
             limits = panel.limits[0] / panel.bar_unit, panel.limits[1] / panel.bar_unit
-            glyphs += _ticks(limits, area.bar, lettering, palette, panel.bar_zero)
-    return glyphs
+            lines += _ticks(limits, area.bar, lettering, palette, panel.bar_zero, panel.bar_text)
+    return lines
 
 
 def _ticks(
@@ -76,18 +107,19 @@ def _ticks(
     lettering: Lettering,
     palette: Palette,
     zero: bool = False,
-) -> TextGlyphs:
+    number_text: TickText = tick,
+) -> list[TextLine]:
     low, high = limits
     font = lettering.tick
-    glyphs = []
+    lines = []
     shares: tuple[float, ...] = _TICKS if bar.height > len(_TICKS) * font.height else _FEW_TICKS
     if zero and shares is _FEW_TICKS and bar.height > 3 * font.height:
         shares = _ENDS_AND_ZERO
     step = (high - low) * shares[1]
     for share in shares:
-        text = numbers.tick(low + share * (high - low), max(abs(low), abs(high)), step)
+        text = number_text(low + share * (high - low), max(abs(low), abs(high)), step)
         middle = bar.y + (1.0 - share) * (bar.height - 1)
         y = round(middle - font.ascent * 0.62)
         y = min(max(y, bar.y - font.ascent // 4), bar.y + bar.height - font.ascent)
-        glyphs.append(font.glyphs_of(text, bar.x + bar.width + 4, y, palette.caption))
-    return glyphs
+        lines.append(TextLine(font, text, bar.x + bar.width + 4, y, palette.caption))
+    return lines

@@ -23,10 +23,10 @@ def outlined(
     rows = np.minimum((np.arange(height) + 0.5) * labels.shape[0] // height, labels.shape[0] - 1)
     columns = np.minimum((np.arange(width) + 0.5) * labels.shape[1] // width, labels.shape[1] - 1)
     large = labels[rows.astype(np.intp)[:, None], columns.astype(np.intp)[None]]
-    drawn = np.ascontiguousarray(np.broadcast_to(picture, (height, width, 3))).copy()
+    canvas = np.ascontiguousarray(np.broadcast_to(picture, (height, width, 3))).copy()
     for number, label in enumerate(dict.fromkeys(classes)):
-        drawn[_edge(large == label)] = CONTOUR_COLORS[number % len(CONTOUR_COLORS)]
-    return drawn
+        canvas[_edge(large == label)] = CONTOUR_COLORS[number % len(CONTOUR_COLORS)]
+    return canvas
 
 
 def _edge(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

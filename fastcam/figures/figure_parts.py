@@ -13,7 +13,8 @@ from fastcam_kernels import resize
 from fastcam_kernels.blend_tables import NO_TABLES, BlendTables
 from numpy.typing import NDArray
 
-from fastcam.figures.lettering import Color
+from fastcam.figures.glyph_atlas import Color
+from fastcam.figures.numbers import TickText, tick
 
 NO_IMAGE = np.zeros((0, 0, 1), dtype=np.uint8)
 NO_HEAT = np.zeros((0, 0), dtype=np.float32)
@@ -35,6 +36,7 @@ class Outlines:
         texts: one label a box, or none at all.
         whole_lines: how many boxes, from the first, have whole lines; the others' are dashed.
             None: all.
+        clear: whether labels keep clear of all boxes, because what is in these is to be seen.
     """
 
     boxes: NDArray[np.int32]
@@ -42,6 +44,7 @@ class Outlines:
     widths: NDArray[np.int32]
     texts: tuple[str, ...] = ()
     whole_lines: int | None = None
+    clear: bool = False
 
 
 NO_OUTLINES = Outlines(NO_BOXES, NO_COLORS, NO_WIDTHS)
@@ -65,6 +68,9 @@ class Panel:
         bar_unit: the heat that the bar calls 1.
         bar_caption: text above the bar: what its numbers are in.
         bar_zero: whether zero is marked on the bar.
+        bar_mark: a heat that is marked on the bar, at its end where it lies beyond, and the text
+            of the mark; None for none.
+        bar_text: the form of the bar's numbers.
         tint: (h, w) uint8, not 0 where ``tint_color`` is laid over; empty for none.
         tint_color: (3,) uint8 RGB.
         tint_alpha: 0 to 1, the weight of the tint.
@@ -89,6 +95,8 @@ class Panel:
     bar_unit: float = 1.0
     bar_caption: str = ""
     bar_zero: bool = False
+    bar_mark: tuple[float, str] | None = None
+    bar_text: TickText = tick
     tint: NDArray[np.uint8] = field(default_factory=lambda: NO_TINT)
     tint_color: NDArray[np.uint8] = field(default_factory=lambda: BLACK)
     tint_alpha: float = 0.0

@@ -12,11 +12,14 @@ from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.color_bar import draw_bar, ticks_of
 from fastcam.figures.figure_parts import Panel, Sheet
-from fastcam.figures.figure_texts import TextGlyphs, texts_of
+from fastcam.figures.figure_texts import texts_of
+from fastcam.figures.glyph_atlas import Lettering, TextLine
 from fastcam.figures.layout import layout_of
-from fastcam.figures.lettering import Lettering
 from fastcam.figures.panel_annotations import panel_lines, panel_text
 from fastcam.figures.render_style import Palette
+
+# The glyphs (m, 6) int32 of each text: see ``BitmapFont.glyphs_of``.
+TextGlyphs = list[NDArray[np.int32]]
 
 
 def draw(sheet: Sheet, lettering: Lettering, palette: Palette) -> NDArray[np.uint8]:
@@ -25,11 +28,11 @@ def draw(sheet: Sheet, lettering: Lettering, palette: Palette) -> NDArray[np.uin
     canvas = np.empty((plan.height, plan.width, 3), dtype=np.uint8)
     texts = texts_of(sheet, plan, lettering, palette)
     texts += ticks_of(sheet, plan, lettering, palette)
-    _margins(canvas, None, plan, texts, lettering, palette, None)
+    _margins(canvas, None, plan, _glyphs(texts), lettering, palette, None)
     for panel, area in zip(_panels(sheet), plan.areas, strict=True):
         _panel(canvas, None, panel, area.panel, lettering, None)
         if area.bar is not None:
-            draw_bar(canvas, None, panel, area.bar)
+            draw_bar(canvas, None, panel, area.bar, lettering)
     return canvas
 
 
@@ -49,12 +52,14 @@ class _RowContents:
         surround: all that its bars and its background depend on.
         texts: the glyphs of header and captions.
         ticks: the glyphs of the numbers beside its bars.
+        marks: what is marked on each of its bars.
         zeros: by panel, see ``panel_kernel.panel``.
     """
 
     surround: tuple[object, ...]
     texts: TextGlyphs
     ticks: TextGlyphs
+    marks: list[tuple[float, str] | None]
     zeros: list[NDArray[np.uint8]]
 
 
@@ -77,25 +82,31 @@ def draw_rows(
         if panel.bar is not None
     ]
     surround = (plan, lettering, palette, id(rows), *bars)
-    texts = texts_of(sheet, plan, lettering, palette)
+    texts = _glyphs(texts_of(sheet, plan, lettering, palette))
+    marks = [panel.bar_mark for panel in panels]
     previous: _RowContents | None = buffers.contents
     buffers.contents = None
     if previous is not None and previous.surround == surround and len(previous.texts) == len(texts):
-        contents = _RowContents(surround, texts, previous.ticks, previous.zeros)
+        contents = _RowContents(surround, texts, previous.ticks, marks, previous.zeros)
         _change(rows, plan, previous, contents, lettering, palette)
     else:
-        ticks = ticks_of(sheet, plan, lettering, palette)
+        ticks = _glyphs(ticks_of(sheet, plan, lettering, palette))
         contents = _RowContents(
-            surround, texts, ticks, [np.zeros(p.height, np.uint8) for p in panels]
+            surround, texts, ticks, marks, [np.zeros(p.height, np.uint8) for p in panels]
         )
         _margins(rows, plan.filters, plan, texts + ticks, lettering, palette, None)
-        for panel, area in zip(panels, plan.areas, strict=True):
-            if area.bar is not None:
-                draw_bar(rows, plan.filters, panel, area.bar)
+        previous = None
+    for number, (panel, area) in enumerate(zip(panels, plan.areas, strict=True)):
+        if area.bar is not None and (previous is None or previous.marks[number] != marks[number]):
+            draw_bar(rows, plan.filters, panel, area.bar, lettering)
     for panel, area, zeros in zip(panels, plan.areas, contents.zeros, strict=True):
         _panel(rows, plan.filters, panel, area.panel, lettering, zeros)
     buffers.contents = contents
     return rows
+
+
+def _glyphs(lines: list[TextLine]) -> TextGlyphs:
+    return [line.glyphs for line in lines]
 
 
 def _panels(sheet: Sheet) -> list[Panel]:

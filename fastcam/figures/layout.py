@@ -14,19 +14,22 @@ import numpy as np
 from fastcam_kernels.filtered_rows import filters_of
 from numpy.typing import NDArray
 
-from fastcam.figures.figure_parts import Sheet
-from fastcam.figures.lettering import Lettering
+from fastcam.figures.figure_parts import Panel, Sheet
+from fastcam.figures.glyph_atlas import Lettering
 
 # At zoom 1 (panels of up to 512 pixels); all grow with the panels.
 _MARGIN = 12
 _GAP = 12
 _HEADER_LINE = 28
 _CAPTION_LINE = 27
+_CAPTION_PITCH = 19
 _BAR_GAP = 8
 _BAR_WIDTH = 15
 _TICK_WIDTH = 52
 _LEAST_CELL = 250  # so that captions of narrow panels can still be read
+_MOST_CAPTION_LINES = 3
 _LEAST_BAR = 60  # so that the numbers beside the bars of low panels can
+_MOST_STRETCHED = 8192  # a file may say that its pixels are a thousand times as high as wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Layout:
         height: rows of the canvas.
         header: the room of the header.
         header_line: rows of one line of the header.
+        caption_lines: lines that the room of a caption has.
+        caption_pitch: rows from one of these lines to the next.
         areas: those of the panels, row by row.
         holes: (n, 4) int32 x1, y1, x2, y2 of the rectangles that panels and bars fill.
         filters: (height,) uint8, the PNG filter of each row of the canvas.
@@ -80,6 +85,8 @@ class Layout:
     height: int
     header: Rect
     header_line: int
+    caption_lines: int
+    caption_pitch: int
     areas: tuple[PanelArea, ...]
     holes: NDArray[np.int32]
     filters: NDArray[np.uint8]
@@ -90,23 +97,46 @@ def zoom_of(longer_side: int) -> float:
     return max(1.0, longer_side / 512)
 
 
-def enlarged(height: int, width: int, panel_size: int) -> tuple[int, int]:
-    """Size of a panel: the slice's own, or enlarged until its longer side is ``panel_size``."""
-    longer = max(height, width)
-    if longer >= panel_size:
-        return height, width
-    scale = panel_size / longer
-    return max(1, round(height * scale)), max(1, round(width * scale))
+def enlarged(
+    height: int, width: int, panel_size: int, pixel_aspect: float = 1.0
+) -> tuple[int, int]:
+    """Size of a panel: the slice's own, or enlarged until its longer side is ``panel_size``.
+
+    ``pixel_aspect`` is the height of a pixel over its width as they are to be drawn; the shorter of
+    the two keeps its pixels, and the other is stretched, to a longer side of 8192 at most.
+    """
+    high, wide = stretched(height, width, pixel_aspect)
+    longer = max(high, wide)
+    if longer < panel_size:
+        scale = panel_size / longer
+    else:
+        scale = min(1.0, max(_MOST_STRETCHED, height, width) / longer)
+    return max(1, round(high * scale)), max(1, round(wide * scale))
+
+
+def stretched(height: int, width: int, pixel_aspect: float) -> tuple[float, float]:
+    """(height, width) whose pixels are square, of pixels of ``pixel_aspect``; none is shrunk."""
+    return height * max(1.0, pixel_aspect), width * max(1.0, 1.0 / pixel_aspect)
 
 
 @lru_cache(maxsize=64)
-def arrange(rows: tuple[tuple[Cell, ...], ...], header_lines: int, zoom: float) -> Layout:
-    """Lay the cells out row by row, left to right, under a header of ``header_lines`` lines."""
+def arrange(
+    rows: tuple[tuple[Cell, ...], ...],
+    header_lines: int,
+    zoom: float,
+    caption_lines: int = 1,
+    letter_scale: float = 1.0,
+) -> Layout:
+    """Lay the cells out row by row, left to right, under a header of ``header_lines`` lines, each
+    under a caption of ``caption_lines``. ``letter_scale`` is the part of ``zoom`` that panels don't
+    grow with."""
 
     def px(length: int) -> int:
         return round(length * zoom)
 
     y = px(_MARGIN) + header_lines * px(_HEADER_LINE)
+    above = px(_CAPTION_LINE) + (caption_lines - 1) * px(_CAPTION_PITCH)
+    least = round(_LEAST_CELL * zoom / letter_scale)
     widest = 0
     areas = []
     holes = []
@@ -115,26 +145,34 @@ def arrange(rows: tuple[tuple[Cell, ...], ...], header_lines: int, zoom: float) 
         lowest = max(cell.height for cell in row)
         for cell in row:
             width = cell.width
-            panel = Rect(x, y + px(_CAPTION_LINE), cell.width, cell.height)
+            panel = Rect(x, y + above, cell.width, cell.height)
             bar = None
             if cell.bar:
                 length = max(cell.height, px(_LEAST_BAR))
                 bar = Rect(x + cell.width + px(_BAR_GAP), panel.y, px(_BAR_WIDTH), length)
                 lowest = max(lowest, length)
                 width += px(_BAR_GAP + _BAR_WIDTH + _TICK_WIDTH)
-            width = max(width, px(_LEAST_CELL))
-            areas.append(PanelArea(panel, Rect(x, y, width, px(_CAPTION_LINE)), bar))
+            width = max(width, least)
+            areas.append(PanelArea(panel, Rect(x, y, width, above), bar))
             holes += [(r.x, r.y, r.x + r.width, r.y + r.height) for r in (panel, bar) if r]
             x += width + px(_GAP)
         widest = max(widest, x - px(_GAP) + px(_MARGIN))
-        y += px(_CAPTION_LINE) + lowest + px(_GAP)
+        y += above + lowest + px(_GAP)
     height = y - px(_GAP) + px(_MARGIN)
     header = Rect(
         px(_MARGIN), px(_MARGIN), widest - 2 * px(_MARGIN), header_lines * px(_HEADER_LINE)
     )
     filled = np.array(holes, dtype=np.int32)
     return Layout(
-        widest, height, header, px(_HEADER_LINE), tuple(areas), filled, filters_of(height, filled)
+        widest,
+        height,
+        header,
+        px(_HEADER_LINE),
+        caption_lines,
+        px(_CAPTION_PITCH),
+        tuple(areas),
+        filled,
+        filters_of(height, filled),
     )
 
 
@@ -142,14 +180,40 @@ def layout_of(sheet: Sheet, lettering: Lettering) -> Layout:
     """The layout of a figure, with as many header lines as its texts take."""
     zoom = zoom_of(max(max(p.height, p.width) for row in sheet.rows for p in row))
     zoom *= lettering.scale
+    # Captions in larger letters go on in a second line; they need no wider panels.
+    letters = max(1.0, lettering.scale)
     cells = tuple(
         tuple(Cell(p.width, p.height, p.bar is not None) for p in row) for row in sheet.rows
     )
-    plan = arrange(cells, 1, zoom)
+    plan = arrange(cells, 1, zoom, 1, letters)
     room = lettering.title.width(sheet.title) + lettering.title.width(sheet.verdict)
     lines = 2 if room + 2 * lettering.title.height > plan.header.width else 1
     lines += len(note_lines(sheet.note, plan.header.width, lettering))
-    return plan if lines == 1 else arrange(cells, lines, zoom)
+    captions = 1
+    if lettering.scale > 1.0:
+        panels = zip((p for row in sheet.rows for p in row), plan.areas, strict=True)
+        captions = max(len(caption_lines(panel, area, lettering)) for panel, area in panels)
+    return plan if lines == captions == 1 else arrange(cells, lines, zoom, captions, letters)
+
+
+def bar_caption_x(panel: Panel, area: PanelArea, lettering: Lettering) -> int:
+    """Where the caption of a panel's bar begins, or where there is none the caption's room ends."""
+    end = area.caption.x + area.caption.width
+    if not panel.bar_caption or area.bar is None:
+        return end
+    return min(area.bar.x, end - lettering.caption.width(panel.bar_caption))
+
+
+def caption_lines(panel: Panel, area: PanelArea, lettering: Lettering) -> list[str]:
+    """A panel's caption in three lines at most, of which the last may be too long."""
+    room = bar_caption_x(panel, area, lettering) - area.caption.x
+    if panel.bar_caption and area.bar is not None:
+        room -= lettering.caption.width("  ")
+    if lettering.caption.width(panel.caption) <= room:
+        return [panel.caption]
+    lines = note_lines(panel.caption, room, lettering)
+    whole, rest = lines[: _MOST_CAPTION_LINES - 1], lines[_MOST_CAPTION_LINES - 1 :]
+    return [*whole, " ".join(rest)] if rest else whole
 
 
 def note_lines(note: str, width: int, lettering: Lettering) -> list[str]:

@@ -11,7 +11,7 @@ from fastcam_kernels import colormap, resize
 from fastcam_kernels.blend_tables import BlendTables, weighted_tables
 from numpy.typing import NDArray
 
-from fastcam.figures import layout
+from fastcam.figures import layout, numbers
 from fastcam.figures.figure_parts import (
     NO_OUTLINES,
     NO_TINT,
@@ -20,9 +20,10 @@ from fastcam.figures.figure_parts import (
     Sheet,
 )
 from fastcam.figures.map_scales import MapScale, map_levels
+from fastcam.figures.panel_order import ordered_panels
 from fastcam.figures.render_style import RenderStyle, blend_tables, scale_caption
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
-from fastcam.options import Blend, Style
+from fastcam.options import Blend, PanelName, Style
 
 DIVERGING_TABLE = "coolwarm"
 MASK_COLOR = np.array((255, 0, 0), dtype=np.uint8)
@@ -95,15 +96,25 @@ def map_sheet(
 ) -> tuple[Sheet, list[tuple[float, float]]]:
     """The figure of one image or slice, and the limits of each of its maps.
 
-    A row is image | heat | overlay, or with ``overlay_first`` image | overlay | heat.
+    A row is image | heat | overlay, or with ``overlay_first`` image | overlay | heat, or what the
+    style says.
     """
     rows, limits = [], []
     for row_map in maps:
         row_picture = row_map.picture or picture
         image_rows, image_columns, _ = row_picture.image.shape
-        height, width = layout.enlarged(image_rows, image_columns, render_style.style.panel_size)
+        style = render_style.style
+        height, width = layout.enlarged(
+            image_rows,
+            image_columns,
+            style.panel_size,
+            style.shown_aspect(row_picture.facts.pixel_aspect),
+        )
         row, ends = _row(row_picture, row_map, height, width, render_style)
-        rows.append((row[0], row[2], row[1]) if overlay_first else row)
+        image, heat, overlay = ([panel] for panel in row)
+        panels: dict[PanelName, list[Panel]] = {"image": image, "heat": heat, "overlay": overlay}
+        usual: tuple[PanelName, ...] = ("image", "overlay", "heat") if overlay_first else ()
+        rows.append(ordered_panels(panels, render_style.style.panels or usual))
         limits.append(ends)
     color = render_style.palette.verdict(heading.correct)
     note = "" if render_style.style.classic else _uniform_note(maps)
@@ -176,6 +187,7 @@ def map_pair(
         bar_unit=scale.uniform or 1.0,
         bar_caption=TIMES_UNIFORM if scale.uniform else "",
         bar_zero=scale.diverging and not style.classic,
+        bar_text=numbers.classic_tick if style.classic else numbers.tick,
         outlines=outlines,
         notice=NO_EVIDENCE if scale.constant and not style.classic else "",
     )
@@ -190,6 +202,7 @@ def map_pair(
         bar_unit=heat.bar_unit,
         bar_caption=heat.bar_caption,
         bar_zero=heat.bar_zero,
+        bar_text=heat.bar_text,
         outlines=outlines,
         notice=heat.notice,
     )

@@ -8,7 +8,7 @@ import numpy as np
 from fastcam_kernels import panel_kernel, panel_layers, resize
 from numpy.typing import NDArray
 
-from fastcam.figures import fonts, lettering
+from fastcam.figures import fonts, glyph_atlas
 from fastcam.figures.figure_parts import Panel
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.view_panels import figure_of_rows, panel_size, shrunk, titled
@@ -110,8 +110,8 @@ def _room(size: int, count: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _letters(size: int) -> lettering.Lettering:
-    return lettering.prepare("", (fonts.dejavu(bold=False),), size / 15)
+def _letters(size: int) -> glyph_atlas.Lettering:
+    return glyph_atlas.prepare("", (fonts.dejavu(bold=False),), size / 15)
 
 
 def _lines(grid: tuple[int, int], cell: tuple[int, int]) -> NDArray[np.int32]:
@@ -125,7 +125,7 @@ def _lines(grid: tuple[int, int], cell: tuple[int, int]) -> NDArray[np.int32]:
 
 
 def _numbers(
-    grid: tuple[int, int], cell: tuple[int, int], font: lettering.BitmapFont
+    grid: tuple[int, int], cell: tuple[int, int], font: glyph_atlas.BitmapFont
 ) -> NDArray[np.int32]:
     """Glyphs of all numbers, each in the middle of its patch: black all around, then white."""
     thick = line_width(cell)

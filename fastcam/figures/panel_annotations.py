@@ -8,8 +8,9 @@ import numpy as np
 from fastcam_kernels import label_placement, panel_layers
 from numpy.typing import NDArray
 
+from fastcam.figures.clear_labels import clear_positions
 from fastcam.figures.figure_parts import Outlines, Panel
-from fastcam.figures.lettering import Lettering
+from fastcam.figures.glyph_atlas import Lettering, TextLine
 
 _SIDE_COLOR, _NOTICE_COLOR = (235, 235, 235), (200, 200, 200)
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -19,17 +20,18 @@ _DASH, _DASH_SHARE, _LEAST_SIDE = 10, 0.6, 8
 
 
 @dataclass(frozen=True)
-class _Texts:
+class Annotations:
     """Texts on a panel, and the plates behind them.
 
     Attributes:
-        plates: x1, y1, x2, y2 in panel pixels, with their colors.
-        glyphs: (m, 6) int32 of each text.
+        plates: x1, y1, x2, y2 in panel pixels.
+        plate_colors: RGB, 0 to 255, of each plate.
+        lines: the texts, in panel pixels.
     """
 
     plates: list[tuple[int, int, int, int]] = field(default_factory=list)
     plate_colors: list[tuple[int, int, int]] = field(default_factory=list)
-    glyphs: list[NDArray[np.int32]] = field(default_factory=list)
+    lines: list[TextLine] = field(default_factory=list)
 
     def plate(self, x1: int, y1: int, x2: int, y2: int, color: tuple[int, int, int]) -> None:
         """Add a filled rectangle."""
@@ -76,29 +78,36 @@ def _spans(start: int, stop: int) -> list[tuple[int, int]]:
 
 
 def panel_text(panel: Panel, lettering: Lettering) -> panel_layers.Text:
-    """A panel's labels, letters, notice and scale bar, in panel pixels."""
-    texts = _Texts()
-    _add_labels(texts, panel, lettering)
-    _add_notice(texts, panel, lettering)
-    _add_letters(texts, panel, lettering)
-    _add_scale_bar(texts, panel, lettering)
-    if not texts.glyphs:
+    """A panel's labels, letters, notice and scale bar as glyphs, in panel pixels."""
+    texts = annotations_of(panel, lettering)
+    if not texts.lines:
         return panel_layers.NO_TEXT
     return panel_layers.Text(
         boxes=np.array(texts.plates, dtype=np.int32).reshape(-1, 4),
         box_colors=np.array(texts.plate_colors, dtype=np.uint8).reshape(-1, 3),
         coverage=lettering.coverage,
         atlas=lettering.boxes,
-        glyphs=np.concatenate(texts.glyphs),
+        glyphs=np.concatenate([line.glyphs for line in texts.lines]),
     )
 
 
-def _add_labels(texts: _Texts, panel: Panel, lettering: Lettering) -> None:
+def annotations_of(panel: Panel, lettering: Lettering) -> Annotations:
+    """A panel's labels, letters, notice and scale bar."""
+    texts = Annotations()
+    _add_labels(texts, panel, lettering)
+    _add_notice(texts, panel, lettering)
+    _add_letters(texts, panel, lettering)
+    _add_scale_bar(texts, panel, lettering)
+    return texts
+
+
+def _add_labels(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
     lines, font = panel.outlines, lettering.label
     if not lines.texts:
         return
     sizes = np.array([(font.width(t) + 6, font.height) for t in lines.texts], dtype=np.int32)
-    positions = label_placement.label_positions(
+    positions_of = clear_positions if lines.clear else label_placement.label_positions
+    positions = positions_of(
         lines.boxes[: len(lines.texts)], sizes, panel.width, panel.height, _GAP
     )
     for label, (x, y), (width, height), (r, g, b) in zip(
@@ -106,10 +115,10 @@ def _add_labels(texts: _Texts, panel: Panel, lettering: Lettering) -> None:
     ):
         if x >= 0:
             texts.plate(x, y, x + width, y + height, _BLACK)
-            texts.glyphs.append(font.glyphs_of(label, x + 3, y, (r, g, b)))
+            texts.lines.append(TextLine(font, label, x + 3, y, (r, g, b)))
 
 
-def _add_notice(texts: _Texts, panel: Panel, lettering: Lettering) -> None:
+def _add_notice(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
     if not panel.notice:
         return
     font = lettering.caption
@@ -118,10 +127,10 @@ def _add_notice(texts: _Texts, panel: Panel, lettering: Lettering) -> None:
     x, y = (panel.width - width) // 2, (panel.height - font.height) // 2
     if panel.heat.size:
         texts.plate(x - 3, y, x + width + 3, y + font.height, _BLACK)
-    texts.glyphs.append(font.glyphs_of(notice, x, y, _NOTICE_COLOR))
+    texts.lines.append(TextLine(font, notice, x, y, _NOTICE_COLOR))
 
 
-def _add_letters(texts: _Texts, panel: Panel, lettering: Lettering) -> None:
+def _add_letters(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
     """The letters of the patient's sides at the left and the top edge."""
     font = lettering.label
     if panel.height < 2 * font.height:
@@ -129,15 +138,15 @@ def _add_letters(texts: _Texts, panel: Panel, lettering: Lettering) -> None:
     if panel.left_side:
         width, y = font.width(panel.left_side) + 6, (panel.height - font.height) // 2
         texts.plate(0, y, width, y + font.height, _BLACK)
-        texts.glyphs.append(font.glyphs_of(panel.left_side, 3, y, _SIDE_COLOR))
+        texts.lines.append(TextLine(font, panel.left_side, 3, y, _SIDE_COLOR))
     if panel.top_side:
         width = font.width(panel.top_side) + 6
         x = (panel.width - width) // 2
         texts.plate(x, 0, x + width, font.height, _BLACK)
-        texts.glyphs.append(font.glyphs_of(panel.top_side, x + 3, 0, _SIDE_COLOR))
+        texts.lines.append(TextLine(font, panel.top_side, x + 3, 0, _SIDE_COLOR))
 
 
-def _add_scale_bar(texts: _Texts, panel: Panel, lettering: Lettering) -> None:
+def _add_scale_bar(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
     """A white line with black around it, and its length above it, at the bottom left."""
     length, text = panel.scale_bar
     font = lettering.label
@@ -148,4 +157,4 @@ def _add_scale_bar(texts: _Texts, panel: Panel, lettering: Lettering) -> None:
     top = panel.height - high
     texts.plate(0, top, wide, panel.height, _BLACK)
     texts.plate(3, panel.height - thick - 3, 3 + length, panel.height - 3, _WHITE)
-    texts.glyphs.append(font.glyphs_of(text, 3, top, _SIDE_COLOR))
+    texts.lines.append(TextLine(font, text, 3, top, _SIDE_COLOR))

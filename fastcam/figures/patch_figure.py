@@ -14,10 +14,11 @@ from fastcam.figures import layout, numbers
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Outlines, Panel, Sheet
 from fastcam.figures.map_scales import NEARLY_UNIFORM, is_constant
+from fastcam.figures.panel_order import ordered_panels
 from fastcam.figures.patch_scales import CaseScale
 from fastcam.figures.render_style import RenderStyle, scale_caption
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
-from fastcam.options import Scale, Style
+from fastcam.options import PanelName, Scale, Style
 from fastcam.read.results.case import Case
 
 TOP_COLOR = (0, 255, 0)
@@ -69,6 +70,7 @@ class SlicePicture:
         patches: those that lie on the slice.
         left_side: the letter of the patient's side at the left edge, where it is known.
         facts: what else is known of the slice.
+        note: added to the slice's caption.
     """
 
     grey: NDArray[np.uint8]
@@ -77,6 +79,7 @@ class SlicePicture:
     patches: SlicePatches
     left_side: str = ""
     facts: SliceFacts = NO_FACTS
+    note: str = ""
 
 
 def patch_sheet(
@@ -114,13 +117,16 @@ def _sheet(
 ) -> Sheet:
     style = render_style.style
     rows, columns = picture.grey.shape
-    height, width = layout.enlarged(rows, columns, style.panel_size)
+    height, width = layout.enlarged(
+        rows, columns, style.panel_size, style.shown_aspect(picture.facts.pixel_aspect)
+    )
     image = picture.grey[:, :, np.newaxis]
-    outlines = _outlines(picture, height, width, style)
+    outlines = _outlines(picture, height, width, style, _span(case, limits, style))
     facts = NO_FACTS if style.classic else picture.facts
-    panels = [
+    panels: dict[PanelName, list[Panel]] = {}
+    panels["image"] = [
         Panel(
-            facts.caption("slice"),
+            facts.caption(", ".join(filter(None, ["slice", picture.note]))),
             height,
             width,
             image=image,
@@ -131,12 +137,12 @@ def _sheet(
     ]
     if picture.mask is not None:
         white = picture.mask[:, :, np.newaxis]
-        panels.append(Panel("mask", height, width, image=white, image_method=0))
+        panels["mask"] = [Panel("mask", height, width, image=white, image_method=0)]
     elif picture.mask_notice:
-        panels.append(Panel("mask", height, width, notice=picture.mask_notice))
-    panels.append(
+        panels["mask"] = [Panel("mask", height, width, notice=picture.mask_notice)]
+    panels["heat"] = [
         Panel(
-            _heat_caption(style, is_mean),
+            _heat_caption(style, outlines, is_mean),
             height,
             width,
             heat=levels,
@@ -144,10 +150,12 @@ def _sheet(
             blend_tables=render_style.heat_tables,
             bar=render_style.heat_tables,
             bar_caption="" if style.classic else _BAR_CAPTIONS[style.scale],
+            bar_mark=_bar_mark(picture.patches, style),
+            bar_text=numbers.classic_tick if style.classic else numbers.tick,
             notice=_NO_EVIDENCE if _without_evidence(case) and not style.classic else "",
         )
-    )
-    panels.append(
+    ]
+    panels["overlay"] = [
         Panel(
             _overlay_caption(case, picture.patches, style),
             height,
@@ -158,21 +166,36 @@ def _sheet(
             blend_tables=render_style.overlay_tables,
             outlines=outlines,
         )
-    )
+    ]
     is_best = index == case.best_slice and (style.classic or not _without_evidence(case))
     return Sheet(
         title=f"{case.name}  ·  {facts.index_text(index)}{'  ·  BEST' if is_best else ''}",
         verdict=_verdict(case, style),
         verdict_color=render_style.palette.verdict(case.correct),
-        rows=(tuple(panels),),
+        rows=(ordered_panels(panels, style.panels),),
         note="" if style.classic else uniform_note(case),
     )
 
 
-def _heat_caption(style: Style, is_mean: bool) -> str:
+def _heat_caption(style: Style, outlines: Outlines, is_mean: bool) -> str:
     """``is_mean``: the highest patch of the slice shares all of its pixels with others."""
-    name = "attention, overlaps averaged" if is_mean and not style.classic else "attention"
+    name = "attention"
+    if is_mean and not style.classic:
+        highest = f" (patch {outlines.texts[0]})" if outlines.texts else ""
+        name = f"attention, overlaps averaged{highest}"
     return f"{name}, {scale_caption(style)}"
+
+
+def _bar_mark(patches: SlicePatches, style: Style) -> tuple[float, str] | None:
+    """The weight of the slice's heaviest patch on the bar, with the number of its box."""
+    if style.classic or style.scale == "rank" or not len(patches.weights) or style.top_k == 0:
+        return None
+    return float(patches.weights[patches.heaviest[0]]), "1"
+
+
+def _span(case: Case, limits: tuple[float, float], style: Style) -> float:
+    """The largest number that weights are shown beside: the bar's, or where it has ranks theirs."""
+    return limits[1] if style.scale != "rank" else float(case.weights.max(initial=0.0))
 
 
 def times_uniform(case: Case) -> float:
@@ -222,17 +245,22 @@ def _overlay_caption(case: Case, patches: SlicePatches, style: Style) -> str:
     return f"{caption}, up to {multiple:.3g} × uniform"
 
 
-def _outlines(picture: SlicePicture, height: int, width: int, style: Style) -> Outlines:
-    """The ``top_k`` heaviest boxes of the slice, in panel pixels."""
+def _outlines(
+    picture: SlicePicture, height: int, width: int, style: Style, span: float
+) -> Outlines:
+    """The ``top_k`` heaviest boxes of the slice, in panel pixels; ``span`` of their numbers."""
     patches = picture.patches
     heaviest = patches.heaviest[: style.top_k]
     rows, columns = picture.grey.shape
     boxes = _on_panel(patches.boxes[heaviest], (columns, rows), (width, height))
     colors, widths = _box_styles(len(heaviest))
-    texts = tuple(numbers.weight(w) for w in patches.weights[heaviest].tolist())
+    weights = patches.weights[heaviest].tolist()
     if style.classic:
+        texts = tuple(numbers.classic_weight(weight) for weight in weights)
         return Outlines(boxes, colors, widths, texts)
-    numbered = tuple(f"{rank}: {text}" for rank, text in enumerate(texts, 1))
+    numbered = tuple(
+        f"{rank}: {numbers.weight(weight, span)}" for rank, weight in enumerate(weights, 1)
+    )
     return Outlines(boxes, colors, widths, numbered, whole_lines=1)
 
 

@@ -1,4 +1,4 @@
-"""A finished canvas to a picture file: PNG the fast way, other formats through Pillow."""
+"""A figure to a file: PNG the fast way, other pictures through Pillow, pages by matplotlib."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from fastcam.errors import CaseError
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Sheet
 from fastcam.figures.figure_pixels import draw, draw_rows
+from fastcam.figures.paper import on_paper
 from fastcam.figures.render_style import RenderStyle
-from fastcam.options import PictureFormat
+from fastcam.figures.vector_file import vector_picture, vector_sheet
+from fastcam.options import USUAL_DPI, PictureFormat
 from fastcam.run.files import write_bytes
 
 WRITE_BATCH = 8  # figures of a batch
@@ -34,12 +36,17 @@ def write_sheet(
     buffers: Buffers,
     dpi: float | None = None,
 ) -> None:
-    """Draw a figure and write it as a whole file or not at all; ``dpi`` stands in a PNG."""
-    if kind == "png":
+    """Draw a figure and write it as a whole file or not at all; ``dpi`` where it has no width on
+    paper, None for that of its style."""
+    render_style, dpi = on_paper(sheet, render_style, dpi)
+    if kind == "pdf" or kind == "svg":
+        write_bytes(path, [vector_sheet(sheet, render_style, kind, dpi or USUAL_DPI)])
+    elif kind == "png":
         rows = draw_rows(sheet, render_style.lettering, render_style.palette, buffers)
         write_bytes(path, png_pieces(rows, dpi))
     else:
-        write_picture(path, draw(sheet, render_style.lettering, render_style.palette), kind)
+        canvas = draw(sheet, render_style.lettering, render_style.palette)
+        write_picture(path, canvas, kind, dpi)
 
 
 class WriteBatch:
@@ -48,13 +55,13 @@ class WriteBatch:
     Eight at a time, each of the three steps finds its code and tables in the caches: a figure of
     four 512-pixel panels takes 4.47 ms instead of 4.83, with both cores at work
     (benchmarks/bench_render.py). ``buffers``, one set for each figure of a batch, are kept from
-    batch to batch. Batches of large figures are smaller, so that one stays below 32 MiB. ``dpi``
-    stands in PNG files.
+    batch to batch. Batches of large figures are smaller, so that one stays below 32 MiB. ``dpi``:
+    see :func:`write_sheet`.
     """
 
     def __init__(self, buffers: Sequence[Buffers], dpi: float | None = None) -> None:
         self._buffers, self._dpi = buffers, dpi
-        self._pending: list[tuple[Path, NDArray[np.uint8], Callable[[], None]]] = []
+        self._pending: list[tuple[Path, NDArray[np.uint8], float | None, Callable[[], None]]] = []
 
     def put(
         self,
@@ -69,33 +76,41 @@ class WriteBatch:
             write_sheet(path, sheet, render_style, kind, self._buffers[0], self._dpi)
             on_written()
             return
+        render_style, dpi = on_paper(sheet, render_style, self._dpi)
         figure_buffers = self._buffers[len(self._pending)]
         rows = draw_rows(sheet, render_style.lettering, render_style.palette, figure_buffers)
-        self._pending.append((path, rows, on_written))
+        self._pending.append((path, rows, dpi, on_written))
         if len(self._pending) >= min(len(self._buffers), _BATCH_BYTES // rows.nbytes):
             self.finish()
 
     def finish(self) -> None:
         """Encode and write the pending figures, each as a whole file or not at all."""
         pending, self._pending = self._pending, []
-        files = [png_pieces(rows, self._dpi) for _, rows, _ in pending]
-        for (path, _, on_written), pieces in zip(pending, files, strict=True):
+        files = [png_pieces(rows, dpi) for _, rows, dpi, _ in pending]
+        for (path, _, _, on_written), pieces in zip(pending, files, strict=True):
             write_bytes(path, pieces)
             on_written()
 
 
-def write_picture(path: Path, canvas: NDArray[np.uint8], kind: PictureFormat) -> None:
-    """Write a canvas (h, w, 3) uint8 RGB as a whole file or not at all.
+def write_picture(
+    path: Path, canvas: NDArray[np.uint8], kind: PictureFormat, dpi: float | None = None
+) -> None:
+    """Write a canvas (h, w, 3) uint8 RGB as a whole file or not at all; ``dpi`` stands in it.
 
     Raises ``CaseError`` for a canvas that is larger than the format allows.
     """
     height, width, _ = canvas.shape
+    if kind == "pdf" or kind == "svg":
+        write_bytes(path, [vector_picture(canvas, kind, dpi or USUAL_DPI)])
+        return
     if max(height, width) > _LARGEST[kind]:
         raise CaseError(
             f"{path}: {width}x{height} pixels are too large for {kind}; use --format png"
         )
-    pieces = png_pieces(png.up_filter(canvas)) if kind == "png" else [_by_pillow(canvas, kind)]
-    write_bytes(path, pieces)
+    if kind == "png":
+        write_bytes(path, png_pieces(png.up_filter(canvas), dpi))
+    else:
+        write_bytes(path, [_by_pillow(canvas, kind, dpi)])
 
 
 def png_pieces(rows: NDArray[np.uint8], dpi: float | None = None) -> list[bytes]:
@@ -109,14 +124,27 @@ def png_pieces(rows: NDArray[np.uint8], dpi: float | None = None) -> list[bytes]
     return png.assemble(length // 3, height, 3, deflated, crc32=isal_zlib.crc32, dpi=dpi)
 
 
-def _by_pillow(canvas: NDArray[np.uint8], kind: PictureFormat) -> bytes:
+def _by_pillow(canvas: NDArray[np.uint8], kind: PictureFormat, dpi: float | None) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
     picture = Image.fromarray(canvas)
     if kind == "jpg":
         # 4:4:4: at 4:2:0 the one-pixel yellow lines smear into the heat.
-        picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        density = {} if dpi is None else {"dpi": (round(dpi), round(dpi))}
+        picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0, **density)
     else:
-        picture.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=2)
+        exif = {} if dpi is None else {"exif": _resolution(dpi)}
+        picture.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=2, **exif)
     return buffer.getvalue()
+
+
+def _resolution(dpi: float) -> bytes:
+    """The EXIF tags of a picture's resolution; WebP has no other place for it."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    horizontal, vertical, unit, inch = 282, 283, 296, 2
+    exif[horizontal] = exif[vertical] = dpi
+    exif[unit] = inch
+    return exif.tobytes()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from fastcam_kernels.blend_tables import BlendTables
 from numpy.typing import NDArray
 
 from fastcam.figures import layout
-from fastcam.figures.lettering import Color, Lettering, prepare
+from fastcam.figures.glyph_atlas import Color, Lettering, prepare
 from fastcam.options import Scale, Style
 
 # A scale as captions of panels name it.
@@ -90,6 +90,9 @@ class RenderStyle:
         palette: the colors around the panels.
         heat_tables: the color table alone.
         overlay_tables: the color table mixed with an image, as patch attention is.
+        characters: those that the glyphs are made for, beyond the basic ones.
+        fonts: the files that these may come from.
+        zoom: see ``glyph_atlas.prepare``.
     """
 
     style: Style
@@ -97,16 +100,27 @@ class RenderStyle:
     palette: Palette
     heat_tables: BlendTables
     overlay_tables: BlendTables
+    characters: str = ""
+    fonts: tuple[Path, ...] = ()
+    zoom: float = 1.0
+
+    def with_letters(self, scale: float) -> RenderStyle:
+        """The style with letters of another ``scale``."""
+        return replace(self, lettering=prepare(self.characters, self.fonts, self.zoom, scale))
 
 
 def render_style_of(
     style: Style, characters: str, fonts: tuple[Path, ...], longer_side: int
 ) -> RenderStyle:
     """Prepare glyphs and color tables. ``longer_side`` of the panels, in pixels."""
+    zoom = layout.zoom_of(longer_side)
     return RenderStyle(
         style,
-        prepare(characters, fonts, layout.zoom_of(longer_side), style.letter_scale),
+        prepare(characters, fonts, zoom, style.letter_scale),
         PALETTES[style.theme],
         blend_tables(style.colormap, 1.0, "only"),
         blend_tables(style.colormap, style.heat_alpha, style.patch_blend),
+        characters,
+        fonts,
+        zoom,
     )

@@ -38,9 +38,12 @@ class SliceFacts:
     Attributes:
         depth: number of slices.
         position: where the slice lies, as :class:`SlicePosition` says it.
-        window: center and width of the grey window in the unit of the file: ``C 40 W 80``.
+        window: center and width of the grey window, and their unit: ``C 40 W 80 HU``.
         top_side: the letter of the patient's side at the top edge.
         pixel_width: of one pixel as shown, in mm.
+        pixel_aspect: the height of a pixel as shown over its width, by their mm; 1 where these are
+            the same but for 1 %, too.
+        series: what the scanner calls the series.
     """
 
     depth: int = 0
@@ -48,6 +51,8 @@ class SliceFacts:
     window: str = ""
     top_side: str = ""
     pixel_width: float = 0.0
+    pixel_aspect: float = 1.0
+    series: str = ""
 
     def index_text(self, index: int) -> str:
         """``slice 008 of 154``: the number that files have, counted from 0."""
@@ -55,7 +60,7 @@ class SliceFacts:
 
     def caption(self, name: str) -> str:
         """The caption of the slice's panel."""
-        return "  ·  ".join(filter(None, [name, self.position, self.window]))
+        return "  ·  ".join(filter(None, [name, self.position, self.window, self.series]))
 
     def scale_bar(self, columns: int, width: int) -> tuple[int, str]:
         """Pixels and text of a scale bar on a panel of ``width`` pixels that shows ``columns``."""
@@ -71,9 +76,10 @@ class SliceFacts:
 NO_FACTS = SliceFacts()
 
 
-def window_text(low: float, high: float) -> str:
-    """Center and width of a grey window from ``low`` to ``high``, in the unit of the file."""
-    return f"C {_short((low + high) / 2)} W {_short(abs(high - low))}"
+def window_text(low: float, high: float, unit: str = "") -> str:
+    """Center and width of a grey window from ``low`` to ``high``, in the ``unit`` of the file."""
+    text = f"C {_short((low + high) / 2)} W {_short(abs(high - low))}"
+    return f"{text} {unit}" if unit else text
 
 
 def _short(value: float) -> str:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts, SlicePosition, window_text
 from fastcam.read.volumes import orientation
 from fastcam.read.volumes.voxels import Volume
+
+# Pixels whose sides differ by no more than this are square.
+_SQUARE = 1.01
+# Letters of the name of a series.
+_LONGEST_SERIES = 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +51,38 @@ def slice_geometry(
         return SliceGeometry(SliceFacts(depth=depth))
     low, high = (end * volume.slope + volume.intercept for end in window)
     top_side = orientation.left_side(volume.affine, turn.then(orientation.TRANSPOSE))
-    facts = SliceFacts(depth, window=window_text(low, high), top_side=top_side)
+    facts = SliceFacts(
+        depth,
+        window=window_text(low, high, volume.unit),
+        top_side=top_side,
+        pixel_aspect=pixel_aspect(volume.affine, turn),
+        series=_shortened(volume.series),
+    )
     if not volume.placed or not np.isfinite(volume.affine).all():
         return SliceGeometry(facts)
     across = 1 if turn.transpose else 0
     pixel_width = float(np.linalg.norm(volume.affine[:3, across]))
     return SliceGeometry(replace(facts, pixel_width=pixel_width), _position(volume))
+
+
+def _shortened(series: str) -> str:
+    """A caption has room for one line."""
+    return series if len(series) <= _LONGEST_SERIES else f"{series[: _LONGEST_SERIES - 1]}…"
+
+
+def pixel_aspect(affine: NDArray[np.float64] | None, turn: orientation.Orientation) -> float:
+    """The height of a pixel over its width, in mm, of slices that are shown turned by ``turn``.
+
+    ``affine`` (4, 4): voxel (x, y, z, 1) to mm. 1 where it tells no sizes, and where these differ
+    by less than 1 %, which is what files round.
+    """
+    if affine is None:
+        return 1.0
+    across, down = np.linalg.norm(affine[:3, :2], axis=0).tolist()
+    if not (0 < across < np.inf and 0 < down < np.inf):
+        return 1.0
+    aspect: float = across / down if turn.transpose else down / across
+    return 1.0 if max(aspect, 1 / aspect) <= _SQUARE else aspect
 
 
 def _position(volume: Volume) -> SlicePosition | None:

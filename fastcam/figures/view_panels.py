@@ -12,13 +12,14 @@ from fastcam_kernels import resize
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
-from fastcam.figures import fonts, lettering
+from fastcam.figures import fonts, glyph_atlas, layout
 from fastcam.figures.figure_parts import NO_OUTLINES, Outlines, Panel, Sheet
 from fastcam.figures.figure_pixels import draw
 from fastcam.figures.map_figure import NO_EVIDENCE, map_pair, uniform_note
 from fastcam.figures.map_scales import LEAST_HIGH, NEARLY_UNIFORM, MapScale, bounds, is_constant
 from fastcam.figures.notebook_figure import Figure
-from fastcam.figures.render_style import PALETTES, render_style_of
+from fastcam.figures.paper import on_paper
+from fastcam.figures.render_style import PALETTES, RenderStyle, render_style_of
 from fastcam.options import Style
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -81,9 +82,10 @@ def backdrop_of(
     )
 
 
-def panel_size(picture: NDArray[np.uint8], side: int) -> tuple[int, int]:
-    """(height, width) of a panel with the picture's shape whose longer side is ``side``."""
-    height, width, _ = picture.shape
+def panel_size(picture: NDArray[np.uint8], side: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
+    """(height, width) of a panel with the picture's shape whose longer side is ``side``;
+    ``pixel_aspect`` is the height of a pixel over its width as they are to be drawn."""
+    height, width = layout.stretched(picture.shape[0], picture.shape[1], pixel_aspect)
     scale = side / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
@@ -162,8 +164,13 @@ def map_panels(
 
 def blank_panel(backdrop: Backdrop) -> Panel:
     """Nothing but the background, where a grid of panels has room to spare."""
-    background = PALETTES[backdrop.style.theme].background.reshape(1, 1, 3)
-    return Panel("", backdrop.height, backdrop.width, image=background)
+    return empty_panel(backdrop.height, backdrop.width, backdrop.style)
+
+
+def empty_panel(height: int, width: int, style: Style) -> Panel:
+    """A panel of ``height`` x ``width`` pixels that shows nothing but the background."""
+    background = PALETTES[style.theme].background.reshape(1, 1, 3)
+    return Panel("", height, width, image=background)
 
 
 def row_ranges(count: int, most: int) -> list[range]:
@@ -179,12 +186,19 @@ def figure_of_rows(
     below, in smaller letters."""
     panels = [panel for row in rows for panel in row]
     longer = max(max(panel.height, panel.width) for panel in panels)
-    characters = lettering.alphabet([title, verdict, note, *(panel.caption for panel in panels)])
+    characters = glyph_atlas.alphabet([title, verdict, note, *(panel.caption for panel in panels)])
     render_style = render_style_of(style, characters, fonts.chain(characters, style.font), longer)
     sheet = Sheet(
         title, verdict, render_style.palette.caption, tuple(tuple(row) for row in rows), note
     )
-    return Figure(draw(sheet, render_style.lettering, render_style.palette))
+    return figure_of_sheet(sheet, render_style)
+
+
+def figure_of_sheet(sheet: Sheet, render_style: RenderStyle) -> Figure:
+    """A figure, with letters for its width on paper where its style has one."""
+    render_style, dpi = on_paper(sheet, render_style)
+    pixels = draw(sheet, render_style.lettering, render_style.palette)
+    return Figure(pixels, sheet, render_style, dpi)
 
 
 def titled(title: str, subject: str) -> str:

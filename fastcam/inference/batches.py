@@ -17,19 +17,19 @@ from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.errors import InputError
+from fastcam.inference.batch_halving import Halving, out_of_memory
 from fastcam.inference.device import Copies, Offload, arithmetic
-from fastcam.inference.halving import Halving, out_of_memory
 from fastcam.inference.loader import InputBatches, LoadedInput, stack_inputs
 from fastcam.inference.predictions import Task, predictions_of
 from fastcam.inference.writer import Writer
-from fastcam.run.progress import Progress
+from fastcam.run.progress import Progress, count_failures
 from fastcam.store.map_batch import BatchRows
 from fastcam.store.map_fields import MapField
 from fastcam.store.maps import MapStore
 
 # Beside the maps on their way to the host; no map is called so.
 _OUTPUT, _TARGETS, _MEASURES, _GATES = ".output", ".targets", ".measures", ".gates/"
-_LABELS, _PIXELS = ".labels", ".pixels"
+_LABELS, _PIXELS, _BOXES = ".labels", ".pixels", ".boxes"
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,11 @@ def run_batches(
     settings: BatchSettings,
     progress: Progress,
     on_stored: Callable[[range], None] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> RunSummary:
-    """Run every unfinished batch of ``store`` through ``engine``, and append what comes out; then
-    ``on_stored`` is called with its rows, in the thread that writes.
+    """Run every unfinished batch of ``store``, or those with the ``numbers``, through ``engine``,
+    and append what comes out; then ``on_stored`` is called with its rows, in the thread that
+    writes.
 
     Reading is ahead of the model in other processes, writing behind it in a thread. An image that
     can't be read, or whose answer is not finite, is a failed row; the others are unharmed.
@@ -94,7 +96,7 @@ def run_batches(
         summary.notes.append(line)
         progress.note(line)
 
-    numbers = store.unfinished()
+    numbers = store.unfinished() if numbers is None else numbers
     batches = [store.rows(number) for number in numbers]
     device_engine = engine_on(engine, settings.device, settings.dtype)
     size = 1 if settings.slow else settings.batch_size
@@ -111,6 +113,7 @@ def run_batches(
                 writer.put(partial(_append, store, result, settings.task, summary))
                 if on_stored is not None:
                     writer.put(partial(on_stored, store.rows(result.number)))
+                count_failures(progress, sum(map(bool, result.reasons)))
                 advanced = len(result.readable) if settings.slow else 0
                 progress.advance(len(result.inputs) - advanced)
 
@@ -224,6 +227,7 @@ def _start_batch(
     if maps.targets is not None:
         tensors[_TARGETS] = maps.targets
     beside = {_MEASURES: maps.measures, _LABELS: maps.labels, _PIXELS: maps.pixels}
+    beside[_BOXES] = maps.boxes
     tensors |= {name: values for name, values in beside.items() if values is not None}
     tensors |= {_GATES + path: values for path, values in maps.gates.items()}
     copies = offload.start(tensors)
@@ -286,6 +290,7 @@ def _append(store: MapStore, result: BatchResult, task: Task, summary: RunSummar
     output = maps.pop(_OUTPUT, np.empty((0, 1), np.float32))
     targets, measures = maps.pop(_TARGETS, None), maps.pop(_MEASURES, None)
     labels, pixels = maps.pop(_LABELS, None), maps.pop(_PIXELS, None)
+    boxes = maps.pop(_BOXES, None)
     gate_keys = [name for name in maps if name.startswith(_GATES)]
     gates = {name.removeprefix(_GATES): maps.pop(name) for name in gate_keys}
     good = np.array([not result.reasons[index] for index in result.readable], dtype=bool)
@@ -305,6 +310,7 @@ def _append(store: MapStore, result: BatchResult, task: Task, summary: RunSummar
         measure_names=result.measure_names,
         labels=None if labels is None else labels[good],
         pixels=None if pixels is None else pixels[good],
+        boxes=None if boxes is None else boxes[good],
         layer_names=result.layer_names,
         notes=result.notes,
         fields=result.fields,

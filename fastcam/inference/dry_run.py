@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import BatchMaps, Engine, logits_of
+from fastcam.attribution.detection import NEEDS_BOX, detections_in
 from fastcam.attribution.layer_inputs import layers_of_every_image, with_layers
 from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
 from fastcam.attribution.modules import frozen_forward
@@ -25,11 +26,11 @@ from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.request import MapRequest
 from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.errors import InputError, OutputError
+from fastcam.inference.batch_halving import Halving, out_of_memory
 from fastcam.inference.batches import engine_on
 from fastcam.inference.device import arithmetic
-from fastcam.inference.halving import Halving, out_of_memory
 from fastcam.inference.predictions import Task, predictions_of
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 
 # Two, so that what has a row for each image is told from what has not.
@@ -95,6 +96,8 @@ def resolve_call(
         returned, batch = _forward(model, batch)
         if packed is not None and len(packed.images) > 1:
             packed = with_layers(model, packed, batch)
+    if not output and detections_in(returned, len(batch)) is not None:
+        return ModelCall(packed=packed, boxes=True)
     try:
         answer = find_answer(returned, output, len(batch))
         logits, dense = logits_of(answer.tensor), False
@@ -160,7 +163,7 @@ def dry_run(
             result = halving(batch, targets)
         except Exception as error:
             raise _failure(error, batch) from error
-    predictions_of(result.output.float().cpu().numpy(), "segmentation" if call.dense else task)
+    predictions_of(result.output.float().cpu().numpy(), task_of(call, task))
     return DryRun(
         call=call,
         maps=maps,
@@ -169,8 +172,24 @@ def dry_run(
     )
 
 
+def task_of(call: ModelCall, task: Task) -> Task:
+    """The ``task`` of a model whose answer says by its kind what it is."""
+    return "segmentation" if call.dense else "detection" if call.boxes else task
+
+
 def _check_kind(maps: MapRequest, call: ModelCall, task: Task) -> None:
     """InputError where targets, task and the kind of the model's answer don't fit together."""
+    if call.boxes and maps.is_targeted and not maps.boxes:
+        raise InputError(NEEDS_BOX)
+    if call.boxes and task not in ("auto", "detection"):
+        raise InputError(
+            f"--task {task}: the model answers with boxes; leave it out, or give detection"
+        )
+    if not call.boxes and (maps.boxes or task == "detection"):
+        given = f"--target {maps.boxes[0]}" if maps.boxes else "--task detection"
+        raise InputError(
+            f"{given}: the model gives no boxes, scores and labels for each image; leave it out"
+        )
     if call.dense and maps.is_targeted and not maps.segments:
         raise InputError(
             f"the model answers for every pixel, with {call.outputs} classes: give --target "

@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from fastcam.attribution.layer_names import unwrapped
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import CaseError, InputError
+from fastcam.figures.picture_display import PictureDisplay
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
-from fastcam.figures.slice_geometry import slice_geometry
+from fastcam.figures.slice_geometry import pixel_aspect, slice_geometry
 from fastcam.models.data_config import preprocessing_of
 from fastcam.options import Axes
 from fastcam.read.inputs.grey_levels import grey_picture
 from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import prepare, prepare_planes
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Fit, Preprocessing, input_picture
 from fastcam.read.inputs.slice_images import slice_grid
 from fastcam.read.inputs.slicing import SliceTable, Slicing, unknown_slices
@@ -64,6 +65,7 @@ class ImageBatch:
     - ``inputs``, ``packed``: of a model with several inputs what they are, and how they lie in the
       batch
     - ``input_pictures``: by name of an input that is images its pictures
+    - ``input_displays``: how figures show each of these
     - ``displays``: how figures turn each of ``pictures``; empty: not at all
     - ``left_sides``: the letter of the patient's side at the left edge of each picture as it is
       shown, empty where it isn't known; no letters at all: empty
@@ -76,6 +78,7 @@ class ImageBatch:
     inputs: tuple[ModelInput, ...] = ()
     packed: PackedInputs | None = None
     input_pictures: Mapping[str, list[NDArray[np.uint8]]] = field(default_factory=dict)
+    input_displays: Mapping[str, tuple[PictureDisplay, ...]] = field(default_factory=dict)
     displays: tuple[Orientation, ...] = ()
     left_sides: tuple[str, ...] = ()
     facts: tuple[SliceFacts, ...] = ()
@@ -185,9 +188,12 @@ def _prepare(
     pixels = read_image(path, preprocessing.grey)
     affine = slice_grid(path, (1, *pixels.shape[:2])).affine
     display = for_display(affine)
-    picture = input_picture(pixels, preprocessing)
     return InputPicture(
-        prepare(pixels, preprocessing), picture, display, left_side(affine, display)
+        prepare(pixels, preprocessing),
+        input_picture(pixels, preprocessing),
+        display,
+        left_side(affine, display),
+        SliceFacts(pixel_aspect=pixel_aspect(affine, display)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from fastcam.options import Axes
 from fastcam.read.inputs.images import decode_image
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import prepare, prepare_mask
-from fastcam.read.inputs.model_inputs import InputValue
+from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.volume_input import open_input, volume_input
 from fastcam.read.volumes.geometry import Grid
@@ -76,7 +76,7 @@ class Inputs(Dataset[LoadedInput]):
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[Item] | Mapping[int, Item],
         preprocessing: Preprocessing,
         axes: Axes = "zyx",
         packed: PackedInputs | None = None,

@@ -11,13 +11,14 @@ from scipy.special import expit, softmax
 
 from fastcam.errors import InputError
 
-Task = Literal["auto", "classification", "multilabel", "regression", "segmentation"]
+Task = Literal["auto", "classification", "multilabel", "regression", "segmentation", "detection"]
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predictions for n inputs; all are None for a regression, and for a segmentation, whose output
-    is the share of the pixels that are predicted as each class.
+    """Predictions for n inputs; all are None for a regression, for a segmentation, whose output is
+    the share of the pixels that are predicted as each class, and for a detection, whose output are
+    the scores of the boxes that are explained.
 
     - ``prediction`` (n,) int64, the class
     - ``probability`` (n, k) float32, 0 to 1, by softmax, or one by one for multilabel
@@ -39,7 +40,7 @@ def predictions_of(output: NDArray[Any], task: Task = "auto") -> Predictions:
         raise InputError(f"--task {task!r} is not known: use one of {', '.join(get_args(Task))}")
     if task == "auto":
         task = "regression" if output.shape[1] == 1 else "classification"
-    if task in ("regression", "segmentation"):
+    if task in ("regression", "segmentation", "detection"):
         return Predictions(None, None, None)
     if task == "classification" and output.shape[1] == 1:
         raise InputError(

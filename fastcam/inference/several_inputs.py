@@ -14,9 +14,10 @@ from torch import Tensor
 
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import InputError
+from fastcam.figures.picture_display import PictureDisplay
 from fastcam.inference.images import ImageBatch, collate, load_images, read_each
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.model_inputs import ModelInput, main_image
+from fastcam.read.inputs.named_inputs import ModelInput, main_image
 from fastcam.read.inputs.preprocessing import Preprocessing
 
 
@@ -95,14 +96,20 @@ def _packed(
         for row in range(len(main.batch))
     ]
     pictures = {name: batch.pictures for name, batch in images.items()}
+    displays = {
+        name: tuple(map(PictureDisplay, batch.displays, batch.left_sides, batch.facts))
+        for name, batch in images.items()
+    }
     return replace(
         main,
         batch=torch.stack(rows),
         inputs=tuple(inputs),
         packed=packed,
         input_pictures=pictures,
+        input_displays=displays,
         displays=(),
         left_sides=(),
+        facts=(),
     )
 
 

@@ -9,7 +9,7 @@ a bounded number of slices, however long volumes are.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,7 @@ class SliceInputs:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[Item] | Mapping[int, Item],
         table: SliceTable,
         slicing: Slicing,
         preprocessing: Preprocessing,

@@ -25,7 +25,8 @@ def preprocessing_of(
     """What ``model`` was made for, as far as it says so.
 
     timm models carry it in ``pretrained_cfg``, Hugging Face models in ``preprocessor_config.json``
-    of their folder. Others: ImageNet's mean and standard deviation (their means for one channel,
+    of their folder. Detectors of torchvision normalize by themselves: 0 and 1, at the size that
+    they resize to. Others: ImageNet's mean and standard deviation (their means for one channel,
     repeated for more than three) at the model's own size, or 224; for 3-D models 0 and 1.
     ``image_size`` comes before all that. Raises InputError for a 3-D model without a size.
     """
@@ -51,6 +52,9 @@ def preprocessing_of(
     cfg = getattr(model, "pretrained_cfg", None)
     if isinstance(cfg, dict) and "mean" in cfg:
         return _timm(cfg, size, channels)
+    inside = getattr(model, "transform", None)
+    if hasattr(inside, "image_mean") and hasattr(inside, "min_size"):
+        return _detector(inside, size, channels)
     folder = getattr(getattr(model, "config", None), "_name_or_path", None)
     if folder and (file := Path(folder) / "preprocessor_config.json").is_file():
         return _huggingface(file, requested, size, channels)
@@ -108,6 +112,17 @@ def _timm(cfg: dict[str, Any], size: tuple[int, ...] | None, channels: int) -> P
         std=for_channels(cfg["std"], channels),
         fit="crop" if cfg.get("crop_mode", "center") == "center" else "stretch",
         interpolation=interpolation,
+    )
+
+
+def _detector(inside: Any, size: tuple[int, ...] | None, channels: int) -> Preprocessing:
+    """``inside``: a ``GeneralizedRCNNTransform``, which normalizes and resizes pixels of 0 to 1."""
+    fixed = getattr(inside, "fixed_size", None)
+    sides = inside.min_size if isinstance(inside.min_size, tuple | list) else (inside.min_size,)
+    # Width comes first.
+    own = (int(fixed[1]), int(fixed[0])) if fixed else (int(sides[-1]),) * 2
+    return Preprocessing(
+        size=size or own, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels
     )
 
 

@@ -12,7 +12,7 @@ import importlib
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -143,7 +143,7 @@ def _torchvision(name: str, state: State, sizes: Sizes) -> nn.Module:
         state = align_prefix(state, plain.state_dict().keys())
         # The last parameter is the classifier's, the first that of the convolution on the image.
         keys = [key for key, _ in plain.named_parameters()]
-        classes = classes or _rows(state, keys[-1].rpartition(".")[0], 0)
+        classes = classes or _rows(state, _classifier(plain, keys), 0)
         channels = channels or _rows(state, _stem(plain)[0], 1)
         positions = state.get("encoder.pos_embedding")
         if image_size is None and positions is not None and "conv_proj.weight" in state:
@@ -157,6 +157,15 @@ def _torchvision(name: str, state: State, sizes: Sizes) -> nn.Module:
         options["image_size"] = image_size[0]
     model: nn.Module = builder(**no_weights, **options)
     return model if channels is None else _with_channels(model, channels)
+
+
+def _classifier(model: nn.Module, keys: Sequence[str]) -> str | None:
+    """The module whose rows are the classes; None of a detector in which they are multiplied with
+    its anchors. ``keys``: names of the parameters."""
+    if not hasattr(getattr(model, "transform", None), "image_mean"):
+        return keys[-1].rpartition(".")[0]
+    own = "roi_heads.box_predictor.cls_score"
+    return own if f"{own}.weight" in keys else None
 
 
 def _monai(text: str, state: State, sizes: Sizes) -> nn.Module:

@@ -1,4 +1,5 @@
-"""Inputs that are no files: a pipe, a socket or a device is refused, not waited for."""
+"""Inputs that are no files: a pipe, a socket or a device is refused, not waited for; and how much
+of a file lies on the disk."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+# Bytes of a file that may be holes: copies of good files have some, since zeros need no disk.
+_MOST_HOLES = 64 << 20
+_BLOCK = 512
 
 
 def irregular(path: Path) -> str:
@@ -31,12 +35,43 @@ def irregular(path: Path) -> str:
 
 
 def read_regular(path: Path) -> bytes:
-    """The bytes of a regular file. OSError, also where it is none; never waits for a pipe."""
+    """The bytes of a regular file. OSError, also where it is none, or little more than holes; never
+    waits for a pipe."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        details = os.fstat(descriptor)
+        if not stat.S_ISREG(details.st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        stored = _stored(descriptor, details)
+        if details.st_size - stored > _MOST_HOLES:
+            raise OSError(f"{path.name} is {details.st_size} bytes long and has {stored}")
         return file.read()
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of a regular file that lie on the disk: all but its holes, which read as zeros."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return _stored(descriptor, os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _stored(descriptor: int, details: os.stat_result) -> int:
+    if details.st_blocks * _BLOCK >= details.st_size:
+        return details.st_size
+    # Fewer blocks than bytes are also what a compressing file system says: holes are asked for.
+    stored, end = 0, 0
+    try:
+        while end < details.st_size:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = os.lseek(descriptor, start, os.SEEK_HOLE)
+            stored += end - start
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # no data behind `end`
+            return details.st_size  # a file system that doesn't tell
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return stored
 
 
 def check_regular(path: Path) -> None:

@@ -27,6 +27,9 @@ METRICS = {
 _HALF = 0.5 - 1e-6
 # Below so many pairs a signed-rank test can't be significant.
 _FEWEST_PAIRS = 6
+# With fewer in a group no test can be significant at 0.05 (3 against 3 reach p = 0.1), and the
+# effect is that of single cases.
+FEWEST_IN_GROUP = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ class MetricStatistics:
         all: over all cases.
         right: over those that are predicted right.
         wrong: over those that are predicted wrong.
-        test: right against wrong; None where a group is empty.
+        test: right against wrong; None where a group has fewer than three cases.
     """
 
     all: Spread
@@ -263,8 +266,8 @@ def spread(values: NDArray[np.float64]) -> Spread:
 
 
 def rank_sum(right: NDArray[np.float64], wrong: NDArray[np.float64]) -> RankSum | None:
-    """The test of two groups' values; None where one is empty."""
-    if not right.size or not wrong.size:
+    """The test of two groups' values; None where one has fewer than three."""
+    if min(right.size, wrong.size) < FEWEST_IN_GROUP:
         return None
     # Imported here: scipy.stats takes 0.5 s, and drawing figures doesn't need it.
     from scipy.stats import mannwhitneyu
@@ -295,6 +298,8 @@ def p_text(p: float, with_sign: bool = False) -> str:
     return f"= {p:.3f}" if with_sign else f"{p:.3f}"
 
 
-def rank_sum_text(test: RankSum | None) -> str:
-    """p and effect in words; empty without a test."""
-    return "" if test is None else f"p {p_text(test.p, True)}   effect {test.effect:+.2f}"
+def rank_sum_text(test: RankSum | None, sizes: Sequence[int]) -> str:
+    """p and effect in words, or why there are none; ``sizes`` of the groups that are compared."""
+    if test is not None:
+        return f"p {p_text(test.p, True)}   effect {test.effect:+.2f}"
+    return f"no test: fewer than {FEWEST_IN_GROUP} in a group" if any(sizes) else ""

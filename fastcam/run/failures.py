@@ -62,11 +62,16 @@ def uncounted(failure: Failure) -> Failure:
     return replace(failure, figures=0) if failure.figures else failure
 
 
-def exit_code(failures: Iterable[Failure], done: bool) -> int:
+def exit_code(failures: Iterable[Failure], finished: bool) -> int:
     """0 without errors; 3 where a job finished but some failed; 1 where nothing was ``done``."""
     if not any(failure.level == "error" for failure in failures):
         return 0
-    return 3 if done else 1
+    return 3 if finished else 1
+
+
+def error_count(failures: Iterable[Failure]) -> int:
+    """How many of them are errors."""
+    return sum(failure.level == "error" for failure in failures)
 
 
 def failure_line(failure: Failure) -> str:
@@ -94,8 +99,8 @@ def failure_lines(failures: Sequence[Failure], output_dir: Path) -> list[str]:
 
 def add_failures(failures: list[Failure], more: Iterable[Failure]) -> None:
     """Add ``more`` to ``failures``, each thing once, however many figures it costs."""
-    known = set(map(uncounted, failures))
-    failures += [failure for failure in more if uncounted(failure) not in known]
+    present = set(map(uncounted, failures))
+    failures += [failure for failure in more if uncounted(failure) not in present]
 
 
 def write_failures(output_dir: Path, failures: Iterable[Failure]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from fastcam.errors import InputError
 from fastcam.run.failures import FAILURES, read_failures, uncounted, write_failures
 from fastcam.run.files import TEMPORARY, make_folder, remove, remove_partial, write_text
-from fastcam.run.input_files import ALL_CASES, InputRecord, changed_inputs
+from fastcam.run.input_files import ALL_CASES, InputRecord, changed_inputs, places_without_mask
 from fastcam.run.journal import Journal
 from fastcam.run.processes import process_stamp
 from fastcam.run.records import Failure, FigureRecord
@@ -78,11 +78,11 @@ class RunFolder:
                 self._clear()
             self._earlier_failures = read_failures(self.path)
             self.remove_leftovers()
-            records = self._unchanged_inputs(trust_inputs)
+            self._records = self._unchanged_inputs(trust_inputs)
             # In this order: without its inputs' records a figure that is listed would never be
             # drawn anew.
             self.rewrite_journal()
-            self._inputs.replace(records)
+            self._inputs.replace(self._records)
             self.write_run({"status": "running", "process": process_stamp()})
         except BaseException:
             self._close()
@@ -112,6 +112,19 @@ class RunFolder:
         if figures:
             self._journal.add(figures)
         self.finished |= {record.path: record for record in figures}
+
+    def redraw_masked(self, places: Iterable[int]) -> list[str]:
+        """Take from what is finished the figures that were drawn without a mask, of cases among
+        ``places``, which have one now; a line for people where there are any."""
+        added = places_without_mask(self._records).intersection(places)
+        if not added or self._inputs is None:
+            return []
+        self._records = [record for record in self._records if record.place not in added]
+        self.finished = {p: r for p, r in self.finished.items() if r.place not in added}
+        self.rewrite_journal()
+        self._inputs.replace(self._records)
+        subject = "a mask of 1 case was" if len(added) == 1 else f"masks of {len(added)} cases were"
+        return [f"{subject} added: redrawn (--trust-inputs keeps the figures)"]
 
     def rewrite_journal(self) -> None:
         """Replace the list by what is finished, in the order of cases and slices."""
@@ -180,8 +193,8 @@ class RunFolder:
         finished = {p: record for p, record in listed.items() if record.is_there(self.path)}
         spoiled = sum((self.path / path).is_file() for path in listed.keys() - finished.keys())
         if spoiled:
-            what = "1 file has" if spoiled == 1 else f"{spoiled} files have"
-            self.notes.append(f"{what} another size than was recorded: redrawn")
+            subject = "1 file has" if spoiled == 1 else f"{spoiled} files have"
+            self.notes.append(f"{subject} another size than was recorded: redrawn")
         return finished
 
     def _unchanged_inputs(self, trusted: bool) -> list[InputRecord]:
@@ -203,8 +216,8 @@ class RunFolder:
         changed = case_numbers if ALL_CASES in places else places
         if changed:
             self.finished = {p: r for p, r in self.finished.items() if r.place not in changed}
-            what = "1 case" if len(changed) == 1 else f"{len(changed)} cases"
-            self.notes.append(f"inputs of {what} changed: redrawn (--trust-inputs keeps them)")
+            subject = "1 case" if len(changed) == 1 else f"{len(changed)} cases"
+            self.notes.append(f"inputs of {subject} changed: redrawn (--trust-inputs keeps them)")
             changed = changed | {ALL_CASES}
         return [record for record in records.values() if record.place not in changed]
 

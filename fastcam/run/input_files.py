@@ -19,6 +19,8 @@ import xxhash
 _PIECE = 1 << 20
 # The place of what the figures of all cases are made of.
 ALL_CASES = 0
+# The path of a mask that was looked for and not there, when a case's figures were drawn.
+_NO_MASK = "(no mask)"
 
 
 class FileState(NamedTuple):
@@ -90,6 +92,16 @@ def input_record(place: int, path: Path, before: FileState | None) -> InputRecor
         return None
     checksum = content_checksum(path, before)
     return InputRecord(place, str(path), *before, checksum)
+
+
+def no_mask(place: int) -> InputRecord:
+    """The record of a case whose figures were drawn without the mask that was looked for."""
+    return InputRecord(place, _NO_MASK, 0, 0, "")
+
+
+def places_without_mask(records: Iterable[InputRecord]) -> set[int]:
+    """The places of which such a record is there."""
+    return {record.place for record in records if record.path == _NO_MASK}
 
 
 def input_records(place: int, paths: Iterable[Path]) -> list[InputRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Progress(Protocol):
@@ -19,6 +19,20 @@ class Progress(Protocol):
 
     def end(self) -> None:
         """The stage ends, done or not."""
+
+
+@runtime_checkable
+class CountsFailures(Protocol):
+    """What a progress may have beside these."""
+
+    def fail(self, count: int) -> None:
+        """So many more have failed."""
+
+
+def count_failures(progress: Progress, count: int) -> None:
+    """Tell ``progress`` that ``count`` more have failed, if it counts them."""
+    if count and isinstance(progress, CountsFailures):
+        progress.fail(count)
 
 
 class NoProgress:

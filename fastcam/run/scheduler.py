@@ -11,9 +11,11 @@ import signal
 import sys
 import tempfile
 import types
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -23,11 +25,13 @@ from fastcam.errors import InputError, SchedulerError
 from fastcam.read.volumes.memory_limit import call_limited, current_limit
 from fastcam.run import forkserver
 from fastcam.run.processes import child_ended
-from fastcam.run.work_items import WorkItem, assign, steal_work
+from fastcam.run.steady_clock import steady_clock
+from fastcam.run.work_items import Queued, WorkItem, assign, steal_work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 # Items given to a worker thread ahead of the one it works on, so that it never waits.
@@ -63,8 +67,11 @@ def cluster_shape(workers: int, figures: int) -> ClusterShape:
 
 
 @contextlib.contextmanager
-def local_cluster(shape: ClusterShape, preload: Sequence[str]) -> Iterator[Client]:
-    """Dask workers on this machine; processes are forked with the modules ``preload`` loaded."""
+def local_cluster(
+    shape: ClusterShape, preload: Sequence[str], daemonic: bool = True
+) -> Iterator[Client]:
+    """Dask workers on this machine; processes are forked with the modules ``preload`` loaded, and
+    may have processes of their own unless they are ``daemonic``."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -82,11 +89,13 @@ def local_cluster(shape: ClusterShape, preload: Sequence[str]) -> Iterator[Clien
         "distributed.admin.system-monitor.interval": "10s",
         "distributed.comm.timeouts.connect": "60s",
         "distributed.worker.multiprocessing-method": forkserver.METHOD,
+        "distributed.worker.daemon": daemonic,
     }
     with (
         dask.config.set(settings),
         tempfile.TemporaryDirectory(prefix="fastcam-dask-") as scratch,
         _without_main(),
+        steady_clock(),
         contextlib.ExitStack() as running,
     ):
         tracker = forkserver.TrackerLoss()
@@ -206,7 +215,7 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
         client = Client(**location, timeout="15s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there") from error
-    with _quiet(), client:
+    with steady_clock(), _quiet(), client:
         try:
             client.wait_for_workers(1, timeout=60)
         except TimeoutError as error:
@@ -217,22 +226,61 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
         yield client
 
 
+def this_worker() -> tuple[str | int, int]:
+    """The name of the Dask worker that this process is, of a local cluster its 0-based number, and
+    how many threads it has."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    return worker.name, worker.state.nthreads
+
+
+def ask_each(
+    client: Client, question: Callable[[Argument], Result], argument: Argument
+) -> dict[str, Result]:
+    """``question(argument)`` by each worker, by its address.
+
+    Raises what it raises, and ImportError, AttributeError or RuntimeError where a worker or the
+    scheduler doesn't have it.
+    """
+    futures = {
+        address: client.submit(question, argument, workers=[address], pure=False)
+        for address in sorted(client.nthreads())
+    }
+    return {address: future.result() for address, future in futures.items()}
+
+
 def run(
     client: Client, function: Callable[[WorkItem], Result], items: Sequence[WorkItem]
 ) -> Iterator[tuple[WorkItem, Result]]:
+    """Run every item once, as :func:`run_queues` does, with a queue for each worker thread."""
+    return run_queues(client, function, partial(assign, items))
+
+
+def run_queues(
+    client: Client,
+    function: Callable[[Queued], Result],
+    split: Callable[[int], list[deque[Queued]]],
+    *,
+    by_worker: bool = False,
+    again: Callable[[Queued], bool] | None = None,
+) -> Iterator[tuple[Queued, Result]]:
     """Run every item once; yields each with its result as it comes back, in any order.
 
-    Each worker thread has a queue of its own and at most a few items in flight, so the
-    scheduler's memory does not grow with the job. Dask gives the items of a worker that died to
-    others. Raises :class:`SchedulerError` when the cluster is lost, or the process that workers are
-    forked from, or when several workers died over one item.
+    ``split`` gives as many queues of items as it is asked for. Each worker thread, or ``by_worker``
+    each worker, has a queue of its own and at most a few items in flight, so the scheduler's memory
+    does not grow with the job. Dask gives the items of a worker that died to others. Raises
+    :class:`SchedulerError` when the cluster is lost, or the process that workers are forked from,
+    or when several workers died over one item, unless it is to be tried ``again``.
     """
     from distributed.scheduler import KilledWorker
 
     threads = sorted(client.nthreads().items())
-    addresses = [address for address, count in threads for _ in range(count)]
-    queues = assign(items, max(1, len(addresses)))
-    pending: dict[Future[Result], tuple[int, WorkItem]] = {}
+    addresses = [
+        address for address, count in threads for _ in range(1 if by_worker else count)
+    ]
+    queues = split(max(1, len(addresses)))
+    pending: dict[Future[Result], tuple[int, Queued]] = {}
     completed: SimpleQueue[Future[Result]] = SimpleQueue()
     limit = current_limit()
     server = forkserver.server_pid() if client.cluster is not None else None
@@ -241,18 +289,21 @@ def run(
         if not queues[queue]:
             steal_work(queues, queue)
         if queues[queue]:
-            item = queues[queue].popleft()
-            future = client.submit(
-                call_limited,
-                limit,
-                function,
-                item,
-                pure=False,
-                workers=[addresses[queue]],
-                allow_other_workers=True,
-            )
-            pending[future] = (queue, item)
-            future.add_done_callback(completed.put)
+            submit(queue, queues[queue].popleft())
+
+    def submit(queue: int, item: Queued) -> None:
+        future = client.submit(
+            call_limited,
+            limit,
+            function,
+            item,
+            pure=False,
+            # None where all workers are just being started again.
+            workers=addresses[queue : queue + 1] or None,
+            allow_other_workers=bool(addresses),
+        )
+        pending[future] = (queue, item)
+        future.add_done_callback(completed.put)
 
     for _ in range(_AHEAD):
         for queue in range(len(queues)):
@@ -273,6 +324,9 @@ def run(
             try:
                 result = future.result()
             except (KilledWorker, CancelledError) as error:
+                if again is not None and isinstance(error, KilledWorker) and again(item):
+                    submit(queue, item)
+                    continue
                 _silence_loops()
                 reason = str(error).partition("\n")[0] or type(error).__name__
                 raise SchedulerError(

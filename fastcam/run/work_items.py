@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fastcam.errors import InputError
 from fastcam.options import Selection
@@ -52,6 +52,7 @@ class CaseSlices:
 
 
 WorkItem = tuple[CaseSlices, ...]
+Queued = TypeVar("Queued")
 
 
 def figures_of(item: Iterable[CaseSlices]) -> int:
@@ -94,14 +95,14 @@ def select(
             near = difflib.get_close_matches(name, names, n=3)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
             raise InputError(f"--patient {name!r} is not among the {len(names)} cases{hint}")
-    chosen = [
+    selected = [
         index
         for index, header in enumerate(headers)
         if (not selection.patients or header.name in selection.patients)
         and not (selection.only_errors and header.correct is not False)
     ]
     stop = None if selection.max_samples is None else selection.offset + selection.max_samples
-    return chosen[selection.offset : stop]
+    return selected[selection.offset : stop]
 
 
 def work_items(cases: Iterable[CaseSlices]) -> list[WorkItem]:
@@ -156,20 +157,20 @@ def assign(items: Sequence[WorkItem], queues: int) -> list[deque[WorkItem]]:
     """
     assigned: list[deque[WorkItem]] = [deque() for _ in range(queues)]
     total = sum(figures_of(item) or 1 for item in items)
-    done = 0
+    assigned_figures = 0
     queue = 0
     previous = -1
     for item in items:
         boundary = total * (queue + 1) / queues
-        if done >= boundary and item[0].case != previous and queue < queues - 1:
+        if assigned_figures >= boundary and item[0].case != previous and queue < queues - 1:
             queue += 1
         assigned[queue].append(item)
-        done += figures_of(item) or 1
+        assigned_figures += figures_of(item) or 1
         previous = item[-1].case
     return assigned
 
 
-def steal_work(queues: list[deque[WorkItem]], thief: int) -> None:
+def steal_work(queues: list[deque[Queued]], thief: int) -> None:
     """Move the second half of the longest queue to an empty one, ``thief``.
 
     Items of a case may end up in both.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ class MapArrays(RowArrays):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._map_table: dict[str, dict[str, Any]] | None = None
+
+    def refresh(self, batches: Iterable[int]) -> None:
+        """As :class:`RowArrays` has it; also which maps there are."""
+        super().refresh(batches)
+        with self._state_lock:
+            self._map_table = None
 
     @property
     def map_names(self) -> tuple[str, ...]:

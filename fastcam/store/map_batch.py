@@ -43,6 +43,7 @@ class BatchRows:
         measures: (m, j), numbers that the engine took beside its maps.
         labels: (m, *s) integers, of a segmentation the class predicted of every pixel.
         pixels: (m, t) integers, of a segmentation over how many pixels each target is summed.
+        boxes: (m, t, 6), of a detector the boxes that are explained.
         measure_names: j names of these, ``METHOD: WHAT``; none where the run's job knows them.
         layer_names: by map the layers, where they are an axis.
         notes: by map what figures must say of it.
@@ -63,6 +64,7 @@ class BatchRows:
     measure_names: Sequence[str] = ()
     labels: NDArray[Any] | None = None
     pixels: NDArray[Any] | None = None
+    boxes: NDArray[Any] | None = None
     layer_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, MapField] = field(default_factory=dict)

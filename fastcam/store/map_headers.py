@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.read.inputs.model_inputs import InputValue
+from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.target_column import number_in
+from fastcam.store.lazy_columns import LazyColumn
 from fastcam.store.map_schema import DONE, GROWN, NO_PREDICTION, STATUS, TEXTS, MapHeader
 
 
@@ -31,8 +32,8 @@ def headers_of(
     if "affine" in columns:
         finite = np.isfinite(columns["affine"]).all(axis=(1, 2))
         affines = [
-            affine if known else None
-            for affine, known in zip(columns["affine"], finite, strict=True)
+            affine if is_finite else None
+            for affine, is_finite in zip(columns["affine"], finite, strict=True)
         ]
     headers = []
     for i, status in enumerate(values["status"]):
@@ -59,6 +60,7 @@ def headers_of(
                 targets=arrays["target"],
                 measures=arrays["measures"],
                 pixels=arrays["pixels"],
+                boxes=_boxes(arrays["boxes"]),
                 status=STATUS[status],
                 reason=row["reason"],
                 inputs=tuple(
@@ -70,9 +72,23 @@ def headers_of(
     return tuple(headers)
 
 
+def _boxes(values: NDArray[Any]) -> NDArray[np.float32]:
+    """(t, 6), whatever a damaged store has in place of it."""
+    right = values.ndim == 2 and values.shape[1] == 6
+    return values if right else np.empty((0, 6), np.float32)
+
+
 def _input_value(text: str, kind: str, root: Path) -> InputValue:
     """What stands in a column of inputs: a path, a number, or why there is no number."""
     if kind == "image":
         return root / text
     value = number_in(text)
     return text if value is None else value
+
+
+def has_outputs(column: NDArray[Any] | LazyColumn | None, finished: NDArray[np.bool_]) -> bool:
+    """Whether the rows ``finished`` have an output; those of a large column are looked at when
+    used."""
+    if column is None or isinstance(column, LazyColumn):
+        return column is not None
+    return bool(np.isfinite(column[finished]).all())

@@ -45,7 +45,7 @@ class MapRow:
             for the one image of all else.
         input_name: what that input is called.
         over_source: whether it lies over the image that the case is called after, and its mask.
-        segment: of a segmentation what it explains, as ``seg:3``.
+        segment: of a segmentation or a detector what it explains, as ``seg:3``, ``box:best``.
         measures: by what they are, the numbers among a header's ``measures`` that belong to the
             map.
     """
@@ -148,12 +148,12 @@ def _layers(store: MapStore, name: str) -> Sequence[str]:
 
 def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
     layers = _layers(store, name)
-    chosen = [
+    selected = [
         layer
         for layer in layers
         if not choice.layers or {layer, layer_of_call(layer)} & {*choice.layers}
     ]
-    if layers and not chosen:
+    if layers and not selected:
         return
     if choice.layers and not layers and method_of(name) not in choice.methods:
         return  # a map of the whole model, and only layers are chosen
@@ -165,7 +165,7 @@ def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
         head = _head(store, name, choice.head)
         head_text = "mean of heads" if head is None else f"head {head}"
         heads = [] if store.shape(name)[1] == 1 else [head_text]
-        for layer in chosen if choice.layers else calls_of_last(chosen):
+        for layer in selected if choice.layers else calls_of_last(selected):
             yield MapRow(
                 array=name,
                 caption=" · ".join([method_of(name), layer, *heads]),
@@ -212,8 +212,9 @@ def segment_labels(store: MapStore) -> tuple[int, ...]:
 
 
 def _segment(store: MapStore, name: str, target: int) -> str:
-    """What a map of a segmentation explains; empty of all else."""
-    names = segments_of(store) or tuple(map(str, store.attrs.settings.get("texts", ())))
+    """What a map of a segmentation, a detector or similarities explains; empty of all else."""
+    settings = store.attrs.settings
+    names = segments_of(store) or tuple(map(str, settings.get("boxes", settings.get("texts", ()))))
     texts = names if method_of(name) not in _UNTARGETED else ()
     return texts[target] if target < len(texts) else ""
 
@@ -229,9 +230,9 @@ def _head(store: MapStore, name: str, head: Head) -> int | None:
     return head
 
 
-def _check_known(option: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        near = difflib.get_close_matches(value, known, n=3, cutoff=0.4) or known[:5]
+def _check_known(option: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        near = difflib.get_close_matches(value, choices, n=3, cutoff=0.4) or choices[:5]
         hint = f"did you mean {', '.join(near)}?" if near else "its maps belong to no layer"
         raise InputError(f"--{option} {value!r} is not in the store; {hint}")
 

@@ -7,7 +7,9 @@
                 confidence (n,) float32, and from the first finished batch on
                 output (n, k) float32 · probability (n, k) float32 · target (n, t) int32 ·
                 measures (n, m) float32 · pixels (n, t) int32, of a segmentation over how many
-                pixels each target is summed
+                pixels each target is summed · boxes (n, t, 6) float32, of a detector what is
+                explained: x1, y1, x2, y2 in pixels of the model's input, label, score; the label is
+                -1 where there is no such box
       maps/     <method>/<layer> or <method>: (n, [target,] [layer, head,] [z,] y, x); attribute
                 "field" where the cells don't share the model's input out between them
       labels/   prediction (n, [z,] y, x) int32, of a segmentation the class of every pixel of the
@@ -49,7 +51,7 @@ from numpy.typing import NDArray
 from fastcam._version import __version__
 from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.model_inputs import InputValue
+from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.slicing import SliceTable
 from fastcam.store.chunk_files import (
     LARGEST_ROW,
@@ -94,6 +96,7 @@ GROWN: dict[str, tuple[Any, float]] = {
     "target": (np.int32, NO_PREDICTION),
     "measures": (np.float32, np.nan),
     "pixels": (np.int32, 0),
+    "boxes": (np.float32, np.nan),
 }
 # Of a segmentation the class predicted of every pixel.
 LABELS = "labels/prediction"
@@ -163,6 +166,8 @@ class MapHeader:
         targets: (t,) int32, the classes that the maps explain.
         measures: (m,) float32, numbers that the run's engine took beside its maps.
         pixels: (t,) int32, of a segmentation over how many pixels each target is summed.
+        boxes: (t, 6) float32, of a detector the boxes that are explained: x1, y1, x2, y2 in pixels
+            of the model's input, label, score; all 0 and the label -1 where there is no such box.
         status: ``open``, ``done`` or ``failed``.
         reason: why it failed; empty where it didn't.
         inputs: of a model with several inputs what went into each, in the order of the setting
@@ -189,6 +194,7 @@ class MapHeader:
     reason: str
     slices: SliceAnswers | None = None
     pixels: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    boxes: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 6), np.float32))
     inputs: tuple[InputValue, ...] = ()
 
 

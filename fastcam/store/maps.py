@@ -21,11 +21,10 @@ from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.slicing import SliceTable
 from fastcam.run.files import new_folder
 from fastcam.store import map_schema
-from fastcam.store.lazy_columns import LazyColumn
 from fastcam.store.map_arrays import MapArrays
 from fastcam.store.map_batch import BatchRows, array_attributes, validate_batch, whole_chunk
 from fastcam.store.map_fields import over_input
-from fastcam.store.map_headers import headers_of
+from fastcam.store.map_headers import has_outputs, headers_of
 from fastcam.store.map_schema import DONE, FAILED, OPEN, MapAttrs, MapHeader
 from fastcam.store.root import ZARR_ERRORS, read_root, storable
 from fastcam.store.shape_checks import check_store
@@ -60,10 +59,11 @@ def create_maps(
 class MapStore(MapArrays):
     """A store of maps on disk. Pickles as its path; each process opens the arrays it needs.
 
-    ``append`` may be called from any thread; the calls run one after the other. It must be one
-    process, and one object, that appends. Reading is safe from several threads, also while a batch
-    is appended. Another object sees what was finished when it first read the status. Readers raise
-    InputError where the store is damaged and CaseError where a single map isn't there.
+    ``append`` may be called from any thread; the calls run one after the other. Several processes
+    may append, each its own batches, once the first batch is there. Reading is safe from several
+    threads, also while a batch is appended. Another object sees what was finished when it first
+    read the status. Readers raise InputError where the store is damaged and CaseError where a
+    single map isn't there.
 
     ``root`` replaces the folder that sources are relative to, where the images have moved.
     """
@@ -212,6 +212,18 @@ class MapStore(MapArrays):
                     self._stale.add(number)
             self._headers = None
 
+    def write_reopened(self) -> None:
+        """What was reopened is open on the disk as well, for other processes to run."""
+        with self._append_lock:
+            for number in sorted(self._stale):
+                self._write_open(number)
+            self._stale.clear()
+
+    def _write_open(self, number: int) -> None:
+        rows = self.rows(number)
+        status = np.full(len(rows), OPEN, np.int8)
+        self._array("done/status").write_rows(rows.start, status, durable=True)
+
     def append(self, index: int, rows: BatchRows) -> None:
         """Write batch ``index`` and mark each of its rows as done or failed.
 
@@ -227,8 +239,7 @@ class MapStore(MapArrays):
         with self._append_lock:
             if index in self._stale:
                 # From here on until the end it is neither the old batch nor the new one.
-                closed = np.full(len(indices), OPEN, np.int8)
-                self._array("done/status").write_rows(indices.start, closed, durable=True)
+                self._write_open(index)
                 self._stale.discard(index)
             columns = self._placed(batch.columns) if len(batch.good) else {}
             if columns:
@@ -310,8 +321,8 @@ class MapStore(MapArrays):
         wrong = wrong or {len(column) for column in texts.values()} != {len(self)}
         if wrong or "" in texts["id"].tolist():
             raise self._damaged("its cases/ arrays don't belong together")
-        done = rows["status"] == DONE
-        if done.any() and not _has_outputs(rows.get("output"), done):
+        finished = rows["status"] == DONE
+        if finished.any() and not has_outputs(rows.get("output"), finished):
             raise self._damaged("outputs of finished images are missing")
         if self.table is None:
             return headers_of({**texts, **rows}, self.root, kinds)
@@ -332,10 +343,3 @@ class MapStore(MapArrays):
     def case_of(self, row: int) -> int:
         """The 0-based image or volume that a row belongs to."""
         return row if self.table is None else int(self.table.cases[row])
-
-
-def _has_outputs(column: NDArray[Any] | LazyColumn | None, done: NDArray[np.bool_]) -> bool:
-    """Whether the rows ``done`` have an output; those of a large column are looked at when used."""
-    if column is None or isinstance(column, LazyColumn):
-        return column is not None
-    return bool(np.isfinite(column[done]).all())

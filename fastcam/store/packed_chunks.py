@@ -34,7 +34,9 @@ def check_packed_numbers(file: Path, chunk_bytes: int) -> None:
     # Both lengths stand in the header of 16 bytes.
     unpacked = int.from_bytes(header[4:8], "little")
     packed = int.from_bytes(header[12:16], "little")
-    if len(header) < _HEADER or packed != size or unpacked != chunk_bytes:
+    # What can't be packed is stored as it is, behind the header.
+    whole = packed == size <= chunk_bytes + _HEADER and unpacked == chunk_bytes
+    if len(header) < _HEADER or not whole:
         raise ValueError(f"the chunk {file.name} is not whole")
 
 

@@ -341,8 +341,8 @@ class RunStore(NotebookTable):
             self._last_chunks[name] = last
         return last[1][start - first : stop - first].copy()
 
-    def _damaged(self, what: str) -> InputError:
+    def _damaged(self, problem: str) -> InputError:
         return InputError(
-            f"{self.path}: the run store is damaged ({what}); remove it and import the results "
+            f"{self.path}: the run store is damaged ({problem}); remove it and import the results "
             "file again"
         )

@@ -6,6 +6,7 @@ A row is what a model was given once: an image, a volume, or a slice of one.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fastcam.errors import CaseError, InputError
 from fastcam.store.chunk_files import Chunks
 from fastcam.store.folder_names import folder_of
 from fastcam.store.lazy_columns import LAZY_BYTES, LazyColumn
-from fastcam.store.map_schema import DONE, OPEN
+from fastcam.store.map_schema import DONE, FAILED, OPEN
 from fastcam.store.notebook_table import NotebookTable
 from fastcam.store.root import ZARR_ERRORS
 
@@ -56,8 +57,26 @@ class RowArrays(NotebookTable):
 
     def unfinished(self) -> list[int]:
         """The indices of the batches that are not finished, in order."""
+        return self.open_among(range(self.batches))
+
+    def open_among(self, batches: Iterable[int]) -> list[int]:
+        """Those of some ``batches`` that are not finished."""
         status = self._known_status
-        return [i for i in range(self.batches) if (status[self.rows(i)] == OPEN).any()]
+        return [i for i in batches if (status[self.rows(i)] == OPEN).any()]
+
+    def refresh(self, batches: Iterable[int]) -> None:
+        """Read anew which rows of some ``batches`` are finished: other processes append, too."""
+        status = self._array("done/status")
+        with self._state_lock:
+            for number in batches:
+                rows = self.rows(number)
+                self._known_status[rows.start : rows.stop] = status.read(number)
+
+    def counts(self, batches: Iterable[int]) -> tuple[int, int]:
+        """How many rows of some ``batches`` are finished, and how many have failed."""
+        parts = [self._known_status[self.rows(number)] for number in batches]
+        status = np.concatenate(parts) if parts else np.empty(0, np.int8)
+        return int((status == DONE).sum()), int((status == FAILED).sum())
 
     def done_rows(self) -> int:
         """How many rows are finished and have not failed."""
@@ -132,7 +151,8 @@ class RowArrays(NotebookTable):
             "and run fastcam infer again"
         )
 
-    def _damaged(self, what: str) -> InputError:
+    def _damaged(self, problem: str) -> InputError:
         return InputError(
-            f"{self.path}: the run store is damaged ({what}); remove it and run fastcam infer again"
+            f"{self.path}: the run store is damaged ({problem}); remove it and run "
+            "fastcam infer again"
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
-from fastcam.read.regular_files import check_regular
+from fastcam.read.regular_files import check_regular, stored_bytes
 from fastcam.store.packed_chunks import check_packed_texts
 from fastcam.store.root import ZARR_ERRORS, read_json
 
@@ -93,7 +93,7 @@ def check_store(path: Path) -> None:
 def _array_folders(path: Path) -> tuple[list[Path], list[Path]]:
     """The folders of arrays, twice: relative to the store, and as they are."""
     inside = path.resolve()
-    found: list[Path] = []
+    arrays: list[Path] = []
     waiting = [path]
     while waiting:
         folder = waiting.pop()
@@ -102,11 +102,11 @@ def _array_folders(path: Path) -> tuple[list[Path], list[Path]]:
         description = folder / "zarr.json"
         check_regular(description)
         if folder != path and description.exists() and _is_array(description):
-            found.append(folder)
+            arrays.append(folder)
         elif len(folder.relative_to(path).parts) < 3:
             with os.scandir(folder) as entries:
                 waiting += [Path(entry.path) for entry in entries if entry.is_dir()]
-    return [folder.relative_to(path) for folder in found], found
+    return [folder.relative_to(path) for folder in arrays], arrays
 
 
 def _is_array(description: Path) -> bool:
@@ -143,14 +143,14 @@ def _check_map(name: Path, attributes: Mapping[str, Any], axes: int) -> None:
 
 def _check_sizes(path: Path, arrays: Mapping[str, _Array]) -> None:
     ids = arrays[_IDS]
-    named = _stored(path / _IDS)
+    name_bytes = _stored(path / _IDS)
     packed = f"{_PATCHES}/weight" in arrays
     if not packed:
         # In chunks that aren't packed each text, also the empty ones that fill up the last chunk,
         # has its length in front.
-        named = max(0, named - ids.chunks * 4 * (1 + ids.chunk[0]))
-    if ids.shape[0] > (_LEAST_NAMES + _NAMES_PER_BYTE * named if packed else named):
-        raise ValueError(f"{_IDS} has {ids.shape[0]} rows in {named} bytes")
+        name_bytes = max(0, name_bytes - ids.chunks * 4 * (1 + ids.chunk[0]))
+    if ids.shape[0] > (_LEAST_NAMES + _NAMES_PER_BYTE * name_bytes if packed else name_bytes):
+        raise ValueError(f"{_IDS} has {ids.shape[0]} rows in {name_bytes} bytes")
     weights = _stored(path / _PATCHES / "weight") if packed else 0
     status = arrays.get("done/status")
     for array in arrays.values():
@@ -162,7 +162,7 @@ def _check_sizes(path: Path, arrays: Mapping[str, _Array]) -> None:
                 raise ValueError(f"{array.name} of shape {array.shape} is cut into {array.chunk}")
             continue
         of_patches = folder == _PATCHES and not array.name.endswith("case_offset")
-        allowed = _LEAST + (_PER_WEIGHT * weights if of_patches else _PER_BYTE * named)
+        allowed = _LEAST + (_PER_WEIGHT * weights if of_patches else _PER_BYTE * name_bytes)
         few = array.chunks <= _MANY_CHUNKS or array.chunk_bytes >= _SMALL_CHUNK
         by_chunk = array.name.partition("/")[2] in _LAZY and array.chunk_bytes <= _LAZY_CHUNK
         few = few or array.chunks <= ids.shape[0]
@@ -193,7 +193,7 @@ def _stored(folder: Path) -> int:
             if name != "zarr.json":
                 file = Path(parent) / name
                 check_regular(file)
-                total += file.stat().st_size
+                total += stored_bytes(file)
     return total
 
 

@@ -50,15 +50,15 @@ def case_headers(
     headers = []
     for case in range(table.count):
         span = table.rows(case)
-        own = {name: column[span.start : span.stop] for name, column in rows.items()}
-        done = np.flatnonzero(own["status"] == DONE)
-        answers = _answers(own, table.index[span.start : span.stop], done)
-        opened = bool((own["status"] == OPEN).any())
-        pooled = _pooled(answers, pool) if len(done) and not opened else _NOTHING
+        case_rows = {name: column[span.start : span.stop] for name, column in rows.items()}
+        finished = np.flatnonzero(case_rows["status"] == DONE)
+        answers = _answers(case_rows, table.index[span.start : span.stop], finished)
+        interrupted = bool((case_rows["status"] == OPEN).any())
+        pooled = _pooled(answers, pool) if len(finished) and not interrupted else _NOTHING
         source, mask = texts["source"][case], texts["mask_source"][case]
-        first = int(done[0]) if len(done) else 0
-        depth, height, width = own["shape"][first].tolist()
-        affine = own["affine"][first]
+        first = int(finished[0]) if len(finished) else 0
+        depth, height, width = case_rows["shape"][first].tolist()
+        affine = case_rows["affine"][first]
         headers.append(
             MapHeader(
                 place=case + 1,
@@ -70,8 +70,8 @@ def case_headers(
                 shape=(depth, height, width),
                 affine=affine if np.isfinite(affine).all() else None,
                 measures=_NONE,
-                status=STATUS[OPEN if opened else DONE if len(done) else FAILED],
-                reason="" if opened or len(done) else own["reason"][0],
+                status=STATUS[OPEN if interrupted else DONE if len(finished) else FAILED],
+                reason="" if interrupted or len(finished) else case_rows["reason"][0],
                 slices=answers,
                 **pooled,
             )
@@ -107,21 +107,21 @@ _NOTHING: dict[str, Any] = {
 
 
 def _answers(
-    rows: Mapping[str, NDArray[Any]], indices: NDArray[np.int32], done: NDArray[np.intp]
+    rows: Mapping[str, NDArray[Any]], indices: NDArray[np.int32], finished: NDArray[np.intp]
 ) -> SliceAnswers:
     """What the finished slices of a case were answered."""
 
     def column(name: str) -> NDArray[Any]:
         if name in rows:
-            return rows[name][done]
-        return np.empty((len(done), 0), GROWN[name][0])
+            return rows[name][finished]
+        return np.empty((len(finished), 0), GROWN[name][0])
 
     return SliceAnswers(
-        index=indices[done],
+        index=indices[finished],
         output=column("output"),
         probability=column("probability"),
-        prediction=rows["prediction"][done],
-        confidence=rows["confidence"][done],
+        prediction=rows["prediction"][finished],
+        confidence=rows["confidence"][finished],
         targets=column("target"),
         measures=column("measures"),
     )

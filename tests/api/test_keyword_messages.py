@@ -55,3 +55,8 @@ def test_a_function_and_its_command(fastcam: Callable[..., Any], tmp_path: Path)
 def test_a_class() -> None:
     with pytest.raises(InputError, match=r"^batch_size 0"):
         fastcam.Analyzer("resnet18", batch_size=0)
+
+
+def test_keywords_that_are_handed_on(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^memory 'x': give a size"):
+        fastcam.picture(tmp_path / "r.pkl", "a", memory="x")

@@ -22,7 +22,7 @@ from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 from fastcam.models.vit import VisionTransformer, VitSettings
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 
 from .two_inputs import Encoder, Paired, Siamese
 

@@ -1,6 +1,8 @@
-"""Faults on purpose: kills, full disks, hostile and damaged files, changed inputs.
+"""Faults on purpose: kills, lost processes, full disks, hostile and damaged files, clocks, inputs
+that change, and a long run.
 
     python -m tests.campaign.campaign --seed 0 --minutes 60
+    python -m tests.campaign.campaign --only pickles --trials 500
 
 prints a table, and ends with 1 where something went wrong. The same seed tries the same, as far
 as the moments of kills can be the same.
@@ -13,20 +15,38 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.campaign import changes, full_disk, hostile_pickles, kills, mutations
+from tests.campaign import changes, full_disk, hostile_pickles, kills, lost_processes, mutations
 from tests.campaign.forked import load_all
-from tests.campaign.material import make_material
+from tests.campaign.material import Material, make_material
 from tests.campaign.tally import Tally
 
+Trials = Callable[[Material, Path, random.Random, Tally], Iterator[None]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What ``run`` tries for ever, a trial a step; ``few`` of them are enough for a test suite."""
+
+    run: Trials
+    few: int
+
+
 PARTS = {
-    "kills": kills.run,
-    "disk": full_disk.run,
-    "pickles": hostile_pickles.run,
-    "mutations": mutations.run,
-    "changes": changes.run,
+    "kills": Part(kills.run, 2),
+    "processes": Part(lost_processes.run, 0),
+    "disk": Part(full_disk.run, 5),
+    "pickles": Part(hostile_pickles.run, 30),
+    "mutations": Part(mutations.run, 22),
+    "clock": Part(changes.set_clocks, 2),
+    "inputs": Part(changes.change_inputs, 1),
+    "soak": Part(changes.soak, 0),
 }
+# Between two lines on how far a part is.
+_SECONDS = 60.0
 
 
 def main() -> int:
@@ -35,9 +55,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60.0, help="of all parts together")
     parser.add_argument("--trials", type=int, help="of each part at most")
-    parser.add_argument("--part", action="append", choices=PARTS, help="repeatable; default: all")
+    parser.add_argument("--few", action="store_true", help="as many trials as the tests have")
+    parser.add_argument("--only", action="append", choices=PARTS, help="repeatable; default: all")
     options = parser.parse_args()
-    parts = options.part or list(PARTS)
+    parts = options.only or [name for name, part in PARTS.items() if part.few or not options.few]
     tally = Tally()
     load_all()
     start = time.monotonic()
@@ -45,19 +66,29 @@ def main() -> int:
         folder = Path(name)
         material = make_material(folder / "material")
         for number, part in enumerate(parts):
-            rng = random.Random(f"{options.seed} {part}")
             remaining = options.minutes * 60 - (time.monotonic() - start)
             end = time.monotonic() + remaining / (len(parts) - number)
-            trials = PARTS[part](material, folder / part, rng, tally)
-            for count, _ in enumerate(trials, 1):
-                if time.monotonic() > end or count == options.trials:
-                    break
+            rng = random.Random(f"{options.seed} {part}")
+            trials = PARTS[part].run(material, folder / part, rng, tally)
+            _try(part, trials, PARTS[part].few if options.few else options.trials, end, tally)
     minutes = (time.monotonic() - start) / 60
     print(f"{time.strftime('%Y-%m-%d')}, seed {options.seed}, {minutes:.1f} minutes\n")
     print(tally.table())
     for kind, trial, fault in tally.faults:
         print(f"\n{kind}, {trial}: {fault}", file=sys.stderr)
     return 1 if tally.faults else 0
+
+
+def _try(part: str, trials: Iterator[None], most: int | None, end: float, tally: Tally) -> None:
+    """Go through ``trials`` until there were ``most``, or until ``end``."""
+    told = time.monotonic()
+    for count, _ in enumerate(trials, 1):
+        now = time.monotonic()
+        if now - told > _SECONDS:
+            told = now
+            print(f"{part}: {count} trials, {len(tally.faults)} faults", file=sys.stderr)
+        if now > end or count == most:
+            break
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastcam.run.processes import child_ended
+
 Change = Callable[[], None]
 # What Python says where something went wrong that nobody expected.
 _NOISE = ("Traceback", "leaked", "Exception in", "Task was destroyed", "Segmentation fault")
@@ -74,7 +76,11 @@ class Forked:
             _run_child([str(arg) for arg in args], folder, self._log, change)
         self._memory_at_start = _resident(self.pid)
 
-    def finish(self, timeout: float = 120) -> Ended:
+    def ended(self) -> bool:
+        """Whether it has ended; :meth:`finish` says how."""
+        return child_ended(self.pid)
+
+    def finish(self, timeout: float = 600) -> Ended:
         """Wait for its end; after ``timeout`` seconds it is killed, with all that it started."""
         end, hung = time.monotonic() + timeout, False
         while True:
@@ -105,7 +111,7 @@ class Forked:
 
 
 def run_forked(
-    args: Sequence[object], folder: Path, change: Change | None = None, timeout: float = 120
+    args: Sequence[object], folder: Path, change: Change | None = None, timeout: float = 600
 ) -> Ended:
     """Run a command to its end."""
     return Forked(args, folder, change).finish(timeout)
@@ -137,7 +143,7 @@ def load_all() -> None:
     warm_up()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        measure(b"\x80\x02N.")
+        measure(b"\x80\x02N" + b"N0" * 40_000 + b".")
     others = [thread.name for thread in threading.enumerate() if thread.name != "MainThread"]
     assert not others, f"a fork would lose the threads {others}"
 

@@ -122,11 +122,13 @@ def fill_disk(folder: Path, number: int, log: Path) -> Callable[[], None]:
 
 
 def run(material: Material, folder: Path, rng: random.Random, tally: Tally) -> Iterator[None]:
-    """One full disk after the other, for ever; each command and each call in turn at random."""
+    """One full disk after the other, for ever; each call of each command once before one comes a
+    second time."""
     new_folder = numbered_folders(folder)
     commands = material.commands()
     references: dict[str, Undisturbed] = {}
     counts: dict[str, int] = {}
+    left: dict[str, list[int]] = {job: [] for job in JOBS}
     log = folder / "calls"
     order: list[str] = []
     while True:
@@ -140,7 +142,8 @@ def run(material: Material, folder: Path, rng: random.Random, tally: Tally) -> I
             run_forked(command, work, fill_disk(work / "out", 1 << 60, log))
             counts[job] = log.stat().st_size
             shutil.rmtree(work / "out")
-        number = rng.randint(1, counts[job])
+        left[job] = left[job] or rng.sample(range(1, counts[job] + 1), counts[job])
+        number = left[job].pop()
         ended = run_forked(command, work, fill_disk(work / "out", number, log))
         fault = ended.fault((1,))
         lines = [line for line in ended.text.splitlines() if line.startswith("fastcam: ")]

@@ -32,7 +32,7 @@ _IMAGE = ["--image-size", 32]
 # Files that are there in full or not at all.
 _WHOLE = (".png", ".tif", ".npy", ".nii.gz")
 # Files of a run that say when it was, or how long it took.
-_CLOCKED = ("run.json", "zarr.json", "index.html", "inputs.csv", "run.inputs.csv")
+_CLOCKED = ("run.json", "zarr.json", "index.html", "inputs.csv", "run.inputs.csv", "progress.json")
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,7 @@ def run(material: Material, folder: Path, rng: random.Random, tally: Tally) -> I
             bad = work / "bad"
             shutil.copytree(good, bad)
             damage(bad, rng)
-            ended = run_forked(command(bad), work, timeout=90)
+            ended = run_forked(command(bad), work)
             fault = ended.fault(codes)
             if not fault and ended.seconds > _SECONDS:
                 fault = f"took {ended.seconds:.1f} s"

@@ -94,7 +94,7 @@ def test_an_image_has_its_files_in_the_folder(
         "eigencam_overlay.png",
     ]
     assert made.out.split() == [str(out / name) for name in names]
-    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+    assert sorted(path.name for path in out.iterdir()) == sorted([*names, "index.html"])
     steps = [line for line in made.err.splitlines() if line.startswith("[")]
     assert steps == [
         f"[1/4] loading {net}",
@@ -135,8 +135,13 @@ def test_several_images_have_a_folder_each(
     made = fastcam("explain", images, "--model", net, "--output-dir", out, "--json", *SMALL)
     assert made.code == 0, made
     said = json.loads(made.out)
-    assert [path.name for path in sorted(out.iterdir())] == ["colour", "grey", "rgba"]
-    for folder in out.iterdir():
+    assert [path.name for path in sorted(out.iterdir())] == [
+        "colour",
+        "grey",
+        "index.html",
+        "rgba",
+    ]
+    for folder in filter(Path.is_dir, out.iterdir()):
         assert {path.name for path in folder.iterdir()} == {
             f"{folder.name}_explained.png",
             "gradcam_heatmap.png",
@@ -156,7 +161,8 @@ def test_an_unreadable_image_costs_only_its_own_figures(
     out = tmp_path / "out"
     made = fastcam("explain", images, "--model", net, "--output-dir", out, *SMALL)
     assert made.code == 3, made
-    assert sorted(p.name for p in out.iterdir()) == ["colour", "failures.csv", "grey", "rgba"]
+    names = ["colour", "failures.csv", "grey", "index.html", "rgba"]
+    assert sorted(p.name for p in out.iterdir()) == names
     (row,) = rows(out / "failures.csv")
     assert (row["case"], row["level"]) == ("broken", "error")
     assert "broken.png" in row["reason"]
@@ -200,6 +206,7 @@ def test_layers_and_checkpoints_are_compared(
     assert made.code == 0, made
     assert sorted(path.name for path in out.iterdir()) == [
         "grey_explained.png",
+        "index.html",
         "patch_attention_heatmap.png",
         "patch_attention_overlay.png",
         "patch_grid.png",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 import shutil
@@ -15,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from fastcam.demo.neck_set import SyntheticSet
+from fastcam.jobs.render.page import Gallery, GalleryCase, GalleryFigure, page_html
+from fastcam.jobs.render.picture_page import PictureGroup, write_picture_page
 
 Call = Callable[..., Any]
 
@@ -91,6 +94,61 @@ def test_in_a_browser(
     else:
         assert re.search(r"<dialog[^>]*\bopen\b", opened)
         assert re.search('<img id="large-image"[^>]*src="./002_', opened)
+
+
+def _page(folder: Path, cases: list[tuple[str, str, float]]) -> None:
+    """A page of maps of images: true and predicted label, and error, of each."""
+    figure = GalleryFigure("x.png", 0, True, 0.5)
+    folder.mkdir()
+    gallery = Gallery(
+        title="t",
+        status="finished",
+        settings={},
+        available=len(cases),
+        cases=tuple(
+            GalleryCase(
+                place=place,
+                name=f"case{place}",
+                true_label=true,
+                predicted_label=predicted,
+                correct=true == predicted if math.isnan(error) else None,
+                confidence=math.nan,
+                highest=1.0,
+                figures=(figure,),
+                error=error,
+            )
+            for place, (true, predicted, error) in enumerate(cases, 1)
+        ),
+        maps=True,
+        flat=True,
+    )
+    (folder / "index.html").write_text(page_html(gallery), encoding="utf-8")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium here")
+def test_filters_and_order_are_in_the_address(tmp_path: Path) -> None:
+    nan = math.nan
+    _page(tmp_path / "a", [("0", "0", nan), ("0", "2", nan), ("1", "2", nan), ("0", "2", nan)])
+    listed = _dom(tmp_path / "a", "#?pair=0+%E2%86%92+2&sort=name&filter=wrong", tmp_path)
+    assert re.findall("<h3>(.*?)</h3>", listed) == ["case2", "case4"]
+    assert "true 0, predicted 2 (2)" in listed
+    assert "2 of 4 cases" in listed
+    assert _first_link(listed) == "#2/0?filter=wrong&amp;pair=0+%E2%86%92+2&amp;sort=name"
+    assert ">1 figure</span>" in listed
+
+    groups = [PictureGroup("im", "predicted 3", None, ["im/a_overlay.png", "im/b.png"])]
+    (tmp_path / "c").mkdir()
+    write_picture_page(tmp_path / "c", "vit", groups)
+    listed = _dom(tmp_path / "c", "#1", tmp_path)
+    assert re.findall('<span class="facts">(.*?)</span>', listed) == ["a_overlay", "b"]
+    assert "predicted 3 · 2 figures" in listed
+    assert "confidence" not in re.findall('<select id="sort">(.*?)</select>', listed, re.S)[0]
+
+    _page(tmp_path / "b", [("30", "31", 1.0), ("30", "22", -8.0), ("30", "33", 3.0)])
+    listed = _dom(tmp_path / "b", "", tmp_path)
+    assert re.findall("<h3>(.*?)</h3>", listed) == ["case2", "case3", "case1"]
+    assert "error -8" in listed
+    assert 'id="verdicts" hidden' in listed
 
 
 def _first_link(dom: str) -> str:

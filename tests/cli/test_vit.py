@@ -29,6 +29,7 @@ FILES = [
     "vis_6_cls_evolution.png",
     "vis_7_attention_rollout.png",
 ]
+PAGE = "index.html"
 OF_EACH = [FILES[at] for at in (0, 2, 3, 5, 6)]
 NO_CLS = """
 from fastcam.models.vit import VisionTransformer, VitSettings
@@ -77,7 +78,7 @@ def test_seven_views_of_one_image(
     out = tmp_path / "deep" / "out"
     made = fastcam("vit", images[0], *options(weights[0], out))
     assert made.code == 0, made
-    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert sorted(path.name for path in out.iterdir()) == [PAGE, *FILES]
     assert made.out.split() == [str(out / name) for name in FILES]
 
 
@@ -106,6 +107,7 @@ def test_several_images_share_the_forward_pass(
     assert made.code == 0, made
     assert sizes == ([3] if batch_size == 16 else [2, 1])
     assert sorted(p.name for p in out.iterdir()) == [
+        PAGE,
         "picture0",
         "picture1",
         "picture2",
@@ -137,7 +139,12 @@ def test_an_image_that_fails_costs_only_its_own_figures(
     assert [Path(path).parent.name for path in told["figures"]] == ["picture0", "picture1"]
     assert [one["image"] for one in told["failed"]] == ["broken", "small"]
     assert "x is 0 to 19" in told["failed"][1]["reason"]
-    assert sorted(p.name for p in out.iterdir()) == ["failures.csv", "picture0", "picture1"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "failures.csv",
+        PAGE,
+        "picture0",
+        "picture1",
+    ]
     assert [row["case"] for row in rows(out / "failures.csv")] == ["broken", "small"]
     alone = fastcam(
         "vit", broken, small, *options(weights[0], tmp_path / "none", "--query", "50,30")
@@ -154,7 +161,7 @@ def test_chosen_views_by_number_or_name(
     given = options(weights[0], out, "--view", "7", "--view", "patch_grid", "--view", "1")
     made = fastcam("vit", images[0], *given)
     assert made.code == 0, made
-    assert sorted(path.name for path in out.iterdir()) == [FILES[0], FILES[6]]
+    assert sorted(path.name for path in out.iterdir()) == [PAGE, FILES[0], FILES[6]]
 
 
 @pytest.mark.parametrize(("query", "asked"), [("59,39", (59, 39)), ("5", 5), ("10,0", (10, 0))])
@@ -216,7 +223,8 @@ def test_a_model_without_cls(fastcam: Call, images: list[Path], tmp_path: Path) 
     made = fastcam("vit", images[0], *given)
     assert made.code == 0, made
     assert "no view cls_evolution: the model has no CLS token" in made.err
-    assert sorted(p.name for p in out.iterdir()) == [n for n in FILES if "cls_evo" not in n]
+    names = [PAGE, *(name for name in FILES if "cls_evo" not in name)]
+    assert sorted(p.name for p in out.iterdir()) == names
     asked = fastcam("vit", images[0], *given[:2], "--output-dir", tmp_path / "no", "--view", 6)
     assert asked.code == 2
     assert "the model has no CLS token" in asked.err

@@ -14,7 +14,7 @@ from fastcam.figures import color_bar, numbers
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Outlines, Panel, Sheet
 from fastcam.figures.figure_pixels import draw, draw_rows
-from fastcam.figures.lettering import prepare
+from fastcam.figures.glyph_atlas import prepare
 from fastcam.figures.panel_annotations import panel_text
 from fastcam.figures.png_writer import png_pieces
 from fastcam.figures.render_style import PALETTES, blend_tables
@@ -34,7 +34,7 @@ def crowd(count: int, seed: int, side: int, spread: int) -> Outlines:
         boxes.astype(np.int32),
         np.tile(np.array([[255, 255, 0]], np.uint8), (count, 1)),
         np.ones(count, np.int32),
-        tuple(numbers.weight(w) for w in rng.random(count) ** 6),
+        tuple(numbers.weight(w, 1.0) for w in rng.random(count) ** 6),
     )
 
 
@@ -278,7 +278,8 @@ def test_the_numbers_beside_a_bar_never_overlap_and_name_its_limits(height, limi
     canvas = draw(drawn, LETTERS, PALETTES["light"])
     bar = expected_pixels.plan_of(drawn, canvas).areas[0].bar
     assert bar is not None
-    marks = color_bar._ticks(limits, bar, LETTERS, PALETTES["light"])
+    lines_of_text = color_bar._ticks(limits, bar, LETTERS, PALETTES["light"])
+    marks = [line.glyphs for line in lines_of_text]
     assert len(marks) == (5 if bar.height > 5 * LETTERS.tick.height else 2)
     lines = []
     for line in marks:

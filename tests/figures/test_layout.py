@@ -79,3 +79,19 @@ def test_there_is_room_between_panels():
 
 def test_text_grows_with_panels_beyond_512_pixels():
     assert [layout.zoom_of(side) for side in (1, 512, 1024, 4096)] == [1, 1, 2, 8]
+
+
+@given(st.integers(1, 2000), st.integers(1, 2000), st.floats(0.05, 20), st.integers(32, 4096))
+def test_a_stretched_panel_has_the_shape_of_its_millimeters(height, width, aspect, panel_size):
+    high, wide = layout.enlarged(height, width, panel_size, aspect)
+    longer = max(height * max(aspect, 1), width * max(1 / aspect, 1))
+    assert max(high, wide) == pytest.approx(min(8192, max(longer, panel_size)), abs=1)
+    shape = (height * aspect) / width
+    short, long = min(high, wide), max(high, wide)
+    assert abs(short - long * min(shape, 1 / shape)) <= 1
+
+
+def test_a_nonsensical_spacing_does_not_fill_the_memory():
+    assert layout.enlarged(512, 512, 512, 1e6) == (8192, 1)
+    assert layout.enlarged(9000, 10, 512, 1.0) == (9000, 10)
+    assert layout.enlarged(9000, 10, 512, 1e6) == (9000, 1)

@@ -33,7 +33,7 @@ def test_it_saves_itself(tmp_path, suffix: str) -> None:
 
 def test_where_it_cannot_be_saved(tmp_path) -> None:
     figure = Figure(np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(InputError, match=r"\.png, \.jpg or \.webp"):
+    with pytest.raises(InputError, match=r"\.png, \.jpg, \.webp, \.pdf or \.svg"):
         figure.save(tmp_path / "a.bmp")
     with pytest.raises(OutputError, match="folder doesn't exist"):
         figure.save(tmp_path / "no" / "a.png")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastcam.figures import layout
-from fastcam.figures.lettering import prepare
+from fastcam.figures.glyph_atlas import prepare
 from fastcam.options import Style
 
 from . import expected_pixels

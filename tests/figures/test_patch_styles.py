@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from fastcam.figures.buffers import Buffers
+from fastcam.figures.figure_pixels import draw_rows
+from fastcam.figures.render_style import render_style_of
 from fastcam.options import Style, StyleName
 
 from . import expected_pixels
@@ -85,4 +89,66 @@ def test_heat_that_is_a_mean_of_overlapping_patches_is_called_so():
         _, _, sheet, _ = expected_pixels.figure(
             case, noise(64, 64), Style(panel_size=64, style=style)
         )
-        assert ("overlaps averaged" in sheet.rows[0][1].caption) == mean
+        assert ("overlaps averaged (patch 1: 0.8000)" in sheet.rows[0][1].caption) == mean
+
+
+def bar_colors(canvas, sheet) -> np.ndarray:
+    """The rows of the heat's bar, at its left edge, from its top."""
+    bar = expected_pixels.plan_of(sheet, canvas).areas[1].bar
+    return canvas[bar.y : bar.y + bar.height, bar.x]
+
+
+# Alone, at the end of the bar; shared, beyond it.
+@pytest.mark.parametrize("other", [[32, 32, 60, 60], [4, 4, 30, 30]])
+def test_the_highest_patch_is_marked_on_the_bar(other):
+    case = expected_pixels.make_case([[4, 4, 30, 30], other], [0.8, 0.2])
+    look = Style(panel_size=200)
+    canvas, _, sheet, _ = expected_pixels.figure(case, noise(64, 64), look)
+    marked = np.flatnonzero((bar_colors(canvas, sheet) == (0, 255, 0)).all(axis=1))
+    assert marked[0] == 0
+    assert len(marked) < 5
+
+
+def test_the_mark_moves_with_the_slice_and_the_bar_is_drawn_anew():
+    """On the rows of a PNG, from which only what changed is drawn."""
+    case = expected_pixels.make_case([[4, 4, 30, 30], [4, 4, 30, 30]], [0.8, 0.2], slices=[0, 1])
+    look = Style(panel_size=200)
+    buffers = Buffers()
+    for index, share in ((0, 0.0), (1, 0.75), (0, 0.0)):
+        canvas, _, sheet, _ = expected_pixels.figure(case, noise(64, 64), look, index=index)
+        marked = np.flatnonzero((bar_colors(canvas, sheet) == (0, 255, 0)).all(axis=1))
+        assert abs(marked.mean() - share * 200) < 3
+        style = render_style_of(look, "", (), 200)
+        rows = draw_rows(sheet, style.lettering, style.palette, buffers)
+        assert (unfiltered(rows) == canvas).all()
+
+
+def unfiltered(rows: np.ndarray) -> np.ndarray:
+    """The picture of PNG rows with the filters None and Up."""
+    lines = rows[:, 1:].copy()
+    for y in range(1, len(lines)):
+        if rows[y, 0] == 2:
+            lines[y] += lines[y - 1]
+    return lines.reshape(len(rows), -1, 3)
+
+
+@pytest.mark.parametrize(
+    ("style", "scale", "top_k"),
+    [("classic", "patient", 3), ("standard", "rank", 3), ("standard", "patient", 0)],
+)
+def test_bars_without_a_mark(style, scale, top_k):
+    case = expected_pixels.make_case([[4, 4, 30, 30], [32, 32, 60, 60]], [0.8, 0.2])
+    look = Style(panel_size=64, style=style, scale=scale, top_k=top_k)
+    _, _, sheet, _ = expected_pixels.figure(case, noise(64, 64), look)
+    assert sheet.rows[0][1].bar_mark is None
+
+
+def test_labels_have_the_form_of_the_bar():
+    boxes = [[4, 4, 30, 30], [32, 32, 60, 60]]
+    for weights, texts in [
+        ([0.059, 0.00042], ("1: 0.0590", "2: 0.00042")),
+        ([0.00083, 0.0000031], ("1: 8.3e-4", "2: 3.1e-6")),
+    ]:
+        case = expected_pixels.make_case(boxes, weights)
+        _, _, sheet, _ = expected_pixels.figure(case, noise(64, 64), Style(panel_size=64))
+        assert sheet.rows[0][-1].outlines.texts == texts

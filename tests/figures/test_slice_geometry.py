@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt
 
-from fastcam.figures.slice_geometry import slice_geometry
-from fastcam.read.volumes.orientation import for_display, left_side
+from fastcam.figures.slice_geometry import pixel_aspect, slice_geometry
+from fastcam.read.volumes.orientation import IDENTITY, TRANSPOSE, for_display, left_side
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.read.volumes.voxels import Volume
 
@@ -58,6 +58,12 @@ def test_the_window_is_in_the_unit_of_the_file() -> None:
     assert slice_geometry(volume, turn, (552.0, 512.0), 2).facts.window == "C 40 W 80"
 
 
+def test_the_caption_names_unit_and_series() -> None:
+    volume = Volume(np.zeros((2, 3, 4), np.int16), AFFINE, unit="HU", series="Head 5.0 H30s " * 3)
+    caption = slice_geometry(volume, for_display(AFFINE), (0.0, 80.0), 2).of(0, 0).caption("slice")
+    assert caption == "slice  ·  I 11.5 mm  ·  C 40 W 80 HU  ·  Head 5.0 H30s Head 5.0 H30s…"
+
+
 def test_nothing_is_said_that_nobody_knows() -> None:
     voxels = np.zeros((2, 3, 4), np.int16)
     facts = slice_geometry(Volume(voxels), for_display(None), (0, 1), 2).of(0, 0)
@@ -72,3 +78,23 @@ def test_nothing_is_said_that_nobody_knows() -> None:
     facts = slice_geometry(uneven, for_display(AFFINE), (0, 1), 2).of(0, 0)
     assert facts.position == ""
     assert facts.pixel_width == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "aspect"),
+    [
+        ((0.7, 0.7, 5.0), 1.0),
+        ((0.7, 0.706, 5.0), 1.0),  # what files round
+        ((0.7, 0.71, 5.0), 0.71 / 0.7),
+        ((1.0, 5.0, 1.0), 5.0),
+        ((5.0, 1.0, 1.0), 0.2),
+        ((0.0, 1.0, 1.0), 1.0),
+        ((np.nan, 1.0, 1.0), 1.0),
+        ((np.inf, 1.0, 1.0), 1.0),
+    ],
+)
+def test_the_shape_of_a_pixel_is_that_of_its_millimeters(sizes, aspect: float) -> None:
+    affine = np.diag([*sizes, 1.0])
+    assert pixel_aspect(affine, IDENTITY) == pytest.approx(aspect)
+    assert pixel_aspect(affine, TRANSPOSE) == pytest.approx(1 / aspect)
+    assert pixel_aspect(None, IDENTITY) == 1.0

@@ -93,6 +93,7 @@ def test_a_batch_for_a_gpu_goes_through_pinned_memory(monkeypatch: pytest.Monkey
     assert copy["values"][:, 0, 0, 0].tolist() == [0.0, 1.0, 2.0]
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_batch_on_a_gpu() -> None:
     tensors = [torch.rand(3, 8, 8) for _ in range(4)]

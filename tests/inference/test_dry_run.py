@@ -17,7 +17,7 @@ from fastcam.attribution.model_call import ModelCall
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError, OutputError
 from fastcam.inference.dry_run import DryRun, check_space, dry_run, noise_batch, resolve_call
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 from tests.attribution.two_inputs import Encoder, Siamese, TwoEncoders
 

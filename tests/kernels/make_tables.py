@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-NAMES = ["jet", "viridis", "turbo", "inferno", "magma", "coolwarm", "gray"]
+NAMES = ["jet", "viridis", "turbo", "inferno", "magma", "cividis", "coolwarm", "gray"]
 TARGET = Path(__file__).parents[2] / "kernels" / "fastcam_kernels" / "_tables.py"
 
 

@@ -16,15 +16,17 @@ def test_jet_is_opencvs_entry_by_entry():
         assert table("jet")[level].tolist() == bgr[::-1].tolist()
 
 
-@pytest.mark.parametrize("name", ["viridis", "turbo", "inferno", "magma", "coolwarm", "gray"])
+@pytest.mark.parametrize(
+    "name", ["viridis", "turbo", "inferno", "magma", "cividis", "coolwarm", "gray"]
+)
 def test_the_others_are_matplotlibs_entry_by_entry(name):
     for level in range(256):
         red, green, blue, _ = matplotlib.colormaps[name](level, bytes=True)
         assert table(name)[level].tolist() == [red, green, blue]
 
 
-def test_there_are_seven_and_they_cannot_be_changed():
-    assert names() == ["jet", "viridis", "turbo", "inferno", "magma", "coolwarm", "gray"]
+def test_there_are_eight_and_they_cannot_be_changed():
+    assert names() == ["jet", "viridis", "turbo", "inferno", "magma", "cividis", "coolwarm", "gray"]
     with pytest.raises(ValueError, match="read-only"):
         table("jet")[0] = 0
 

@@ -25,6 +25,7 @@ from fastcam.report.statistics import (
     CaseStatistics,
     known_values,
     measure,
+    rank_sum_text,
     share_inside,
     summarize,
 )
@@ -198,15 +199,28 @@ def test_cohort_against_numpy_and_pair_counts() -> None:
 def test_the_effect_is_above_zero_when_right_predictions_are_higher() -> None:
     rows = [
         measure(a_case([1.0], correct=correct, confidence=confidence))
-        for correct, confidence in ((True, 0.9), (True, 0.8), (False, 0.6), (False, 0.7))
+        for correct, confidence in zip(
+            (True, True, True, False, False, False), (0.9, 0.8, 0.85, 0.6, 0.7, 0.5), strict=True
+        )
     ]
     test = summarize(rows).metrics["confidence"].test
     assert test is not None
-    assert (test.u, test.effect) == (4.0, 1.0)
-    assert test.p == pytest.approx(2 / 6)  # exact: 2 of the 6 orders are as extreme
+    assert (test.u, test.effect) == (9.0, 1.0)
+    assert test.p == pytest.approx(2 / 20)  # exact: 2 of the 20 orders are as extreme
     tied = summarize(rows).metrics["gini"].test
     assert tied is not None
     assert (tied.p, tied.effect) == (1.0, 0.0)
+
+
+def test_two_in_a_group_are_too_few_for_a_test_and_that_is_said() -> None:
+    rows = [
+        measure(a_case([1.0], correct=number < 4, confidence=0.5 + number / 20))
+        for number in range(6)
+    ]
+    test = summarize(rows).metrics["confidence"].test
+    assert test is None
+    assert rank_sum_text(test, (4, 2)) == "no test: fewer than 3 in a group"
+    assert rank_sum_text(test, (0, 0)) == ""
 
 
 def test_an_empty_group_has_no_test() -> None:

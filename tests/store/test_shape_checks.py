@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastcam.errors import FastcamError, InputError
+from fastcam.read.regular_files import read_regular, stored_bytes
 from fastcam.read.results.results import read_results
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
-from fastcam.store.patches import create_from_results
+from fastcam.store.patches import RunStore, create_from_results
 from tests.read.results.records import read, record
 from tests.store.sample_maps import new_store, rows
 
 LARGE = (10**9, 10**12)
-MEGABYTES = 512
+# Bytes of a file that lies on the disk in a few of them.
+HOLES = (1 << 31) - 100
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +95,17 @@ CHANGES = [
 def test_absurd_shapes_are_refused(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    store = request.getfixturevalue(kind)
+    store = shutil.copytree(request.getfixturevalue(kind), tmp_path / "copy.zarr")
     for name in array_files(store):
+        text = (store / name).read_text()
         for number, change in enumerate(CHANGES):
+            node = json.loads(text)
+            change(node)
+            (store / name).write_text(json.dumps(node))
             with pytest.raises(InputError) as caught:
-                open_store(changed(store, tmp_path, name, change))
+                open_store(store)
             assert "\n" not in str(caught.value), (name, number)
+        (store / name).write_text(text)
 
 
 @pytest.mark.parametrize("kind", ["patch_store", "map_store"])
@@ -214,6 +222,57 @@ def test_texts_that_claim_to_be_many_are_refused(patch_store: Path, tmp_path: Pa
     chunk.write_bytes(Zstd().encode(bytes(1 << 27)))
     with pytest.raises(InputError, match="unpacks to 134217728"):
         open_store(copy)
+
+
+@pytest.mark.parametrize("kind", ["patch_store", "map_store"])
+def test_chunks_of_holes_are_refused_and_not_read(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    store = request.getfixturevalue(kind)
+    copy = tmp_path / "copy.zarr"
+    for name in array_files(store):
+        folder = (store / name).parent
+        chunks = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".json"]
+        shutil.copytree(store, copy)
+        for chunk in chunks:
+            sparse = copy / chunk.relative_to(store)
+            with sparse.open("r+b") as file:
+                # The length stands in the chunk's header where it is one that Blosc packed.
+                file.seek(12)
+                file.write(HOLES.to_bytes(4, "little"))
+                file.truncate(HOLES)
+        tracemalloc.start()
+        if chunks:
+            with pytest.raises(FastcamError) as caught:
+                everything(open_store(copy))
+            assert "\n" not in str(caught.value)
+        assert tracemalloc.get_traced_memory()[1] < HOLES / 4
+        tracemalloc.stop()
+        shutil.rmtree(copy)
+
+
+def everything(store: RunStore | MapStore) -> None:
+    """Read all that a store has."""
+    for index in range(len(store.cases if isinstance(store, RunStore) else store)):
+        if isinstance(store, RunStore):
+            store.case(index)
+            continue
+        for name in store.map_names:
+            store.map(name, index)
+
+
+def test_copies_with_small_holes_are_read(tmp_path: Path) -> None:
+    # `cp --sparse=always` makes holes of zeros, and so do some back-ups.
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.write(b"a")
+        file.truncate(1 << 20)
+    assert read_regular(path) == b"a" + bytes((1 << 20) - 1)
+    assert stored_bytes(path) < 1 << 16
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OSError, match="1099511627776 bytes long and has"):
+        read_regular(path)
 
 
 def test_good_stores_pass(patch_store: Path, map_store: Path, tmp_path: Path) -> None:

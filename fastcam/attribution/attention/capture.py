@@ -169,11 +169,11 @@ class Capture(TorchFunctionMode):
         attn_mask: Tensor | None = None,
         dropout_p: float = 0.0,
         is_causal: bool = False,
-        **named: Any,
+        **keywords: Any,
     ) -> Tensor | None:
         if dropout_p or query.ndim != 4:
             return None
-        scores = scores_of(query, key, value, attn_mask, dropout_p, is_causal, **named)
+        scores = scores_of(query, key, value, attn_mask, dropout_p, is_causal, **keywords)
         call = AttentionCall(self._path(), "sdpa", scores)
         with torch.no_grad(), _modes_off():
             result = replacement(call, value)
@@ -195,10 +195,10 @@ class Capture(TorchFunctionMode):
     def _multi_head(self, func: FunctionType, args: Any, kwargs: dict[str, Any]) -> Any:
         heads = args[4] if len(args) > 4 else kwargs["num_heads"]
 
-        def sdpa(*inner: Any, **named: Any) -> Tensor:
+        def sdpa(*inner: Any, **keywords: Any) -> Tensor:
             if "sdpa" not in self._kinds:
-                return F.scaled_dot_product_attention(*inner, **named)
-            output: Tensor = self.attend(F.scaled_dot_product_attention, inner, named)
+                return F.scaled_dot_product_attention(*inner, **keywords)
+            output: Tensor = self.attend(F.scaled_dot_product_attention, inner, keywords)
             return output
 
         def softmax(scores: Tensor, dim: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -22,7 +22,7 @@ from fastcam.attribution.attention.windows import (
     partition_of,
     window_module,
 )
-from fastcam.attribution.geometry.fields import field_of
+from fastcam.attribution.geometry.fields import field_of, placement_note
 from fastcam.attribution.geometry.grids import Grid
 from fastcam.attribution.layer_names import module_at, split_call
 from fastcam.store.map_fields import MapField
@@ -51,11 +51,10 @@ class PassContext:
     shapes: dict[str, tuple[int, ...]]
     grids: Mapping[str, Grid | None] = field(default_factory=dict)
 
-    def field(self, name: str, cells: Sequence[int]) -> MapField | None:
-        """Where a map of ``cells`` of the call ``name`` lies; None: over the whole image."""
+    def call_grid(self, name: str) -> Grid | None:
+        """Where what the call ``name`` gave lies in the image; None where that isn't known."""
         # A module may make several calls while it is called once.
-        grid = self.grids.get(name, self.grids.get(split_call(name)[0]))
-        return field_of(grid, cells, self.image)
+        return self.grids.get(name, self.grids.get(split_call(name)[0]))
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class KeyPositions:
     - ``grid``: (h, w) or (d, h, w) of the places
     - ``layout``: how windows lie over the grid; None for attention without windows
     - ``field``: where the places lie in the image; None: they share it out between them
+    - ``followed``: whether that could be followed through the model
     """
 
     index: int
@@ -78,10 +78,18 @@ class KeyPositions:
     grid: tuple[int, ...]
     layout: WindowLayout | None = None
     field: MapField | None = None
+    followed: bool = True
 
     def named(self, name: str, context: PassContext) -> KeyPositions:
         """The same under the name of its call, with its field."""
-        return replace(self, path=name, field=context.field(name, self.grid))
+        grid = context.call_grid(name)
+        # Of a call that belongs to no module nothing was followed.
+        followed = not name or not placement_note(grid, self.grid)
+        if grid is not None and self.layout is not None:
+            # Windows are moved around the edge, padded and put back: their layout says how.
+            grid, followed = replace(grid, rolled=()), True
+        field = field_of(grid, self.grid, context.image)
+        return replace(self, path=name, field=field, followed=followed)
 
     def map(self, values: Tensor, batch: int) -> Tensor:
         """Values (b', h, m) of keys to (b, heads, *grid)."""

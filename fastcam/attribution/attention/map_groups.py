@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fastcam.attribution.attention.key_positions import KeyPositions, MapKind
+from fastcam.attribution.geometry.fields import NOT_FOLLOWED
 from fastcam.attribution.layer_names import means, split_call
 from fastcam.errors import InputError
 from fastcam.store.map_fields import MapField
@@ -45,7 +46,12 @@ def fields_of(maps: Mapping[str, Sequence[KeyPositions]]) -> dict[str, MapField]
 
 def notes_of(maps: Mapping[str, Sequence[KeyPositions]]) -> dict[str, str]:
     """By map, what has to be said of it, where something has."""
-    return {name: NOTES[g[0].kind] for name, g in maps.items() if g[0].kind in NOTES}
+    notes = {}
+    for name, group in maps.items():
+        lost = any(not layer.followed for layer in group)
+        texts = [NOTES.get(group[0].kind, ""), NOT_FOLLOWED * lost]
+        notes[name] = "; ".join(filter(None, texts))
+    return {name: note for name, note in notes.items() if note}
 
 
 def choose_layers(

@@ -32,7 +32,7 @@ from fastcam.attribution.attention.tokens import (
     pools_patches,
 )
 from fastcam.attribution.batch_maps import BatchMaps, Targets, answers_of
-from fastcam.attribution.geometry.fields import field_of, layer_grids
+from fastcam.attribution.geometry.fields import field_of, layer_grids, placement_note
 from fastcam.attribution.layer_names import call_names, module_at, split_call
 from fastcam.attribution.modules import (
     as_input,
@@ -117,7 +117,7 @@ class RolloutEngine:
         self._paths = paths_of(self._model)
         self._calls = 0
         self._passes: dict[tuple[int, ...], list[Pass]] = {}
-        self._map_fields: dict[tuple[int, ...], dict[str, MapField]] = {}
+        self._placements: dict[tuple[int, ...], tuple[dict[str, MapField], dict[str, str]]] = {}
         self.query = "cls" if self._prefix.cls and not pools_patches(self._model) else "mean"
 
     def __call__(self, batch: Tensor, _targets: Targets = None) -> BatchMaps:
@@ -136,27 +136,33 @@ class RolloutEngine:
                 )
                 for one_pass in self._passes[tuple(batch.shape)]
             }
-            fields = self._fields(records, {n: v.shape[1:] for n, v in maps.items()}, batch)
-        return BatchMaps(maps, logits, fields=fields)
+            cells = {name: values.shape[1:] for name, values in maps.items()}
+            fields, notes = self._placement(records, cells, batch)
+        return BatchMaps(maps, logits, fields=fields, notes=notes)
 
-    def _fields(
+    def _placement(
         self, records: Sequence[Record], cells: Mapping[str, Sequence[int]], batch: Tensor
-    ) -> dict[str, MapField]:
+    ) -> tuple[dict[str, MapField], dict[str, str]]:
         """By map where its cells lie, of those that don't share the images out between them: as
-        what the last attention of the pass gives."""
+        what the last attention of the pass gives. And by map that this can't be followed."""
         shape = tuple(batch.shape)
-        if shape not in self._map_fields:
+        if shape not in self._placements:
             # Records of later runs have no paths.
             paths = [record.path for record in records]
             modules = {path: module_at(self._model, path) for path in paths if path}
             grids = layer_grids(self._model, modules, batch[:1])
-            names, fields = call_names(paths), {}
+            names = call_names(paths)
+            fields: dict[str, MapField] = {}
+            notes: dict[str, str] = {}
             for name, one_pass in zip(cells, self._passes[shape], strict=True):
                 last = names[one_pass.records][-1]
                 grid = grids.get(last, grids.get(split_call(last)[0]))
-                fields[name] = field_of(grid, cells[name], shape[2:])
-            self._map_fields[shape] = {n: of_map for n, of_map in fields.items() if of_map}
-        return self._map_fields[shape]
+                of_map = field_of(grid, cells[name], shape[2:])
+                note = placement_note(grid, cells[name]) if last else ""
+                fields |= {name: of_map} if of_map else {}
+                notes |= {name: note} if note else {}
+            self._placements[shape] = fields, notes
+        return self._placements[shape]
 
     def _map(self, records: Sequence[Record], one_pass: Pass, batch: Tensor) -> Tensor:
         """The map (b, h, w) of one pass, from its records."""

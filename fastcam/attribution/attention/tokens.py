@@ -47,21 +47,21 @@ def count_prefix(model: nn.Module, prefix_tokens: int | None = None) -> Prefix:
     Parameters are known by their names (cls_token, register_tokens, …). Raises InputError where
     ``prefix_tokens`` is negative.
     """
-    named = _token_parameters(model)
-    cls = any(name.rpartition(".")[2] in _CLS for name in named)
+    token_names = _token_parameters(model)
+    cls = any(name.rpartition(".")[2] in _CLS for name in token_names)
     if prefix_tokens is not None:
         if prefix_tokens < 0:
             raise InputError(f"prefix tokens: {prefix_tokens} is negative; give 0 or more")
-        return Prefix(prefix_tokens, prefix_tokens > 0 and (cls or not named), "given")
+        return Prefix(prefix_tokens, prefix_tokens > 0 and (cls or not token_names), "given")
     for _, module in model.named_modules():
         count = getattr(module, "num_prefix_tokens", None)
         # Submodules of timm's EVA have the number too; the first one met is the model's own.
         if isinstance(count, int):
             return Prefix(count, cls and count > 0, "num_prefix_tokens of the model")
-    if not named:
+    if not token_names:
         return Prefix(0, False, "no parameter of the model is called like a prefix token")
-    words = " + ".join(f"{name} {count}" for name, count in named.items())
-    return Prefix(sum(named.values()), cls, f"parameters {words}")
+    words = " + ".join(f"{name} {count}" for name, count in token_names.items())
+    return Prefix(sum(token_names.values()), cls, f"parameters {words}")
 
 
 def _token_parameters(model: nn.Module) -> dict[str, int]:

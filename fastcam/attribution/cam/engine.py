@@ -18,6 +18,7 @@ from fastcam.attribution.cam.layers import default_layer, default_layers, layer_
 from fastcam.attribution.cam.reshape import Layout, Reshape, apply_reshape, require_layout, to_maps
 from fastcam.attribution.cam.scorecam import CHUNK, scorecam
 from fastcam.attribution.cam.split import Split, gradients_of, run_split
+from fastcam.attribution.detection import DetectionTargets
 from fastcam.attribution.geometry.fields import field_of, layer_grids, placement_note
 from fastcam.attribution.geometry.grids import Grid
 from fastcam.attribution.layer_names import open_module, split_call
@@ -66,7 +67,9 @@ class CamEngine:
         chunk: int = CHUNK,
     ) -> None:
         _check_options(methods, reshape, prefix_tokens, sign, chunk)
-        plain = not callable(targets) and not isinstance(targets, SegmentationTargets)
+        plain = not callable(targets) and not isinstance(
+            targets, SegmentationTargets | DetectionTargets
+        )
         if targets is not None and (isinstance(targets, Tensor) or plain):
             targets = as_classes(targets)
         if any(p.is_inference() for p in model.parameters()):
@@ -110,7 +113,9 @@ class CamEngine:
         batch_targets = self._targets if targets is None else targets
         layers = self._target_layers(batch)
         graded = [method for method in self._methods if method in GRADIENT_METHODS]
-        with several_backwards() if self._backend else nullcontext():
+        # torchvision compiles RoI Align itself where its own operators can't be loaded.
+        compiled = self._backend or isinstance(batch_targets, DetectionTargets)
+        with several_backwards() if compiled else nullcontext():
             split = self._run(layers, batch, bool(graded))
             with torch.inference_mode(False), torch.set_grad_enabled(bool(graded)):
                 scores = target_scores(
@@ -129,7 +134,7 @@ class CamEngine:
                 scores.output,
                 targets=scores.classes,
                 fields=self._fields({name: maps[name] for name in order}, layers, batch),
-                **scores.pixel_facts,
+                **scores.answer_facts,
                 notes=self._notes({name: maps[name] for name in order}, batch),
             )
 
@@ -185,11 +190,12 @@ class CamEngine:
         for index in range(count):
             last = index == count - 1
             total = scores.values[:, index].sum()
-            gradients = gradients_of(total, split, keep_graph=not last)
+            gradients = gradients_of(total, split, not last, partly=scores.boxes is not None)
             with torch.no_grad(), no_autocast(batch):
                 for layer, gradient in gradients.items():
                     if layer not in activations:
-                        self._check_reached(layer, split.activations[layer], gradient, batch)
+                        if scores.boxes is None:
+                            self._check_reached(layer, split.activations[layer], gradient, batch)
                         activations[layer] = self._maps(layer, split.activations[layer], batch)
                     gradient_maps = self._maps(layer, gradient, batch)
                     for method in methods:

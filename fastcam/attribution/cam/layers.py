@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import logits_of, pixel_logits
+from fastcam.attribution.cam.detector_layers import before_the_boxes
 from fastcam.attribution.cam.reshape import Layout, layout_of
 from fastcam.attribution.cam.split import run_split
+from fastcam.attribution.detection import detections_in
 from fastcam.attribution.layer_names import (
     call_name,
     closed_part,
@@ -143,6 +145,9 @@ def default_layer(model: nn.Module, example: Tensor, prefix_tokens: int | None =
 
 def _default(model: nn.Module, example: Tensor, prefix_tokens: int | None) -> Candidate:
     layers = _before_the_answer(model, example, candidates(model, example, prefix_tokens))
+    if layers and detections_in(frozen_forward(model, example), len(example)) is not None:
+        names = before_the_boxes(model, example, [layer.name for layer in layers])
+        return next(layer for layer in reversed(layers) if layer.name in names)
     if not layers:
         raise InputError(
             f"{type(model).__name__}: no layer gives a grid of positions on images of "

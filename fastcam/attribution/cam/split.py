@@ -51,19 +51,26 @@ def run_split(
     return Split(output, {n: a.detach() for n, a in tensors.items()}, tensors if gradients else {})
 
 
-def gradients_of(score: Tensor, split: Split, keep_graph: bool = False) -> dict[str, Tensor]:
+def gradients_of(
+    score: Tensor, split: Split, keep_graph: bool = False, partly: bool = False
+) -> dict[str, Tensor]:
     """∂score/∂activations for every layer, by one backward pass; ``score`` is a single number.
 
     Raises InputError for a layer on which the score does not depend. ``keep_graph`` where another
-    score of the same split follows.
+    score of the same split follows. ``partly``: a score may depend on some of the layers only, or
+    be the 0 of a detector without boxes; then the gradients are 0.
     """
     names, sources = list(split.sources), list(split.sources.values())
+    if partly and not score.requires_grad and not bool(score.detach().any()):
+        return {name: torch.zeros_like(source) for name, source in split.sources.items()}
     if not score.requires_grad:
         raise InputError(
             f"the output has no gradient at {', '.join(names)}: the model, or the target, cuts the "
             "graph after it (detach, no_grad, argmax, numpy); choose a layer after the cut"
         )
-    gradients = torch.autograd.grad(score, sources, retain_graph=keep_graph, allow_unused=True)
+    gradients = torch.autograd.grad(
+        score, sources, retain_graph=keep_graph, allow_unused=True, materialize_grads=partly
+    )
     for name, gradient in zip(names, gradients, strict=True):
         if gradient is None:
             raise InputError(

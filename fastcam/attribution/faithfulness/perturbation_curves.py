@@ -10,7 +10,7 @@ image: beside each map stand maps of noise at the same resolution, and a Gaussia
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import logits_of
+from fastcam.attribution.faithfulness.pixel_order import (
+    blurred,
+    center_map,
+    map_failure,
+    pixel_ranks,
+)
 from fastcam.attribution.modules import as_input, device_of, frozen_eval
 from fastcam.errors import InputError
 
@@ -128,31 +134,60 @@ def faithfulness(
 
     Raises InputError where maps and images don't fit together.
     """
+    return faithfulness_of_methods(
+        model,
+        images,
+        {"": torch.as_tensor(maps)},
+        targets,
+        task=task,
+        settings=settings,
+        channels=channels,
+        on_progress=on_progress,
+    )[""]
+
+
+def faithfulness_of_methods(
+    model: nn.Module,
+    images: Tensor,
+    maps: Mapping[str, Tensor],
+    targets: Tensor | Sequence[int] | int | None = None,
+    *,
+    task: Task | Literal["auto"] = "auto",
+    settings: FaithfulnessSettings | None = None,
+    channels: Tensor | None = None,
+    on_progress: Callable[[int], None] = lambda more: None,
+) -> dict[str, Curves]:
+    """:func:`faithfulness` of several methods' maps of the same images, by their names.
+
+    They share noise, Gaussian and, of a regression, the largest change: for each image the model
+    sees 2 (steps - 1) (methods + random_maps + centre) + 3 pictures.
+    """
     settings = settings or FaithfulnessSettings()
     device = device_of(model)
-    maps = torch.as_tensor(maps)
-    if maps.ndim != images.ndim - 1 or len(maps) != len(images) or not len(images):
-        raise InputError(
-            f"{tuple(maps.shape)} maps for {tuple(images.shape)} images: one map (n, h, w) each"
-        )
+    for values in maps.values():
+        if values.ndim != images.ndim - 1 or len(values) != len(images) or not len(images):
+            shapes = f"{tuple(values.shape)} maps for {tuple(images.shape)} images"
+            raise InputError(f"{shapes}: one map (n, h, w) each")
     curve_run = _CurveRun(model, settings, device, channels)
-    results: list[dict[str, Floats]] = []
-    reasons = []
+    results: dict[str, list[dict[str, Floats]]] = {name: [] for name in maps}
+    reasons: dict[str, list[str]] = {name: [] for name in maps}
     with torch.inference_mode(False), torch.no_grad(), frozen_eval(model):
         classes, task = curve_run.targets_of(images, targets, task)
         for index in range(len(images)):
-            image = images[index].to(device)
-            values = maps[index].to(device).float()
-            reason = _map_failure(values)
-            curves = (
-                {} if reason else curve_run.curves(image, values, int(classes[index]), task, index)
+            own = {name: values[index].to(device).float() for name, values in maps.items()}
+            failures = {name: map_failure(values) for name, values in own.items()}
+            usable = {name: values for name, values in own.items() if not failures[name]}
+            curves = curve_run.curves(
+                images[index].to(device), usable, int(classes[index]), task, index
             )
-            reason = reason or _output_failure(curves)
-            reasons.append(reason)
-            results.append(curves if not reason else {})
+            for name, reason in failures.items():
+                of_map = curves.get(name, {})
+                reason = reason or _output_failure(of_map)
+                reasons[name].append(reason)
+                results[name].append(of_map if not reason else {})
             on_progress(1)
     kind: Kind = "closeness" if task == "regression" else "probability"
-    return _stack_curves(results, reasons, settings, kind)
+    return {name: _stack_curves(results[name], reasons[name], settings, kind) for name in maps}
 
 
 def one_map(values: Tensor, dims: int = 2) -> Tensor:
@@ -212,25 +247,31 @@ class _CurveRun:
         return classes.cpu(), task
 
     def curves(
-        self, image: Tensor, values: Tensor, target: int, task: Task, index: int
-    ) -> dict[str, Floats]:
-        """By name the curves (steps + 1,) of one image; noise is (random_maps, steps + 1)."""
+        self, image: Tensor, maps: Mapping[str, Tensor], target: int, task: Task, index: int
+    ) -> dict[str, dict[str, Floats]]:
+        """By map and name the curves (steps + 1,) of one image."""
+        if not maps:
+            return {}
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + index)
-        grid, size = values.shape, image.shape[1:]
-        orders = [_pixel_ranks(values.abs() if task == "regression" else values, size, generator)]
+        # Noise is as coarse as the first of the maps.
+        grid, size = next(iter(maps.values())).shape, image.shape[1:]
+        orders = [
+            pixel_ranks(values.abs() if task == "regression" else values, size, generator)
+            for values in maps.values()
+        ]
         for _ in range(self.settings.random_maps):
             noise = torch.rand(grid, generator=generator).to(self.device)
-            orders.append(_pixel_ranks(noise, size, generator))
+            orders.append(pixel_ranks(noise, size, generator))
         if self.settings.centre:
-            orders.append(_pixel_ranks(_center_map(size).to(self.device), size, generator))
+            orders.append(pixel_ranks(center_map(size).to(self.device), size, generator))
         filled = self.over_channels(self.filled(image), image)
-        blurred = self.over_channels(_blurred(image, self.settings.blur), image)
+        smooth = self.over_channels(blurred(image, self.settings.blur), image)
         steps, pixels = self.settings.steps, orders[0].numel()
         counts = [round(pixels * k / steps) for k in range(1, steps)]
-        ends = self.answer(torch.stack([image, filled, blurred]))
+        ends = self.answer(torch.stack([image, filled, smooth]))
 
         def changed() -> Iterator[Tensor]:
-            for base, below in ((filled, True), (blurred, False)):
+            for base, below in ((filled, True), (smooth, False)):
                 for order in orders:
                     for count in counts:
                         first = order < count
@@ -248,13 +289,14 @@ class _CurveRun:
             largest = float(away.max())
             changes = largest > _ROUNDING * max(abs(whole), 1e-30)
             both = 1 - away / largest if changes else np.full_like(both, np.nan)
-        last = 1 + self.settings.random_maps
-        curves = {}
+        first, last = len(maps), len(maps) + self.settings.random_maps
+        curves: dict[str, dict[str, Floats]] = {map_name: {} for map_name in maps}
         for name, table in zip(("deletion", "insertion"), both.astype(np.float32), strict=True):
-            curves[name] = table[0]
-            curves[f"random_{name}"] = table[1:last].mean(0)
-            if self.settings.centre:
-                curves[f"centre_{name}"] = table[last]
+            for row, of_map in enumerate(curves.values()):
+                of_map[name] = table[row]
+                of_map[f"random_{name}"] = table[first:last].mean(0)
+                if self.settings.centre:
+                    of_map[f"centre_{name}"] = table[last]
         return curves
 
     def over_channels(self, changed: Tensor, image: Tensor) -> Tensor:
@@ -275,45 +317,10 @@ class _CurveRun:
         return torch.tensor(fill, device=self.device).reshape(shape).expand_as(image)
 
 
-def _pixel_ranks(values: Tensor, size: Sequence[int], generator: torch.Generator) -> Tensor:
-    """For each pixel of ``size`` its place in the order, 0 for the highest value: int64."""
-    mode = "bilinear" if len(size) == 2 else "trilinear"
-    large = nn.functional.interpolate(
-        values[None, None], size=tuple(size), mode=mode, align_corners=False
-    ).reshape(-1)
-    # A rectified map is 0 in many places; in the array's order those would go from the top down.
-    mixed = torch.randperm(large.numel(), generator=generator).to(large.device)
-    order = mixed[large[mixed].argsort(descending=True, stable=True)]
-    ranks = torch.empty_like(order)
-    ranks[order] = torch.arange(len(order), device=order.device)
-    return ranks.reshape(tuple(size))
-
-
-def _center_map(size: Sequence[int]) -> Tensor:
-    """Highest in the middle and lower with the distance, in shares of each side."""
-    sides = [(torch.arange(n) + 0.5) / n - 0.5 for n in size]
-    return -torch.stack(torch.meshgrid(*sides, indexing="ij")).square().sum(0)
-
-
-def _blurred(image: Tensor, share: float) -> Tensor:
-    from scipy.ndimage import gaussian_filter
-
-    sigma = share * min(image.shape[1:])
-    plain = image.float().cpu().numpy()
-    smooth = gaussian_filter(plain, (0.0, *[sigma] * (image.ndim - 1)), mode="nearest")
-    return torch.from_numpy(smooth).to(image)
-
-
 def _scores(output: Tensor, target: int, task: Task) -> Tensor:
     if task == "classification":
         return output.softmax(1)[:, target]
     return output.sigmoid()[:, target] if task == "multilabel" else output[:, target]
-
-
-def _map_failure(values: Tensor) -> str:
-    if not bool(values.isfinite().all()):
-        return "the map is not finite (NaN or infinite)"
-    return "the map has one value everywhere" if bool((values == values.flatten()[0]).all()) else ""
 
 
 def _output_failure(curves: dict[str, Floats]) -> str:

@@ -56,7 +56,8 @@ def layer_grids(
 
 def placement_note(grid: Grid | None, cells: Sequence[int]) -> str:
     """What is to be said of a map of ``cells``: that its place isn't known; else nothing."""
-    return NOT_FOLLOWED if grid is None or grid.fitted(cells) is None else ""
+    lost = grid is None or grid.rolled or grid.fitted(cells) is None
+    return NOT_FOLLOWED if lost else ""
 
 
 def field_of(grid: Grid | None, cells: Sequence[int], size: Sequence[int]) -> MapField | None:
@@ -68,7 +69,7 @@ def field_of(grid: Grid | None, cells: Sequence[int], size: Sequence[int]) -> Ma
     As long as that is within half a cell (of the coarsest layer on the way), and the cells tile
     the input, they are taken for equal parts of it, as everybody draws them.
     """
-    fitted = None if grid is None else grid.fitted(cells)
+    fitted = None if grid is None or grid.rolled else grid.fitted(cells)
     if fitted is None:
         return None
     whole = all(

@@ -21,6 +21,8 @@ class Grid:
     - ``cells``: the largest stride on the way from the image: what was enlarged again is no finer
     - ``dims``: the tensor's axes along which they are; None where they are no longer axes, as of
       tokens
+    - ``rolled``: by how many places they were moved around the edge, along each axis; empty: not
+    - ``one_row``: whether all of the image lies in one row of features, as before a classifier
     """
 
     sizes: tuple[int, ...]
@@ -30,6 +32,19 @@ class Grid:
     high: Numbers
     cells: Numbers
     dims: tuple[int, ...] | None
+    rolled: tuple[int, ...] = ()
+    one_row: bool = False
+
+    def axes_in(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The axes next to each other that have the places' sizes in a tensor of ``shape``; empty
+        where none or several have."""
+        count = len(self.sizes)
+        starts = [
+            start
+            for start in range(len(shape) - count + 1)
+            if tuple(shape[start : start + count]) == self.sizes
+        ]
+        return tuple(range(starts[0], starts[0] + count)) if len(starts) == 1 else ()
 
     def fitted(self, sizes: Sequence[int]) -> Grid | None:
         """The same for as many places as ``sizes``, where neighbours were put together, or places
@@ -103,7 +118,7 @@ class Call:
     def dense(self) -> Grid | None:
         """The same as (b, c, *s); None for tensors that don't lie so."""
         grid, source = self.grid, self.source
-        if grid is None or source.ndim != self.axes + 2:
+        if grid is None or grid.rolled or source.ndim != self.axes + 2:
             return None
         dims = tuple(range(2, source.ndim))
         if grid.dims == dims:
@@ -137,7 +152,10 @@ def passed_on_grid(inputs: Sequence[tuple[Tensor, Grid | None]], result: Tensor)
 
 
 def _apart(first: Grid, second: Grid) -> bool:
-    """Whether the ends of two grids are more than a cell of the coarser one from each other."""
+    """Whether the ends of two grids are more than a cell of the coarser one from each other, or
+    only one of them was moved around the edge."""
+    if first.rolled != second.rolled:
+        return True
     if first.sizes != second.sizes:
         return False
     for axis, count in enumerate(first.sizes):

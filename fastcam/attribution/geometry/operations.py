@@ -5,6 +5,7 @@ Only those stand here that move places; all others pass the grid on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -76,6 +77,8 @@ def _padding(call: Call) -> Grid | None:
     grid, pad = call.grid, [int(number) for number in call.args[1]]
     if grid is None or grid.dims is None:
         return call.passed_on
+    if grid.rolled:
+        return None
     offset = list(grid.offset)
     for axis, dim in enumerate(grid.dims):
         place = 2 * (call.source.ndim - 1 - dim)
@@ -89,20 +92,23 @@ def _slice(call: Call) -> Grid | None:
     dim = int(call.argument("dim", 0)) % call.source.ndim
     length = call.source.shape[dim]
     start = _within(call.argument("start", 0), length)
-    return _cut(call, dim, start, int(call.argument("step", 1)))
+    return cut(call, dim, start, int(call.argument("step", 1)))
 
 
 def _split(call: Call) -> Grid | None:
     dim = int(call.argument("dim", 0)) % call.source.ndim
     parts = call.args[1]
     start = call.number * parts if isinstance(parts, int) else sum(parts[: call.number])
-    return _cut(call, dim, int(start), 1)
+    return cut(call, dim, int(start), 1)
 
 
-def _cut(call: Call, dim: int, start: int, step: int) -> Grid | None:
+def cut(call: Call, dim: int, start: int, step: int) -> Grid | None:
+    """Every ``step``-th place from ``start`` along an axis of the tensor."""
     grid = call.grid
     if grid is None or grid.dims is None or dim not in grid.dims:
         return call.passed_on
+    if grid.rolled:
+        return grid if call.result.shape == call.source.shape else None
     axis, count = grid.dims.index(dim), call.result.shape[dim]
     stride, left = grid.stride[axis], grid.sizes[axis] - start - (count - 1) * step - 1
     # Of every second place the centre stays where it is.
@@ -111,13 +117,13 @@ def _cut(call: Call, dim: int, start: int, step: int) -> Grid | None:
     # Only where something is cut off does the tensor see less of the image than before.
     ends = [edge if start >= step else None, edge + count * step * stride if left >= step else None]
     first, last = ends if stride > 0 else ends[::-1]
-    cut = grid.at(
+    shorter = grid.at(
         _put(grid.sizes, axis, count),
         _put(grid.offset, axis, edge),
         _put(grid.stride, axis, stride * step),
     )
     return replace(
-        cut,
+        shorter,
         low=_put(grid.low, axis, low if first is None else max(low, first)),
         high=_put(grid.high, axis, high if last is None else min(high, last)),
     )
@@ -127,6 +133,8 @@ def _flip(call: Call) -> Grid | None:
     grid = call.grid
     if grid is None or grid.dims is None:
         return call.passed_on
+    if grid.rolled:
+        return None
     turned = {int(dim) % call.source.ndim for dim in call.args[1]}
     offset, stride = list(grid.offset), list(grid.stride)
     for axis, dim in enumerate(grid.dims):
@@ -160,13 +168,24 @@ def _permute(call: Call) -> Grid | None:
 def _view(call: Call) -> Grid | None:
     """The axes of places stay those where all that stands behind them stays."""
     grid, before, after = call.grid, call.source.shape, call.result.shape
-    if grid is None or grid.dims is None:
+    if grid is None:
         return call.passed_on
+    places = call.dense
+    one_row = len(after) == 2 and after[0] == 1
+    if one_row and places is not None and math.prod(places.sizes) > 1:
+        return replace(grid, dims=None, one_row=True)
+    if grid.dims is None:
+        return call.passed_on if one_row else _with_rows(call.passed_on)
     tail = call.source.ndim - grid.dims[0]
     consecutive = grid.dims == tuple(range(grid.dims[0], grid.dims[0] + len(grid.dims)))
     keeps = consecutive and len(after) >= tail and before[-tail:] == after[-tail:]
     shift = len(after) - len(before)
     return replace(grid, dims=tuple(dim + shift for dim in grid.dims) if keeps else None)
+
+
+def _with_rows(grid: Grid | None) -> Grid | None:
+    """The same of a tensor that was one row of features, and has its places again."""
+    return replace(grid, one_row=False) if grid is not None and grid.one_row else grid
 
 
 def _cat(call: Call) -> Grid | None:

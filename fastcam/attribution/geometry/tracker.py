@@ -11,6 +11,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from fastcam.attribution.geometry.grids import Call, Grid, passed_on_grid
 from fastcam.attribution.geometry.operations import OPERATIONS
+from fastcam.attribution.geometry.reordering import REORDERINGS, REORDERINGS_BY_NAME
+
+_HANDLERS = {**OPERATIONS, **REORDERINGS}
 
 
 class GridTracker(TorchDispatchMode):
@@ -41,7 +44,9 @@ class GridTracker(TorchDispatchMode):
         output = func(*args, **kwargs)
         if not inputs:
             return output
-        handler = OPERATIONS.get(func.overloadpacket)
+        handler = _HANDLERS.get(func.overloadpacket) or REORDERINGS_BY_NAME.get(
+            str(func.overloadpacket)
+        )
         results = output if isinstance(output, tuple | list) else (output,)
         for number, result in enumerate(results):
             if not isinstance(result, Tensor):

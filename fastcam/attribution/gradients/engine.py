@@ -73,7 +73,7 @@ class GradientEngine(InputEngine):
                 with torch.no_grad(), no_autocast(batch):
                     parts |= self._plain_maps(batch, gradients)
             if "smoothgrad" in self._methods:
-                parts |= self._smoothgrad(batch, score)
+                parts |= self._smoothgrad(batch, scores, score)
             if "integrated-gradients" in self._methods:
                 integrated, measures = self._integrated(batch, scores, score)
                 parts |= integrated
@@ -88,7 +88,7 @@ class GradientEngine(InputEngine):
             targets=scores.classes,
             measures=measures,
             measure_names=(COMPLETENESS,) * count,
-            **scores.pixel_facts,
+            **scores.answer_facts,
         )
 
     def _order(self, name: str) -> int:
@@ -106,13 +106,14 @@ class GradientEngine(InputEngine):
             raise InputError(
                 f"the model gives {len(scores.output)} answers for {len(batch)} images"
             )
-        return scores, _gradients(scores.values, leaf) if plain else None
+        boxes = scores.boxes is not None
+        return scores, _gradients(scores.values, leaf, boxes) if plain else None
 
-    def _gradients_at(self, images: Tensor, score: Score) -> list[Tensor]:
-        """∂y/∂x (b, c, *s) at ``images`` for each target."""
+    def _gradients_at(self, images: Tensor, score: Score, first: TargetScores) -> list[Tensor]:
+        """∂y/∂x (b, c, *s) at ``images`` for each target; ``first``: of the images as they are."""
         leaf = images.detach().requires_grad_()
         rows = torch.arange(len(images), device=images.device)
-        return _gradients(score(self._model(leaf), rows), leaf)
+        return _gradients(score(self._model(leaf), rows), leaf, first.boxes is not None)
 
     def _plain_maps(self, batch: Tensor, gradients: Sequence[Tensor]) -> dict[str, Tensor]:
         maps = {}
@@ -127,14 +128,15 @@ class GradientEngine(InputEngine):
                 maps[name] = signed(torch.stack(products, 1), self._sign)
         return maps
 
-    def _smoothgrad(self, batch: Tensor, score: Score) -> dict[str, Tensor]:
+    def _smoothgrad(self, batch: Tensor, scores: TargetScores, score: Score) -> dict[str, Tensor]:
         """max_c |mean of g_c over noisy images| (Smilkov et al. 2017, eq. 1)."""
         settings = self._settings
         slices = image_slices(self._model, batch.shape[1])
         numbers = _other_channels(slices, batch)
         totals: list[Tensor] = []
         for noisy in noise_samples(batch, settings.samples, settings.noise, settings.seed):
-            _add(totals, self._gradients_at(_with_channels(noisy, batch, numbers), score), 1.0)
+            images = _with_channels(noisy, batch, numbers)
+            _add(totals, self._gradients_at(images, score, scores), 1.0)
         means = torch.stack([total / settings.samples for total in totals], 1)
         return {
             map_name("smoothgrad", image): means[:, :, channels].abs().amax(2)
@@ -155,7 +157,8 @@ class GradientEngine(InputEngine):
             difference = scores.values.detach().float() - score(self._model(start), rows).float()
         totals: list[Tensor] = []
         for position, weight in path_nodes(self._settings.steps):
-            _add(totals, self._gradients_at(torch.lerp(start, batch, position), score), weight)
+            images = torch.lerp(start, batch, position)
+            _add(totals, self._gradients_at(images, score, scores), weight)
         maps: dict[str, Tensor] = {}
         with torch.no_grad(), no_autocast(batch):
             accounted = torch.zeros_like(difference)
@@ -173,8 +176,11 @@ class GradientEngine(InputEngine):
         return maps, error
 
 
-def _gradients(values: Tensor, leaf: Tensor) -> list[Tensor]:
-    """∂ Σ values[:, i] / ∂leaf for each column i."""
+def _gradients(values: Tensor, leaf: Tensor, boxes: bool) -> list[Tensor]:
+    """∂ Σ values[:, i] / ∂leaf for each column i; 0 where these are the scores of ``boxes`` and
+    there are none."""
+    if boxes and not values.requires_grad and not bool(values.detach().any()):
+        return [torch.zeros_like(leaf) for _ in range(values.shape[1])]
     if not values.requires_grad:
         raise InputError(
             "the output has no gradient at the input: the model, or the target, cuts the graph "

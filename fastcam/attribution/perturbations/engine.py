@@ -67,7 +67,7 @@ class PerturbationEngine(InputEngine):
             },
             scores.output,
             targets=scores.classes,
-            **scores.pixel_facts,
+            **scores.answer_facts,
         )
 
     def _maps(
@@ -140,7 +140,8 @@ class PerturbationEngine(InputEngine):
     def _probabilities(self, score: Score, first: TargetScores) -> Score:
         """``score`` as the probability of a class; as it is of a regression and of a callable."""
         classes, multilabel = first.classes, self._settings.multilabel
-        if classes is None or first.segmentation or (first.output.shape[1] == 1 and not multilabel):
+        number = first.output.shape[1] == 1 and not multilabel
+        if classes is None or first.segmentation or first.boxes is not None or number:
             return score
 
         def probability(output: Any, rows: Tensor) -> Tensor:

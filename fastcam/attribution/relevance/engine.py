@@ -148,7 +148,7 @@ class RelevanceEngine:
             },
             notes=self._notes(plan, groups),
             fields=fields_of({name: groups[name] for name in maps}),
-            **forward.scores.pixel_facts,
+            **forward.scores.answer_facts,
         )
 
     def _groups(self, plan: RelevancePlan) -> dict[str, tuple[KeyPositions, ...]]:

@@ -13,7 +13,7 @@ from fastcam.errors import CaseError
 from fastcam.figures.map_scales import is_constant
 from fastcam.jobs.analyze.map_statistics import FeatureStatistics, normalized
 from fastcam.jobs.analyze.results import ImageResult
-from fastcam.report.statistics import Spread, rank_sum, spread
+from fastcam.report.statistics import FEWEST_IN_GROUP, Spread, rank_sum, spread
 
 # Metrics of a layer's CAM; the center in shares of the image's width and height.
 LAYER_METRICS: dict[str, Callable[..., float | None]] = {
@@ -29,8 +29,8 @@ IMAGE_METRICS: dict[str, Callable[[ImageResult], float | None]] = {
 }
 # The one group of a regression's images.
 _ALL_IMAGES = "all"
-# A class of one image has no spread to compare.
-_FEWEST_IMAGES = 2
+# A correlation takes two maps.
+_FEWEST_MAPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def _mean_and_consistency(
         units = unit if units is None else units + unit
         unit_count += 1
     mean = None if total is None else (total / count).astype(np.float32)
-    if units is None or unit_count < _FEWEST_IMAGES:
+    if units is None or unit_count < _FEWEST_MAPS:
         return mean, None
     pairs = unit_count * (unit_count - 1)
     return mean, (float((units * units).sum()) - unit_count) / pairs
@@ -204,10 +204,10 @@ def _mean_and_consistency(
 def _differences(
     images: Sequence[ImageResult], groups: Mapping[str, Sequence[int]], layers: Sequence[str]
 ) -> tuple[ClassDifference, ...]:
-    """Every metric between the classes of at least two images each."""
+    """Every metric between the classes of at least three images each."""
     from scipy.stats import false_discovery_control
 
-    names = [name for name, members in groups.items() if len(members) >= _FEWEST_IMAGES]
+    names = [name for name, members in groups.items() if len(members) >= FEWEST_IN_GROUP]
     if len(names) < 2:
         return ()
     sides = [[images[index] for index in groups[name]] for name in names]
@@ -239,7 +239,7 @@ def _difference(
 ) -> ClassDifference | None:
     """None where a class has too few values, or all are the same."""
     pooled = np.concatenate(values)
-    if min(of_class.size for of_class in values) < _FEWEST_IMAGES or (pooled == pooled[0]).all():
+    if min(of_class.size for of_class in values) < FEWEST_IN_GROUP or (pooled == pooled[0]).all():
         return None
     if len(values) == 2:
         result = rank_sum(values[0], values[1])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures.map_figure import MapPicture
+from fastcam.figures.slice_geometry import pixel_aspect
 from fastcam.jobs.render.maps.image import (
     SliceView,
     VolumeImage,
@@ -128,6 +129,10 @@ class ImageStore:
         if self._halved:
             return IDENTITY
         return for_display(self._affine(index, input_name))
+
+    def pixel_aspect(self, index: int) -> float:
+        """The height of an image's pixel as shown over its width, in mm."""
+        return pixel_aspect(self._affine(index), self.display(index))
 
     def picture(self, index: int, input_name: str = "") -> MapPicture:
         """What the model saw of an image, turned by :meth:`display`. CaseError where it can't be

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.attribution.request import GRADIENT_X_INPUT
-from fastcam.figures import layout
 from fastcam.figures.figure_parts import Sheet
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.render_style import RenderStyle
-from fastcam.figures.slice_facts import NO_FACTS
+from fastcam.figures.slice_facts import SliceFacts
 from fastcam.jobs.analyze.display_names import (
     class_folder,
     explained_output,
@@ -23,12 +22,12 @@ from fastcam.jobs.analyze.display_names import (
 )
 from fastcam.jobs.analyze.figures.sheets import (
     LayerMaps,
-    Subject,
     heatmap_sheet,
     layers_sheet,
     models_sheet,
     overlay_sheet,
 )
+from fastcam.jobs.analyze.figures.subject import Subject
 from fastcam.jobs.analyze.map_statistics import (
     FeatureStatistics,
     correlation,
@@ -37,7 +36,7 @@ from fastcam.jobs.analyze.map_statistics import (
 )
 from fastcam.jobs.analyze.task import AnalysisTask
 from fastcam.jobs.render.worker_loop import CaseFigure, CaseFigures, draw_item
-from fastcam.options import PictureFormat
+from fastcam.options import PictureFormat, Style
 from fastcam.read.inputs.preprocessing import input_slices
 from fastcam.run.file_names import NumberedCase
 from fastcam.run.input_files import InputRecord
@@ -138,8 +137,7 @@ class _Images:
         subject = subject_of(task, index, heading_of(task.classes, header, task.map_kind))
         if subject.halves != "no":
             maps = replace(maps, at_input=task.store.map(GRADIENT_X_INPUT, index))
-        height, width, _ = subject.picture.shape
-        single = task.render_style(max(layout.enlarged(height, width, task.style.panel_size)))
+        single = task.render_style(max(subject.enlarged(task.style)))
         several = task.render_style(task.style.panel_size)
         sheets = _sheets(task, index, subject, maps, single, several)
         if compared:
@@ -217,7 +215,7 @@ def subject_of(task: AnalysisTask, index: int, heading: Heading) -> Subject:
             left_share=share,
             display=store.display(index, input_name),
             left_side=picture.left_side,
-            facts=NO_FACTS if task.style.classic else picture.facts,
+            facts=_shown_facts(picture.facts, task.style),
             name=input_name or picture.name,
         )
 
@@ -229,6 +227,11 @@ def subject_of(task: AnalysisTask, index: int, heading: Heading) -> Subject:
     return replace(
         main, over={layer: others[name] for layer, name in names.items() if name in others}
     )
+
+
+def _shown_facts(facts: SliceFacts, style: Style) -> SliceFacts:
+    """What figures say of a slice; in ``classic`` nothing."""
+    return SliceFacts(pixel_aspect=facts.pixel_aspect) if style.classic else facts
 
 
 def _sheets(

@@ -19,13 +19,14 @@ from fastcam.attribution.baselines import black_of
 from fastcam.attribution.cam.features import FeatureEngine
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import FastcamError, InputError
-from fastcam.figures import fonts, lettering, warmup
+from fastcam.figures import fonts, glyph_atlas, warmup
 from fastcam.jobs.analyze.class_comparison import compare_classes
 from fastcam.jobs.analyze.cohort_files import write_cohort_files
 from fastcam.jobs.analyze.display_names import FOLDERS, class_names
 from fastcam.jobs.analyze.image_results import image_results
 from fastcam.jobs.analyze.image_store import ImageStore
 from fastcam.jobs.analyze.item import AnalysisItem, ImageNumbers, analyze_item
+from fastcam.jobs.analyze.picture_groups import picture_groups
 from fastcam.jobs.analyze.plan import AnalysisPlan, plan_figures
 from fastcam.jobs.analyze.report import REPORT, RESULTS, Analysis, results_text
 from fastcam.jobs.analyze.request import AnalyzeOptions, AnalyzeRequest
@@ -34,18 +35,27 @@ from fastcam.jobs.analyze.task import AnalysisTask
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.request import InferRequest, InputChoice
 from fastcam.jobs.render import PRELOAD
+from fastcam.jobs.render.gallery import PAGE, check_page
+from fastcam.jobs.render.picture_page import write_picture_page
+from fastcam.options import Style
+from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.run import scheduler, work_items
 from fastcam.run.cgroups import cores
+from fastcam.run.failures import error_count
 from fastcam.run.files import TEMPORARY, make_folder, write_text
 from fastcam.run.folder import STORE, RunFolder
 from fastcam.run.input_files import ALL_CASES, input_records
-from fastcam.run.progress import NoProgress, Progress
+from fastcam.run.progress import NoProgress, Progress, count_failures
 from fastcam.run.records import Failure
 
 # The folder of the run of the model to compare with.
 COMPARED = "compare"
 # The options of the style that change an analysis's figures.
-_STYLE_OPTIONS = ("colormap", "heat_alpha", "blend", "panel_size", "theme", "font")
+_STYLE_OPTIONS = (
+    *("style", "aspect", "colormap", "heat_alpha", "blend", "panel_size", "theme", "font"),
+)
+# Only where they are given: folders from before there were any have no word of them.
+_PAPER_OPTIONS = ("width_mm", "font_scale")
 
 
 def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) -> Analysis:
@@ -57,6 +67,7 @@ def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) ->
     """
     progress, output_dir = progress or NoProgress(), request.output_dir
     _check_apart(request.inputs, output_dir)
+    check_page(output_dir / PAGE)
     seconds: dict[str, float] = {}
     with _timed(seconds, "infer"):
         stores, warnings = _infer(request, progress)
@@ -95,6 +106,13 @@ def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) ->
             write_text(output_dir / RESULTS, results_text(report, facts))
             text = summary_report(report, facts, request.options.language)
             write_text(output_dir / REPORT, text)
+            write_picture_page(
+                output_dir,
+                "Layers compared",
+                picture_groups(task, report, measured, folder.finished),
+                files=[REPORT, RESULTS],
+                failures=failures,
+            )
             status = "finished"
         finally:
             with contextlib.suppress(FastcamError):
@@ -118,16 +136,13 @@ def _infer(request: AnalyzeRequest, progress: Progress) -> tuple[list[ImageStore
     """The images of the run, and of the model to compare with, finished; and what is odd about
     them."""
     preprocessing, models = request.preprocessing, request.models
-
-    def build(model: nn.Module, maps: MapRequest, compiled: bool) -> FeatureEngine:
-        return FeatureEngine(model, maps, preprocessing.halves, compiled, black_of(preprocessing))
-
     runs = [(models.model, models.model_info, request.output_dir)]
     if models.other is not None:
         runs.append((models.other, models.other_info, request.output_dir / COMPARED))
     stores: list[ImageStore] = []
     warnings: list[Failure] = []
-    for model, model_info, output_dir in runs:
+    choices = request.choices or (None,) * len(runs)
+    for (model, model_info, output_dir), choice in zip(runs, choices, strict=True):
         infer_request = InferRequest(
             model_info={**model_info, "measures": "activations"},
             preprocessing=preprocessing,
@@ -142,12 +157,20 @@ def _infer(request: AnalyzeRequest, progress: Progress) -> tuple[list[ImageStore
             output_dir,
             overwrite=request.overwrite,
             progress=progress,
-            build=build,
+            build=partial(_feature_engine, preprocessing),
+            choice=choice,
         )
         if not stores:
             warnings += [failure for failure in report.failures if failure.level == "warning"]
         stores.append(ImageStore(report.store, request.options.show_channel))
     return stores, warnings
+
+
+def _feature_engine(
+    preprocessing: Preprocessing, model: nn.Module, maps: MapRequest, compiled: bool
+) -> FeatureEngine:
+    """The engine of an analysis; of this module, so that other processes can make it, too."""
+    return FeatureEngine(model, maps, preprocessing.halves, compiled, black_of(preprocessing))
 
 
 def _task(
@@ -158,7 +181,7 @@ def _task(
     outputs = len(headers[indices[0]].output) if indices else 0
     classes = class_names(headers, outputs, options.class_names) if indices else ()
     texts = [text for header in headers for text in (header.id, header.group)]
-    characters = lettering.alphabet([*texts, *maps.layers, *classes, *options.models])
+    characters = glyph_atlas.alphabet([*texts, *maps.layers, *classes, *options.models])
     return AnalysisTask(
         stores=tuple((store.path.resolve(), store.attrs.created) for store in stores),
         models=options.models,
@@ -176,12 +199,13 @@ def _task(
 
 def _settings(stores: Sequence[ImageStore], options: AnalyzeOptions) -> dict[str, Any]:
     """All that decides how the figures look."""
-    style = asdict(options.style)
+    style, usual = asdict(options.style), Style()
     channel = {} if options.show_channel is None else {"show_channel": options.show_channel}
     return {
         "results": stores[0].attrs.sha256[:16],
         "compare": stores[1].attrs.sha256[:16] if len(stores) > 1 else "",
         **{name: style[name] for name in _STYLE_OPTIONS},
+        **{name: style[name] for name in _PAPER_OPTIONS if style[name] != getattr(usual, name)},
         "dpi": options.dpi,
         "class_names": list(options.class_names),
         "models": list(options.models),
@@ -233,6 +257,7 @@ def _draw(
             for item, result in scheduler.run(client, draw, plan.items):
                 folder.record(result.drawn, result.inputs)
                 failures += result.failures
+                count_failures(progress, error_count(result.failures))
                 results.append(result)
                 progress.advance(work_items.figures_of(item))
         finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastcam.attribution.model_call import ModelCall
 from fastcam.errors import InputError
 from fastcam.jobs.infer.request import InferenceOptions, InputChoice
+from fastcam.jobs.infer.workers import WorkerChoice
 from fastcam.options import Language, Style
 from fastcam.read.inputs.preprocessing import Preprocessing
 
@@ -79,6 +80,7 @@ class AnalyzeRequest:
         overwrite: replace what was made with other settings.
         call: how the models are called: several inputs, and the name of their answer; empty: it
             is found.
+        choices: the processes that run each of the models over the images; empty: this one.
     """
 
     models: ModelPair
@@ -90,3 +92,4 @@ class AnalyzeRequest:
     output_dir: Path
     overwrite: bool = False
     call: ModelCall = field(default_factory=ModelCall)
+    choices: tuple[WorkerChoice, ...] = ()

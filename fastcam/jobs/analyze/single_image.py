@@ -17,16 +17,19 @@ from fastcam.attribution.cam.features import FeatureEngine
 from fastcam.attribution.model_call import ModelCall, called_as
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
 from fastcam.errors import CaseError, InputError
-from fastcam.figures import fonts, lettering
-from fastcam.figures.figure_pixels import draw
+from fastcam.figures import fonts, glyph_atlas
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.render_style import render_style_of
+from fastcam.figures.slice_facts import SliceFacts
+from fastcam.figures.slice_geometry import pixel_aspect
+from fastcam.figures.view_panels import figure_of_sheet
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.inference.images import pixels_of
 from fastcam.inference.predictions import predictions_of
 from fastcam.jobs.analyze.display_names import output_name
-from fastcam.jobs.analyze.figures.sheets import LayerMaps, Subject, layers_sheet
+from fastcam.jobs.analyze.figures.sheets import LayerMaps, layers_sheet
+from fastcam.jobs.analyze.figures.subject import Subject
 from fastcam.jobs.analyze.image_results import activation_statistics
 from fastcam.jobs.analyze.map_statistics import feature_statistics
 from fastcam.jobs.analyze.results import ImageResult, LayerResult
@@ -168,13 +171,14 @@ def _figure(
         left_share=result.left_share,
         display=display,
         left_side=left_side(affine, display),
+        facts=SliceFacts(pixel_aspect=pixel_aspect(affine, display)),
     )
-    characters = lettering.alphabet([result.id, heading.verdict, *maps.values])
+    characters = glyph_atlas.alphabet([result.id, heading.verdict, *maps.values])
     render_style = render_style_of(
         style, characters, fonts.chain(characters, style.font), style.panel_size
     )
     sheet = layers_sheet(subject, maps, render_style)
-    return Figure(draw(sheet, render_style.lettering, render_style.palette))
+    return figure_of_sheet(sheet, render_style)
 
 
 def _heading(result: ImageResult, method: str) -> Heading:

@@ -50,7 +50,7 @@ class Words:
         "center y",
     )
     differences: str = "Differences between classes"
-    no_differences: str = "none can be tested: it takes two classes of two images each"
+    no_differences: str = "none can be tested: it takes two classes of three images each"
     difference_columns: tuple[str, ...] = (
         "metric",
         "layer",
@@ -141,7 +141,7 @@ _ZH = Words(
         "质心y",
     ),
     differences="类别间差异",
-    no_differences="无法检验：至少需要两个类别，每个类别两张图像",
+    no_differences="无法检验：至少需要两个类别，每个类别三张图像",
     difference_columns=("指标", "层", "检验", "统计量", "效应量", "p", "q"),
     metrics={
         "confidence": "置信度",

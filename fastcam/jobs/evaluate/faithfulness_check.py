@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.faithfulness.parameter_randomization import randomize_layers
 from fastcam.attribution.faithfulness.perturbation_curves import faithfulness
-from fastcam.attribution.model_call import called_as
+from fastcam.attribution.model_call import ModelCall, called_as
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.packed_inputs import image_channels
 from fastcam.inference.device import choose_precision
@@ -46,33 +46,18 @@ def measure_faithfulness(
     """
     model, inference = request.model, request.inference
     row = choose_rows(store, MapChoice())[0]
-    count = request.options.faithfulness_images
-    candidates = [case.place - 1 for case in evaluation.cases]
-    sample = sorted(np.random.default_rng(_SEED).permutation(candidates)[:count].tolist())
-    headers = [store.headers[index] for index in sample]
-    items = [Item(h.id, h.group, h.source, inputs=h.inputs) for h in headers]
-    device = device_of(model)
-    dtype = choose_precision(inference.options.precision, device)
-    call = call_of(model, inference, inference.inputs.model_inputs, device, dtype)
-    dataset = Inputs(
-        items,
-        inference.preprocessing,
-        inference.inputs.axes,
-        call.packed,
-        inference.inputs.volume,
-    )
-    inputs = [dataset[number] for number in range(len(items))]
-    readable = [number for number, entry in enumerate(inputs) if entry.tensor is not None]
-    if not readable:
+    sample = sample_of(request, store, evaluation, request.options.faithfulness_images)
+    if sample is None:
         return [], ["faithfulness: none of the images can be read any more"]
-    images = stack_inputs(inputs, device)
-    indices = [sample[number] for number in readable]
+    images, indices, call = sample.images, sample.indices, sample.call
+    device = images.device
     values = np.stack([row.read(store, index) for index in indices])
     # Evidence against the output changes it as well when it is deleted.
     maps = torch.from_numpy(np.abs(values) if row.signed else values).to(device)
-    targets = _targets(store, indices, device)
+    targets = targets_of(store, indices, device)
     task, layer = inference.options.task, _layer(store, row)
     assert task != "segmentation"
+    assert task != "detection"
     own_maps = inference.maps
     if call.packed is not None and layer and row.layer is None:
         # Of several images the run chose layers that an engine by itself would not.
@@ -81,7 +66,7 @@ def measure_faithfulness(
         curves = _with_progress(
             progress,
             "faithfulness",
-            len(readable),
+            len(indices),
             lambda on_progress: faithfulness(
                 model,
                 images,
@@ -101,13 +86,53 @@ def measure_faithfulness(
             targets=targets,
         )
     summary = faithfulness_summary(curves, randomization)
-    ids = [items[number].id for number in readable]
+    ids = [store.headers[index].id for index in indices]
     content = {"map": row.caption, **summary, "ids": ids}
     write_text(request.output_dir / JSON, json_text(content, indent=1))
-    title = f"{row.caption}, {len(readable)} images"
+    title = f"{row.caption}, {len(indices)} images"
     write_bytes(request.output_dir / PAGE, [faithfulness_page(curves, randomization, title)])
     verdicts: list[str] = summary["verdicts"]
     return [JSON, PAGE], verdicts
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some images of a test set.
+
+    - ``images`` (n, c, *size) float32, as the model takes them, on its device
+    - ``indices``: their 0-based places in the store
+    - ``call``: how the model is called
+    """
+
+    images: Tensor
+    indices: list[int]
+    call: ModelCall
+
+
+def sample_of(
+    request: EvaluateRequest, store: MapStore, evaluation: Evaluation, count: int
+) -> Sample | None:
+    """``count`` of the evaluated images, chosen at random; None where none can be read any more."""
+    model, inference = request.model, request.inference
+    candidates = [case.place - 1 for case in evaluation.cases]
+    sample = sorted(np.random.default_rng(_SEED).permutation(candidates)[:count].tolist())
+    headers = [store.headers[index] for index in sample]
+    items = [Item(h.id, h.group, h.source, inputs=h.inputs) for h in headers]
+    device = device_of(model)
+    dtype = choose_precision(inference.options.precision, device)
+    call = call_of(model, inference, inference.inputs.model_inputs, device, dtype)
+    dataset = Inputs(
+        items,
+        inference.preprocessing,
+        inference.inputs.axes,
+        call.packed,
+        inference.inputs.volume,
+    )
+    inputs = [dataset[number] for number in range(len(items))]
+    readable = [number for number, entry in enumerate(inputs) if entry.tensor is not None]
+    if not readable:
+        return None
+    return Sample(stack_inputs(inputs, device), [sample[number] for number in readable], call)
 
 
 def _layer(store: MapStore, row: MapRow) -> str:
@@ -117,7 +142,7 @@ def _layer(store: MapStore, row: MapRow) -> str:
     return row.array.partition("/")[2]
 
 
-def _targets(store: MapStore, indices: list[int], device: torch.device) -> Tensor | None:
+def targets_of(store: MapStore, indices: list[int], device: torch.device) -> Tensor | None:
     """The outputs that the maps explain (n,); None for maps of no output."""
     targets = [store.headers[index].targets for index in indices]
     if any(len(of_image) == 0 for of_image in targets):

@@ -84,7 +84,7 @@ def evaluate_findings(
     report = EvaluationReport(
         output_dir=output_dir,
         inferred=inferred,
-        found=evaluation,
+        evaluation=evaluation,
         unmatched=test_set.unmatched,
         files=[*(output_dir / name for name in texts), page],
         notes=[*test_set.notes, *inferred.notes, *_lines(metrics, localization)],
@@ -253,7 +253,7 @@ def _predictions_csv(
 ) -> str:
     """A row an image: of each finding what is true, and its probability."""
     columns = ["id", "file", "error", "all_right"]
-    columns += [f"{name}_{what}" for name in names for what in ("true", "probability")]
+    columns += [f"{name}_{suffix}" for name in names for suffix in ("true", "probability")]
     rows = []
     for case, values in zip(cases, true.tolist(), strict=True):
         row: list[Any] = [case.id, case.file, _cell(case.error), case.good]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from fastcam.inference.device import choose_device
 from fastcam.jobs.evaluate.cases import evaluated_cases
 from fastcam.jobs.evaluate.faithfulness_check import measure_faithfulness
-from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
+from fastcam.jobs.evaluate.figure_selection import EXPLAINED, draw_ends, draw_explained
 from fastcam.jobs.evaluate.files import write_numbers, write_plots, write_unmatched
 from fastcam.jobs.evaluate.findings_job import evaluate_findings
+from fastcam.jobs.evaluate.method_check import compare_methods
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, evaluation_of
 from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
 from fastcam.jobs.evaluate.metrics.stability import stability_lines
@@ -18,6 +21,8 @@ from fastcam.jobs.evaluate.request import EvaluateRequest
 from fastcam.jobs.evaluate.test_set import EvaluationSet
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.report import InferReport
+from fastcam.jobs.render.gallery import PAGE, check_page
+from fastcam.jobs.render.picture_page import PICTURES, PictureGroup, write_picture_page
 from fastcam.options import MapChoice
 from fastcam.run.failures import FAILURES, add_failures, write_failures
 from fastcam.run.progress import Progress
@@ -33,17 +38,24 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
     """
     test_set, scoring, options = request.test_set, request.scoring, request.options
     output_dir = request.output_dir
+    check_page(output_dir / PAGE)
     inferred = infer_maps(
         request.model,
         request.inference,
         output_dir,
         overwrite=request.overwrite,
         progress=progress,
+        choice=request.choice,
     )
+    if request.choice is not None:
+        # It stayed on the CPU, and may have a share in what follows.
+        request.model.to(choose_device(request.inference.options.device))
     store = MapStore.open(inferred.store)
     if scoring.kind == "multilabel":
         facts = _facts(store, test_set, inferred)
-        return evaluate_findings(request, inferred, store, facts, progress)
+        report = evaluate_findings(request, inferred, store, facts, progress)
+        report.files.append(_write_page(report))
+        return report
     failures = [*test_set.failures, *inferred.failures]
     cases = evaluated_cases(store, scoring, request.inference.inputs.axes, failures)
     evaluation = evaluation_of(
@@ -56,11 +68,12 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         classes=options.classes,
         localisation=_localization(cases),
         facts=_facts(store, test_set, inferred),
+        unit=scoring.unit,
     )
     report = EvaluationReport(
         output_dir=output_dir,
         inferred=inferred,
-        found=evaluation,
+        evaluation=evaluation,
         unmatched=test_set.unmatched,
         files=[*write_numbers(evaluation, output_dir), *write_plots(evaluation, output_dir)],
         notes=[*test_set.notes, *inferred.notes],
@@ -75,6 +88,10 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
             names, verdicts = measure_faithfulness(request, store, evaluation, progress)
             report.files += [output_dir / name for name in names]
             report.notes += verdicts
+        if options.compared_images:
+            names, lines = compare_methods(request, store, evaluation, failures, progress)
+            report.files += [output_dir / name for name in names]
+            report.notes += lines
     headers = [store.headers[case.place - 1] for case in cases]
     report.notes += stability_lines(
         headers,
@@ -85,7 +102,26 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
     report.files += write_unmatched(test_set.unmatched, output_dir)
     write_failures(output_dir, failures)
     report.files += [output_dir / FAILURES] if failures else []
+    report.files.append(_write_page(report))
     return report
+
+
+def _write_page(report: EvaluationReport) -> Path:
+    """``index.html``: the plots and figures that the report lists, and links to the rest."""
+    names = [path.relative_to(report.output_dir).as_posix() for path in report.files]
+    explained = f"{EXPLAINED}/{PAGE}"
+    if (report.output_dir / explained).is_file():
+        names.append(explained)
+    evaluation = report.evaluation
+    pictures = [name for name in names if name.endswith(PICTURES)]
+    group = PictureGroup("results", f"{len(evaluation.cases)} images", None, pictures)
+    return write_picture_page(
+        report.output_dir,
+        f"{evaluation.target}, {evaluation.kind}",
+        [group],
+        files=[name for name in names if name not in pictures],
+        failures=report.failures,
+    )
 
 
 def _localization(cases: Sequence[EvaluatedCase]) -> LocalizationSummary | None:

@@ -24,7 +24,7 @@ from fastcam.jobs.evaluate.test_set import (
     model_inputs_of,
     read_set,
 )
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slice_inputs import choose_slicing
 from fastcam.read.inputs.slicing import Slicing
@@ -134,4 +134,9 @@ def output_count(
     """
     device = device_of(model)
     call = resolve_call(model, preprocessing, device, torch.float32, output=output, inputs=inputs)
+    if call.boxes:
+        raise InputError(
+            "the model is a detector: fastcam evaluate compares one answer an image with a table; "
+            "use fastcam infer with --target box:best"
+        )
     return call.outputs

@@ -26,7 +26,7 @@ class EvaluationReport(Report):
     Attributes:
         output_dir: the folder with everything.
         inferred: what the run of the model did.
-        found: the results.
+        evaluation: the results.
         unmatched: images without a row and rows without an image.
         files: every file that was written, but for the store and ``figures``.
         figures: the run that drew the chosen images; None where only the best and the worst were
@@ -37,7 +37,7 @@ class EvaluationReport(Report):
 
     output_dir: Path
     inferred: InferReport
-    found: Evaluation
+    evaluation: Evaluation
     unmatched: tuple[Unmatched, ...] = ()
     files: list[Path] = field(default_factory=list)
     figures: RenderReport | None = None
@@ -48,26 +48,26 @@ class EvaluationReport(Report):
         values = ", ".join(
             f"{name} {value:.4g}" for name, value in self.metrics.items() if value is not None
         )
-        return f"<evaluation of {len(self.found.cases)} images in {self.output_dir}: {values}>"
+        return f"<evaluation of {len(self.evaluation.cases)} images in {self.output_dir}: {values}>"
 
     @property
     def metrics(self) -> dict[str, float | None]:
         """Each metric by its name, without its interval."""
-        return {name: estimate.value for name, estimate in self.found.metrics.items()}
+        return {name: estimate.value for name, estimate in self.evaluation.metrics.items()}
 
     @property
     def exit_code(self) -> int:
         """0 all done, 1 nothing could be evaluated, 3 finished but some failed."""
-        if not self.found.cases:
+        if not self.evaluation.cases:
             return 1
         if self.figures is not None and self.figures.exit_code:
             return 3
-        return exit_code(self.failures, done=True)
+        return exit_code(self.failures, finished=True)
 
 
 def as_dict(report: EvaluationReport) -> dict[str, Any]:
     """The result that ``--json`` prints."""
-    evaluation, figures = report.found, report.figures
+    evaluation, figures = report.evaluation, report.figures
     return {
         "output_dir": str(report.output_dir),
         "exit_code": report.exit_code,
@@ -89,7 +89,7 @@ def as_dict(report: EvaluationReport) -> dict[str, Any]:
 
 def summary_text(report: EvaluationReport) -> str:
     """What people want to know: the numbers, what was left out, where to look."""
-    evaluation, inferred = report.found, report.inferred
+    evaluation, inferred = report.evaluation, report.inferred
     before = f", {inferred.already} of them by an earlier run" if inferred.already else ""
     lines = [
         f"{len(evaluation.cases)} images evaluated{before}: {evaluation.target}, {evaluation.kind}"

@@ -11,6 +11,7 @@ from fastcam.errors import InputError
 from fastcam.jobs.evaluate.scoring import Scoring
 from fastcam.jobs.evaluate.test_set import EvaluationSet
 from fastcam.jobs.infer.request import InferRequest
+from fastcam.jobs.infer.workers import WorkerChoice
 from fastcam.options import Style
 from fastcam.read.inputs.inputs import Item, stem_of
 
@@ -46,6 +47,8 @@ class EvaluateOptions:
         style: how figures look.
         workers: processes that draw.
         faithfulness_images: number of images on which faithfulness is measured; 0 for none.
+        compared_images: number of images on which deletion, insertion, randomization and stability
+            of several methods are compared; 0: methods are not compared.
         show_channel: of volumes of several channels the one that figures show, from 1; None: the
             first.
         finding_masks: of a multilabel test set the folder with a folder of masks for each finding.
@@ -57,6 +60,7 @@ class EvaluateOptions:
     style: Style = field(default_factory=Style)
     workers: int = 1
     faithfulness_images: int = 0
+    compared_images: int = 0
     show_channel: int | None = None
     finding_masks: Path | None = None
 
@@ -73,6 +77,7 @@ class EvaluateRequest:
         options: what is reported.
         output_dir: the folder for everything.
         overwrite: replace what was made with other settings.
+        choice: the processes that run the model over the images; None: this one.
     """
 
     model: nn.Module
@@ -82,6 +87,7 @@ class EvaluateRequest:
     options: EvaluateOptions
     output_dir: Path
     overwrite: bool = False
+    choice: WorkerChoice | None = None
 
 
 def figure_choice(texts: Sequence[str], items: Sequence[Item]) -> FigureChoice:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.figures.map_figure import Heading
+from fastcam.figures.slice_facts import SliceFacts
 from fastcam.jobs.render.maps.captions import slice_answer
 from fastcam.read.inputs.finding_columns import label_values
 from fastcam.store.map_schema import MapHeader
@@ -54,12 +55,16 @@ class Scoring:
         good_below: errors of a regression below it are good; in the unit of the true values.
         names: names of the classes; empty where they have none.
         sign: the evidence that maps show: "positive", "negative" or "both".
+        unit: of a regression's values; empty where it isn't known.
+        classic: whether titles are those of ``--style classic``, without the number of slices.
     """
 
     kind: Kind
     good_below: float = 5.0
     names: tuple[str, ...] = ()
     sign: str = "positive"
+    unit: str = ""
+    classic: bool = False
 
     def score(self, header: MapHeader) -> Score | None:
         """The score of an image; None for one without a prediction or a label.
@@ -90,10 +95,10 @@ class Scoring:
         """How far the probabilities of the known findings are from 0 and 1, on average; good where
         all of these lie on the right side of one half."""
         true = np.array(label_values(header.label))
-        known = np.isfinite(true)
+        labeled = np.isfinite(true)
         shares = header.probabilities
-        present, predicted = true[known] == 1, shares[known] >= 0.5
-        error = float(np.abs(shares[known] - present).mean())
+        present, predicted = true[labeled] == 1, shares[labeled] >= 0.5
+        error = float(np.abs(shares[labeled] - present).mean())
         good = bool((present == predicted).all())
         return Score(float(present.sum()), float((shares >= 0.5).sum()), error, good, shares)
 
@@ -105,7 +110,7 @@ class Scoring:
     def value_text(self, value: float) -> str:
         """A true value or prediction as people read it."""
         if self.kind == "regression":
-            return f"{value:.4g}"
+            return " ".join(filter(None, [f"{value:.4g}", self.unit]))
         return self.names[int(value)] if self.names else f"{int(value)}"
 
     @property
@@ -128,7 +133,8 @@ class Scoring:
         where good."""
         title = "/".join(filter(None, [header.group, header.source.name]))
         if index is not None:
-            title += f"  ·  slice {index:03d}"
+            depth = 0 if self.classic else header.shape[0]
+            title += f"  ·  {SliceFacts(depth).index_text(index)}"
         score = self.score(header)
         if score is None:
             return Heading(title, "no true value")
@@ -145,7 +151,7 @@ class Scoring:
             f"predicted {self.value_text(score.predicted)}",
         ]
         if self.kind == "regression":
-            parts.append(f"error {score.error:+.4g}")
+            parts.append(" ".join(filter(None, [f"error {score.error:+.4g}", self.unit])))
         else:
             parts.append(f"probability {score.probability[int(score.predicted)]:.4f}")
             parts.insert(0, "correct" if score.good else "wrong")

@@ -15,7 +15,7 @@ from fastcam.read.inputs.id_match import Unmatched, match_rows, naming_column
 from fastcam.read.inputs.input_tables import items_of
 from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.mask_pairs import with_masks_beside
-from fastcam.read.inputs.model_inputs import ModelInput, main_image, read_inputs
+from fastcam.read.inputs.named_inputs import ModelInput, main_image, read_inputs
 from fastcam.read.inputs.tables import Row, Table, read_cells
 from fastcam.read.inputs.target_column import Targets, classes, numbers, target_column
 from fastcam.run.records import Failure

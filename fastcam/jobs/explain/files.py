@@ -35,9 +35,11 @@ from fastcam.jobs.explain.request import (
 )
 from fastcam.jobs.explain.support import support_of
 from fastcam.jobs.infer.request import InputChoice
+from fastcam.jobs.render.gallery import PAGE, check_page
+from fastcam.jobs.render.picture_page import PictureGroup, write_picture_page
 from fastcam.models.text_similarity import text_similarity, texts_in
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slice_inputs import choose_slicing
 from fastcam.read.inputs.slicing import plan_slices, plane_remark
@@ -81,6 +83,7 @@ def write_explanations(
     """
     if output_dir.exists() and not output_dir.is_dir():
         make_folder(output_dir)
+    check_page(output_dir / PAGE)
     options = figure_options or FigureOptions()
     has_support = support is not None
     steps_of_model = len(steps_of(request, has_support)) if request.methods else 1
@@ -144,10 +147,12 @@ def write_explanations(
             log=log,
         )
     log_step("drawing")
-    figures, undrawn = _write_figures(results, items, numbers, output_dir, options)
+    figures, groups, undrawn = _write_figures(results, items, numbers, output_dir, options)
     failures = sorted([*failures, *undrawn], key=lambda failure: failure.place)
     remove_leftovers(output_dir)
     write_failures(output_dir, failures)
+    title = ", ".join(choice.name for choice in models)
+    write_picture_page(output_dir, title, groups, failures=failures)
     return ExplainReport(figures, failures, results)
 
 
@@ -211,21 +216,28 @@ def _write_figures(
     numbers: Sequence[int],
     output_dir: Path,
     options: FigureOptions,
-) -> tuple[list[Path], list[Failure]]:
-    """The figures of the images with these ``numbers``, and those whose maps can't be drawn."""
+) -> tuple[list[Path], list[PictureGroup], list[Failure]]:
+    """The figures of the images with these ``numbers``, all and by image, and those whose maps
+    can't be drawn."""
     comparison = Comparison(tuple(results.values()), tuple(results))
     folders = file_names.image_folders([items[number].id for number in numbers])
     paths: list[Path] = []
+    groups: list[PictureGroup] = []
     errors: list[InputError] = []
     failures: list[Failure] = []
     for index, (number, name) in enumerate(zip(numbers, folders, strict=True)):
         folder = output_dir if len(items) == 1 else output_dir / name
         remove_leftovers(folder)
         try:
-            paths += comparison.write(folder, index, options.scale, options.head, options.style)
+            written = comparison.write(folder, index, options.scale, options.head, options.style)
         except InputError as error:
             errors.append(error)
             failures.append(image_failure(number, items[number], str(error)))
+            continue
+        text = comparison.prediction_text(index, options.style)
+        relative = [path.relative_to(output_dir).as_posix() for path in written]
+        groups.append(PictureGroup(items[number].id, text, None, relative))
+        paths += written
     if not paths:
         raise errors[0]
-    return paths, failures
+    return paths, groups, failures

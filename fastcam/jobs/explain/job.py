@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution.attention.tokens import count_prefix, patch_size
 from fastcam.attribution.batch_maps import BatchMaps
+from fastcam.attribution.box_target import boxes_in
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.layer_inputs import layers_of_every_image, with_layers
 from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
@@ -24,9 +25,9 @@ from fastcam.attribution.request import SIGNED_METHODS
 from fastcam.attribution.segment_target import segments_in
 from fastcam.attribution.targets import rows_of
 from fastcam.errors import InputError
+from fastcam.inference.batch_halving import Halving, concatenate
 from fastcam.inference.batches import engine_on
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
-from fastcam.inference.halving import Halving, concatenate
 from fastcam.inference.images import ImageBatch
 from fastcam.inference.predictions import predictions_of
 from fastcam.jobs.explain.comparison import Explanation
@@ -69,12 +70,13 @@ def explain_images(
     device = device_of(model) if request.device is None else choose_device(request.device)
     dtype = choose_precision(request.precision, device)
     check_arguments(model, images.inputs)
-    segments = segments_in(targets)
+    boxes = boxes_in(targets)
+    segments = () if boxes else segments_in(targets)
     if any(target.region == "mask" for target in segments):
         raise InputError("--target seg:CLASS@mask: masks are for fastcam infer (--mask-dir)")
-    targets = None if segments else targets
+    targets = None if segments or boxes else targets
     settings = request.method_settings.of_run(black, request.batch_size, request.task)
-    request = replace(request, method_settings=settings, segments=segments)
+    request = replace(request, method_settings=settings, segments=segments, boxes=boxes)
     run = _Run(model.to(device), images, request, device, dtype)
     call = ModelCall(request.output, run.find_layers())
     outputs: AbstractContextManager[None] = nullcontext()
@@ -119,6 +121,7 @@ class _Run:
     reconstruction: Reconstruction | None = None
     labels: Tensor | None = None
     pixels: Tensor | None = None
+    boxes: Tensor | None = None
     scores: Tensor | None = None
     classes: tuple[str, ...] = ()
     packed: PackedInputs | None = None
@@ -168,6 +171,7 @@ class _Run:
         self.targets = result.targets if self.targets is None else self.targets
         self.labels = result.labels if self.labels is None else self.labels
         self.pixels = result.pixels if self.pixels is None else self.pixels
+        self.boxes = result.boxes if self.boxes is None else self.boxes
 
     def _facts(self, name: str, step: Step, layers: tuple[str, ...], note: str) -> MapFacts:
         method, _, layer = name.partition("/")
@@ -234,6 +238,7 @@ class _Run:
         # Reconstruction alone tells classes, even if there is only one of them.
         task = self.request.task if self.output is not None else "multilabel"
         task = "segmentation" if self.labels is not None else task
+        task = "detection" if self.boxes is not None else task
         predictions = predictions_of(raw, task)
         probability = predictions.probability
         if self.output is None and self.reconstruction is not None:
@@ -255,8 +260,12 @@ class _Run:
             dims=self.images.batch.ndim - 2,
             labels=None if self.labels is None else self.labels.cpu().numpy(),
             pixels=None if self.pixels is None else self.pixels.cpu().numpy(),
+            boxes=None if self.boxes is None else _array(self.boxes),
+            box_targets=self.request.boxes,
+            input_size=tuple(self.images.batch.shape[2:]),
             segments=self.request.segments,
             input_images=self.images.input_pictures,
+            input_displays=self.images.input_displays,
             displays=self.images.displays,
             left_sides=self.images.left_sides,
             slice_facts=self.images.facts,

@@ -27,7 +27,7 @@ class FigureReport(Report):
     @property
     def exit_code(self) -> int:
         """0 all done, 3 finished but some images failed."""
-        return run_failures.exit_code(self.failures, done=True)
+        return run_failures.exit_code(self.failures, finished=True)
 
     def lines(self) -> list[str]:
         """The files and the failures, a line each, for people."""

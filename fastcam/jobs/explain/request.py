@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from torch import nn
 
+from fastcam.attribution.box_target import BoxTarget
 from fastcam.attribution.engines import default_method
 from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.request import (
@@ -31,7 +32,7 @@ from fastcam.jobs.explain.results import Head
 from fastcam.jobs.explain.rows import RECONSTRUCTION
 from fastcam.jobs.explain.scales import Scale, check_scale
 from fastcam.options import Style
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 
 ALL = "all"
 _NUMBER = re.compile(r"-?\d+")
@@ -85,6 +86,7 @@ class ExplainRequest:
     - ``query``: the picture's pixel (x, y) whose place reconstruction asks from; None for all
     - ``output``: the name of the model's answer among what it returns; empty: it is found
     - ``segments``: what is explained of a segmentation
+    - ``boxes``: of a detector the boxes whose scores are explained
     - ``windows``: where models see their input window by window
     - ``tta``: how images are changed for maps that are averaged
     - ``inputs``: what goes into a model with several inputs; empty for one of one image
@@ -107,6 +109,7 @@ class ExplainRequest:
     method_settings: MethodSettings = field(default_factory=MethodSettings)
     inputs: tuple[ModelInput, ...] = ()
     segments: tuple[SegmentTarget, ...] = ()
+    boxes: tuple[BoxTarget, ...] = ()
     windows: WindowPlan | None = None
     tta: Augmentation | None = None
 
@@ -140,6 +143,7 @@ class Step:
             start_layer=request.start_layer,
             settings=request.method_settings,
             segments=request.segments,
+            boxes=request.boxes,
             windows=request.windows,
             augmentation=request.tta,
         )

@@ -9,8 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.attribution.box_target import BoxTarget
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.errors import InputError
+from fastcam.figures.box_outlines import box_text
+from fastcam.figures.picture_display import PictureDisplay
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.read.volumes.orientation import Orientation
 from fastcam.store.map_fields import MapField
@@ -124,8 +127,14 @@ class ExplanationData:
       every pixel of the model's output; None of all else
     - ``pixels`` (n, targets) int64: of a segmentation over how many pixels each target is summed
     - ``segments``: what these targets are
+    - ``boxes`` (n, targets, 6) float32: of a detector the boxes that are explained, x1, y1, x2, y2
+      in pixels of the model's input, label, score; all 0 and the label -1 where there is no such
+      box; None of all else
+    - ``box_targets``: which boxes these are
+    - ``input_size``: (h, w) or (d, h, w) of the model's input
     - ``input_images``: of a model with several inputs by name of those that are images their n
       pictures; empty of all else
+    - ``input_displays``: how figures show each of these; without an entry as they are
     - ``displays``: how each of ``images`` is turned in figures, its maps with it; empty: not at all
     - ``left_sides``: the letter of the patient's side at the left edge of each of them then, empty
       where it isn't known; no letters at all: empty
@@ -149,7 +158,13 @@ class ExplanationData:
     labels: NDArray[np.int64] | None = None
     pixels: NDArray[np.int64] | None = None
     segments: tuple[SegmentTarget, ...] = ()
+    boxes: NDArray[np.float32] | None = None
+    box_targets: tuple[BoxTarget, ...] = ()
+    input_size: tuple[int, ...] = ()
     input_images: Mapping[str, list[NDArray[np.uint8]]] = field(default_factory=dict, repr=False)
+    input_displays: Mapping[str, tuple[PictureDisplay, ...]] = field(
+        default_factory=dict, repr=False
+    )
     displays: tuple[Orientation, ...] = ()
     left_sides: tuple[str, ...] = ()
     slice_facts: tuple[SliceFacts, ...] = ()
@@ -180,7 +195,9 @@ class ExplanationData:
         """What the model predicts for one image, in words; ``class_text`` gives that of a class."""
         parts = []
         if self.facts and not (self.classes and self.reconstruction is not None):
-            if self.labels is not None:
+            if self.boxes is not None:
+                parts.append("; ".join(box_text(box, class_text) for box in self.boxes[index]))
+            elif self.labels is not None:
                 shares = (
                     f"{class_text(c)} on {share:.1%}"
                     for c, share in enumerate(self.output[index, :4])

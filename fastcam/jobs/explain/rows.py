@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
+from fastcam.figures.box_outlines import with_boxes
 from fastcam.figures.contours import outlined
+from fastcam.figures.picture_display import AS_STORED
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
 from fastcam.jobs.explain.results import ExplanationData, Head, MapFacts
 from fastcam.options import calls_of_last
@@ -140,12 +142,24 @@ def _groups(
         facts = result.slice_facts[index] if result.slice_facts else NO_FACTS
         return (Group(picture, "image", (row_map,), left_side=letter, facts=facts),)
     names = fact.over[layer if len(fact.over) > 1 else 0]
-    return tuple(Group(result.input_images[name][index], name, (row_map,)) for name in names)
+    return tuple(_input_group(result, name, index, row_map) for name in names)
+
+
+def _input_group(result: ExplanationData, name: str, index: int, row_map: RowMap) -> Group:
+    """The map over the image that went into the model as ``name``, both turned as that one is."""
+    displays = result.input_displays.get(name)
+    display = displays[index] if displays else AS_STORED
+    picture = display.turned(result.input_images[name][index])
+    turned = replace(row_map, values=display.turned(row_map.values))
+    return Group(picture, name, (turned,), left_side=display.left_side, facts=display.facts)
 
 
 def _outlined(result: ExplanationData, index: int) -> NDArray[np.uint8]:
-    """The image, of a segmentation with the outlines of the classes that are explained."""
+    """The image, of a segmentation with the outlines of the classes that are explained, of a
+    detector with the boxes."""
     picture = result.images[index]
+    if result.boxes is not None:
+        return with_boxes(picture, result.boxes[index], result.input_size)
     if result.labels is None or not result.segments:
         return picture
     labels = result.labels[index]
@@ -165,9 +179,9 @@ def _maps(
     extra = values.ndim - result.dims
     if extra == 2:
         for layer in range(len(values)) if fact.explicit else _last_layers(values, fact):
-            of_head, which = _head_values(values[layer], fact, head)
+            of_head, head_text = _head_values(values[layer], fact, head)
             name = fact.layers[layer] if layer < len(fact.layers) else f"layer {layer}"
-            yield layer, " · ".join(filter(None, [name, which])), of_head
+            yield layer, " · ".join(filter(None, [name, head_text])), of_head
     elif extra == 1 and result.targets is not None:
         for number, target in enumerate(result.targets[index].tolist()):
             target_text = _segment_text(result, index, number) or class_text(target)
@@ -179,7 +193,11 @@ def _maps(
 
 
 def _segment_text(result: ExplanationData, index: int, target: int) -> str:
-    """What a map of a segmentation explains, and on how many pixels; empty of all else."""
+    """What a map of a segmentation explains, and on how many pixels, or which box of a detector;
+    empty of all else."""
+    if result.boxes is not None and target < len(result.box_targets):
+        missing = ", no such box" * bool(result.boxes[index, target, 4] < 0)
+        return f"{result.box_targets[target]}{missing}"
     if result.pixels is None or target >= len(result.segments):
         return ""
     return f"{result.segments[target]}, {result.pixels[index, target]} pixels"
@@ -262,15 +280,17 @@ def _merged(rows: Sequence[Row]) -> Row:
         groups = [group for group in of_models if group is not None]
         for group in groups:
             last = merged[-1] if merged else None
-            if last is not None and group is not groups[0] and _same_picture(last, group):
+            if last is not None and group is not groups[0] and same_picture(last, group):
                 merged[-1] = replace(last, maps=last.maps + group.maps)
             else:
                 merged.append(group)
     return Row(rows[0].method, tuple(merged))
 
 
-def _same_picture(first: Group, second: Group) -> bool:
-    return first.name == second.name and np.array_equal(first.picture, second.picture)
+def same_picture(first: Group, second: Group) -> bool:
+    """Whether the maps of both lie over one picture, marked alike."""
+    alike = first.name == second.name and first.mark == second.mark
+    return alike and np.array_equal(first.picture, second.picture)
 
 
 def _finite(values: NDArray[np.float32], caption: str) -> NDArray[np.float32]:

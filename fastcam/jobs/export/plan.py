@@ -93,8 +93,8 @@ def _patch_files(store: RunStore, request: ExportRequest) -> Iterator[MapFile]:
     if parse_frame(sources.frame).crop is not None:
         raise InputError(f"--frame {sources.frame}: heat in a crop can't be put back on the volume")
     images = SourceIndex(sources.root_dir)
-    chosen = work_items.select(store.cases, request.selection, store.rejected)
-    for case_slices in locate(store, chosen, images, None):
+    selected = work_items.select(store.cases, request.selection, store.rejected)
+    for case_slices in locate(store, selected, images, None):
         case = store.cases[case_slices.case]
         name = f"{file_names.safe(case.name)}_attention.{request.volume_suffix}"
         write = partial(write_patches, store, case_slices, sources)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,25 +19,34 @@ from fastcam.attribution.modules import weight_type
 from fastcam.errors import InputError
 from fastcam.inference.batches import BatchSettings, RunSummary, run_batches
 from fastcam.inference.device import choose_device, choose_precision
+from fastcam.inference.dry_run import task_of
 from fastcam.inference.loader import InputBatches, Inputs
+from fastcam.jobs.infer.box_targets import box_notes, check_no_slices
 from fastcam.jobs.infer.preparation import prepare, slice_inputs, slice_table
 from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.infer.request import InferRequest, content_sha256
-from fastcam.jobs.infer.stored_inputs import StoredInputs, changed_cases, forget_inputs
+from fastcam.jobs.infer.store_of_run import earlier_store, open_or_create
+from fastcam.jobs.infer.stored_inputs import (
+    StoredInputs,
+    changed_cases,
+    changed_note,
+    forget_inputs,
+)
+from fastcam.jobs.infer.workers import WorkerChoice, resolve_workers, run_on_workers, worker_task
 from fastcam.models.random_weights import has_random_weights
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.slicing import SliceTable, plane_remark
 from fastcam.read.inputs.volume_input import check_channels
 from fastcam.run.cgroups import cores
 from fastcam.run.failures import add_failures, read_failures, write_failures
-from fastcam.run.files import remove, remove_leftovers
-from fastcam.run.folder import STORE, differences
+from fastcam.run.files import remove_leftovers
+from fastcam.run.folder import STORE
 from fastcam.run.folder_lock import locked_folder
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import Failure
 from fastcam.store.map_schema import MapAttrs
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
 
 # More processes than this read faster than a GPU computes.
 _MOST_READERS = 8
@@ -53,29 +60,40 @@ def infer_maps(
     overwrite: bool = False,
     progress: Progress | None = None,
     build: Callable[..., Engine] = build_engine,
+    choice: WorkerChoice | None = None,
 ) -> InferReport:
     """Run ``model`` over the images and store their maps; finished batches are kept.
 
-    ``build`` makes the engine, called as :func:`build_engine` is. Raises :class:`InputError` before
+    ``build`` makes the engine, called as :func:`build_engine` is; ``choice``: the processes that
+    run the model in place of this one, which can be sent both. Raises :class:`InputError` before
     anything is written when something is wrong with the model, the settings or the inputs; images
     that fail are in the report and in ``failures.csv``.
     """
     progress = progress or NoProgress()
     options = request.options
-    device = choose_device(options.device)
-    dtype = choose_precision(options.precision, device)
     preprocessing = request.preprocessing
+    if choice is None:
+        device = choose_device(options.device)
+        dtype = choose_precision(options.precision, device)
     model_inputs, items = request.inputs.find(len(preprocessing.size), preprocessing.channels)
+    workers = None
+    if choice is not None:
+        workers = resolve_workers(choice, options.device, _shared_paths(items, output_dir))
+        device = torch.device("cpu")
+        dtype = choose_precision(options.precision, torch.device(workers.device))
     check_channels([item.source for item in items], preprocessing, request.inputs.volume)
     table = slice_table(request, model_inputs, items)
+    if request.maps.boxes:
+        check_no_slices(table)
     with_masks = any(target.region == "mask" for target in request.maps.segments)
     if with_masks:
         _check_masks(items, table)
     labels = _labels(items, table) if options.by_label else None
     model = model.to(device)
     compiled = device.type == "cuda" if options.compiled is None else options.compiled
+    half_on_cpu = dtype == torch.float16 and device.type == "cpu"
     attrs = _attrs(model, request, model_inputs, items, dtype)
-    earlier = _earlier_store(output_dir / STORE, attrs, items, overwrite)
+    earlier = earlier_store(output_dir / STORE, attrs, items, overwrite)
     changed: set[int] = set()
     if earlier is not None:
         changed = changed_cases(earlier.path, options.trust_inputs)
@@ -90,7 +108,7 @@ def infer_maps(
         earlier,
         output_dir / STORE,
         device=device,
-        dtype=dtype,
+        dtype=torch.bfloat16 if half_on_cpu else dtype,
         build=build,
     )
     settings = BatchSettings(
@@ -98,25 +116,24 @@ def infer_maps(
         dtype=dtype,
         batch_size=options.batch_size,
         readers=_readers(options.readers, device.type),
-        task="segmentation" if prepared.call.dense else options.task,
+        task=task_of(prepared.call, options.task),
         slow=request.maps.is_slow,
         segments=request.maps.segments if with_masks else (),
         targets=labels,
     )
     remarks = _remarks(request, items, table)
     if changed:
-        what = "1 input" if len(changed) == 1 else f"{len(changed)} inputs"
-        remarks = [*remarks, f"{what} changed: run again (--trust-inputs keeps the maps)"]
+        remarks = [*remarks, changed_note(len(changed))]
     for line in remarks:
         progress.note(line)
-    report = InferReport(output_dir, output_dir / STORE, len(items), device=str(device))
+    report = InferReport(output_dir, output_dir / STORE, len(items), device=str(workers or device))
     own = dtype if dtype != torch.float32 else weight_type(model) or dtype
     report.precision = str(own).removeprefix("torch.")
     with called_as(model, prepared.call), locked_folder(output_dir):
-        engine = build(model, prepared.maps, compiled=compiled)
+        engine = build(model, prepared.maps, compiled=compiled and workers is None)
         remove_leftovers(output_dir)
         remove_leftovers(output_dir / STORE, "**/")
-        store = _open_or_create(
+        store = open_or_create(
             output_dir / STORE, prepared.attrs, items, table, options.batch_size, overwrite
         )
         if earlier is None:
@@ -143,16 +160,23 @@ def infer_maps(
             report.volumes, report.images = len(items), len(store.table)
         start = time.perf_counter()
         try:
-            cases = {store.case_of(row) for n in store.unfinished() for row in store.rows(n)}
-            with StoredInputs(store.path, items, sorted(cases)) as stored_inputs:
+            # Workers look at the files of their cases themselves.
+            numbers = store.unfinished() if workers is None else []
+            cases = {store.case_of(row) for number in numbers for row in store.rows(number)}
+            with StoredInputs(store.path, items, sorted(cases), with_masks) as stored_inputs:
 
                 def record(rows: range) -> None:
                     stored_inputs.add(map(store.case_of, rows))
 
-                summary = run_batches(model, engine, inputs, store, settings, progress, record)
+                if workers is None:
+                    summary = run_batches(model, engine, inputs, store, settings, progress, record)
+                else:
+                    task = worker_task(workers, request, prepared, settings, store, build)
+                    add = stored_inputs.add_records
+                    summary = run_on_workers(workers, task, store, items, add, progress)
             report.done, report.notes = summary.done, [*remarks, *summary.notes]
             add_failures(warnings, _warnings(store, summary))
-            for line in _placement_notes(store):
+            for line in [*_placement_notes(store), *box_notes(store)]:
                 report.notes.append(line)
                 progress.note(line)
         finally:
@@ -162,6 +186,13 @@ def infer_maps(
             report.failures += warnings
             write_failures(output_dir, report.failures)
     return report
+
+
+def _shared_paths(items: Sequence[Item], output_dir: Path) -> list[Path]:
+    """What workers of a cluster must see: the first input, and a folder around the output."""
+    output_dir = output_dir.resolve()
+    around = (folder for folder in (output_dir, *output_dir.parents) if folder.exists())
+    return [items[0].source.resolve(), next(around)]
 
 
 def _remarks(request: InferRequest, items: Sequence[Item], table: SliceTable | None) -> list[str]:
@@ -257,63 +288,6 @@ def _attrs(
 def _common_folder(items: Sequence[Item]) -> Path:
     parents = [str(item.source.resolve().parent) for item in items]
     return Path(os.path.commonpath(parents))
-
-
-def _earlier_store(
-    path: Path, attrs: MapAttrs, items: Sequence[Item], overwrite: bool
-) -> MapStore | None:
-    """The store of an earlier run of the same job; None for none, or one that is to be replaced."""
-    if not path.exists() or overwrite:
-        return None
-    store = MapStore.open(path)
-    if store.attrs.sha256 == attrs.sha256:
-        if store.table is not None:
-            store.set_pool(attrs.settings["pool"])
-        return store
-    raise InputError(
-        f"{path} was made with other images, weights or settings "
-        f"({_difference(store, attrs, items)}); give another "
-        "--output-dir, or --overwrite to replace it"
-    )
-
-
-def _open_or_create(
-    path: Path,
-    attrs: MapAttrs,
-    items: Sequence[Item],
-    table: SliceTable | None,
-    batch_size: int,
-    overwrite: bool,
-) -> MapStore:
-    """The store of an earlier run of the same job, or a new one."""
-    store = _earlier_store(path, attrs, items, overwrite)
-    if store is not None:
-        return store
-    remove(path)
-    return create_maps(path, attrs, items, batch_size, table)
-
-
-def _difference(store: MapStore, new: MapAttrs, items: Sequence[Item]) -> str:
-    """In what a store differs from the one that would be made now."""
-    old = store.attrs
-    pairs: list[tuple[str, Any, Any]] = [
-        ("model", old.model, new.model),
-        ("checkpoint", old.checkpoint, new.checkpoint),
-        ("images", len(store), len(items)),
-        ("folder", old.root, new.root),
-    ]
-    for name in ("preprocessing", "settings"):
-        before, now = dict(getattr(old, name)), json.loads(json.dumps(getattr(new, name)))
-        keys = [key for key in {**now, **before} if key not in ("map_images", "pool")]
-        pairs += [(key, before.get(key), now.get(key)) for key in keys]
-    changed = differences(pairs)
-    if not changed and len(store) == len(items):
-        both = list(zip(store.headers, items, strict=True))
-        labels = sum(header.label != item.label for header, item in both)
-        masks = sum((header.mask_source is None) != (item.mask is None) for header, item in both)
-        for count, unit in ((labels, "labels"), (masks, "masks")):
-            changed += [f"{unit} of {count} images"] if count else []
-    return "; ".join(changed) or "other files"
 
 
 def _warnings(store: MapStore, summary: RunSummary) -> list[Failure]:

@@ -6,7 +6,7 @@ import io
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,12 @@ from fastcam.errors import CaseError, InputError
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.infer.request import InferenceOptions, InputChoice, content_sha256
+from fastcam.jobs.infer.stored_inputs import (
+    StoredInputs,
+    changed_cases,
+    changed_note,
+    forget_inputs,
+)
 from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.models.random_weights import has_random_weights
 from fastcam.read.inputs.inputs import Item
@@ -33,7 +39,7 @@ from fastcam.run.failures import write_failures
 from fastcam.run.files import make_folder, remove, write_bytes
 from fastcam.run.folder import STORE
 from fastcam.run.folder_lock import locked_folder
-from fastcam.run.progress import NoProgress, Progress
+from fastcam.run.progress import NoProgress, Progress, count_failures
 from fastcam.run.records import LEVELS, Failure
 from fastcam.store.patches import RunStore, create_from_results, open_store
 from fastcam.store.random_weights import random_source
@@ -74,8 +80,9 @@ def infer_patches(
 
     The store is the one that a results file becomes: ``fastcam render`` draws it. ``model_info``
     holds ``model`` and ``checkpoint`` by name. Labels, whole numbers, come from the table; without
-    them nobody says right or wrong. Finished cases are kept when the run is stopped. Cases that
-    fail are in the report and in ``failures.csv``.
+    them nobody says right or wrong. Finished cases are kept when the run is stopped, those whose
+    volume or mask changed meanwhile are run again. Cases that fail are in the report and in
+    ``failures.csv``.
     """
     progress = progress or NoProgress()
     device = choose_device(options.device)
@@ -100,11 +107,19 @@ def infer_patches(
     if inputs.volume is not None:
         report.sources += f"--volume {shlex.quote(inputs.volume)} "
     with locked_folder(output_dir):
+        parts = output_dir / _PARTS / sha256[:16]
         store = _earlier_store(output_dir / STORE, sha256, overwrite)
+        if store is None and not parts.exists():
+            forget_inputs(output_dir / STORE)
+        changed = changed_cases(output_dir / STORE, options.trust_inputs)
+        if changed:
+            store = _reopen(store, changed, sources, parts)
+            report.notes.append(changed_note(len(changed)))
+            progress.note(report.notes[-1])
         if store is None:
             compute = partial(_compute_case, model.to(device), dtype, inputs)
-            parts = output_dir / _PARTS / sha256[:16]
-            cases = _run(sources, compute, parts, report, progress)
+            with StoredInputs(report.store, items, range(len(items)), with_masks=True) as stored:
+                cases = _run(sources, compute, parts, stored, report, progress)
             if not cases:
                 write_failures(output_dir, report.failures)
                 return report
@@ -153,10 +168,34 @@ def _earlier_store(path: Path, sha256: str, overwrite: bool) -> RunStore | None:
     return store
 
 
+def _reopen(
+    store: RunStore | None, changed: Container[int], sources: Sequence[_Source], parts: Path
+) -> None:
+    """Put the cases of a store that is finished back into ``parts``, all but those ``changed``."""
+    make_folder(parts)
+    for source in sources:
+        if source.number - 1 in changed:
+            remove(_part(parts, source))
+    if store is None:
+        return
+    for index, header in enumerate(store.cases):
+        source = sources[header.place - 1]
+        if source.number - 1 not in changed:
+            texts = tuple(w.reason for w in store.warnings if w.place == header.place)
+            _write_part(_part(parts, source), _Computed(store.case(index), texts))
+    # From here on it is a run that was stopped.
+    remove(store.path)
+
+
+def _part(parts: Path, source: _Source) -> Path:
+    return parts / f"{source.number:06d}.npz"
+
+
 def _run(
     sources: Sequence[_Source],
     compute: Callable[[_Source], _Computed],
     parts: Path,
+    stored_inputs: StoredInputs,
     report: InferReport,
     progress: Progress,
 ) -> list[Case]:
@@ -167,7 +206,7 @@ def _run(
     progress.begin("cases", len(sources))
     try:
         for source in sources:
-            part, number, name = parts / f"{source.number:06d}.npz", source.number, source.item.id
+            part, number, name = _part(parts, source), source.number, source.item.id
             computed = _read_part(part, source)
             if computed is not None:
                 report.already += 1
@@ -179,6 +218,8 @@ def _run(
                 except CaseError as error:
                     report.failures.append(Failure("error", number, name, None, 1, str(error)))
                     report.failed += 1
+                    count_failures(progress, 1)
+                stored_inputs.add([number - 1])
             if computed is not None:
                 cases.append(computed.case)
                 report.failures += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from fastcam.inference.dry_run import check_space, dry_run, resolve_call
 from fastcam.inference.slice_loader import SliceInputs
 from fastcam.jobs.infer.request import InferRequest
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.slicing import SliceTable, Slicing, plan_slices
 from fastcam.read.volumes.channels import channel_count
 from fastcam.store.map_schema import MapAttrs
@@ -78,7 +78,7 @@ def prepare(
         return Preparation(ModelCall(), request.maps, attrs)
     call = call_of(model, request, inputs, device, dtype)
     task = request.options.task
-    if request.options.by_label:
+    if request.options.by_label and not call.boxes:
         _check_labels(items, call.outputs)
     dry = dry_run(model, request.maps, call, build, request.preprocessing, device, dtype, task)
     freed = 0 if store is not None else _bytes_of(store_path)
@@ -141,7 +141,9 @@ def _check_channels(items: Sequence[Item], slicing: Slicing, request: InferReque
         raise InputError(first)
 
 
-def slice_inputs(request: InferRequest, items: Sequence[Item], table: SliceTable) -> SliceInputs:
+def slice_inputs(
+    request: InferRequest, items: Sequence[Item] | Mapping[int, Item], table: SliceTable
+) -> SliceInputs:
     """The slices of ``table`` as the model of ``request`` takes them."""
     inputs = request.inputs
     assert inputs.slicing is not None

@@ -16,7 +16,7 @@ from fastcam.options import Axes
 from fastcam.read.inputs.folders import left_out
 from fastcam.read.inputs.input_tables import find_table_inputs
 from fastcam.read.inputs.inputs import Item, find_inputs
-from fastcam.read.inputs.model_inputs import ModelInput
+from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slicing import Slicing
 

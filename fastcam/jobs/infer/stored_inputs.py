@@ -31,16 +31,30 @@ def changed_cases(store_path: Path, trusted: bool) -> set[int]:
     return {place - 1 for place in places}
 
 
+def changed_note(count: int) -> str:
+    """What users are told of so many cases that are run again."""
+    subject = "1 input" if count == 1 else f"{count} inputs"
+    return f"{subject} changed: run again (--trust-inputs keeps the maps)"
+
+
 class StoredInputs:
     """Records the files of ``items`` as their cases are stored; a context manager.
 
-    ``cases``: the 0-based numbers of those that are to be run.
+    ``cases``: the 0-based numbers of those that are to be run. ``with_masks``: what is stored is
+    made of their masks, too.
     """
 
-    def __init__(self, store_path: Path, items: Sequence[Item], cases: Iterable[int]) -> None:
+    def __init__(
+        self,
+        store_path: Path,
+        items: Sequence[Item],
+        cases: Iterable[int],
+        with_masks: bool = False,
+    ) -> None:
         # Before anything is read of them: what changes afterwards is seen by the next run.
         self._states = {
-            case: [(path, file_state(path)) for path in _files(items[case])] for case in cases
+            case: [(path, file_state(path)) for path in input_files(items[case], with_masks)]
+            for case in cases
         }
         self._journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
         if not self._journal.rows():
@@ -51,6 +65,10 @@ class StoredInputs:
 
     def __exit__(self, *_error: object) -> None:
         self._journal.close()
+
+    def add_records(self, records: Iterable[InputRecord]) -> None:
+        """Record files whose states others have taken."""
+        self._journal.add(records)
 
     def add(self, cases: Iterable[int]) -> None:
         """Record the files of cases that are stored; each case once."""
@@ -73,6 +91,8 @@ def _journal_path(store_path: Path) -> Path:
     return store_path.with_name(f"{store_path.stem}.inputs.csv")
 
 
-def _files(item: Item) -> list[Path]:
-    own = (item.source, *(value for value in item.inputs if isinstance(value, Path)))
-    return list(dict.fromkeys(own))
+def input_files(item: Item, with_masks: bool = False) -> list[Path]:
+    """The files and folders that the maps of ``item`` are made of, of its mask, too, or not."""
+    inputs = (value for value in item.inputs if isinstance(value, Path))
+    mask = [item.mask] if with_masks and item.mask is not None else []
+    return list(dict.fromkeys((item.source, *inputs, *mask)))

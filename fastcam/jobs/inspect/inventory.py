@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from fastcam.read.results.results import (
     Results,
     read_results,
 )
+from fastcam.run.run_status import unfinished_run
 from fastcam.store.map_schema import STATUS
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
@@ -64,7 +66,9 @@ def describe(path: Path) -> Inventory:
         return describe_volume(path)
     if path.is_dir():
         store = open_store(path)
-        return _describe_maps(store) if isinstance(store, MapStore) else _describe_store(store)
+        inventory = _describe_maps(store) if isinstance(store, MapStore) else _describe_store(store)
+        unfinished = unfinished_run(path.resolve().parent)
+        return replace(inventory, notes=[unfinished]) if unfinished else inventory
     if not path.exists():
         raise InputError(f"{path}: does not exist")
     check_regular(path)

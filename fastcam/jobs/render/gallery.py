@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ from fastcam.run.folder import FIGURES, RUN, STORE
 from fastcam.run.journal import whole_rows
 from fastcam.run.processes import status_of
 from fastcam.store.map_rows import MapCase, method_of
+from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
 from fastcam.store.patches import RunStore
@@ -42,7 +44,7 @@ def write_page(folder: Path) -> Path:
     """
     path = folder / PAGE
     gallery = read_gallery(folder)
-    _check_page(path)
+    check_page(path)
     write_text(path, page_html(gallery))
     return path
 
@@ -78,6 +80,7 @@ def read_gallery(folder: Path) -> Gallery:
         files=tuple(name for name in _BESIDE if (folder / name).is_file()),
         maps=isinstance(store, MapStore),
         flat=isinstance(store, MapStore) and store.attrs.dims == 2,
+        run=folder.resolve().name,
     )
 
 
@@ -220,7 +223,18 @@ def _map_cases(
                 highest=max(figure.high for figure in figures),
                 figures=figures,
                 summary=summaries.get(header.place),
+                error=_error(header),
             )
+
+
+def _error(header: MapHeader) -> float:
+    """Of a regression with one output how far it is off; NaN of all else."""
+    if header.prediction is not None or len(header.output) != 1:
+        return math.nan
+    try:
+        return float(header.output[0]) - float(header.label)
+    except ValueError:
+        return math.nan
 
 
 def _by_slice(
@@ -256,8 +270,8 @@ def _rows(path: Path, needed: bool) -> list[dict[str, str]]:
     return whole_rows(text)
 
 
-def _check_page(path: Path) -> None:
-    """Nobody's own index.html is replaced."""
+def check_page(path: Path) -> None:
+    """OutputError where somebody's own ``index.html`` would be replaced."""
     check_regular(path)
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -27,9 +27,10 @@ from fastcam.options import MapChoice
 from fastcam.report.statistics import CaseStatistics
 from fastcam.run import scheduler as schedule
 from fastcam.run import work_items
+from fastcam.run.failures import error_count
 from fastcam.run.folder import RunFolder
 from fastcam.run.input_files import ALL_CASES, input_records
-from fastcam.run.progress import NoProgress, Progress
+from fastcam.run.progress import NoProgress, Progress, count_failures
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
 
@@ -72,8 +73,11 @@ def render(
             record.store = job.store_path
             report.add_failures(job.failures)
         with report.timed("plan"):
+            if not request.trust_inputs:
+                report.notes += folder.redraw_masked(job.masked)
             plan = job.plan(folder.finished)
             report.add_plan(plan)
+            count_failures(progress, error_count(plan.figures.failures))
         if plan.figures.cases and warmup.needed():
             progress.note("first run: compiling the kernels, once for this installation")
             with report.timed("compile"):
@@ -140,6 +144,7 @@ def _draw(
         for item, result in schedule.run(client, draw, items):
             folder.record(result.figures, result.inputs)
             report.add_result(result)
+            count_failures(progress, error_count(result.failures))
             progress.advance(work_items.figures_of(item))
     finally:
         progress.end()

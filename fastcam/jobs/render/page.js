@@ -1,14 +1,19 @@
 "use strict";
 // Names are put into the page as text only, never as markup. Addresses within the page: "#12" is
-// the case at place 12, "#12/57" its slice 57 at large; so that Back and bookmarks work.
+// the case at place 12, "#12/57" its slice 57 at large; so that Back and bookmarks work. Behind a
+// "?" stands what the controls are set to, as in "#?filter=wrong&sort=-confidence".
 (() => {
   const BATCH = 60;
+  const MOST_PAIRS = 400;
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("data").textContent);
   const cases = data.cases.map(unpacked);
   const value = data.maps ? "value" : "weight";
   const byPlace = new Map(cases.map((entry) => [entry.place, entry]));
   const collator = new Intl.Collator(undefined, { numeric: true });
+  // Numbers of a page are in one form: with exponents where the highest of all is below 0.001.
+  const highest = cases.reduce((most, entry) => Math.max(most, Math.abs(entry.highest ?? 0)), 0);
+  const exponents = highest > 0 && (highest < 0.001 || highest >= 1e6);
   let order = cases; // the cases that the controls leave, sorted
   let built = 0; // how many of them have a card
   let keepAdding = true;
@@ -17,9 +22,10 @@
   let large = null; // {entry, at}: the figure at large
 
   function unpacked([place, name, label, prediction, right, confidence, highest, shown, best,
-    summary, folder, figures]) {
+    summary, folder, figures, error]) {
     return { place, name, label, prediction, right: right === null ? null : right === 1, confidence, highest, shown,
-      best: best === 1, summary, folder, figures, lower: name.toLowerCase() };
+      best: best === 1, summary, folder, figures, error, size: error === null ? null : Math.abs(error),
+      pair: `${label} → ${prediction}`, lower: name.toLowerCase() };
   }
 
   function url(path) {
@@ -38,7 +44,12 @@
   }
 
   function digits(value, count) {
-    return value === null ? "–" : count ? value.toFixed(count) : value.toPrecision(3);
+    if (value === null) return "–";
+    if (count) return value.toFixed(count);
+    if (value === 0) return "0";
+    if (exponents) return value.toExponential(2).replace("+", "");
+    const decimals = 2 - Math.floor(Math.log10(Math.abs(value)));
+    return value.toFixed(Math.min(Math.max(decimals, 0), 20));
   }
 
   function verdict(entry) {
@@ -47,24 +58,33 @@
   }
 
   function facts(entry) {
+    if (data.pictures) return entry.prediction;
     const known = entry.label === "" ? "" : `true ${entry.label} · `;
     const sure = entry.confidence === null && data.maps ? "" :
       ` · confidence ${digits(entry.confidence, 4)}`;
-    return `${known}predicted ${entry.prediction}${sure} · highest ${value} ` +
+    const off = entry.error === null ? "" :
+      ` · error ${entry.error > 0 ? "+" : ""}${String(Number(entry.error.toPrecision(4)))}`;
+    return `${known}predicted ${entry.prediction}${off}${sure} · highest ${value} ` +
       digits(entry.highest);
   }
 
+  function pictureName(entry, at) {
+    return entry.figures[at][2].replace(/^.*\//, "").replace(/\.[^.]*$/, "");
+  }
+
   function sliceFacts(entry, at) {
+    if (data.pictures) return pictureName(entry, at);
     const slice = data.flat ? "" : `slice ${entry.figures[at][0]} · `;
     return `${slice}average ${value} ${digits(entry.figures[at][1])}`;
   }
 
   function sliceOf(entry, at) {
+    if (data.pictures) return `, ${pictureName(entry, at)}`;
     return data.flat ? "" : `, slice ${entry.figures[at][0]}`;
   }
 
   function isBest(entry, at) {
-    return entry.best && at === entry.shown && !data.flat;
+    return entry.best && at === entry.shown && !data.flat && !data.pictures;
   }
 
   function badge() {
@@ -86,11 +106,11 @@
   }
 
   function addressOf(entry, at) {
-    return `#${entry.place}/${entry.figures[at][0]}`;
+    return `#${entry.place}/${entry.figures[at][0]}${settings()}`;
   }
 
   function homeOf(entry) {
-    return entry.figures.length > 1 ? `#${entry.place}` : "#";
+    return (entry.figures.length > 1 ? `#${entry.place}` : "#") + settings();
   }
 
   // The list of cases
@@ -98,16 +118,27 @@
   function card(entry) {
     const made = element("a", `card ${{ true: "is-right", false: "is-wrong" }[entry.right] ?? ""}`);
     const count = entry.figures.length;
-    made.href = count > 1 ? `#${entry.place}` : addressOf(entry, entry.shown);
+    made.href = count > 1 ? `#${entry.place}${settings()}` : addressOf(entry, entry.shown);
     made.dataset.place = entry.place;
     made.append(
       element("div", "line", element("span", "quiet", `${entry.place}`),
         element("h3", "", entry.name), verdict(entry),
-        element("span", "quiet", `${count} figure${count === 1 ? "" : "s"}`)),
-      element("div", "facts", data.flat ? facts(entry) : `${facts(entry)} · ` +
+        element("span", "quiet", figureCount(entry))),
+      judged(entry), element("div", "facts", data.flat || data.pictures ? facts(entry) : `${facts(entry)} · ` +
         `${entry.best ? "best " : ""}slice ${entry.figures[entry.shown][0]}`),
       picture(entry, entry.shown));
     return made;
+  }
+
+  function figureCount({ figures: { length } }) {
+    return `${length} figure${length === 1 ? "" : "s"}`;
+  }
+
+  // The mark and the note of a case, as its card shows them.
+  function judged(entry) {
+    const line = review.of(entry.name);
+    const text = line ? [line.mark && `mark ${line.mark}`, line.note].filter(Boolean).join(" · ") : "";
+    return element("div", "judged", text);
   }
 
   function addCards() {
@@ -118,13 +149,65 @@
     $("more").textContent = `show more, ${(order.length - built).toLocaleString()} left`;
   }
 
+  // What the controls are set to, as it stands in addresses; what is usual is left out.
+
+  function chosenFilter() {
+    return document.querySelector("[name=filter]:checked").value;
+  }
+
+  function settings() {
+    const fields = new URLSearchParams();
+    if (chosenFilter() !== "all") fields.set("filter", chosenFilter());
+    if ($("pair").value) fields.set("pair", $("pair").value);
+    if ($("mark").value) fields.set("mark", $("mark").value);
+    if ($("find").value.trim()) fields.set("find", $("find").value.trim());
+    if ($("sort").value !== usualSort) fields.set("sort", $("sort").value);
+    return String(fields) && `?${fields}`;
+  }
+
+  function adopt(text) {
+    const fields = new URLSearchParams(text);
+    const radios = [...document.querySelectorAll("[name=filter]")];
+    (radios.find((radio) => radio.value === fields.get("filter")) ?? radios[0]).checked = true;
+    for (const [id, usual] of [["pair", ""], ["mark", ""], ["sort", usualSort]]) {
+      $(id).value = fields.get(id) ?? usual;
+      if ($(id).selectedIndex < 0) $(id).value = usual;
+    }
+    $("find").value = fields.get("find") ?? "";
+  }
+
+  function offerPairs() {
+    const pairs = new Map();
+    for (const entry of cases) {
+      if (entry.right !== null && entry.label !== "") {
+        pairs.set(entry.pair, (pairs.get(entry.pair) ?? 0) + 1);
+      }
+    }
+    $("pairs").hidden = pairs.size < 2 || pairs.size > MOST_PAIRS;
+    if ($("pairs").hidden) return;
+    for (const pair of [...pairs.keys()].sort(collator.compare)) {
+      const option = element("option", "", `true ${pair.replace(" → ", ", predicted ")} (${pairs.get(pair)})`);
+      option.value = pair;
+      $("pair").append(option);
+    }
+  }
+
+  function onControl() {
+    arrange();
+    history.replaceState(null, "", `#${settings()}`);
+  }
+
   function arrange() {
-    const filter = document.querySelector("[name=filter]:checked").value;
+    const filter = chosenFilter();
+    const pair = $("pair").value;
+    const mark = $("mark").value;
     const wanted = $("find").value.trim().toLowerCase();
     const [, minus, key] = /^(-?)(.*)$/.exec($("sort").value);
     const sign = minus ? -1 : 1;
     order = cases.filter((entry) =>
       (filter === "all" || entry.right === (filter === "right")) &&
+      (!mark || (review.of(entry.name)?.mark || "none") === mark) &&
+      (!pair || (entry.right !== null && entry.pair === pair)) &&
       (entry.lower.includes(wanted) || String(entry.place) === wanted));
     if (key === "name") order.sort((a, b) => collator.compare(a.name, b.name) || a.place - b.place);
     else order.sort((a, b) => sign * ((a[key] ?? 0) - (b[key] ?? 0)) || a.place - b.place);
@@ -155,7 +238,7 @@
   }
 
   function turnTo(link, entry) {
-    if (entry) link.href = `#${entry.place}`;
+    if (entry) link.href = `#${entry.place}${settings()}`;
     else link.removeAttribute("href");
   }
 
@@ -167,13 +250,13 @@
     $("case").hidden = false;
     document.title = `${entry.name} · ${title}`;
     $("case-name").textContent = `${entry.place} ${entry.name}`;
-    $("case-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · ${entry.figures.length} ` +
-      "figures");
+    $("case-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · ${figureCount(entry)}`);
     if (entry.summary) {
       const link = element("a", "", "summary");
       link.href = url(entry.summary);
       $("case-facts").append(" · ", link);
     }
+    $("case-all").href = `#${settings()}`;
     turnTo($("case-before"), neighbour(entry, -1));
     turnTo($("case-after"), neighbour(entry, 1));
     $("slices").replaceChildren(...entry.figures.map((_, at) => sliceCard(entry, at)));
@@ -215,11 +298,72 @@
       $(id).disabled = !next;
       if (next) new Image().src = urlOf(next.entry, next.at); // decoded before it is asked for
     }
+    showJudgement();
     if (!$("large").open) $("large").showModal();
+  }
+
+  // Marks and notes
+
+  function showJudgement() {
+    const line = review.of(large.entry.name);
+    for (const button of $("marks").children) {
+      button.setAttribute("aria-pressed", String(button.value === (line?.mark ?? "")));
+    }
+    $("note").value = line?.note ?? "";
+    $("reader").value = review.reader();
+  }
+
+  function showReview(said = "") {
+    const count = review.count();
+    $("review").hidden = cases.length === 0;
+    $("judged").textContent = count === 1 ? "1 case judged." : `${count.toLocaleString()} cases judged.`;
+    $("review-said").textContent = said;
+    for (const made of $("cards").children) {
+      made.querySelector(".judged")?.replaceWith(judged(byPlace.get(Number(made.dataset.place))));
+    }
+  }
+
+  function judge(mark, note) {
+    const { entry, at } = large;
+    const slice = data.flat || data.pictures ? "" : String(entry.figures[at][0]);
+    const isKept = review.add({ case: entry.name, run: data.run, slice, mark, note });
+    showJudgement();
+    showReview(isKept ? "" : "This browser keeps nothing: save the marks before you leave.");
+  }
+
+  // A note is kept when its field is left, however that happens.
+  function keepNote() {
+    const line = large && review.of(large.entry.name);
+    const note = $("note").value.trim();
+    if (large && note !== (line?.note ?? "")) judge(line?.mark ?? "", note);
+  }
+
+  function setMark(mark) {
+    const line = review.of(large.entry.name);
+    judge(line?.mark === mark ? "" : mark, $("note").value.trim());
+  }
+
+  function saveReview() {
+    const link = element("a");
+    link.href = URL.createObjectURL(new Blob([review.toText()], { type: "text/tab-separated-values" }));
+    link.download = "review.tsv";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  async function loadReview() {
+    const [file] = $("load-review").files;
+    if (!file) return;
+    const count = review.addText(await file.text());
+    $("load-review").value = "";
+    arrange();
+    showReview(count < 0 ? `${file.name} is no file of marks: it has no columns case and mark.` :
+      `${count} new line${count === 1 ? "" : "s"} from ${file.name}.`);
   }
 
   function goTo(target) {
     if (!target) return;
+    keepNote();
     // Leafing through a hundred slices is one step in the history.
     history.replaceState(null, "", addressOf(target.entry, target.at));
     showLarge(target.entry, target.at);
@@ -227,6 +371,7 @@
 
   // Closing leads to where the last figure seen lies in the list, not to where leafing began.
   function leave({ entry, at }) {
+    keepNote();
     history.replaceState(null, "", homeOf(entry));
     route();
     const place = order.indexOf(entry);
@@ -251,8 +396,10 @@
   };
 
   function onKey(event) {
+    if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (review.MARKS.includes(event.key)) setMark(event.key);
     const target = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!target || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!target) return;
     event.preventDefault();
     goTo(target(large));
   }
@@ -260,7 +407,13 @@
   // Which of the three is seen
 
   function route() {
-    const [, place, index] = /^#(\d+)(?:\/(-?\d+))?$/.exec(location.hash) ?? [];
+    const [, place, index, text] =
+      /^#(\d+)?(?:\/(-?\d+))?(?:\?(.*))?$/.exec(location.hash) ?? [];
+    // At the end of the page nothing changes.
+    if (location.hash !== "#failures" && (text ?? "") !== settings().slice(1)) {
+      adopt(text ?? "");
+      arrange();
+    }
     const entry = byPlace.get(Number(place));
     const at = entry && index !== undefined ?
       entry.figures.findIndex((figure) => figure[0] === Number(index)) : -1;
@@ -278,13 +431,40 @@
   }
 
   const title = document.title;
+  const usualSort = cases.some((entry) => entry.size !== null) ? "-size" : "place";
+  for (const option of $("sort").querySelectorAll(".number")) {
+    const key = option.value.replace("-", "");
+    if (cases.every((entry) => entry[key] === null)) option.remove();
+  }
+  $("sort").value = usualSort;
+  $("verdicts").hidden = cases.every((entry) => entry.right === null);
+  offerPairs();
+  for (const mark of review.MARKS) {
+    const option = element("option", "", mark);
+    option.value = mark;
+    $("mark").append(option);
+    const button = element("button", "", mark);
+    button.type = "button";
+    button.value = mark;
+    button.addEventListener("click", () => setMark(mark));
+    $("marks").append(button);
+  }
   const counts = { all: cases.length, right: cases.filter((entry) => entry.right).length };
   counts.wrong = cases.filter((entry) => entry.right === false).length;
   for (const radio of document.querySelectorAll("[name=filter]")) {
     radio.nextElementSibling.lastElementChild.textContent = counts[radio.value].toLocaleString();
   }
-  $("controls").addEventListener("input", arrange);
+  $("controls").addEventListener("input", onControl);
   $("controls").addEventListener("submit", (event) => event.preventDefault());
+  $("judge").addEventListener("submit", (event) => event.preventDefault());
+  $("note").addEventListener("change", keepNote);
+  $("reader").addEventListener("change", () => {
+    review.readAs($("reader").value.trim());
+    showJudgement();
+    showReview();
+  });
+  $("save-review").addEventListener("click", saveReview);
+  $("load-review").addEventListener("change", loadReview);
   $("more").addEventListener("click", addCards);
   $("before").addEventListener("click", () => goTo(stepped(large.entry, large.at, -1)));
   $("after").addEventListener("click", () => goTo(stepped(large.entry, large.at, 1)));
@@ -295,6 +475,7 @@
   addEventListener("hashchange", route);
   history.scrollRestoration = "manual";
   arrange();
+  showReview();
   route();
   new IntersectionObserver((seen) => {
     if (keepAdding && seen.some((entry) => entry.isIntersecting)) addCards();

@@ -70,6 +70,7 @@ class GalleryCase:
         highest: the highest patch weight or map value.
         figures: by slice.
         summary: the path of the text beside them, if there is one.
+        error: of a regression the predicted less the true value; NaN where it isn't known.
     """
 
     place: int
@@ -81,6 +82,7 @@ class GalleryCase:
     highest: float
     figures: tuple[GalleryFigure, ...]
     summary: str | None = None
+    error: float = math.nan
 
     @property
     def cover(self) -> GalleryFigure:
@@ -119,6 +121,9 @@ class Gallery:
         files: names of other results in the folder.
         maps: whether figures are of maps, not of patches.
         flat: whether they are of images, which have no slices.
+        pictures: whether figures are of any kind and called by their files; ``predicted_label`` is
+            all that is said of a case then.
+        run: what the run is called in the file of a reader's marks.
     """
 
     title: str
@@ -130,6 +135,8 @@ class Gallery:
     files: tuple[str, ...] = ()
     maps: bool = False
     flat: bool = False
+    pictures: bool = False
+    run: str = ""
 
 
 def page_html(gallery: Gallery) -> str:
@@ -139,10 +146,12 @@ def page_html(gallery: Gallery) -> str:
     >>> "No figures yet" in page_html(gallery)
     True
     """
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = _asset("page.css"), _asset("page_review.js") + _asset("page.js")
     data = {
         "maps": gallery.maps,
         "flat": gallery.flat,
+        "pictures": gallery.pictures,
+        "run": gallery.run,
         "cases": [_packed(case) for case in gallery.cases],
     }
     parts = {
@@ -155,11 +164,11 @@ def page_html(gallery: Gallery) -> str:
         "data": _json(data),
         "count": _count(gallery),
         "value": "value" if gallery.maps else "weight",
-        "scale": escape(_scale(gallery.settings)),
+        "scale": "" if gallery.pictures else escape(_scale(gallery.settings)),
         "state": _state(gallery.status),
         "troubles": _failure_counts(gallery.failures),
         "settings": _settings(gallery.settings),
-        "plain": _plain(gallery.cases),
+        "plain": _plain(gallery),
         "failures": _failures(gallery.failures),
         "files": _files(gallery.files),
     }
@@ -204,6 +213,7 @@ def _packed(case: GalleryCase) -> list[Any]:
         case.summary or "",
         start,
         figures,
+        _number(case.error),
     ]
 
 
@@ -262,21 +272,26 @@ def _settings(settings: Mapping[str, Any]) -> str:
     return f"<details><summary>Settings</summary><table>{rows}</table></details>" if rows else ""
 
 
-def _plain(cases: Iterable[GalleryCase]) -> str:
+def _plain(gallery: Gallery) -> str:
     """What is seen without scripts: one line of links for each case."""
-    return "\n".join(_plain_case(case) for case in cases)
+    verdict = _picture_verdict if gallery.pictures else _verdict
+    return "\n".join(_plain_case(case, verdict(case)) for case in gallery.cases)
 
 
-def _plain_case(case: GalleryCase) -> str:
+def _plain_case(case: GalleryCase, verdict: str) -> str:
     folder = case.cover.path.rpartition("/")[0]
     more = [
         _anchor(folder + "/", _many(len(case.figures), "figure")) if folder else "",
         _anchor(case.summary, "summary") if case.summary else "",
     ]
     return (
-        f"<li value={case.place}>{_anchor(case.cover.path, case.name)} {_verdict(case)}"
+        f"<li value={case.place}>{_anchor(case.cover.path, case.name)} {verdict}"
         f"{''.join(', ' + part for part in more if part)}</li>"
     )
+
+
+def _picture_verdict(case: GalleryCase) -> str:
+    return escape(str(case.predicted_label))
 
 
 def _verdict(case: GalleryCase) -> str:

@@ -111,6 +111,10 @@ class RenderJob(Protocol):
     def failures(self) -> Sequence[Failure]:
         """What is wrong with cases of the run store itself."""
 
+    @property
+    def masked(self) -> Iterable[int]:
+        """The numbers of the chosen cases that have a mask."""
+
     def plan(self, finished: Container[str]) -> RenderPlan:
         """What is left to do; ``finished`` are paths relative to the output folder."""
 

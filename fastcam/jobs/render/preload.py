@@ -12,9 +12,11 @@ import nibabel.nifti1  # noqa: F401
 
 from fastcam.figures import warmup
 from fastcam.jobs.render.patches import measure  # noqa: F401
+from fastcam.run.steady_clock import use_steady_clock
 from fastcam.store.chunk_files import lock_by_thread
 
 lock_by_thread()
+use_steady_clock()
 
 if (
     not warmup.needed()

@@ -19,7 +19,7 @@ from fastcam.figures.render_style import RenderStyle
 from fastcam.options import PictureFormat
 from fastcam.run.file_names import NumberedCase
 from fastcam.run.files import write_text
-from fastcam.run.input_files import InputRecord, file_state, input_record
+from fastcam.run.input_files import InputRecord, file_state, input_record, no_mask
 from fastcam.run.records import Failure, FigureRecord, ItemResult, attempt
 from fastcam.run.work_items import CaseSlices, WorkItem
 
@@ -111,6 +111,8 @@ def draw_item(cases: ItemCases, item: WorkItem, dpi: float | None = None) -> Ite
         if len(records) > before:
             input_records = map(partial(input_record, header.place), files, states)
             inputs += [record for record in input_records if record is not None]
+            if case_slices.mask is None and case_slices.mask_missing:
+                inputs.append(no_mask(header.place))
     return ItemResult(tuple(records), tuple(failures), tuple(inputs))
 
 

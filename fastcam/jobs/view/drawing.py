@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError
 from fastcam.figures.figure_parts import NO_OUTLINES, Panel
 from fastcam.figures.figure_pixels import draw_panel
-from fastcam.figures.lettering import Lettering
+from fastcam.figures.glyph_atlas import Lettering
 from fastcam.figures.map_figure import diverging_tables
 from fastcam.figures.png_writer import png_pieces
 from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, PanelKind, Slot, panels_of

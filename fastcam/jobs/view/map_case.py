@@ -23,7 +23,7 @@ from fastcam.jobs.render.maps.image import (
 from fastcam.jobs.render.maps.map_task import MapFigures, MapTask, OpenMaps, scale_of
 from fastcam.jobs.render.maps.plan import VolumeHeat, heat_of
 from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, Reading, Slot
-from fastcam.jobs.view.planes import Plane, plane_of, position_of, raw_window
+from fastcam.jobs.view.planes import Plane, plane_of, position_of, raw_window, spacing_of
 from fastcam.jobs.view.run import prepared_style
 from fastcam.options import Scale, Sources
 from fastcam.read.volumes.masks import mask_along
@@ -322,7 +322,7 @@ def _flat_plane(image: FlatImage) -> Plane:
         height=rows,
         width=columns,
         display=image.display,
-        spacing=None,
+        spacing=spacing_of(image.affine, image.display),
         letters=(image.picture.left_side, "", "", ""),
     )
 

@@ -249,7 +249,8 @@ class PatchCase(OpenedCase):
         if look is not None and look.window is not None:
             case_data = replace(case_data, window=raw_window(case_data.volume, look.window))
         if slot.axis == 0:
-            return cut_slice(case_data, slot.index)
+            surroundings = look is not None and not look.style.classic
+            return cut_slice(case_data, slot.index, surroundings=surroundings)
         volume = volume_along(case_data.volume, slot.axis)
         flips = (plane.display.transpose, plane.display.flip_rows, plane.display.flip_columns)
         layer = np.ascontiguousarray(volume.voxels[slot.index])

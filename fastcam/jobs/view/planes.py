@@ -101,7 +101,7 @@ def plane_of(shape: Shape, affine: Affine | None, axis: int, turned: bool) -> Pl
         height=height,
         width=width,
         display=display,
-        spacing=_spacing(own, display),
+        spacing=spacing_of(own, display),
         letters=_letters(own, display),
     )
 
@@ -135,9 +135,11 @@ def _name(affine: NDArray[np.float64] | None, axis: int) -> str:
     return _NAMES[int(axes[2, 0])]
 
 
-def _spacing(
+def spacing_of(
     affine: NDArray[np.float64] | None, display: Orientation
 ) -> tuple[float, float, float] | None:
+    """Millimeters from row to row and column to column of slices turned by ``display``, and from
+    slice to slice; None where ``affine`` (4, 4) doesn't tell."""
     if affine is None:
         return None
     across, down, between = np.linalg.norm(affine[:3, :3], axis=0).tolist()

@@ -116,6 +116,8 @@ def parse_look(query: Mapping[str, str], style: Style) -> Look:
         "scale": query.get("scale", style.scale),
         "top_k": whole_number(query, "top", style.top_k),
         "panel_size": min(whole_number(query, "size", style.panel_size), _LARGEST),
+        # The page itself lays pictures out in millimeters.
+        "aspect": "pixels",
     }
     return Look(
         style=replace(style, **changes),

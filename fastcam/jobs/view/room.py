@@ -29,6 +29,7 @@ from fastcam.jobs.view.drawing import (
     heat_limits,
     picture_panel,
 )
+from fastcam.jobs.view.open_runs import open_runs
 from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, Slot
 from fastcam.jobs.view.query import (
     MapReference,
@@ -41,7 +42,6 @@ from fastcam.jobs.view.regions import region_text
 from fastcam.jobs.view.request import ViewRequest
 from fastcam.jobs.view.review_file import NAME, Judgement, ReviewFile, latest
 from fastcam.jobs.view.run import CaseRow, ViewRun, prepared_style
-from fastcam.jobs.view.runs import open_runs
 from fastcam.options import COLORMAPS, Sources, Style
 
 _LONGEST_TEXT = 10_000

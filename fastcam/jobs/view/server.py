@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from fastcam.errors import FastcamError, InputError
+from fastcam.jobs.view.downloads import page_file, report_file
 from fastcam.jobs.view.query import whole_number
 from fastcam.jobs.view.request import Sharing
 from fastcam.jobs.view.room import Room, case_number
-from fastcam.jobs.view.taking import page_file, report_file
-from fastcam.jobs.view.vector_pages import VectorFormat
+from fastcam.options import VectorFormat
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

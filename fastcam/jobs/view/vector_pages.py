@@ -9,19 +9,19 @@ import contextlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from fastcam_kernels import colormap
 
 from fastcam.errors import InputError
-from fastcam.figures import numbers
 from fastcam.figures.figure_parts import NO_OUTLINES, Panel
 from fastcam.figures.figure_pixels import draw_panel
-from fastcam.figures.lettering import Lettering
+from fastcam.figures.glyph_atlas import Lettering
+from fastcam.figures.vector_file import vector_metadata, vector_settings
 from fastcam.jobs.view.drawing import bar_limits
+from fastcam.options import VectorFormat
 
-VectorFormat = Literal["pdf", "svg"]
 _MM = 1 / 25.4  # inches
 _TEXT, _SMALL = 7.0, 6.0  # points
 _GAP, _BAR, _NUMBERS, _LINE = 2.0, 2.2, 9.0, 4.0  # mm
@@ -63,8 +63,8 @@ class Page:
 def vector_page(page: Page, kind: VectorFormat, width_mm: float, dpi: float) -> bytes:
     """A page as a file, ``width_mm`` wide, its pixels at ``dpi``."""
     buffer = io.BytesIO()
-    with _settings(), _figure(page, width_mm) as figure:
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_metadata(kind))
+    with vector_settings(), _figure(page, width_mm) as figure:
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=vector_metadata(kind))
     return buffer.getvalue()
 
 
@@ -73,32 +73,11 @@ def pdf_report(pages: Iterable[Page], width_mm: float, dpi: float) -> bytes:
     from matplotlib.backends.backend_pdf import PdfPages
 
     buffer = io.BytesIO()
-    with _settings(), PdfPages(buffer, metadata=_metadata("pdf")) as report:
+    with vector_settings(), PdfPages(buffer, metadata=vector_metadata("pdf")) as report:
         for page in pages:
             with _figure(page, width_mm) as figure:
                 report.savefig(figure, dpi=dpi)
     return buffer.getvalue()
-
-
-@contextlib.contextmanager
-def _settings() -> Iterator[None]:
-    """matplotlib's settings for text that stays text; without time and random names in files."""
-    import matplotlib
-
-    settings: Any = {
-        "pdf.fonttype": 42,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "fastcam",
-        "font.family": "DejaVu Sans",
-        "text.parse_math": False,
-        "image.composite_image": False,
-    }
-    with matplotlib.rc_context(settings):
-        yield
-
-
-def _metadata(kind: VectorFormat) -> dict[str, Any]:
-    return {"CreationDate": None} if kind == "pdf" else {"Date": None}
 
 
 @contextlib.contextmanager
@@ -179,7 +158,7 @@ def _draw_bar(axes: Any, page_panel: PagePanel) -> None:
     axes.set_xticks([])
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
     span, step = max(abs(low), abs(high)), (high - low) / 4
-    texts = [numbers.tick(low + share * (high - low), span, step) for share in shares]
+    texts = [page_panel.panel.bar_text(low + share * (high - low), span, step) for share in shares]
     axes.set_yticks(shares, texts, size=_SMALL)
     axes.yaxis.tick_right()
     axes.tick_params(length=1.5, width=0.4, pad=1)

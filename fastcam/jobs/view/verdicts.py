@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastcam.errors import InputError
-from fastcam.jobs.view.runs import run_content
+from fastcam.jobs.view.open_runs import run_content
 from fastcam.store.map_rows import MapCase
 from fastcam.store.maps import MapStore
 

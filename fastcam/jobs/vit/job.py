@@ -17,6 +17,8 @@ from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.view_panels import titled
 from fastcam.inference.images import ImageBatch, collate, read_each
 from fastcam.jobs.explain.report import FigureReport, image_failure
+from fastcam.jobs.render.gallery import PAGE, check_page
+from fastcam.jobs.render.picture_page import PictureGroup, write_picture_page
 from fastcam.jobs.vit.attention_distance import attention_distance, distances_of
 from fastcam.jobs.vit.item import BatchImage, checked_query, image_figures
 from fastcam.jobs.vit.plan import ViewPlan, image_folders, plan_views
@@ -57,12 +59,14 @@ def write_views(
     for each in (model, compare):
         if each is not None:
             check_arguments(each, several=False)
+    check_page(output_dir / PAGE)
     progress = progress or NoProgress()
     folders = image_folders(items, output_dir)
     remark = _random_remark((model, compare), choice.labels)
     plan: ViewPlan | None = None
     distances: list[list[NDArray[np.float32]]] = []
     paths: list[Path] = []
+    groups: list[PictureGroup] = []
     failures: list[Failure] = []
     progress.begin("images", len(items))
     try:
@@ -85,7 +89,9 @@ def write_views(
                     failures.append(image_failure(number, image.item, str(error)))
                 else:
                     figures = image_figures(image, query, plan.views, choice)
-                    paths += _save(folders[number], figures)
+                    saved = _save(folders[number], figures, choice.style.format)
+                    groups.append(_group(items[number].id, saved, output_dir))
+                    paths += saved
                 progress.advance(1)
     finally:
         progress.end()
@@ -93,9 +99,18 @@ def write_views(
         reason = failures[0].reason
         raise InputError(reason if len(items) == 1 else f"no image can be shown: {reason}")
     title = titled(items[0].id if len(items) == 1 else "", remark)
-    paths += _save(output_dir, _common_figures(plan, distances, choice, title))
+    common = _common_figures(plan, distances, choice, title)
+    saved = _save(output_dir, common, choice.style.format)
+    groups.append(_group("all images" if len(items) > 1 else "of the model", saved, output_dir))
+    paths += saved
     write_failures(output_dir, failures)
+    write_picture_page(output_dir, "Vision Transformer", groups, failures=failures)
     return FigureReport(sorted(paths), failures)
+
+
+def _group(name: str, paths: Sequence[Path], output_dir: Path) -> PictureGroup:
+    relative = [path.relative_to(output_dir).as_posix() for path in paths]
+    return PictureGroup(name, "", None, relative)
 
 
 def _random_remark(models: Sequence[nn.Module | None], labels: Sequence[str]) -> str:
@@ -163,9 +178,9 @@ def _common_figures(
     return figures
 
 
-def _save(folder: Path, figures: Sequence[tuple[str, Figure]]) -> list[Path]:
+def _save(folder: Path, figures: Sequence[tuple[str, Figure]], suffix: str) -> list[Path]:
     """The paths of the figures, each with the name of its view, once they are in ``folder``."""
-    paths = [folder / file_name(view) for view, _ in figures]
+    paths = [folder / file_name(view, suffix) for view, _ in figures]
     for path, (_, figure) in zip(paths, figures, strict=True):
         make_folder(folder)
         figure.save(path)

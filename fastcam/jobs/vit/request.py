@@ -62,6 +62,6 @@ def view_name(text: str) -> str:
     raise InputError(f"--view {text!r} is not known: use a number or name of {offer}")
 
 
-def file_name(view: str) -> str:
+def file_name(view: str, suffix: str = "png") -> str:
     """``vis_1_patch_grid.png`` and so on."""
-    return f"vis_{VIEWS.index(view) + 1}_{view}.png"
+    return f"vis_{VIEWS.index(view) + 1}_{view}.{suffix}"

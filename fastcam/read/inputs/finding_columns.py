@@ -108,15 +108,15 @@ def finding_targets(
         for column, value in parsed.items():
             if value == _UNCERTAIN:
                 uncertain[column] = uncertain.get(column, 0) + 1
-        known = tuple(
+        labels = tuple(
             math.nan if value is None or value == _UNCERTAIN else value for value in parsed.values()
         )
-        if all(map(math.isnan, known)):
+        if all(map(math.isnan, labels)):
             errors[index] = f"row {row.number}: none of its findings is known"
         else:
-            values[index] = known
-    own = tuple(names) if len(names) == len(columns) else tuple(columns)
-    return FindingTargets(own, values, errors, uncertain)
+            values[index] = labels
+    names_of_findings = tuple(names) if len(names) == len(columns) else tuple(columns)
+    return FindingTargets(names_of_findings, values, errors, uncertain)
 
 
 def _lists(rows: Mapping[int, Row], column: str, names: tuple[str, ...]) -> FindingTargets:
@@ -138,8 +138,8 @@ def _lists(rows: Mapping[int, Row], column: str, names: tuple[str, ...]) -> Find
 
 def _is_finding(table: Table, column: str) -> bool:
     values = [_value(row.cells[column]) for row in table.rows]
-    known = any(value is not None and not math.isnan(value) for value in values)
-    return known and None not in values
+    filled = any(value is not None and not math.isnan(value) for value in values)
+    return filled and None not in values
 
 
 def _value(text: str) -> float | None:

@@ -20,7 +20,7 @@ from fastcam.read.inputs.folders import (
     why_empty,
 )
 from fastcam.read.inputs.input_lists import ListEntry, read_list, read_table
-from fastcam.read.inputs.model_inputs import InputValue
+from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.tables import PARQUET, SHEETS
 from fastcam.read.regular_files import check_regular
 from fastcam.read.volumes.sources import DICOM_SUFFIXES

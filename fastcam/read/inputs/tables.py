@@ -13,18 +13,13 @@ from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.read.archive_limits import excess
-from fastcam.read.inputs.workbook_cells import WorkbookError, cell_text, read_workbook
+from fastcam.read.inputs.table_cells import PARQUET, LibraryError, TableError, read_apart
 from fastcam.read.regular_files import check_regular
 
 SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
-PARQUET = (".parquet", ".pq")
 TEXTS = (".csv", ".tsv", ".txt", "")
-
-
-# Bytes that a workbook may unpack to, and cells that a Parquet file may have, at least and for each
-# byte of the file.
+# Bytes that a workbook may unpack to, at least and for each byte of the file.
 _LEAST, _PER_BYTE = 32 << 20, 200
-_LEAST_CELLS, _CELLS_PER_BYTE = 2_000_000, 64
 # Columns that messages name.
 _LISTED = 8
 
@@ -92,10 +87,8 @@ def read_cells(path: Path) -> Table:
     name.
     """
     suffix = path.suffix.lower()
-    if suffix in SHEETS:
-        lines = _of_workbook(path)
-    elif suffix in PARQUET:
-        lines = _of_parquet(path)
+    if suffix in (*SHEETS, *PARQUET):
+        lines = _of_reader(path)
     elif suffix in TEXTS:
         lines = _of_text(path)
     else:
@@ -152,12 +145,19 @@ def _of_text(path: Path) -> Lines:
         raise InputError(f"{path}: is not a table of comma-separated values: {error}") from error
 
 
-def _of_workbook(path: Path) -> Lines:
-    _check_file(path)
+def _of_reader(path: Path) -> Lines:
+    check_regular(path)
+    if not path.is_file():
+        raise InputError(f"{path}: does not exist")
     try:
-        return enumerate(read_workbook(path, _unpacked(path)), 1)
-    except WorkbookError as error:
+        return enumerate(read_apart(path, _unpacked(path)), 1)
+    except TableError as error:
         raise InputError(f"{path}: {error}") from error
+    except LibraryError as error:
+        raise InputError(
+            f"{path}: Parquet needs pyarrow: pip install 'fastcam[parquet]', or save the table as "
+            "CSV or Excel"
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
 
@@ -172,35 +172,3 @@ def _unpacked(path: Path) -> int:
             return sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return size  # the older .xls, or nothing that can be read
-
-
-def _of_parquet(path: Path) -> Lines:
-    _check_file(path)
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise InputError(
-            f"{path}: Parquet needs pyarrow: pip install 'fastcam[parquet]', or save the table as "
-            "CSV or Excel"
-        ) from error
-    try:
-        facts = parquet.read_metadata(path)
-        cells = facts.num_rows * facts.num_columns
-        if cells > _LEAST_CELLS + _CELLS_PER_BYTE * path.stat().st_size:
-            raise InputError(
-                f"{path}: {facts.num_rows} rows of {facts.num_columns} columns are more than a "
-                "file this size may have; save the table as CSV"
-            )
-        table = parquet.read_table(path)
-        columns = {name: table[name].to_pylist() for name in table.column_names}
-    except (ArrowException, OSError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{path}: is no Parquet file that can be read: {first}") from error
-    values = [[cell_text(cell) for cell in row] for row in zip(*columns.values(), strict=True)]
-    return list(enumerate([[name.strip() for name in columns], *values], 1))
-
-
-def _check_file(path: Path) -> None:
-    check_regular(path)
-    if not path.is_file():
-        raise InputError(f"{path}: does not exist")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import mmap
 import pickle
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from fastcam_kernels import pickle_cost
@@ -17,6 +19,7 @@ from fastcam_kernels._jit import is_cached
 from fastcam_kernels.pickle_objects import INFINITE
 
 from fastcam.read.results import pickle_scan
+from fastcam.read.results.interpreted_kernel import interpreted
 
 # A step of hashing or comparing is 10 ns. 100 cases of 2400 patches take a million of them.
 _MOST_HASHING = 200_000_000
@@ -25,6 +28,10 @@ _MOST_BUILDING, _BUILDING_PER_BYTE = 1 << 28, 8
 # Objects, each as often as it is there, at least and for each byte of the file: cases that share
 # the list of their positions have 8 a byte.
 _MOST_OBJECTS, _OBJECTS_PER_BYTE = 2_000_000, 16
+# Bytes of a pickle that Python walks through, and what its calls may copy there, in bytes: 0.12 s
+# where the compiled kernel takes 0.6 to be loaded, and some ten to be compiled. The worst that 64
+# KiB can ask for takes 0.7 s.
+_SMALL, _MOST_INTERPRETED = 1 << 16, 1 << 22
 # Tuples inside each other: hashing them takes 128 MB of stack.
 _MOST_DEPTH = 1_000_000
 
@@ -68,12 +75,7 @@ def measure(data: bytes | mmap.mmap, start: int = 0) -> PickleCost:
     ScanError where it is not a complete pickle, TooCostlyError where building it takes too
     long or too much memory.
     """
-    _announce_compiling()
-    codes = np.frombuffer(data, np.uint8)
-    result, end, _, hashed, _, objects, depth = pickle_cost.cost(
-        codes, start, _MOST_HASHING, _MOST_BUILDING + _BUILDING_PER_BYTE * len(codes)
-    )
-    del codes  # the file could not be unmapped
+    result, end, hashed, objects, depth = _walk(data, start)
     if result == pickle_cost.DAMAGED:
         pickle_scan.check(data if start == 0 else data[start:])
         raise pickle.UnpicklingError(f"byte {end} doesn't fit what is before it")
@@ -92,13 +94,35 @@ def measure(data: bytes | mmap.mmap, start: int = 0) -> PickleCost:
     return PickleCost(end, end - start, objects, depth)
 
 
+def _walk(data: bytes | mmap.mmap, start: int) -> tuple[int, int, int, int, int]:
+    """(result, offset behind it, steps of hashing, objects, depth) as the kernel counts them."""
+    if len(data) - start <= _SMALL:
+        result, end, _, hashed, _, objects, depth = _interpreted_cost()(
+            data[start:], 0, _MOST_HASHING, _MOST_INTERPRETED
+        )
+        if result != pickle_cost.BUILDING:
+            return result, start + int(end), int(hashed), int(objects), int(depth)
+    _announce_compiling()
+    codes = np.frombuffer(data, np.uint8)
+    result, end, _, hashed, _, objects, depth = pickle_cost.cost(
+        codes, start, _MOST_HASHING, _MOST_BUILDING + _BUILDING_PER_BYTE * len(codes)
+    )
+    del codes  # the file could not be unmapped
+    return result, end, hashed, objects, depth
+
+
+@cache
+def _interpreted_cost() -> Callable[..., tuple[int, ...]]:
+    return interpreted(pickle_cost.cost)
+
+
 def _announce_compiling() -> None:
     """A warning before the seconds in which the kernel is compiled: nothing else would say why
     the first file of an installation takes so long."""
     signatures = getattr(pickle_cost.cost, "signatures", ())
     if not signatures and not is_cached(pickle_cost.cost):
         warnings.warn(
-            "first use: compiling what checks pickles takes some ten seconds, once for this "
+            "first use: compiling what checks large pickles takes some ten seconds, once for this "
             "installation",
             stacklevel=1,
         )

@@ -108,8 +108,8 @@ def _whole(column: Column, key: str, where: str, shape: tuple[int, ...] = ()) ->
     values = _finite(column, key, where, shape)
     fits = (np.abs(values) < INT_LIMIT) & (values == np.rint(values))
     each = fits.reshape(len(fits), -1).all(axis=1)
-    what = "must be four whole numbers x1, y1, x2, y2" if shape else "must be a whole number"
-    _demand(each, column, f"{where}: positions[%d]: {key}", f"{what} of less than 32 bits")
+    requirement = "must be four whole numbers x1, y1, x2, y2" if shape else "must be a whole number"
+    _demand(each, column, f"{where}: positions[%d]: {key}", f"{requirement} of less than 32 bits")
     return values.astype(np.int32)
 
 
@@ -117,16 +117,16 @@ def _finite(
     column: Column, key: str, where: str, shape: tuple[int, ...] = ()
 ) -> NDArray[np.float64]:
     """The column as float64, which holds every int32 exactly; each value finite."""
-    what = "must be four numbers x1, y1, x2, y2" if shape else "must be a number"
+    requirement = "must be four numbers x1, y1, x2, y2" if shape else "must be a number"
     start = f"{where}: positions[%d]: {key}"
     array = _as_numbers(column.values)
     if array is None or array.shape[1:] != shape:
         good = [_is_number_of(value, shape) for value in column.values]
-        _demand(np.array(good, bool), column, start, what)
+        _demand(np.array(good, bool), column, start, requirement)
         raise CaseError(f"{where}: positions: {key} can't be read as numbers")
     values = array.astype(np.float64)
     finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-    _demand(finite, column, start, what + " and finite")
+    _demand(finite, column, start, requirement + " and finite")
     return values
 
 

@@ -19,6 +19,7 @@ from fastcam.read.volumes.dicom_grey import (
     padding_of,
     with_black_padding,
 )
+from fastcam.read.volumes.dicom_header import series_of, unit_of
 from fastcam.read.volumes.dicom_series import ChosenVolume, open_series, reading
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.memory_limit import check_memory
@@ -65,6 +66,8 @@ def read_dicom(paths: Sequence[Path], volume: str | None = None, voi: bool = Tru
         inverted=headers[0].inverted,
         uneven=selection.plan.uneven,
         warnings=selection.warnings,
+        unit=pixels.unit if mapping is None or not voi else "",
+        series=pixels.series,
     )
     return decoded if pixels.padding is None else with_black_padding(decoded, pixels.padding)
 
@@ -102,12 +105,15 @@ class _Pixels:
     - ``rescales``: (slope, intercept) of each slice
     - ``mappings``: how each slice is shown, where that is no straight window
     - ``padding`` (z, y, x): None where there is none
+    - ``unit``, ``series``: as a ``Volume`` has them
     """
 
     voxels: NDArray[Any]
     rescales: list[tuple[float, float]]
     mappings: list[GreyMapping | None]
     padding: NDArray[np.bool_] | None = None
+    unit: str = ""
+    series: str = ""
 
 
 def _decoded(selection: ChosenVolume) -> _Pixels:
@@ -121,11 +127,13 @@ def _decoded(selection: ChosenVolume) -> _Pixels:
     for path, slices in members.items():
         with reading(path):
             image = open_image(path)
-            wanted = [selection.frames[z].frame for z in slices]
-            raw = _frames(native(_stored_values(image), path), wanted, shape)
+            frame_numbers = [selection.frames[z].frame for z in slices]
+            raw = _frames(native(_stored_values(image), path), frame_numbers, shape)
             padding, table = padding_of(image, raw), modality_table(image)
             raw = raw if table is None else table.map(raw)
-            for z, frame in zip(slices, wanted, strict=True):
+            pixels.unit = unit_of(image) if table is None else ""
+            pixels.series = series_of(image)
+            for z, frame in zip(slices, frame_numbers, strict=True):
                 pixels.mappings[z] = grey_mapping(image, frame)
         if table is None:
             for z in slices:
@@ -153,17 +161,17 @@ def _check_memory(selection: ChosenVolume, shape: tuple[int, int, int]) -> None:
         header = dcmread(first.path, stop_before_pixels=True, specific_tags=tags, force=True)
         bits = int(header.get("BitsAllocated") or 16)
         samples = int(header.get("SamplesPerPixel") or 1)
-    place = (
+    location = (
         first.path if len({entry.path for entry in selection.frames}) == 1 else first.path.parent
     )
-    check_memory(place, math.prod(shape) * max(1, bits // 8) * samples, _COPIES)
+    check_memory(location, math.prod(shape) * max(1, bits // 8) * samples, _COPIES)
 
 
-def _frames(raw: NDArray[Any], wanted: list[int], shape: tuple[int, int, int]) -> NDArray[Any]:
+def _frames(raw: NDArray[Any], numbers: list[int], shape: tuple[int, int, int]) -> NDArray[Any]:
     """The wanted frames of a file, in that order; all in their own are not copied."""
-    if raw.shape[1:] != shape[1:] or max(wanted) >= len(raw):
+    if raw.shape[1:] != shape[1:] or max(numbers) >= len(raw):
         raise ValueError(f"its header says {shape}, its pixels are {raw.shape} (z, y, x)")
-    return raw if wanted == list(range(len(raw))) else raw[wanted]
+    return raw if numbers == list(range(len(raw))) else raw[numbers]
 
 
 def _display_levels(

@@ -1,4 +1,4 @@
-"""What the header of a DICOM image says of one slice, as numbers."""
+"""What the header of a DICOM image says of one slice, as numbers, and of its series."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from fastcam.read.volumes.dicom_values import (
+    FRAMES,
+    PLANE,
+    POSITION,
+    stored_integer,
+    stored_numbers,
+)
+
+# The functional groups of enhanced files, per frame and shared.
+_GROUPS = (0x52009230, 0x52009229)
 # What slice_header and its callers read; of a file's header nothing else need be parsed.
 HEADER_TAGS = (
     "NumberOfFrames",
@@ -75,6 +85,27 @@ def slice_header(image: Any, frame: int) -> SliceHeader:
     )
 
 
+def unit_of(image: Any) -> str:
+    """The unit of rescaled values, PS3.3 C.11.1.1.2, of PET C.8.9.1.1.3; empty where unspecified.
+
+    A CT's are Hounsfield units where nothing else is said, C.8.2.1.
+    """
+    kind = frame_value(image, 0, "RescaleType", "PixelValueTransformationSequence")
+    text = str(kind or image.get("Units") or "").strip()
+    rescaled = frame_value(image, 0, "RescaleIntercept", "PixelValueTransformationSequence")
+    if not text and image.get("Modality") == "CT" and rescaled is not None:
+        return "HU"
+    return "" if text in ("US", "NONE") else text
+
+
+def series_of(image: Any) -> str:
+    """What the scanner calls the series, else its protocol or sequence; empty where it doesn't."""
+    names = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
+    texts = (str(image.get(name) or "") for name in names)
+    printable = ("".join(c for c in text if c.isprintable()).strip() for text in texts)
+    return next(filter(None, printable), "")
+
+
 def frame_value(image: Any, frame: int, keyword: str, *macros: str) -> Any:
     """A value of a frame: from the functional groups that enhanced files keep it in, through the
     sequences named ``macros``, else from the header itself; None where there is none."""
@@ -86,6 +117,8 @@ def frame_value(image: Any, frame: int, keyword: str, *macros: str) -> Any:
 
 def frame_group(image: Any, frame: int, *macros: str) -> Any:
     """The item of a frame's functional groups that ``macros`` lead to; None where there is none."""
+    if not any(image.get_item(tag) is not None for tag in _GROUPS):
+        return None
     for name, index in (
         ("PerFrameFunctionalGroupsSequence", frame),
         ("SharedFunctionalGroupsSequence", 0),
@@ -120,18 +153,24 @@ def _numbers(values: Sequence[Any] | None, count: int) -> tuple[float, ...] | No
 
 def plane_of(image: Any, frame: int) -> tuple[float, ...] | None:
     """(6,): the directions of a frame's rows, then of its columns; None where none is given."""
+    if frame_group(image, frame, "PlaneOrientationSequence") is None:
+        return _numbers(stored_numbers(image, *PLANE), 6)
     plane = frame_value(image, frame, "ImageOrientationPatient", "PlaneOrientationSequence")
     return _numbers(plane, 6)
 
 
 def position_of(image: Any, frame: int) -> tuple[tuple[float, float, float] | None, bool]:
     """(where a frame's first pixel lies, whether that is its own place and not one for all)."""
-    values = frame_value(image, frame, "ImagePositionPatient", "PlanePositionSequence")
-    numbers = _numbers(values, 3)
+    group = frame_group(image, frame, "PlanePositionSequence")
+    if group is None:
+        numbers = _numbers(stored_numbers(image, *POSITION), 3)
+    else:
+        values = frame_value(image, frame, "ImagePositionPatient", "PlanePositionSequence")
+        numbers = _numbers(values, 3)
     position = None if numbers is None else (numbers[0], numbers[1], numbers[2])
-    if position is None or int(image.get("NumberOfFrames") or 1) == 1:
+    if position is None or (stored_integer(image, *FRAMES) or 1) == 1:
         return position, position is not None
-    if frame_group(image, frame, "PlanePositionSequence") is not None:
+    if group is not None:
         return position, True
     offsets, plane = image.get("GridFrameOffsetVector"), image.get("ImageOrientationPatient")
     if not offsets or not plane or frame >= len(offsets):

@@ -20,6 +20,7 @@ from fastcam.read.volumes.dicom_header import (
     slice_header,
 )
 from fastcam.read.volumes.dicom_traits import TRAIT_TAGS, Traits
+from fastcam.read.volumes.dicom_values import COLUMNS, FRAMES, INSTANCE, ROWS, stored_integer
 from fastcam.read.volumes.series import SeriesImage, SeriesVolume, choose_volume, plan_series
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, is_dicom, natural_key
 
@@ -227,19 +228,19 @@ def _uid(header: Any, tag: int) -> str:
 
 
 def _frame_count(header: Any) -> int:
-    return max(1, int(header.get("NumberOfFrames") or 1))
+    return max(1, stored_integer(header, *FRAMES) or 1)
 
 
 def _size(entry: FrameHeader) -> str:
     with reading(entry.path):
-        return f"{int(entry.header.Columns)}x{int(entry.header.Rows)} pixels"
+        columns, rows = (stored_integer(entry.header, *tag) for tag in (COLUMNS, ROWS))
+        return f"{columns}x{rows} pixels"
 
 
 def _image(entry: FrameHeader, number: int, series: str, files: int, traits: Traits) -> SeriesImage:
     header, frame, frames = entry.header, entry.frame, _frame_count(entry.header)
     position, own = position_of(header, frame)
-    instance = header.get("InstanceNumber")
-    instance = None if instance is None else int(instance)
+    instance = stored_integer(header, *INSTANCE)
     name = entry.path.name
     if frames > 1:
         name = f"frame {frame + 1}" + (f" of {name}" if files > 1 else "")

@@ -99,12 +99,33 @@ class Crop:
         cut = picture[y1:y2, x1:x2]
         if cut.shape != (self.height, self.width):
             canvas = np.full((self.height, self.width), fill, picture.dtype)
-            canvas[self.top : self.top + y2 - y1, self.left : self.left + x2 - x1] = cut
-            cut = canvas
+            cut = self._laid_on(canvas, picture)
+        return self._resized(cut)
+
+    def with_surroundings(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """:meth:`apply`, with what lies around the region in ``picture`` at half its value in place
+        of the padding: what the model did not see, but people know their way by."""
+        x1, y1, _, _ = self.box
+        left, top = x1 - self.left, y1 - self.top
+        rows = slice(max(0, top), top + self.height)
+        columns = slice(max(0, left), left + self.width)
+        around = picture[rows, columns]
+        canvas = np.zeros((self.height, self.width), picture.dtype)
+        y, x = rows.start - top, columns.start - left
+        canvas[y : y + around.shape[0], x : x + around.shape[1]] = around / 2
+        return self._resized(self._laid_on(canvas, picture))
+
+    def _laid_on(self, canvas: NDArray[Any], picture: NDArray[Any]) -> NDArray[Any]:
+        x1, y1, x2, y2 = self.box
+        rows = slice(self.top, self.top + y2 - y1)
+        canvas[rows, self.left : self.left + x2 - x1] = picture[y1:y2, x1:x2]
+        return canvas
+
+    def _resized(self, canvas: NDArray[Any]) -> NDArray[Any]:
         if not self.resized:
-            return np.ascontiguousarray(cut)
-        dtype = np.uint8 if cut.dtype == np.uint8 else np.float32
-        return resize(np.ascontiguousarray(cut, dtype), self.size, self.size, BILINEAR)
+            return np.ascontiguousarray(canvas)
+        dtype = np.uint8 if canvas.dtype == np.uint8 else np.float32
+        return resize(np.ascontiguousarray(canvas, dtype), self.size, self.size, BILINEAR)
 
     def apply_mask(self, inside: NDArray[Any]) -> NDArray[np.uint8]:
         """(h, w) 0/1 -> (size, size) uint8 0/1: resized as a picture of 0 and 255, whole grey

@@ -38,6 +38,8 @@ class Volume:
     - ``warnings``: what a reader of the volume should know, a line each that names the file
     - ``padding``: the raw value of voxels that hold no picture; None where there is none. It is
       left out of percentiles, and black in the window.
+    - ``unit``: of the quantity, such as HU; empty where the file doesn't say it
+    - ``series``: what the scanner calls the series or its sequence; empty where it isn't known
     """
 
     voxels: NDArray[Any]
@@ -50,6 +52,8 @@ class Volume:
     uneven: str = ""
     warnings: tuple[str, ...] = ()
     padding: float | None = None
+    unit: str = ""
+    series: str = ""
 
     @property
     def grid(self) -> Grid:

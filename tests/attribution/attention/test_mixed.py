@@ -14,7 +14,7 @@ from fastcam.attribution.cam.layers import candidates
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
-from fastcam.inference.halving import Halving
+from fastcam.inference.batch_halving import Halving
 from fastcam.models.fewshot.network import FewshotViT
 from fastcam.models.fewshot.settings import FewshotSettings
 from fastcam.models.vit import VitSettings

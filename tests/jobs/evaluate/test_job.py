@@ -32,11 +32,13 @@ def test_a_regression_from_images_to_report(plotted: Path) -> None:
             "gradcam_worst_sample.png",
             "high_error_samples.csv",
             "high_error_samples.txt",
+            "index.html",
             "localisation.png",
             "low_error_samples.csv",
             "low_error_samples.txt",
             "predictions.csv",
             "predictions.json",
+            "progress.json",
             "run.inputs.csv",
             "run.zarr",
             "test_metrics.json",
@@ -44,6 +46,7 @@ def test_a_regression_from_images_to_report(plotted: Path) -> None:
     )
     assert {path.name for path in report.files} == set(there) - {
         "explained",
+        "progress.json",
         "run.inputs.csv",
         "run.zarr",
     }

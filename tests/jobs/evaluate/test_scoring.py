@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,17 @@ def test_errors_below_the_limit_are_good(predicted: float, good: bool) -> None:
 def test_the_heading_of_a_regression() -> None:
     heading = Scoring("regression", 5.0).heading(header([27.25], "30.0"))
     assert heading.title == "s/a.png"
-    assert Scoring("regression").heading(header([1.0], "1.0"), 7).title == "s/a.png  ·  slice 007"
+    volume = replace(header([1.0], "1.0"), shape=(154, 8, 8))
+    assert Scoring("regression").heading(volume, 7).title == "s/a.png  ·  slice 007 of 154"
+    classic = Scoring("regression", classic=True)
+    assert classic.heading(volume, 7).title == "s/a.png  ·  slice 007"
     assert heading.verdict == "true 30  ·  predicted 27.25  ·  error -2.75"
     assert heading.correct is True
+
+
+def test_a_unit_stands_beside_every_value() -> None:
+    verdict = Scoring("regression", unit="years").heading(header([27.25], "30.0")).verdict
+    assert verdict == "true 30 years  ·  predicted 27.25 years  ·  error -2.75 years"
 
 
 def test_classes() -> None:

@@ -108,7 +108,7 @@ def test_a_mask_on_another_grid_is_measured_alike(tmp_path: Path) -> None:
         mean=(0.0,),
         std=(1.0,),
     )
-    found = {case.id: case.localization for case in report.found.cases}
+    found = {case.id: case.localization for case in report.evaluation.cases}
     assert found["same"] is not None
     assert found["same"].area == pytest.approx(mask.mean())
     assert found["flipped"] == found["permuted"] == found["halves"] == found["same"]

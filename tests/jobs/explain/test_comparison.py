@@ -14,7 +14,7 @@ from fastcam.figures import layout
 from fastcam.figures.map_figure import DIVERGING_TABLE
 from fastcam.jobs.explain.comparison import Comparison, Explanation, compare
 from fastcam.jobs.explain.results import MapFacts, Patches
-from fastcam.options import Style
+from fastcam.options import Style, StyleName
 
 from ...figures.expected_pixels import JET, bilinear
 from ..vit.passes import sheet_and_panels
@@ -144,13 +144,13 @@ def test_what_has_to_be_said_stands_below_the_title() -> None:
         assert figure.note == (note if name.startswith("window") else f"window: {note}")
 
 
-def _sheets(one: Explanation) -> dict[str, Any]:
+def _sheets(one: Explanation, style: StyleName = "standard") -> dict[str, Any]:
     several = Comparison((one,), ("",))
     names: list[str] = []
     sheets = []
 
     def watched() -> Any:
-        for name, figure in several.figures(0, "auto", "mean", Style(panel_size=SIDE)):
+        for name, figure in several.figures(0, "auto", "mean", Style(panel_size=SIDE, style=style)):
             names.append(name)
             yield figure
 
@@ -340,3 +340,29 @@ def test_a_map_of_both_signs_has_zero_in_the_middle() -> None:
         sheet, _ = sheet_and_panels(one.figure, 0, **{**STYLE, "style": style})
         assert sheet.rows[0][1].limits == pytest.approx(limits)
         assert sheet.rows[0][1].bar_zero == (style == "standard")
+
+
+def test_the_picture_is_shown_once_and_single_overlays_have_bar_and_prediction() -> None:
+    one = explanation({"a": cam("a"), "b": cam("b")})
+    looks: list[tuple[StyleName, bool]] = [("standard", False), ("classic", True)]
+    for style, again in looks:
+        sheets = _sheets(one, style)
+        first, second = sheets["first_explained"].rows
+        assert first[0].caption == "image"
+        assert [len(first), len(second)] == [3, 3]
+        assert (second[0].caption == "image") == again
+        assert (len(np.unique(second[0].image.reshape(-1, 3), axis=0)) == 1) != again
+        overlay = sheets["gradcam_overlay"]
+        assert all((panel.bar is not None) != again for row in overlay.rows for panel in row)
+        assert overlay.verdict == ("" if again else "predicted 1  ·  confidence 0.7500")
+
+
+def test_many_maps_of_one_picture_stand_two_in_a_row() -> None:
+    names = ("a", "b", "c")
+    one = explanation({name: cam(name) for name in names})
+    sheet = _sheets(one)["first_explained"]
+    captions = [[panel.caption.partition(",")[0] for panel in row] for row in sheet.rows]
+    assert captions == [
+        ["image", "gradcam · a", "overlay", "gradcam · b", "overlay"],
+        ["", "gradcam · c", "overlay"],
+    ]

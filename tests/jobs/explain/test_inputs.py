@@ -15,6 +15,7 @@ import fastcam
 from fastcam.errors import InputError
 from fastcam.jobs.explain.rows import rows_of
 from tests.attribution.two_inputs import Encoder, Paired, Siamese, TwoEncoders
+from tests.stored_volumes import save_turned
 
 AGES = [40.0, 50.5, 60.0]
 
@@ -121,3 +122,26 @@ def test_arguments_that_are_missing_are_named(siamese: Siamese, images: dict[str
         fastcam.explain(siamese, images)
     with pytest.raises(InputError, match="takes image, prior, age"):
         fastcam.explain(siamese, images["image"])
+
+
+def test_each_image_is_turned_and_lettered_by_its_own_affine(
+    siamese: Siamese, tmp_path: Path
+) -> None:
+    """Two files of one slice, stored differently, with the patient's right front corner marked."""
+    array = np.full((14, 18, 1), 10, np.int16)  # x to the right, y to the front
+    array[12:, 15:] = 90
+    affine = np.diag([1.5, 1.0, 3.0, 1.0])
+    for name, codes in (("image", "LPS"), ("prior", "ARI")):
+        save_turned(tmp_path / f"{name}.nii", array, affine, codes)
+    files: dict[str, Any] = {name: [tmp_path / f"{name}.nii"] for name in ("image", "prior")}
+    result = fastcam.explain(siamese, {**files, "age": [40.0]}, output="scores", image_size=16)
+    first, second = (row.groups[0] for row in rows_of([result], [""], 0, "mean"))
+    assert first.picture.shape[:2] == (18, 14)
+    assert first.picture[0, 0, 0] > first.picture[-1, 0, 0] == first.picture[0, -1, 0]
+    np.testing.assert_array_equal(first.picture, second.picture)
+    for group in (first, second):
+        assert group.left_side == "R"
+        assert group.facts.pixel_aspect == pytest.approx(1 / 1.5)
+    # "ARI" is read as rows along R and columns along A: shown transposed, both ways turned round.
+    np.testing.assert_array_equal(second.maps[0].values, result.maps["backbone#1"][0].T[::-1, ::-1])
+    np.testing.assert_array_equal(first.maps[0].values, result.maps["backbone#0"][0])

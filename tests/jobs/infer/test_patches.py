@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,70 @@ def test_finished_cases_are_kept(model: PatchAttention, volumes: Path, tmp_path:
         assert np.array_equal(one.case(index).weights, other.case(index).weights)
         assert one.cases[index] == other.cases[index]
     assert run(model, volumes, tmp_path / "a").already == 3
+
+
+def weights(folder: Path) -> list[Any]:
+    store = fastcam.open_store(folder / "run.zarr")
+    return [store.case(index).weights for index in range(len(store.cases))]
+
+
+def shrink_mask(volumes: Path, name: str) -> None:
+    mask = np.load(volumes / "masks" / f"{name}.npy")
+    mask[:, :25] = 0
+    np.save(volumes / "masks" / f"{name}.npy", mask)
+
+
+def test_a_case_whose_mask_changed_is_run_again(
+    model: PatchAttention, volumes: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(model, volumes, out)
+    before = weights(out)
+    shrink_mask(volumes, "p2")
+    os.utime(volumes / "images" / "p1.npy")
+    assert run(model, volumes, out, trust_inputs=True).already == 3
+    report = run(model, volumes, out)
+    assert (report.done, report.already) == (1, 2)
+    assert report.notes == ["1 input changed: run again (--trust-inputs keeps the maps)"]
+    run(model, volumes, tmp_path / "fresh")
+    after, fresh = weights(out), weights(tmp_path / "fresh")
+    assert all(map(np.array_equal, after, fresh))
+    assert [np.array_equal(*pair) for pair in zip(before, after, strict=True)] == [
+        True,
+        False,
+        True,
+    ]
+    report = run(model, volumes, out)
+    assert (report.done, report.already, report.notes) == (0, 3, [])
+
+
+def test_a_stopped_run_again_with_a_changed_volume(
+    model: PatchAttention, volumes: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(model, volumes, out)
+    shrink_mask(volumes, "p3")
+    # Stopped while it runs the changed case again, and changed once more before it goes on.
+    with pytest.raises(KeyboardInterrupt):
+        run(model, volumes, out, progress=Stopping())
+    shrink_mask(volumes, "p1")
+    report = run(model, volumes, out)
+    assert (report.done, report.already) == (2, 1)
+    run(model, volumes, tmp_path / "fresh")
+    assert all(map(np.array_equal, weights(out), weights(tmp_path / "fresh")))
+
+
+def test_a_bad_volume_that_was_mended_is_run(
+    model: PatchAttention, volumes: Path, tmp_path: Path
+) -> None:
+    path, out = volumes / "images" / "p2.npy", tmp_path / "out"
+    good = path.read_bytes()
+    path.write_bytes(b"no array")
+    assert run(model, volumes, out).failed == 1
+    path.write_bytes(good)
+    report = run(model, volumes, out)
+    assert (report.done, report.already, report.failed) == (1, 2, 0)
+    assert len(fastcam.open_store(out / "run.zarr").cases) == 3
 
 
 def test_another_model_is_another_run(model: PatchAttention, volumes: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def panels(figure: Path) -> list[np.ndarray]:
     """Where the three panels of a figure are dark (or the blue of no heat): (h, w) bool each."""
     pixels = np.asarray(Image.open(figure).convert("RGB")).astype(int)
     dark = (pixels[..., 0] < 40) & (pixels[..., 1] < 40)
-    rows = np.flatnonzero(dark.mean(axis=1) > 0.4)
+    rows = np.flatnonzero(dark.mean(axis=1) > 0.25)  # panels may be narrower than captions
     dark = dark[rows.min() : rows.max() + 1]
     columns = np.flatnonzero(dark.mean(axis=0) > 0.4)
     runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)

@@ -15,6 +15,8 @@ import pytest
 from fastcam.errors import InputError
 from fastcam.jobs.inspect.inventory import describe
 from fastcam.read.results.results import read_results
+from fastcam.run.progress import NoProgress
+from fastcam.run.run_status import RunStatus
 from fastcam.store.patches import create_from_results
 from tests.read.results.plain_files import write_json, write_npz
 
@@ -114,6 +116,16 @@ def test_a_store_of_maps(tmp_path: Path) -> None:
     )
     assert (second["status"], second["reason"]) == ("failed", "b.png: is damaged")
     assert (third["status"], third["predicted"], third["confidence"]) == ("open", "", "")
+
+
+def test_a_store_of_a_run_that_was_stopped(tmp_path: Path) -> None:
+    store = new_store(tmp_path, 5, 2)
+    assert describe(store.path).notes == []
+    status = RunStatus(tmp_path, "infer", NoProgress())
+    status.begin("images", 5)
+    status.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    note = "the last run, of fastcam infer, was interrupted after 0 of 5 images"
+    assert describe(store.path).notes == [note]
 
 
 def test_a_foreign_pickle_is_described_by_what_it_asks_for(

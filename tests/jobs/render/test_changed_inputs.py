@@ -43,3 +43,36 @@ def test_the_case_whose_volume_changed_is_redrawn(neck: SyntheticSet, tmp_path: 
     assert [name[:3] for name in changed] == ["002"]
     volume.touch()
     assert run().drawn == 0
+
+
+def test_a_mask_that_comes_later_is_drawn(neck: SyntheticSet, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    shutil.copytree(neck.masks, masks)
+    late = sorted(masks.iterdir())[2]
+    content = late.read_bytes()
+    late.unlink()
+
+    def run(out: str = "out", trust_inputs: bool = False) -> RenderReport:
+        return fastcam.render(
+            neck.results,
+            root_dir=neck.images,
+            mask_dir=masks,
+            output_dir=tmp_path / out,
+            panel_size=64,
+            workers=1,
+            trust_inputs=trust_inputs,
+        )
+
+    assert run().drawn == 3
+    assert run().drawn == 0
+    late.write_bytes(content)
+    assert run(trust_inputs=True).drawn == 0
+    report = run()
+    assert (report.drawn, report.already) == (1, 2)
+    note = "a mask of 1 case was added: redrawn (--trust-inputs keeps the figures)"
+    assert note in report.notes
+    run("fresh")
+    drawn, fresh = (sorted((tmp_path / out).glob("*.png")) for out in ("out", "fresh"))
+    assert [path.read_bytes() for path in drawn] == [path.read_bytes() for path in fresh]
+    report = run()
+    assert (report.drawn, report.notes) == (0, [])

@@ -122,6 +122,7 @@ def unpacked(row: list[Any]) -> dict[str, Any]:
         "summary",
         "folder",
         "figures",
+        "error",
     )
     return dict(zip(names, row, strict=True))
 

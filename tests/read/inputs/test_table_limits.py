@@ -90,6 +90,51 @@ def test_a_workbook_that_inflates_is_refused(tmp_path: Path, suffix: str) -> Non
         read_cells(path)
 
 
+def long_cell(path: Path) -> None:
+    """Two rows, one of which has a text of 200 MB."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"image": ["00", "x" * 200_000_000], "class": ["0", "1"]})
+    parquet.write_table(table, path, compression="zstd", use_dictionary=False)
+
+
+def alike_cells(path: Path) -> None:
+    """A text of 10 MB that is in the file once, and in 5,000 cells."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    zeros = pa.array([0] * 5000, pa.int32())
+    texts = pa.DictionaryArray.from_arrays(zeros, pa.array(["x" * 10_000_000]))
+    parquet.write_table(pa.table({"note": texts}), path, compression="zstd")
+
+
+@pytest.mark.parametrize("write", [long_cell, alike_cells])
+def test_huge_texts_in_a_parquet_file_are_refused(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "huge.parquet"
+    write(path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match="cells take more memory or time") as caught:
+        read_cells(path)
+    assert "\n" not in str(caught.value)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 512 * 1024
+
+
+def test_a_limit_of_the_system_is_kept(tmp_path: Path) -> None:
+    # As `ulimit -v` sets it: a limit may not be raised.
+    path = far_cell(tmp_path / "a.xlsx", "A1")
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 34, 1 << 34));"
+        "from pathlib import Path; from fastcam.read.inputs import table_cells;"
+        "print(table_cells.read_apart(Path(sys.argv[1]), 1 << 40))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("[['x']]\n", "")
+
+
 def test_no_file_beside_the_data_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("python_calamine", "json", "datetime"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")

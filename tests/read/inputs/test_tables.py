@@ -9,8 +9,8 @@ import pytest
 
 from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item, find_inputs
+from fastcam.read.inputs.table_cells import cell_text
 from fastcam.read.inputs.tables import Table, read_cells
-from fastcam.read.inputs.workbook_cells import cell_text
 
 HEADING: list[object] = ["ID", " age ", "sex"]
 LINES: list[list[object]] = [["007", 34.5, "f"], [None, None, None], ["b/x.png", 41.0, "männlich"]]

@@ -1,4 +1,5 @@
-"""The first check of a pickle, which compiles for seconds, says so; later ones are silent."""
+"""The first check of a large pickle, which compiles for seconds, says so; later ones are silent, and
+small ones need no compiling."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from fastcam_kernels import pickle_cost as kernels
 
 from fastcam.cli.main import _show_warning
 from fastcam.read.results import pickle_cost
+from fastcam.read.results.pickle_cost import PickleCost
 
-_PICKLE = pickle.dumps([1, 2])
+_PICKLE = pickle.dumps(list(range(40_000)))
 
 
 def test_compiling_is_announced(
@@ -46,3 +48,19 @@ def test_the_announcement_is_the_first_thing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(kernels, "cost", lambda *args: order.append("kernel") or real(*args))
     pickle_cost.measure(_PICKLE)
     assert order == ["notice", "kernel"]
+
+
+def test_small_ones_need_no_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = pickle.dumps([1, "a", {2: (3, 4)}] * 20)
+    expected = pickle_cost.measure(small)
+
+    def fail(*_: object) -> None:
+        raise AssertionError("the kernel is called")
+
+    monkeypatch.setattr(kernels, "cost", fail)
+    assert pickle_cost.measure(small) == expected
+    assert pickle_cost.measure(b"...." + small, 4) == PickleCost(
+        4 + expected.end, expected.size, expected.objects, expected.depth
+    )
+    with pytest.raises(AssertionError, match="the kernel is called"):
+        pickle_cost.measure(_PICKLE)

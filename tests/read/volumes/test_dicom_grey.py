@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
+from fastcam.read.volumes.dicom import read_dicom
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.read.volumes.voxels import windowed
 
@@ -164,3 +165,36 @@ def test_padding_written_with_the_other_sign(tmp_path: Path) -> None:
     volume = open_volume(tmp_path / "a")
     assert volume.padding is not None
     assert volume.window[0] >= 5
+
+
+@pytest.mark.parametrize(
+    ("tags", "unit"),
+    [
+        ({"Modality": "CT", "RescaleIntercept": -1024, "RescaleSlope": 1}, "HU"),
+        ({"Modality": "CT"}, ""),
+        ({"Modality": "CT", "RescaleIntercept": 0, "RescaleSlope": 1, "RescaleType": "US"}, ""),
+        ({"Modality": "MR", "RescaleIntercept": 0, "RescaleSlope": 1, "RescaleType": "ms"}, "ms"),
+        ({"Modality": "PT", "RescaleIntercept": 0, "RescaleSlope": 2, "Units": "BQML"}, "BQML"),
+    ],
+)
+def test_the_unit_of_the_quantity(tmp_path, tags, unit):
+    stored = np.arange(12, dtype=np.int16).reshape(1, 3, 4)
+    assert read_dicom(classic(tmp_path / "a", stored, [0.0], **tags)).unit == unit
+
+
+def test_the_name_of_the_series_or_what_there_is_of_its_sequence(tmp_path):
+    stored = np.arange(12, dtype=np.int16).reshape(1, 3, 4)
+    named = classic(tmp_path / "a", stored, [0.0], SeriesDescription=" Ax T1\t", ProtocolName="x")
+    assert read_dicom(named).series == "Ax T1"
+    (path,) = classic(tmp_path / "b", stored, [0.0], SeriesDescription="", SequenceName="*tfl3d1")
+    assert read_dicom([path]).series == "*tfl3d1"
+    assert read_dicom(classic(tmp_path / "c", stored, [0.0])).series == ""
+
+
+def test_the_unit_of_an_enhanced_file(tmp_path):
+    stored = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    rescale = item(RescaleIntercept=0, RescaleSlope=1, RescaleType="ms")
+    path = enhanced(
+        tmp_path / "a.dcm", stored, [0.0, 2.0], shared={"PixelValueTransformationSequence": rescale}
+    )
+    assert read_dicom([path]).unit == "ms"

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.figures import fonts, lettering
+from fastcam.figures import fonts, glyph_atlas
 from fastcam.figures.figure_parts import Panel, Sheet
-from fastcam.figures.figure_pixels import draw
 from fastcam.figures.map_figure import NO_EVIDENCE, map_pair
 from fastcam.figures.map_scales import is_constant, map_scale, two_signs
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.render_style import render_style_of
-from fastcam.figures.view_panels import panel_size, shrunk
-from fastcam.jobs.analyze.figures.sheets import Subject
+from fastcam.figures.view_panels import figure_of_sheet, shrunk
+from fastcam.jobs.analyze.figures.subject import Subject
 from fastcam.options import Style
 
 # Longer side of a panel, in pixels.
@@ -38,7 +37,7 @@ def channels_figure(
     rows = []
     for layer, of_layer in channels.items():
         over = subject.of(layer)
-        height, width = panel_size(over.picture, _PANEL_SIZE)
+        height, width = over.panel_size(replace(style, panel_size=_PANEL_SIZE))
         picture = shrunk(over.picture, height, width)
         row = [Panel(layer, height, width, image=picture, left_side=over.left_side)]
         for channel in of_layer:
@@ -55,10 +54,10 @@ def channels_figure(
             )
             row.append(heat)
         rows.append(tuple(row))
-    characters = lettering.alphabet([subject.heading.title, *channels])
+    characters = glyph_atlas.alphabet([subject.heading.title, *channels])
     render_style = render_style_of(
         style, characters, fonts.chain(characters, style.font), _PANEL_SIZE
     )
     note = "strongest channels of each layer"
     sheet = Sheet(subject.heading.title, note, render_style.palette.caption, tuple(rows))
-    return Figure(draw(sheet, render_style.lettering, render_style.palette))
+    return figure_of_sheet(sheet, render_style)

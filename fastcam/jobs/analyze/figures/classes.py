@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.figures import fonts, lettering
+from fastcam.figures import fonts, layout, glyph_atlas
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.png_writer import write_sheet
@@ -48,9 +48,10 @@ def write_class_figures(
     )
     if len(largest) < 2:
         return []
-    shown = [
-        store.display(index).size(*image.size) for index, image in zip(indices, images, strict=True)
-    ]
+    shown = []
+    for index, image in zip(indices, images, strict=True):
+        height, width = store.display(index).size(*image.size)
+        shown.append(layout.stretched(height, width, style.shown_aspect(store.pixel_aspect(index))))
     layers = {
         layer
         for layer, name in zip(task.layers, task.maps, strict=True)
@@ -63,7 +64,7 @@ def write_class_figures(
     }
     counts = {name: len(groups[name]) for name in largest}
     labels = {name: f"{name} (n = {counts[name]})" for name in largest}
-    characters = lettering.alphabet([*labels.values(), *store.attrs.layers])
+    characters = glyph_atlas.alphabet([*labels.values(), *store.attrs.layers])
     render_style = render_style_of(
         style, characters, fonts.chain(characters, style.font), style.panel_size
     )
@@ -100,7 +101,7 @@ def _file_names(classes: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _common_size(sizes: Sequence[tuple[int, int]], longer: int) -> tuple[int, int]:
+def _common_size(sizes: Sequence[tuple[float, float]], longer: int) -> tuple[int, int]:
     """(h, w) with the median aspect of pictures of ``sizes`` (h, w), the longer side ``longer``,
     the width even."""
     aspect = float(np.median([height / width for height, width in sizes]))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.figures import layout
 from fastcam.figures.figure_parts import NO_OUTLINES, Outlines, Panel, Sheet
 from fastcam.figures.map_figure import NO_EVIDENCE, Heading, map_pair
 from fastcam.figures.map_scales import MapScale, map_scale, two_signs
 from fastcam.figures.render_style import RenderStyle
-from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
 from fastcam.figures.view_panels import panel_size, row_ranges, shrunk
+from fastcam.jobs.analyze.figures.subject import ONLY_IMAGE, Subject
 from fastcam.jobs.analyze.map_statistics import FeatureStatistics, normalized
 from fastcam.options import Style
-from fastcam.read.inputs.bilateral_halves import whole_image_map
-from fastcam.read.volumes.orientation import IDENTITY, Orientation
 
 # Layers beside each other; more go on in the rows below.
 _ACROSS = 5
@@ -29,49 +26,6 @@ _PEAK_COLORS = np.array(
     np.uint8,
 )
 _PEAK_SIDE = 13
-# What the picture is called where there is one.
-_ONLY_IMAGE = "image"
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """What a figure is of.
-
-    Attributes:
-        heading: its title and verdict.
-        picture: (h, w, 1 or 3) uint8, what the model saw of the image, turned by ``display``.
-        halves: how maps lie on it: "no", or on each of its "plain" or "mirror" halves.
-        left_share: the left half's share of Σ|gradient × input|, 0 to 1; None without halves.
-        display: from the image as it is stored to what is shown; maps are turned with it, but for
-            those of halves.
-        left_side: the letter of the patient's side at the left edge, where it is known.
-        name: what the picture is called.
-        facts: what else is known of a slice.
-        over: by layer the picture that its map lies over, where that is another one.
-    """
-
-    heading: Heading
-    picture: NDArray[np.uint8]
-    halves: str = "no"
-    left_share: float | None = None
-    display: Orientation = IDENTITY
-    left_side: str = ""
-    name: str = _ONLY_IMAGE
-    facts: SliceFacts = NO_FACTS
-    over: Mapping[str, Subject] = field(default_factory=dict)
-
-    def of(self, layer: str) -> Subject:
-        """That with the picture which the map of ``layer`` lies over."""
-        return self.over.get(layer, self)
-
-    def whole_map(
-        self, values: NDArray[np.float32], height: int, width: int
-    ) -> NDArray[np.float32]:
-        """A layer's map over the whole picture; of halves as large as its panel, so that nothing
-        runs over the midline when it is drawn."""
-        if self.halves == "no":
-            return np.ascontiguousarray(self.display.apply(values))
-        return whole_image_map(values, height, width, self.halves)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,7 +49,7 @@ def heatmap_sheet(
     subject: Subject, layer: str, values: NDArray[np.float32], render_style: RenderStyle
 ) -> Sheet:
     """One map as heat, the panel as large as the picture or ``panel_size``."""
-    height, width = _picture_size(subject, render_style.style)
+    height, width = subject.enlarged(render_style.style)
     heat, _ = _pair(subject, _caption(subject, layer), values, height, width, render_style.style)
     return _sheet(subject.heading, [[heat]], render_style)
 
@@ -104,7 +58,7 @@ def overlay_sheet(
     subject: Subject, layer: str, values: NDArray[np.float32], render_style: RenderStyle
 ) -> Sheet:
     """The picture beside one map over it."""
-    height, width = _picture_size(subject, render_style.style)
+    height, width = subject.enlarged(render_style.style)
     heat, overlay = _pair(
         subject, _caption(subject, layer), values, height, width, render_style.style
     )
@@ -118,7 +72,7 @@ def layers_sheet(subject: Subject, maps: LayerMaps, render_style: RenderStyle) -
     At the left is the picture, and below it are the peaks, or for halves |gradient × input|.
     """
     style = render_style.style
-    height, width = panel_size(subject.picture, style.panel_size)
+    height, width = subject.panel_size(style)
     layers = list(maps.values)
     rows: list[list[Panel]] = []
     for row in row_ranges(len(layers), _ACROSS):
@@ -126,11 +80,12 @@ def layers_sheet(subject: Subject, maps: LayerMaps, render_style: RenderStyle) -
         pairs = []
         for name in names:
             over = subject.of(name)
-            size = panel_size(over.picture, style.panel_size)
+            size = over.panel_size(style)
             pairs.append(_pair(over, _caption(over, name), maps.values[name], *size, style))
         image = _image_panel(subject, subject.name, height, width)
         if maps.at_input is None:
             peaks = _peaks(subject, maps, names, height, width)
+            peaks = replace(peaks, clear=not style.classic)
             below = _image_panel(subject, "peaks of the layers", height, width, peaks)
         else:
             below = _input_panel(subject, maps.at_input, height, width, style)
@@ -151,7 +106,7 @@ def models_sheet(
     rows = []
     for layer, (first, second) in maps.items():
         over = subject.of(layer)
-        height, width = panel_size(over.picture, render_style.style.panel_size)
+        height, width = over.panel_size(render_style.style)
         correlation = agreement[layer]
         note = NO_EVIDENCE if correlation is None else f"correlation {correlation:.2f}"
         row = []
@@ -202,7 +157,7 @@ def classes_sheet(
 
 def _caption(subject: Subject, layer: str) -> str:
     """The layer, and which of several images its map lies over."""
-    return layer if subject.name == _ONLY_IMAGE else f"{layer} · {subject.name}"
+    return layer if subject.name == ONLY_IMAGE else f"{layer} · {subject.name}"
 
 
 def _image_panel(
@@ -222,10 +177,6 @@ def _image_panel(
     )
 
 
-def _picture_size(subject: Subject, style: Style) -> tuple[int, int]:
-    return layout.enlarged(subject.picture.shape[0], subject.picture.shape[1], style.panel_size)
-
-
 def _pair(
     subject: Subject,
     caption: str,
@@ -242,6 +193,8 @@ def _pair(
         scale = MapScale("patient", (-limits[1], limits[1]) if both else limits, both)
     if scale.constant:
         caption = f"{caption}, {NO_EVIDENCE}"
+    elif both:
+        caption = f"{caption}, above and below 0"
     return map_pair(
         shrunk(subject.picture, height, width),
         subject.whole_map(values, height, width),

@@ -73,7 +73,7 @@ def samples_text(samples: Samples, evaluation: Evaluation) -> str:
     if not samples.cases:
         return head + "\n"
     error = "error" if evaluation.kind == "regression" else "1 - p(true)"
-    rows = [["rank", "image", f"true {evaluation.target}", "predicted", error]]
+    rows = [["rank", "image", f"true {evaluation.target_text}", "predicted", error]]
     for rank, case in enumerate(samples.cases, 1):
         rows.append(
             [

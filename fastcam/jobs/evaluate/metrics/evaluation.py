@@ -69,6 +69,7 @@ class Evaluation:
         classes: number of classes; 0 for a regression.
         localisation: where the maps lie against their masks; None where there are no masks.
         facts: about the run, for the JSON file as they are.
+        unit: of a regression's values; empty where it isn't known.
     """
 
     kind: Kind
@@ -82,6 +83,16 @@ class Evaluation:
     classes: int = 0
     localisation: LocalizationSummary | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    unit: str = ""
+
+    @property
+    def target_text(self) -> str:
+        """The target with its unit: ``age (years)``."""
+        return f"{self.target} ({self.unit})" if self.unit else self.target
+
+    def with_unit(self, text: str) -> str:
+        """A number as text, and its unit."""
+        return f"{text} {self.unit}" if self.unit else text
 
     @property
     def ordered(self) -> list[EvaluatedCase]:
@@ -115,6 +126,7 @@ def evaluation_of(
     classes: int = 0,
     localisation: LocalizationSummary | None = None,
     facts: dict[str, Any] | None = None,
+    unit: str = "",
 ) -> Evaluation:
     """Every number of a test set, from its cases."""
     true = np.array([case.true for case in cases])
@@ -139,6 +151,7 @@ def evaluation_of(
         classes=classes,
         localisation=localisation,
         facts=facts or {},
+        unit=unit,
     )
 
 
@@ -148,6 +161,7 @@ def metrics_json(evaluation: Evaluation) -> str:
     content: dict[str, Any] = {
         "task": evaluation.kind,
         "target": evaluation.target,
+        **({"unit": evaluation.unit} if evaluation.unit else {}),
         "n": len(evaluation.cases),
         **evaluation.facts,
         "metrics": {name: asdict(value) for name, value in evaluation.metrics.items()},

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 UNCHANGED, CHANGED = 0.5, 0.25
 # Each game, and whether a large area under its curve is good.
 _GAMES = (("deletion", False), ("insertion", True))
+# What curves are compared with, in words and in the names of numbers.
+_BASELINES = (("noise", "random"), ("centered blob", "centre"))
 
 
 def faithfulness_summary(
@@ -27,7 +29,8 @@ def faithfulness_summary(
 
     ``deletion`` and ``insertion``: mean area under the curve, ``random`` and ``centre`` that of the
     random maps and of the centered-blob baseline, ``better_than_random`` the share of images whose
-    own map does better than noise, ``p_random`` the Wilcoxon signed-rank test of that, two-sided.
+    own map does better than noise, ``p_random`` the Wilcoxon signed-rank test of that, two-sided;
+    ``better_than_centre`` and ``p_centre`` the same against the baseline.
     ``randomisation``: the mean rank correlation after each step, from the top layer down.
     """
     summary: dict[str, Any] = {}
@@ -64,6 +67,7 @@ def _curve_numbers(curves: Curves) -> dict[str, Any]:
             "better_than_random": _mean(sign * (own - noise) > 0),
             "better_than_centre": None if centre is None else _mean(sign * (own - centre) > 0),
             "p_random": signed_rank_p(own - noise),
+            "p_centre": None if centre is None else signed_rank_p(own - centre),
             "aucs": _listed(curves.auc(game)),
             "curve": _listed(getattr(curves, game)[measured].mean(0)) if measured.any() else None,
         }
@@ -78,16 +82,27 @@ def _curve_verdicts(curves: Curves, numbers: dict[str, Any]) -> list[str]:
     lines = []
     for game, words in (("deletion", "deleting"), ("insertion", "inserting")):
         part = numbers[game]
-        passed = part["better_than_random"] > 0.5 and (part["p_random"] or 1.0) < 0.05
-        verdict = "better than noise" if passed else "not shown to be better than noise"
-        centre = "" if part["centre"] is None else f", centered-blob baseline {part['centre']:.2f}"
+        areas, shares, verdicts = [], [], []
+        for name, baseline in _BASELINES:
+            if part[baseline] is None:
+                continue
+            share, p = part[f"better_than_{baseline}"], part[f"p_{baseline}"]
+            areas.append(f"{name} {part[baseline]:.2f}")
+            shares.append(f"better than {name} in {share:.0%}, p {_p_words(p)}")
+            verdicts.append(_baseline_verdict(name, share, p))
         lines.append(
             f"{words} what the map marks: area under the {game} curve ({score}) {part['auc']:.2f} "
-            f"({part['good_is']} is good), noise {part['random']:.2f}{centre}; better than noise "
-            f"in {part['better_than_random']:.0%} of {numbers['measured']} images, p "
-            f"{_p_words(part['p_random'])}: {verdict}"
+            f"({part['good_is']} is good), {', '.join(areas)}; of {numbers['measured']} images "
+            f"{'; '.join(shares)}: {', '.join(verdicts)}"
         )
     return lines
+
+
+def _baseline_verdict(name: str, share: float, p: float | None) -> str:
+    """``share`` of the images in which the map does better than a baseline, ``p`` of the test."""
+    if p is None or p >= 0.05:
+        return f"not shown to be better than {name}"
+    return f"better than {name}" if share > 0.5 else f"worse than {name}"
 
 
 def _layer_numbers(randomization: Randomization) -> dict[str, Any]:

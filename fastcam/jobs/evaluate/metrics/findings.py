@@ -135,10 +135,10 @@ class _Column:
 
     def values(self, indices: Indices, names: Sequence[str] = tuple(METRICS)) -> Floats:
         """``names`` of resamples ``indices`` (r, n) of the images: (names, r)."""
-        true, known = self.true[indices], self.known[indices]
+        true, labeled = self.true[indices], self.known[indices]
         shape = (len(indices), -1)
-        flat_true = np.where(known, true, 0.0).reshape(shape)
-        flat_known = known.reshape(shape)
+        flat_true = np.where(labeled, true, 0.0).reshape(shape)
+        flat_known = labeled.reshape(shape)
         probability = self.probability[indices].reshape(shape)
         present = flat_known & (flat_true == 1)
         absent = flat_known & (flat_true == 0)

@@ -11,7 +11,15 @@ from fastcam_kernels import resize
 from numpy.typing import NDArray
 
 from fastcam.figures.map_scales import is_constant
-from fastcam.report.statistics import RankSum, Spread, p_text, rank_sum, signed_rank_p, spread
+from fastcam.report.statistics import (
+    FEWEST_IN_GROUP,
+    RankSum,
+    Spread,
+    p_text,
+    rank_sum,
+    signed_rank_p,
+    spread,
+)
 
 # Thresholds that iou tries, in equal steps up to the map's highest value.
 THRESHOLDS = 256
@@ -216,6 +224,11 @@ def localization_lines(summary: LocalizationSummary) -> list[str]:
         lines.append(
             f"share inside the mask, good against bad: effect {test.effect:+.2f} (-1 to 1), "
             f"p {p_text(test.p, True)}"
+        )
+    elif summary.good.n and summary.bad.n:
+        lines.append(
+            f"share inside the mask, good against bad: not tested, with fewer than "
+            f"{FEWEST_IN_GROUP} in a group"
         )
     return lines
 

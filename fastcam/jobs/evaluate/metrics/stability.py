@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastcam.report.statistics import FEWEST_IN_GROUP
 from fastcam.store.map_schema import MapHeader
 
 _SUFFIX = ": stability"
-# With fewer in a group a test says nothing.
-_LEAST = 3
 
 
 def stability_lines(
@@ -35,7 +34,7 @@ def stability_lines(
         ]
         line = f"stability of {name.removesuffix(_SUFFIX)} under {kind}, median: "
         line += ", ".join(texts)
-        if min(map(len, groups)) >= _LEAST:
+        if min(map(len, groups)) >= FEWEST_IN_GROUP:
             from scipy.stats import mannwhitneyu
 
             line += f", p = {mannwhitneyu(groups[0], groups[1]).pvalue:.2g}"

@@ -74,11 +74,11 @@ def _roc(axes: Axes, true: Floats, probability: Floats, metrics: FindingsMetrics
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0, linestyle="--")
     count = 0
     for number, finding in enumerate(metrics.findings):
-        known = np.isfinite(true[:, number])
+        labeled = np.isfinite(true[:, number])
         if finding.metrics["auc"].value is None or count == _MOST_CURVES:
             continue
         count += 1
-        wrong, right, _ = roc_curve(true[known, number] == 1, probability[known, number])
+        wrong, right, _ = roc_curve(true[labeled, number] == 1, probability[labeled, number])
         text, _ = drawable_text(shorten_name(finding.name))
         axes.plot(wrong, right, linewidth=1.5, label=text)
     if not count:
@@ -91,8 +91,8 @@ def _roc(axes: Axes, true: Floats, probability: Floats, metrics: FindingsMetrics
 
 
 def _calibration(axes: Axes, true: Floats, probability: Floats) -> None:
-    known = np.isfinite(true)
-    y, p = true[known], probability[known]
+    labeled = np.isfinite(true)
+    y, p = true[labeled], probability[labeled]
     bins = np.clip(np.ceil(p * BINS).astype(int) - 1, 0, BINS - 1)
     n = np.bincount(bins, minlength=BINS)
     filled = n > 0

@@ -82,7 +82,7 @@ def _strip(
     y: str,
     chance: str,
 ) -> None:
-    words = rank_sum_text(summary.tests[measure])
+    words = rank_sum_text(summary.tests[measure], [len(group) for group in groups])
     frame(axes, title + (f"\n{words}" if words else "\n"), y=y)
     axes.set_ylim(-0.03, 1.08)
     axes.grid(axis="x", visible=False)

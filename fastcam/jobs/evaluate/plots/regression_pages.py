@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Width of a bar; groups are 1 apart.
 _BARS = 0.4
+# Metrics in the unit of the true values.
+_IN_UNIT = ("mae", "rmse")
 # Bars that have room for their numbers.
 _MOST_LABELS = 16
 
@@ -37,7 +39,7 @@ def results_page(evaluation: Evaluation) -> bytes:
     page = new_page(13, 6.2, constrained=True)
     left, right = page.subplots(1, 2)
     true, predicted, good = _columns(evaluation)
-    target = evaluation.target
+    target = evaluation.target_text
     frame(left, _summary(evaluation), x=f"true {target}", y=f"predicted {target}")
     if true.size:
         _scatter(left, true, predicted, good, evaluation.good_below)
@@ -58,21 +60,21 @@ def bland_altman_page(evaluation: Evaluation) -> bytes:
     page = new_page(10.5, 6.4, constrained=True)
     axes = page.subplots()
     true, predicted, good = _columns(evaluation)
-    target = evaluation.target
+    target = evaluation.target_text
     frame(
         axes,
-        f"Predicted and true {target}: bias ± {LIMITS} SD (n - 1)",
+        f"Predicted and true {evaluation.target}: bias ± {LIMITS} SD (n - 1)",
         x=f"mean of predicted and true {target}",
-        y="predicted − true",
+        y=" ".join(filter(None, ["predicted − true", evaluation.unit and f"({evaluation.unit})"])),
     )
     if not true.size:
         write_placeholder(axes, "no image was evaluated")
         return page_png(page)
     size, alpha = _dots(true.size)
-    for which, color, marker in ((good, GOOD, "o"), (~good, BAD, "^")):
+    for part, color, marker in ((good, GOOD, "o"), (~good, BAD, "^")):
         axes.scatter(
-            (true[which] + predicted[which]) / 2,
-            (predicted - true)[which],
+            (true[part] + predicted[part]) / 2,
+            (predicted - true)[part],
             s=size,
             alpha=alpha,
             color=color,
@@ -88,6 +90,7 @@ def bland_altman_page(evaluation: Evaluation) -> bytes:
         _level(axes, evaluation.metrics[name], label, style)
     axes.margins(x=0.04, y=0.12)
     note = f"bands: 95 % interval (bootstrap)   green: |error| < {evaluation.good_below:g}"
+    note = evaluation.with_unit(note)
     axes.text(1.0, 1.012, note, transform=axes.transAxes, ha="right", size=9, color=INK)
     return page_png(page)
 
@@ -97,8 +100,12 @@ def groups_page(evaluation: Evaluation) -> bytes:
     groups = evaluation.groups
     page = new_page(float(np.clip(4.5 + 0.85 * len(groups), 8, 24)), 6.6, constrained=True)
     above, below = page.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    frame(above, f"Errors by group of true {evaluation.target}", y="error")
-    frame(below, "", x=f"true {evaluation.target}", y="images")
+    frame(
+        above,
+        f"Errors by group of true {evaluation.target}",
+        y=f"error ({evaluation.unit})" if evaluation.unit else "error",
+    )
+    frame(below, "", x=f"true {evaluation.target_text}", y="images")
     if not groups:
         write_placeholder(above, "no image was evaluated")
         return page_png(page)
@@ -141,7 +148,8 @@ def _summary(evaluation: Evaluation) -> str:
     for name, label in (("mae", "MAE"), ("rmse", "RMSE"), ("r2", "R²"), ("pearson", "r")):
         value = metrics[name].value
         if value is not None:
-            parts.append(f"{label} {value:.3g}")
+            text = f"{label} {value:.3g}"
+            parts.append(evaluation.with_unit(text) if name in _IN_UNIT else text)
     return "   ".join(parts)
 
 
@@ -149,13 +157,13 @@ def _scatter(
     axes: Axes, true: Floats, predicted: Floats, good: NDArray[np.bool_], good_below: float
 ) -> None:
     size, alpha = _dots(true.size)
-    for which, color, marker, label in (
+    for part, color, marker, label in (
         (good, GOOD, "o", f"|error| < {good_below:g}: {good.sum()}"),
         (~good, BAD, "^", f"|error| ≥ {good_below:g}: {(~good).sum()}"),
     ):
         axes.scatter(
-            true[which],
-            predicted[which],
+            true[part],
+            predicted[part],
             s=size,
             alpha=alpha,
             color=color,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from fastcam.figures.box_outlines import box_text
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.store.map_rows import MapCase, MapRow
@@ -80,7 +81,9 @@ class RenderCaptions:
         if case.right is not None:
             parts.append("correct" if case.right else "wrong")
         label = f"true {self._label_text(header.label)}" if header.label else ""
-        if len(header.pixels):
+        if len(header.boxes):
+            prediction = "; ".join(box_text(box, self._text) for box in header.boxes)
+        elif len(header.pixels):
             shares = (
                 f"{self._text(c)} on {share:.1%}" for c, share in enumerate(header.output[:4])
             )
@@ -141,18 +144,22 @@ def row_note(row: MapRow, header: MapHeader) -> str:
     number = row.target or 0
     if row.segment and number < len(header.pixels):
         numbers.append(f"{row.segment}, {header.pixels[number]} pixels")
+    elif row.segment and number < len(header.boxes) and header.boxes[number, 4] < 0:
+        numbers.append(f"{row.segment}: no such box, no evidence")
     elif row.segment:
         numbers.append(row.segment)
     return "; ".join(filter(None, [row.note, *numbers]))
 
 
 def _target(row: MapRow, header: MapHeader, index: int | None) -> int | None:
-    """The output that a row's map explains; None for attention and for EigenCAM."""
+    """The output that a row's map explains; None for attention, for EigenCAM, and where a detector
+    has no such box."""
     targets, number = header.targets, row.target or 0
     if header.slices is not None and index is not None:
         at = header.slices.row(index)
         targets = targets if at is None else header.slices.targets[at]
-    return int(targets[number]) if row.is_targeted and number < len(targets) else None
+    target = int(targets[number]) if row.is_targeted and number < len(targets) else -1
+    return target if target >= 0 else None
 
 
 def texts_of(store: MapStore, rows: Sequence[MapRow], captions: Captions) -> Mapping[str, None]:

@@ -9,10 +9,17 @@ from typing import Any
 
 import numpy as np
 from fastcam_kernels.turn import turned_grey, turned_mask
+from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures.map_figure import MapPicture
-from fastcam.figures.slice_geometry import NO_GEOMETRY, SliceGeometry, slice_geometry
+from fastcam.figures.slice_facts import SliceFacts
+from fastcam.figures.slice_geometry import (
+    NO_GEOMETRY,
+    SliceGeometry,
+    pixel_aspect,
+    slice_geometry,
+)
 from fastcam.jobs.render.display import display_of, flips_of, open_mask
 from fastcam.options import Orient, Sources
 from fastcam.read.inputs.grey_levels import GreyLevels
@@ -40,17 +47,24 @@ class FlatImage:
         warnings: what is odd about the mask, and why there is none, if one was wanted.
         display: how the picture was turned: not at all, unless a DICOM or NIfTI file says how it
             lies.
+        affine: (4, 4), from pixel (x, y, 0, 1) to RAS millimetres; None where no file says.
     """
 
     picture: MapPicture
     warnings: tuple[str, ...] = ()
     display: orientation.Orientation = orientation.IDENTITY
+    affine: NDArray[np.float64] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """(h, w) as shown."""
         height, width, _ = self.picture.image.shape
         return height, width
+
+    @property
+    def pixel_aspect(self) -> float:
+        """The height of a pixel as shown over its width, in mm."""
+        return self.picture.facts.pixel_aspect
 
     def cut(self, index: int) -> MapPicture:
         """The picture, whatever the index."""
@@ -87,6 +101,11 @@ class VolumeImage:
         """(h, w) of a slice as shown."""
         rows, columns = self.field
         return self.display.size(rows.stop - rows.start, columns.stop - columns.start)
+
+    @property
+    def pixel_aspect(self) -> float:
+        """The height of a pixel as shown over its width, in mm."""
+        return self.geometry.facts.pixel_aspect
 
     def cut(self, index: int) -> MapPicture:
         """Slice ``index`` in the volume's own order, grey, turned for display."""
@@ -136,17 +155,20 @@ def open_image(
     if note:
         image = np.ascontiguousarray(image[rows, columns])
         inside = None if inside is None else np.ascontiguousarray(inside[rows, columns])
-    if orient == "array" or grid.affine is None:
-        return FlatImage(MapPicture(image, inside, note), warnings)
     display = display_of(grid.affine, orient)
+    facts = SliceFacts(pixel_aspect=pixel_aspect(grid.affine, display.orientation))
+    if orient == "array" or grid.affine is None:
+        flat = MapPicture(image, inside, note, facts=facts)
+        return FlatImage(flat, warnings, affine=grid.affine)
     turn = display.orientation.apply
     picture = MapPicture(
         np.ascontiguousarray(turn(image)),
         None if inside is None else np.ascontiguousarray(turn(inside)),
         note,
         left_side=display.left_side,
+        facts=facts,
     )
-    return FlatImage(picture, warnings, display.orientation)
+    return FlatImage(picture, warnings, display.orientation, grid.affine)
 
 
 @dataclass(frozen=True)

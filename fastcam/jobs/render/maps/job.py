@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
-from fastcam.figures import fonts, lettering
+from fastcam.figures import fonts, glyph_atlas
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.png_writer import write_sheet
+from fastcam.jobs.render.fingerprint import style_fingerprint
 from fastcam.jobs.render.maps.captions import texts_of
 from fastcam.jobs.render.maps.map_task import (
     MapFigures,
@@ -23,12 +24,13 @@ from fastcam.jobs.render.maps.map_task import (
 from fastcam.jobs.render.maps.plan import locate_maps, plan_maps
 from fastcam.jobs.render.plan import CohortPlan, Draw, Limits, RenderPlan
 from fastcam.jobs.render.request import RenderRequest
-from fastcam.options import Sources, style_fingerprint
+from fastcam.options import Sources
 from fastcam.read.inputs.preprocessing import volume_channels
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import work_items
 from fastcam.run.folder import RunFolder
 from fastcam.run.records import Failure
+from fastcam.run.work_items import CaseSlices
 from fastcam.store.map_rows import MapCase, MapRow, choose_rows
 from fastcam.store.maps import MapStore
 
@@ -103,7 +105,7 @@ class MapSource:
     def task(self) -> MapTask:
         """What a worker needs to draw."""
         request, store = self.request, self.store
-        characters = lettering.alphabet(texts_of(store, self.rows, request.captions))
+        characters = glyph_atlas.alphabet(texts_of(store, self.rows, request.captions))
         return MapTask(
             store_path=store.path.resolve(),
             store_created=store.attrs.created,
@@ -150,13 +152,21 @@ class MapJob:
         """None: images without maps are found when the figures are planned."""
         return ()
 
+    @cached_property
+    def _located(self) -> list[CaseSlices]:
+        return locate_maps(self.source.store, self.indices, self.source.masks)
+
+    @property
+    def masked(self) -> list[int]:
+        """The numbers of the images that have a mask."""
+        return [self.cases[c.case].place for c in self._located if c.mask is not None]
+
     def plan(self, finished: Container[str]) -> RenderPlan:
         """What is left to draw."""
         source, request = self.source, self.source.request
         task = source.task()
-        located = locate_maps(source.store, self.indices, source.masks)
         figures = plan_maps(
-            source.store, located, source.rows[0], request.selection, request.style, finished
+            source.store, self._located, source.rows[0], request.selection, request.style, finished
         )
         return RenderPlan(
             available=self.cases,

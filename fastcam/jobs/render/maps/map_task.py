@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures import layout
-from fastcam.figures.contours import outlined
 from fastcam.figures.figure_parts import Sheet
 from fastcam.figures.map_figure import MapPanel, MapPicture, map_sheet
 from fastcam.figures.map_scales import (
@@ -34,6 +33,7 @@ from fastcam.jobs.render.maps.image import (
     open_image,
     open_volume_image,
 )
+from fastcam.jobs.render.maps.outlines import with_outlines
 from fastcam.jobs.render.maps.plan import VolumeHeat, heat_of
 from fastcam.jobs.render.maps.volume_summary import summary_text
 from fastcam.jobs.render.plan import Limits
@@ -50,7 +50,7 @@ from fastcam.run.files import make_folder
 from fastcam.run.recent_cache import RecentCache
 from fastcam.run.records import FigureRecord, ItemResult
 from fastcam.run.work_items import CaseSlices, WorkItem
-from fastcam.store.map_rows import MapCase, MapRow, segment_labels
+from fastcam.store.map_rows import MapCase, MapRow
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 from fastcam.store.random_weights import RANDOM_WEIGHTS
@@ -149,7 +149,8 @@ class MapFigures(CaseFigures):
     @classmethod
     def of(cls, task: MapTask, case_maps: OpenMaps) -> MapFigures:
         """Prepare the style for panels of the image's size."""
-        side = max(layout.enlarged(*case_maps.image.size, task.style.panel_size))
+        aspect = task.style.shown_aspect(case_maps.image.pixel_aspect)
+        side = max(layout.enlarged(*case_maps.image.size, task.style.panel_size, aspect))
         return cls(task, case_maps, render_style_of(task.style, task.characters, task.fonts, side))
 
     @property
@@ -199,7 +200,7 @@ class MapFigures(CaseFigures):
         heading = task.captions.heading(header, None if heat is None else index, best)
         sheet, limits = map_sheet(
             heading,
-            self._outlined(case_maps.image.cut(index), index),
+            with_outlines(case_maps.image, header, task.store, index, case_maps.labels),
             maps,
             self.render_style,
             task.captions.overlay_first,
@@ -207,18 +208,6 @@ class MapFigures(CaseFigures):
         if task.store.attrs.settings.get("random_weights"):
             sheet = replace(sheet, note="  ".join(filter(None, [RANDOM_WEIGHTS, sheet.note])))
         return sheet, limits
-
-    def _outlined(self, picture: MapPicture, index: int) -> MapPicture:
-        """The picture, of a segmentation with the outlines of the classes that are explained."""
-        labels, classes = self.case_maps.labels, segment_labels(self.task.store)
-        if labels is None or not classes:
-            return picture
-        plane = labels
-        if self.case_maps.heat is not None:
-            plane = label_plane(labels, self.case_maps.case.header, index)
-        plane = np.ascontiguousarray(self.case_maps.image.display.apply(plane))
-        note = ", ".join(filter(None, [picture.note, "prediction outlined"]))
-        return replace(picture, image=outlined(picture.image, plane, classes), note=note)
 
     def slice_of(self, index: int) -> int | None:
         """The slice; None for an image."""
@@ -250,15 +239,6 @@ class MapFigures(CaseFigures):
         layer = values if heat is None else heat.of_slice(values, index)
         display = self.case_maps.image_of(row).display
         return np.ascontiguousarray(display.apply(layer), dtype=np.float32)
-
-
-def label_plane(labels: NDArray[np.int32], header: MapHeader, index: int) -> NDArray[np.int32]:
-    """What (h, w) of a volume's labels (d, h, w) lies on slice ``index``: the nearest."""
-    if header.slices is not None:
-        row = header.slices.row(index)
-        return labels[row] if row is not None else np.full(labels.shape[1:], -1, np.int32)
-    plane: NDArray[np.int32] = labels[min(index * len(labels) // header.shape[0], len(labels) - 1)]
-    return plane
 
 
 @lru_cache(maxsize=2)

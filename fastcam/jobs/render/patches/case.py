@@ -24,6 +24,7 @@ from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
 from fastcam.read.volumes.voxels import Volume
 
+_DIMMED = "dimmed outside the crop"
 _NONE = slice_patches(np.zeros((0, 4), np.int32), np.zeros(0, np.float32), 0, 0)
 
 
@@ -142,10 +143,16 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
     )
 
 
-def cut_slice(case_data: OpenCase, index: int, buffers: Buffers | None = None) -> SlicePicture:
+def cut_slice(
+    case_data: OpenCase,
+    index: int,
+    buffers: Buffers | None = None,
+    surroundings: bool = False,
+) -> SlicePicture:
     """One slice in its frame, turned for display: grey picture, mask and patches.
 
     With ``buffers`` the pictures are theirs, and the next slice cut with them overwrites these.
+    ``surroundings``: a crop shows what lies around it dimmed, in place of the model's padding.
     """
     z = case_data.first + index
     layer, window = case_data.volume.voxels[z], case_data.window
@@ -153,7 +160,8 @@ def cut_slice(case_data: OpenCase, index: int, buffers: Buffers | None = None) -
     if case_data.crop is not None and mask is not None:
         mask = case_data.frame.apply(mask)
         crop = frames.plan_crop(mask, *_size(mask), case_data.crop)
-        layer = np.rint(crop.apply(to_grey(case_data.frame.apply(layer), *window))).astype(np.uint8)
+        cut = crop.with_surroundings if surroundings else crop.apply
+        layer = np.rint(cut(to_grey(case_data.frame.apply(layer), *window))).astype(np.uint8)
         mask, window = crop.apply_mask(mask), (0.0, 255.0)
     buffers, shape = buffers or Buffers(), case_data.shown_size
     flips = flips_of(case_data.turning)
@@ -162,7 +170,10 @@ def cut_slice(case_data: OpenCase, index: int, buffers: Buffers | None = None) -
         mask = turned_mask(mask, flips, buffers.take("mask", shape, np.uint8))
     patches = case_data.patches.get(index, _NONE)
     facts = case_data.geometry.of(index, z)
-    return SlicePicture(grey, mask, case_data.mask_notice, patches, case_data.left_side, facts)
+    note = _DIMMED if surroundings and case_data.crop is not None else ""
+    return SlicePicture(
+        grey, mask, case_data.mask_notice, patches, case_data.left_side, facts, note
+    )
 
 
 def _size(picture: NDArray[Any]) -> tuple[int, int]:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
-from fastcam.figures import fonts, lettering
+from fastcam.figures import fonts, glyph_atlas
+from fastcam.jobs.render.fingerprint import style_fingerprint
 from fastcam.jobs.render.patches.frame_choice import FrameChoice, choose_frame
 from fastcam.jobs.render.patches.measure import measure_item, peak_item
 from fastcam.jobs.render.patches.patch_task import PatchTask, render_item
 from fastcam.jobs.render.patches.plan import locate, plan_drawing
 from fastcam.jobs.render.plan import CohortPlan, Draw, Limits, RenderPlan, StatisticsPlan
 from fastcam.jobs.render.request import RenderRequest
-from fastcam.options import AUTO_FRAME, style_fingerprint
+from fastcam.options import AUTO_FRAME
 from fastcam.read.results.results import Results, file_sha256, read_results
 from fastcam.read.volumes.frames import parse_frame, parse_slices
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import work_items
 from fastcam.run.folder import STORE, RunFolder
 from fastcam.run.records import Failure
+from fastcam.run.work_items import CaseSlices
 from fastcam.store.patches import RunStore, create_from_results, open_store
 
 
@@ -155,10 +157,19 @@ class PatchJob:
             ),
         ]
 
+    @cached_property
+    def _located(self) -> list[CaseSlices]:
+        return locate(self.store, self.indices, self.source.images, self.source.masks)
+
+    @property
+    def masked(self) -> list[int]:
+        """The numbers of the cases that have a mask."""
+        return [self.store.cases[c.case].place for c in self._located if c.mask is not None]
+
     def plan(self, finished: Container[str]) -> RenderPlan:
         """What is left to draw, and what is to be measured."""
         request, store = self.source.request, self.store
-        located = locate(store, self.indices, self.source.images, self.source.masks)
+        located = self._located
         figures = plan_drawing(
             store, located, request.selection, request.sources, request.style, finished
         )
@@ -178,7 +189,7 @@ class PatchJob:
     def _task(self) -> PatchTask:
         request, store = self.source.request, self.store
         names = (header.name for header in store.cases)
-        characters = lettering.alphabet([*names, *request.style.class_names])
+        characters = glyph_atlas.alphabet([*names, *request.style.class_names])
         return PatchTask(
             store_path=store.path.resolve(),
             store_created=store.attrs.created,

@@ -86,7 +86,8 @@ class PatchTask:
         )
         if self.mode == "all_slices":
             make_folder(self.output_dir / file_names.case_folder(case_data.case))
-        side = max(layout.enlarged(*case_data.shown_size, self.style.panel_size))
+        aspect = self.style.shown_aspect(case_data.geometry.facts.pixel_aspect)
+        side = max(layout.enlarged(*case_data.shown_size, self.style.panel_size, aspect))
         render_style = render_style_of(self.style, self.characters, self.fonts, side)
         return PatchFigures(self, case_data, scale, render_style)
 
@@ -108,7 +109,7 @@ class PatchFigures(CaseFigures):
     def figure(self, index: int) -> CaseFigure:
         """The figure of slice ``index``; draw it before the next one is made."""
         case, style = self.case_data.case, self.task.style
-        picture = cut_slice(self.case_data, index, _buffers)
+        picture = cut_slice(self.case_data, index, _buffers, not style.classic)
         sheet, (low, high) = patch_sheet(
             case, index, picture, self.scale, self.render_style, _buffers
         )

@@ -82,10 +82,10 @@ def _strip(
     whole_range: bool,
 ) -> None:
     _frame(axes, title)
-    words = rank_sum_text(cohort.metrics[metric].test)
-    axes.text(0, 1.04, words, transform=axes.transAxes, size=9.5, color="#555555")
     groups = [[row for row in rows if row.correct is correct] for correct in (True, False)]
     values = [known_values(group, metric) for group in groups]
+    words = rank_sum_text(cohort.metrics[metric].test, [group.size for group in values])
+    axes.text(0, 1.04, words, transform=axes.transAxes, size=9.5, color="#555555")
     _set_limits(axes, np.concatenate(values), whole_range)
     for column, (group, color) in enumerate(zip(values, (GOOD, BAD), strict=True)):
         dots_and_box(axes, group, column, color, "o^"[column])

@@ -12,12 +12,12 @@ from fastcam.figures.map_figure import Heading
 from fastcam.figures.render_style import RenderStyle, render_style_of
 from fastcam.jobs.analyze.figures.sheets import (
     LayerMaps,
-    Subject,
     classes_sheet,
     heatmap_sheet,
     layers_sheet,
     models_sheet,
 )
+from fastcam.jobs.analyze.figures.subject import Subject
 from fastcam.jobs.analyze.map_statistics import feature_statistics
 from fastcam.options import Style
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,15 +70,35 @@ def test_numbers_and_verdicts_of_a_faithful_map() -> None:
     assert found["deletion"]["aucs"][0] is None
     said = found["verdicts"]
     assert len(said) == 3
-    assert all("better than noise in 100% of 9 images" in line for line in said[:2])
-    assert "not shown" not in said[0] + said[1]
+    for line in said[:2]:
+        assert "of 9 images better than noise in 100%, p = 0.004; better than centered blob" in line
+        assert line.endswith(": better than noise, better than centered blob")
     assert said[2].startswith("the maps depend on what the model learnt: rank correlation +0.05")
 
 
 def test_a_map_no_better_than_noise_is_called_so() -> None:
     found = faithfulness_summary(curves(-0.2), None)
     assert found["deletion"]["better_than_random"] == 0
-    assert all("not shown to be better" in line for line in found["verdicts"])
+    for line in found["verdicts"]:
+        assert line.endswith(": worse than noise, worse than centered blob")
+    few = faithfulness_summary(curves(0.2, count=5), None)["verdicts"]
+    assert all(line.endswith("not shown to be better than centered blob") for line in few)
+    alone = faithfulness_summary(curves(0.2, centre=False), None)
+    assert alone["deletion"]["p_centre"] is None
+    assert all("blob" not in line for line in alone["verdicts"])
+
+
+def test_a_map_that_only_noise_loses_to_is_not_called_faithful() -> None:
+    """Better than noise, and worse than a blob that knows nothing of the image."""
+    good = curves(0.1)
+    better = curves(0.2)
+    found = faithfulness_summary(
+        replace(good, centre_deletion=better.deletion, centre_insertion=better.insertion), None
+    )
+    for line in found["verdicts"]:
+        assert line.endswith(": better than noise, worse than centered blob")
+    own, centre = good.auc("deletion")[1:], better.auc("deletion")[1:]
+    assert found["deletion"]["p_centre"] == pytest.approx(wilcoxon(own - centre).pvalue)
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,27 @@ def test_an_unusable_mask_costs_only_its_panel(tmp_path: Path):
     assert (opened.mask_notice, opened.warnings) == ("", ())
     with pytest.raises(CaseError, match=r"mask-crop:8 needs the mask.*gone"):
         open_case(case, image, None, "gone", cropped)
+
+
+def test_a_crop_with_what_lies_around_it(tmp_path: Path) -> None:
+    """By hand: the region as the model saw it, half of the grey levels around it, black beyond."""
+    voxels = np.arange(10 * 12, dtype=np.uint8).reshape(1, 10, 12)
+    mask = np.zeros_like(voxels)
+    mask[0, 1:5, 2:7] = 1
+    np.save(tmp_path / "v.npy", voxels)
+    np.save(tmp_path / "m.npy", mask)
+    sources = Sources(tmp_path, tmp_path, frame="mask-crop:8")
+    case = make_case((0, 0, 4, 4), [0])
+    opened = open_case(case, str(tmp_path / "v.npy"), str(tmp_path / "m.npy"), "", sources)
+    opened = replace(opened, window=(0.0, 255.0))
+    plain = cut_slice(opened, 0)
+    shown = cut_slice(opened, 0, surroundings=True)
+    # The region, rows 1 to 3 and columns 2 to 5, lies in the middle of 8 x 8.
+    expected = np.zeros((8, 8), np.uint8)
+    expected[1:, :] = voxels[0, 0:7, 0:8] // 2
+    expected[2:5, 2:6] = voxels[0, 1:4, 2:6]
+    np.testing.assert_array_equal(shown.grey, expected)
+    np.testing.assert_array_equal(plain.grey[2:5, 2:6], voxels[0, 1:4, 2:6])
+    assert plain.grey.sum() == voxels[0, 1:4, 2:6].sum()
+    assert (plain.note, shown.note) == ("", "dimmed outside the crop")
+    np.testing.assert_array_equal(plain.mask, shown.mask)

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from fastcam.errors import InputError
+from fastcam.jobs.view.downloads import page_file, report_file
 from fastcam.jobs.view.room import Room
-from fastcam.jobs.view.taking import page_file, report_file
 from tests.jobs.view.sample_rooms import patch_request
 
 SVG = "{http://www.w3.org/2000/svg}"

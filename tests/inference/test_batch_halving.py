@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.errors import InputError
-from fastcam.inference.halving import Halving
+from fastcam.inference.batch_halving import Halving
 
 
 class Greedy:

@@ -10,7 +10,8 @@
 The browser is Debian's Chromium on the same machine, without a GPU: it shares the cores with the
 server, and decodes and draws on them.
 
-Run: python -m benchmarks.bench_view [--quick] [--cases N] [--volumes N] [--events N] [--json FILE]
+Run: python -m benchmarks.bench_viewer [--quick] [--cases N] [--volumes N] [--events N]
+                                        [--json FILE]
 """
 
 from __future__ import annotations

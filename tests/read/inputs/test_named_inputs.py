@@ -11,7 +11,7 @@ from PIL import Image
 
 from fastcam.errors import InputError
 from fastcam.read.inputs.input_tables import find_table_inputs
-from fastcam.read.inputs.model_inputs import ModelInput, main_image, parse_inputs, read_inputs
+from fastcam.read.inputs.named_inputs import ModelInput, main_image, parse_inputs, read_inputs
 from fastcam.read.inputs.tables import Row, Table
 
 COLUMNS = {"image": "scan", "prior": "old_scan", "age": "age"}

@@ -9,7 +9,8 @@ from fastcam.jobs.view.opened_case import Look
 from fastcam.jobs.view.query import PictureQuery, number, parse_picture
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.run import prepared_style
-from fastcam.jobs.view.vector_pages import Page, PagePanel, VectorFormat, pdf_report, vector_page
+from fastcam.jobs.view.vector_pages import Page, PagePanel, pdf_report, vector_page
+from fastcam.options import VectorFormat
 
 _WIDTHS = (20.0, 1000.0)  # mm
 _RESOLUTIONS = (30.0, 2400.0)

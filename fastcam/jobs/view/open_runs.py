@@ -82,9 +82,9 @@ def _of_folder(folder: Path) -> tuple[Path, dict[str, Any]]:
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{file}: is not a run's description: {error}") from error
         if isinstance(run, dict):
-            named, own = run.get("store"), run.get("settings")
-            store = folder / named if isinstance(named, str) else store
-            settings = own if isinstance(own, dict) else {}
+            store_name, run_settings = run.get("store"), run.get("settings")
+            store = folder / store_name if isinstance(store_name, str) else store
+            settings = run_settings if isinstance(run_settings, dict) else {}
     if not store.exists():
         raise InputError(
             f"{folder}: holds no run store; give a run store (.zarr), a results file, or the "

@@ -105,6 +105,7 @@ def concatenate(pieces: Sequence[BatchMaps]) -> BatchMaps:
         measure_names=first.measure_names,
         labels=_joined([p.labels for p in pieces]),
         pixels=_joined([p.pixels for p in pieces]),
+        boxes=_joined([p.boxes for p in pieces]),
         gates=gates,
         layer_names=first.layer_names,
         notes=first.notes,

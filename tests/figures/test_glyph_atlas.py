@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from fastcam.figures import fonts, lettering
+from fastcam.figures import fonts, glyph_atlas
 
 from .test_fonts import WQY, needs_wqy
 
-PLAIN = lettering.prepare("", (), 1.0)
+PLAIN = glyph_atlas.prepare("", (), 1.0)
 
 
 def written(font, text: str, letters=PLAIN, size=(400, 40)) -> np.ndarray:
@@ -30,7 +30,7 @@ def written(font, text: str, letters=PLAIN, size=(400, 40)) -> np.ndarray:
 @pytest.mark.parametrize("zoom", [1.0, 2.5])
 def test_text_is_what_pillow_draws(font, size, bold, zoom):
     """Letter by letter: a pen that stops on whole pixels is all that differs."""
-    letters = lettering.prepare("", (), zoom)
+    letters = glyph_atlas.prepare("", (), zoom)
     found = getattr(letters, font)
     font = ImageFont.truetype(
         fonts.dejavu(bold), round(size * zoom), layout_engine=ImageFont.Layout.BASIC
@@ -81,9 +81,9 @@ def test_a_page_of_text_is_made_to_fit_at_once():
 @settings(max_examples=100, deadline=None)
 def test_any_text_can_be_written(text):
     written(PLAIN.title, text)
-    letters = lettering.alphabet([text])
+    letters = glyph_atlas.alphabet([text])
     assert letters.isprintable()
-    assert not set(letters) & set(lettering.BASIC)
+    assert not set(letters) & set(glyph_atlas.BASIC)
     assert set(letters) <= set(text)
 
 
@@ -97,8 +97,8 @@ def test_what_cannot_be_printed_is_a_question_mark():
 def test_chinese_is_drawn_where_a_font_has_it(font):
     """Its glyphs differ from the box for a missing one, and from each other."""
     characters = "患者站"
-    with_font = lettering.prepare(characters, fonts.chain(characters), 1.0)
-    without = lettering.prepare(characters, (), 1.0)
+    with_font = glyph_atlas.prepare(characters, fonts.chain(characters), 1.0)
+    without = glyph_atlas.prepare(characters, (), 1.0)
     pictures = [written(getattr(with_font, font), c, with_font) for c in characters]
     boxes = [written(getattr(without, font), c, without) for c in characters]
     assert all(picture.any() for picture in [*pictures, *boxes])
@@ -110,7 +110,7 @@ def test_chinese_is_drawn_where_a_font_has_it(font):
 @needs_wqy
 def test_the_font_named_is_used(monkeypatch):
     monkeypatch.setattr(fonts, "_installed", list)
-    letters = lettering.prepare("患", fonts.chain("患", WQY), 1.0)
+    letters = glyph_atlas.prepare("患", fonts.chain("患", WQY), 1.0)
     font = ImageFont.truetype(WQY, 20, layout_engine=ImageFont.Layout.BASIC)
     mask = font.getmask("患", mode="L")
     drawn = written(letters.title, "患", letters)
@@ -125,7 +125,7 @@ def test_the_font_named_is_used(monkeypatch):
 
 def test_thousands_of_characters_fit_into_the_atlas():
     characters = "".join(map(chr, range(0x4E00, 0x4E00 + 3000)))
-    letters = lettering.prepare(characters, (), 1.0)
+    letters = glyph_atlas.prepare(characters, (), 1.0)
     x, y, width, height = letters.boxes.T
     assert (x >= 0).all()
     assert (x + width <= letters.coverage.shape[1]).all()

@@ -13,7 +13,7 @@ from .quick_run import quick_run
     reason="no Chromium here: apt-get install chromium",
 )
 def test_the_view_benchmark_still_runs(tmp_path: Path):
-    report, _ = quick_run("bench_view", tmp_path)
+    report, _ = quick_run("bench_viewer", tmp_path)
     assert len(report["wheel"]) > 0
     assert len(report["slider"]) > 0
     assert report["first"] > 0

@@ -1,0 +1,99 @@
+"use strict";
+// Marks and notes of a reader, kept by this browser, and their file: lines as `fastcam view` writes
+// and `fastcam review` reads them. A case's mark is that of its last line; a line without a mark
+// takes the one before it back.
+const review = (() => {
+  const COLUMNS = ["case", "run", "slice", "method", "mark", "note", "region", "plane", "reader", "time"];
+  const MARKS = ["1", "2", "3", "4", "5"];
+  const FORMULA = /^'*[=+\-@＝＋－＠]/;
+  const NUMBER = /^([+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan))$/i;
+  const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*(Z|[+-]\d\d:\d\d)$/;
+  const place = `fastcam review ${location.pathname}`;
+  let { reader, lines } = kept();
+  let latest = new Map();
+  index();
+
+  function kept() {
+    try {
+      const { reader, lines } = JSON.parse(localStorage.getItem(place));
+      return { reader: String(reader), lines: lines.map(judgement) };
+    } catch {
+      return { reader: "", lines: [] }; // none yet, or a browser that keeps nothing
+    }
+  }
+
+  function judgement(values) {
+    return Object.fromEntries(COLUMNS.map((name) => [name, String(values[name] ?? "")]));
+  }
+
+  // Whether the browser keeps them: where it doesn't, they are to be saved before the page is left.
+  function keep() {
+    index();
+    try {
+      localStorage.setItem(place, JSON.stringify({ reader, lines }));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  function index() {
+    latest = new Map(lines.filter((line) => line.reader === reader).map((line) => [line.case, line]));
+  }
+
+  function of(name) {
+    const line = latest.get(name);
+    return line && (line.mark || line.note) ? line : undefined;
+  }
+
+  function add(values) {
+    lines.push(judgement({ ...values, reader, time: new Date().toISOString() }));
+    return keep();
+  }
+
+  function readAs(name) {
+    reader = name;
+    return keep();
+  }
+
+  // As fastcam's cells: no control characters, and nothing that a spreadsheet runs.
+  function cell(text) {
+    let shown = text.replace(/\\(?=x[0-9a-f]{2})/g, "\\x5c").replace(/[\u0000-\u001f\u007f-\u009f]/g,
+      (letter) => `\\x${letter.charCodeAt(0).toString(16).padStart(2, "0")}`);
+    if (FORMULA.test(shown) && !NUMBER.test(shown)) shown = `'${shown}`;
+    return shown || "n/a";
+  }
+
+  function original(shown) {
+    if (shown === "n/a") return "";
+    const text = shown.startsWith("'") && FORMULA.test(shown) ? shown.slice(1) : shown;
+    return text.replace(/\\x([0-9a-f]{2})/g, (_, code) => String.fromCharCode(parseInt(code, 16)));
+  }
+
+  function toText() {
+    const rows = lines.map((line) => COLUMNS.map((name) => cell(line[name])));
+    return [COLUMNS, ...rows].map((row) => `${row.join("\t")}\n`).join("");
+  }
+
+  // How many lines of a file are new here; -1 for a file of something else.
+  function addText(text) {
+    const [head, ...rows] = text.replace(/^\ufeff/, "").split(/\r?\n/);
+    const names = head.split("\t");
+    if (!names.includes("case") || !names.includes("mark")) return -1;
+    const known = new Set(lines.map((line) => JSON.stringify(line)));
+    let count = 0;
+    for (const row of rows) {
+      const cells = row.split("\t");
+      if (cells.length !== names.length) continue;
+      const line = judgement(Object.fromEntries(names.map((name, at) => [name, original(cells[at])])));
+      if (!line.case || (line.time && !TIME.test(line.time)) || known.has(JSON.stringify(line))) continue;
+      lines.push(line);
+      count += 1;
+    }
+    lines.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+    keep();
+    return count;
+  }
+
+  return { MARKS, of, add, readAs, toText, addText, reader: () => reader, count: () => latest.size };
+})();

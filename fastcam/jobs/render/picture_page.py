@@ -1,0 +1,87 @@
+"""The page over figures of any kind in a folder, such as those of ``fastcam explain``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastcam.jobs.render.gallery import PAGE, check_page
+from fastcam.jobs.render.page import FailureRow, Gallery, GalleryCase, GalleryFigure, page_html
+from fastcam.run.files import write_text
+from fastcam.run.records import Failure
+
+# What browsers show within a page, and what they don't.
+_SHOWN = (".png", ".jpg", ".webp", ".svg")
+PICTURES = (*_SHOWN, ".pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureGroup:
+    """Figures that belong together, such as those of an image.
+
+    Attributes:
+        name: what they are of.
+        text: what is said of it, such as the prediction; empty for nothing.
+        correct: whether a prediction is right; None where it is not known.
+        figures: their files, relative to the page.
+    """
+
+    name: str
+    text: str
+    correct: bool | None
+    figures: Sequence[str]
+
+
+def write_picture_page(
+    folder: Path,
+    title: str,
+    groups: Iterable[PictureGroup],
+    *,
+    files: Sequence[str] = (),
+    failures: Iterable[Failure] = (),
+) -> Path:
+    """Write ``index.html`` over figures in ``folder``, in place of an older one; its path.
+
+    ``files``: names of other results in the folder, which are linked; PDF figures are among them.
+    OutputError where the page can't be written, or an ``index.html`` of somebody else is in the
+    way.
+    """
+    path = folder / PAGE
+    check_page(path)
+    pages: list[str] = []
+    cases = []
+    for place, group in enumerate(groups, 1):
+        shown = [name for name in group.figures if name.lower().endswith(_SHOWN)]
+        pages += [name for name in group.figures if name not in shown]
+        if shown:
+            cases.append(_case(place, group, shown))
+    gallery = Gallery(
+        title=f"{title} ({folder.resolve().name})",
+        status="finished",
+        settings={},
+        available=len(cases),
+        cases=tuple(cases),
+        failures=tuple(FailureRow(f.level, f.case, f.slice, f.reason) for f in failures),
+        files=(*pages, *files),
+        pictures=True,
+        run=folder.resolve().name,
+    )
+    write_text(path, page_html(gallery))
+    return path
+
+
+def _case(place: int, group: PictureGroup, shown: Sequence[str]) -> GalleryCase:
+    return GalleryCase(
+        place=place,
+        name=group.name,
+        true_label="",
+        predicted_label=group.text,
+        correct=group.correct,
+        confidence=math.nan,
+        highest=math.nan,
+        figures=tuple(
+            GalleryFigure(name, number, not number, 0.0) for number, name in enumerate(shown)
+        ),
+    )

@@ -1,0 +1,66 @@
+"""Small detectors for the tests: one with weights set by hand, and its answer in other forms."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+SIDE = 32
+CELL = 8
+
+
+class Boxes(NamedTuple):
+    """The parts of an answer."""
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
+
+
+class SquareDetector(nn.Module):
+    """Finds bright squares of label 0 and dark ones of label 1, one in each cell of 8 pixels.
+
+    ``form``: how it answers: "list" of mappings, "tuple" of losses and that list, "named" tuples,
+    "mapping" of tensors by image.
+    """
+
+    def __init__(self, form: str = "list") -> None:
+        super().__init__()
+        self.form = form
+        self.backbone = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.AvgPool2d(CELL))
+        self.head = nn.Conv2d(2, 2, 3, padding=1)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.zero_()
+            self.backbone[0].weight[:, 0, 1, 1] = torch.tensor([1.0, -1.0])
+            self.head.weight[:, :, 1, 1] = 4 * torch.eye(2)
+            # The cells beside it count a little.
+            self.head.weight[:, :, 1, 0] = 0.5 * torch.eye(2)
+            nn.init.constant_(self.head.bias, -3.0)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Any:
+        scores = self.head(self.backbone(images)).sigmoid()
+        results = [_boxes_of(of_image) for of_image in scores]
+        if self.form == "named":
+            return [Boxes(**result) for result in results]
+        if self.form == "mapping":
+            return {name: [result[name] for result in results] for name in results[0]}
+        return ({}, results) if self.form == "tuple" else results
+
+
+def _boxes_of(scores: Tensor) -> dict[str, Tensor]:
+    """``scores`` (2, h, w) as boxes of their cells, as they come; those below 0.5 are dropped."""
+    labels, rows, columns = (scores > 0.5).nonzero(as_tuple=True)
+    corners = torch.stack([columns, rows, columns + 1, rows + 1], 1) * float(CELL)
+    return {"boxes": corners, "labels": labels, "scores": scores[labels, rows, columns]}
+
+
+def square_images() -> Tensor:
+    """(3, 1, 32, 32): a bright and a weaker dark square; a bright one; nothing."""
+    images = torch.zeros(3, 1, SIDE, SIDE)
+    images[0, 0, 8:16, 16:24] = 2.0
+    images[0, 0, 24:32, 0:8] = -1.5
+    images[1, 0, 0:8, 8:16] = 1.6
+    return images

@@ -1,0 +1,116 @@
+"""Marks and notes on the page of figures, by hand in a browser, and their file in ``fastcam``."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastcam.jobs.render.page import Gallery, GalleryCase, GalleryFigure, page_html
+from fastcam.jobs.view.review_file import latest, read_review
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ["=1+1", "b\\x41\tc", "plain 患者"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    cases = tuple(
+        GalleryCase(
+            place=place,
+            name=name,
+            true_label=0,
+            predicted_label=place % 2,
+            correct=place % 2 == 0,
+            confidence=math.nan,
+            highest=0.5,
+            figures=(GalleryFigure("x.png", 4, True, 0.5),),
+        )
+        for place, name in enumerate(NAMES, 1)
+    )
+    gallery = Gallery(
+        title="t", status="finished", settings={}, available=3, cases=cases, run="figures"
+    )
+    (tmp_path / "index.html").write_text(page_html(gallery), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def context() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_context(accept_downloads=True)
+        browser.close()
+
+
+def opened(context: Any, folder: Path, address: str = "") -> tuple[Any, list[str]]:
+    page, complaints = context.new_page(), []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((folder / "index.html").as_uri() + address)
+    page.wait_for_selector(".card, #found:not(:empty)", state="attached")
+    return page, complaints
+
+
+def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_path: Path) -> None:
+    page, complaints = opened(context, folder, "#1/4")
+    page.fill("#reader", "anna")
+    page.fill("#note", "12345 is no mark")
+    page.keyboard.press("Tab")
+    page.locator("#large-file").focus()
+    page.keyboard.press("3")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("2")
+    page.keyboard.press("5")
+    page.locator('#marks [value="5"]').click()  # taken back
+    page.keyboard.press("ArrowRight")
+    page.fill("#note", "-note of <b>")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#large:not([open])", state="attached")
+    assert page.locator(".judged").all_inner_texts() == [
+        "mark 3 · 12345 is no mark",
+        "",
+        "-note of <b>",
+    ]
+    with page.expect_download() as download:
+        page.click("#save-review")
+    saved = tmp_path / "saved" / "review.tsv"
+    download.value.save_as(saved)
+
+    judgements = read_review(saved)
+    assert {judgement.reader for judgement in judgements} == {"anna"}
+    assert {judgement.run for judgement in judgements} == {"figures"}
+    marks = {case: judgement.mark for (_, case), judgement in latest(judgements).items()}
+    assert marks == {NAMES[0]: "3"}
+    assert judgements[-1].note == "-note of <b>"
+    assert [j.slice for j in judgements if j.case == NAMES[1]] == ["4", "4", "4"]
+
+    # What the browser kept is there again, and the filter by mark is in the address.
+    again, more = opened(context, folder, "#?mark=3")
+    assert again.locator("h3").all_inner_texts() == [NAMES[0]]
+    assert "case" in again.locator("#judged").inner_text()
+    again.evaluate("localStorage.clear()")
+    empty, others = opened(context, folder)
+    assert empty.locator(".judged").all_inner_texts() == ["", "", ""]
+    empty.set_input_files("#load-review", saved)
+    empty.wait_for_function("document.getElementById('review-said').textContent !== ''")
+    assert f"{len(judgements)} new lines" in empty.locator("#review-said").inner_text()
+    empty.goto((folder / "index.html").as_uri() + "#1/4")
+    empty.fill("#reader", "anna")
+    empty.keyboard.press("Tab")
+    empty.keyboard.press("Escape")
+    assert empty.locator(".judged").first.inner_text() == "mark 3 · 12345 is no mark"
+    wrong = tmp_path / "other.tsv"
+    wrong.write_text("a\tb\n1\t2\n")
+    empty.set_input_files("#load-review", wrong)
+    empty.wait_for_function(
+        "document.getElementById('review-said').textContent.includes('no file of marks')"
+    )
+    assert not complaints + more + others

@@ -1,0 +1,45 @@
+"""The page over pictures of any kind."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from fastcam.errors import OutputError
+from fastcam.jobs.render.picture_page import PictureGroup, write_picture_page
+from fastcam.run.records import Failure
+
+
+def test_groups_are_cases_and_files_their_figures(tmp_path: Path) -> None:
+    groups = [
+        PictureGroup("a<b>", "predicted 3 & more", True, ["a/x.png", "a/y.svg", "a/z.pdf"]),
+        PictureGroup("only pages", "", None, ["p.pdf"]),
+        PictureGroup("c", "", None, ["c.png"]),
+    ]
+    failure = Failure("error", 2, "broken", None, 1, "no picture")
+    page = write_picture_page(tmp_path, "vit_tiny", groups, files=["r.json"], failures=[failure])
+    text = page.read_text(encoding="utf-8")
+    found = re.search('id="data">(.*?)</script>', text)
+    assert found is not None
+    data = json.loads(found[1])
+    assert (data["pictures"], len(data["cases"])) == (True, 2)
+    first, second = data["cases"]
+    assert first[:5] == [1, "a<b>", "", "predicted 3 & more", 1]
+    assert [first[10] + figure[2] for figure in first[11]] == ["a/x.png", "a/y.svg"]
+    assert second[:2] == [3, "c"]
+    for name in ("a/z.pdf", "p.pdf", "r.json"):
+        assert f'<a href="./{name}">' in text
+    assert "2 cases, 3 figures" in text
+    assert "no picture" in text
+    assert "a&lt;b&gt;" in text
+    assert "Color map" not in text
+
+
+def test_a_page_of_somebody_else_stays(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(OutputError, match=r"index\.html: is not a gallery page"):
+        write_picture_page(tmp_path, "t", [])
+    assert (tmp_path / "index.html").read_text() == "mine"
