@@ -24,6 +24,7 @@ DATA = {
     "fastcam/jobs/render/page.css",
     "fastcam/jobs/render/page.html",
     "fastcam/jobs/render/page.js",
+    "fastcam/jobs/render/page_review.js",
     "fastcam/jobs/view/page/judge.js",
     "fastcam/jobs/view/page/look.js",
     "fastcam/jobs/view/page/main.js",

@@ -37,6 +37,13 @@ def test_the_citation_is_that_of_the_package() -> None:
     assert str(citation["version"]) == fastcam.__version__
 
 
+def test_the_tests_that_the_security_page_names_are_there() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[^`]+)`", text))
+    assert len(named) > 10
+    assert not {name for name in named if not (ROOT / name).exists()}
+
+
 @pytest.mark.parametrize("form", ["bug", "feature"])
 def test_issue_forms(form: str) -> None:
     """GitHub's form schema: a name, a description, and elements of known types with ids."""

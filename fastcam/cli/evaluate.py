@@ -250,7 +250,7 @@ def evaluate(
         group_width=group_width,
         explain=explain or (),
         faithfulness=faithfulness_images if faithfulness else 0,
-        compare_methods=parse_names(compare_methods),
+        compare_methods=parse_names(compare_methods, "compare-methods"),
         compare_images=compare_images,
         readers=readers,
         workers=workers,

@@ -49,13 +49,13 @@ def parse_panels(text: str | None) -> Any:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def parse_names(text: str | None) -> tuple[str, ...]:
-    """``--class-names A,B`` as names."""
+def parse_names(text: str | None, option: str = "class-names") -> tuple[str, ...]:
+    """``--class-names A,B``, or another ``option``, as names."""
     if text is None:
         return ()
     names = tuple(name.strip() for name in text.split(","))
     if "" in names or len(set(names)) < len(names):
-        raise InputError(f"--class-names {text!r}: give different names with commas between")
+        raise InputError(f"--{option} {text!r}: give different names with commas between")
     return names
 
 

@@ -276,9 +276,7 @@ def run_queues(
     from distributed.scheduler import KilledWorker
 
     threads = sorted(client.nthreads().items())
-    addresses = [
-        address for address, count in threads for _ in range(1 if by_worker else count)
-    ]
+    addresses = [address for address, count in threads for _ in range(1 if by_worker else count)]
     queues = split(max(1, len(addresses)))
     pending: dict[Future[Result], tuple[int, Queued]] = {}
     completed: SimpleQueue[Future[Result]] = SimpleQueue()

@@ -38,7 +38,7 @@ _INTERESTING = (
     b"\0" * 64,
 )
 _SECONDS = 20.0
-# 1 where it was the only case, and so all failed.
+# 1 where all cases failed, as the only one does.
 _LONE = (0, 1, 2, 3)
 
 
@@ -164,7 +164,7 @@ class Formats:
                 out = ["--panel-size", 48, "--output-dir", "out"]
                 return ["render", path / f"results.{suffix}", *sources, *out]
 
-            self._add(f"results {suffix}", own, command, 0, 2, 3)
+            self._add(f"results {suffix}", own, command, *_LONE)
 
     def _add_images(self) -> None:
         first = Image.open(sorted(self._material.images.iterdir())[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,24 @@ def images(tmp_path: Path) -> Path:
         pixels = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_LINEAR)
         Image.fromarray(pixels).save(folder / f"{name}.png")
     return folder
+
+
+def test_pages_for_a_paper(fastcam: Call, net: str, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = fastcam(
+        f"explain {images}/colour.png --model {net} --layer 0 --output-dir {out} --format svg "
+        "--panels overlay,image --width-mm 90 --panel-size 300"
+    )
+    assert made.code == 0, made
+    names = ["colour_explained.svg", "gradcam_heatmap.svg", "gradcam_overlay.svg"]
+    assert sorted(path.name for path in out.iterdir()) == [*names, "index.html"]
+    svg = (out / names[0]).read_text(encoding="utf-8")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert texts.index("gradcam · 0, own scale; overlay") < texts.index("image")
+    assert min(float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)) >= 7
+    assert svg.count("<image") == 3  # two panels and a bar
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert all(f'href="./{name}"' in page or f'"{name}"' in page for name in names)
 
 
 def test_an_image_has_its_files_in_the_folder(

@@ -108,6 +108,7 @@ def test_options_and_keywords_have_one_name(fastcam: Call) -> None:
         "results",
         "output_dir",
         "class_names",
+        "panels",
         *many.values(),
     }:
         assert named[name].default == keywords[name].default

@@ -158,10 +158,13 @@ def test_chosen_views_by_number_or_name(
     fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    given = options(weights[0], out, "--view", "7", "--view", "patch_grid", "--view", "1")
+    asked = ["--view", "7", "--view", "patch_grid", "--view", "1", "--format", "svg"]
+    given = options(weights[0], out, *asked)
     made = fastcam("vit", images[0], *given)
     assert made.code == 0, made
-    assert sorted(path.name for path in out.iterdir()) == [PAGE, FILES[0], FILES[6]]
+    names = [PAGE, *(FILES[at].replace(".png", ".svg") for at in (0, 6))]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert ">rollout" in (out / names[2]).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("query", "asked"), [("59,39", (59, 39)), ("5", 5), ("10,0", (10, 0))])

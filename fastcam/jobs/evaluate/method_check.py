@@ -77,9 +77,7 @@ def compare_methods(
     tables: list[dict[str, NDArray[np.float64]]] = [
         _localization(request, store, row, indices, failures) for row in rows
     ]
-    centers, areas, chances = _baseline_localization(request, store, rows[0], indices)
-    random_values = {"inside": areas, "pointing": chances} if areas is not None else {}
-    center_values = dict(centers)
+    random_values, center_values = _baseline_localization(request, store, rows[0], indices)
     costs = [(0.0, 0.0)] * len(rows)
     sample = sample_of(request, store, evaluation, request.options.compared_images)
     if sample is not None:
@@ -149,24 +147,25 @@ class _CenteredBlob(MapRow):
         size = super().read(store, index).shape
         sides = [((np.arange(n) + 0.5) / n - 0.5) / _BLOB for n in size]
         squares = np.sum(np.meshgrid(*[side**2 for side in sides], indexing="ij"), axis=0)
-        return np.exp(-squares / 2).astype(np.float32)
+        blob: NDArray[np.float32] = np.exp(-squares / 2).astype(np.float32)
+        return blob
 
 
 def _baseline_localization(
     request: EvaluateRequest, store: MapStore, row: MapRow, indices: Sequence[int]
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """Of the centered blob by measure (n,); and what a random map would have: each mask's share of
-    the image, and the chance of a hit."""
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+    """By measure (n,): what a random map would have, each mask's share of the image and the chance
+    of a hit; and what the centered blob has."""
     headers = {index: store.headers[index] for index in indices}
     if not any(header.mask_source for header in headers.values()):
-        return {}, None, None
+        return {}, {}
     blob = _CenteredBlob(array=row.array, caption=CENTER, layer=row.layer, target=row.target)
     # What is odd about masks has been said of the methods.
     found = localizations_of(store, blob, headers, request.inference.inputs.axes, [])
     localizations = [found[index] for index in indices]
     areas = np.array([_number(entry.area) for entry in localizations])
     chances = np.array([_number(entry.chance_hit) for entry in localizations])
-    return _numbers(localizations), areas, chances
+    return {"inside": areas, "pointing": chances}, _numbers(localizations)
 
 
 def _on_sample(
@@ -227,7 +226,8 @@ def _weights_and_flips(
     values: NDArray[np.float32],
     targets: Tensor | None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Rank correlation with the maps of random weights, and stability under flips: (m,) each."""
+    """Size of the rank correlation with maps of random weights, and stability under flips: (m,)
+    each."""
     flat = values.reshape(len(values), -1)
     usable = np.isfinite(flat).all(1) & (np.ptp(flat, axis=1) > 0)
     alike = np.full(len(images), np.nan)
@@ -241,7 +241,7 @@ def _weights_and_flips(
             settings=_LAYERS,
         )
         if randomization.spearman.shape[1] == usable.sum():
-            alike[usable] = randomization.spearman[-1]
+            alike[usable] = np.abs(randomization.spearman[-1])
     engine = AugmentedEngine(build_engine(model, maps), "flips")
     stable = []
     for start in range(0, len(images), maps.settings.pass_size):

@@ -36,7 +36,7 @@ from fastcam.read.results.results import CaseWarning, RejectedCase, Results
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.run.failures import write_failures
-from fastcam.run.files import make_folder, remove, write_bytes
+from fastcam.run.files import make_folder, remove, remove_partial, write_bytes
 from fastcam.run.folder import STORE
 from fastcam.run.folder_lock import locked_folder
 from fastcam.run.progress import NoProgress, Progress, count_failures
@@ -113,7 +113,8 @@ def infer_patches(
             forget_inputs(output_dir / STORE)
         changed = changed_cases(output_dir / STORE, options.trust_inputs)
         if changed:
-            store = _reopen(store, changed, sources, parts)
+            _reopen(store, changed, sources, parts)
+            store = None
             report.notes.append(changed_note(len(changed)))
             progress.note(report.notes[-1])
         if store is None:
@@ -134,6 +135,7 @@ def infer_patches(
             odd = tuple(CaseWarning(*entry) for entry in warnings)
             results = Results(Path(model_name), sha256, tuple(cases), rejected, odd)
             remove(output_dir / STORE)
+            remove_partial(output_dir / STORE)
             create_from_results(output_dir / STORE, results)
             shutil.rmtree(output_dir / _PARTS, ignore_errors=True)
         else:

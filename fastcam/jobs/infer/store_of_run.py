@@ -10,7 +10,7 @@ from typing import Any
 from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.slicing import SliceTable
-from fastcam.run.files import remove
+from fastcam.run.files import remove, remove_partial
 from fastcam.run.folder import differences
 from fastcam.store.map_schema import MapAttrs
 from fastcam.store.maps import MapStore, create_maps
@@ -47,6 +47,7 @@ def open_or_create(
     if store is not None:
         return store
     remove(path)
+    remove_partial(path)
     return create_maps(path, attrs, items, batch_size, table)
 
 

@@ -458,6 +458,7 @@
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("judge").addEventListener("submit", (event) => event.preventDefault());
   $("note").addEventListener("change", keepNote);
+  addEventListener("pagehide", keepNote);
   $("reader").addEventListener("change", () => {
     review.readAs($("reader").value.trim());
     showJudgement();

@@ -20,10 +20,11 @@ from fastcam.jobs.render.maps.image import (
     OpenImage,
     VolumeImage,
 )
-from fastcam.jobs.render.maps.map_task import MapFigures, MapTask, OpenMaps, scale_of
+from fastcam.jobs.render.maps.map_task import MapFigures, MapTask, OpenMaps, open_inputs, scale_of
 from fastcam.jobs.render.maps.plan import VolumeHeat, heat_of
+from fastcam.jobs.view.image_planes import flat_plane, geometry_of
 from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, Reading, Slot
-from fastcam.jobs.view.planes import Plane, plane_of, position_of, raw_window, spacing_of
+from fastcam.jobs.view.planes import Plane, plane_of, position_of, raw_window
 from fastcam.jobs.view.run import prepared_style
 from fastcam.options import Scale, Sources
 from fastcam.read.volumes.masks import mask_along
@@ -75,6 +76,7 @@ class MapViewCase(OpenedCase):
         cuts: its maps that were read already, by the axis that they are cut along: their values
             and, of a volume, where it has its heat.
         scales: the scales of these maps.
+        inputs: of a model with several images those that were opened, by number.
     """
 
     store: MapStore
@@ -84,6 +86,7 @@ class MapViewCase(OpenedCase):
     image: OpenImage
     cuts: dict[tuple[MapRow, int], Cut] = field(default_factory=dict)
     scales: dict[tuple[MapRow, Scale, bool, Limits | None], MapScale] = field(default_factory=dict)
+    inputs: dict[int, OpenImage] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -109,7 +112,7 @@ class MapViewCase(OpenedCase):
         """The slices that the model saw; of a whole volume all three planes."""
         turned = self.sources.orient == "radiological"
         if isinstance(self.image, FlatImage):
-            return {0: _flat_plane(self.image)}
+            return {0: flat_plane(self.image)}
         volume = self.image.volume
         depth, height, width = volume.voxels.shape
         rows, columns = self.image.field
@@ -208,7 +211,7 @@ class MapViewCase(OpenedCase):
             raise CaseError(f"has no slice {slot.index} along axis {slot.axis}")
         values, heat = self._cut(row, slot.axis)
         scale = self._scale(row, look)
-        image = self._image_along(slot.axis, look)
+        image = self._image_along(slot.axis, look, self._image_of(row, look))
         labels = self._labels if slot.axis == 0 else None
         return OpenMaps(MapCase(self.header), image, (values,), (scale,), heat, labels=labels)
 
@@ -232,8 +235,22 @@ class MapViewCase(OpenedCase):
             scale, kind="patient", limits=(low * unit, high * unit), constant=False, ranks=None
         )
 
-    def _image_along(self, axis: int, look: Look | None) -> OpenImage:
-        image = self.image
+    def _image_of(self, row: MapRow, look: Look) -> OpenImage:
+        """The image that a map lies over. CaseError where that lies otherwise than the case's
+        first, by which the page is laid out."""
+        if row.input is None:
+            return self.image
+        if row.input not in self.inputs:
+            self.inputs.update(open_inputs(self._task(row, look), self.header, self.image))
+        image = self.inputs[row.input]
+        if geometry_of(image) != geometry_of(self.image):
+            raise CaseError(
+                f"{row.input_name} lies otherwise than the case's first image; fastcam render draws"
+                " its maps"
+            )
+        return image
+
+    def _image_along(self, axis: int, look: Look | None, image: OpenImage) -> OpenImage:
         if not isinstance(image, VolumeImage):
             return image
         if look is not None and look.window is not None:
@@ -253,7 +270,7 @@ class MapViewCase(OpenedCase):
 
     def mask_of(self, slot: Slot) -> NDArray[np.uint8] | None:
         """The mask of a picture as it is turned."""
-        return self._image_along(slot.axis, None).cut(slot.index).mask
+        return self._image_along(slot.axis, None, self.image).cut(slot.index).mask
 
     def reading(self, slot: Slot, look: Look, across: float, down: float) -> Reading:
         """Voxel, value and heat at a place of a picture; heat as it is enlarged to the panel."""
@@ -270,7 +287,7 @@ class MapViewCase(OpenedCase):
         heat = float(enlarged[y, x]) / (case_maps.scales[0].uniform or 1.0)
         voxel = plane.voxel(slot.index, x, y)
         cell = self._cell(row, voxel)
-        image = self.image
+        image = self._image_of(row, look)
         if isinstance(image, FlatImage):
             pixel = tuple(float(value) for value in image.picture.image[y, x])
             return Reading(voxel=voxel, image=pixel, heat=heat, cell=cell)
@@ -310,21 +327,6 @@ class MapViewCase(OpenedCase):
         for axis, number in zip(order, (z, y, x), strict=True):
             voxel[axis] = number
         return voxel[0], voxel[1], voxel[2]
-
-
-def _flat_plane(image: FlatImage) -> Plane:
-    height, width = image.size
-    rows, columns = image.display.size(height, width)
-    return Plane(
-        axis=0,
-        name="image",
-        depth=1,
-        height=rows,
-        width=columns,
-        display=image.display,
-        spacing=spacing_of(image.affine, image.display),
-        letters=(image.picture.left_side, "", "", ""),
-    )
 
 
 def _across(values: NDArray[np.float32], heat: VolumeHeat, axis: int, depth: int) -> Cut:

@@ -60,6 +60,26 @@ def may_be_dicom(path: Path) -> bool:
     return (not suffix or suffix[1:].isdecimal()) and path.name != "DICOMDIR" and is_dicom(path)
 
 
+def stacked_files(files: Sequence[Path]) -> list[Path]:
+    """Those of a folder's DICOM files, beside its images, that are slices of volumes or volumes."""
+    stacked = []
+    for file in files:
+        try:
+            if may_be_dicom(file) and is_dicom(file) and _holds_image(file):
+                stacked.append(file)
+        except CaseError:
+            continue  # no image
+    return stacked
+
+
+def _holds_image(path: Path) -> bool:
+    from pydicom import dcmread
+
+    with reading(path):
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["Rows"], force=True)
+    return "Rows" in header
+
+
 def _is_flat_nifti(path: Path) -> bool:
     try:
         count, grid = nifti_channels(path)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fastcam.errors import InputError
-from fastcam.read.inputs.flat_files import IMAGE_SUFFIXES, flat_files
+from fastcam.read.inputs.flat_files import IMAGE_SUFFIXES, flat_files, stacked_files
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, ITK_SUFFIXES, is_dicom, natural_key
 
 VOLUME_NAMES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", *ITK_SUFFIXES)
@@ -86,36 +86,53 @@ def left_out(sources: Sequence[Path], dims: int, skipped: Path | None = None) ->
 
     Masks beside their images, ``<image>_mask``, and what is in the folder ``skipped`` don't count.
     """
-    others: list[Path] = []
-    for folder in sources:
-        if folder.is_dir():
-            others += (
-                _other_volumes(folder, skipped) if dims == 2 else _other_files(folder, skipped)
-            )
-    others = [path for path in others if "_mask" not in path.name.casefold()]
-    if not others:
+    volumes: list[Path] = []
+    files: list[Path] = []
+    for folder in filter(Path.is_dir, sources):
+        if dims == 2:
+            images = {*walk(folder, 2, skipped)}
+            volumes += _other_volumes(folder, images, skipped)
+            files += _slices_beside(images)
+        else:
+            files += _other_files(folder, skipped)
+    kinds = ("slice of a volume", "slices of volumes") if dims == 2 else ("image", "images")
+    counts = [_counted(volumes, "volume", "volumes"), _counted(files, *kinds)]
+    if not any(counts):
         return ""
-    count, first = len(others), min(others, key=lambda path: natural_key(str(path)))
-    if dims == 2:
-        volumes = "volume is" if count == 1 else "volumes are"
-        return (
-            f"{count} {volumes} left out, such as {first}: the folder also holds images, and these "
-            "are run; give volumes in a folder of their own"
-        )
-    files = "image is" if count == 1 else "images are"
+    run, other = ("images", "volumes") if dims == 2 else ("volumes", "images")
     return (
-        f"{count} {files} left out, such as {first}: the folder also holds volumes, and these are "
-        "run; give images in a folder of their own"
+        f"{' and '.join(filter(None, counts))}: the folder also holds {run}, and these are run; "
+        f"give {other} in a folder of their own"
     )
 
 
-def _other_volumes(folder: Path, skipped: Path | None) -> list[Path]:
+def _counted(paths: Sequence[Path], one: str, several: str) -> str:
+    """How many of them are left out, but for masks, and the first."""
+    others = [path for path in paths if "_mask" not in path.name.casefold()]
+    if not others:
+        return ""
+    first = min(others, key=lambda path: natural_key(str(path)))
+    are = f"{one} is" if len(others) == 1 else f"{several} are"
+    return f"{len(others)} {are} left out, such as {first}"
+
+
+def _other_volumes(folder: Path, images: set[Path], skipped: Path | None) -> list[Path]:
     """The volumes that are no images, nor folders of some."""
-    images = {*walk(folder, 2, skipped)}
     if not images:
         return []
     folders = {image.parent for image in images}
     return [v for v in walk(folder, 3, skipped) if v not in images and v not in folders]
+
+
+def _slices_beside(images: set[Path]) -> list[Path]:
+    """The DICOM files in the folders of images that are none: a series beside its localizer."""
+    return [
+        file
+        for parent in {image.parent for image in images}
+        for file in stacked_files(
+            [file for file in parent.iterdir() if file.is_file() and file not in images]
+        )
+    ]
 
 
 def _other_files(folder: Path, skipped: Path | None) -> list[Path]:

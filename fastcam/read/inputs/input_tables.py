@@ -10,7 +10,8 @@ from pathlib import Path
 from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item, stem_of
 from fastcam.read.inputs.named_inputs import InputValue, ModelInput, main_image, read_inputs
-from fastcam.read.inputs.tables import PARQUET, SHEETS, Table, read_cells
+from fastcam.read.inputs.table_cells import PARQUET
+from fastcam.read.inputs.tables import SHEETS, Table, read_cells
 
 _TABLES = (".csv", ".tsv", *SHEETS, *PARQUET)
 

@@ -21,7 +21,8 @@ from fastcam.read.inputs.folders import (
 )
 from fastcam.read.inputs.input_lists import ListEntry, read_list, read_table
 from fastcam.read.inputs.named_inputs import InputValue
-from fastcam.read.inputs.tables import PARQUET, SHEETS
+from fastcam.read.inputs.table_cells import PARQUET
+from fastcam.read.inputs.tables import SHEETS
 from fastcam.read.regular_files import check_regular
 from fastcam.read.volumes.sources import DICOM_SUFFIXES
 

@@ -127,6 +127,11 @@ def _table(path: Path, lines: Lines) -> Table:
         raise InputError(f"{path}: has two columns called {repeated!r:.80}; rename one")
     rows = []
     for number, cells in filled:
+        if any(cells[len(heading) :]):
+            raise InputError(
+                f"{path}: row {number} has {len(cells)} cells, but the first row {len(heading)}; "
+                "put a cell that holds the separator, as in 0,5, into quotes"
+            )
         row = _Cells((name, cell) for name, cell in zip(heading, cells, strict=False) if name)
         if any(row.values()):
             rows.append(Row(number, row))

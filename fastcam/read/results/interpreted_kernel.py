@@ -20,7 +20,7 @@ def interpreted(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return _interpreted(kernel, {})
 
 
-def _interpreted(kernel: Callable[..., Any], known: dict[int, FunctionType]) -> FunctionType:
+def _interpreted(kernel: Any, known: dict[int, FunctionType]) -> FunctionType:
     if id(kernel) in known:
         return known[id(kernel)]
     source: FunctionType = getattr(kernel, "py_func", kernel)

@@ -30,7 +30,7 @@ _MOST_BUILDING, _BUILDING_PER_BYTE = 1 << 28, 8
 _MOST_OBJECTS, _OBJECTS_PER_BYTE = 2_000_000, 16
 # Bytes of a pickle that Python walks through, and what its calls may copy there, in bytes: 0.12 s
 # where the compiled kernel takes 0.6 to be loaded, and some ten to be compiled. The worst that 64
-# KiB can ask for takes 0.7 s.
+# KiB can ask for takes half a second.
 _SMALL, _MOST_INTERPRETED = 1 << 16, 1 << 22
 # Tuples inside each other: hashing them takes 128 MB of stack.
 _MOST_DEPTH = 1_000_000

@@ -51,7 +51,8 @@ class SliceHeader:
     - ``inverted``: low values are bright (MONOCHROME1)
     - ``position`` (3,): where the first pixel lies, DICOM's patient coordinates in mm, or None
     - ``plane`` (6,): directions of a row, then of a column, or None
-    - ``spacing``: between rows, and between columns, in mm
+    - ``spacing``: between rows, and between columns, in mm; (1, 1) where none is given
+    - ``sized``: whether the header gives it
     - ``thickness``: between slices, else of one, in mm
     """
 
@@ -63,6 +64,7 @@ class SliceHeader:
     plane: tuple[float, ...] | None
     spacing: tuple[float, ...]
     thickness: float
+    sized: bool = True
 
 
 def slice_header(image: Any, frame: int) -> SliceHeader:
@@ -73,6 +75,8 @@ def slice_header(image: Any, frame: int) -> SliceHeader:
     thickness = frame_value(image, frame, "SliceThickness", "PixelMeasuresSequence")
     between = frame_value(image, frame, "SpacingBetweenSlices", "PixelMeasuresSequence")
     position, _ = position_of(image, frame)
+    sides = _numbers(spacing, 2)
+    sized = sides is not None and min(sides) > 0
     return SliceHeader(
         size=(int(image.Rows), int(image.Columns)),
         rescale=(first_number(slope) or 1.0, first_number(intercept) or 0.0),
@@ -80,7 +84,8 @@ def slice_header(image: Any, frame: int) -> SliceHeader:
         inverted=image.get("PhotometricInterpretation") == "MONOCHROME1",
         position=position,
         plane=plane_of(image, frame),
-        spacing=_numbers(spacing, 2) or (1.0, 1.0),
+        spacing=sides if sides is not None and sized else (1.0, 1.0),
+        sized=sized,
         thickness=first_number(between) or first_number(thickness) or 1.0,
     )
 
@@ -148,7 +153,10 @@ def _numbers(values: Sequence[Any] | None, count: int) -> tuple[float, ...] | No
     values = values if hasattr(values, "__len__") else [values]
     if len(values) != count:
         raise ValueError(f"its header gives {len(values)} numbers where {count} are needed")
-    return tuple(float(value) for value in values)
+    numbers = tuple(float(value) for value in values)
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"its header gives {numbers}, which are not all finite")
+    return numbers
 
 
 def plane_of(image: Any, frame: int) -> tuple[float, ...] | None:

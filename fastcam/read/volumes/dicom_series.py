@@ -115,6 +115,12 @@ class DicomSeries:
                 "its frames have no positions of their own; they are taken in their order, a slice"
                 f" thickness of {first.numbers.thickness:g} mm apart"
             )
+        if first.numbers.position is not None and not first.numbers.sized:
+            warnings.append("its header gives no size of its pixels; they are taken as 1 mm wide")
+        if len(frames) > 1 and first.numbers.position is None:
+            warnings.append(
+                "its images have no positions; they are taken in the order of their numbers"
+            )
         return ChosenVolume(frames, plan, tuple(f"{self.place}: {text}" for text in warnings))
 
 
@@ -204,9 +210,10 @@ def _labels(headers: Sequence[tuple[Path, Any]]) -> list[str]:
         with reading(path):
             uids.append(_uid(header, _SERIES_UID))
     names: dict[str, str] = {}
-    for uid, (_, header) in zip(uids, headers, strict=True):
+    for uid, (path, header) in zip(uids, headers, strict=True):
         if uid not in names:
-            names[uid] = series_label(header)
+            with reading(path):
+                names[uid] = series_label(header)
     twice = {name for name, count in Counter(names.values()).items() if count > 1}
     names = {uid: f"{name} ({uid})" if name in twice else name for uid, name in names.items()}
     labels = []

@@ -6,6 +6,7 @@ a series take.
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 # Tags with the representations of their values: decimal text, or two bytes.
@@ -40,10 +41,8 @@ def stored_numbers(header: Any, tag: int, kind: str) -> tuple[float, ...] | None
 
 def _parsed(value: bytes, kind: str, little_endian: bool) -> tuple[float, ...]:
     if kind == "US":
-        order = "little" if little_endian else "big"
-        return tuple(
-            float(int.from_bytes(value[at : at + 2], order)) for at in range(0, len(value) - 1, 2)
-        )
+        shorts = struct.iter_unpack("<H" if little_endian else ">H", value[: len(value) & ~1])
+        return tuple(float(short) for (short,) in shorts)
     text = value.decode("ascii").strip("\0 ")
     read = int if kind == "IS" else float
     return tuple(float(read(part)) for part in text.split("\\")) if text else ()

@@ -65,6 +65,11 @@ def open_mask(path: Path, grid: Grid, axes: Axes = "zyx") -> Mask:
         ) from error
     except ValueError as error:
         raise CaseError(f"{path}: {error}") from error
+    if _holds_fractions(volume):
+        notes.append(
+            "holds numbers between 0 and 1, as probabilities are: all above 0 count as inside; save"
+            " it with a threshold where that isn't meant"
+        )
     return Mask(inside, (*volume.warnings, *(f"{path}: the mask {note}" for note in notes)))
 
 
@@ -144,6 +149,11 @@ def _listed(slices: list[int]) -> str:
     if len(slices) < 2:
         return f"slice {slices[0]}" if slices else "none"
     return f"slices {slices[0]} to {slices[-1]}"
+
+
+def _holds_fractions(volume: Volume) -> bool:
+    voxels = volume.voxels
+    return voxels.dtype.kind == "f" and bool(((voxels > 0) & (voxels < 1)).any())
 
 
 def _inside(volume: Volume) -> NDArray[np.bool_]:

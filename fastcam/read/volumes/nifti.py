@@ -28,6 +28,8 @@ _DEFLATE_LIMIT = 1032
 _READ_BYTES = 1 << 18
 # Millimetres that a file's two affines may place a voxel apart before that is worth a word.
 _APART = 0.1
+# Units of length but for millimeters, nifti1.h; nibabel and what is built on it takes all for mm.
+_OTHER_UNITS = {1: "meters", 3: "micrometers"}
 # Bytes at the peak for each of the file's, measured; the other byte order is turned in copies.
 _COPIES, _COPIES_TURNED = 1.3, 4.0
 
@@ -290,6 +292,9 @@ def _placement(header: Any, shape: Shape, path: Path) -> tuple[Affine, bool, tup
     except (HeaderDataError, ValueError) as error:
         raise CaseError(f"{path}: has a broken qform: {error}") from error
     warnings = _disagreement(header, affine, shape, path) if by_qform and by_sform else ()
+    unit = _OTHER_UNITS.get(int(header["xyzt_units"]) & 7)
+    if unit is not None:
+        warnings += (f"{path}: says that it is measured in {unit}; taken as millimeters",)
     return affine, by_qform or by_sform, warnings
 
 

@@ -105,7 +105,7 @@ def native(voxels: NDArray[Any], path: Path) -> NDArray[Any]:
     """The same numbers in a type that the kernels read; a copy only where the type has to change.
 
     bool becomes uint8, float16 float32, long double float64, foreign byte order native; complex,
-    text and records are a CaseError.
+    text and records are a CaseError, and so are numbers none of which is finite.
     """
     kind, size = voxels.dtype.kind, voxels.dtype.itemsize
     if kind == "b":
@@ -114,6 +114,9 @@ def native(voxels: NDArray[Any], path: Path) -> NDArray[Any]:
         raise CaseError(
             f"{path}: holds values of type {voxels.dtype}; save the volume as integers or floats"
         )
+    # Of a usual volume the first slice says it.
+    if kind == "f" and voxels.size and not any(np.isfinite(layer).any() for layer in voxels):
+        raise CaseError(f"{path}: none of its {voxels.size} values is finite; export it again")
     if kind == "f" and size not in (4, 8):
         return voxels.astype(np.float32 if size == 2 else np.float64)
     return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)

@@ -93,3 +93,11 @@ def test_a_bad_image_that_was_mended_is_run(folder: Path) -> None:
     store, report = run(model, folder)
     assert (report.done, report.failed, report.already) == (1, 0, 4)
     assert store.headers[4].status == "done"
+
+
+def test_what_a_killed_run_left_of_a_new_store_is_removed(folder: Path) -> None:
+    partial = folder / "out" / ".run.zarr.999999.part" / "cases"
+    partial.mkdir(parents=True)
+    torch.manual_seed(0)
+    run(Counting().eval(), folder)
+    assert not partial.parent.exists()

@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 import fastcam
+from fastcam.api import view
 from fastcam.api.infer import infer
-from fastcam.errors import InputError, OutputError
+from fastcam.errors import CaseError, InputError, OutputError
 from fastcam.options import MapChoice
 from fastcam.store.map_rows import choose_rows
 from fastcam.store.maps import MapStore
@@ -89,6 +90,23 @@ def test_columns_go_in_by_name_and_each_image_has_its_map(
         ("image", True),
         ("prior", False),
     ]
+
+
+def test_the_viewer_shows_each_image_under_its_map(
+    siamese: nn.Module, table: Path, tmp_path: Path
+) -> None:
+    for number in range(5):
+        size = (30, 24 if number else 20)
+        Image.new("RGB", (30, 20), (200, 0, 0)).save(tmp_path / f"new{number}.png")
+        Image.new("RGB", size, (0, 0, 200)).save(tmp_path / f"old{number}.png")
+    report = run(siamese, table, tmp_path / "out", inputs=INPUTS, output="scores")
+    case = MapStore.open(report.store).headers[0].id
+    for number, color in enumerate([(200, 0, 0), (0, 0, 200)]):
+        drawn = view.picture(report.store, case, map=number, panel="image").pixels
+        assert tuple(drawn[5, 5]) == color
+    case = MapStore.open(report.store).headers[1].id
+    with pytest.raises(CaseError, match="prior lies otherwise than the case's first image"):
+        view.picture(report.store, case, map=1)
 
 
 def test_figures_show_each_image_under_its_map(

@@ -74,6 +74,7 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
     page.fill("#note", "-note of <b>")
     page.keyboard.press("Escape")
     page.wait_for_selector("#large:not([open])", state="attached")
+    page.wait_for_selector(".judged:has-text('note of')")
     assert page.locator(".judged").all_inner_texts() == [
         "mark 3 · 12345 is no mark",
         "",
@@ -100,17 +101,16 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
     empty, others = opened(context, folder)
     assert empty.locator(".judged").all_inner_texts() == ["", "", ""]
     empty.set_input_files("#load-review", saved)
-    empty.wait_for_function("document.getElementById('review-said').textContent !== ''")
+    empty.wait_for_selector("#review-said:not(:empty)")
     assert f"{len(judgements)} new lines" in empty.locator("#review-said").inner_text()
     empty.goto((folder / "index.html").as_uri() + "#1/4")
     empty.fill("#reader", "anna")
     empty.keyboard.press("Tab")
     empty.keyboard.press("Escape")
+    empty.wait_for_selector(".judged:not(:empty)")
     assert empty.locator(".judged").first.inner_text() == "mark 3 · 12345 is no mark"
     wrong = tmp_path / "other.tsv"
     wrong.write_text("a\tb\n1\t2\n")
     empty.set_input_files("#load-review", wrong)
-    empty.wait_for_function(
-        "document.getElementById('review-said').textContent.includes('no file of marks')"
-    )
+    empty.wait_for_selector("#review-said:has-text('no file of marks')")
     assert not complaints + more + others

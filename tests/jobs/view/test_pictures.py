@@ -42,7 +42,7 @@ def drawn(tmp_path_factory) -> tuple[Path, Path]:
     out = folder / "out"
     fastcam.render(
         request.runs[0], root_dir=folder / "images", output_dir=out, mode="all_slices",
-        panel_size=160, colormap="viridis", heat_alpha=0.4, top_k=2, workers=1,
+        panel_size=160, colormap="viridis", heat_alpha=0.4, top_k=2, workers=1, aspect="pixels",
     )  # fmt: skip
     return folder, out
 

@@ -12,6 +12,7 @@ from PIL import Image
 from fastcam.read.inputs.folders import left_out
 from fastcam.read.inputs.inputs import find_inputs
 from fastcam.read.inputs.slicing import Slicing, plan_slices, plane_remark
+from tests.stored_volumes import write_series
 
 
 def save(path: Path, shape: tuple[int, ...], codes: str = "RAS") -> None:
@@ -48,6 +49,22 @@ def test_images_beside_volumes(folder: Path) -> None:
     line = left_out([folder], 3)
     assert line.startswith(f"3 images are left out, such as {folder}/a.png: ")
     assert len(find_inputs([folder], dims=3)) == 3
+
+
+def test_a_series_beside_its_localizer(tmp_path: Path) -> None:
+    """One image of another direction makes of the rest nothing that a 2-D model would be given."""
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    write_series(tmp_path / "case", np.zeros((4, 8, 8), np.int16), affine)
+    assert left_out([tmp_path], 2) == ""
+    turned = affine[:, [1, 2, 0, 3]]
+    write_series(tmp_path / "other", np.zeros((1, 8, 8), np.int16), turned)
+    (tmp_path / "other" / "001.dcm").rename(tmp_path / "case" / "localizer.dcm")
+    (tmp_path / "case" / "notes.txt").write_text("nothing")
+    line = left_out([tmp_path], 2)
+    assert line.startswith(
+        f"4 slices of volumes are left out, such as {tmp_path}/case/001.dcm: the folder also holds"
+    )
+    assert [item.source.name for item in find_inputs([tmp_path])] == ["localizer.dcm"]
 
 
 def test_one_kind_is_no_remark(tmp_path: Path) -> None:

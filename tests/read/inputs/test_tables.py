@@ -130,3 +130,13 @@ def test_a_workbook_is_a_table_of_infer_too(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     table = write_sheet(tmp_path / "t.xlsx", [["File", "label"], ["a.png", 1.0]])
     assert find_inputs([table]) == [Item("a", "", tmp_path / "a.png", None, "1")]
+
+
+def test_a_row_of_more_cells_than_the_first_is_refused(tmp_path: Path) -> None:
+    """A decimal comma that isn't quoted would make 0 of 0,5."""
+    path = tmp_path / "t.csv"
+    path.write_text("image,value\na.png,1\nb.png,0,5\n")
+    with pytest.raises(InputError, match=r"t\.csv: row 3 has 3 cells, but the first row 2"):
+        read_cells(path)
+    path.write_text('image,value\na.png,1,\nb.png,"0,5",,\n')
+    assert [row.cells["value"] for row in read_cells(path).rows] == ["1", "0,5"]

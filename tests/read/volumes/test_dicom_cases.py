@@ -19,7 +19,9 @@ from fastcam.read.volumes.volumes import (
     volume_grid,
     volume_shape,
 )
+from fastcam.read.volumes.voxels import Volume
 
+from ...stored_volumes import write_series
 from .dicom_files import (
     AXIAL,
     CORONAL,
@@ -287,3 +289,32 @@ def test_an_identity_shared_by_all_images_does_not_make_them_copies(tmp_path: Pa
         image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID("1.1")
         image.save_as(path)
     assert middle(open_volume(tmp_path / "s")) == [0, 1, 2]
+
+
+def _changed(folder: Path, **elements: Any) -> Volume:
+    """Four slices of a series, with other elements in each header; None takes them away."""
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    write_series(folder, np.arange(4 * 6 * 5).reshape(4, 6, 5).astype(np.int16), affine)
+    for path in folder.iterdir():
+        header = pydicom.dcmread(path)
+        for name, value in elements.items():
+            if value is None:
+                delattr(header, name)
+            else:
+                setattr(header, name, value)
+        header.save_as(path)
+    return open_volume(folder)
+
+
+def test_what_a_header_does_not_say_is_said(tmp_path: Path) -> None:
+    assert _changed(tmp_path / "whole").warnings == ()
+    for number, spacing in enumerate(([0, 0], None)):
+        (line,) = _changed(tmp_path / f"size{number}", PixelSpacing=spacing).warnings
+        assert "gives no size of its pixels; they are taken as 1 mm wide" in line
+    (line,) = _changed(tmp_path / "places", ImagePositionPatient=None).warnings
+    assert "have no positions; they are taken in the order of their numbers" in line
+
+
+def test_a_place_that_is_no_number_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"\.dcm: can't be read: its header gives .*not all finite"):
+        _changed(tmp_path / "nan", ImagePositionPatient=["nan", "0", "1"])

@@ -230,3 +230,18 @@ def test_two_series_with_gaps_at_different_slices(tmp_path: Path) -> None:
     other = Grid(grid.shape, grid.affine, "its slices are unevenly spaced: elsewhere")
     with pytest.raises(CaseError, match=r"the image can't be resampled: .*elsewhere"):
         open_mask(tmp_path / "m", other)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"), [([0, 0.25, 1], True), ([0, 1, 1], False), ([0, 2.5, 7], False)]
+)
+def test_probabilities_are_no_mask_without_a_word(
+    tmp_path: Path, values: list[float], told: bool
+) -> None:
+    np.save(tmp_path / "m.npy", np.array(values, np.float32).reshape(1, 1, 3))
+    mask = open_mask(tmp_path / "m.npy", Grid((1, 1, 3)))
+    assert mask.inside.ravel().tolist() == [False, True, True]
+    assert [line for line in mask.warnings if "probabilities" in line] == list(
+        mask.warnings if told else ()
+    )
+    assert bool(mask.warnings) == told

@@ -221,3 +221,24 @@ def test_a_qform_that_is_no_turn(tmp_path: Path) -> None:
         else:
             with pytest.raises(CaseError, match="broken qform"):
                 read_nifti(path)
+
+
+@pytest.mark.parametrize(("unit", "word"), [("meter", "meters"), ("micron", "micrometers")])
+def test_lengths_in_another_unit_are_said(tmp_path: Path, unit: str, word: str) -> None:
+    image = nib.Nifti1Image(np.ones((2, 3, 4), np.int16), np.eye(4))
+    for units, count in ((unit, 1), ("mm", 0), ("unknown", 0)):
+        image.header.set_xyzt_units(units, "sec")
+        nib.save(image, tmp_path / "a.nii")
+        told = read_nifti(tmp_path / "a.nii").warnings
+        assert len(told) == count
+        assert all(word in line for line in told)
+
+
+def test_a_volume_without_a_finite_value_is_refused(tmp_path: Path) -> None:
+    voxels = np.full((3, 4, 5), np.nan, np.float32)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii.gz")
+    with pytest.raises(CaseError, match="none of its 60 values is finite"):
+        read_nifti(tmp_path / "a.nii.gz")
+    voxels[2, 3, 4] = 1
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii.gz")
+    assert np.isfinite(read_nifti(tmp_path / "a.nii.gz").voxels).sum() == 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.figures import fonts, layout, glyph_atlas
+from fastcam.figures import fonts, glyph_atlas, layout
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.png_writer import write_sheet

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.jobs.evaluate.metrics.bootstrap import Estimate, estimates
-from fastcam.report.statistics import p_text
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +91,7 @@ def measured_by(methods: Sequence[MethodValues]) -> list[str]:
 
 def means_of(method: MethodValues) -> dict[str, Estimate]:
     """The mean of each measure over the images that have it, with its bootstrap interval."""
-    means = {}
+    means: dict[str, Estimate] = {}
     for name, values in method.values.items():
         known = values[np.isfinite(values)]
         if known.size:
@@ -146,16 +145,22 @@ def statements(methods: Sequence[MethodValues], differences: Sequence[Difference
         if all(difference.p is None for difference in own):
             lines.append(f"{order}: too few images to tell a difference from noise")
             continue
-        shown = [
-            f"{d.better} is better than {d.worse} (p {p_text(d.adjusted or 0.0)})"
-            for d in own
-            if d.is_shown
-        ]
         noise = [f"{d.better} and {d.worse}" for d in own if not d.is_shown]
-        parts = ["; ".join(shown)] if shown else []
+        parts = _shown([d for d in own if d.is_shown])
         parts += [f"within noise: {', '.join(noise)}"] if noise else []
         lines.append(f"{order}: {'; '.join(parts)}")
     return lines
+
+
+def _shown(differences: Sequence[Difference]) -> list[str]:
+    """For each method that is better than others a part of a sentence."""
+    parts = []
+    for name in dict.fromkeys(d.better for d in differences):
+        own = [d for d in differences if d.better == name]
+        worse = ", ".join(d.worse for d in own)
+        highest = max(d.adjusted or 0.0 for d in own)
+        parts.append(f"{name} is better than {worse} (p up to {highest:.3f})")
+    return parts
 
 
 def _mean_estimate(name: str, values: Floats) -> dict[str, Estimate]:

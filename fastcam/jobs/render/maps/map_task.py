@@ -307,12 +307,12 @@ def open_maps(task: MapTask, case_slices: CaseSlices) -> OpenMaps:
         scale_of(row, array, task.style, limits)
         for row, array, limits in zip(task.rows, values, cohort, strict=True)
     )
-    inputs = _open_inputs(task, case.header, image)
+    inputs = open_inputs(task, case.header, image)
     labels = store.label_map(case_slices.case)
     return OpenMaps(case, image, values, scales, heat, inputs, labels)
 
 
-def _open_inputs(task: MapTask, header: MapHeader, image: OpenImage) -> dict[int, OpenImage]:
+def open_inputs(task: MapTask, header: MapHeader, image: OpenImage) -> dict[int, OpenImage]:
     """By number the images, beside the case's own, that rows of the figure lie over."""
     preprocessing = task.store.attrs.preprocessing
     images: dict[int, OpenImage] = {}

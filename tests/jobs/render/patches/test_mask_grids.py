@@ -238,7 +238,8 @@ def check_figure(case: Any, image: Path, mask: Path, folder: Path, letter: str) 
     result = render_item(task, item)
     assert not result.failures
     drawn = np.asarray(Image.open(out / "out" / result.figures[0].path).convert("RGB"))
-    height, width = layout.enlarged(*opened.shown_size, 32)
+    aspect = opened.geometry.facts.pixel_aspect
+    height, width = layout.enlarged(*opened.shown_size, 32, aspect)
     cell = layout.Cell(width, height)
     cells = (cell, cell, layout.Cell(width, height, bar=True), cell)
     plans = [layout.arrange((cells,), lines, 1.0) for lines in (1, 2)]
