@@ -109,9 +109,10 @@ def infer(
     """Run a model over images or volumes into the run store ``output_dir/run.zarr``.
 
     Every keyword is the option of ``fastcam infer`` with the same name; ``classes`` are those of
-    ``--target``, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP "text:a photo", or "label" for
-    each image's own in the table. ``inputs``: of a model with several inputs the column of the
-    table that goes into each argument of its ``forward``; ``images`` is then the table, or with
+    ``--target``, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP
+    "text:a photo", or "label" for each image's own in the table. ``inputs``: of a model with
+    several inputs the column of the table that goes into each argument of its ``forward``;
+    ``images`` is then the table, or with
     ``table`` the folder that its paths are relative to. ``output``: which of the tensors that the
     model returns is its answer. A 2-D model runs over the slices of volumes one by one: ``axis``,
     ``slices``, ``context`` and ``pool`` say how. ``window_level`` (centre, width) and

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -25,7 +26,7 @@ from fastcam.jobs.view.review_summary import ReviewSummary, review_files, review
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.service import Service, open_service, start_thread
 from fastcam.jobs.view.verdicts import find_verdicts, verdicts_of
-from fastcam.options import Axes, Blend, Orient, PathLike, Scale, Sources, Style, StyleName
+from fastcam.options import Aspect, Axes, Blend, Orient, PathLike, Scale, Sources, Style, StyleName
 
 
 def view_request(
@@ -160,6 +161,7 @@ def picture(
     window: Limits | None = None,
     limits: Limits | None = None,
     contour: bool = False,
+    aspect: Aspect | None = None,
     **options: Any,
 ) -> Figure:
     """One picture as the reading room shows it.
@@ -169,7 +171,8 @@ def picture(
     another axis. ``map`` is the number, from 0, or the name of a map of the run; ``head`` counts
     from 0, None is the mean of heads. ``window`` are the values that are shown black and white,
     ``limits`` the heat at the ends of the color table; None: as figures have them. ``contour``
-    outlines the mask. ``options`` are the keywords of :func:`view_request`.
+    outlines the mask. ``aspect`` is as in :func:`~fastcam.render`: "mm" keeps the shape in the
+    body, "pixels" makes pixels square. ``options`` are the keywords of :func:`view_request`.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unreadable runs,
     :class:`~fastcam.errors.CaseError` for a case or map that isn't there.
@@ -184,7 +187,12 @@ def picture(
         case=number,
         kind=panel,
         slot=Slot(map=room.map_number(map), head=head, axis=axis, index=slice),
-        look=Look(style=room.style, window=window, limits=limits, contour=contour),
+        look=Look(
+            style=replace(room.style, aspect=aspect or ""),
+            window=window,
+            limits=limits,
+            contour=contour,
+        ),
     )
     return Figure(room.draw(query).pixels)
 

@@ -142,7 +142,7 @@ class ComputeOptions:
     """What is computed, and on which device at which precision."""
 
     task: Annotated[
-        Literal["auto", "classification", "multilabel", "regression", "segmentation"],
+        Literal["auto", "classification", "multilabel", "regression", "segmentation", "detection"],
         Option(
             help="What the outputs are; auto: classes, or a regression where there is one output.",
             rich_help_panel=MODEL,

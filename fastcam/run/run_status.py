@@ -211,7 +211,9 @@ def unfinished_run(folder: Path) -> str:
     if state.status not in ends:
         return ""
     text = f"the last run, of fastcam {state.command}, {ends[state.status]}"
-    return f"{text} after {state.done} of {state.total} {state.unit}" if state.unit else text
+    # One that was killed wrote up to a second before.
+    count = f"at least {state.done}" if state.status == "dead" else str(state.done)
+    return f"{text} after {count} of {state.total} {state.unit}" if state.unit else text
 
 
 def _now() -> str:

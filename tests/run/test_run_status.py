@@ -89,7 +89,7 @@ def test_the_next_run_says_that_the_last_was_killed(tmp_path: Path) -> None:
     shown = _Notes()
     with RunStatus(tmp_path, "infer", shown) as status:
         status.begin("images", 70)
-    killed = "the last run, of fastcam infer, was killed after 0 of 70 images"
+    killed = "the last run, of fastcam infer, was killed after at least 0 of 70 images"
     assert shown.notes == [f"{tmp_path}: {killed}"]
     shown.notes.clear()
     with RunStatus(tmp_path, "infer", shown):

@@ -105,6 +105,11 @@ def task_kind(task: Task, outputs: int) -> tuple[Kind, int]:
             "--task segmentation: fastcam evaluate compares one answer an image with a table; use "
             "fastcam infer with --target seg:CLASS"
         )
+    if task == "detection":
+        raise InputError(
+            "--task detection: fastcam evaluate compares one answer an image with a table; use "
+            "fastcam infer with --target box:best"
+        )
     if task == "regression" or (task == "auto" and outputs == 1):
         if outputs != 1:
             raise InputError(

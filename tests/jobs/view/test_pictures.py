@@ -205,9 +205,11 @@ def test_linked_pictures_have_one_scale(tmp_path) -> None:
 def test_the_function_draws_what_the_room_shows(tmp_path) -> None:
     request = patch_request(tmp_path)
     room = Room(request)
-    drawn = fastcam.picture(
-        request.runs[0], "p1", root_dir=tmp_path / "images", colormap="magma", window=(-100, 400)
-    )
+    look = {"root_dir": tmp_path / "images", "colormap": "magma", "window": (-100, 400)}
+    drawn = fastcam.picture(request.runs[0], "p1", aspect="pixels", **look)
+    in_mm = fastcam.picture(request.runs[0], "p1", **look)
+    # Its pixels are half as high as wide.
+    assert 2 * in_mm.pixels.shape[0] == drawn.pixels.shape[0]
     assert (
         drawn.pixels == picture(room, case=1, slice=3, colormap="magma", window="-100,400")
     ).all()
