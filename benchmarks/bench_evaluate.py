@@ -4,7 +4,7 @@ A ResNet-50 with one output and random weights, 224x224, batches of 16, on JPEG 
 pixels with masks and a table. Ways, all in the same precision and with channels last:
 
 - ``forward``    the model over batches that lie in memory, preprocessed: nothing read or written
-- ``evaluate``   files in; Grad-CAM, metrics, plots, localisation and the best and worst figures out
+- ``evaluate``   files in; Grad-CAM, metrics, plots, localization and the best and worst figures out
 - ``analyze``    the maps of four layers, their statistics, pictures and report
 
 Ways take turns in every round and the median counts. A ratio is a way's seconds less those it spent

@@ -1,7 +1,7 @@
 """The reading room, as a reader meets it: in a browser, from the input event to the picture.
 
 - ``picture``   milliseconds from an event to the picture shown, for slices of 512 x 512 that were
-                not looked at before: by the wheel, where neighbours were fetched ahead, and by the
+                not looked at before: by the wheel, where neighbors were fetched ahead, and by the
                 slider of the heat, where nothing could be; median and 95th percentile
 - ``first``     seconds from the command to the first picture, for a store of 10,000 cases
 - ``table``     milliseconds until a table of 10,000 cases is filtered and shown; median

@@ -90,7 +90,7 @@ def explain(
     the model returns is its answer, by name or place, with dots between for what is nested;
     callable targets then get it alone. ``support``: examples that reconstruction compares with:
     images as above, or a mapping of classes to images; ``query``: the pixel (x, y) of the picture
-    that it asks from, instead of all places. ``window_level`` (centre, width) and ``percentiles``
+    that it asks from, instead of all places. ``window_level`` (center, width) and ``percentiles``
     (low, high): which grey levels of files become black and white, by default their own;
     ``volume``: number or name of a volume where a file or folder has several; ``show_channel``: of
     volumes of several channels the one that figures show, from 1. ``device``: by default where the

@@ -115,7 +115,7 @@ def infer(
     ``images`` is then the table, or with
     ``table`` the folder that its paths are relative to. ``output``: which of the tensors that the
     model returns is its answer. A 2-D model runs over the slices of volumes one by one: ``axis``,
-    ``slices``, ``context`` and ``pool`` say how. ``window_level`` (centre, width) and
+    ``slices``, ``context`` and ``pool`` say how. ``window_level`` (center, width) and
     ``percentiles`` (low, high): which grey levels become black and white. ``method_settings``:
     steps, masks, samples and baselines of the methods with many passes. ``windows``: the model sees
     its input window by window. A run that was stopped goes on with its first unfinished batch;

@@ -1,6 +1,6 @@
 """Synthetic few-shot episodes: pictures of small objects of many kinds, each with its mask.
 
-A kind is a shape in a colour. Each picture holds an object of the class it stands for and one of
+A kind is a shape in a color. Each picture holds an object of the class it stands for and one of
 another kind, on a noisy background. The other kinds are no class of the episode, and those of the
 support are none of the queries': the object is all that a query has in common with its support. A
 quarter of the kinds never appears in training.
@@ -103,7 +103,7 @@ def draw_episode(
 
 
 def model_input(episode: Episode) -> Tensor:
-    """Support, then query pictures, (n, 3, 64, 64) float32, normalised as ``fastcam explain`` does
+    """Support, then query pictures, (n, 3, 64, 64) float32, normalized as ``fastcam explain`` does
     where nothing else is said: by ImageNet's mean and deviation."""
     images = torch.from_numpy(np.concatenate([episode.support.images, episode.query.images]))
     mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, STD))

@@ -151,7 +151,7 @@ def _spot(
     radius: float,
     value: float,
 ) -> None:
-    """Paint a ball of ``value`` over three slices, ``radius`` in pixels, its centre where free."""
+    """Paint a ball of ``value`` over three slices, ``radius`` in pixels, its center where free."""
     rows, columns = np.nonzero(free)
     if not rows.size:
         return

@@ -48,7 +48,7 @@ class Carotid:
     Below the bifurcation both branches are the same.
 
     Attributes:
-        centres: (slices, 2, 2) in mm, (x, y) from the middle of the slice, internal branch first.
+        centers: (slices, 2, 2) in mm, (x, y) from the middle of the slice, internal branch first.
         radii: (slices, 2) of the lumen in mm.
         vein: (x, y) in mm of the jugular vein beside it.
         plaque: None for a healthy one.

@@ -1,9 +1,9 @@
 """The problem of the Vision Transformer demo: which of six shapes lies somewhere in a cluttered
 picture.
 
-What makes it a problem: ground and colours differ from picture to picture, and bars and dots lie
-about, most of them in the shape's own colour and texture, others in a second colour, and large
-enough to fill a patch of 8 pixels. Colour and texture tell nothing of the class and the covered
+What makes it a problem: ground and colors differ from picture to picture, and bars and dots lie
+about, most of them in the shape's own color and texture, others in a second color, and large
+enough to fill a patch of 8 pixels. Color and texture tell nothing of the class and the covered
 area hardly anything; what decides is the outline of one object of 24 to 34 pixels.
 """
 

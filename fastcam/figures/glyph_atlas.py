@@ -1,4 +1,4 @@
-"""Text for the kernels: every glyph a job needs, rasterised once into one atlas.
+"""Text for the kernels: every glyph a job needs, rasterized once into one atlas.
 
 A kernel draws text by copying rectangles out of the atlas, so a figure's text costs microseconds
 and no font library is touched while figures are drawn.
@@ -152,7 +152,7 @@ def alphabet(texts: Iterable[str]) -> str:
 def prepare(
     characters: str, extra_fonts: tuple[Path, ...], zoom: float, scale: float = 1.0
 ) -> Lettering:
-    """Rasterise the basic and the given characters at the sizes of a figure's texts.
+    """Rasterize the basic and the given characters at the sizes of a figure's texts.
 
     ``extra_fonts`` are asked, in order, for what DejaVu lacks; ``zoom`` is 1 for panels of 512
     pixels and grows with larger ones, so that text keeps its share of the picture; ``scale``

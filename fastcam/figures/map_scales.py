@@ -155,7 +155,7 @@ def map_levels(
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
     """A map (h, w), enlarged to (height, width) levels of the color table, and its limits.
 
-    Enlarging is bilinear with half-pixel centres (``align_corners=False``), or by another
+    Enlarging is bilinear with half-pixel centers (``align_corners=False``), or by another
     ``method`` of ``fastcam_kernels.resize``. ``slice`` is always bilinear and does what
     pytorch-grad-cam does: min-max at the layer's resolution, enlarge, min-max again, both with
     ``EPS``; its limits are the raw values that the two ends stand for then.

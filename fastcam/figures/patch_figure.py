@@ -270,7 +270,7 @@ def _on_panel(
     """Boxes (n, 4) inside a picture of ``size`` (width, height) in the pixels of a ``panel``.
 
     Halves are rounded down, as the kernel's
-    nearest neighbour does, so that lines lie on the heat's edges: pixel i shows the sample at
+    nearest neighbor does, so that lines lie on the heat's edges: pixel i shows the sample at
     (2 i + 1) source / (2 target), so an edge e comes before the first i that is not below it.
     """
     if size == panel:

@@ -208,7 +208,7 @@ def titled(title: str, subject: str) -> str:
 
 def patch_edges(count: int, length: int) -> list[int]:
     """First pixels of ``count`` patches over ``length`` pixels, and the end of the last one, where
-    the nearest neighbour changes: pixel i shows patch (2 i + 1) count // (2 length)."""
+    the nearest neighbor changes: pixel i shows patch (2 i + 1) count // (2 length)."""
     return [-((count - 2 * edge * length) // (2 * count)) for edge in range(count + 1)]
 
 

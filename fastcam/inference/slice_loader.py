@@ -38,7 +38,7 @@ class SliceRun:
     """Some slices of one volume.
 
     - ``rows``: their rows in the table
-    - ``planes`` (m, k, H, W) float32: each slice, or it and its neighbours, resized, 0 to 255; None
+    - ``planes`` (m, k, H, W) float32: each slice, or it and its neighbors, resized, 0 to 255; None
       where the volume can't be read
     - ``reason``: why there are no planes, empty where there are
     - ``shape``: (z, y, x) of the volume, its slices first; zeros without planes
@@ -58,7 +58,7 @@ class SliceInputs:
     """The slices of ``table``, from the volumes ``items``, as a 2-D model's inputs by their row.
 
     What can't be read is a reason, not an exception. The planes of a slice are those of its
-    neighbours along the whole volume, whichever slices are run.
+    neighbors along the whole volume, whichever slices are run.
     """
 
     unit = "slices"

@@ -137,7 +137,7 @@ def _huggingface(
         mean, std = config.get("image_mean") or MEAN, config.get("image_std") or STD
         if config.get("do_normalize") is False:
             mean, std = (0.0,), (1.0,)
-        # Their pixels are (0 to 255) * rescale_factor before they are normalised, ours 0 to 1.
+        # Their pixels are (0 to 255) * rescale_factor before they are normalized, ours 0 to 1.
         factor = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
         unit = 255 * factor
         return Preprocessing(

@@ -23,7 +23,7 @@ from fastcam.read.regular_files import check_regular
 
 
 def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
-    """What ``factory()`` of ``file`` returns; the file may import its neighbours.
+    """What ``factory()`` of ``file`` returns; the file may import its neighbors.
 
     ``num_classes``, ``in_channels`` and ``image_size`` are its arguments where ``sizes`` has them
     and the factory takes them. Raises InputError when there is no such file or function, its code

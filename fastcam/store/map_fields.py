@@ -15,7 +15,7 @@ class MapField:
     """The field of a map whose cells don't share the model's input out among them.
 
     Axes are (y, x) or (z, y, x), numbers in pixels of the model's input, 0 its first edge. Cell i
-    is centred at ``offset + (i + 1/2) * stride``.
+    is centerd at ``offset + (i + 1/2) * stride``.
 
     Attributes:
         size: of the model's input.
@@ -52,7 +52,7 @@ class MapField:
 def over_input(values: NDArray[np.float32], field: MapField | None) -> NDArray[np.float32]:
     """Maps (..., h, w) or (..., d, h, w) laid over the whole of the model's input, a value a pixel.
 
-    Linear between the centres of the cells, the nearest cell's value beyond the last centre, 0
+    Linear between the centers of the cells, the nearest cell's value beyond the last center, 0
     outside of what the model saw for this map. Cells in a padded margin are cut off. As they are
     where ``field`` is None: then the cells share the input out.
     """

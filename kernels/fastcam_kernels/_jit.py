@@ -1,7 +1,7 @@
 """The one place with compile options. A kernel elsewhere is ``@kernel`` and its loop.
 
 Kernels are serial: the scheduler above runs one work item per core, so a kernel that took
-threads of its own would only take them from its neighbour. They release the GIL.
+threads of its own would only take them from its neighbor. They release the GIL.
 
 Machine code is cached beside the source or, where that folder can't be written, in the user's
 cache folder (Numba's own fall-back).

@@ -152,7 +152,7 @@ def _readable_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def _count(bits: NDArray[Any], shift: int, counts: NDArray[np.uint32]) -> None:
     """Histogram of ``bits >> shift`` spread over four tables, ``counts`` (4, digits).
 
-    Neighbours are often equal, and one table would then wait for its own last store.
+    Neighbors are often equal, and one table would then wait for its own last store.
     """
     down = np.uint64(shift)
     end = bits.shape[0] // 4 * 4

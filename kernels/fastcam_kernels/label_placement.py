@@ -172,7 +172,7 @@ def label_positions(
 ) -> NDArray[np.int32]:
     """Top-left corners (n, 2) int32 of n labels, (-1, -1) for a label there is no room for.
 
-    anchors (n, 4) int32: the labelled boxes x1, y1, x2, y2 in panel pixels, in order of
+    anchors (n, 4) int32: the labeled boxes x1, y1, x2, y2 in panel pixels, in order of
     importance; sizes (n, 2) int32: width and height of each label; gap: pixels to leave between
     a label and its box and between labels. Every label lies inside the panel and no two overlap.
     Tried in turn: above the box, below, right, left, inside; the first that hides no other

@@ -1,4 +1,4 @@
-"""Resizing with half-pixel centres: nearest, bilinear, bicubic.
+"""Resizing with half-pixel centers: nearest, bilinear, bicubic.
 
 Output sample ``i`` lies at ``(i + 0.5) * n_in / n_out - 0.5`` in source samples, edges repeat
 the border sample. That is OpenCV's INTER_LINEAR and INTER_CUBIC (Keys 1981, a = -0.75) and
@@ -190,7 +190,7 @@ def slice_of(values: NDArray[Any], index: int, depth: int) -> NDArray[Any]:
     """The part of ``values`` (d, ...) at slice ``index`` of ``depth``, interpolated linearly.
 
     Both cover the same field (``align_corners=False``): it lies at ``(index + 0.5) * d / depth -
-    0.5``, and beyond the outermost centres is the outermost value.
+    0.5``, and beyond the outermost centers is the outermost value.
     """
     count = len(values)
     at = min(max((index + 0.5) * count / depth - 0.5, 0.0), count - 1.0)

@@ -29,7 +29,7 @@ def mean_distance(
 
     ``grid``: patches (rows, columns), ``patch``: their sides (h, w) in pixels, ``prefix``: tokens
     before them. For every query that is a patch (CLS and registers have no place): the Euclidean
-    distance between patch centres, weighted by its attention, renormalised over the patches; then
+    distance between patch centers, weighted by its attention, renormalized over the patches; then
     the mean over these queries. A query without any weight on patches is left out; where all are,
     the distance is NaN. Blocks of rows are in memory, never the whole matrix of all heads.
     ``distances``: the distances (n, n) of the patches from each other, if they are there already.
@@ -93,7 +93,7 @@ def mean_distances(vit_pass: VitPass) -> Tensor:
 
 
 def _centers(grid: tuple[int, int], patch: tuple[int, int], device: torch.device) -> Tensor:
-    """y and x of patch centres (2, n) in pixels, row by row; only their differences count."""
+    """y and x of patch centers (2, n) in pixels, row by row; only their differences count."""
     y = torch.arange(grid[0], device=device, dtype=torch.float32) * patch[0]
     x = torch.arange(grid[1], device=device, dtype=torch.float32) * patch[1]
     return torch.cartesian_prod(y, x).T

@@ -205,7 +205,7 @@ class AttentionCall:
     """What a reducer sees, valid only while it runs.
 
     - ``path``: dotted path of the module whose forward made the call, "" for the model itself
-    - ``kind``: how the call was recognised
+    - ``kind``: how the call was recognized
     - ``attention``: the matrix; for kind "gate" (b, 1, 1, c), the sigmoid of each channel
     - ``features`` (b, c, *space), what a gate multiplies; None for other kinds
     - ``flow``: the tensors of the call in the model's graph; None for gates and pooling

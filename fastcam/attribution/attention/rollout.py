@@ -1,7 +1,7 @@
 """Attention rollout: how much of each patch reaches the token that the prediction is read from.
 
 Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, equation 1: heads are
-fused, the identity is added for the skip connection, rows are normalised, layers multiplied.
+fused, the identity is added for the skip connection, rows are normalized, layers multiplied.
 """
 
 from __future__ import annotations

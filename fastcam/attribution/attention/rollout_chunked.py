@@ -1,4 +1,4 @@
-"""One layer of attention rollout, taken backwards: v ← v·A', A' the rows of (A + I), normalised.
+"""One layer of attention rollout, taken backwards: v ← v·A', A' the rows of (A + I), normalized.
 
 Going from the last layer to the first with one vector, instead of multiplying matrices, needs no
 matrix of all tokens at once: rows of A = softmax(scale · Q Kᵀ) are made again from queries and
@@ -128,7 +128,7 @@ def backward_step(layer: Layer, v: Tensor, fusion: Fusion, discard_ratio: float)
 def _mean_step(layer: Scores, v: Tensor) -> Tensor:
     """Heads need not be fused: each gives v·A, and their mean is taken of the vectors.
 
-    Rows sum to 1 here, so that normalising A + I is halving it.
+    Rows sum to 1 here, so that normalizing A + I is halving it.
     """
     b, h, _, m = layer.shape
     head_vectors = v.new_zeros((b * h, 1, m))

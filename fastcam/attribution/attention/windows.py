@@ -3,7 +3,7 @@
 A block pads its grid to whole windows, rolls it by minus the shift, and cuts it into windows, row
 by row (Swin, Liu et al. 2021, section 3.2). timm rolls first and pads the rolled grid; torchvision
 and Hugging Face pad first. Overlapping cross-attention cuts keys from windows that reach over their
-neighbours (HAT, Chen et al. 2023, section 3.2.3). Dilated windows take one token of each part of a
+neighbors (HAT, Chen et al. 2023, section 3.2.3). Dilated windows take one token of each part of a
 grid: MaxViT's grid attention (Tu et al. 2022, section 3.2), and MobileViT's, where a window has the
 pixels of one place in every patch (Mehta & Rastegari 2022, section 3).
 """
@@ -83,7 +83,7 @@ def sum_windows(values: Tensor, layout: WindowLayout) -> Tensor:
     """As ``merge_windows``, but the values of several windows at one place are added.
 
     The adjoint of cutting enlarged windows with zeros around the grid: what lies there is dropped.
-    Windows that reach over their neighbours are not shifted.
+    Windows that reach over their neighbors are not shifted.
     """
     (ny, nx), (wh, ww), (h, w) = layout.windows, layout.window, layout.grid
     columns = values.reshape(-1, ny * nx, values.shape[1] * values.shape[2]).transpose(1, 2)
@@ -100,7 +100,7 @@ def window_module(model: nn.Module, path: str) -> tuple[str, nn.Module] | None:
 
 
 def overlap_module(model: nn.Module, path: str) -> tuple[str, nn.Module] | None:
-    """The same for windows whose keys reach over their neighbours: HAT's names of both sizes."""
+    """The same for windows whose keys reach over their neighbors: HAT's names of both sizes."""
     return _module_with(model, path, ("window_size", "overlap_win_size"))
 
 

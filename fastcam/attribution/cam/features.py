@@ -32,7 +32,7 @@ class FeatureEngine:
     pass to the input, the rest a few sums.
 
     Not the gradient alone: a model that compares the halves moves as much by either, wherever the
-    finding is. ``black`` (c,) is black in each channel of the batch, as it is normalised: the input
+    finding is. ``black`` (c,) is black in each channel of the batch, as it is normalized: the input
     is counted from it, since empty background has no part in an answer.
 
     Raises InputError where ``request`` names several classes.

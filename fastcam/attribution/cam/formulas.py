@@ -57,7 +57,7 @@ def gradcam_plusplus(activations: Tensor, gradients: Tensor) -> Tensor:
 def eigencam(activations: Tensor) -> Tensor:
     """The activations projected on their first principal direction (Muhammad & Yeasin 2020).
 
-    Channels are centred over the positions; of X (positions, channels) with first right singular
+    Channels are centerd over the positions; of X (positions, channels) with first right singular
     vector v the map is X v, that is σ1 u1. Its sign is that of its correlation with the mean of
     the activations over the channels (where that is 0, the sign is free).
     """

@@ -1,6 +1,6 @@
 """The parameter randomization test: do maps change when the model forgets what it learnt?
 
-Adebayo et al. 2018, "Sanity Checks for Saliency Maps", section 3.1: layers are re-initialised one
+Adebayo et al. 2018, "Sanity Checks for Saliency Maps", section 3.1: layers are re-initialized one
 after the other from the top (the output) down, each time on top of those before, and the maps are
 compared with the model's own by Spearman's rank correlation. Maps that stay as they were show what
 is in the image, edges above all, and not what the model learnt.
@@ -66,7 +66,7 @@ class Randomization:
     """Rank correlations with the model's own maps, of n images whose maps are not all one value.
 
     - ``map_name``: the engine's name of the map
-    - ``layers``: what was re-initialised in each step, from the top; each step keeps those before
+    - ``layers``: what was re-initialized in each step, from the top; each step keeps those before
     - ``spearman``, ``absolute`` (steps, n), -1 to 1, of the values and of their magnitudes
     - ``flat`` (steps,), how many maps have one value everywhere; their correlation is 0
     - ``random`` (n, random_maps), with maps of noise at the same resolution
@@ -223,7 +223,7 @@ def _run_order(model: nn.Module, example: Tensor) -> Callable[[str], tuple[int, 
 
 
 def reset(model: nn.Module, names: tuple[str, ...]) -> None:
-    """Re-initialise the own parameters of the modules called ``names``, in place."""
+    """Re-initialize the own parameters of the modules called ``names``, in place."""
     with torch.no_grad():
         for name in names:
             module = module_at(model, name)

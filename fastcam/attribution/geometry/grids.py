@@ -16,7 +16,7 @@ class Grid:
     """Where the places of a tensor lie in the image, along (y, x) or (z, y, x), in its pixels.
 
     - ``sizes``: how many places
-    - ``offset``, ``stride``: place i is centred at offset + (i + 1/2) stride
+    - ``offset``, ``stride``: place i is centerd at offset + (i + 1/2) stride
     - ``low``, ``high``: the part of the image that the tensor was made of
     - ``cells``: the largest stride on the way from the image: what was enlarged again is no finer
     - ``dims``: the tensor's axes along which they are; None where they are no longer axes, as of
@@ -47,7 +47,7 @@ class Grid:
         return tuple(range(starts[0], starts[0] + count)) if len(starts) == 1 else ()
 
     def fitted(self, sizes: Sequence[int]) -> Grid | None:
-        """The same for as many places as ``sizes``, where neighbours were put together, or places
+        """The same for as many places as ``sizes``, where neighbors were put together, or places
         divided, evenly; None where that can't be."""
         if tuple(sizes) == self.sizes:
             return self

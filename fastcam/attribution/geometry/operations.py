@@ -41,7 +41,7 @@ def _pooling(call: Call) -> Grid | None:
 
 
 def _windows(call: Call, kernel: Numbers) -> Grid | None:
-    """A window of ``kernel`` places becomes one, which is centred where the window is."""
+    """A window of ``kernel`` places becomes one, which is centerd where the window is."""
     grid = call.dense
     if grid is None:
         return call.passed_on
@@ -111,7 +111,7 @@ def cut(call: Call, dim: int, start: int, step: int) -> Grid | None:
         return grid if call.result.shape == call.source.shape else None
     axis, count = grid.dims.index(dim), call.result.shape[dim]
     stride, left = grid.stride[axis], grid.sizes[axis] - start - (count - 1) * step - 1
-    # Of every second place the centre stays where it is.
+    # Of every second place the center stays where it is.
     edge = grid.offset[axis] + (start - (step - 1) / 2) * stride
     low, high = grid.low[axis], grid.high[axis]
     # Only where something is cut off does the tensor see less of the image than before.
@@ -199,7 +199,7 @@ def _cat(call: Call) -> Grid | None:
         joined = call.passed_on
         if joined is None or any(part.cells != joined.cells for part in parts):
             return joined
-        # Four neighbours put together, as channels, are where their middle is.
+        # Four neighbors put together, as channels, are where their middle is.
         offset = tuple(
             sum(along) / len(parts) for along in zip(*(p.offset for p in parts), strict=True)
         )

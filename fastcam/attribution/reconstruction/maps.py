@@ -4,7 +4,7 @@ Ridge regression (FRN, Wertheimer et al. 2021) has signed weights W = Q (SᵀS +
 attention (Bi-FRN, Wu et al. 2023) has weights that a softmax made positive, with rows that sum to
 one. In both a row belongs to a place of the query and a column to a place of the support. The mass
 a support place receives is the mean of its column over the query's places. The mean over the other
-axis, the one a softmax normalised, would be 1 / s everywhere, and is never taken.
+axis, the one a softmax normalized, would be 1 / s everywhere, and is never taken.
 
 Everything is solved in float64 and returned in float32, for one class after the other.
 """

@@ -54,7 +54,7 @@ class FeatureStatistics:
 
     Attributes:
         raw: of the CAM as it is stored, at its layer's resolution and without bounds.
-        normalised: of the normalized CAM.
+        normalized: of the normalized CAM.
         activation_area: share of pixels above 0.5, 0 to 1.
         center_of_mass: in pixels of the whole image.
         peak: the highest pixel, the first of equal ones, in pixels of the whole image.

@@ -67,7 +67,7 @@ class ExplanationFigures(ABC):
         It saves itself, ``.save("a.png")``, and shows in a notebook.
 
         - ``index``: the image's number, from 0, negative from the end
-        - ``scale``: ``auto`` gives the same colours to all models, and to all layers where these
+        - ``scale``: ``auto`` gives the same colors to all models, and to all layers where these
           have the same unit: attention of any kind and reconstruction, not CAMs and channels;
           ``shared``: to all maps of a method; ``each``: every map from its own lowest to its own
           highest value; ``slice``: as pytorch-grad-cam draws it; ``rank``: by rank

@@ -1,4 +1,4 @@
-"""Which maps of a figure share the ends of the colour table."""
+"""Which maps of a figure share the ends of the color table."""
 
 from __future__ import annotations
 

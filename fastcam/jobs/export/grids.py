@@ -20,7 +20,7 @@ from fastcam.read.volumes import orientation
 
 def volume_grid(values: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.float32]:
     """A map (d, h, w) enlarged trilinearly to ``shape`` (z, y, x): both cover the same field,
-    voxel centres aligned as torch's ``align_corners=False``."""
+    voxel centers aligned as torch's ``align_corners=False``."""
     depth, height, width = shape
     grid = np.empty(shape, np.float32)
     for z in range(depth):

@@ -1,4 +1,4 @@
-"""What changes a picture: by it a rerun into the same folder is recognised as the same job."""
+"""What changes a picture: by it a rerun into the same folder is recognized as the same job."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ Source = nn.Module | VitPass | NDArray[np.floating]
 
 # Images whose queries and keys are kept at once when a model is run here.
 _BATCH = 16
-# Colours that people with any colour vision tell apart (Okabe & Ito 2008).
+# Colors that people with any color vision tell apart (Okabe & Ito 2008).
 _LINES = {"light": ("#0072b2", "#d55e00"), "dark": ("#56b4e9", "#e69f00")}
 
 
@@ -56,7 +56,7 @@ def attention_distance(
 
     Beside it, as bars, the first third of the layers against the last third; a bar is the mean of
     their heads, its dots are the heads. All images are averaged. Queries are the patches;
-    attention is renormalised over the patches.
+    attention is renormalized over the patches.
 
     ``model_or_pass``: a model, run on ``images`` (as :func:`fastcam.explain` takes them), a pass,
     or distances measured before, (images, layers, heads) in pixels, such as those of
@@ -96,7 +96,7 @@ def attention_distance(
         colour = _LINES[style.theme][model]
         _dots(axes, values, name, highest, colour, style)
         if len(distances) > 1:
-            # The colour of its bars.
+            # The color of its bars.
             axes.set_title(axes.get_title(loc="left"), loc="left", color=colour)
     _legend(page, style)
     _bars(page.add_subplot(spread[0, -1]), heads, highest, style)

@@ -79,7 +79,7 @@ def attention_layers(
     """Attention of CLS (or of ``query``) to the patches, layer by layer.
 
     The image stands at the left; beside it is the heat of every layer, and below that its overlay.
-    The colours go from the lowest to the highest value of all maps of the figure, or with scale
+    The colors go from the lowest to the highest value of all maps of the figure, or with scale
     ``slice`` of those of each layer. Attention is shown as multiples of what every place would have
     if all had the same, in ``classic`` as it is: a map sums to at most 1.
 

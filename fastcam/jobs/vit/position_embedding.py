@@ -1,6 +1,6 @@
 """View 2: the position embedding, and which positions of the image it makes similar.
 
-Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", figure 7 (centre) and section 4.5:
+Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", figure 7 (center) and section 4.5:
 similarity is the cosine.
 """
 
@@ -82,8 +82,8 @@ def position_embedding(
 ) -> Figure:
     """Cosine similarity of the position embedding's vectors, and their first two components.
 
-    From left to right: every patch against every other; the centre patch against all others, on
-    the grid; the two principal components (centred vectors, not scaled), colored by row and by
+    From left to right: every patch against every other; the center patch against all others, on
+    the grid; the two principal components (centerd vectors, not scaled), colored by row and by
     column of the patch. Vectors of CLS and registers are left out. ``compare``: another model, in a
     row below on the same scales, called as ``labels`` say.
 
@@ -230,7 +230,7 @@ def cosine(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def two_components(points: NDArray[np.float64]) -> Plane:
-    """The first two principal components (n, 2) of ``points`` (n, dim), centred and not scaled, and
+    """The first two principal components (n, 2) of ``points`` (n, dim), centerd and not scaled, and
     their shares of the variance (2,); 0 where there is none.
 
     Signs are free in the theory; here the largest coordinate of each axis is positive.

@@ -35,7 +35,7 @@ class ViewChoice:
     - ``output``: the name of the model's answer among what it returns; empty: it is found
     - ``interpolation``: of maps
     - ``labels``: what two models that are compared are called
-    - ``style``: colours and sizes of all views
+    - ``style``: colors and sizes of all views
     """
 
     views: tuple[str, ...] = ()

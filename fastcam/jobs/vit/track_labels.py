@@ -83,7 +83,7 @@ def _free_position(
 
 
 def _directions(points: Points, step: int) -> Points:
-    """Unit vectors in all directions, those first that lead away from the step's neighbours."""
+    """Unit vectors in all directions, those first that lead away from the step's neighbors."""
     towards = np.zeros(2)
     for neighbour in (step - 1, step + 1):
         if 0 <= neighbour < len(points):

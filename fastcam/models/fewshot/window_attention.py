@@ -27,7 +27,7 @@ def window_reverse(windows: Tensor, window: int, grid: tuple[int, int]) -> Tenso
 
 
 def shift_neighbours(grid: tuple[int, int], window: int, shift: tuple[int, int]) -> Tensor:
-    """Which tokens of a window were neighbours before the grid was rolled by minus ``shift``.
+    """Which tokens of a window were neighbors before the grid was rolled by minus ``shift``.
 
     bool (windows, window², window²): the last windows of a rolled grid hold both ends of the
     image, which must not attend to each other (Liu et al. 2021, figure 4).

@@ -20,7 +20,7 @@ SUB_PATCH = 4
 WIDTH, DEPTH = 32, 1
 # Fixed, so that the number of heads follows from the width and need not be kept beside the weights.
 HEAD_WIDTH = 16
-# By these a state dict under a prefix is recognised.
+# By these a state dict under a prefix is recognized.
 SIGNATURE_KEYS = ("embed.weight", "head.weight")
 # Patches that are encoded at once without gradients; 36 tokens each.
 _AT_ONCE = 1024

@@ -46,7 +46,7 @@ def plan_patches(inside: NDArray[Any], rules: PatchRules | None = None) -> Patch
     numbers the components of a slice from 0, in the order of ``scipy.ndimage.label``.
 
     Components are those of each slice by itself, joined by sides and not by corners. Boxes lie on
-    a grid of ``stride`` that has one box centred on the component's bounding box; those count of
+    a grid of ``stride`` that has one box centerd on the component's bounding box; those count of
     which at least ``least_inside`` lies inside this component. Where there are more than ``most``,
     those with the largest share are kept; ties go to the upper, then the left one.
     """

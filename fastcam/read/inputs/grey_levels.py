@@ -22,8 +22,8 @@ class GreyLevels:
     """The window of a volume's grey levels; by default its file's own, else percentiles 0.5 and
     99.5 of all its voxels.
 
-    - ``window_level``: (centre, width) in the unit of the quantity that the file means, such as HU:
-      centre - width / 2 becomes black, centre + width / 2 white
+    - ``window_level``: (center, width) in the unit of the quantity that the file means, such as HU:
+      center - width / 2 becomes black, center + width / 2 white
     - ``percentiles``: (low, high) in percent of the voxels, which become black and white
 
     InputError where both are given, and for numbers that make no window.
@@ -50,7 +50,7 @@ class GreyLevels:
     def of(
         cls, window_level: Sequence[float] | None, percentiles: Sequence[float] | None
     ) -> GreyLevels:
-        """As users give them: (centre, width), or (low, high)."""
+        """As users give them: (center, width), or (low, high)."""
         return cls(
             None if window_level is None else tuple(window_level),  # type: ignore[arg-type]
             None if percentiles is None else tuple(percentiles),  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Single images as models and figures take them: grey or colour, values 0 to 255."""
+"""Single images as models and figures take them: grey or color, values 0 to 255."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_image(path: Path, grey: GreyLevels = FILE_LEVELS) -> NDArray[Any]:
     else by Pillow. ``grey``: which grey levels become black and white, of pictures as of slices.
 
     8 bits stay as they are, uint8; 1-bit becomes 0 and 255. Palettes, CMYK, YCbCr and 16-bit
-    colour become RGB as by Pillow's ``convert("RGB")``; so does what has an alpha channel or
+    color become RGB as by Pillow's ``convert("RGB")``; so does what has an alpha channel or
     transparency, which is ignored, not composited: the numbers that torchvision's loader trains
     with. Grey of more than 8 bits is never cut off at 255: its percentiles 0.5 and 99.5 become 0
     and 255 (float32, clipped). Of several pages the first is read. EXIF orientation is not applied.
@@ -85,7 +85,7 @@ def _decode_picture(path: Path, grey: GreyLevels) -> NDArray[Any] | Image.Image:
                 raise CaseError(colour_has_no_window(path))
             return _windowed(np.array(image.convert("L")), grey)[:, :, None]
         if mode in ("La", "RGBa"):
-            # Colours multiplied by alpha: Pillow undoes that on the way to plain alpha only.
+            # Colors multiplied by alpha: Pillow undoes that on the way to plain alpha only.
             return image.convert("LA" if mode == "La" else "RGBA").convert(target)
         if mode != target:
             return image.convert(target)

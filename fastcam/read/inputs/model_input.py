@@ -27,8 +27,8 @@ def prepare(image: NDArray[Any] | Image.Image, preprocessing: Preprocessing) -> 
     Or Pillow's picture of mode L or RGB, as ``images.decode_image`` returns it.
 
     Pillow resizes it, antialiased, as the transforms do that models are trained with: "crop" is
-    torchvision's ``Resize`` and ``CenterCrop``. Then it is divided by 255 and normalised. Grey is
-    repeated for several channels, three colours become luma (ITU-R BT.601) for one. CaseError
+    torchvision's ``Resize`` and ``CenterCrop``. Then it is divided by 255 and normalized. Grey is
+    repeated for several channels, three colors become luma (ITU-R BT.601) for one. CaseError
     where the image is too small, has another number of channels, or is to be cut into halves and
     has an odd width.
     """
@@ -50,7 +50,7 @@ def prepare(image: NDArray[Any] | Image.Image, preprocessing: Preprocessing) -> 
         width, height = image.size
         _check_size((height, width))
     pixels = _fitted(image, height, width, preprocessing)
-    # Planes of bytes first: floats with the colours side by side take 0.7 ms longer, 224x224.
+    # Planes of bytes first: floats with the colors side by side take 0.7 ms longer, 224x224.
     planes = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
     return prepare_planes(planes, preprocessing)
 
@@ -66,7 +66,7 @@ def prepare_planes(planes: NDArray[Any], preprocessing: Preprocessing) -> NDArra
 def prepare_plane(plane: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
     """A grey picture (h, w), values 0 to 255, resized and cut to the model's size (H, W).
 
-    As :func:`prepare` does it, not normalised. CaseError where it is too small.
+    As :func:`prepare` does it, not normalized. CaseError where it is too small.
     """
     height, width = plane.shape
     _check_size((height, width))
@@ -102,7 +102,7 @@ def prepare_volume(
 
     ``window`` (low, high), in the voxels' unit, becomes 0 and 1, values beyond are clipped to
     these and NaN becomes 0; ``low > high`` turns bright to dark. Resized trilinearly with
-    voxel centres as torch's ``align_corners=False``, without antialiasing, then normalised.
+    voxel centers as torch's ``align_corners=False``, without antialiasing, then normalized.
     CaseError where the model takes more channels: one is never repeated.
     """
     return prepare_channels([(voxels, window)], preprocessing)

@@ -16,7 +16,7 @@ from fastcam.read.inputs.grey_levels import GreyLevels
 Fit = Literal["stretch", "crop"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Halves = Literal["no", "plain", "mirror"]
-# Two halves in grey, or in colour.
+# Two halves in grey, or in color.
 _HALVES_CHANNELS = (2, 6)
 # Mean and standard deviation of ImageNet's red, green and blue, for pixels from 0 to 1.
 MEAN = (0.485, 0.456, 0.406)
@@ -170,7 +170,7 @@ def input_slices(height: int, width: int, preprocessing: Mapping[str, Any]) -> t
 def volume_channels(channels: int, dims: int, context: int | None = None) -> int:
     """How many channels of a volume a model of ``channels`` and ``dims`` may see at once.
 
-    ``context``: of a 2-D model that sees volumes slice by slice, the number of neighbouring slices;
+    ``context``: of a 2-D model that sees volumes slice by slice, the number of neighboring slices;
     None where it sees images.
     """
     return channels if dims == 3 or context == 1 else 1

@@ -1,6 +1,6 @@
 """Single slices as images: a DICOM file of one frame, a NIfTI file of one slice.
 
-They become what a viewer shows: grey or colour, values 0 (black) to 255 (white).
+They become what a viewer shows: grey or color, values 0 (black) to 255 (white).
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ def nifti_picture(path: Path, grey: GreyLevels) -> NDArray[np.float32]:
 def dicom_picture(path: Path, grey: GreyLevels) -> NDArray[Any]:
     """The image of a DICOM file as a viewer shows it: (h, w, 1) grey or (h, w, 3) RGB, 0 to 255.
 
-    Colour and palettes are uint8. Grey of 8 bits without a window stays as it is, uint8; else it
+    Color and palettes are uint8. Grey of 8 bits without a window stays as it is, uint8; else it
     is float32, in the window of ``grey``: by default the file's own VOI LUT or first window, else
     percentiles. MONOCHROME1 is inverted, padding black. CaseError where it can't be read, holds
-    several frames or no picture, and where ``grey`` is given and it is in colour.
+    several frames or no picture, and where ``grey`` is given and it is in color.
     """
     from pydicom import dcmread
 
@@ -113,7 +113,7 @@ def dicom_picture(path: Path, grey: GreyLevels) -> NDArray[Any]:
 
 
 def colour_has_no_window(path: Path) -> str:
-    """What is wrong with a picture in colour whose grey levels are to be chosen."""
+    """What is wrong with a picture in color whose grey levels are to be chosen."""
     return (
         f"{path}: is in color, and --window-level and --percentiles are for grey: leave them out, "
         "or run the images in color by themselves"

@@ -25,7 +25,7 @@ from fastcam.read.volumes.slice_axis import Plane, array_axis, plane_of_slices, 
 from fastcam.read.volumes.volumes import open_volume, volume_grid
 
 Pool = Literal["mean", "max", "noisy-or"]
-# Channels of a model of pictures in colour.
+# Channels of a model of pictures in color.
 _COLOURS = 3
 _PART = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 _MIDDLE = re.compile(r"middle:(\d{1,9})")
@@ -37,7 +37,7 @@ class Slicing:
 
     - ``axis``: the plane of the slices, by the affine; None: the file's own slices
     - ``slices``: which of them; see :func:`parse_slice_choice`
-    - ``context``: how many neighbouring slices are the model's channels: odd, the slice itself in
+    - ``context``: how many neighboring slices are the model's channels: odd, the slice itself in
       the middle; beyond the first and last slice these repeat. 1: the slice alone
     - ``pool``: how a case's answer is made of those of its slices
 
@@ -66,7 +66,7 @@ class Slicing:
         """Why slices of a volume of ``own`` channels don't fill those of a model; empty where they
         do.
 
-        One grey slice is repeated for a model of three colours; the channels of a volume are those
+        One grey slice is repeated for a model of three colors; the channels of a volume are those
         of the model, in their order.
         """
         if own > 1:

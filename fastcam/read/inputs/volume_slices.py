@@ -64,7 +64,7 @@ class VolumeSlices:
         return depth, height, width
 
     def planes(self, index: int) -> NDArray[np.float32]:
-        """(k, H, W): slice ``index`` of each channel, or it and its neighbours, at the model's
+        """(k, H, W): slice ``index`` of each channel, or it and its neighbors, at the model's
         size, 0 to 255. Beyond the first and the last slice these repeat."""
         last = self.shape[0] - 1
         steps = range(-self._reach, self._reach + 1)
@@ -131,7 +131,7 @@ class _Planes:
         plane = self._kept.get(index)
         if plane is None:
             plane = self._kept[index] = prepare_plane(self.grey(index), self._preprocessing)
-            # More than a slice has neighbours, so that each is resized once.
+            # More than a slice has neighbors, so that each is resized once.
             while len(self._kept) > self._preprocessing.channels + 1:
                 self._kept.popitem(last=False)
         return plane

@@ -37,7 +37,7 @@ def read_array(path: Path, axes: Axes) -> Volume:
     """The volume of a NumPy file as (z, y, x), contiguous.
 
     ``axes`` is the order the file's array is in: ``xyz`` is nibabel's. A 2-D array is one slice;
-    lengths of 1 beyond three axes are dropped; a fourth axis of 3 or 4 uint8 values is colour and
+    lengths of 1 beyond three axes are dropped; a fourth axis of 3 or 4 uint8 values is color and
     becomes grey. An ``.npz`` must hold exactly one array of two or more axes.
     """
     try:
@@ -106,7 +106,7 @@ def _header(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.
 def _grid(
     stored: tuple[int, ...], dtype: np.dtype[Any], axes: Axes, path: Path
 ) -> tuple[tuple[int, int, int], bool]:
-    """(the three lengths in the file's own order, whether a colour axis follows them)."""
+    """(the three lengths in the file's own order, whether a color axis follows them)."""
     # Three lengths are always a volume, whatever the last one is.
     colour = dtype == np.uint8 and len(stored) > 3 and stored[-1] in (3, 4)
     lengths = list(stored[:-1] if colour else stored)

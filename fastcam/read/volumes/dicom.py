@@ -37,7 +37,7 @@ def read_dicom(paths: Sequence[Path], volume: str | None = None, voi: bool = Tru
     InstanceNumber, else by file name. Stored values are kept where all slices share one rescale;
     where it differs (PET) it is applied, as float32. The window is the middle slice's first one;
     where that slice has a VOI LUT or a SIGMOID window, the voxels are what these give, unless
-    ``voi`` is false. Colour becomes grey, padding black.
+    ``voi`` is false. Color becomes grey, padding black.
 
     CaseError names the volumes where there are several and none was chosen, and the file that
     can't be read.
@@ -218,7 +218,7 @@ def open_image(path: Path) -> Any:
 
 
 def _stored_values(image: Any) -> NDArray[Any]:
-    """(frames, y, x), stored values; of colours the luminance."""
+    """(frames, y, x), stored values; of colors the luminance."""
     pixels: NDArray[Any] = image.pixel_array
     colour = image.get("SamplesPerPixel", 1) > 1
     if image.get("PhotometricInterpretation") == "PALETTE COLOR":

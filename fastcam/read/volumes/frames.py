@@ -76,7 +76,7 @@ class Crop:
 
     ``box`` is ``x1, y1, x2, y2`` in slice pixels, ends exclusive. It lands at row ``top``, column
     ``left`` of a canvas of ``height`` x ``width``; where that isn't ``size`` x ``size`` already,
-    the canvas is resized bilinearly with OpenCV's half-pixel centres.
+    the canvas is resized bilinearly with OpenCV's half-pixel centers.
     """
 
     box: tuple[int, int, int, int]
@@ -141,7 +141,7 @@ def plan_crop(mask: NDArray[Any], height: int, width: int, size: int) -> Crop:
     The region is ``mask[y_min:y_max, x_min:x_max]`` with the lowest and highest index inside the
     mask: the last row and column are left out, as in the crops that the boxes were made on. A mask
     one pixel thin keeps that pixel; an empty mask means the whole slice. A region that fits is
-    padded, one larger in both directions is cut out of its centre, or resized where it is more
+    padded, one larger in both directions is cut out of its center, or resized where it is more
     than 1.5 times as large; one larger in one direction only is padded to a square and resized.
     Halves of odd differences are rounded down at the top and left.
     """

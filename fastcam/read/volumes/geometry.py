@@ -13,7 +13,7 @@ Shape = tuple[int, int, int]
 Affine = NDArray[np.float64]
 
 # Two grids whose voxels lie no further apart than this, in voxels, are the same grid: what writers
-# round in their affines is a hundredth of that. Nearest neighbour gives the same up to a half.
+# round in their affines is a hundredth of that. Nearest neighbor gives the same up to a half.
 SAME_GRID = 0.05
 
 

@@ -282,7 +282,7 @@ def _voxels(
 def _placement(header: Any, shape: Shape, path: Path) -> tuple[Affine, bool, tuple[str, ...]]:
     """(the affine that nibabel takes, whether the file gives it, warnings).
 
-    A file that gives none, both codes 0, has nibabel's: the centre of the volume is 0, 0, 0 mm.
+    A file that gives none, both codes 0, has nibabel's: the center of the volume is 0, 0, 0 mm.
     """
     from nibabel.spatialimages import HeaderDataError
 

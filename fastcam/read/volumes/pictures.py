@@ -30,9 +30,9 @@ _COPIES = 1.5
 def read_pictures(paths: Sequence[Path], labels: bool = False) -> Volume:
     """Pictures of one size, in the order given, as grey (z, y, x); one path may have many pages.
 
-    Colour becomes luma as in Pillow's ``convert("L")``, alpha is ignored, 1-bit becomes 0 and 255;
+    Color becomes luma as in Pillow's ``convert("L")``, alpha is ignored, 1-bit becomes 0 and 255;
     8-bit is uint8, 16-bit uint16, more stays int32 or float32. With ``labels`` a palette picture
-    of colours on black (a label map) gives 1 wherever it isn't colour 0.
+    of colors on black (a label map) gives 1 wherever it isn't color 0.
     CaseError where a picture can't be read or has another size than the first.
     """
     first = paths[0]
@@ -90,7 +90,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
 def _grey(image: Image.Image, labels: bool) -> NDArray[Any]:
     """The picture's pixels (y, x) as grey levels; decodes it."""
     if image.format == "JPEG" and image.mode == "RGB":
-        # libjpeg leaves out the colour planes: saves two fifths of the time and is OpenCV's grey.
+        # libjpeg leaves out the color planes: saves two fifths of the time and is OpenCV's grey.
         image.draft("L", image.size)
     mode = image.mode
     if labels and mode == "P" and _is_label_map(image):
@@ -109,7 +109,7 @@ def _grey(image: Image.Image, labels: bool) -> NDArray[Any]:
 
 
 def _is_label_map(image: Image.Image) -> bool:
-    """Whether colour 0 is black and others are true colours, whose luma would say nothing."""
+    """Whether color 0 is black and others are true colors, whose luma would say nothing."""
     palette = np.reshape(image.getpalette() or [], (-1, 3))
     return len(palette) > 0 and not palette[0].any() and bool((palette != palette[:, :1]).any())
 

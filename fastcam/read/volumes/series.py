@@ -220,7 +220,7 @@ def _at_one_place_once(images: Sequence[SeriesImage]) -> list[tuple[str, list[Se
     most = int(np.bincount(places).max())
     if most == 1:
         return [("", list(images))]
-    # As few volumes as there can be; or more, each of neighbouring places: runs of a table that
+    # As few volumes as there can be; or more, each of neighboring places: runs of a table that
     # overlap. Never every second slice of each.
     partitions = list(_partitions(images))
     for fewest in (True, False):
@@ -260,7 +260,7 @@ def _partitions(
 
 
 def _contiguous(groups: Sequence[Sequence[int]], places: NDArray[np.int64]) -> bool:
-    """Whether each group is of neighbouring places, and of several."""
+    """Whether each group is of neighboring places, and of several."""
     spans = [np.ptp(places[list(group)]) + 1 for group in groups]
     return all(len(group) == span > 1 for group, span in zip(groups, spans, strict=True))
 

@@ -159,7 +159,7 @@ class SourceIndex:
             names |= {folder: folder for folder in self._folders}
             self._near = sorted((_loose(stem), name) for stem, name in names.items())
         loose = _loose(_stem(name))
-        # Neighbours in sorted order instead of every name: a run may miss thousands of cases.
+        # Neighbors in sorted order instead of every name: a run may miss thousands of cases.
         index = bisect.bisect_left(self._near, (loose, ""))
         neighbours = self._near[max(0, index - 1) : index + 2]
         ratios = [(difflib.SequenceMatcher(None, loose, n[0]).ratio(), n[1]) for n in neighbours]

@@ -67,7 +67,7 @@ class Evaluation:
         findings: the metrics by finding; of multilabel models.
         names: names of the classes; empty where they have none.
         classes: number of classes; 0 for a regression.
-        localisation: where the maps lie against their masks; None where there are no masks.
+        localization: where the maps lie against their masks; None where there are no masks.
         facts: about the run, for the JSON file as they are.
         unit: of a regression's values; empty where it isn't known.
     """

@@ -113,7 +113,7 @@ def localize(
     """A map (h, w), raw, at its layer's resolution, against a mask (H, W) of the same field.
 
     Or of a volume, (d, h, w) against (D, H, W), with voxels for pixels. The map is enlarged to the
-    mask as in the figures: linearly along each axis, half-pixel centres. ``share`` is the
+    mask as in the figures: linearly along each axis, half-pixel centers. ``share`` is the
     energy-based pointing game (Wang et al. 2020, Score-CAM, section 4.3) and ``hit`` the pointing
     game (Zhang et al. 2018, section 5.1), which counts a peak within ``tolerance`` pixels of the
     mask as well (they took 15). The peak is the pixel in the middle of the map's highest cell
@@ -281,7 +281,7 @@ def _peak(values: NDArray[np.float32], size: tuple[int, ...]) -> tuple[int, ...]
 
 
 def _within(inside: NDArray[np.bool_], tolerance: float) -> NDArray[np.bool_]:
-    """Pixels whose centre is at most ``tolerance`` pixels from that of one inside."""
+    """Pixels whose center is at most ``tolerance`` pixels from that of one inside."""
     if tolerance <= 0.0:
         return inside
     from scipy.ndimage import distance_transform_edt

@@ -77,7 +77,7 @@ def _matrix(
         write_placeholder(axes, "no image was evaluated")
         return
     counts = confusion_counts(true, predicted, evaluation.classes)
-    # Colour by the share of the true class: a rare class is as visible as a common one.
+    # Color by the share of the true class: a rare class is as visible as a common one.
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
     axes.spines[["left", "bottom"]].set_visible(False)
