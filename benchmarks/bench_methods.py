@@ -37,12 +37,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 
+from benchmarks.bench_attention import unfused
 from fastcam.attribution.gradients.engine import GradientEngine
 from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.modules import frozen_eval
@@ -86,15 +85,7 @@ def gradient(model: nn.Module, image: Tensor) -> Tensor:
 
 def eager_gradients(model: nn.Module, image: Tensor) -> list[Tensor]:
     """Attention as timm writes it with fused attention off, and ReLU(∇A) by autograd."""
-    matrices: list[Tensor] = []
-
-    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        weights = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
-        matrices.append(weights)
-        mixed: Tensor = weights @ v
-        return mixed
-
-    with frozen_eval(model), mock.patch.object(F, "scaled_dot_product_attention", attention):
+    with frozen_eval(model), unfused() as matrices:
         score = model(image.clone().requires_grad_())[:, 0].sum()
         gradients = torch.autograd.grad(score, matrices)
     return [gradient.relu().mean((1, 2)) for gradient in gradients]

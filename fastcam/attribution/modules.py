@@ -81,6 +81,16 @@ def frozen_forward(model: nn.Module, batch: Tensor) -> Any:
         return model(as_input(model, batch.clone() if batch.is_inference() else batch))
 
 
+@contextmanager
+def gradient_pass(model: nn.Module) -> Iterator[None]:
+    """Within it a graph can be made from the input of ``model``, under ``inference_mode``, too.
+
+    Its parameters are frozen, and parts that were compiled run uncompiled.
+    """
+    with torch.inference_mode(False), frozen_eval(model), eager_mode(model), torch.enable_grad():
+        yield
+
+
 def as_input(model: nn.Module, batch: Tensor) -> Tensor:
     """``batch`` in the number type of the model's weights: float16, bfloat16, float64 or float32.
 

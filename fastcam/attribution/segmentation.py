@@ -26,11 +26,6 @@ class SegmentationTargets:
     masks: Tensor | None = None
     regions: Tensor | None = None
 
-    @property
-    def need_masks(self) -> bool:
-        """Whether one of them is summed inside of masks."""
-        return any(target.region == "mask" for target in self.targets)
-
     def __getitem__(self, rows: slice) -> SegmentationTargets:
         """The same for some rows of the batch."""
         return SegmentationTargets(

@@ -12,7 +12,6 @@ from torch import Tensor
 from fastcam.attribution.batch_maps import Targets, logits_of, pixel_logits
 from fastcam.attribution.detection import (
     NEEDS_BOX,
-    NO_BOX,
     Detections,
     DetectionTargets,
     detections_in,
@@ -57,11 +56,6 @@ class TargetScores:
         if self.segmentation is None:
             return {}
         return {"labels": self.segmentation.labels, "pixels": self.segmentation.pixels}
-
-    @property
-    def without_box(self) -> bool:
-        """Whether a detector gives none of the boxes that are asked for in any of the images."""
-        return self.boxes is not None and not bool((self.boxes[..., 4] != NO_BOX).any())
 
 
 def target_scores(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP
 from fastcam.cli.model_options import VOLUME_HELP
 from fastcam.cli.parsing import split_layers
 from fastcam.cli.run_options import MAX_MEMORY_HELP, PlainJson
@@ -23,17 +24,10 @@ def export(
     ],
     output_dir: Annotated[Path, Option(help="Folder for the files; made if need be.")],
     patient: Annotated[list[str] | None, Option(help="Only this case; repeatable.")] = None,
-    method: Annotated[
-        list[str] | None, Option(help="Only maps of this method; repeatable. Default: all.")
-    ] = None,
+    method: Annotated[list[str] | None, Option(help=METHOD_FILTER_HELP)] = None,
     layer: Annotated[
         list[str] | None,
-        Option(
-            "--layer",
-            "--layers",
-            help="Only maps of this layer; repeatable, or with commas. Default: all; of "
-            "attention, the last.",
-        ),
+        Option("--layer", "--layers", help=LAYER_FILTER_HELP),
     ] = None,
     head: Annotated[
         str, Option(metavar="N|mean", help="Attention: this head, counted from 0, or the mean.")

@@ -36,6 +36,11 @@ Layer = Annotated[
         rich_help_panel=MAPS,
     ),
 ]
+# Which maps of a store: the same in `export` and `render`.
+METHOD_FILTER_HELP = "Only maps of this method; repeatable. Default: all."
+LAYER_FILTER_HELP = (
+    "Only maps of this layer; repeatable, or with commas. Default: all; of attention, the last."
+)
 Target = Annotated[
     list[str] | None,
     Option(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fastcam.cli.geometry_options import SOURCES, GeometryOptions
+from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP
 from fastcam.cli.model_options import ShowChannel
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.parsing import parse_names, parse_panels, parse_patients, split_layers
@@ -98,21 +99,11 @@ def render(
         ),
     ] = False,
     method: Annotated[
-        list[str] | None,
-        Option(
-            help="Maps: only those of this method; repeatable. Default: all.",
-            rich_help_panel=_SELECTION,
-        ),
+        list[str] | None, Option(help=METHOD_FILTER_HELP, rich_help_panel=_SELECTION)
     ] = None,
     layer: Annotated[
         list[str] | None,
-        Option(
-            "--layer",
-            "--layers",
-            help="Maps: only those of this layer; repeatable, or with commas. Default: all; of "
-            "attention, the last.",
-            rich_help_panel=_SELECTION,
-        ),
+        Option("--layer", "--layers", help=LAYER_FILTER_HELP, rich_help_panel=_SELECTION),
     ] = None,
     head: Annotated[
         str,

@@ -18,7 +18,7 @@ from fastcam.attribution.gradients.formulas import (
     saliency,
 )
 from fastcam.attribution.input_engine import InputEngine
-from fastcam.attribution.modules import as_input, eager_mode, frozen_eval, no_autocast
+from fastcam.attribution.modules import as_input, gradient_pass, no_autocast
 from fastcam.attribution.nonfinite import keep_finite
 from fastcam.attribution.targets import Score, TargetScores, score_of, target_scores
 from fastcam.errors import InputError
@@ -58,12 +58,7 @@ class GradientEngine(InputEngine):
         check_batch(batch)
         batch = as_input(self._model, batch)
         targets = self._targets if targets is None else targets
-        with (
-            torch.inference_mode(False),
-            frozen_eval(self._model),
-            eager_mode(self._model),
-            torch.enable_grad(),
-        ):
+        with gradient_pass(self._model):
             batch = batch.clone() if batch.is_inference() else batch.detach()
             scores, gradients = self._first_pass(batch, targets)
             score = score_of(targets, scores)

@@ -23,7 +23,7 @@ from fastcam.attribution.attention.tokens import (
 from fastcam.attribution.batch_maps import BatchMaps, Targets
 from fastcam.attribution.cam.formulas import signed
 from fastcam.attribution.layer_names import open_module
-from fastcam.attribution.modules import as_input, eager_mode, first_tensor, frozen_eval
+from fastcam.attribution.modules import as_input, first_tensor, gradient_pass
 from fastcam.attribution.nonfinite import check_weights, keep_finite
 from fastcam.attribution.relevance.layer_scores import alike, block_gradients, block_outputs
 from fastcam.attribution.relevance.plan import KINDS, RelevancePlan, plan_relevance
@@ -110,12 +110,7 @@ class RelevanceEngine:
         image_size(batch)
         batch = as_input(self._model, batch)
         targets = self._targets if targets is None else targets
-        with (
-            torch.inference_mode(False),
-            frozen_eval(self._model),
-            eager_mode(self._model),
-            torch.enable_grad(),
-        ):
+        with gradient_pass(self._model):
             batch = batch.clone() if batch.is_inference() else batch.detach()
             shape = tuple(batch.shape)
             if shape not in self._plans:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from fastcam.read.volumes.voxels import LPS_TO_RAS, Volume, luminance, native
 
 # Bytes at the peak for each of the volume's, measured: SimpleITK's own, and the array's.
 _COPIES = 2.5
+_META_IMAGES = (".mha", ".mhd")
+_AXES, _HEADER = re.compile(rb"NDims\s*=([^\r\n]*)"), 1 << 16
 
 
 def read_itk(path: Path) -> Volume:
@@ -60,6 +63,8 @@ def _check_memory(itk: Any, reader: Any, path: Path) -> None:
 
 
 def _reader(itk: Any, path: Path) -> Any:
+    if path.suffix.lower() in _META_IMAGES:
+        _check_axes(path)
     reader = itk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -67,6 +72,20 @@ def _reader(itk: Any, path: Path) -> Any:
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     return reader
+
+
+def _check_axes(path: Path) -> None:
+    """CaseError where a MetaImage says that it has more than ten axes: ITK has room for no more,
+    and ends the process."""
+    try:
+        with path.open("rb") as stream:
+            counts = _AXES.findall(stream.read(_HEADER))
+    except OSError as error:
+        raise CaseError(f"{path}: can't be read: {error.strerror or error}") from error
+    for text in counts:
+        count = text.strip()
+        if not (count.isdigit() and len(count) < 3 and 1 <= int(count) <= 10):
+            raise CaseError(f"{path}: is damaged: its NDims is no number of axes; copy it again")
 
 
 def _shape(reader: Any, path: Path) -> tuple[int, int, int]:

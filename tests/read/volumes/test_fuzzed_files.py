@@ -24,3 +24,14 @@ def test_an_unknown_value_representation_of_the_series(tmp_path: Path) -> None:
             with pytest.raises(CaseError) as caught:
                 read(file)
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("axes", [b"99999999999999999999", b"11", b"-1", b"0", b"x"])
+def test_a_meta_image_of_many_axes_does_not_end_the_process(tmp_path: Path, axes: bytes) -> None:
+    itk = pytest.importorskip("SimpleITK")
+    path = tmp_path / "a.mha"
+    itk.WriteImage(itk.GetImageFromArray(np.zeros((3, 4, 5), np.int16)), str(path))
+    assert volume_shape(path) == (3, 4, 5)
+    path.write_bytes(path.read_bytes().replace(b"NDims = 3", b"NDims = " + axes))
+    with pytest.raises(CaseError, match="its NDims is no number of axes"):
+        volume_shape(path)
