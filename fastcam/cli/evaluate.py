@@ -182,7 +182,8 @@ def evaluate(
         Option(
             help="gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, ablationcam, "
             "saliency, inputxgradient, smoothgrad, integrated-gradients, occlusion, rise, "
-            "attention, rollout, legrad, chefer, gradattention; repeatable. Default: gradcam.",
+            "attention, rollout, legrad, chefer, gradattention; repeatable, or with commas. "
+            "Default: gradcam.",
             rich_help_panel=MAPS,
         ),
     ] = None,
@@ -220,7 +221,7 @@ def evaluate(
     code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.evaluate import evaluate as run_evaluate
-    from fastcam.cli.parsing import parse_names, parse_panels, split_layers
+    from fastcam.cli.parsing import parse_names, parse_panels, split_layers, split_methods
     from fastcam.jobs.evaluate.report import as_dict, summary_text
     from fastcam.read.inputs.named_inputs import parse_inputs
 
@@ -239,7 +240,7 @@ def evaluate(
         volume=volume,
         inputs=parse_inputs(input_ or ()),
         output=output,
-        method=method,
+        method=split_methods(method) or None,
         tta=tta,
         layers=split_layers(layer),
         sign=sign,

@@ -181,6 +181,7 @@ def explain(
         parse_pixel,
         parse_support,
         split_layers,
+        split_methods,
     )
     from fastcam.errors import InputError
     from fastcam.inference.images import resolve_preprocessing
@@ -210,7 +211,7 @@ def explain(
     inputs = InputChoice(tuple(images), columns=parse_inputs(input_ or ()), volume=volume)
     levels = GreyLevels.of(**keywords(grey))
     request = ExplainRequest(
-        methods=tuple(method or ()),
+        methods=tuple(split_methods(method)),
         batch_size=batch_size,
         query=parse_pixel(query),
         output=output or "",

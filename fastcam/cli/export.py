@@ -9,7 +9,7 @@ import typer
 
 from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP
 from fastcam.cli.model_options import VOLUME_HELP
-from fastcam.cli.parsing import split_layers
+from fastcam.cli.parsing import split_layers, split_methods
 from fastcam.cli.run_options import MAX_MEMORY_HELP, PlainJson
 from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.options import Axes, parse_head
@@ -68,7 +68,7 @@ def export(
         store,
         output_dir=output_dir,
         patients=patient or (),
-        methods=method or (),
+        methods=split_methods(method),
         layers=split_layers(layer),
         head=parse_head(head),
         root_dir=root_dir,

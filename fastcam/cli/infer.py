@@ -92,7 +92,7 @@ def infer(
     unfinished batch. Exit code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.infer import infer as run_infer
-    from fastcam.cli.parsing import parse_classes, split_layers
+    from fastcam.cli.parsing import parse_classes, split_layers, split_methods
     from fastcam.jobs.infer.report import as_dict, summary_text
     from fastcam.read.inputs.named_inputs import parse_inputs
 
@@ -101,7 +101,7 @@ def infer(
         images,
         output_dir,
         checkpoint=checkpoint,
-        method=method,
+        method=split_methods(method) or None,
         layers=split_layers(layer),
         classes=parse_classes(target),
         pattern=pattern,

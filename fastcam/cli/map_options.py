@@ -20,7 +20,8 @@ Method = Annotated[
         help="Of layers: gradcam, hirescam, layercam, gradcam++, eigencam, scorecam, ablationcam; "
         "of pixels: saliency, inputxgradient, smoothgrad, integrated-gradients, occlusion, rise; "
         "of attention: attention, rollout, legrad, chefer, gradattention, window, channel, "
-        "overlap; repeatable. Default: gradcam, for a Vision Transformer attention.",
+        "overlap; repeatable, or with commas. Default: gradcam, for a Vision Transformer "
+        "attention.",
         rich_help_panel=MAPS,
     ),
 ]
@@ -37,7 +38,7 @@ Layer = Annotated[
     ),
 ]
 # Which maps of a store: the same in `export` and `render`.
-METHOD_FILTER_HELP = "Only maps of this method; repeatable. Default: all."
+METHOD_FILTER_HELP = "Only maps of this method; repeatable, or with commas. Default: all."
 LAYER_FILTER_HELP = (
     "Only maps of this layer; repeatable, or with commas. Default: all; of attention, the last."
 )

@@ -119,6 +119,23 @@ def parse_layer_numbers(text: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, parts))
 
 
+def split_methods(texts: Sequence[str] | None) -> list[str]:
+    """Methods one by one; several may stand with commas between.
+
+    >>> split_methods(["gradcam,legrad", "rollout"])
+    ['gradcam', 'legrad', 'rollout']
+    """
+    methods = []
+    for text in texts or ():
+        names = [name.strip() for name in text.split(",")]
+        if not all(names):
+            raise InputError(
+                f"--method {text!r}: a name is missing; give names with commas between"
+            )
+        methods += names
+    return methods
+
+
 def split_layers(texts: Sequence[str] | None) -> list[str]:
     """Layers one by one; a ``METHOD=`` holds for those after it with commas between.
 

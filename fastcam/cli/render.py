@@ -11,7 +11,13 @@ from fastcam.cli.geometry_options import SOURCES, GeometryOptions
 from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP
 from fastcam.cli.model_options import ShowChannel
 from fastcam.cli.option_groups import expand_groups
-from fastcam.cli.parsing import parse_names, parse_panels, parse_patients, split_layers
+from fastcam.cli.parsing import (
+    parse_names,
+    parse_panels,
+    parse_patients,
+    split_layers,
+    split_methods,
+)
 from fastcam.cli.run_options import (
     RUN,
     STYLE,
@@ -198,7 +204,7 @@ def render(
         offset=offset,
         max_samples=max_samples,
         every_slice=every_slice,
-        methods=method or (),
+        methods=split_methods(method),
         layers=split_layers(layer),
         head=parse_head(head),
         analyze_stats=analyze_stats,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastcam.cli.parsing import pair_models, parse_patients
+from fastcam.cli.parsing import pair_models, parse_patients, split_layers, split_methods
 from fastcam.errors import InputError
 
 
@@ -46,3 +46,13 @@ def test_patients_from_a_file(tmp_path: Path) -> None:
         parse_patients([f"@{names}"])
     with pytest.raises(InputError, match=r"--patient @.*none\.txt: .*can't be read"):
         parse_patients([f"@{tmp_path}/none.txt"])
+
+
+def test_names_with_commas() -> None:
+    assert split_methods(["gradcam, legrad", "rollout"]) == ["gradcam", "legrad", "rollout"]
+    assert split_methods(None) == []
+    assert split_layers(["layer3,layer4", "attention=0,-1"]) == [
+        "layer3", "layer4", "attention=0", "attention=-1",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="--method 'gradcam,': a name is missing"):
+        split_methods(["gradcam,"])
