@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -94,19 +93,21 @@ class AtImport(Executed):
 
 def imports(module: str, only: ast.NodeTransformer | None = None) -> tuple[tuple[str, str], ...]:
     """(module, imported name or "") of each import in the file, or in what ``only`` leaves."""
-    return _imports(module, None if only is None else type(only))
+    key = module, type(only).__name__
+    if key not in _IMPORTS:
+        _IMPORTS[key] = tuple(_read_imports(module, only))
+    return _IMPORTS[key]
 
 
-@cache
-def _imports(module: str, only: type[ast.NodeTransformer] | None) -> tuple[tuple[str, str], ...]:
-    return tuple(_read_imports(module, only))
+# What was read already, by module and kind of ``only``.
+_IMPORTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
 
 
-def _read_imports(module: str, only: type[ast.NodeTransformer] | None) -> Iterator[tuple[str, str]]:
+def _read_imports(module: str, only: ast.NodeTransformer | None) -> Iterator[tuple[str, str]]:
     path = MODULES[module]
     tree: ast.AST = ast.parse(path.read_text(encoding="utf-8"))
     if only is not None:
-        tree = only().visit(tree)
+        tree = only.visit(tree)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
