@@ -181,8 +181,8 @@ def _heat_caption(style: Style, outlines: Outlines, is_mean: bool) -> str:
     """``is_mean``: the highest patch of the slice shares all of its pixels with others."""
     name = "attention"
     if is_mean and not style.classic:
-        highest = f" (patch {outlines.texts[0]})" if outlines.texts else ""
-        name = f"attention, overlaps averaged{highest}"
+        highest = f" ({outlines.texts[0]})" if outlines.texts else ""
+        name = f"attention, overlap mean{highest}"
     return f"{name}, {scale_caption(style)}"
 
 

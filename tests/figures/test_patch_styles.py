@@ -89,7 +89,7 @@ def test_heat_that_is_a_mean_of_overlapping_patches_is_called_so():
         _, _, sheet, _ = expected_pixels.figure(
             case, noise(64, 64), Style(panel_size=64, style=style)
         )
-        assert ("overlaps averaged (patch 1: 0.8000)" in sheet.rows[0][1].caption) == mean
+        assert ("overlap mean (1: 0.8000)" in sheet.rows[0][1].caption) == mean
 
 
 def bar_colors(canvas, sheet) -> np.ndarray:
