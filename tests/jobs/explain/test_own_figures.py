@@ -1,0 +1,93 @@
+"""The figures of an explanation, and how pictures are arranged in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fastcam.figures import layout
+from fastcam.jobs.explain.comparison import Comparison, Explanation
+from fastcam.options import Style, StyleName
+
+from ...figures.expected_pixels import bilinear
+from ..vit.passes import sheet_and_panels
+from .samples import PICTURES, SIDE, attention, cam, explanation
+
+STYLE: dict[str, Any] = {"panel_size": SIDE, "heat_alpha": 0.4, "style": "classic"}
+
+
+def bilinear_of(large: np.ndarray) -> np.ndarray:
+    return np.stack([bilinear(large[..., c], 36, 48) for c in range(3)], axis=-1)
+
+
+def test_what_has_to_be_said_stands_below_the_title() -> None:
+    note = "windows are not comparable with each other"
+    one = explanation({"window": attention(("a",), method="window", note=note)})
+    sheet, _ = sheet_and_panels(Comparison((one,), ("",)).figure, 0, **STYLE)
+    assert sheet.note == f"window: {note}"
+    silent = explanation({"window": attention(("a",), method="window")})
+    taller = len(one.figure(**STYLE).pixels) - len(silent.figure(**STYLE).pixels)
+    assert taller == layout.arrange(((layout.Cell(1, 1),),), 1, 1.0).header_line
+    for name, figure in _sheets(one).items():
+        assert figure.note == (note if name.startswith("window") else f"window: {note}")
+
+
+def _sheets(one: Explanation, style: StyleName = "standard") -> dict[str, Any]:
+    several = Comparison((one,), ("",))
+    names: list[str] = []
+    sheets = []
+
+    def watched() -> Any:
+        for name, figure in several.figures(0, "auto", "mean", Style(panel_size=SIDE, style=style)):
+            names.append(name)
+            yield figure
+
+    figures = watched()
+    while True:
+        try:
+            sheet, _ = sheet_and_panels(lambda: next(figures))
+        except StopIteration:
+            return dict(zip(names, sheets, strict=True))
+        sheets.append(sheet)
+
+
+def test_a_methods_own_figures_keep_the_pixels_of_a_large_picture() -> None:
+    large = cv2.resize(PICTURES[0], (96, 72))
+    one = explanation({"layer4": cam("layer4")})
+    one.images[:] = [large, *PICTURES[1:]]  # type: ignore[list-item]
+    sheets = _sheets(one)
+    one.images[0] = PICTURES[0]
+    (overlay,) = sheets["gradcam_overlay"].rows[0]
+    assert (overlay.height, overlay.width) == (72, 96)
+    assert np.array_equal(overlay.image, large)
+    image = sheets["first_explained"].rows[0][0]
+    assert (image.height, image.width) == (36, 48)
+    assert np.abs(image.image - bilinear_of(large)).max() <= 40
+
+
+def test_the_picture_is_shown_once_and_single_overlays_have_bar_and_prediction() -> None:
+    one = explanation({"a": cam("a"), "b": cam("b")})
+    looks: list[tuple[StyleName, bool]] = [("standard", False), ("classic", True)]
+    for style, again in looks:
+        sheets = _sheets(one, style)
+        first, second = sheets["first_explained"].rows
+        assert first[0].caption == "image"
+        assert [len(first), len(second)] == [3, 3]
+        assert (second[0].caption == "image") == again
+        assert (len(np.unique(second[0].image.reshape(-1, 3), axis=0)) == 1) != again
+        overlay = sheets["gradcam_overlay"]
+        assert all((panel.bar is not None) != again for row in overlay.rows for panel in row)
+        assert overlay.verdict == ("" if again else "predicted 1  ·  confidence 0.7500")
+
+
+def test_many_maps_of_one_picture_stand_two_in_a_row() -> None:
+    names = ("a", "b", "c")
+    one = explanation({name: cam(name) for name in names})
+    sheet = _sheets(one)["first_explained"]
+    captions = [[panel.caption.partition(",")[0] for panel in row] for row in sheet.rows]
+    assert captions == [
+        ["image", "gradcam · a", "overlay", "gradcam · b", "overlay"],
+        ["", "gradcam · c", "overlay"],
+    ]
