@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,8 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fastcam.errors import SchedulerError
 from fastcam.run.processes import end_with_parent
-
-_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+from fastcam.run.stops import STOPS, stops_deferred
 
 
 def read_ahead(data: Dataset[Any], readers: int, prefetch: int, **options: Any) -> Iterator[Any]:
@@ -29,7 +27,9 @@ def read_ahead(data: Dataset[Any], readers: int, prefetch: int, **options: Any) 
     loader = DataLoader(
         data, num_workers=readers, prefetch_factor=prefetch, worker_init_fn=_begin, **options
     )
-    with _stops_deferred():
+    # Between a fork and the release of logging's lock Python would swallow a KeyboardInterrupt, and
+    # the lock with it: the run would wait for that for ever, instead of ending.
+    with stops_deferred():
         iterator = iter(loader)
     if threading.current_thread() is threading.main_thread() and before is not None:
         # PyTorch's handler raises wherever the main thread happens to be, in the model too; that a
@@ -38,24 +38,10 @@ def read_ahead(data: Dataset[Any], readers: int, prefetch: int, **options: Any) 
     return _checked(iterator)
 
 
-@contextlib.contextmanager
-def _stops_deferred() -> Iterator[None]:
-    """What stops a command takes effect when the block is left.
-
-    Between a fork and the release of logging's lock Python would swallow a KeyboardInterrupt, and
-    the lock with it: the run would wait for that for ever, instead of ending.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _begin(_reader: int) -> None:
     """Runs first in each reader."""
     end_with_parent()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _checked(iterator: Any) -> Iterator[Any]:

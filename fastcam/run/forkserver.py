@@ -13,6 +13,7 @@ from collections.abc import Sequence, Sized
 from multiprocessing import forkserver, resource_tracker
 
 from fastcam.run.processes import child_ended
+from fastcam.run.stops import stops_deferred
 
 METHOD = "forkserver"
 
@@ -26,11 +27,8 @@ def start(preload: Sequence[str]) -> None:
     context = multiprocessing.get_context(METHOD)
     context.set_forkserver_preload(list(preload))
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with stops_deferred({signal.SIGINT}):
         forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def server_pid() -> int | None:

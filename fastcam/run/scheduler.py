@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import sys
 import tempfile
 import types
@@ -26,6 +25,7 @@ from fastcam.read.volumes.memory_limit import call_limited, current_limit
 from fastcam.run import forkserver
 from fastcam.run.processes import child_ended
 from fastcam.run.steady_clock import steady_clock
+from fastcam.run.stops import stops_deferred
 from fastcam.run.work_items import Queued, WorkItem, assign, steal_work
 
 if TYPE_CHECKING:
@@ -189,11 +189,8 @@ def _interrupts_deferred() -> Iterator[None]:
     """
     # Started later, by a thread of the cluster, it would unblock the signal there.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with stops_deferred({signal.SIGINT}):
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
