@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fastcam.errors import InputError
+from fastcam.read.axis_order import Axes as Axes
 
 Mode = Literal["best_slice", "all_slices"]
 Scale = Literal["slice", "patient", "cohort", "rank"]
@@ -23,11 +24,12 @@ RasterFormat = Literal["png", "jpg", "webp"]
 VectorFormat = Literal["pdf", "svg"]
 PictureFormat = Literal[RasterFormat, VectorFormat]
 PanelName = Literal["image", "mask", "heat", "overlay"]
-Axes = Literal["zyx", "xyz"]
 Orient = Literal["radiological", "array"]
 # What pixels of figures are as high and as wide as: millimeters, or each other.
 Aspect = Literal["mm", "pixels"]
 Head = int | Literal["mean"]
+# Evidence for an output, against it, or both.
+Sign = Literal["positive", "negative", "both"]
 PathLike = str | os.PathLike[str]
 
 # The frame of boxes that is found out by the results file's mask_ratio.
@@ -270,17 +272,21 @@ class MapChoice:
         layers: names of layers; empty: all, of attention the last one. That of a layer that runs
             more than once means all of its calls, ``layer#1`` one.
         head: 0-based head of attention maps, or their mean.
+        sign: which evidence of maps that explain an output; None: as the run was told.
     """
 
     methods: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     head: Head = "mean"
+    sign: Sign | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.head, int):
             _at_least("head", self.head, 0)
         elif self.head != "mean":
             raise _unknown_head(self.head)
+        if self.sign is not None:
+            _one_of("sign", self.sign, get_args(Sign))
 
 
 # Center and width in HU, as radiologists set them.

@@ -84,7 +84,6 @@ def _plain_engine(
                 targets=targets,
                 reshape=request.reshape,
                 prefix_tokens=request.prefix_tokens,
-                sign=request.sign,
                 compile=compiled,
                 chunk=request.settings.pass_size,
             )
@@ -95,7 +94,6 @@ def _plain_engine(
                 model,
                 request.gradient_methods,
                 targets=targets,
-                sign=request.sign,
                 settings=request.settings,
             )
         )
@@ -105,7 +103,6 @@ def _plain_engine(
                 model,
                 request.perturbation_methods,
                 targets=targets,
-                sign=request.sign,
                 settings=request.settings,
             )
         )
@@ -133,7 +130,6 @@ def _plain_engine(
                 layers or None,
                 request.prefix_tokens,
                 targets=targets,
-                sign=request.sign,
             )
         )
     if request.mixed_methods:

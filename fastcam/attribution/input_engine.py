@@ -10,7 +10,6 @@ from fastcam.attribution.batch_maps import Targets
 from fastcam.attribution.layer_names import open_module
 from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.nonfinite import check_weights
-from fastcam.attribution.request import Sign
 
 
 class InputEngine:
@@ -27,12 +26,10 @@ class InputEngine:
         methods: Sequence[str],
         *,
         targets: Targets = None,
-        sign: Sign = "positive",
         settings: MethodSettings | None = None,
     ) -> None:
         self._model = open_module(model)
         check_weights(self._model)
         self._methods = tuple(methods)
         self._targets = targets
-        self._sign = sign
         self._settings = settings or MethodSettings()

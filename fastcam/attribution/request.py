@@ -11,6 +11,7 @@ from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError
+from fastcam.options import Sign
 
 CAM_METHODS = (
     "gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam", "ablationcam",
@@ -48,7 +49,6 @@ _SETTINGS = {
     "rise": ("masks", "cells", "keep", "seed", "multilabel", *_BASELINE),
 }
 
-Sign = Literal["positive", "negative", "both"]
 Fusion = Literal["mean", "max", "min"]
 Reshape = Literal["auto", "none"]
 Augmentation = Literal["flips", "rotations", "shifts"]
@@ -66,7 +66,7 @@ class MapRequest:
     - ``texts``: what the outputs are similarities to, of a model that compares images with texts
     - ``segments``: of a segmentation what is explained, in place of ``classes``
     - ``boxes``: of a detector the boxes whose scores are explained, in place of ``classes``
-    - ``sign``: evidence for the output, against it, or both
+    - ``sign``: which evidence is shown, for the output, against it, or both; engines give both
     - ``prefix_tokens``: tokens before the patches; None: counted from the model
     - ``reshape``: how a layer's output becomes a grid; "auto" finds it, "none" takes (b, k, h, w)
     - ``fusion``: how rollout joins the heads of a layer

@@ -6,15 +6,11 @@ for a task, most of them Dask's messages, do not count, few enough that the core
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol, TypeVar
-
-from fastcam.errors import InputError
-from fastcam.options import Selection
+from typing import TypeVar
 
 ITEM_FIGURES = 32
 # A job of more figures than 32 times this has larger items rather than more of them, up to three
@@ -58,51 +54,6 @@ Queued = TypeVar("Queued")
 def figures_of(item: Iterable[CaseSlices]) -> int:
     """Number of figures of a work item, or of any cases."""
     return sum(len(case_slices.slices) for case_slices in item)
-
-
-class SelectableCase(Protocol):
-    """What the selection of cases goes by."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def correct(self) -> bool | None: ...
-
-
-class Rejection(Protocol):
-    """A case that can't be drawn, and why."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-
-
-def select(
-    headers: Sequence[SelectableCase], selection: Selection, rejected: Sequence[Rejection] = ()
-) -> list[int]:
-    """Indices of the chosen cases, in the order of the results file.
-
-    Filters come first, then ``offset`` and ``max_samples`` count what they leave. InputError for
-    a ``--patient`` that is unknown, or among the ``rejected``.
-    """
-    names = {header.name for header in headers}
-    reasons = {entry.name: entry.reason for entry in rejected}
-    for name in selection.patients:
-        if name not in names and name in reasons:
-            raise InputError(f"--patient {name!r} can't be drawn: {reasons[name]}")
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise InputError(f"--patient {name!r} is not among the {len(names)} cases{hint}")
-    selected = [
-        index
-        for index, header in enumerate(headers)
-        if (not selection.patients or header.name in selection.patients)
-        and not (selection.only_errors and header.correct is not False)
-    ]
-    stop = None if selection.max_samples is None else selection.offset + selection.max_samples
-    return selected[selection.offset : stop]
 
 
 def work_items(cases: Iterable[CaseSlices]) -> list[WorkItem]:

@@ -15,6 +15,7 @@ from fastcam.read.inputs.bilateral_halves import halves_of_map, whole_image_map
 from fastcam.store.map_fields import over_input
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
+from fastcam.store.root import RAW_SCHEMA
 
 # More than a description that can be believed says; each slice is planned.
 _MOST_SLICES = 65536

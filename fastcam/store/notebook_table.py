@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Any, Protocol, cast
 
-if TYPE_CHECKING:
-    from fastcam.store.maps import MapStore
-    from fastcam.store.patches import RunStore
+
+class PatchFacts(Protocol):
+    """What the table of a store of patches is made of."""
+
+    @property
+    def attrs(self) -> Any: ...
+    @property
+    def cases(self) -> Sequence[Any]: ...
+    @property
+    def rejected(self) -> Sequence[object]: ...
+
+
+class MapFacts(Protocol):
+    """What the table of a store of maps is made of."""
+
+    @property
+    def attrs(self) -> Any: ...
+    @property
+    def headers(self) -> Sequence[Any]: ...
+    @property
+    def map_names(self) -> Sequence[str]: ...
+    @property
+    def root(self) -> Path: ...
+    def shape(self, name: str) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
 
 
 class NotebookTable:
@@ -17,7 +40,7 @@ class NotebookTable:
     path: Path
 
     def _repr_html_(self) -> str:
-        store = cast("RunStore | MapStore", self)
+        store = cast("PatchFacts | MapFacts", self)
         facts = {"where": str(self.path), **store_facts(store)}
         rows = "".join(
             f'<tr><th style="text-align:left">{escape(name)}</th>'
@@ -31,13 +54,13 @@ class NotebookTable:
         )
 
 
-def store_facts(store: RunStore | MapStore) -> dict[str, str]:
+def store_facts(store: PatchFacts | MapFacts) -> dict[str, str]:
     """What is in a store, by its name for people; empty texts are left out of tables."""
     attrs = store.attrs
     facts = {"kind": attrs.kind, "made": f"{attrs.created[:19]} UTC, fastcam {attrs.fastcam}"}
     if attrs.kind == "maps":
-        return facts | _map_facts(cast("MapStore", store))
-    store = cast("RunStore", store)
+        return facts | _map_facts(cast("MapFacts", store))
+    store = cast("PatchFacts", store)
     patches = sum(header.patches for header in store.cases)
     verdicts = [header.correct for header in store.cases if header.correct is not None]
     return facts | {
@@ -49,7 +72,7 @@ def store_facts(store: RunStore | MapStore) -> dict[str, str]:
     }
 
 
-def _map_facts(store: MapStore) -> dict[str, str]:
+def _map_facts(store: MapFacts) -> dict[str, str]:
     attrs = store.attrs
     counts = {name: sum(h.status == name for h in store.headers) for name in ("open", "failed")}
     return {

@@ -27,7 +27,7 @@ def fill_disk(folder: Path, number: int, log: Path) -> Callable[[], None]:
 
     Calls are folders made, files opened to be written, pieces written and files renamed; on a full
     disk a file can still be renamed, so of renames only that of this very number fails. ``log``
-    gets a byte for each call.
+    gets a line for each call.
     """
 
     def change() -> None:
@@ -35,7 +35,7 @@ def fill_disk(folder: Path, number: int, log: Path) -> Callable[[], None]:
         log_descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         real_write = os.write
         root = str(folder.resolve())
-        descriptors: set[int] = set()
+        descriptors: dict[int, Any] = {}
 
         def inside(path: Any) -> bool:
             # How far a run is isn't worth its end: such a write may fail.
@@ -48,7 +48,7 @@ def fill_disk(folder: Path, number: int, log: Path) -> Callable[[], None]:
             with lock:
                 count += 1
                 full = count == number if once else count >= number
-            real_write(log_descriptor, name[:1].encode())
+            real_write(log_descriptor, f"{name} {path}\n".encode(errors="replace"))
             if full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
@@ -99,7 +99,7 @@ def fill_disk(folder: Path, number: int, log: Path) -> Callable[[], None]:
 
         def written(descriptor: int, _: Any) -> None:
             if descriptor in descriptors:
-                call("write", descriptor)
+                call("write", descriptors[descriptor])
 
         for module in (builtins, io):
             vars(module)["open"] = open_file
@@ -115,9 +115,9 @@ def fill_disk(folder: Path, number: int, log: Path) -> Callable[[], None]:
                 call("open", path)
             descriptor = real_open(path, flags, *args, **named)
             if writing:
-                descriptors.add(descriptor)
+                descriptors[descriptor] = path
             else:
-                descriptors.discard(descriptor)
+                descriptors.pop(descriptor, None)
             return descriptor
 
         os.open = open_descriptor
@@ -129,36 +129,44 @@ def run(material: Material, folder: Path, rng: random.Random, tally: Tally) -> I
     """One full disk after the other, for ever; each call of each command once before one comes a
     second time."""
     new_folder = numbered_folders(folder)
-    commands = material.commands()
-    references: dict[str, Undisturbed] = {}
-    counts: dict[str, int] = {}
-    left: dict[str, list[int]] = {job: [] for job in JOBS}
+    commands = {job: material.commands()[job] for job in JOBS}
+    references = {job: Undisturbed(command, folder / job) for job, command in commands.items()}
     log = folder / "calls"
-    order: list[str] = []
-    while True:
-        if not order:
-            order = rng.sample(JOBS, len(JOBS))
-        job = order.pop()
+    counts: dict[str, int] = {}
+    for job, command in commands.items():
         work = new_folder()
-        command = [*commands[job], "--output-dir", "out"]
-        if job not in references:
-            references[job] = Undisturbed(commands[job], folder / job)
-            run_forked(command, work, fill_disk(work / "out", 1 << 60, log))
-            counts[job] = log.stat().st_size
-            shutil.rmtree(work / "out")
-        left[job] = left[job] or rng.sample(range(1, counts[job] + 1), counts[job])
-        number = left[job].pop()
-        ended = run_forked(command, work, fill_disk(work / "out", number, log))
-        fault = ended.fault((1,))
-        lines = [line for line in ended.text.splitlines() if line.startswith("fastcam: ")]
-        if not fault and len(lines) != 1:
-            fault = f"{len(lines)} lines of an error: {ended.text[-500:]}"
-        if not fault and half_written(work):
-            fault = f"half-written: {half_written(work)}"
-        fault = fault or references[job].spoiled(work / "out")
-        if not fault:
-            again = run_forked(command, work)
-            fault = again.fault((0,)) or references[job].difference(work / "out")
-        tally.add(f"disk full in {job}", fault, f"call {number} of {counts[job]}")
+        run_forked([*command, "--output-dir", "out"], work, fill_disk(work / "out", 1 << 60, log))
+        counts[job] = len(_lines(log))
         shutil.rmtree(work)
-        yield
+    every = [(job, number) for job in JOBS for number in range(1, counts[job] + 1)]
+    while True:
+        for job, number in rng.sample(every, len(every)):
+            work = new_folder()
+            command = [*commands[job], "--output-dir", "out"]
+            fault = _fill(command, work, number, log, references[job])
+            trial = f"call {number}: {''.join(_lines(log)[number - 1 : number])}"
+            tally.add(f"disk full in {job}, {counts[job]} calls", fault, trial)
+            shutil.rmtree(work)
+            yield
+
+
+def _fill(command: list[Any], work: Path, number: int, log: Path, reference: Undisturbed) -> str:
+    """What is wrong with a command whose disk is full from that call on; "" for nothing."""
+    ended = run_forked(command, work, fill_disk(work / "out", number, log))
+    lines = [line for line in ended.text.splitlines() if line.startswith("fastcam: ")]
+    # How many pieces a journal is written in depends on the time, so the last may not come.
+    failed = len(_lines(log)) >= number
+    fault = ended.fault((1,) if failed else (0,))
+    if not fault and failed and len(lines) != 1:
+        fault = f"{len(lines)} lines of an error: {ended.text[-500:]}"
+    if not fault and half_written(work):
+        fault = f"half-written: {half_written(work)}"
+    fault = fault or reference.spoiled(work / "out")
+    if fault:
+        return fault
+    again = run_forked(command, work)
+    return again.fault((0,)) or reference.difference(work / "out")
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8").splitlines()

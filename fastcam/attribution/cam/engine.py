@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from fastcam.attribution.batch_maps import BatchMaps, Targets, check_batch
 from fastcam.attribution.cam.ablationcam import ablationcam
 from fastcam.attribution.cam.compiled import CompiledSplit, several_backwards
-from fastcam.attribution.cam.formulas import GRADIENT_METHODS, eigencam, signed
+from fastcam.attribution.cam.formulas import GRADIENT_METHODS, eigencam
 from fastcam.attribution.cam.layers import default_layer, default_layers, layer_modules
 from fastcam.attribution.cam.reshape import Layout, Reshape, apply_reshape, require_layout, to_maps
 from fastcam.attribution.cam.scorecam import CHUNK, scorecam
@@ -25,7 +24,7 @@ from fastcam.attribution.layer_names import open_module, split_call
 from fastcam.attribution.modules import as_input, no_autocast
 from fastcam.attribution.nonfinite import check_weights, keep_finite
 from fastcam.attribution.packed_inputs import image_channels
-from fastcam.attribution.request import CAM_METHODS, Sign
+from fastcam.attribution.request import CAM_METHODS
 from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.attribution.targets import TargetScores, as_classes, score_of, target_scores
 from fastcam.errors import InputError
@@ -45,8 +44,7 @@ class CamEngine:
     eigencam, scorecam, ablationcam.
     ``targets``: what is explained, as :func:`target_scores` takes it. ``reshape``: "auto" finds how
     a layer's output lies, "none" takes it as (b, k, *s), a callable makes it so. ``prefix_tokens``:
-    tokens before the patches; None counts them. ``sign``: the evidence that is kept, "positive"
-    ReLU(L), "negative" ReLU(-L), "both" L; EigenCAM, which explains no target, is always L.
+    tokens before the patches; None counts them.
     ``compile``: run the model through ``torch.compile``, True or the name of a backend;
     ScoreCAM's masked images and AblationCAM's go through the plain model, ``chunk`` at a time.
 
@@ -62,11 +60,10 @@ class CamEngine:
         targets: Targets = None,
         reshape: Reshape = "auto",
         prefix_tokens: int | None = None,
-        sign: Sign = "positive",
         compile: bool | str = False,
         chunk: int = CHUNK,
     ) -> None:
-        _check_options(methods, reshape, prefix_tokens, sign, chunk)
+        _check_options(methods, reshape, prefix_tokens, chunk)
         plain = not callable(targets) and not isinstance(
             targets, SegmentationTargets | DetectionTargets
         )
@@ -86,7 +83,6 @@ class CamEngine:
         self._targets = targets
         self._reshape = reshape
         self._prefix_tokens = prefix_tokens
-        self._sign = sign
         self._chunk = chunk
         self._backend = "inductor" if compile is True else compile
         self._compiled: CompiledSplit | None = None
@@ -100,7 +96,7 @@ class CamEngine:
 
         Of several calls of a layer each has one, ``method/layer#0`` and so on.
 
-        Each is float32 (b, *s) at the layer's resolution, raw, on the batch's device; (b, t, *s)
+        Each is float32 (b, *s) at the layer's resolution, raw, not rectified, on the batch's device; (b, t, *s)
         where ``targets`` (for this batch, instead of the engine's) name t for each image; EigenCAM
         always (b, *s). An image for which the model's output is not finite has a map of NaN, and
         the others are as they would be without it; :func:`nonfinite.reasons` names the layer.
@@ -200,9 +196,7 @@ class CamEngine:
                     gradient_maps = self._maps(layer, gradient, batch)
                     for method in methods:
                         values = GRADIENT_METHODS[method](activations[layer], gradient_maps)
-                        maps_by_name.setdefault(f"{method}/{layer}", []).append(
-                            signed(values, self._sign)
-                        )
+                        maps_by_name.setdefault(f"{method}/{layer}", []).append(values)
         return {
             name: torch.stack(parts, 1) if scores.several else parts[0]
             for name, parts in maps_by_name.items()
@@ -226,9 +220,7 @@ class CamEngine:
             if "scorecam" in self._methods:
                 values = self._maps(layer, split.activations[layer], batch)
                 channels = image_channels(self._model, layer)
-                target_maps = signed(
-                    scorecam(self._model, batch, values, score, self._chunk, channels), self._sign
-                )
+                target_maps = scorecam(self._model, batch, values, score, self._chunk, channels)
                 maps_by_name[f"scorecam/{layer}"] = (
                     target_maps if scores.several else target_maps[:, 0]
                 )
@@ -236,11 +228,8 @@ class CamEngine:
                 values = self._maps(layer, split.activations[layer], batch)
                 axis = self._channel_axis(layer, split.activations[layer], batch)
                 module = self._module(layer)
-                target_maps = signed(
-                    ablationcam(
-                        self._model, layer, module, axis, batch, values, score, self._chunk
-                    ),
-                    self._sign,
+                target_maps = ablationcam(
+                    self._model, layer, module, axis, batch, values, score, self._chunk
                 )
                 maps_by_name[f"ablationcam/{layer}"] = (
                     target_maps if scores.several else target_maps[:, 0]
@@ -307,7 +296,7 @@ class CamEngine:
 
 
 def _check_options(
-    methods: Sequence[str], reshape: Reshape, prefix_tokens: int | None, sign: Sign, chunk: int
+    methods: Sequence[str], reshape: Reshape, prefix_tokens: int | None, chunk: int
 ) -> None:
     if isinstance(methods, str) or not methods:
         raise InputError(f"methods {methods!r}: give a list, of {', '.join(CAM_METHODS)}")
@@ -318,8 +307,6 @@ def _check_options(
             raise InputError(
                 f"method {method!r} is not known: {hint}{'' if near else ', '.join(CAM_METHODS)}"
             )
-    if sign not in get_args(Sign):
-        raise InputError(f"sign {sign!r}: use one of {', '.join(get_args(Sign))}")
     if not callable(reshape) and reshape not in ("auto", "none"):
         raise InputError(f"reshape {reshape!r}: use 'auto', 'none' or a callable")
     if prefix_tokens is not None and prefix_tokens < 0:

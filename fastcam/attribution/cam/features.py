@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import BatchMaps, Targets
 from fastcam.attribution.cam.engine import CamEngine
-from fastcam.attribution.cam.formulas import GRADIENT_METHODS, signed
+from fastcam.attribution.cam.formulas import GRADIENT_METHODS
 from fastcam.attribution.cam.split import Split, gradients_of
 from fastcam.attribution.modules import no_autocast
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
@@ -56,7 +56,6 @@ class FeatureEngine:
             request.methods,
             targets=next(iter(request.classes), None),
             prefix_tokens=request.prefix_tokens,
-            sign=request.sign,
             # A hook at the input would not be seen by a compiled model.
             compile=compiled and halves == "no",
         )
@@ -125,8 +124,8 @@ class _RecordingEngine(CamEngine):
                 self._check_reached(layer, split.activations[layer], gradient, batch)
                 gradient_maps = self._maps(layer, gradient, batch)
                 for method in methods:
-                    map_values = GRADIENT_METHODS[method](self.activations[layer], gradient_maps)
-                    maps[f"{method}/{layer}"] = signed(map_values, self._sign)
+                    formula = GRADIENT_METHODS[method]
+                    maps[f"{method}/{layer}"] = formula(self.activations[layer], gradient_maps)
         return maps
 
 

@@ -12,8 +12,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fastcam.attribution.request import Sign
-
 Formula = Callable[[Tensor, Tensor], Tensor]
 
 # Up to this many rows of the smaller Gram matrix its full decomposition is cheapest. Measured on
@@ -78,13 +76,6 @@ def weighted(activations: Tensor, weights: Tensor) -> Tensor:
     """Σ_k w_k A_k for ``weights`` (b, k)."""
     flat = torch.bmm(weights[:, None], activations.flatten(2))
     return flat.reshape(activations.shape[0], *activations.shape[2:])
-
-
-def signed(maps: Tensor, sign: Sign) -> Tensor:
-    """The evidence for the output, ReLU(L); against it, ReLU(-L); or both, L itself."""
-    if sign == "both":
-        return maps
-    return maps.relu() if sign == "positive" else (-maps).relu()
 
 
 GRADIENT_METHODS: dict[str, Formula] = {

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fastcam.attribution.baselines import baseline_images, image_slices, map_name
 from fastcam.attribution.batch_maps import BatchMaps, Targets, check_batch
-from fastcam.attribution.cam.formulas import signed
 from fastcam.attribution.gradients.formulas import (
     input_x_gradient,
     integrated_gradients,
@@ -120,7 +119,7 @@ class GradientEngine(InputEngine):
             if "inputxgradient" in self._methods:
                 products = [input_x_gradient(batch[:, channels], g) for g in of_image]
                 name = map_name("inputxgradient", image)
-                maps[name] = signed(torch.stack(products, 1), self._sign)
+                maps[name] = torch.stack(products, 1)
         return maps
 
     def _smoothgrad(self, batch: Tensor, scores: TargetScores, score: Score) -> dict[str, Tensor]:
@@ -164,7 +163,7 @@ class GradientEngine(InputEngine):
                 ]
                 values = torch.stack(parts, 1)
                 accounted += values.double().flatten(2).sum(2).float()
-                maps[map_name("integrated-gradients", image)] = signed(values, self._sign)
+                maps[map_name("integrated-gradients", image)] = values
             # Below rounding there is no difference that a map could account for.
             rounding = _ROUNDING * scores.values.detach().float().abs().clamp_min(_ROUNDING)
             error = (accounted - difference).abs() / difference.abs().maximum(rounding)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from fastcam.attribution.baselines import baseline_images, image_slices, map_name
 from fastcam.attribution.batch_maps import BatchMaps, Targets, check_batch, logits_of
-from fastcam.attribution.cam.formulas import signed
 from fastcam.attribution.input_engine import InputEngine
 from fastcam.attribution.modules import as_input, eager_mode, frozen_eval
 from fastcam.attribution.nonfinite import keep_finite
@@ -83,7 +82,7 @@ class PerturbationEngine(InputEngine):
             make_map(_CoveredImage(self._model, batch, covers, channels, row, score))
             for row in range(len(batch))
         ]
-        return signed(torch.stack(maps), self._sign)
+        return torch.stack(maps)
 
     def _occlusion(self, image: _CoveredImage) -> Tensor:
         """(t, *s): at each pixel the mean loss of the output over the windows that cover it (Zeiler

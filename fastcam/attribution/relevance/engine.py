@@ -21,7 +21,6 @@ from fastcam.attribution.attention.tokens import (
     pools_patches,
 )
 from fastcam.attribution.batch_maps import BatchMaps, Targets
-from fastcam.attribution.cam.formulas import signed
 from fastcam.attribution.layer_names import open_module
 from fastcam.attribution.modules import as_input, first_tensor, gradient_pass
 from fastcam.attribution.nonfinite import check_weights, keep_finite
@@ -33,7 +32,6 @@ from fastcam.attribution.relevance.rules import (
     gradient_attention,
     legrad,
 )
-from fastcam.attribution.request import Sign
 from fastcam.attribution.targets import Score, TargetScores, score_of, target_scores
 from fastcam.errors import InputError
 
@@ -87,7 +85,6 @@ class RelevanceEngine:
         prefix_tokens: int | None = None,
         *,
         targets: Targets = None,
-        sign: Sign = "positive",
     ) -> None:
         self._model = open_module(model)
         check_weights(self._model)
@@ -95,7 +92,6 @@ class RelevanceEngine:
         self._layers = layers
         self._prefix = count_prefix(self._model, prefix_tokens)
         self._targets = targets
-        self._sign = sign
         self._paths = paths_of(self._model)
         self._plans: dict[tuple[int, ...], RelevancePlan] = {}
         self.query: Literal["cls", "mean"] = "cls" if self._prefix.cls else "mean"
@@ -302,8 +298,7 @@ class RelevanceEngine:
                 with torch.no_grad():
                     values = gradient_attention(flow, query, first)
                     layers.append(position.map(values, len(forward.batch)))
-            values = signed(torch.stack(layers, 1), self._sign)
-            maps[name.replace("attention", "gradattention", 1)] = values
+            maps[name.replace("attention", "gradattention", 1)] = torch.stack(layers, 1)
         return maps
 
 

@@ -87,7 +87,7 @@ def localizations_of(
         try:
             if isinstance(values, CaseError):
                 raise values
-            grid = _grid(store, header, axes)
+            grid = grid_of(store, header, axes)
             mask = open_mask(header.mask_source, grid, axes)
         except CaseError as error:
             return unmeasured("its mask or map can't be used"), (str(error),)
@@ -117,7 +117,7 @@ def localizations_of(
     return localizations
 
 
-def _grid(store: MapStore, header: MapHeader, axes: Axes) -> Grid:
+def grid_of(store: MapStore, header: MapHeader, axes: Axes) -> Grid:
     """Where the voxels or pixels of an image or volume lie."""
     if store.attrs.dims == 2:
         return slice_grid(header.source, header.shape)

@@ -12,11 +12,12 @@ from fastcam.errors import InputError
 from fastcam.jobs.export import dicom
 from fastcam.jobs.export.item import write_map, write_patches
 from fastcam.jobs.export.request import ExportRequest
+from fastcam.jobs.render.case_selection import select
 from fastcam.jobs.render.patches.plan import locate
 from fastcam.options import MapChoice
 from fastcam.read.volumes.frames import parse_frame
 from fastcam.read.volumes.sources import SourceIndex
-from fastcam.run import file_names, work_items
+from fastcam.run import file_names
 from fastcam.store.map_rows import MapCase, MapRow, choose_rows, method_of
 from fastcam.store.maps import MapStore
 from fastcam.store.patches import RunStore
@@ -59,7 +60,7 @@ def _map_files(store: MapStore, request: ExportRequest) -> Iterator[MapFile]:
     rows = choose_rows(store, request.choice)
     cases = [MapCase(header) for header in store.headers]
     suffix = request.volume_suffix if store.attrs.dims == 3 else request.format
-    for index in work_items.select(cases, request.selection):
+    for index in select(cases, request.selection):
         case = cases[index]
         for row in rows:
             row_name = _row_name(store, row, index)
@@ -93,7 +94,7 @@ def _patch_files(store: RunStore, request: ExportRequest) -> Iterator[MapFile]:
     if parse_frame(sources.frame).crop is not None:
         raise InputError(f"--frame {sources.frame}: heat in a crop can't be put back on the volume")
     images = SourceIndex(sources.root_dir)
-    selected = work_items.select(store.cases, request.selection, store.rejected)
+    selected = select(store.cases, request.selection, store.rejected)
     for case_slices in locate(store, selected, images, None):
         case = store.cases[case_slices.case]
         name = f"{file_names.safe(case.name)}_attention.{request.volume_suffix}"

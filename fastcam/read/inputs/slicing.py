@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
-from fastcam.options import Axes
+from fastcam.read.axis_order import Axes
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import wrong_channels
 from fastcam.read.volumes.channels import channel_count, channels_grid

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
-from fastcam.options import Axes
+from fastcam.read.axis_order import Axes
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.model_input import prepare_channels, wrong_channels
 from fastcam.read.inputs.preprocessing import Preprocessing, volume_channels

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.options import Axes
+from fastcam.read.axis_order import Axes
 from fastcam.read.inputs.grey_levels import GreyLevels, grey_picture
 from fastcam.read.inputs.model_input import prepare_plane
 from fastcam.read.inputs.preprocessing import Preprocessing, input_picture

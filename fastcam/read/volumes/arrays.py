@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from fastcam.errors import CaseError
-from fastcam.options import Axes
 from fastcam.read.archive_limits import array_header, check_length, check_member
+from fastcam.read.axis_order import Axes
 from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import Volume, luminance, native
 

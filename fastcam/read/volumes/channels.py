@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastcam.errors import CaseError
-from fastcam.options import Axes
+from fastcam.read.axis_order import Axes
 from fastcam.read.volumes.geometry import Grid, same_grid
 from fastcam.read.volumes.nifti import nifti_channels, read_nifti_channels
 from fastcam.read.volumes.sources import VOLUME_SUFFIXES

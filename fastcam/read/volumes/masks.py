@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.options import Axes
+from fastcam.read.axis_order import Axes
 from fastcam.read.volumes.geometry import (
     Affine,
     Grid,
@@ -54,23 +55,50 @@ def open_mask(path: Path, grid: Grid, axes: Axes = "zyx") -> Mask:
     two are uneven and their grids differ.
     """
     volume = open_volume(path, axes, labels=True, voi=False)
-    inside, own = _inside(volume), volume.grid
-    try:
-        inside, notes = _matched(inside, own, grid)
-    except NoOverlapError as error:
-        alike = ", or save it with the image's affine" if own.shape == grid.shape else ""
-        raise CaseError(
-            f"{path}: the mask lies elsewhere than its image: {error};"
-            f" take the mask of this image{alike}"
-        ) from error
-    except ValueError as error:
-        raise CaseError(f"{path}: {error}") from error
+    voxels, notes = _on_image(path, _inside(volume).view(np.uint8), volume.grid, grid)
+    inside: NDArray[np.bool_] = voxels.view(np.bool_)
     if _holds_fractions(volume):
         notes.append(
             "holds numbers between 0 and 1, as probabilities are: all above 0 count as inside; save"
             " it with a threshold where that isn't meant"
         )
     return Mask(inside, (*volume.warnings, *(f"{path}: the mask {note}" for note in notes)))
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """``labels`` (z, y, x) int32, the class of every voxel on the image's grid, or (1, y, x) where
+    one map serves all slices.
+
+    ``warnings``: what a reader of the map should know, a line each that names the file.
+    """
+
+    labels: NDArray[np.int32]
+    warnings: tuple[str, ...] = ()
+
+
+def open_label_map(path: Path, grid: Grid, classes: int, axes: Axes = "zyx") -> LabelMap:
+    """The true class, 0 to ``classes`` - 1, of every voxel of an image that lies on ``grid``.
+
+    Found on the grid as by :func:`open_mask`; voxels that the map doesn't reach are class 0. Of two
+    classes a picture in black and white, 8-bit with values above 127, is class 1 above 127.
+    CaseError as there, and for values that are no such class.
+    """
+    volume = open_volume(path, axes, labels=True, voi=False)
+    voxels = volume.voxels
+    if classes == 2 and voxels.dtype == np.uint8 and voxels.max(initial=0) > 127:
+        labels = _inside(volume).astype(np.int32)
+    else:
+        values = voxels.astype(np.float64) * volume.slope + volume.intercept
+        wrong = values[~((values >= 0) & (values < classes) & (values == np.rint(values)))]
+        if wrong.size:
+            raise CaseError(
+                f"{path}: the mask has the value {wrong[0]:g}, and the model has {classes} classes,"
+                f" 0 to {classes - 1}: save the number of each pixel's class"
+            )
+        labels = values.astype(np.int32)
+    labels, notes = _on_image(path, labels, volume.grid, grid)
+    return LabelMap(labels, (*volume.warnings, *(f"{path}: the mask {note}" for note in notes)))
 
 
 def mask_along(mask: Mask, shape: Shape, axis: int) -> Mask:
@@ -82,21 +110,35 @@ def mask_along(mask: Mask, shape: Shape, axis: int) -> Mask:
     return Mask(inside, mask.warnings)
 
 
-def _matched(
-    inside: NDArray[np.bool_], own: Grid, grid: Grid
-) -> tuple[NDArray[np.bool_], list[str]]:
+def _on_image(
+    path: Path, voxels: NDArray[Any], own: Grid, grid: Grid
+) -> tuple[NDArray[Any], list[str]]:
+    """(a mask's voxels on its image's grid, what is to be said of it). CaseError where it can't."""
+    try:
+        return _matched(voxels, own, grid)
+    except NoOverlapError as error:
+        alike = ", or save it with the image's affine" if own.shape == grid.shape else ""
+        raise CaseError(
+            f"{path}: the mask lies elsewhere than its image: {error};"
+            f" take the mask of this image{alike}"
+        ) from error
+    except ValueError as error:
+        raise CaseError(f"{path}: {error}") from error
+
+
+def _matched(voxels: NDArray[Any], own: Grid, grid: Grid) -> tuple[NDArray[Any], list[str]]:
     """(the mask on the image's grid, what is to be said of it). ValueError where it can't be."""
     if own.placed is None or grid.placed is None:
-        return _by_shape(inside, own, grid)
+        return _by_shape(voxels, own, grid)
     both = (("the image", grid), ("the mask", own))
     uneven = [(name, side.uneven) for name, side in both if side.uneven]
     if same_grid(own, grid):
         if own.uneven == grid.uneven:
-            return inside, []
+            return voxels, []
         if len(uneven) == 1:
             # The voxels of the other went through a tool that knows of no gaps.
             name, unevenness = uneven[0]
-            return inside, [
+            return voxels, [
                 f"is laid on its image slice by slice; {name} alone says that {unevenness}"
             ]
     if uneven:
@@ -105,22 +147,20 @@ def _matched(
             f"the mask is not on its image's grid, and {name} can't be resampled: {unevenness};"
             " make the mask on the image's own grid"
         )
-    return _by_place(inside, own.placed, grid.shape, grid.placed)
+    return _by_place(voxels, own.placed, grid.shape, grid.placed)
 
 
-def _by_shape(
-    inside: NDArray[np.bool_], own: Grid, grid: Grid
-) -> tuple[NDArray[np.bool_], list[str]]:
+def _by_shape(voxels: NDArray[Any], own: Grid, grid: Grid) -> tuple[NDArray[Any], list[str]]:
     if own.shape[1:] != grid.shape[1:] or own.shape[0] not in (1, grid.shape[0]):
         raise ValueError(
             f"the mask has shape {own.shape} (z, y, x), but the image {grid.shape};"
             " make the mask on the image's own grid"
         )
     if own.affine is None and grid.affine is None:
-        return inside, []
+        return voxels, []
     where = "on every slice" if own.shape[0] < grid.shape[0] else "voxel on voxel"
     note = f"has {_affine_of(own)}, its image has {_affine_of(grid)}: it is laid {where} as stored"
-    return inside, [note]
+    return voxels, [note]
 
 
 def _affine_of(grid: Grid) -> str:
@@ -130,17 +170,17 @@ def _affine_of(grid: Grid) -> str:
 
 
 def _by_place(
-    inside: NDArray[np.bool_], own: Affine, shape: Shape, grid: Affine
-) -> tuple[NDArray[np.bool_], list[str]]:
-    on_grid = onto_grid(inside.view(np.uint8), own, shape, grid)
-    result: NDArray[np.bool_] = on_grid.voxels.view(np.bool_)
+    voxels: NDArray[Any], own: Affine, shape: Shape, grid: Affine
+) -> tuple[NDArray[Any], list[str]]:
+    on_grid = onto_grid(voxels, own, shape, grid)
+    result = on_grid.voxels
     notes = [f"is not on its image's grid: {on_grid.warning}"] if on_grid.warning else []
-    if len(inside) == 1:
-        reached = onto_grid(np.ones(inside.shape, np.uint8), own, shape, grid).voxels
+    if len(voxels) == 1:
+        reached = onto_grid(np.ones(voxels.shape, np.uint8), own, shape, grid).voxels
         slices = np.flatnonzero(reached.any(axis=(1, 2))).tolist()
         if len(slices) < shape[0]:
             notes.append(f"has one slice, which lies on {_listed(slices)} of {shape[0]} only")
-    if inside.any() and not result.any():
+    if voxels.any() and not result.any():
         notes.append("marks nothing within its image")
     return result, notes
 

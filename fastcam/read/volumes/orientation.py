@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.options import Axes
+from fastcam.read.axis_order import Axes
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.errors import CaseError
-from fastcam.options import Axes
+from fastcam.read.axis_order import Axes
 from fastcam.read.regular_files import check_regular_case
 from fastcam.read.volumes.arrays import array_shape, read_array
 from fastcam.read.volumes.dicom import dicom_grid, dicom_shape, read_dicom, read_headers

@@ -12,6 +12,7 @@ from fastcam.errors import InputError
 from fastcam.figures import fonts, glyph_atlas
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.png_writer import write_sheet
+from fastcam.jobs.render.case_selection import select
 from fastcam.jobs.render.fingerprint import style_fingerprint
 from fastcam.jobs.render.maps.captions import texts_of
 from fastcam.jobs.render.maps.map_task import (
@@ -81,7 +82,7 @@ class MapSource:
                 f"--only-errors: {self.store.path} has no labels that its predictions could be "
                 "compared with; labels are class numbers"
             )
-        return MapJob(self, tuple(cases), tuple(work_items.select(cases, selection)))
+        return MapJob(self, tuple(cases), tuple(select(cases, selection)))
 
     def draw_one(self, index: int, path: Path) -> tuple[str, ...]:
         """Draw the figure of image ``index``, from 0, into a file in this process; what there is to

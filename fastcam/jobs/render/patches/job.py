@@ -10,6 +10,7 @@ from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.figures import fonts, glyph_atlas
+from fastcam.jobs.render.case_selection import select
 from fastcam.jobs.render.fingerprint import style_fingerprint
 from fastcam.jobs.render.patches.frame_choice import FrameChoice, choose_frame
 from fastcam.jobs.render.patches.measure import measure_item, peak_item
@@ -75,7 +76,7 @@ class PatchSource:
         else:
             identity = file_sha256(results)
             content = _earlier_store(self.request, identity) or read_results(results)
-        indices = work_items.select(content.cases, self.request.selection, content.rejected)
+        indices = select(content.cases, self.request.selection, content.rejected)
         sources = self.request.sources
         try:
             frame = choose_frame(content, indices, self.images, self.masks, sources)
