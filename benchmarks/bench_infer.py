@@ -13,8 +13,11 @@ speed changes within minutes; the median of the rounds counts.
 The rate of infer is that of its own loop, from the first batch read to the last one written;
 what comes before (finding files, loading the model) is a second whatever the number of images.
 
+``--model-free`` measures the road without the model instead: benchmarks/model_free.py.
+
 Run: python -m benchmarks.bench_infer [--quick] [--model NAME]... [--images N] [--rounds N]
      [--precision P]... [--compile] [--json FILE]
+     python -m benchmarks.bench_infer --model-free [--images 2000] [--rounds N] [--readers N]...
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks import model_free
 from benchmarks.alternating import rates_in_turns
 from fastcam.api.infer import infer
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
@@ -127,6 +131,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--precision", action="append", choices=("fp32", "bf16"))
     parser.add_argument("--compile", action="store_true", help="torch.compile, on both sides")
+    parser.add_argument("--model-free", action="store_true", help="reading and storing only")
+    parser.add_argument("--readers", type=int, action="append", help="with --model-free; 1 and 2")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.quick:
@@ -134,6 +140,38 @@ def main() -> None:
     names = options.model or ["resnet18" if options.quick else "resnet50"]
     warnings.simplefilter("ignore")  # of random weights
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {choose_device('auto')}")
+    measured = without_model(options) if options.model_free else with_models(options, names)
+    if options.json is not None:
+        options.json.write_text(json.dumps(measured, indent=2))
+
+
+def show(label: str, result: dict[str, Any]) -> None:
+    """A line: both rates, the median ratio and those of the rounds."""
+    rates = ", ".join(
+        f"{way} {rate:.2f}/s" for way, rate in result.items() if not way.startswith("ratio")
+    )
+    rounds = ", ".join(f"{ratio:.3f}" for ratio in result["ratios"])
+    print(f"{label}: {rates}, {result['ratio']:.3f} of it ({rounds})")
+
+
+def without_model(options: argparse.Namespace) -> dict[str, Any]:
+    """Rates of reading and storing, by format and number of readers."""
+    results = {}
+    for kind, channels in model_free.FORMATS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            images = Path(folder) / "images"
+            images.mkdir()
+            (make_images if channels == 3 else model_free.make_grey)(images, options.images)
+            for readers in options.readers or [1, 2]:
+                result = model_free.measure(images, channels, readers, options.rounds)
+                label = f"{kind}, {readers} readers"
+                results[label] = result
+                show(label, result)
+    return results
+
+
+def with_models(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
+    """Rates of infer beside the forward loop, by model and precision."""
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images"
@@ -143,12 +181,8 @@ def main() -> None:
             result = measure(name, load_model(name), images, options, precision)
             label = f"{name}, {precision}" if options.model else precision
             results[label] = result
-            print(
-                f"{label}: forward {result['forward']:.2f}/s, infer {result['infer']:.2f}/s, "
-                f"{result['ratio']:.3f} of it ({', '.join(f'{r:.3f}' for r in result['ratios'])})"
-            )
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=2))
+            show(label, result)
+    return results
 
 
 if __name__ == "__main__":

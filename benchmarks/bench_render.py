@@ -91,7 +91,7 @@ def make_case(content: str = "noise", seed: int = 0) -> OpenCase:
         roi=np.zeros(SLICES * PATCHES, np.int32),
         mask_ratio=np.ones(SLICES * PATCHES, np.float32),
     )
-    volume = Volume(voxels, file_window=(-300.0, 300.0))
+    volume = Volume(voxels=voxels, file_window=(-300.0, 300.0))
     return OpenCase(
         case=case,
         volume=volume,

@@ -94,7 +94,7 @@ class Sources:
             raise InputError(f"--frame {self.frame} needs masks: give --mask-dir")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
     """How a figure looks.
 

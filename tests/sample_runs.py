@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,26 +16,29 @@ from fastcam.store.patches import RunStore, create_from_results
 SHAPE = (6, 40, 48)
 
 
-def make_case(place: int, name: str, slices, weights=None, boxes=None) -> Case:
+def make_case(place: int, name: str, slices, weights=None, boxes=None, **fields: Any) -> Case:
     """Patches of 10 pixels on the diagonal unless ``boxes`` says otherwise; equal weights."""
     count = len(slices)
     if weights is None:
         weights = [1 / count] * count
     if boxes is None:
         boxes = [[2 + i, 2 + i, 12 + i, 12 + i] for i in range(count)]
+    usual: dict[str, Any] = {
+        "true_label": 1,
+        "predicted_label": 1,
+        "correct": True,
+        "confidence": 0.9,
+        "probabilities": (0.1, 0.9),
+        "roi": np.zeros(count, np.int32),
+        "mask_ratio": np.ones(count, np.float32),
+    }
     return Case(
         place=place,
         name=name,
-        true_label=1,
-        predicted_label=1,
-        correct=True,
-        confidence=0.9,
-        probabilities=(0.1, 0.9),
         weights=np.array(weights, np.float32),
         boxes=np.array(boxes, np.int32).reshape(-1, 4),
         slices=np.array(slices, np.int32),
-        roi=np.zeros(count, np.int32),
-        mask_ratio=np.ones(count, np.float32),
+        **{**usual, **fields},
     )
 
 

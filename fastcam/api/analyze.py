@@ -169,7 +169,7 @@ class Analyzer:
         self.request = AnalyzeRequest(
             models=models,
             preprocessing=preprocessing,
-            inputs=InputChoice(()),
+            inputs=InputChoice(paths=()),
             maps=maps,
             inference=InferenceOptions(
                 device=device,
@@ -246,9 +246,9 @@ class Analyzer:
         """
         preprocessing = self.request.preprocessing
         choice = InputChoice(
-            path_list(folder),
-            pattern,
-            optional_path(table),
+            paths=path_list(folder),
+            pattern=pattern,
+            table=optional_path(table),
             axes=axes,
             columns=self._columns,
             volume=volume_text(volume),

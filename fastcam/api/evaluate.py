@@ -24,7 +24,7 @@ from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.evaluate.job import evaluate_set
 from fastcam.jobs.evaluate.method_check import check_comparison
-from fastcam.jobs.evaluate.preparation import prepare
+from fastcam.jobs.evaluate.preparation import Preparation, prepare
 from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateOptions, EvaluateRequest, figure_choice
 from fastcam.jobs.evaluate.scoring import Scoring
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: str | nn.Module,
     image_dir: PathLike,
-    table: PathLike,
+    table: PathLike | None,
     output_dir: PathLike,
     *,
     target: str | None = None,
@@ -133,6 +133,8 @@ def evaluate(
 ) -> EvaluationReport:
     """Evaluate a model on the images of ``image_dir`` whose true values are in ``table``.
 
+    Of a segmentation the truth is in masks, whose pixels are the numbers of their classes: then
+    ``table`` is None, and ``target`` what maps explain, as "seg:1"; by default every class but 0.
     Every keyword is the option of ``fastcam evaluate`` with the same name. ``model`` is a name, or
     a module of your own. ``explain``: "all", "errors", a number (the worst so many) or ids, drawn
     besides the best and the worst. ``faithfulness``: how many images its curves are measured on, 0
@@ -199,7 +201,7 @@ def evaluate(
     maps = replace(maps, settings=settings)
     choice = SetChoice(
         image_dir=Path(image_dir),
-        table=Path(table),
+        table=optional_path(table),
         target=target,
         id_column=id_column,
         mask_dir=optional_path(mask_dir),
@@ -223,18 +225,16 @@ def evaluate(
     )
     test_set = prepared.test_set
     if compared:
-        findings, sliced = prepared.kind == "multilabel", prepared.slicing is not None
-        check_comparison(maps, bool(test_set.model_inputs), sliced, findings)
-    if prepared.kind == "multilabel" and maps.is_targeted:
-        # A map for each finding.
-        maps = replace(maps, classes=tuple(range(prepared.classes)))
+        sliced, many = prepared.slicing is not None, prepared.kind in ("multilabel", "segmentation")
+        check_comparison(maps, bool(test_set.model_inputs), sliced, many)
+    maps = _explaining(maps, prepared)
     request = EvaluateRequest(
         model=loaded,
         inference=InferRequest(
             model_info=model_info,
             preprocessing=preprocessing,
             inputs=InputChoice(
-                (),
+                paths=(),
                 axes=axes,
                 items=test_set.items,
                 model_inputs=test_set.model_inputs,
@@ -277,3 +277,18 @@ def evaluate(
     status = RunStatus(request.output_dir, "evaluate", progress or NoProgress())
     with status, limited(memory):
         return evaluate_set(request, status)
+
+
+def _explaining(maps: MapRequest, prepared: Preparation) -> MapRequest:
+    """``maps`` with what they explain, where that isn't the one answer for an image."""
+    if prepared.kind == "multilabel" and maps.is_targeted:
+        # A map for each finding.
+        return replace(maps, classes=tuple(range(prepared.classes)))
+    if prepared.kind == "segmentation":
+        if not maps.is_targeted:
+            raise InputError(
+                f"--method {maps.methods[0]}: explains no class, and predictions are stored beside "
+                "maps that do; add gradcam or another such method"
+            )
+        return replace(maps, segments=prepared.segments)
+    return maps

@@ -11,7 +11,7 @@ from fastcam.api.keyword_messages import keyword_messages
 from fastcam.jobs.export.job import export_maps
 from fastcam.jobs.export.report import ExportReport
 from fastcam.jobs.export.request import ExportFormat, ExportRequest
-from fastcam.options import Axes, MapChoice, PathLike, Selection, Sources
+from fastcam.options import Axes, MapChoice, PathLike, Selection, Sign, Sources
 from fastcam.read.volumes.memory_limit import limited
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import Progress
@@ -27,6 +27,7 @@ def export(
     methods: Sequence[str] = (),
     layers: Sequence[str] = (),
     head: int | Literal["mean"] = "mean",
+    sign: Sign | None = None,
     root_dir: PathLike | None = None,
     axes: Axes = "zyx",
     slices: str = "all",
@@ -51,7 +52,7 @@ def export(
             optional_path(root_dir), axes=axes, slices=slices, volume=volume_text(volume)
         ),
         selection=Selection(patients=tuple(patients)),
-        choice=MapChoice(tuple(methods), tuple(layers), head),
+        choice=MapChoice(tuple(methods), tuple(layers), head, sign),
         format=format,
         overwrite=overwrite,
     )

@@ -139,12 +139,12 @@ def infer(
     }
     loaded, model_info = load_with_info(model, checkpoint, image_size, **load_options)
     choice = InputChoice(
-        path_list(images),
-        pattern,
-        optional_path(table),
-        optional_path(mask_dir),
-        axes,
-        dict(inputs or {}),
+        paths=path_list(images),
+        pattern=pattern,
+        table=optional_path(table),
+        mask_dir=optional_path(mask_dir),
+        axes=axes,
+        columns=dict(inputs or {}),
         volume=volume_text(volume),
     )
     grey = GreyLevels.of(window_level, percentiles)

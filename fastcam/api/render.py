@@ -26,6 +26,7 @@ from fastcam.options import (
     PictureFormat,
     Scale,
     Selection,
+    Sign,
     Sources,
     Style,
     StyleName,
@@ -54,6 +55,7 @@ def render(
     methods: Sequence[str] = (),
     layers: Sequence[str] = (),
     head: int | Literal["mean"] = "mean",
+    sign: Sign | None = None,
     analyze_stats: bool = False,
     axes: Axes = "zyx",
     orient: Orient = "radiological",
@@ -90,8 +92,8 @@ def render(
 
     Every keyword is the option of ``fastcam render`` with the same name. ``root_dir`` is needed for
     patch attention; a store of maps knows its images, and ``methods``, ``layers`` and ``head``
-    choose among its maps. ``window`` is a name or (center, width).
-    ``workers`` defaults to the cores this process may use. Finished figures
+    choose among its maps, ``sign`` which evidence they show. ``window`` is a name or
+    (center, width). ``workers`` defaults to the cores this process may use. Finished figures
     of an earlier run with the same settings are kept, unless their images or masks changed since
     (``trust_inputs``: that is not looked at). Cases that fail are in the
     report's ``troubles`` and in ``failures.csv``; the others are drawn. ``max_memory``: bytes or a
@@ -116,26 +118,26 @@ def render(
             window_pair("window", window),
         ),
         style=Style(
-            colormap,
-            heat_alpha,
-            blend,
-            scale,
-            top_k,
-            panel_size,
-            theme,
-            language,
-            optional_path(font),
-            format,
-            style,
-            tuple(class_names),
-            aspect or "",
-            font_scale,
-            width_mm,
-            dpi,
-            tuple(panels),
+            colormap=colormap,
+            heat_alpha=heat_alpha,
+            blend=blend,
+            scale=scale,
+            top_k=top_k,
+            panel_size=panel_size,
+            theme=theme,
+            language=language,
+            font=optional_path(font),
+            format=format,
+            style=style,
+            class_names=tuple(class_names),
+            aspect=aspect or "",
+            font_scale=font_scale,
+            width_mm=width_mm,
+            dpi=dpi,
+            panels=tuple(panels),
         ),
         selection=Selection(mode, tuple(patients), only_errors, offset, max_samples, every_slice),
-        choice=MapChoice(tuple(methods), tuple(layers), head),
+        choice=MapChoice(tuple(methods), tuple(layers), head, sign),
         statistics=analyze_stats,
         captions=RenderCaptions(tuple(class_names), style == "classic"),
         overwrite=overwrite,
@@ -148,9 +150,19 @@ def render(
 
 
 @keyword_messages
-def gallery(folder: PathLike) -> Path:
+def gallery(
+    folder: PathLike,
+    other: PathLike | None = None,
+    *,
+    table: PathLike | None = None,
+    id_column: str | None = None,
+) -> Path:
     """(Re)build the page ``index.html`` over the figures of a run's output folder; its path.
 
-    Raises :class:`~fastcam.errors.InputError` when ``folder`` is not the output of a run.
+    With ``other``, the output folder of another run of the same cases, it is a page of both side by
+    side, called ``compare-NAME.html`` after that. ``table`` has further columns to filter and sort
+    the cases by, joined by the ids in its ``id_column``; None: the column that fits most.
+
+    Raises :class:`~fastcam.errors.InputError` when a folder is not the output of a run.
     """
-    return write_page(Path(folder))
+    return write_page(Path(folder), optional_path(other), optional_path(table), id_column)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,10 @@ from fastcam.attribution.gradients.engine import GradientEngine
 from fastcam.attribution.layer_names import unwrapped
 from fastcam.attribution.perturbations.engine import PerturbationEngine
 from fastcam.attribution.relevance.engine import RelevanceEngine
-from fastcam.attribution.request import MapRequest
+from fastcam.attribution.request import MapRequest, is_signed
 from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.attribution.windowed import WindowedEngine
+from fastcam.store.evidence import shown_evidence
 
 _NUMBER = re.compile(r"-?\d+")
 
@@ -30,7 +32,7 @@ _NUMBER = re.compile(r"-?\d+")
 def build_engine(
     model: nn.Module, request: MapRequest, targets: Targets = None, compiled: bool = False
 ) -> Engine:
-    """An engine that makes all maps of ``request``.
+    """An engine that makes all maps of ``request``, raw, whatever its sign.
 
     ``targets`` as in :class:`CamEngine`; None: those of ``request``.
     ``compiled`` runs the model through ``torch.compile``. Raises InputError for layers that don't
@@ -40,6 +42,22 @@ def build_engine(
     if request.augmentation is None:
         return engine
     return AugmentedEngine(engine, request.augmentation)
+
+
+def build_shown_engine(model: nn.Module, request: MapRequest, targets: Targets = None) -> Engine:
+    """:func:`build_engine`, with what ``request.sign`` shows of the maps, as those of a store are
+    read."""
+    engine = build_engine(model, request, targets)
+
+    def shown(batch: Tensor, targets: Targets = None) -> BatchMaps:
+        result = engine(batch, targets)
+        maps = {
+            name: shown_evidence(values, request.sign) if is_signed(name) else values
+            for name, values in result.maps.items()
+        }
+        return replace(result, maps=maps)
+
+    return shown
 
 
 def _window_engine(

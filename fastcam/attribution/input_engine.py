@@ -16,8 +16,8 @@ class InputEngine:
     """The settings that gradients and perturbations share; a subclass is a call on a batch.
 
     ``methods``: names of the subclass's methods. ``targets``: what is explained, as
-    :func:`~fastcam.attribution.targets.target_scores` takes it. ``sign``: the evidence that is
-    kept. Raises InputError for a model whose weights are not finite.
+    :func:`~fastcam.attribution.targets.target_scores` takes it. Raises InputError for a
+    model whose weights are not finite.
     """
 
     def __init__(

@@ -33,6 +33,13 @@ SIGNED_METHODS = tuple(
     for method in TARGET_METHODS
     if method not in ("eigencam", "saliency", "smoothgrad", "legrad", "chefer")
 )
+
+
+def is_signed(name: str) -> bool:
+    """Whether the map METHOD or METHOD/LAYER is evidence for an output and against it."""
+    return name.partition("/")[0] in SIGNED_METHODS
+
+
 # Hundreds of forward passes an image.
 SLOW_METHODS = ("scorecam", "ablationcam", *PERTURBATION_METHODS)
 

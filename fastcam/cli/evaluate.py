@@ -61,12 +61,18 @@ def evaluate(
             help="Folder with the images, searched with all folders below.", rich_help_panel=_SET
         ),
     ],
-    table: Annotated[
-        Path, Option(help="True values: .csv, .xlsx, .xls, .ods or .parquet.", rich_help_panel=_SET)
-    ],
     output_dir: Annotated[
         Path, Option(help="Folder for the results; made if need be.", rich_help_panel=RUN)
     ],
+    table: Annotated[
+        Path | None,
+        Option(
+            help="True values: .csv, .xlsx, .xls, .ods or .parquet. Not of a segmentation: masks "
+            "are its truth.",
+            show_default=False,
+            rich_help_panel=_SET,
+        ),
+    ] = None,
     checkpoint: Checkpoint = None,
     output: Output = None,
     input_: Input = None,
@@ -75,7 +81,8 @@ def evaluate(
         Option(
             metavar="COLUMN",
             help="Column of the true values. Default: target, "
-            "label, class, age, y or diagnosis, or the only one beside the ids.",
+            "label, class, age, y or diagnosis, or the only one beside the ids. Of a segmentation "
+            "what is explained, as seg:1,seg:2@mask; default: every class but 0.",
             rich_help_panel=_SET,
         ),
     ] = None,
@@ -144,7 +151,7 @@ def evaluate(
         bool,
         Option(
             "--faithfulness",
-            help="Also deletion and insertion curves, and the model-randomisation check.",
+            help="Also deletion and insertion curves, and the model-randomization check.",
             rich_help_panel=_REPORT,
         ),
     ] = False,

@@ -208,7 +208,7 @@ def explain(
     classes = parse_classes(target)
     if classes == "label":
         raise InputError("--target label: labels are in a table, which `fastcam infer` takes")
-    inputs = InputChoice(tuple(images), columns=parse_inputs(input_ or ()), volume=volume)
+    inputs = InputChoice(paths=tuple(images), columns=parse_inputs(input_ or ()), volume=volume)
     levels = GreyLevels.of(**keywords(grey))
     request = ExplainRequest(
         methods=tuple(split_methods(method)),

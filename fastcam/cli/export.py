@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP
+from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP, SIGN_OF_STORE_HELP
 from fastcam.cli.model_options import VOLUME_HELP
 from fastcam.cli.parsing import split_layers, split_methods
 from fastcam.cli.run_options import MAX_MEMORY_HELP, PlainJson
 from fastcam.cli.terminal import end_command, stderr_progress
-from fastcam.options import Axes, parse_head
+from fastcam.options import Axes, Sign, parse_head
 
 Option = typer.Option
 
@@ -32,6 +32,7 @@ def export(
     head: Annotated[
         str, Option(metavar="N|mean", help="Attention: this head, counted from 0, or the mean.")
     ] = "mean",
+    sign: Annotated[Sign | None, Option(help=SIGN_OF_STORE_HELP)] = None,
     root_dir: Annotated[
         Path | None,
         Option(help="Folder with a volume or folder for each case; for patch attention only."),
@@ -53,7 +54,7 @@ def export(
     max_memory: Annotated[str | None, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = None,
     as_json: PlainJson = False,
 ) -> None:
-    """Write maps back on the grid of their source, raw values in float32.
+    """Write maps back on the grid of their source: what --sign shows, not scaled, in float32.
 
     Volumes become gzipped NIfTI with the affine of the source, enlarged trilinearly from the
     layer's resolution, or with --format dcm a DICOM Parametric Map in the study of the source;
@@ -71,6 +72,7 @@ def export(
         methods=split_methods(method),
         layers=split_layers(layer),
         head=parse_head(head),
+        sign=sign,
         root_dir=root_dir,
         axes=axes,
         slices=slices,

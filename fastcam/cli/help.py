@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,35 +19,60 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in _topics() if name.startswith(incomplete)]
+
+
 def help_(
+    context: typer.Context,
     topic: Annotated[
         str | None,
-        typer.Argument(metavar="[TOPIC]", help="A page, or a command. Without it: the topics."),
+        typer.Argument(
+            metavar="[TOPIC]",
+            help="A page, or a command. Without it: the topics.",
+            autocompletion=_complete,
+        ),
     ] = None,
 ) -> None:
     """Print a how-to page: how to run your own model, evaluate a test set, use a cluster, ...
 
     The pages are those of the documentation's site. `fastcam COMMAND --help` lists options.
     """
-    topics = {path.stem: path for path in sorted(_pages().glob("*.md")) if path.stem != _INDEX}
+    topics = _topics()
     if topic is None:
         width = max(map(len, topics), default=0)
         for name, path in topics.items():
             typer.echo(f"  {name:<{width}}  {_title(path)}")
         return
     page = topics.get(topic.lower().replace("_", "-"))
-    if page is None:
-        near = difflib.get_close_matches(topic.lower(), topics, n=3, cutoff=0.4)
-        names = ", ".join(near or topics)
-        raise InputError(f"help {topic}: no such topic; there are {names}")
+    if page is not None:
+        _print_page(page)
+        return
+    group: Any = context.parent and context.parent.command
+    commands: Mapping[str, Any] = getattr(group, "commands", {})
+    if topic in commands:
+        command = typer.Context(commands[topic], info_name=topic, parent=context.parent)
+        typer.echo(commands[topic].get_help(command))
+        return
+    near = difflib.get_close_matches(topic.lower(), [*topics, *commands], n=3, cutoff=0.4)
+    names = ", ".join(near or topics)
+    raise InputError(f"help {topic}: no such topic; there are {names}")
+
+
+def _print_page(page: Path) -> None:
+    """The page set for the terminal; as Markdown where the output is no terminal."""
     text = _plain_links(_COMMENT.sub("", page.read_text(encoding="utf-8")))
     if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.markdown import Markdown
+        from fastcam.cli.terminal_page import print_markdown
 
-        Console().print(Markdown(text, hyperlinks=False))
+        print_markdown(text)
     else:
         typer.echo(text, nl=False)
+
+
+def _topics() -> dict[str, Path]:
+    """The pages by their topics, in order."""
+    return {path.stem: path for path in sorted(_pages().glob("*.md")) if path.stem != _INDEX}
 
 
 def _pages() -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, signature
 from typing import Annotated, Any, ClassVar
@@ -61,7 +63,7 @@ class ShortHelpCommand(TyperCommand):
         for parameter in rest:
             parameter.hidden = True
         try:
-            super().format_help(ctx, formatter)
+            self._format(ctx, formatter)
         finally:
             for parameter in rest:
                 parameter.hidden = False
@@ -69,7 +71,11 @@ class ShortHelpCommand(TyperCommand):
 
     def format_all(self, ctx: Any) -> None:
         """Print the help with every option."""
-        super().format_help(ctx, ctx.make_formatter())
+        self._format(ctx, ctx.make_formatter())
+
+    def _format(self, ctx: Any, formatter: Any) -> None:
+        with _literal(self.params):
+            super().format_help(ctx, formatter)
 
 
 def short_help(name: str) -> type[ShortHelpCommand]:
@@ -94,6 +100,24 @@ def with_help_all(command: Callable[..., None]) -> Callable[..., None]:
     vars(helped)["__signature__"] = own.replace(parameters=[*own.parameters.values(), added])
     helped.__annotations__ = {**command.__annotations__, "help_all": option}
     return helped
+
+
+@contextmanager
+def _literal(parameters: list[Any]) -> Iterator[None]:
+    """While it lasts, the parameters' help is Rich markup that is shown as it is written.
+
+    Rich reads ``[word]`` as a style and ``:word:`` as an emoji.
+    """
+    from rich.markup import escape
+
+    texts = [(p, p.help) for p in parameters if getattr(p, "help", None)]
+    for parameter, text in texts:
+        parameter.help = re.sub(r"(:\S+?):", r"\1[none]:[/none]", escape(text))
+    try:
+        yield
+    finally:
+        for parameter, text in texts:
+            parameter.help = text
 
 
 def _show_all(ctx: typer.Context, requested: bool) -> None:

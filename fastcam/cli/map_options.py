@@ -58,12 +58,16 @@ Target = Annotated[
 Sign = Annotated[
     Literal["positive", "negative", "both"],
     Option(
-        help="Evidence for the output, against it, or both: every map L that explains an output "
-        "is stored as ReLU(L), ReLU(-L), or L itself; EigenCAM explains none, and saliency and "
-        "smoothgrad are magnitudes.",
+        help="Evidence for the output, against it, or both: of every map L that explains an output "
+        "ReLU(L), ReLU(-L), or L itself is shown and measured, and L is stored; EigenCAM explains "
+        "none, and saliency and smoothgrad are magnitudes.",
         rich_help_panel=MAPS,
     ),
 ]
+SIGN_OF_STORE_HELP = (
+    "Evidence for the output, against it, or both, of maps that explain one. Default: as infer was "
+    "told; the store has both, so the model isn't run again."
+)
 PrefixTokens = Annotated[
     int | None,
     Option(

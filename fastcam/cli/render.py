@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fastcam.cli.geometry_options import SOURCES, GeometryOptions
-from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP
+from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP, SIGN_OF_STORE_HELP
 from fastcam.cli.model_options import ShowChannel
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.parsing import (
@@ -37,7 +37,7 @@ from fastcam.cli.run_options import (
 )
 from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.errors import InputError
-from fastcam.options import Language, Mode, parse_head, parse_window
+from fastcam.options import Language, Mode, Sign, parse_head, parse_window
 
 _SELECTION = "Which figures"
 Option = typer.Option
@@ -119,6 +119,9 @@ def render(
             rich_help_panel=_SELECTION,
         ),
     ] = "mean",
+    sign: Annotated[
+        Sign | None, Option(help=SIGN_OF_STORE_HELP, rich_help_panel=_SELECTION)
+    ] = None,
     analyze_stats: Annotated[
         bool,
         Option(
@@ -207,6 +210,7 @@ def render(
         methods=split_methods(method),
         layers=split_layers(layer),
         head=parse_head(head),
+        sign=sign,
         analyze_stats=analyze_stats,
         **vars(geometry),
         show_channel=show_channel,

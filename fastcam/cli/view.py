@@ -135,9 +135,9 @@ def view(
     Pictures are drawn when they are looked at, from the RUNs and their images; no model runs, and
     nothing is written but the judgements. Several RUNs are joined by the cases' names.
     """
-    from fastcam.api.view import view_request
+    from fastcam.api.view_request import view_request
     from fastcam.cli.parsing import parse_marks, parse_names
-    from fastcam.jobs.view.service import open_service
+    from fastcam.jobs.view.entrance import App, open_entrance
 
     request = view_request(
         runs,
@@ -163,7 +163,15 @@ def view(
         blind=judging.blind,
         **vars(heat),
     )
-    service = open_service(request)
-    for line in service.lines:
+    request.check_runs()
+    entrance = open_entrance(request.sharing)
+    for line in entrance.lines:
         typer.echo(one_line(line))
-    service.run(server.browser)
+
+    def open_it() -> App:
+        # What draws takes most of a second to load: the browser begins meanwhile.
+        from fastcam.jobs.view.service import open_room
+
+        return open_room(request)
+
+    entrance.serve(open_it, server.browser)

@@ -99,14 +99,14 @@ def _face(rng: np.random.Generator, age: float) -> tuple[NDArray[np.uint8], Bool
     _stripes(image, np.float32(1), rng, rng.uniform(0.0, 60.0))
     head = rng.uniform(29.0, 34.0)  # pixels, the unit of all that follows
     y, x = rng.uniform(42.0, 58.0), rng.uniform(33.0, 63.0)
-    for down, high, wide, colour in ((2.1, 1.1, 1.1, shirt), (-0.15, 1.36, 1.18, hair)):
-        covered = _ellipse(image, (y + down * head, x), (high * head, wide * head), colour)
+    for down, high, wide, color in ((2.1, 1.1, 1.1, shirt), (-0.15, 1.36, 1.18, hair)):
+        covered = _ellipse(image, (y + down * head, x), (high * head, wide * head), color)
         _stripes(image, covered, rng, rng.uniform(0.0, 55.0))
     face = _ellipse(image, (y, x), (1.12 * head, 0.86 * head), skin)
     _features(image, rng, (y, x), head, skin)
     middle = y - 0.57 * head, x
     forehead = _inside(middle, (0.4 * head, 0.64 * head))
-    _wrinkles(image, rng, old, forehead=forehead, centre=middle, head=head, face=face)
+    _wrinkles(image, rng, old, forehead=forehead, center=middle, head=head, face=face)
     image += 4.0 * rng.standard_normal(image.shape, np.float32)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), forehead >= 0
 
@@ -117,12 +117,12 @@ def _wrinkles(
     old: float,
     *,
     forehead: Floats,
-    centre: tuple[float, float],
+    center: tuple[float, float],
     head: float,
     face: Floats,
 ) -> None:
     """The only thing that tells the age: ``old`` is 0 for the youngest, 1 for the oldest."""
-    down, right = (axis / np.float32(head) for axis in _from(centre))
+    down, right = (axis / np.float32(head) for axis in _from(center))
     bent = down + 0.05 * np.sin(3.0 * right + rng.uniform(0.0, 6.0))
     lines = _LINES[0] + (_LINES[1] - _LINES[0]) * old
     wave = np.maximum(np.cos(bent * np.float32(lines * math.pi / 0.8)), 0) ** 2
@@ -132,13 +132,13 @@ def _wrinkles(
 
 
 def _features(
-    image: Floats, rng: np.random.Generator, centre: tuple[float, float], head: float, skin: Any
+    image: Floats, rng: np.random.Generator, center: tuple[float, float], head: float, skin: Any
 ) -> None:
     """Eyes, brows, nose, mouth and marks on the cheeks; none of them has to do with the age."""
 
-    def paint(down: float, right: float, high: float, wide: float, colour: Any) -> None:
-        at = centre[0] + down * head, centre[1] + right * head
-        _ellipse(image, at, (high * head, wide * head), colour)
+    def paint(down: float, right: float, high: float, wide: float, color: Any) -> None:
+        at = center[0] + down * head, center[1] + right * head
+        _ellipse(image, at, (high * head, wide * head), color)
 
     apart, level, brow = rng.uniform((0.34, 0.1, 0.04), (0.44, 0.2, 0.07)).tolist()
     iris = rng.uniform(20.0, 110.0, 3)
@@ -166,36 +166,36 @@ def _stripes(
 
 
 def _ellipse(
-    image: Floats, centre: tuple[float, float], radii: tuple[float, float], colour: Any
+    image: Floats, center: tuple[float, float], radii: tuple[float, float], color: Any
 ) -> Floats:
-    """Lay an ellipse of ``colour`` (3,) over the image, its edge a pixel soft; ``centre`` and
+    """Lay an ellipse of ``color`` (3,) over the image, its edge a pixel soft; ``center`` and
     ``radii`` (y, x) in pixels. Returns the share of each pixel that is covered (96, 96)."""
     # Only the box around it: most of them are a few pixels large.
     box = tuple(
         slice(max(int(at - reach) - 1, 0), max(int(at + reach) + 3, 0))
-        for at, reach in zip(centre, radii, strict=True)
+        for at, reach in zip(center, radii, strict=True)
     )
-    inside = _inside(centre, radii, box)
+    inside = _inside(center, radii, box)
     cover = np.zeros((SIDE, SIDE), np.float32)
     cover[box] = np.clip(np.float32(0.5) + inside * np.float32(min(radii)), 0, 1)
-    image[box] += cover[box][..., None] * (np.asarray(colour, np.float32) - image[box])
+    image[box] += cover[box][..., None] * (np.asarray(color, np.float32) - image[box])
     return cover
 
 
 def _inside(
-    centre: tuple[float, float],
+    center: tuple[float, float],
     radii: tuple[float, float],
     box: tuple[slice, ...] = (slice(None), slice(None)),
 ) -> Floats:
     """1 in the middle of an ellipse, 0 at its edge, below 0 outside."""
-    down, right = _from(centre)
+    down, right = _from(center)
     inside: Floats = np.float32(1) - np.hypot(
         down[box[0]] / np.float32(radii[0]), right[:, box[1]] / np.float32(radii[1])
     )
     return inside
 
 
-def _from(centre: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Pixels down (96, 1) and to the right (1, 96) from ``centre`` (y, x)."""
+def _from(center: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Pixels down (96, 1) and to the right (1, 96) from ``center`` (y, x)."""
     pixels = np.arange(SIDE, dtype=np.float32) + np.float32(0.5)
-    return (pixels - np.float32(centre[0]))[:, None], (pixels - np.float32(centre[1]))[None]
+    return (pixels - np.float32(center[0]))[:, None], (pixels - np.float32(center[1]))[None]

@@ -26,7 +26,7 @@ from fastcam.run.files import make_folder, write_bytes
 SIDE = 64
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
 # Red, green, blue, yellow, magenta, cyan, orange, white.
-COLOURS = np.array(
+COLORS = np.array(
     [
         (0.9, 0.15, 0.15),
         (0.15, 0.75, 0.2),
@@ -38,7 +38,7 @@ COLOURS = np.array(
         (0.95, 0.95, 0.95),
     ]
 )
-KINDS = tuple(itertools.product(range(len(SHAPES)), range(len(COLOURS))))
+KINDS = tuple(itertools.product(range(len(SHAPES)), range(len(COLORS))))
 HELD_OUT = tuple(kind for kind in KINDS if (kind[0] + kind[1]) % 4 == 3)
 TRAINED = tuple(kind for kind in KINDS if kind not in HELD_OUT)
 
@@ -124,17 +124,17 @@ def _picture(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     radii = rng.uniform(8.0, 12.0, 2)
     while True:
-        centres = rng.uniform(12.0, SIDE - 12.0, (2, 2))
-        if np.hypot(*(centres[0] - centres[1])) > radii.sum() + 2.0:
+        centers = rng.uniform(12.0, SIDE - 12.0, (2, 2))
+        if np.hypot(*(centers[0] - centers[1])) > radii.sum() + 2.0:
             break
     slope = rng.normal(0.0, 0.15, 3) / SIDE
     y, x = np.mgrid[:SIDE, :SIDE]
     grey = 0.4 + rng.normal(0.0, 0.05) + slope[0] * (y - SIDE / 2) + slope[1] * (x - SIDE / 2)
     image = np.repeat(grey[None], 3, axis=0)
     masks = []
-    for (shape, colour), centre, radius in zip((kind, other), centres, radii, strict=True):
-        inside = _shape(SHAPES[shape], (y - centre[0]) / radius, (x - centre[1]) / radius)
-        shade = COLOURS[colour] * rng.uniform(0.85, 1.0)
+    for (shape, color), center, radius in zip((kind, other), centers, radii, strict=True):
+        inside = _shape(SHAPES[shape], (y - center[0]) / radius, (x - center[1]) / radius)
+        shade = COLORS[color] * rng.uniform(0.85, 1.0)
         image = np.where(inside[None], shade[:, None, None], image)
         masks.append(inside)
     image = np.clip(image + rng.normal(0.0, 0.06, image.shape), 0.0, 1.0)
@@ -156,7 +156,7 @@ def _shape(name: str, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray
     return inside[name]
 
 
-COLOUR_NAMES = ("red", "green", "blue", "yellow", "magenta", "cyan", "orange", "white")
+COLOR_NAMES = ("red", "green", "blue", "yellow", "magenta", "cyan", "orange", "white")
 
 
 def write_episode(folder: Path, episode: Episode) -> list[Path]:
@@ -179,8 +179,8 @@ def kind_name(index: int) -> str:
     >>> kind_name(0)
     'red_disc'
     """
-    shape, colour = KINDS[index]
-    return f"{COLOUR_NAMES[colour]}_{SHAPES[shape]}"
+    shape, color = KINDS[index]
+    return f"{COLOR_NAMES[color]}_{SHAPES[shape]}"
 
 
 def _write(path: Path, image: NDArray[np.float32]) -> Path:

@@ -234,9 +234,9 @@ def _attention(
     if predicted == 1 and right:
         score += 6.0 * patches.hits / max(float(patches.hits.max()), 1e-9)
     elif predicted == 1:
-        centre = int(rng.integers(len(score)))
-        far = np.hypot(*(patches.boxes[:, :2] - patches.boxes[centre, :2]).T) / PATCH
-        far += np.abs(patches.slices - patches.slices[centre]) / 3.0
+        center = int(rng.integers(len(score)))
+        far = np.hypot(*(patches.boxes[:, :2] - patches.boxes[center, :2]).T) / PATCH
+        far += np.abs(patches.slices - patches.slices[center]) / 3.0
         score += 4.0 * np.exp(-(far**2))
     powers = np.exp(score - score.max())
     weights: NDArray[np.float32] = (powers / powers.sum()).astype(np.float32)

@@ -54,7 +54,7 @@ class Carotid:
         plaque: None for a healthy one.
     """
 
-    centres: Floats
+    centers: Floats
     radii: Floats
     vein: tuple[float, float]
     plaque: Plaque | None
@@ -134,11 +134,11 @@ def _smooth_field(rng: np.random.Generator, size: int, waves: int, scale: float)
 
 
 def _ellipse(
-    x: Floats, y: Floats, centre: tuple[float, float], radii: tuple[float, float], turn: float = 0.0
+    x: Floats, y: Floats, center: tuple[float, float], radii: tuple[float, float], turn: float = 0.0
 ) -> Floats:
     """About the distance to an ellipse's edge in mm, negative inside; ``turn`` in degrees."""
     cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
-    dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
+    dx, dy = x - np.float32(center[0]), y - np.float32(center[1])
     along = (dx * cosine + dy * sine) / np.float32(radii[0])
     across = (dy * cosine - dx * sine) / np.float32(radii[1])
     distance: Floats = (np.hypot(along, across) - np.float32(1.0)) * np.float32(min(radii))
@@ -165,15 +165,15 @@ def _soft_tissue(
     muscle = _MUSCLE + 0.9 * texture - 7.0 * marbling
     for _ in range(60):  # small vessels and lymph nodes in the fat
         out, turn = math.sqrt(rng.random()), rng.uniform(0, 2 * math.pi)
-        centre = (46.0 * out * math.cos(turn), 3.0 + 40.0 * out * math.sin(turn))
+        center = (46.0 * out * math.cos(turn), 3.0 + 40.0 * out * math.sin(turn))
         radii = (float(rng.uniform(0.5, 1.9)), float(rng.uniform(0.5, 1.3)))
         value = _MUSCLE if rng.random() < 0.7 else _VEIN
-        top, left = (max(int((at + FIELD_OF_VIEW / 2 - 12) / pixel), 0) for at in centre[::-1])
+        top, left = (max(int((at + FIELD_OF_VIEW / 2 - 12) / pixel), 0) for at in center[::-1])
         near = np.s_[top : top + int(24 / pixel), left : left + int(24 / pixel)]
-        node = _ellipse(x[near], y[near], centre, radii, math.degrees(turn))
+        node = _ellipse(x[near], y[near], center, radii, math.degrees(turn))
         _paint(picture[near], node, value, 2 * blur)
     for side in (-1, 1):
-        for centre, radii, turn in (
+        for center, radii, turn in (
             ((42, -10), (8.5, 19), -28),  # sternocleidomastoid
             ((39, 32), (6, 23), 38),  # trapezius
             ((20, 40), (12, 9), 25),  # splenius and semispinalis
@@ -183,7 +183,7 @@ def _soft_tissue(
             ((10, 0), (8.5, 4), 5),  # longus colli
             ((12, -40), (10, 4), 24),  # strap muscles
         ):
-            mirrored = (side * centre[0], centre[1])
+            mirrored = (side * center[0], center[1])
             _paint(picture, _ellipse(x, y, mirrored, radii, side * turn), muscle, blur)
         thyroid = _ellipse(x, y, (side * 15.0, -23), (5.5, 9), side * 14)
         _paint(picture, thyroid, _THYROID + 0.8 * texture, blur)
@@ -236,7 +236,7 @@ def _carotid(
     )
     apart = np.sqrt(above)[:, None]
     outwards = np.array([[side * 3.0, 4.2], [side * -3.4, -5.0]])  # internal: lateral and behind
-    centres = middle[:, None, :] + apart[:, :, None] * outwards
+    centers = middle[:, None, :] + apart[:, :, None] * outwards
     common = rng.uniform(3.0, 3.5)
     bulb = 0.6 * np.exp(-(((height - split - 0.04) / 0.09) ** 2))
     internal = common - 0.9 * np.sqrt(above) + bulb
@@ -244,9 +244,9 @@ def _carotid(
     plaque = None
     if diseased:
         reach = rng.uniform(0.11, 0.16)
-        centre = split + rng.uniform(-0.03, 0.08)
-        severity = np.clip(1.15 * np.cos((height - centre) / reach * math.pi / 2), 0.0, 1.0)
-        severity[np.abs(height - centre) > reach] = 0.0
+        center = split + rng.uniform(-0.03, 0.08)
+        severity = np.clip(1.15 * np.cos((height - center) / reach * math.pi / 2), 0.0, 1.0)
+        severity[np.abs(height - center) > reach] = 0.0
         by_chance: PlaqueKind = "calcified" if rng.random() < 0.5 else "lipid"
         plaque = Plaque(
             kind=kind or by_chance,
@@ -255,7 +255,7 @@ def _carotid(
         )
     vein = (float(middle[0, 0] + side * 12.5), float(middle[0, 1] + 3.0 + rng.normal(0, 1)))
     radii = np.stack([internal, external], axis=-1)
-    return Carotid(centres.astype(np.float32), radii.astype(np.float32), vein, plaque)
+    return Carotid(centers.astype(np.float32), radii.astype(np.float32), vein, plaque)
 
 
 def _draw_carotid(
@@ -270,7 +270,7 @@ def _draw_carotid(
 ) -> None:
     """Paint one carotid and its vein into a slice, in a window around them."""
     blur = 1.4 * float(axis[1] - axis[0])
-    middle = carotid.centres[index].mean(axis=0)
+    middle = carotid.centers[index].mean(axis=0)
     reach = 24.0 + margin
     y1, y2 = np.searchsorted(axis, [middle[1] - reach, middle[1] + reach])
     x1, x2 = np.searchsorted(axis, [middle[0] - reach, middle[0] + reach])
@@ -278,10 +278,10 @@ def _draw_carotid(
     x, y = axis[None, window[1]], axis[window[0], None]
     part = picture[window]
     wall, plaque = 1.1, carotid.plaque
-    apart = float(np.hypot(*(carotid.centres[index, 1] - carotid.centres[index, 0])))
+    apart = float(np.hypot(*(carotid.centers[index, 1] - carotid.centers[index, 0])))
     lumens, outers = [], []
     for branch in range(2):
-        centre, radius = carotid.centres[index, branch], float(carotid.radii[index, branch])
+        center, radius = carotid.centers[index, branch], float(carotid.radii[index, branch])
         severity, towards = 0.0, np.zeros(2)
         if plaque is not None:
             # Where the arteries still are one, the plaque narrows that one.
@@ -290,9 +290,9 @@ def _draw_carotid(
             towards = np.array([math.cos(plaque.angle), math.sin(plaque.angle)])
         narrowed = radius * (1.0 - 0.45 * severity)
         grown = radius + wall + 0.2 * radius * severity
-        at = centre - towards * (radius - narrowed)
+        at = center - towards * (radius - narrowed)
         lumens.append(np.hypot(x - at[0], y - at[1]) - narrowed)
-        at = centre + towards * (grown - radius - wall)
+        at = center + towards * (grown - radius - wall)
         outers.append(np.hypot(x - at[0], y - at[1]) - grown)
     lumen, outer = np.minimum(*lumens), np.minimum(*outers)
     _paint(part, outer - 1.6, _FAT + 15.0, 3.0)  # the sheath

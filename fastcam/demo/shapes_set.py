@@ -96,15 +96,15 @@ def _picture(rng: np.random.Generator, shape: str) -> tuple[NDArray[np.uint8], B
     count = int(rng.integers(7, 12))
     bars = rng.uniform((0.0, 0.0, 0.0, 1.5, 1.5), (SIDE, SIDE, math.pi, 9.0, 6.0), (count, 5))
     for at, (y, x, angle, half, thick) in enumerate(bars.tolist()):
-        colour = other if at % 3 == 2 else own
+        color = other if at % 3 == 2 else own
         bar = partial(_bar, half, thick)
-        _paint(image, colour, texture, bar, centre=(y, x), reach=max(half, thick), angle=angle)
+        _paint(image, color, texture, bar, center=(y, x), reach=max(half, thick), angle=angle)
     radius = rng.uniform(*_RADIUS)
     reach = radius * _FURTHEST
     y, x = rng.uniform(reach + 1.0, SIDE - reach - 1.0, 2)
     outline = partial(_outline, shape, radius)
     angle = rng.uniform(*_TURN)
-    cover = _paint(image, own, texture, outline, centre=(y, x), reach=reach, angle=angle)
+    cover = _paint(image, own, texture, outline, center=(y, x), reach=reach, angle=angle)
     image += 6.0 * rng.standard_normal(image.shape, np.float32)
     mask = cover >= 0.5
     if shape == "ring":
@@ -133,22 +133,22 @@ def _between(cells: int) -> Floats:
 
 def _paint(
     image: Floats,
-    colour: Floats,
+    color: Floats,
     texture: Floats,
     distance: Callable[[Floats, Floats], Floats],
     *,
-    centre: tuple[float, float],
+    center: tuple[float, float],
     reach: float,
     angle: float,
 ) -> Floats:
-    """Lay ``colour`` (3,) and ``texture`` (80, 80, 3) over the image where a form is, its edge one
+    """Lay ``color`` (3,) and ``texture`` (80, 80, 3) over the image where a form is, its edge one
     pixel soft.
 
-    ``distance`` gives for places (u, v), in pixels from the ``centre`` (y, x) and turned by
+    ``distance`` gives for places (u, v), in pixels from the ``center`` (y, x) and turned by
     ``angle``, how far outside the form they are; nothing of it is further away than ``reach``.
     Returns the share of each pixel that is covered (80, 80).
     """
-    (y, x), far = centre, int(reach) + 2
+    (y, x), far = center, int(reach) + 2
     rows = slice(max(int(y) - far, 0), min(int(y) + far + 1, SIDE))
     columns = slice(max(int(x) - far, 0), min(int(x) + far + 1, SIDE))
     down = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + np.float32(0.5 - y)
@@ -158,7 +158,7 @@ def _paint(
     cover = np.zeros((SIDE, SIDE), np.float32)
     cover[rows, columns] = np.clip(0.5 - outside, 0.0, 1.0)
     part = image[rows, columns]
-    part += cover[rows, columns, None] * (colour + texture[rows, columns] - part)
+    part += cover[rows, columns, None] * (color + texture[rows, columns] - part)
     return cover
 
 

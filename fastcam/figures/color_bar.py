@@ -72,15 +72,15 @@ def _mark(
     # Below the line, or above it at the bar's lower end.
     top = line + thick if line + thick + font.height <= area.height else line - font.height
     wide = font.width(text)
-    plates = [(0, line, area.width, line + thick)]
+    backgrounds = [(0, line, area.width, line + thick)]
     colors = [MARK_COLOR]
     glyphs = np.zeros((0, 6), np.int32)
     if wide <= area.width and top >= 0:
-        plates.append((0, top, area.width, top + font.height))
+        backgrounds.append((0, top, area.width, top + font.height))
         colors.append((0, 0, 0))
         glyphs = font.glyphs_of(text, (area.width - wide) // 2, top, MARK_COLOR)
     return panel_layers.Text(
-        np.array(plates, np.int32),
+        np.array(backgrounds, np.int32),
         np.array(colors, np.uint8),
         lettering.coverage,
         lettering.boxes,

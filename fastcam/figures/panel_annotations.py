@@ -21,22 +21,22 @@ _DASH, _DASH_SHARE, _LEAST_SIDE = 10, 0.6, 8
 
 @dataclass(frozen=True)
 class Annotations:
-    """Texts on a panel, and the plates behind them.
+    """Texts on a panel, and the label backgrounds behind them.
 
     Attributes:
-        plates: x1, y1, x2, y2 in panel pixels.
-        plate_colors: RGB, 0 to 255, of each plate.
+        backgrounds: x1, y1, x2, y2 of each label background, in panel pixels.
+        background_colors: RGB, 0 to 255, of each.
         lines: the texts, in panel pixels.
     """
 
-    plates: list[tuple[int, int, int, int]] = field(default_factory=list)
-    plate_colors: list[tuple[int, int, int]] = field(default_factory=list)
+    backgrounds: list[tuple[int, int, int, int]] = field(default_factory=list)
+    background_colors: list[tuple[int, int, int]] = field(default_factory=list)
     lines: list[TextLine] = field(default_factory=list)
 
-    def plate(self, x1: int, y1: int, x2: int, y2: int, color: tuple[int, int, int]) -> None:
+    def background(self, x1: int, y1: int, x2: int, y2: int, color: tuple[int, int, int]) -> None:
         """Add a filled rectangle."""
-        self.plates.append((x1, y1, x2, y2))
-        self.plate_colors.append(color)
+        self.backgrounds.append((x1, y1, x2, y2))
+        self.background_colors.append(color)
 
 
 def panel_lines(lines: Outlines) -> panel_layers.Outlines:
@@ -83,8 +83,8 @@ def panel_text(panel: Panel, lettering: Lettering) -> panel_layers.Text:
     if not texts.lines:
         return panel_layers.NO_TEXT
     return panel_layers.Text(
-        boxes=np.array(texts.plates, dtype=np.int32).reshape(-1, 4),
-        box_colors=np.array(texts.plate_colors, dtype=np.uint8).reshape(-1, 3),
+        boxes=np.array(texts.backgrounds, dtype=np.int32).reshape(-1, 4),
+        box_colors=np.array(texts.background_colors, dtype=np.uint8).reshape(-1, 3),
         coverage=lettering.coverage,
         atlas=lettering.boxes,
         glyphs=np.concatenate([line.glyphs for line in texts.lines]),
@@ -114,7 +114,7 @@ def _add_labels(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
         lines.texts, positions.tolist(), sizes.tolist(), lines.colors.tolist(), strict=False
     ):
         if x >= 0:
-            texts.plate(x, y, x + width, y + height, _BLACK)
+            texts.background(x, y, x + width, y + height, _BLACK)
             texts.lines.append(TextLine(font, label, x + 3, y, (r, g, b)))
 
 
@@ -126,7 +126,7 @@ def _add_notice(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
     width = font.width(notice)
     x, y = (panel.width - width) // 2, (panel.height - font.height) // 2
     if panel.heat.size:
-        texts.plate(x - 3, y, x + width + 3, y + font.height, _BLACK)
+        texts.background(x - 3, y, x + width + 3, y + font.height, _BLACK)
     texts.lines.append(TextLine(font, notice, x, y, _NOTICE_COLOR))
 
 
@@ -137,12 +137,12 @@ def _add_letters(texts: Annotations, panel: Panel, lettering: Lettering) -> None
         return
     if panel.left_side:
         width, y = font.width(panel.left_side) + 6, (panel.height - font.height) // 2
-        texts.plate(0, y, width, y + font.height, _BLACK)
+        texts.background(0, y, width, y + font.height, _BLACK)
         texts.lines.append(TextLine(font, panel.left_side, 3, y, _SIDE_COLOR))
     if panel.top_side:
         width = font.width(panel.top_side) + 6
         x = (panel.width - width) // 2
-        texts.plate(x, 0, x + width, font.height, _BLACK)
+        texts.background(x, 0, x + width, font.height, _BLACK)
         texts.lines.append(TextLine(font, panel.top_side, x + 3, 0, _SIDE_COLOR))
 
 
@@ -155,6 +155,6 @@ def _add_scale_bar(texts: Annotations, panel: Panel, lettering: Lettering) -> No
     if not length or wide > panel.width // 2 or 3 * high > panel.height:
         return
     top = panel.height - high
-    texts.plate(0, top, wide, panel.height, _BLACK)
-    texts.plate(3, panel.height - thick - 3, 3 + length, panel.height - 3, _WHITE)
+    texts.background(0, top, wide, panel.height, _BLACK)
+    texts.background(3, panel.height - thick - 3, 3 + length, panel.height - 3, _WHITE)
     texts.lines.append(TextLine(font, text, 3, top, _SIDE_COLOR))

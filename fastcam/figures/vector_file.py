@@ -41,8 +41,10 @@ def vector_sheet(sheet: Sheet, render_style: RenderStyle, kind: VectorFormat, dp
         for panel, area in zip((p for row in sheet.rows for p in row), plan.areas, strict=True):
             page.add_picture(draw_panel(_without_texts(panel), lettering), area.panel)
             annotations = annotations_of(panel, lettering)
-            for box, color in zip(annotations.plates, annotations.plate_colors, strict=True):
-                page.add_plate(box, color, area.panel)
+            for box, color in zip(
+                annotations.backgrounds, annotations.background_colors, strict=True
+            ):
+                page.add_background(box, color, area.panel)
             page.add_texts(annotations.lines, lettering.title, (area.panel.x, area.panel.y))
             if area.bar is not None:
                 bar = np.empty((area.bar.height, area.bar.width, 3), np.uint8)
@@ -124,21 +126,23 @@ class _Page:
         axes.imshow(pixels, interpolation="none", aspect="auto")
         axes.set_axis_off()
 
-    def add_plate(self, box: tuple[int, int, int, int], color: Color, area: layout.Rect) -> None:
+    def add_background(
+        self, box: tuple[int, int, int, int], color: Color, area: layout.Rect
+    ) -> None:
         """A filled rectangle x1, y1, x2, y2 in pixels of ``area``."""
         from matplotlib.patches import Rectangle
 
         x1, y1, x2, y2 = box
         corner = (area.x + x1) / self._width, 1 - (area.y + y2) / self._height
         size = (x2 - x1) / self._width, (y2 - y1) / self._height
-        plate = Rectangle(
+        background = Rectangle(
             corner,
             *size,
             facecolor=_color(color),
             edgecolor="none",
             transform=self._figure.transFigure,
         )
-        self._figure.add_artist(plate)
+        self._figure.add_artist(background)
 
     def add_texts(
         self, lines: Sequence[TextLine], bold: object, corner: tuple[int, int] = (0, 0)

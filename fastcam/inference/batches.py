@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution import nonfinite
 from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
+from fastcam.attribution.request import is_signed
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.errors import InputError
@@ -313,6 +314,7 @@ def _append(store: MapStore, result: BatchResult, task: Task, summary: RunSummar
         boxes=None if boxes is None else boxes[good],
         layer_names=result.layer_names,
         notes=result.notes,
+        signed=tuple(filter(is_signed, maps)),
         fields=result.fields,
         gates={path: values[good] for path, values in gates.items()},
     )

@@ -20,6 +20,7 @@ from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
 from fastcam.figures.slice_geometry import pixel_aspect, slice_geometry
 from fastcam.models.data_config import preprocessing_of
 from fastcam.options import Axes
+from fastcam.read.constant_images import constant_input_warning
 from fastcam.read.inputs.grey_levels import grey_picture
 from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.inputs import Item
@@ -55,7 +56,7 @@ def resolve_preprocessing(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ImageBatch:
     """Images to explain.
 
@@ -114,7 +115,9 @@ def _of_tensor(images: Tensor, preprocessing: Preprocessing) -> ImageBatch:
             "(n, c, h, w) or (n, c, d, h, w), preprocessed as the model wants it"
         )
     names = tuple(f"image {index}" for index in range(len(images)))
-    return ImageBatch(images, names, [_picture_of(image, preprocessing) for image in images])
+    return ImageBatch(
+        batch=images, names=names, pictures=[_picture_of(image, preprocessing) for image in images]
+    )
 
 
 def _of_list(
@@ -150,13 +153,14 @@ class VolumeView:
 class InputPicture(NamedTuple):
     """One image as the model's input (c, *size) and as a picture (h, w, c), which figures turn;
     ``left_side`` is the letter of the patient's side at the left edge then, where it is known,
-    ``facts`` what else is known of a slice."""
+    ``facts`` what else is known of a slice, ``warnings`` what is odd about the file."""
 
     values: NDArray[np.float32]
     picture: NDArray[np.uint8]
     display: Orientation = IDENTITY
     left_side: str = ""
     facts: SliceFacts = NO_FACTS
+    warnings: tuple[str, ...] = ()
 
 
 def read_each(
@@ -188,12 +192,14 @@ def _prepare(
     pixels = read_image(path, preprocessing.grey)
     affine = slice_grid(path, (1, *pixels.shape[:2])).affine
     display = for_display(affine)
+    values = prepare(pixels, preprocessing)
     return InputPicture(
-        prepare(pixels, preprocessing),
+        values,
         input_picture(pixels, preprocessing),
         display,
         left_side(affine, display),
         SliceFacts(pixel_aspect=pixel_aspect(affine, display)),
+        constant_input_warning(path, values),
     )
 
 
@@ -215,6 +221,7 @@ def _prepare_volume(path: Path, preprocessing: Preprocessing, view: VolumeView) 
         display,
         left_side(channel.affine, display),
         _facts(channel, display, preprocessing, len(channel.voxels) // 2),
+        tuple(dict.fromkeys(text for one in volumes for text in one.warnings)),
     )
 
 
@@ -230,9 +237,9 @@ def collate(pairs: Sequence[InputPicture], names: tuple[str, ...]) -> ImageBatch
     """Images called ``names``, each as input and picture, as one batch."""
     batch = torch.stack([torch.from_numpy(pair.values) for pair in pairs])
     return ImageBatch(
-        batch,
-        names,
-        [pair.picture for pair in pairs],
+        batch=batch,
+        names=names,
+        pictures=[pair.picture for pair in pairs],
         displays=tuple(pair.display for pair in pairs),
         left_sides=tuple(pair.left_side for pair in pairs),
         facts=tuple(pair.facts for pair in pairs),
@@ -333,5 +340,6 @@ def _read_case(
             display,
             left_side(affine, display),
             _facts(volume.volume, display, preprocessing, index),
+            volume.warnings if row == rows.start else (),
         )
     return pictures

@@ -18,6 +18,7 @@ from fastcam.errors import CaseError
 from fastcam.inference.device import batch_on
 from fastcam.inference.readers import read_ahead
 from fastcam.options import Axes
+from fastcam.read.constant_images import constant_input_warning
 from fastcam.read.inputs.images import decode_image
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import prepare, prepare_mask
@@ -42,7 +43,7 @@ class LoadedInput:
     - ``reason``: why there is no tensor, empty where there is one
     - ``shape``: the source's (z, y, x) in pixels, with z = 1 for an image; (0, 0, 0) without tensor
     - ``affine`` (4, 4), from a volume's (x, y, z) indices to mm; NaN where unknown
-    - ``warnings``: what is odd about a volume that was read
+    - ``warnings``: what is odd about an image or volume that was read
     - ``mask`` (*size) bool, the mask at the size of the model's input; None where it isn't read, or
       there is none
     """
@@ -134,7 +135,9 @@ class Inputs(Dataset[LoadedInput]):
             height, width = image.shape[:2]
         else:
             width, height = image.size
-        return LoadedInput(index, torch.from_numpy(pixels), "", (1, height, width), _UNKNOWN)
+        warnings = constant_input_warning(path, pixels)
+        tensor = torch.from_numpy(pixels)
+        return LoadedInput(index, tensor, "", (1, height, width), _UNKNOWN, warnings)
 
     def _several(
         self, index: int, values: Sequence[InputValue], packed: PackedInputs
@@ -165,7 +168,8 @@ class Inputs(Dataset[LoadedInput]):
         affine = _UNKNOWN if volume.affine is None else volume.affine
         depth, height, width = volume.voxels.shape
         shape = depth, height, width
-        return LoadedInput(index, torch.from_numpy(voxels), "", shape, affine, volume.warnings)
+        warnings = tuple(dict.fromkeys(text for one in volumes for text in one.warnings))
+        return LoadedInput(index, torch.from_numpy(voxels), "", shape, affine, warnings)
 
     def batches(self, batches: Sequence[range], readers: int) -> Iterator[list[LoadedInput]]:
         """As :class:`InputBatches` has it."""

@@ -147,8 +147,8 @@ class SliceInputs:
         )
         if max(slices) >= volume.shape[0]:
             raise CaseError(
-                f"{source}: has {volume.shape[0]} slices now, fewer than when the run began; start "
-                "it anew, --overwrite"
+                f"{source}: has {volume.shape[0]} slices now, fewer than when the run began; "
+                "--overwrite starts it again"
             )
         affine = _UNKNOWN if volume.volume.affine is None else volume.volume.affine
         for start in range(0, len(rows), _RUN):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from types import TracebackType
 
 # Two batches wait at most: more would only fill memory when the disk is the slower one.
 _WAITING = 2
@@ -32,12 +31,7 @@ class Writer:
         self._raise()
         self._waiting.put(action)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         # What was computed is written also when the caller failed: it need not be done again.
         self._waiting.put(None)
         self._thread.join()

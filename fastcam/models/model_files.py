@@ -5,6 +5,7 @@ Loading TorchScript or an exported program runs what is in the file, which fastc
 
 from __future__ import annotations
 
+import ast
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,22 @@ def file_refusal(name: str) -> str | None:
             f"Python and give it to fastcam.explain, or {_INSTEAD}"
         )
     return f"{path}: holds weights, not a network: {_INSTEAD}"
+
+
+def without_function(name: str) -> str | None:
+    """Why the Python file ``name``, of which no function is named, can't be ``--model``, with
+    those that it has; None where it is no name of such a file. The file isn't run.
+    """
+    path = Path(f"{name.partition(':')[0].removesuffix('.py')}.py")
+    if not path.is_file():
+        return None
+    try:
+        nodes = ast.parse(path.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        nodes = []
+    names = [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    offer = " or ".join(f"{path}:{function}" for function in names) or f"{path}:FUNCTION"
+    return f"--model {name!r}: name the function of the file that returns the model: {offer}"
 
 
 def _program_kind(path: Path) -> str:

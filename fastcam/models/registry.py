@@ -16,7 +16,7 @@ from fastcam.models.checkpoints import LoadReport, align_prefix, load_into, read
 from fastcam.models.fewshot.build import FewshotOptions
 from fastcam.models.fewshot.build import build as build_fewshot
 from fastcam.models.huggingface import load_huggingface
-from fastcam.models.model_files import file_refusal, module_of
+from fastcam.models.model_files import file_refusal, module_of, without_function
 from fastcam.models.patch_attention.network import build as build_patch_attention
 from fastcam.models.random_weights import mark_random, same_every_time
 from fastcam.models.resnet import DESIGNS, build_resnet
@@ -147,7 +147,7 @@ def _vit(
 
 
 def _unknown(name: str) -> InputError:
-    if refusal := file_refusal(name):
+    if refusal := file_refusal(name) or without_function(name):
         return InputError(refusal)
     near = difflib.get_close_matches(name, BUILT_IN, n=3)
     if near:

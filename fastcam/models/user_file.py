@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -27,15 +27,16 @@ def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
 
     ``num_classes``, ``in_channels`` and ``image_size`` are its arguments where ``sizes`` has them
     and the factory takes them. Raises InputError when there is no such file or function, its code
-    fails, ``sizes`` has ``num_classes`` or ``in_channels`` that it doesn't take, or it returns
-    something other than a module.
+    fails, it needs an argument that ``sizes`` hasn't, ``sizes`` has ``num_classes`` or
+    ``in_channels`` that it doesn't take, or it returns something other than a module.
     """
     path = Path(file)
     check_regular(path)
     if not path.is_file():
         raise InputError(f"{path}: no such Python file; --model takes path/to/file.py:factory")
     label = f"{path}:{factory}"
-    with _neighbours(path.resolve().parent), _own_errors(label):
+    folder = path.resolve().parent
+    with _neighbours(folder), _own_errors(label, folder):
         module = _run(path)
     try:
         model = vars(module)[factory]
@@ -45,7 +46,7 @@ def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
         if not callable(model):
             raise InputError(f"{label}: is a {type(model).__name__}, not a function")
         options = _options(label, model, sizes)
-        with _neighbours(path.resolve().parent), _own_errors(label):
+        with _neighbours(folder), _own_errors(label, folder):
             model = model(**options)
     if not isinstance(model, nn.Module | torch.export.ExportedProgram):
         raise InputError(f"{label}: returns a {type(model).__name__}, not a torch.nn.Module")
@@ -82,7 +83,20 @@ def _options(label: str, factory: Callable[..., Any], sizes: Sizes) -> dict[str,
                 f"{label}: takes no {key}; leave --{key.replace('_', '-')} out, or give the "
                 "function such a parameter"
             )
+    if needed := [key for key in _needed(parameters.values()) if key not in arguments]:
+        known = all(key in vars(sizes) for key in needed)
+        remedy = (
+            f"give {' and '.join('--' + key.replace('_', '-') for key in needed)}"
+            if known
+            else f"only {', '.join(vars(sizes))} can be given; the others must have defaults"
+        )
+        raise InputError(f"{label}: needs {', '.join(needed)}; {remedy}")
     return arguments
+
+
+def _needed(parameters: Iterable[inspect.Parameter]) -> list[str]:
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in variable]
 
 
 def _no_such(path: Path, factory: str, module: ModuleType) -> str:
@@ -107,16 +121,25 @@ def _neighbours(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _own_errors(label: str) -> Iterator[None]:
-    # The user's own code may raise anything.
+def _own_errors(label: str, folder: Path) -> Iterator[None]:
+    # The user's own code may raise anything, and mostly does so in a library that it calls: the
+    # line that helps is the last one in the user's folder.
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
+        file, line = _place(error, folder)
         cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise InputError(
-            f"{label}: fails at {Path(frames[-1].filename).name}, line {frames[-1].lineno}: "
-            f"{one_line(cause):.300}"
+            f"{label}: fails at {Path(file).name}, line {line}: {one_line(cause):.300}"
         ) from error
+
+
+def _place(error: Exception, folder: Path) -> tuple[str, int | None]:
+    if isinstance(error, SyntaxError) and error.filename:
+        return error.filename, error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).parent == folder]
+    last = (own or frames)[-1]
+    return last.filename, last.lineno

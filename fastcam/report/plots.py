@@ -1,7 +1,7 @@
 """Pages of plots by matplotlib, as figures in the theme of the others or as PNG files of a report.
 
 Functions that take a ``style`` draw in its theme. Without one they draw for a report: on white, in
-the colors ``GOOD``, ``BAD``, ``INK``, ``FAINT`` and ``BLUE``.
+the colors ``GOOD``, ``BAD``, ``DARK``, ``FAINT`` and ``BLUE``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Page
     from matplotlib.font_manager import FontProperties
 
-GOOD, BAD, INK, FAINT, BLUE = "#1b7837", "#c51b1b", "#222222", "#8a8a8a", "#2b6cb0"
+GOOD, BAD, DARK, FAINT, BLUE = "#1b7837", "#c51b1b", "#222222", "#8a8a8a", "#2b6cb0"
 DPI = 150
 # Sizes in points: a themed page's title, the text beside its plots, and numbers at axes.
 TITLE_SIZE, TEXT_SIZE, NUMBER_SIZE = 15.0, 10.5, 9.0
@@ -63,8 +63,8 @@ class PlotStyle:
 
 _REPORT = PlotStyle(
     background="white",
-    title=INK,
-    text=INK,
+    title=DARK,
+    text=DARK,
     spine=FAINT,
     grid="#ececec",
     title_size=11.5,
@@ -294,7 +294,7 @@ def dots_and_box(axes: Axes, values: NDArray[np.float64], x: int, color: str, ma
     )
     if values.size < _FEWEST_FOR_BOX:
         return
-    line = {"color": INK, "linewidth": 1.3}
+    line = {"color": DARK, "linewidth": 1.3}
     axes.boxplot(
         values,
         positions=[x],
@@ -304,7 +304,7 @@ def dots_and_box(axes: Axes, values: NDArray[np.float64], x: int, color: str, ma
         boxprops=line,
         whiskerprops=line,
         capprops=line,
-        medianprops={"color": INK, "linewidth": 2.6},
+        medianprops={"color": DARK, "linewidth": 2.6},
         zorder=3,
         manage_ticks=False,
     )

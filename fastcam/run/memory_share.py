@@ -51,6 +51,6 @@ def _bytes(max_memory: int | str) -> int:
         count = int(float(number) * (1000 if binary.upper() == "B" else 1024) ** power)
     if count < _LEAST:
         raise InputError(
-            f"--max-memory {text}: is no size; give at least 1MB, as in 12GB, 512MiB or 80%"
+            f"--max-memory {text}: is not a size; give at least 1MB, as in 12GB, 512MiB or 80%"
         )
     return count

@@ -15,7 +15,7 @@ Level = Literal["error", "warning"]
 LEVELS: tuple[Level, ...] = ("error", "warning")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FigureRecord:
     """A finished file: a line of ``figures.csv``, whose columns are these fields.
 
@@ -30,18 +30,22 @@ class FigureRecord:
         high: upper limit of the color scale.
         limits: of a figure of several maps, JSON ``{"map": [low, high], ...}``; else empty.
         size: bytes of the file; None where that wasn't recorded.
+        panels: where the image and the heat lie on it, ``"W H,x y w h,x y w h b,..."`` in pixels:
+            the figure's size, the image, and each panel of heat with the width of its bar; empty
+            where it has no such panels.
     """
 
     path: str
     place: int
     case: str
-    slice: int | None
-    best: bool
-    average: float
-    low: float
-    high: float
+    slice: int | None = None
+    best: bool = False
+    average: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
     limits: str = ""
     size: int | None = None
+    panels: str = ""
 
     @classmethod
     def of_cells(cls, cells: Mapping[str, str]) -> FigureRecord:
@@ -57,6 +61,7 @@ class FigureRecord:
             high=float(cells["high"]),
             limits=cells.get("limits", ""),
             size=int(cells["size"]) if cells.get("size") else None,
+            panels=cells.get("panels", ""),
         )
 
     def is_there(self, folder: Path) -> bool:

@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from fastcam.errors import FastcamError, InputError, OutputError, one_line
@@ -99,12 +98,7 @@ class RunStatus:
             self._progress.note(f"{self._path.parent}: {unfinished}")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if error is None and self._path.parent.is_dir():
             self._write("finished")
         elif error is not None and self._written:
@@ -196,7 +190,7 @@ def read_state(folder: Path) -> RunState:
     except (OSError, ValueError, LookupError, TypeError, StopIteration, RecursionError) as error:
         raise InputError(
             f"{path}: does not say how far a run is ({type(error).__name__}); the next run of the "
-            "same command writes it anew"
+            "same command writes it again"
         ) from error
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fastcam.errors import InputError, SchedulerError
 from fastcam.read.volumes.memory_limit import call_limited, current_limit
 from fastcam.run import forkserver
+from fastcam.run.cluster_watch import KEPT, LOSSES, WATCH_SECONDS, WorkerWatch
 from fastcam.run.processes import child_ended
 from fastcam.run.steady_clock import steady_clock
 from fastcam.run.stops import stops_deferred
@@ -32,16 +33,10 @@ from fastcam.run.work_items import Queued, WorkItem, assign, steal_work
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 # Items given to a worker thread ahead of the one it works on, so that it never waits.
 _AHEAD = 2
-# Seconds between two looks whether the processes of this machine still live.
-_WATCH_SECONDS = 1.0
-# What Dask raises where it loses a process.
-_LOSSES = (OSError, TimeoutError, RuntimeError, EOFError)
-_KEPT = "what is finished is kept: run the same command again to go on"
 # Starting processes costs half a second and more; so many figures are drawn in less.
 _FEW = 64
 
@@ -122,7 +117,7 @@ def local_cluster(
         finally:
             tracker.silence()
             # Whether all that was asked for is done is known by now, whatever ends badly.
-            with _interrupts_deferred(), contextlib.suppress(*_LOSSES):
+            with _interrupts_deferred(), contextlib.suppress(*LOSSES):
                 running.close()
 
 
@@ -132,11 +127,11 @@ def _losses() -> Iterator[None]:
     :class:`SchedulerError`."""
     try:
         yield
-    except _LOSSES as error:
+    except LOSSES as error:
         _silence_loops()
         raise SchedulerError(
             f"the worker processes were lost ({type(error).__name__}); was one killed, or is the "
-            f"memory full? {_KEPT}"
+            f"memory full? {KEPT}"
         ) from error
 
 
@@ -233,21 +228,6 @@ def this_worker() -> tuple[str | int, int]:
     return worker.name, worker.state.nthreads
 
 
-def ask_each(
-    client: Client, question: Callable[[Argument], Result], argument: Argument
-) -> dict[str, Result]:
-    """``question(argument)`` by each worker, by its address.
-
-    Raises what it raises, and ImportError, AttributeError or RuntimeError where a worker or the
-    scheduler doesn't have it.
-    """
-    futures = {
-        address: client.submit(question, argument, workers=[address], pure=False)
-        for address in sorted(client.nthreads())
-    }
-    return {address: future.result() for address, future in futures.items()}
-
-
 def run(
     client: Client, function: Callable[[WorkItem], Result], items: Sequence[WorkItem]
 ) -> Iterator[tuple[WorkItem, Result]]:
@@ -279,7 +259,8 @@ def run_queues(
     pending: dict[Future[Result], tuple[int, Queued]] = {}
     completed: SimpleQueue[Future[Result]] = SimpleQueue()
     limit = current_limit()
-    server = forkserver.server_pid() if client.cluster is not None else None
+    own = client.cluster is not None
+    server, watch = forkserver.server_pid() if own else None, WorkerWatch(client)
 
     def submit_next(queue: int) -> None:
         if not queues[queue]:
@@ -307,14 +288,16 @@ def run_queues(
     try:
         while pending:
             try:
-                future = completed.get(timeout=_WATCH_SECONDS)
+                future = completed.get(timeout=WATCH_SECONDS)
             except Empty:
                 if server is not None and child_ended(server):
                     _silence_loops()
                     raise SchedulerError(
                         "the process that workers are forked from was lost; was it killed, or is "
-                        f"the memory full? {_KEPT}"
+                        f"the memory full? {KEPT}"
                     ) from None
+                if not own:
+                    watch.workers()
                 continue
             queue, item = pending.pop(future)
             try:
@@ -326,7 +309,7 @@ def run_queues(
                 _silence_loops()
                 reason = str(error).partition("\n")[0] or type(error).__name__
                 raise SchedulerError(
-                    f"the Dask cluster gave up on a work item ({reason}); {_KEPT}"
+                    f"the Dask cluster gave up on a work item ({reason}); {KEPT}"
                 ) from error
             submit_next(queue)
             yield item, result

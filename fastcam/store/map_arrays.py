@@ -56,6 +56,11 @@ class MapArrays(RowArrays):
         """What figures must say of map ``name``, "" for nothing."""
         return str(self._attributes_of(name).get("note", ""))
 
+    def is_signed(self, name: str) -> bool:
+        """Whether map ``name`` is evidence for an output, above 0, and against it, below 0, of
+        which ``shown_map`` gives what is asked for. A store of schema 1 holds what was shown."""
+        return bool(self._attributes_of(name).get("signed", False))
+
     @property
     def gate_names(self) -> tuple[str, ...]:
         """Dotted paths of the modules whose channel gates are stored, in the model's order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,8 @@ from fastcam.store.map_schema import (
     axes_of,
     check_map_name,
     gate_name,
-    map_attributes,
 )
+from fastcam.store.root import storable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class BatchRows:
         measure_names: j names of these, ``METHOD: WHAT``; none where the run's job knows them.
         layer_names: by map the layers, where they are an axis.
         notes: by map what figures must say of it.
+        signed: the maps that are evidence for an output, above 0, and against it, below 0.
         fields: by map where its cells lie in the model's input, unless they share it out.
         gates: (m, c) by dotted module path, channel gates, 0 to 1.
     """
@@ -67,6 +68,7 @@ class BatchRows:
     boxes: NDArray[Any] | None = None
     layer_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    signed: Collection[str] = ()
     fields: Mapping[str, MapField] = field(default_factory=dict)
     gates: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -160,14 +162,43 @@ def array_attributes(
     if parent != "maps":
         return {}
     names = [column.removeprefix("maps/") for column in columns if column.startswith("maps/")]
-    return map_attributes(
+    return _map_attributes(
         axes_of(rows.maps[own].ndim, dims),
         number=names.index(own),
         count=len(names),
         layers=rows.layer_names.get(own, ()),
         note=rows.notes.get(own, ""),
+        signed=own in rows.signed,
         of_map=rows.fields.get(own),
     )
+
+
+def _map_attributes(
+    axes: Sequence[str],
+    *,
+    number: int,
+    count: int,
+    layers: Sequence[str],
+    note: str,
+    signed: bool = False,
+    of_map: MapField | None = None,
+) -> dict[str, Any]:
+    """Attributes of the map array with the 0-based ``number`` among ``count``.
+
+    ``layers`` are the names along an axis "layer", ``note`` is what figures must say of the map,
+    ``signed`` whether its values are evidence for and against, ``of_map`` where its cells lie in
+    the model's input, unless they share it out between them. By the numbers a reader notices that
+    an array is lost.
+    """
+    attributes = {
+        "axes": list(axes),
+        "layer_names": [storable(layer) for layer in layers] if "layer" in axes else [],
+        "place": number,
+        "maps": count,
+        "note": storable(note),
+        "signed": signed,
+    }
+    return attributes if of_map is None else attributes | {"field": of_map.plain()}
 
 
 def whole_chunk(

@@ -9,10 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.target_column import number_in
+from fastcam.store.chunk_files import Chunks
 from fastcam.store.lazy_columns import LazyColumn
-from fastcam.store.map_schema import DONE, GROWN, NO_PREDICTION, STATUS, TEXTS, MapHeader
+from fastcam.store.map_schema import (
+    CASES,
+    DONE,
+    GROWN,
+    NO_PREDICTION,
+    STATUS,
+    TEXTS,
+    MapHeader,
+    relative_source,
+)
+from fastcam.store.root import storable
 
 
 def headers_of(
@@ -70,6 +82,18 @@ def headers_of(
             )
         )
     return tuple(headers)
+
+
+def write_masks_and_labels(path: Path, root: Path, items: Sequence[Item]) -> None:
+    """Replace the masks and labels in the store at ``path``, whose sources are relative to
+    ``root``, by those of ``items``, which are all of its cases in its order."""
+    columns = {
+        "mask_source": [relative_source(item.mask, root) for item in items],
+        "label": [item.label for item in items],
+    }
+    for name, texts in columns.items():
+        values = np.array(storable(texts), dtype=object)
+        Chunks(path / CASES / name).write_rows(0, values, durable=True)
 
 
 def _boxes(values: NDArray[Any]) -> NDArray[np.float32]:

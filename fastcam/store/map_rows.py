@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
-from fastcam.options import Head, MapChoice, calls_of_last, layer_of_call
+from fastcam.options import Head, MapChoice, Sign, calls_of_last, layer_of_call
 from fastcam.read.inputs.bilateral_halves import halves_of_map, whole_image_map
 from fastcam.store.map_fields import over_input
 from fastcam.store.map_schema import MapHeader
@@ -40,7 +40,8 @@ class MapRow:
         layer: 0-based layer of an attention map; None of other maps.
         head: 0-based head of an attention map; None for the mean of the heads.
         target: 0-based target of maps of several targets; None where there is one.
-        signed: whether it has evidence for and against, as positive and negative values.
+        signed: whether evidence for and against is shown, as positive and negative values.
+        sign: which evidence is shown of a map that has both; None: as the run was told.
         note: what else figures must say of the map.
         input: 0-based number of the input that it lies over, of a model with several images; None
             for the one image of all else.
@@ -57,6 +58,7 @@ class MapRow:
     head: int | None = None
     target: int | None = None
     signed: bool = False
+    sign: Sign | None = None
     note: str = ""
     input: int | None = None
     input_name: str = ""
@@ -75,11 +77,12 @@ class MapRow:
         return method_of(self.array).removesuffix(_DEVIATION) not in _UNTARGETED
 
     def read(self, store: MapStore, index: int) -> NDArray[np.float32]:
-        """The map (h, w) or (d, h, w) float32 of an image, raw; CaseError where there is none.
+        """The map (h, w) or (d, h, w) float32 of an image, what is shown of it, not scaled;
+        CaseError where there is none.
 
         Of a model that saw the image's bilateral halves it is (h, w) of the whole image.
         """
-        values = store.map(self.array, index)
+        values = store.shown_map(self.array, index, self.sign)
         field = store.field(self.array)
         if self.layer is not None:
             heads = values[self.layer]
@@ -99,6 +102,11 @@ def choose_rows(store: MapStore, choice: MapChoice) -> tuple[MapRow, ...]:
     if not store.map_names:
         raise InputError(
             f"{store.path}: holds no maps yet: no batch is finished; run fastcam infer again"
+        )
+    if choice.sign not in (None, store.attrs.sign) and store.attrs.schema < RAW_SCHEMA:
+        raise InputError(
+            f"--sign {choice.sign}: {store.path} is of an earlier fastcam, and holds what --sign "
+            f"{store.attrs.sign} showed; run fastcam infer again with --overwrite"
         )
     methods = list(dict.fromkeys(method_of(name) for name in store.map_names))
     for method in choice.methods:
@@ -158,7 +166,7 @@ def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
         return
     if choice.layers and not layers and method_of(name) not in choice.methods:
         return  # a map of the whole model, and only layers are chosen
-    both = store.attrs.settings.get("sign") == "both"
+    both = (choice.sign or store.attrs.sign) == "both"
     method = method_of(name)
     signed = both and method not in _UNSIGNED and not method.endswith(_DEVIATION)
     axes = store.axes(name)
@@ -173,6 +181,7 @@ def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
                 layer=layers.index(layer),
                 head=head,
                 signed=signed,
+                sign=choice.sign,
                 note=store.note(name),
                 segment=_segment(store, name, 0),
             )
@@ -185,6 +194,7 @@ def _rows(store: MapStore, name: str, choice: MapChoice) -> Iterable[MapRow]:
             caption=caption,
             target=target,
             signed=signed,
+            sign=choice.sign,
             note=store.note(name),
             measures=_measures(store, name, target or 0),
             segment=_segment(store, name, target or 0),

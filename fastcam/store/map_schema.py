@@ -10,8 +10,10 @@
                 pixels each target is summed · boxes (n, t, 6) float32, of a detector what is
                 explained: x1, y1, x2, y2 in pixels of the model's input, label, score; the label is
                 -1 where there is no such box
-      maps/     <method>/<layer> or <method>: (n, [target,] [layer, head,] [z,] y, x); attribute
-                "field" where the cells don't share the model's input out between them
+      maps/     <method>/<layer> or <method>: (n, [target,] [layer, head,] [z,] y, x), raw;
+                attributes "signed", whether values are evidence for an output, above 0, and
+                against it, of which the setting "sign" is shown, and "field" where the cells don't
+                share the model's input out between them
       labels/   prediction (n, [z,] y, x) int32, of a segmentation the class of every pixel of the
                 model's output
       gates/    <module path>: (n, c) float32, channel gates, with the maps of method channel
@@ -50,6 +52,7 @@ from numpy.typing import NDArray
 
 from fastcam._version import __version__
 from fastcam.errors import InputError
+from fastcam.options import Sign
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.slicing import SliceTable
@@ -63,7 +66,6 @@ from fastcam.store.chunk_files import (
 )
 from fastcam.store.folder_names import folder_of
 from fastcam.store.lazy_columns import LazyField
-from fastcam.store.map_fields import MapField
 from fastcam.store.root import SCHEMA_VERSION, storable
 from fastcam.store.slice_table import SLICES, SliceAnswers, write_table
 
@@ -140,6 +142,12 @@ class MapAttrs:
             timespec="microseconds"
         )
     )
+
+    @property
+    def sign(self) -> Sign:
+        """Which evidence is shown of maps that have both, where nothing else is said."""
+        sign: Sign = self.settings.get("sign", "positive")
+        return sign
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -230,8 +238,8 @@ def write_skeleton(
     columns = {
         "id": [item.id for item in items],
         "group": [item.group for item in items],
-        "source": [_relative(item.source, folder) for item in items],
-        "mask_source": [_relative(item.mask, folder) for item in items],
+        "source": [relative_source(item.source, folder) for item in items],
+        "mask_source": [relative_source(item.mask, folder) for item in items],
         "label": [item.label for item in items],
         **input_columns(items, folder),
     }
@@ -294,31 +302,6 @@ def _fill_of(name: str, parent: str, last: str) -> float:
     return GROWN[last][1] if parent in (CASES, SLICES) else np.nan
 
 
-def map_attributes(
-    axes: Sequence[str],
-    *,
-    number: int,
-    count: int,
-    layers: Sequence[str],
-    note: str,
-    of_map: MapField | None = None,
-) -> dict[str, Any]:
-    """Attributes of the map array with the 0-based ``number`` among ``count``.
-
-    ``layers`` are the names along an axis "layer", ``note`` is what figures must say of the map,
-    ``of_map`` where its cells lie in the model's input, unless they share it out between them. By
-    the numbers a reader notices that an array is lost.
-    """
-    attributes = {
-        "axes": list(axes),
-        "layer_names": [storable(layer) for layer in layers] if "layer" in axes else [],
-        "place": number,
-        "maps": count,
-        "note": storable(note),
-    }
-    return attributes if of_map is None else attributes | {"field": of_map.plain()}
-
-
 def gate_name(path: str) -> str:
     """The name in ``gates/`` for a module's dotted path; that of the model itself is empty."""
     return path or "model"
@@ -335,14 +318,15 @@ def input_columns(items: Sequence[Item], root: Path) -> dict[str, list[str]]:
     """The columns of ``cases/`` that hold what goes into a model with several inputs."""
     return {
         f"input{number}": [
-            _relative(value, root) if isinstance(value, Path) else str(value)
+            relative_source(value, root) if isinstance(value, Path) else str(value)
             for value in (item.inputs[number] for item in items)
         ]
         for number in range(len(items[0].inputs))
     }
 
 
-def _relative(path: Path | None, root: Path) -> str:
+def relative_source(path: Path | None, root: Path) -> str:
+    """What stands in the columns of paths: within ``root`` from there on, "" for none."""
     if path is None:
         return ""
     absolute = path.absolute()

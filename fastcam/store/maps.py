@@ -17,19 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
+from fastcam.options import Sign
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.slicing import SliceTable
 from fastcam.run.files import new_folder
 from fastcam.store import map_schema
+from fastcam.store.evidence import shown_evidence
 from fastcam.store.map_arrays import MapArrays
 from fastcam.store.map_batch import BatchRows, array_attributes, validate_batch, whole_chunk
-from fastcam.store.map_fields import over_input
 from fastcam.store.map_headers import has_outputs, headers_of
 from fastcam.store.map_schema import DONE, FAILED, OPEN, MapAttrs, MapHeader
-from fastcam.store.root import ZARR_ERRORS, read_root, storable
+from fastcam.store.root import ZARR_ERRORS, read_root, storable, write_setting
 from fastcam.store.shape_checks import check_store
 from fastcam.store.slice_headers import RowFailure, case_headers, row_failures
-from fastcam.store.slice_table import SLICES, read_table, write_pool
+from fastcam.store.slice_table import SLICES, read_table
 
 if TYPE_CHECKING:
     import zarr
@@ -123,11 +124,12 @@ class MapStore(MapArrays):
         its header's shape and affine have that one first."""
         return 0 if self.table is None else int(self.table.axis[index])
 
-    def set_pool(self, pool: str) -> None:
-        """Change the rule by which the answers of slices become that of their case."""
-        if pool == self.attrs.settings["pool"]:
+    def set_rule(self, name: str, value: str) -> None:
+        """Change a setting by which the store is read: "pool", how the answers of slices become
+        that of their case, or "sign", which evidence is shown."""
+        if value == self.attrs.settings[name]:
             return
-        write_pool(self.path, pool)
+        write_setting(self.path, name, value)
         with self._state_lock:
             del self.__dict__["attrs"]
             self._headers = None
@@ -146,8 +148,8 @@ class MapStore(MapArrays):
             return self._headers
 
     def map(self, name: str, index: int) -> NDArray[np.float32]:
-        """Map ``name`` of the 0-based image or volume ``index``, raw, at the layer's resolution; a
-        copy.
+        """Map ``name`` of the 0-based image or volume ``index``, raw, neither rectified nor
+        scaled, at the layer's resolution; a copy.
 
         Of a volume that was seen slice by slice: those of its finished slices along z, which are
         ``headers[index].slices.index``. CaseError where it isn't finished, has failed, or its map
@@ -156,9 +158,10 @@ class MapStore(MapArrays):
         self._attributes_of(name)
         return self._row(f"maps/{name}", index)
 
-    def placed_map(self, name: str, index: int) -> NDArray[np.float32]:
-        """``map``, laid over the whole of the model's input where its cells don't share it out."""
-        return over_input(self.map(name, index), self.field(name))
+    def shown_map(self, name: str, index: int, sign: Sign | None = None) -> NDArray[np.float32]:
+        """What is shown of ``map``: of evidence what ``sign`` says, by default the run's own."""
+        values = self.map(name, index)
+        return shown_evidence(values, sign or self.attrs.sign) if self.is_signed(name) else values
 
     def gate(self, name: str, index: int) -> NDArray[np.float32]:
         """The channel gates (c,), 0 to 1, of a module for a row; CaseError as for ``map``."""

@@ -11,8 +11,12 @@ from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.read.regular_files import read_regular
+from fastcam.run.files import write_bytes
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# From this one on maps are raw; before, evidence is rectified as the run was told.
+RAW_SCHEMA = 2
+_KNOWN = (1, SCHEMA_VERSION)
 
 # What Zarr raises on files that are gone, cut short or changed.
 ZARR_ERRORS = (
@@ -34,7 +38,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_root(path: Path) -> dict[str, Any]:
-    """The root attributes; InputError unless ``path`` is a run store of this schema."""
+    """The root attributes; InputError unless ``path`` is a run store of a schema that is read."""
     try:
         root = read_json(path / "zarr.json")
         attrs: dict[str, Any] = root["attributes"]
@@ -50,12 +54,29 @@ def read_root(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: is not a run store of fastcam (its zarr.json has no schema version)"
         ) from error
-    if schema != SCHEMA_VERSION:
+    if schema not in _KNOWN:
         raise InputError(
-            f"{path}: has schema {schema!r:.40}, this fastcam reads schema {SCHEMA_VERSION}; "
+            f"{path}: has schema {schema!r:.40}, this fastcam reads schema "
+            f"{' and '.join(map(str, _KNOWN))}; "
             "make the store again, or use the fastcam that wrote it"
         )
     return attrs
+
+
+def write_setting(path: Path, name: str, value: str) -> None:
+    """Change one of the settings in the root attributes of the store at ``path``."""
+    file = path / "zarr.json"
+    node = read_json(file)
+    node["attributes"]["settings"][name] = value
+    write_bytes(file, [json.dumps(node, indent=2).encode()])
+
+
+def write_identity(path: Path, sha256: str) -> None:
+    """Change the fingerprint by which a run knows the store at ``path``."""
+    file = path / "zarr.json"
+    node = read_json(file)
+    node["attributes"]["sha256"] = sha256
+    write_bytes(file, [json.dumps(node, indent=2).encode()], durable=True)
 
 
 def storable(value: Any) -> Any:

@@ -210,7 +210,7 @@ def _check_attributes(attributes: Mapping[str, Any]) -> None:
                 raise ValueError(f"its attribute {name!r} is not a list of texts")
         for name in ("preprocessing", "settings"):
             if not isinstance(attributes.get(name, {}), dict):
-                raise ValueError(f"its attribute {name!r} is no table")
+                raise ValueError(f"its attribute {name!r} is not a table")
         if attributes.get("dims", 2) not in (2, 3):
             raise ValueError("its attribute 'dims' is neither 2 nor 3")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.read.inputs.slicing import SliceTable
-from fastcam.run.files import write_bytes
 from fastcam.store.chunk_files import Chunks, chunk_rows, create_array
 
 if TYPE_CHECKING:
@@ -70,11 +68,3 @@ def read_table(path: Path) -> SliceTable | None:
     if len(offset) != len(axis) + 1 or offset[0] != 0 or offset[-1] != len(index):
         raise ValueError("its slices/ arrays don't belong together")
     return SliceTable(offset, axis, index)
-
-
-def write_pool(path: Path, pool: str) -> None:
-    """Change the rule ``pool`` in the settings of the store at ``path``."""
-    file = path / "zarr.json"
-    node = json.loads(file.read_text(encoding="utf-8"))
-    node["attributes"]["settings"]["pool"] = pool
-    write_bytes(file, [json.dumps(node, indent=2).encode()])

@@ -36,9 +36,9 @@ def taps(n_in: int, n_out: int, method: int) -> tuple[NDArray[np.int32], NDArray
             weight[i, 0] = 1.0
             weight[i, 1] = weight[i, 2] = weight[i, 3] = 0.0
         else:
-            centre = (i + 0.5) * n_in / n_out - 0.5
-            first = math.floor(centre)
-            t = centre - first
+            center = (i + 0.5) * n_in / n_out - 0.5
+            first = math.floor(center)
+            t = center - first
             if method == 1:
                 shift = 0
                 weight[i, 0] = 1.0 - t

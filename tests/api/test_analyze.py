@@ -12,7 +12,8 @@ from PIL import Image
 
 import fastcam
 from fastcam.attribution.cam.engine import CamEngine
-from fastcam.errors import InputError
+from fastcam.errors import InputError, OutputError
+from fastcam.run.folder import RunFolder
 
 from ..attribution.nets import Small
 
@@ -60,6 +61,23 @@ def test_a_batch_is_the_command(analyzer: fastcam.Analyzer, tmp_path: Path) -> N
     own = one.result.layers["two.0"].feature_statistics
     assert own.raw.max_activation == pytest.approx(stored.raw.max_activation, rel=1e-4)
     assert own.activation_area == pytest.approx(stored.activation_area, abs=1e-3)
+
+
+def test_a_record_that_cannot_be_written_is_no_success(
+    analyzer: fastcam.Analyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (40, 40), (90, 10, 30)).save(tmp_path / "in" / "1.png")
+
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_run", full)
+        with pytest.raises(OutputError, match="the disk is full"):
+            analyzer.analyze_batch(tmp_path / "in")
+    found = analyzer.analyze_batch(tmp_path / "in")
+    assert (found.exit_code, found.figures_drawn) == (0, 0)
 
 
 def test_halves_in_memory(tmp_path: Path) -> None:

@@ -120,20 +120,20 @@ FAMILIES: dict[str, Family] = {
     "timm swin": Family(_timm("swin_tiny_patch4_window7_224", **_SWIN), 48),
     "timm swinv2": Family(_timm("swinv2_tiny_window8_256", **_SWIN), 48),
     "timm mvitv2": Family(_mvit, 64),
-    "timm efficientformerv2": Family(_timm("efficientformerv2_s0", img_size=64), 64),
-    "timm pvt_v2": Family(_timm("pvt_v2_b0", depths=(1, 1, 1, 1)), 64),
+    "timm efficientformerv2": Family(_timm("efficientformerv2_s0", img_size=128), 128),
+    "timm pvt_v2": Family(_timm("pvt_v2_b0", depths=(1, 1, 1, 1)), 128),
     "timm davit": Family(
         _timm("davit_tiny", depths=(1, 1), embed_dims=(16, 32), num_heads=(2, 2)), 64
     ),
     "timm maxvit": Family(_timm("maxvit_pico_rw_256", img_size=64, depths=(1, 1, 1, 1)), 64),
     "timm hiera": Family(_timm("hiera_tiny_224", img_size=(64, 64)), 64),
     "timm mobilevit": Family(_timm("mobilevit_xxs"), 64),
-    "timm tiny_vit": Family(_timm("tiny_vit_5m_224"), 64),
+    "timm tiny_vit": Family(_timm("tiny_vit_5m_224"), 128),
     "timm coatnet": Family(_timm("coatnet_pico_rw_224", img_size=64), 64),
-    "timm twins_pcpvt": Family(_timm("twins_pcpvt_small", img_size=64, depths=(1, 1, 1, 1)), 64),
+    "timm twins_pcpvt": Family(_timm("twins_pcpvt_small", img_size=128, depths=(1, 1, 1, 1)), 128),
     "timm pit": Family(_timm("pit_ti_224", img_size=64), 64),
     "timm gcvit": Family(_timm("gcvit_xxtiny", img_size=64), 64),
-    "timm nextvit": Family(_timm("nextvit_small"), 64),
+    "timm nextvit": Family(_timm("nextvit_small"), 128),
     "timm convnext": Family(_timm("convnext_atto", depths=(1, 1, 1, 1))),
     "timm resnet with squeeze-and-excitation": Family(_timm("seresnet18"), 64),
     "timm resnet with ECA": Family(_timm("ecaresnet26t"), 64),
@@ -165,7 +165,7 @@ def build(name: str) -> nn.Module:
     model = FAMILIES[name].make().eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.05)
+            parameter.add_(torch.randn_like(parameter) * 0.02)
     return model
 
 

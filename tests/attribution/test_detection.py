@@ -81,7 +81,7 @@ def _hirescam(model: SquareDetector, image: Tensor, cell: tuple[int, int, int]) 
 def test_maps_are_of_the_score_of_the_box(form: str) -> None:
     model, images = SquareDetector(form), square_images()
     targets = _targets("box:best", "box:2", "box:label:1")
-    result = CamEngine(model, [LAYER], ["hirescam"], targets=targets, sign="both")(images)
+    result = CamEngine(model, [LAYER], ["hirescam"], targets=targets)(images)
     maps = result.maps[f"hirescam/{LAYER}"]
     assert maps.shape == (3, 3, 4, 4)
     assert result.boxes is not None
@@ -141,7 +141,7 @@ def test_occlusion_follows_the_box() -> None:
     model, image = SquareDetector(), square_images()[:1]
     settings = MethodSettings(occlusion_size=CELL, occlusion_stride=CELL, pass_size=5)
     engine = PerturbationEngine(
-        model, ["occlusion"], targets=_targets("box:best"), sign="both", settings=settings
+        model, ["occlusion"], targets=_targets("box:best"), settings=settings
     )
     values = engine(image).maps["occlusion"][0, ::CELL, ::CELL]
     whole = model.head(model.backbone(image)).sigmoid()[0, 0, 1, 2].item()
@@ -224,7 +224,7 @@ def test_a_detector_of_torchvision() -> None:
     layer = "backbone.body.layer4"
     assert default_layers(model, images[:1]) == (layer,)
     targets = _targets("box:best", "box:3", "box:9")
-    result = CamEngine(model, [layer], ["hirescam"], targets=targets, sign="both")(images)
+    result = CamEngine(model, [layer], ["hirescam"], targets=targets)(images)
     assert result.boxes is not None
     captured: list[Tensor] = []
     handle = model.get_submodule(layer).register_forward_hook(lambda m, i, o: captured.append(o))

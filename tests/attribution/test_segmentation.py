@@ -81,7 +81,7 @@ def test_gradcam_is_that_of_pytorch_grad_cam() -> None:
         with GradCAM(model=model, target_layers=[layer]) as cam:
             theirs = cam(image, [SemanticSegmentationTarget(category, inside)])[0]
         result = CamEngine(model, [LAYER], targets=_targets(f"seg:{category}"))(image)
-        ours = result.maps[f"gradcam/{LAYER}"][0].numpy()
+        ours = result.maps[f"gradcam/{LAYER}"][0].relu().numpy()  # as theirs is
         assert ours.shape == (8, 12)
         large = cv2.resize(_unit(ours), inside.shape[::-1])
         np.testing.assert_allclose(_unit(large), theirs, atol=1e-4)
@@ -97,9 +97,7 @@ def _unit(values: Any) -> Any:
 def test_volumes_are_plain_autograd(text: str) -> None:
     model, volumes = _unet(3), torch.randn(2, 1, 8, 12, 16)
     masks = torch.rand(2, 8, 12, 16) > 0.7
-    engine = CamEngine(
-        model, [LAYER], ["gradcam", "hirescam"], targets=_targets(text, masks=masks), sign="both"
-    )
+    engine = CamEngine(model, [LAYER], ["gradcam", "hirescam"], targets=_targets(text, masks=masks))
     result = engine(volumes)
     kept: list[Tensor] = []
     handle = model.get_submodule(LAYER).register_forward_hook(
@@ -138,9 +136,7 @@ def test_the_pixels_are_those_of_the_whole_image() -> None:
     """Covered images are asked about the pixels where the class was predicted of the whole one."""
     model, images = _unet(2), torch.randn(1, 1, 16, 16)
     settings = MethodSettings(occlusion_size=8, occlusion_stride=8, baseline="zero", steps=3)
-    engine = PerturbationEngine(
-        model, ["occlusion"], targets=_targets("seg:1"), sign="both", settings=settings
-    )
+    engine = PerturbationEngine(model, ["occlusion"], targets=_targets("seg:1"), settings=settings)
     values = engine(images).maps["occlusion"]
     with torch.no_grad():
         logits = model(images)

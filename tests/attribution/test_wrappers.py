@@ -84,12 +84,12 @@ def test_layers_are_called_by_the_names_inside(wrapper: str) -> None:
     torch.manual_seed(0)
     plain = Halves().eval()
     x = torch.randn(2, 3, 16, 32)
-    expected = CamEngine(plain, ["backbone.layer2"], ["gradcam", "scorecam"], sign="both")(x)
+    expected = CamEngine(plain, ["backbone.layer2"], ["gradcam", "scorecam"])(x)
     wrapped = WRAPPERS[wrapper](copy.deepcopy(plain))
-    found = CamEngine(wrapped, ["backbone.layer2"], ["gradcam", "scorecam"], sign="both")(x)
+    found = CamEngine(wrapped, ["backbone.layer2"], ["gradcam", "scorecam"])(x)
     assert_same(found, expected)
     nested = Outer(WRAPPERS[wrapper](copy.deepcopy(plain)))
-    inside = CamEngine(nested, ["part.backbone.layer2"], ["gradcam"], sign="both")(x)
+    inside = CamEngine(nested, ["part.backbone.layer2"], ["gradcam"])(x)
     torch.testing.assert_close(
         inside.maps["gradcam/part.backbone.layer2#1"],
         expected.maps["gradcam/backbone.layer2#1"],
@@ -205,11 +205,11 @@ def test_weights_run_in_their_own_type(dtype: torch.dtype) -> None:
     model = Small().eval()
     x = torch.randn(2, 3, 16, 16)
     methods = ["gradcam", "hirescam", "layercam", "gradcam++", "eigencam", "scorecam"]
-    expected = CamEngine(model, ["two"], methods, targets=1, sign="both")(x)
+    expected = CamEngine(model, ["two"], methods, targets=1)(x)
     other = copy.deepcopy(model).to(dtype)
     seen: list[torch.dtype] = []
     other.one.register_forward_hook(lambda _m, _i, output: seen.append(output.dtype))
-    found = CamEngine(other, ["two"], methods, targets=1, sign="both")(x)
+    found = CamEngine(other, ["two"], methods, targets=1)(x)
     assert set(seen) == {dtype}
     assert found.output.dtype == torch.float32
     for name, values in expected.maps.items():

@@ -22,14 +22,18 @@ from tests.campaign.material import Material, Undisturbed, numbered_folders
 from tests.campaign.tally import Tally
 from tests.process_tree import descendants, kill, role_of
 
-# Commands with processes of their own to lose, and what these are.
+# Commands with processes of their own to lose, and what these are; on devices it is the model that
+# runs in workers, which have readers of their own.
+_TREE = ("main", "fork server", "resource tracker", "worker")
 ROLES = {
-    "render": ("main", "fork server", "resource tracker", "worker"),
-    "analyze": ("main", "fork server", "resource tracker", "worker"),
-    "evaluate": ("main", "fork server", "resource tracker", "worker", "reader"),
+    "render": _TREE,
+    "analyze": _TREE,
+    "evaluate": (*_TREE, "reader"),
     "infer": ("main", "reader"),
+    **{f"{job} on devices": _TREE for job in ("infer", "evaluate", "analyze")},
 }
 CLUSTER_ROLES = ("main", "scheduler", "nanny", "worker")
+CLUSTER_JOBS = ("render", "infer", "evaluate", "analyze")
 # So many figures that worker processes are started for them.
 _IMAGES, _SLICES = 70, 30
 
@@ -48,18 +52,19 @@ def run(material: Material, folder: Path, rng: random.Random, tally: Tally) -> I
     new_folder = numbered_folders(folder)
     references: dict[str, tuple[Undisturbed, float]] = {}
     turns = [(job, role) for job, roles in ROLES.items() for role in roles]
-    turns += [("render on a cluster", role) for role in CLUSTER_ROLES]
+    turns += [(f"{job} on a cluster", role) for job in CLUSTER_JOBS for role in CLUSTER_ROLES]
     while True:
         for job, role in rng.sample(turns, len(turns)):
-            name = job.partition(" ")[0]
+            name, _, place = job.partition(" on ")
             if name not in references:
                 start = time.monotonic()
                 reference = Undisturbed(commands[name], folder / name)
                 references[name] = reference, (time.monotonic() - start) / 2
             reference, seconds = references[name]
             command, work = [*commands[name], "--output-dir", "out"], new_folder()
-            lose = _lose_on_a_cluster if " " in job else _lose
-            fault = lose(command, work, role, rng, seconds) or reference.spoiled(work / "out")
+            lost = [*command, "--devices", 2] if place == "devices" else command
+            lose = _lose_on_a_cluster if place == "a cluster" else _lose
+            fault = lose(lost, work, role, rng, seconds) or reference.spoiled(work / "out")
             again = run_forked(command, work)
             fault = fault or again.fault((0,)) or reference.difference(work / "out")
             tally.add(f"lost {role} of {job}", fault, work.name)

@@ -16,7 +16,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from fastcam.demo.neck_set import SyntheticSet
-from fastcam.jobs.render.page import Gallery, GalleryCase, GalleryFigure, page_html
+from fastcam.jobs.render.gallery_content import Gallery, GalleryCase, GalleryFigure
+from fastcam.jobs.render.page import page_html
 from fastcam.jobs.render.picture_page import PictureGroup, write_picture_page
 
 Call = Callable[..., Any]

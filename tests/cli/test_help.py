@@ -13,6 +13,7 @@ from typer.core import TyperGroup, TyperOption
 
 from fastcam.cli import help_levels
 from fastcam.cli.main import app
+from fastcam.cli.terminal_page import print_markdown
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 Call = Callable[..., Any]
@@ -67,6 +68,55 @@ def test_an_unknown_topic(fastcam: Call) -> None:
     assert outcome.code == 2
     assert outcome.err.startswith("fastcam: help clusters: no such topic; there are cluster")
     assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_a_page_on_a_terminal(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = page.read_text(encoding="utf-8")
+    print_markdown(text)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    code = [f"    {line}".rstrip() for line in code_lines(text)]
+    assert set(code) <= set(lines), "each line can be copied"
+    assert not [line for line in lines if len(line) > 80 and line not in code]
+    assert "".join(lines).count("…") == text.count("…"), "nothing is cut off"
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of a page's code blocks."""
+    blocks = re.findall(r"^( *)```\w*\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [line.removeprefix(indent) for indent, block in blocks for line in block.splitlines()]
+
+
+def test_the_help_of_a_command_is_a_topic_too(fastcam: Call) -> None:
+    assert fastcam("help", "infer").out == fastcam("infer", "--help").out
+    assert fastcam("help", "explain").out.startswith("# Explain"), "a page goes before"
+    outcome = fastcam("help", "infr")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "fastcam: help infr: no such topic; there are infer\n",
+    )
+
+
+def test_topics_are_completed() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    command = group.commands["help"]
+    offered = command.params[0].shell_complete(typer.Context(command), "own")
+    assert [item.value for item in offered] == ["own-model"]
+
+
+@pytest.mark.parametrize("command", [*help_levels.FIRST_OPTIONS, "export", "inspect", "status"])
+def test_texts_of_options_are_shown_as_they_are(fastcam: Call, command: str) -> None:
+    """No word is taken for a style or an emoji."""
+    shown = fastcam(command, "--help-all" if command in help_levels.FIRST_OPTIONS else "--help").out
+    words = "".join(re.sub(r"[│\n]", " ", shown).split())
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    helps = [getattr(parameter, "help", None) for parameter in group.commands[command].params]
+    assert not [text for text in helps if text and "".join(text.split()) not in words]
 
 
 @pytest.mark.parametrize("command", help_levels.FIRST_OPTIONS)

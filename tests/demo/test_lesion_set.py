@@ -21,9 +21,9 @@ from fastcam.demo.lesion_set import (
 )
 from fastcam.errors import InputError, OutputError
 from fastcam.models.patch_attention.patches import plan_patches
-from fastcam.read.results.case import Case
 from fastcam.read.results.results import Results
 from fastcam.store.patches import create_from_results
+from tests.sample_runs import make_case
 
 SMALL: dict[str, Any] = {"train_cases": 2, "test_cases": 4, "slices": 8, "size": 128}
 
@@ -119,17 +119,12 @@ def scored(
         weights = np.full(len(on), 0.1, np.float32)
         weights[int(np.argmax(on == look))] = 0.9
         cases.append(
-            Case(
-                place=place,
-                name=name,
-                true_label=1,
-                predicted_label=1,
-                correct=True,
-                confidence=0.9,
-                probabilities=(0.1, 0.9),
-                weights=weights,
-                boxes=plan.boxes,
-                slices=plan.slices,
+            make_case(
+                place,
+                name,
+                plan.slices,
+                weights,
+                plan.boxes,
                 roi=plan.roi,
                 mask_ratio=plan.mask_ratio,
             )

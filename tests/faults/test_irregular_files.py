@@ -21,6 +21,7 @@ from fastcam.read.inputs.images import read_image
 from fastcam.read.inputs.inputs import find_inputs
 from fastcam.read.inputs.tables import read_cells
 from fastcam.read.results.results import read_results
+from fastcam.read.volumes.sources import SourceIndex
 from fastcam.read.volumes.volumes import open_volume, volume_grid, volume_shape
 from fastcam.run.folder import RunFolder
 from fastcam.store.open import open_store
@@ -61,6 +62,13 @@ def test_a_pipe_is_refused(tmp_path: Path, name: str, read: Callable[[Path], obj
     with pytest.raises(FastcamError) as caught:
         read(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_a_pipe_with_the_name_of_a_case_is_called_one(tmp_path: Path, mask: bool) -> None:
+    pipe(tmp_path / "A.nii.gz")
+    with pytest.raises(CaseError, match=r"A\.nii\.gz: is a pipe, not a file"):
+        SourceIndex(tmp_path, mask).find("A")
 
 
 def test_the_message_says_what_it_is_and_what_to_do(tmp_path: Path) -> None:

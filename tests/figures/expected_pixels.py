@@ -12,6 +12,7 @@ from fastcam.figures.patch_scales import case_scale
 from fastcam.figures.render_style import render_style_of
 from fastcam.options import Style
 from fastcam.read.results.case import Case
+from tests import sample_runs
 
 JET = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_JET).reshape(256, 3)[
     :, ::-1
@@ -19,20 +20,10 @@ JET = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_JET).reshap
 
 
 def make_case(boxes, weights, slices=None, name="p", correct=True) -> Case:
-    count = len(weights)
-    return Case(
-        place=7,
-        name=name,
-        true_label=1,
-        predicted_label=1 if correct else 0,
-        correct=correct,
-        confidence=0.9,
-        probabilities=(0.1, 0.9),
-        weights=np.asarray(weights, np.float32),
-        boxes=np.asarray(boxes, np.int32).reshape(count, 4),
-        slices=np.asarray([0] * count if slices is None else slices, np.int32),
-        roi=np.zeros(count, np.int32),
-        mask_ratio=np.ones(count, np.float32),
+    slices = [0] * len(weights) if slices is None else slices
+    predicted = 1 if correct else 0
+    return sample_runs.make_case(
+        7, name, slices, weights, boxes, predicted_label=predicted, correct=correct
     )
 
 
@@ -126,7 +117,7 @@ def box_pixels(box, shape, height: int, width: int) -> np.ndarray:
 
 
 def label_pixels(sheet, lettering) -> np.ndarray:
-    """Where labels may be: the plates of the sheet's overlay, as the kernels are given them."""
+    """Where labels may be: the label backgrounds of the sheet's overlay, as the kernels are given them."""
     from fastcam.figures.panel_annotations import panel_text
 
     panel = sheet.rows[0][-1]

@@ -52,29 +52,33 @@ def test_letters_millimetres_and_position_are_those_of_the_affine(codes: str, tm
 
 
 def test_the_window_is_in_the_unit_of_the_file() -> None:
-    volume = Volume(np.zeros((2, 3, 4), np.int16), AFFINE, slope=2.0, intercept=-1024.0)
+    volume = Volume(
+        voxels=np.zeros((2, 3, 4), np.int16), affine=AFFINE, slope=2.0, intercept=-1024.0
+    )
     turn = for_display(AFFINE)
     assert slice_geometry(volume, turn, (512.0, 552.0), 2).facts.window == "C 40 W 80"
     assert slice_geometry(volume, turn, (552.0, 512.0), 2).facts.window == "C 40 W 80"
 
 
 def test_the_caption_names_unit_and_series() -> None:
-    volume = Volume(np.zeros((2, 3, 4), np.int16), AFFINE, unit="HU", series="Head 5.0 H30s " * 3)
+    volume = Volume(
+        voxels=np.zeros((2, 3, 4), np.int16), affine=AFFINE, unit="HU", series="Head 5.0 H30s " * 3
+    )
     caption = slice_geometry(volume, for_display(AFFINE), (0.0, 80.0), 2).of(0, 0).caption("slice")
     assert caption == "slice  ·  I 11.5 mm  ·  C 40 W 80 HU  ·  Head 5.0 H30s Head 5.0 H30s…"
 
 
 def test_nothing_is_said_that_nobody_knows() -> None:
     voxels = np.zeros((2, 3, 4), np.int16)
-    facts = slice_geometry(Volume(voxels), for_display(None), (0, 1), 2).of(0, 0)
+    facts = slice_geometry(Volume(voxels=voxels), for_display(None), (0, 1), 2).of(0, 0)
     assert (facts.position, facts.window, facts.top_side, facts.pixel_width) == ("", "", "", 0.0)
     assert facts.depth == 2
     # The usual affine of a file that has none turns slices, and is no measure.
-    usual = Volume(voxels, AFFINE, placed=False)
+    usual = Volume(voxels=voxels, affine=AFFINE, placed=False)
     facts = slice_geometry(usual, for_display(AFFINE), (0, 1), 2).of(0, 0)
     assert facts.top_side == "A"
     assert (facts.position, facts.pixel_width) == ("", 0.0)
-    uneven = Volume(voxels, AFFINE, uneven="1 to 3 mm")
+    uneven = Volume(voxels=voxels, affine=AFFINE, uneven="1 to 3 mm")
     facts = slice_geometry(uneven, for_display(AFFINE), (0, 1), 2).of(0, 0)
     assert facts.position == ""
     assert facts.pixel_width == pytest.approx(0.8)

@@ -73,6 +73,7 @@ def test_a_second_process_compiles_nothing(copy, home):
     assert list((copy / "fastcam_kernels" / "__pycache__").glob("png.*.nbc"))
 
 
+@pytest.mark.slow
 def test_a_changed_kernel_is_compiled_anew_into_its_callers_in_other_files(copy, home):
     assert run(copy, home, DRAW) == ["9", "9", "9"]
     boxes = copy / "fastcam_kernels" / "boxes.py"

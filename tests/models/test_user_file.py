@@ -44,6 +44,15 @@ def wrong():
 
 def broken():
     raise ZeroDivisionError("no")
+
+def in_a_library():
+    return nn.Linear(-1, "three")
+
+def required(num_classes, in_channels):
+    return nn.Linear(in_channels, num_classes)
+
+def own_argument(width, num_classes):
+    return nn.Linear(width, num_classes)
 """
 
 
@@ -74,6 +83,15 @@ def test_a_file_of_ones_own(user_file: Path, tmp_path: Path) -> None:
         ("number", "is a int, not a function"),
         ("wrong", "returns a int, not a torch.nn.Module"),
         ("broken", r"fails at my model\.py, line 30: ZeroDivisionError: no"),
+        ("in_a_library", r"fails at my model\.py, line 33: \w+Error: "),
+        (
+            "required",
+            r"needs num_classes, in_channels; give --num-classes and --in-channels$",
+        ),
+        (
+            "own_argument",
+            r"needs width, num_classes; only num_classes, in_channels, image_size can be given",
+        ),
     ],
 )
 def test_mistakes_in_a_file_of_ones_own(user_file: Path, factory: str, said: str) -> None:
@@ -87,5 +105,16 @@ def test_files_that_can_not_be(user_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="takes no num_classes; leave --num-classes out"):
         load_model(f"{user_file}:plain", num_classes=3)
     user_file.write_text("import torch\ndef f(:\n")
-    with pytest.raises(InputError, match=r"fails at .*SyntaxError"):
+    with pytest.raises(InputError, match=r"fails at my model\.py, line 2: SyntaxError"):
         load_model(f"{user_file}:f")
+
+
+def test_a_file_without_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text("raise OSError\ndef build(): ...\nclass Net: ...\ndef small(): ...\n")
+    for name in ("net.py", "net", "net:build", "net.py:"):
+        with pytest.raises(InputError, match=r"returns the model: net\.py:build or net\.py:small$"):
+            load_model(name)
+    Path("net.py").write_text("def build(:")
+    with pytest.raises(InputError, match=r"returns the model: net\.py:FUNCTION$"):
+        load_model("net.py")

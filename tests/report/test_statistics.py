@@ -29,6 +29,7 @@ from fastcam.report.statistics import (
     share_inside,
     summarize,
 )
+from tests.sample_runs import make_case
 
 WEIGHTS = arrays.arrays(
     np.float32, st.integers(1, 60), elements=st.floats(0, 1, width=32, allow_subnormal=False)
@@ -38,21 +39,11 @@ WEIGHTS = arrays.arrays(
 def a_case(weights: Any, slices: Any = None, **changes: Any) -> Case:
     weights = np.asarray(weights, dtype=np.float32)
     count = weights.size
-    case = Case(
-        place=1,
-        name="患者/1",
-        true_label=1,
-        predicted_label=1,
-        correct=True,
-        confidence=0.8,
-        probabilities=(0.2, 0.8),
-        weights=weights,
-        boxes=np.tile(np.array([0, 0, 24, 24], dtype=np.int32), (count, 1)),
-        slices=np.zeros(count, np.int32) if slices is None else np.asarray(slices, np.int32),
-        roi=np.zeros(count, dtype=np.int32),
-        mask_ratio=np.full(count, np.nan, dtype=np.float32),
-    )
-    return replace(case, **changes)
+    boxes = np.tile(np.array([0, 0, 24, 24], np.int32), (count, 1))
+    slices = np.zeros(count, np.int32) if slices is None else slices
+    unknown = np.full(count, np.nan, np.float32)
+    scores = {"confidence": 0.8, "probabilities": (0.2, 0.8), "mask_ratio": unknown}
+    return replace(make_case(1, "患者/1", slices, weights, boxes, **scores), **changes)
 
 
 def cohort_rows(count: int, seed: int = 0) -> list[CaseStatistics]:

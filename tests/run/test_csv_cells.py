@@ -68,7 +68,9 @@ NAME = "=1+1\x1b[2J\n'"
 
 
 def test_the_journal_reads_its_own_names(tmp_path: Path) -> None:
-    record = FigureRecord("001_a.png", 1, NAME, 3, False, 0.5, 0.0, 1.0)
+    record = FigureRecord(
+        path="001_a.png", place=1, case=NAME, slice=3, best=False, average=0.5, low=0.0, high=1.0
+    )
     (tmp_path / "001_a.png").write_bytes(b"x")
     for _ in range(2):
         with RunFolder(tmp_path, {"a": 1}, overwrite=False) as folder:

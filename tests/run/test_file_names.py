@@ -4,34 +4,15 @@ import os
 import unicodedata
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastcam.read.results.case import Case
 from fastcam.run import file_names
 
+from ..sample_runs import make_case
 
-def make_case(place: int, name: str, weights, slices) -> Case:
-    count = len(weights)
-    return Case(
-        place=place,
-        name=name,
-        true_label=1,
-        predicted_label=1,
-        correct=True,
-        confidence=0.9,
-        probabilities=(0.1, 0.9),
-        weights=np.array(weights, np.float32),
-        boxes=np.tile(np.array([0, 0, 9, 9], np.int32), (count, 1)),
-        slices=np.array(slices, np.int32),
-        roi=np.zeros(count, np.int32),
-        mask_ratio=np.ones(count, np.float32),
-    )
-
-
-CASE = make_case(7, "p01", [0.5, 0.1, 0.4], [12, 12, 3])
+CASE = make_case(7, "p01", [12, 12, 3], [0.5, 0.1, 0.4])
 
 
 def test_the_names_are_those_of_the_design():
@@ -45,13 +26,13 @@ def test_the_names_are_those_of_the_design():
 
 
 def test_large_numbers_are_not_cut():
-    case = make_case(12345, "p", [1.0], [1000])
+    case = make_case(12345, "p", [1000], [1.0])
     assert file_names.best_slice_path(case, 1000, "png") == "12345_p_slice1000.png"
     assert file_names.slice_path(case, 1000, "png") == "12345_p/slice1000_BEST_avg1.0000.png"
 
 
 def test_the_best_slice_of_a_tie_is_the_first():
-    case = make_case(1, "p", [0.3, 0.3, 0.4, 0.4], [9, 9, 8, 2])
+    case = make_case(1, "p", [9, 9, 8, 2], [0.3, 0.3, 0.4, 0.4])
     assert "BEST" in file_names.slice_path(case, 2, "png")
     assert "BEST" not in file_names.slice_path(case, 8, "png")
 
@@ -96,7 +77,7 @@ def test_a_safe_name_is_one_part_of_a_path_on_any_file_system(name):
 
 @given(st.text(min_size=1, max_size=200))
 def test_paths_stay_inside_the_output_folder(name):
-    case = make_case(3, name, [1.0], [5])
+    case = make_case(3, name, [5], [1.0])
     root = Path("/out/put")
     for path, depth in (
         (file_names.best_slice_path(case, 5, "png"), 1),
@@ -110,13 +91,13 @@ def test_paths_stay_inside_the_output_folder(name):
 
 def test_a_name_can_be_used(tmp_path: Path):
     for name in ("患者" * 90, "\U0001f9e0" * 50, "é" * 300, "a/b\\c:d"):
-        path = tmp_path / file_names.best_slice_path(make_case(1, name, [1.0], [5]), 5, "png")
+        path = tmp_path / file_names.best_slice_path(make_case(1, name, [5], [1.0]), 5, "png")
         path.write_bytes(b"x")
         assert path.parent == tmp_path
 
 
 def test_two_cases_of_one_name_have_different_files():
-    one, two = make_case(1, "p", [1.0], [5]), make_case(2, "p", [1.0], [5])
+    one, two = make_case(1, "p", [5], [1.0]), make_case(2, "p", [5], [1.0])
     assert file_names.best_slice_path(one, 5, "png") != file_names.best_slice_path(two, 5, "png")
     assert file_names.case_folder(one) != file_names.case_folder(two)
 

@@ -100,7 +100,7 @@ def test_names_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
 
 def test_two_threads_writing_one_file_never_mix(tmp_path: Path) -> None:
     target = tmp_path / "a"
-    both_are_halfway = threading.Barrier(2, timeout=10)
+    both_are_halfway = threading.Barrier(2, timeout=60)
     failed: list[OutputError] = []
 
     def pieces(letter: bytes) -> Iterator[bytes]:

@@ -17,7 +17,16 @@ SETTINGS = {"top_k": 3, "root_dir": Path("/data"), "heat_alpha": 0.5}
 
 
 def drawn(path: str, place: int = 1, index: int | None = 4, case: str = "p") -> FigureRecord:
-    return FigureRecord(path, place, case, index, True, 0.25, 0.0, 0.1 + 0.2)
+    return FigureRecord(
+        path=path,
+        place=place,
+        case=case,
+        slice=index,
+        best=True,
+        average=0.25,
+        low=0.0,
+        high=0.1 + 0.2,
+    )
 
 
 def draw(folder: RunFolder, *records: FigureRecord) -> None:

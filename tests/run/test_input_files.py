@@ -104,7 +104,17 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def drawn(folder: RunFolder, place: int) -> FigureRecord:
     (folder.path / f"{place}.png").write_bytes(b"picture")
-    return FigureRecord(f"{place}.png", place, f"p{place}", 0, True, 0, 0, 1, size=7)
+    return FigureRecord(
+        path=f"{place}.png",
+        place=place,
+        case=f"p{place}",
+        slice=0,
+        best=True,
+        average=0,
+        low=0,
+        high=1,
+        size=7,
+    )
 
 
 @pytest.mark.parametrize("trusted", [False, True])

@@ -17,7 +17,7 @@ class Opener:
         self._error = error
 
     def arrive(self) -> None:
-        self._all_here.wait(timeout=10)
+        self._all_here.wait(timeout=60)
 
     def __call__(self) -> object:
         self.count += 1

@@ -146,7 +146,7 @@ def change(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"schema": 2}, "has schema 2, this fastcam reads schema 1"),
+        ({"schema": 3}, "has schema 3, this fastcam reads schema 1 and 2"),
         ({"kind": "patch-attention"}, "kind 'patch-attention', which holds no maps"),
         ({"kind": ...}, "kind None"),
         ({"model": ...}, "attribute 'model' is missing"),

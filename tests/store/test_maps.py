@@ -100,7 +100,7 @@ def test_attributes_are_kept(full: MapStore, tmp_path: Path) -> None:
     assert (found.model, found.sha256, found.dims) == ("resnet18", "ab" * 32, 2)
     assert (found.methods, found.layers) == (("gradcam",), ("layer4.1", "layer4"))
     assert found.preprocessing["size"] == [32, 32]
-    assert (found.kind, found.schema) == ("maps", 1)
+    assert (found.kind, found.schema) == ("maps", 2)
     assert found.created.endswith("+00:00")
     moved = MapStore.open(full.path, Path("/else"))
     assert moved.headers[0].source == Path("/else/g/图0.png")

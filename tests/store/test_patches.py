@@ -105,7 +105,7 @@ def test_cases_longer_than_a_chunk_and_from_the_end(store: RunStore) -> None:
 
 
 def test_origin_and_findings_are_kept(store: RunStore) -> None:
-    assert store.attrs.schema == SCHEMA_VERSION == 1
+    assert store.attrs.schema == SCHEMA_VERSION == 2
     assert (store.attrs.source, store.attrs.sha256) == ("results.pkl", "ab" * 32)
     assert store.attrs.kind == "patch-attention"
     assert store.attrs.created.endswith("+00:00")
@@ -196,8 +196,8 @@ def change_attrs(path: Path, **changes: object) -> None:
 
 
 def test_another_schema_is_refused(store: RunStore) -> None:
-    change_attrs(store.path, schema=2)
-    with pytest.raises(InputError, match="has schema 2, this fastcam reads schema 1"):
+    change_attrs(store.path, schema=3)
+    with pytest.raises(InputError, match="has schema 3, this fastcam reads schema 1 and 2"):
         open_store(store.path)
 
 

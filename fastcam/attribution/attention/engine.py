@@ -22,7 +22,7 @@ from fastcam.attribution.attention.map_groups import fields_of, notes_of, stack_
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, Reducer, nothing
 from fastcam.attribution.attention.sdpa_override import sdpa_count
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_size
-from fastcam.attribution.attention.windows import window_module
+from fastcam.attribution.attention.windows import is_windowed, window_module
 from fastcam.attribution.batch_maps import BatchMaps, Targets, answers_of
 from fastcam.attribution.geometry.fields import layer_grids
 from fastcam.attribution.geometry.grids import Grid
@@ -178,7 +178,7 @@ class AttentionEngine:
 
         def reduce(call: AttentionCall) -> Tensor:
             if call.path not in windowed:  # "" where calls are seen by name: none is windowed.
-                windowed[call.path] = window_module(model, call.path) is not None
+                windowed[call.path] = is_windowed(model, call.path)
             return call.attention.mean_row(0) if windowed[call.path] else call.attention.row(0)
 
         return reduce

@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from fastcam.attribution.attention.key_order import KeyOrder, Packing, pooled_runs, unrolled
 from fastcam.attribution.attention.records import Record
 from fastcam.attribution.attention.tokens import Prefix, even_grid, patch_grid, whole_patches
 from fastcam.attribution.attention.windows import (
@@ -69,6 +70,8 @@ class KeyPositions:
     - ``layout``: how windows lie over the grid; None for attention without windows
     - ``field``: where the places lie in the image; None: they share it out between them
     - ``followed``: whether that could be followed through the model
+    - ``packing``: what the first axis has besides images and, first, windows; None for nothing else
+    - ``order``: which key each place shows; None: each its own, one after another
     """
 
     index: int
@@ -79,6 +82,8 @@ class KeyPositions:
     layout: WindowLayout | None = None
     field: MapField | None = None
     followed: bool = True
+    packing: Packing | None = None
+    order: KeyOrder | None = None
 
     def named(self, name: str, context: PassContext) -> KeyPositions:
         """The same under the name of its call, with its field."""
@@ -88,11 +93,16 @@ class KeyPositions:
         if grid is not None and self.layout is not None:
             # Windows are moved around the edge, padded and put back: their layout says how.
             grid, followed = replace(grid, rolled=()), True
+        followed = followed or self.order is not None
         field = field_of(grid, self.grid, context.image)
         return replace(self, path=name, field=field, followed=followed)
 
     def map(self, values: Tensor, batch: int) -> Tensor:
         """Values (b', h, m) of keys to (b, heads, *grid)."""
+        if self.packing is not None:
+            values = self.packing.unpacked(values, batch)
+        if self.order is not None:
+            return self.order.placed(values, batch).reshape(batch, self.heads, *self.grid)
         if self.layout is not None:
             return merge_windows(values, self.layout)
         places = values[..., values.shape[-1] - math.prod(self.grid) :]
@@ -109,15 +119,16 @@ def key_positions(
         return _window_positions(index, record, context, *window)
     if isinstance(overlap_positions(index, record, context), KeyPositions):
         return "its keys come from overlapping windows: method overlap shows them"
-    if h == 1 and b % context.batch == 0 and _input_tokens(record.path, context) == n:
+    ordered = _ordered_positions(index, record, context)
+    if ordered is not None:
+        return ordered
+    if h == 1 and b % context.batch == 0 and n in _input_tokens(record.path, context):
         # Heads kept in the first axis: every matrix is over all tokens of an image.
         b, h = context.batch, b // context.batch
-    if b % context.batch == 0 and n == m:
-        sizes = (b // context.batch, m)
-        layout = partition_of(context.model, record.path, context.shapes, context.batch, sizes)
-        # A single window of the grid's size is the grid; a larger one is padded.
-        if layout is not None and layout.grid != layout.window:
-            return KeyPositions(index, record.path, "windows", h, layout.grid, layout)
+    if b % context.batch == 0:
+        placed = _partition_positions(index, record.path, (b, h, m), context)
+        if placed is not None:
+            return placed
     if b != context.batch:
         return (
             f"{b} attention matrices for {context.batch} images: windows whose arrangement isn't "
@@ -139,6 +150,57 @@ def key_positions(
     else:
         kind = "received"
     return KeyPositions(index, record.path, kind, h, grid)
+
+
+def _ordered_positions(index: int, record: Record, context: PassContext) -> KeyPositions | None:
+    """Those of keys that don't lie as the places of the grid do; None where nothing says so."""
+    b, h, _, m = record.shape
+    model, path, batch = context.model, record.path, context.batch
+    for tokens in _input_tokens(path, context) if b == batch else ():
+        grid_and_prefix = _grid(tokens, context)
+        order = pooled_runs(model, path, tokens, m)
+        if order is not None and grid_and_prefix is not None and not grid_and_prefix[1]:
+            return KeyPositions(index, path, "received", h, grid_and_prefix[0], order=order)
+    heads = getattr(module_at(model, path), "heads", None)
+    packing = None
+    if h == 1 and b != batch and isinstance(heads, int) and b % (batch * heads) == 0:
+        packing = Packing(b // (batch * heads), heads, heads_first=True)
+    elif b != batch:
+        return None
+    windows = 1 if packing is None else packing.windows
+    found = unrolled(model, path, m * windows, windows)
+    if found is None:
+        return None
+    kind: MapKind = "received" if windows == 1 else "windows"
+    count = h if packing is None else packing.heads
+    grid, order = found
+    return KeyPositions(index, path, kind, count, grid, packing=packing, order=order)
+
+
+def _partition_positions(
+    index: int, path: str, shape: tuple[int, int, int], context: PassContext
+) -> KeyPositions | None:
+    """Those of windows that aren't shifted, of a call with ``shape`` (b, h, m); its heads may stand
+    in the first axis, too. None where nothing states such windows."""
+    b, h, m = shape
+    module = module_at(context.model, path)
+    heads = getattr(module, "num_heads", None)
+    # Where a module says how many heads it has, these come before one that is called for each.
+    for count in (heads, 1) if h == 1 and isinstance(heads, int) else (1,):
+        windows = b // context.batch // count
+        if windows * context.batch * count != b:
+            continue
+        layout = partition_of(context.model, path, context.shapes, context.batch, (windows, m))
+        # A single window of the grid's size is the grid; a larger one is padded.
+        if layout is None or layout.grid == layout.window:
+            continue
+        packing = None
+        if count > 1:
+            # (b, windows, tokens, c): such a module makes heads the second axis.
+            first = context.shapes.get(path, ())[1:3] == (windows, m)
+            packing = Packing(windows, count, heads_first=first)
+        return KeyPositions(index, path, "windows", h * count, layout.grid, layout, packing=packing)
+    return None
 
 
 def _grid(m: int, context: PassContext) -> tuple[tuple[int, ...], bool] | None:
@@ -255,10 +317,15 @@ def _input_grids(path: str, context: PassContext) -> list[tuple[int, int]]:
     return [] if grid is None else [(grid[0], grid[1])]
 
 
-def _input_tokens(path: str, context: PassContext) -> int | None:
-    """How many tokens (b, n, c) of each image the module at ``path`` was given."""
+def _input_tokens(path: str, context: PassContext) -> set[int]:
+    """How many tokens of each image the module at ``path`` may have been given: (b, n, c),
+    (b, h, w, c) or (b, c, h, w)."""
     shape = context.shapes.get(path, ())
-    return shape[1] if len(shape) == 3 and shape[0] == context.batch else None
+    if not shape or shape[0] != context.batch:
+        return set()
+    if len(shape) == 3:
+        return {shape[1]}
+    return {shape[1] * shape[2], shape[2] * shape[3]} if len(shape) == 4 else set()
 
 
 def _attends_channels(record: Record, context: PassContext) -> bool:

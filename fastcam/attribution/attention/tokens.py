@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ _OTHERS = (
     "register_token",
     "register_tokens",
 )
+
+_BRANCH = re.compile(r"_\d+$")
 
 # How timm, the built-in model and Hugging Face's BEiT say that they don't read CLS.
 _POOLS = ("avg", "avgmax", "max", "map")
@@ -44,8 +47,8 @@ class Prefix:
 def count_prefix(model: nn.Module, prefix_tokens: int | None = None) -> Prefix:
     """``prefix_tokens`` of them, or as many as the model's ``num_prefix_tokens`` or parameters say.
 
-    Parameters are known by their names (cls_token, register_tokens, …). Raises InputError where
-    ``prefix_tokens`` is negative.
+    Parameters are recognized by their names (cls_token, register_tokens, …). Raises InputError
+    where ``prefix_tokens`` is negative.
     """
     token_names = _token_parameters(model)
     cls = any(name.rpartition(".")[2] in _CLS for name in token_names)
@@ -67,9 +70,10 @@ def count_prefix(model: nn.Module, prefix_tokens: int | None = None) -> Prefix:
 def _token_parameters(model: nn.Module) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
-        if name.rpartition(".")[2] in (*_CLS, *_OTHERS):
-            count = parameter.shape[-2] if parameter.ndim > 1 else 1
-            counts[name.replace("_orig_mod.", "")] = count
+        # Of several branches (CrossViT's cls_token_0, cls_token_1) each has its own.
+        own = _BRANCH.sub("", name.replace("_orig_mod.", ""))
+        if own.rpartition(".")[2] in (*_CLS, *_OTHERS):
+            counts[own] = parameter.shape[-2] if parameter.ndim > 1 else 1
     return counts
 
 

@@ -22,6 +22,10 @@ from torch import Tensor, nn
 from fastcam.attribution.layer_names import module_at
 from fastcam.errors import InputError
 
+# TNT's attention between the tokens of each patch, and how many these are (Han et al. 2021,
+# section 2.2).
+_INNER, _INNER_GRID = "attn_in", (4, 4)
+
 
 @dataclass(frozen=True)
 class WindowLayout:
@@ -99,6 +103,11 @@ def window_module(model: nn.Module, path: str) -> tuple[str, nn.Module] | None:
     return _module_with(model, path, ("window_size", "shift_size"))
 
 
+def is_windowed(model: nn.Module, path: str) -> bool:
+    """Whether the attention at ``path`` is known to have no token but those of a window."""
+    return window_module(model, path) is not None or path.rpartition(".")[2] == _INNER
+
+
 def overlap_module(model: nn.Module, path: str) -> tuple[str, nn.Module] | None:
     """The same for windows whose keys reach over their neighbors: HAT's names of both sizes."""
     return _module_with(model, path, ("window_size", "overlap_win_size"))
@@ -144,7 +153,9 @@ def partition_of(
     around it states; None where nothing does.
 
     Read are ``partition_size`` and ``partition_block`` (timm's MaxViT), ``patch_size`` and
-    ``patch_area`` (MobileViT) and ``window_size`` alone (DaViT, TinyViT). ``shapes``: of the first
+    ``patch_area`` (MobileViT), ``window_size`` alone (DaViT, TinyViT, SAM), ``window_resolution``
+    (EfficientViT), ``block_size`` (NesT), ``ws`` (Twins), and ``attn_in`` (TNT, whose windows are
+    the 4×4 parts of each patch). ``shapes``: of the first
     input of each module, by path; ``sizes``: windows of an image and tokens of a window as they
     were seen, which the layout must have.
     """
@@ -152,9 +163,7 @@ def partition_of(
     for end in range(len(parts), 0, -1):
         name = ".".join(parts[:end])
         module, shape = module_at(model, name), shapes.get(name, ())
-        if len(shape) != 4 or shape[0] != batch:
-            continue
-        for grid in ((shape[1], shape[2]), (shape[2], shape[3])):
+        for grid in _grids_of(module, shape, batch, sizes):
             layout = _partition(module, grid)
             if layout is None:
                 continue
@@ -162,6 +171,26 @@ def partition_of(
             if whole and (math.prod(layout.windows), math.prod(layout.window)) == tuple(sizes):
                 return layout
     return None
+
+
+def _grids_of(
+    module: nn.Module, shape: Sequence[int], batch: int, sizes: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Grids (h, w) that what ``module`` was given, of ``shape``, may lie on."""
+    if hasattr(module, _INNER) and len(shape) == 3 and shape[0] == batch * sizes[0]:
+        # Of each patch its own tokens: patches and tokens are as many along y as along x.
+        side = math.isqrt(sizes[0] * sizes[1])
+        return [(side, side)] if side * side == sizes[0] * sizes[1] else []
+    if not shape or shape[0] != batch:
+        return []
+    if len(shape) == 3:
+        side = math.isqrt(shape[1])
+        return [(side, side)] if hasattr(module, "ws") and side * side == shape[1] else []
+    if len(shape) != 4:
+        return []
+    grids = [(shape[1], shape[2]), (shape[2], shape[3])]
+    # A level of NesT pools what it was given.
+    return [*grids, (shape[2] // 2, shape[3] // 2)] if hasattr(module, "block_size") else grids
 
 
 def _partition(module: nn.Module, grid: tuple[int, int]) -> WindowLayout | None:
@@ -175,6 +204,11 @@ def _partition(module: nn.Module, grid: tuple[int, int]) -> WindowLayout | None:
         window = math.ceil(grid[0] / patch[0]), math.ceil(grid[1] / patch[1])
         enlarged = window[0] * patch[0], window[1] * patch[1]
         return WindowLayout(enlarged, window, dilated=True)
+    if hasattr(module, _INNER):
+        return WindowLayout(grid, _INNER_GRID)
+    for name in ("window_resolution", "block_size", "ws"):
+        if isinstance(getattr(module, name, None), int):
+            return WindowLayout(grid, _pair(getattr(module, name)))
     if hasattr(module, "window_size") and not hasattr(module, "shift_size"):
         window = _pair(module.window_size)
         return WindowLayout(grid, window) if min(window) > 0 else None

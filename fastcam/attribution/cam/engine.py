@@ -96,7 +96,7 @@ class CamEngine:
 
         Of several calls of a layer each has one, ``method/layer#0`` and so on.
 
-        Each is float32 (b, *s) at the layer's resolution, raw, not rectified, on the batch's device; (b, t, *s)
+        Each is float32 (b, *s) at the layer's resolution, raw, on the batch's device; (b, t, *s)
         where ``targets`` (for this batch, instead of the engine's) name t for each image; EigenCAM
         always (b, *s). An image for which the model's output is not finite has a map of NaN, and
         the others are as they would be without it; :func:`nonfinite.reasons` names the layer.

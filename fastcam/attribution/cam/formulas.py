@@ -1,8 +1,7 @@
 """Class activation maps as pure functions of a layer's activations and gradients.
 
 ``activations`` A and ``gradients`` g = ∂y/∂A are float32 (b, k, *s): k channels, s = (h, w) or
-(d, h, w). Every map is float32 (b, *s), raw: neither rectified nor scaled. Which sign of the
-evidence is kept is :func:`signed`'s job, so that the sum itself stays available.
+(d, h, w). Every map is float32 (b, *s), raw: neither rectified nor scaled.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def gradcam_plusplus(activations: Tensor, gradients: Tensor) -> Tensor:
 def eigencam(activations: Tensor) -> Tensor:
     """The activations projected on their first principal direction (Muhammad & Yeasin 2020).
 
-    Channels are centerd over the positions; of X (positions, channels) with first right singular
+    Channels are centered over the positions; of X (positions, channels) with first right singular
     vector v the map is X v, that is σ1 u1. Its sign is that of its correlation with the mean of
     the activations over the channels (where that is 0, the sign is free).
     """

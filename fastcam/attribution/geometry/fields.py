@@ -64,7 +64,7 @@ def field_of(grid: Grid | None, cells: Sequence[int], size: Sequence[int]) -> Ma
     """The field of a map of ``cells`` (h, w) or (d, h, w) in an input of ``size``.
 
     None where the cells share the input out between them, so that the map is laid over the whole
-    of it, and where the field isn't known. A window of 3 every 2 pixels, padded by 1, is centerd
+    of it, and where the field isn't known. A window of 3 every 2 pixels, padded by 1, is centered
     half a pixel before the 2 that it stands for, and five such layers 15.5 pixels before their 32.
     As long as that is within half a cell (of the coarsest layer on the way), and the cells tile
     the input, they are taken for equal parts of it, as everybody draws them.

@@ -16,7 +16,7 @@ class Grid:
     """Where the places of a tensor lie in the image, along (y, x) or (z, y, x), in its pixels.
 
     - ``sizes``: how many places
-    - ``offset``, ``stride``: place i is centerd at offset + (i + 1/2) stride
+    - ``offset``, ``stride``: place i is centered at offset + (i + 1/2) stride
     - ``low``, ``high``: the part of the image that the tensor was made of
     - ``cells``: the largest stride on the way from the image: what was enlarged again is no finer
     - ``dims``: the tensor's axes along which they are; None where they are no longer axes, as of

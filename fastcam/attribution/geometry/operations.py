@@ -41,7 +41,7 @@ def _pooling(call: Call) -> Grid | None:
 
 
 def _windows(call: Call, kernel: Numbers) -> Grid | None:
-    """A window of ``kernel`` places becomes one, which is centerd where the window is."""
+    """A window of ``kernel`` places becomes one, which is centered where the window is."""
     grid = call.dense
     if grid is None:
         return call.passed_on

@@ -34,9 +34,9 @@ class GradientEngine(InputEngine):
     engine(images).maps["integrated-gradients"]         # (b, h, w)
 
     ``methods``: of saliency, inputxgradient, smoothgrad, integrated-gradients. ``targets``: what is
-    explained, as :func:`target_scores` takes it. ``sign``: the evidence that is kept of
-    inputxgradient and integrated-gradients; saliency and smoothgrad are magnitudes. ``settings``:
-    steps, baseline, samples and noise.
+    explained, as :func:`target_scores` takes it. ``settings``: steps, baseline, samples and noise.
+    inputxgradient and integrated-gradients are evidence for and against; saliency and smoothgrad
+    are magnitudes.
 
     One image of the batch is one image in every pass, so that memory is that of a batch's forward
     and backward pass whatever the number of steps. Saliency and inputxgradient share a pass. Of a

@@ -24,9 +24,9 @@ class PerturbationEngine(InputEngine):
     engine = PerturbationEngine(model, ["occlusion", "rise"])
     engine(images).maps["rise"]                         # (b, h, w)
 
-    ``targets``: what is explained, as :func:`target_scores` takes it. ``sign``: the evidence that
-    is kept. ``settings``: the window, the masks, and what covers an image; ``pass_size`` covered
-    images are in a forward pass, so that memory is that of a batch whatever the number of masks.
+    ``targets``: what is explained, as :func:`target_scores` takes it. ``settings``: the window,
+    the masks, and what covers an image; ``pass_size`` covered images are in a forward pass, so that
+    memory is that of a batch whatever the number of masks.
 
     Of a model with several images each has a map, ``rise/NAME``, for which it alone is covered.
     """

@@ -64,8 +64,8 @@ class RelevanceEngine:
     ``methods``: gradattention, ∇A ⊙ A of each layer and head (b, layers, heads, h, w), of the CLS
     token, or the mean over queries in a model without; legrad, the mean over the layers of ReLU(∇A)
     of each layer's own score; chefer, R ← R + Ā R. ``layers`` as for ``AttentionEngine``; chefer
-    takes all. ``targets``: what is explained, as :func:`target_scores` takes it. ``sign``: the
-    evidence that is kept of gradattention; the others are positive.
+    takes all. ``targets``: what is explained, as :func:`target_scores` takes it. gradattention
+    is evidence for and against; the others are positive.
 
     The forward pass is made by the kernels that PyTorch chooses. Queries, keys and values are those
     that it holds for the backward pass anyway; attention and its gradient are recomputed from them
@@ -309,6 +309,8 @@ def _flow(call: AttentionCall, gradient: Tensor) -> LayerFlow:
 
 def _per_image(values: Tensor, position: KeyPositions, batch: int) -> Tensor:
     """Values (b', m) of a layer's keys as (b, *grid)."""
+    if position.packing is not None:
+        return position.map(values[:, None], batch).mean(1)
     if position.layout is None and len(values) != batch:
         # Heads that are kept in the first axis.
         values = values.reshape(batch, -1, values.shape[1]).mean(1)

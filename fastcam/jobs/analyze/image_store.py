@@ -60,7 +60,7 @@ class ImageStore:
         self.maps = MapStore.open(path)
         self._show_channel = show_channel
         # A volume's slices are analyzed one after the other.
-        self._case_map = lru_cache(maxsize=16)(self.maps.map)
+        self._case_map = lru_cache(maxsize=16)(self.maps.shown_map)
         self._open_case = lru_cache(maxsize=1)(self._read_case)
 
     @property
@@ -97,9 +97,10 @@ class ImageStore:
         return failures
 
     def map(self, name: str, index: int) -> NDArray[np.float32]:
-        """Map ``name`` (h, w) of an image, raw, at its layer's resolution."""
+        """What is shown of map ``name`` (h, w) of an image, not scaled, at its layer's
+        resolution."""
         if self.maps.table is None:
-            return self.maps.map(name, index)
+            return self.maps.shown_map(name, index)
         part = self._slices[index]
         if part.row is None:
             raise CaseError(f"{self.headers[index].id}: has no map")

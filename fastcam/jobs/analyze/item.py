@@ -162,7 +162,7 @@ class _ImageFigures(CaseFigures):
     def figure(self, index: int) -> CaseFigure:
         make, render_style = self.sheets[index]
         place, name = self.header.place, self.header.id
-        record = FigureRecord(self.paths[index], place, name, index, False, 0.0, 0.0, 0.0)
+        record = FigureRecord(path=self.paths[index], place=place, case=name, slice=index)
         return CaseFigure(make(render_style), render_style, record)
 
     def slice_of(self, index: int) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -79,7 +79,7 @@ def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) ->
             progress.note(line)
         _remove_leftovers(output_dir)
         failures = [*_inference_failures(stores), *warnings]
-        status = "stopped"
+        record = partial(_write_record, folder, failures, len(stores[0]), seconds)
         try:
             with _timed(seconds, "draw"):
                 plan = plan_figures(task, indices, folder.finished)
@@ -113,13 +113,26 @@ def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) ->
                 files=[REPORT, RESULTS],
                 failures=failures,
             )
-            status = "finished"
-        finally:
+        except BaseException:
+            # Why it was stopped is what is said.
             with contextlib.suppress(FastcamError):
-                folder.rewrite_journal()
-                folder.write_failures(failures, range(1, len(stores[0]) + 1))
-                folder.write_run({"status": status, "seconds": seconds, "store": STORE})
+                record("stopped")
+            raise
+        record("finished")
     return report
+
+
+def _write_record(
+    folder: RunFolder,
+    failures: Sequence[Failure],
+    count: int,
+    seconds: Mapping[str, float],
+    status: str,
+) -> None:
+    """Write what is finished, what failed, of ``count`` images, and how the run ended."""
+    folder.rewrite_journal()
+    folder.write_failures(failures, range(1, count + 1))
+    folder.write_run({"status": status, "seconds": seconds, "store": STORE})
 
 
 def _check_apart(inputs: InputChoice, output_dir: Path) -> None:
@@ -144,7 +157,7 @@ def _infer(request: AnalyzeRequest, progress: Progress) -> tuple[list[ImageStore
     choices = request.choices or (None,) * len(runs)
     for (model, model_info, output_dir), choice in zip(runs, choices, strict=True):
         infer_request = InferRequest(
-            model_info={**model_info, "measures": "activations"},
+            model_info={**model_info, "measures": "activations", "sign": request.maps.sign},
             preprocessing=preprocessing,
             inputs=request.inputs,
             maps=request.maps,

@@ -92,7 +92,7 @@ class Words:
     explained: tuple[str, ...] = (
         "consistency: the mean of Pearson's correlations between the maps of each two images of a "
         "class, at the layer's resolution: 1 the same place in all, 0 no common place.",
-        "active area: share of the image where the normalised CAM (0 to 1 by its own minimum and "
+        "active area: share of the image where the normalized CAM (0 to 1 by its own minimum and "
         "maximum) is above 0.5.",
         "mean and max CAM: of the raw CAM; comparable within a layer, not between layers.",
         "center x, y: center of mass of the normalized CAM, in shares of the image's width and "

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastcam.attribution.engines import build_engine
+from fastcam.attribution.engines import build_shown_engine
 from fastcam.attribution.faithfulness.parameter_randomization import randomize_layers
 from fastcam.attribution.faithfulness.perturbation_curves import faithfulness
 from fastcam.attribution.model_call import ModelCall, called_as
@@ -80,7 +80,7 @@ def measure_faithfulness(
         progress.note("measuring randomised layers")
         randomization = randomize_layers(
             model,
-            lambda other: build_engine(other, own_maps),
+            lambda other: build_shown_engine(other, own_maps),
             images,
             map_name=row.array,
             targets=targets,

@@ -18,6 +18,7 @@ from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, comp
 from fastcam.jobs.evaluate.metrics.stability import stability_lines
 from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateRequest
+from fastcam.jobs.evaluate.segmentation_job import evaluate_segmentation
 from fastcam.jobs.evaluate.test_set import EvaluationSet
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.report import InferReport
@@ -51,9 +52,10 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         # It stayed on the CPU, and may have a share in what follows.
         request.model.to(choose_device(request.inference.options.device))
     store = MapStore.open(inferred.store)
-    if scoring.kind == "multilabel":
+    if scoring.kind in ("multilabel", "segmentation"):
         facts = _facts(store, test_set, inferred)
-        report = evaluate_findings(request, inferred, store, facts, progress)
+        evaluate = evaluate_findings if scoring.kind == "multilabel" else evaluate_segmentation
+        report = evaluate(request, inferred, store, facts, progress)
         report.files.append(_write_page(report))
         return report
     failures = [*test_set.failures, *inferred.failures]

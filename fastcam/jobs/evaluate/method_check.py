@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution.augmented import STABILITY, AugmentedEngine
 from fastcam.attribution.batch_maps import Engine
-from fastcam.attribution.engines import build_engine
+from fastcam.attribution.engines import build_shown_engine
 from fastcam.attribution.faithfulness.parameter_randomization import (
     RandomizationSettings,
     randomize_layers,
@@ -100,12 +100,12 @@ def compare_methods(
     return write_methods(request.output_dir, methods, differences, lines, title), lines
 
 
-def check_comparison(maps: MapRequest, several_inputs: bool, sliced: bool, findings: bool) -> None:
+def check_comparison(maps: MapRequest, several_inputs: bool, sliced: bool, many: bool) -> None:
     """InputError where methods can't be compared."""
     for wrong, what in (
         (several_inputs, "models of one image"),
         (sliced, "images and whole volumes, not for slices"),
-        (findings, "one answer an image, not for many findings"),
+        (many, "one answer an image, not for many findings or pixels"),
     ):
         if wrong:
             raise InputError(f"--compare-methods is for {what}: leave it out")
@@ -207,7 +207,7 @@ def _on_sample(
             if method_of(row.array) not in SLOW_METHODS:
                 own |= _weights_and_flips(model, maps_of_row, row, images, values[number], targets)
             measured.append(own)
-            costs.append(_cost(model, build_engine(model, maps_of_row), images, targets))
+            costs.append(_cost(model, build_shown_engine(model, maps_of_row), images, targets))
     return measured, costs, curves["0"]
 
 
@@ -234,7 +234,7 @@ def _weights_and_flips(
     if usable.any():
         randomization = randomize_layers(
             model,
-            lambda other: build_engine(other, maps),
+            lambda other: build_shown_engine(other, maps),
             images,
             map_name=row.array,
             targets=targets,
@@ -242,7 +242,7 @@ def _weights_and_flips(
         )
         if randomization.spearman.shape[1] == usable.sum():
             alike[usable] = np.abs(randomization.spearman[-1])
-    engine = AugmentedEngine(build_engine(model, maps), "flips")
+    engine = AugmentedEngine(build_shown_engine(model, maps), "flips")
     stable = []
     for start in range(0, len(images), maps.settings.pass_size):
         part = slice(start, start + maps.settings.pass_size)

@@ -11,10 +11,13 @@ import torch
 from torch import nn
 
 from fastcam.attribution.modules import device_of
+from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.errors import InputError
 from fastcam.inference.dry_run import resolve_call
 from fastcam.inference.predictions import Task
+from fastcam.jobs.evaluate.masked_set import explained_segments, read_masked_set
 from fastcam.jobs.evaluate.metrics.regression import value_groups
+from fastcam.jobs.evaluate.metrics.segmentation import check_monai
 from fastcam.jobs.evaluate.request import EvaluateOptions
 from fastcam.jobs.evaluate.scoring import Kind
 from fastcam.jobs.evaluate.test_set import (
@@ -41,12 +44,14 @@ class Preparation:
         classes: number of classes; 0 for a regression.
         slicing: which slices of volumes the model sees one by one; None: it sees all at once.
         test_set: the images with their true values.
+        segments: of a segmentation what its maps explain.
     """
 
     kind: Kind
     classes: int
     slicing: Slicing | None
     test_set: EvaluationSet
+    segments: tuple[SegmentTarget, ...] = ()
 
 
 def prepare(
@@ -65,14 +70,19 @@ def prepare(
     ``output`` is as :func:`resolve_call` takes it. InputError where the model, the table and the
     options don't go together.
     """
-    outputs = output_count(model, preprocessing, output, model_inputs_of(choice))
-    kind, classes = task_kind(task, outputs)
+    outputs, dense = answer_size(model, preprocessing, output, model_inputs_of(choice))
+    kind, classes = task_kind(task, outputs, dense)
+    if kind in ("multilabel", "segmentation") and options.faithfulness_images:
+        raise InputError(
+            "--faithfulness is for one answer an image, not for many findings or pixels: leave it "
+            "out"
+        )
     if kind == "multilabel":
-        if options.faithfulness_images:
-            raise InputError("--faithfulness is for one answer an image, not for many findings")
         # Its masks are in a folder for each finding.
         choice = replace(choice, mask_dir=None)
     dims, channels = len(preprocessing.size), preprocessing.channels
+    if kind == "segmentation":
+        return _segmentation(choice, classes, dims, channels, slice_options)
     slicing = choose_slicing(
         lambda dims: [] if choice.columns else find_items(choice, dims, channels),
         dims,
@@ -95,15 +105,37 @@ def prepare(
     return Preparation(kind=kind, classes=classes, slicing=slicing, test_set=test_set)
 
 
-def task_kind(task: Task, outputs: int) -> tuple[Kind, int]:
+def _segmentation(
+    choice: SetChoice, classes: int, dims: int, channels: int, slice_options: Mapping[str, Any]
+) -> Preparation:
+    """That of a model which answers for every pixel."""
+    check_monai()
+    given = [name for name, value in slice_options.items() if value is not None]
+    if given:
+        raise InputError(
+            f"--{given[0]}: --task segmentation is for images, and for volumes that the model sees "
+            "whole; leave it out"
+        )
+    segments = explained_segments(choice.target, classes)
+    test_set = read_masked_set(choice, classes, dims, channels)
+    return Preparation(
+        kind="segmentation", classes=classes, slicing=None, test_set=test_set, segments=segments
+    )
+
+
+def task_kind(task: Task, outputs: int, dense: bool = False) -> tuple[Kind, int]:
     """What is evaluated, and the number of classes (0 for a regression).
 
-    InputError where the number of a model's ``outputs`` doesn't fit the ``task``.
+    InputError where a model's ``outputs``, of which there are so many for every pixel where it is
+    ``dense``, don't fit the ``task``.
     """
-    if task == "segmentation":
+    if dense and task in ("auto", "segmentation"):
+        return "segmentation", outputs
+    if dense or task == "segmentation":
+        answers = "for every pixel" if dense else "once for each image"
         raise InputError(
-            "--task segmentation: fastcam evaluate compares one answer an image with a table; use "
-            "fastcam infer with --target seg:CLASS"
+            f"--task {task}: the model answers {answers}; leave it out, or choose another of the "
+            "tensors that it returns with --output"
         )
     if task == "detection":
         raise InputError(
@@ -127,13 +159,14 @@ def task_kind(task: Task, outputs: int) -> tuple[Kind, int]:
     return "classification", max(outputs, 2)
 
 
-def output_count(
+def answer_size(
     model: nn.Module,
     preprocessing: Preprocessing,
     output: str = "",
     inputs: Sequence[ModelInput] = (),
-) -> int:
-    """How many numbers the model gives for an image. InputError where it fails on one.
+) -> tuple[int, bool]:
+    """How many numbers the model gives for an image, or classes where it does for every pixel, and
+    whether it does. InputError where it fails on one.
 
     ``output`` and ``inputs`` as :func:`resolve_call` takes them.
     """
@@ -144,4 +177,4 @@ def output_count(
             "the model is a detector: fastcam evaluate compares one answer an image with a table; "
             "use fastcam infer with --target box:best"
         )
-    return call.outputs
+    return call.outputs, call.dense

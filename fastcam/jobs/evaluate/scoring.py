@@ -15,9 +15,9 @@ from fastcam.jobs.render.maps.captions import slice_answer
 from fastcam.read.inputs.finding_columns import label_values
 from fastcam.store.map_schema import MapHeader
 
-Kind = Literal["regression", "classification", "multilabel"]
+Kind = Literal["regression", "classification", "multilabel", "segmentation"]
 
-_NO_CLASSES = np.empty(0, np.float32)
+NO_CLASSES = np.empty(0, np.float32)
 _FOR = {"positive": "for class", "negative": "against class", "both": "red for, blue against"}
 _RAISES = {
     "positive": "what raises the output",
@@ -79,7 +79,7 @@ class Scoring:
         if self.kind == "regression":
             value = float(header.output[0])
             error = value - true
-            return Score(true, value, error, abs(error) < self.good_below, _NO_CLASSES)
+            return Score(true, value, error, abs(error) < self.good_below, NO_CLASSES)
         shares = header.probabilities
         if len(shares) == 1:
             shares = np.array([1.0 - shares[0], shares[0]], np.float32)

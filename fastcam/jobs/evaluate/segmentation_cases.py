@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,8 @@ from fastcam.store.map_rows import MapRow, choose_rows
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 
+# An image's index, the class predicted of each of its pixels, and by class its map.
+_Stored = tuple[int, NDArray[np.int32] | None, dict[int, NDArray[np.float32]]]
 # Images whose maps are in memory at a time, for each core.
 _AHEAD = 4
 
@@ -46,6 +50,10 @@ class SegmentedCase:
     localizations: dict[int, Localization]
 
 
+# What is measured of an image, and warnings; a text: why it can't be.
+_Result = tuple[SegmentedCase, tuple[str, ...]] | str
+
+
 @dataclass(frozen=True)
 class SegmentationMeasure:
     """What is measured of every image of a store.
@@ -62,13 +70,13 @@ class SegmentationMeasure:
     classes: int
     labels: tuple[int, ...]
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """Of distances: mm where every image says where its pixels lie."""
         placed = all(h.affine is not None for h in self.store.headers if h.status == "done")
         return "mm" if placed else "pixels"
 
-    @property
+    @cached_property
     def rows(self) -> dict[int, MapRow]:
         """By class the first map of the store that explains it."""
         rows: dict[int, MapRow] = {}
@@ -85,54 +93,60 @@ class SegmentationMeasure:
         """
         done = [i for i, header in enumerate(self.store.headers) if header.status == "done"]
         cases = []
-        progress.begin("masks", len(done))
-        try:
-            for index, result in zip(done, self._results(done), strict=True):
-                header = self.store.headers[index]
-                problems = [("error", 1, result)] if isinstance(result, str) else []
-                if not isinstance(result, str):
-                    case, warnings = result
-                    cases.append(case)
-                    problems = [("warning", 0, text) for text in warnings]
-                add_failures(
-                    failures,
-                    [
-                        Failure(level, header.place, header.id, None, count, text)
-                        for level, count, text in problems
-                    ],
-                )
-                progress.advance(1)
-        finally:
-            progress.end()
+        for index, result in zip(done, self._all_results(done, progress), strict=True):
+            header = self.store.headers[index]
+            if isinstance(result, str):
+                problems = [Failure("error", header.place, header.id, None, 1, result)]
+            else:
+                case, remarks = result
+                cases.append(case)
+                problems = [
+                    Failure("warning", header.place, header.id, None, 0, text) for text in remarks
+                ]
+            add_failures(failures, problems)
         return cases
 
-    def _results(
-        self, indices: Sequence[int]
-    ) -> Iterator[tuple[SegmentedCase, tuple[str, ...]] | str]:
-        """In order what is measured of each image; a text says why an image can't be."""
-        volumes, rows = self.store.attrs.dims == 3, self.rows
+    def _all_results(self, indices: Sequence[int], progress: Progress) -> list[_Result]:
+        results = []
+        progress.begin("masks", len(indices))
+        try:
+            with warnings.catch_warnings():
+                # MONAI warns of itself. Here and not in the threads: filters are for all of them.
+                warnings.simplefilter("ignore")
+                for result in self._results(indices):
+                    results.append(result)
+                    progress.advance(1)
+        finally:
+            progress.end()
+        return results
+
+    def _results(self, indices: Sequence[int]) -> Iterator[_Result]:
+        """In order what is measured of each image, and warnings; a text: why it can't be."""
+        volumes = self.store.attrs.dims == 3
         # An enlarged map of a volume is 100 MB and more: one at a time.
         threads = 1 if volumes else cores()
         with ThreadPoolExecutor(threads) as pool:
             for start in range(0, len(indices), threads * _AHEAD):
                 part = indices[start : start + threads * _AHEAD]
                 # The store is read here, by one thread.
-                jobs = [(index, *self._stored(index, rows)) for index in part]
-                yield from pool.map(lambda job: self._measured(*job), jobs)
+                yield from pool.map(self._measured, [self._stored(i) for i in part])
 
-    def _stored(
-        self, index: int, rows: dict[int, MapRow]
-    ) -> tuple[NDArray[np.int32] | None, dict[int, NDArray[np.float32]]]:
-        labels = self.store.label_map(index)
-        values = {label: row.read(self.store, index) for label, row in rows.items()}
-        return labels, {c: np.abs(v) if rows[c].signed else v for c, v in values.items()}
+    def _stored(self, index: int) -> _Stored | CaseError:
+        try:
+            labels = self.store.label_map(index)
+            values = {label: row.read(self.store, index) for label, row in self.rows.items()}
+        except CaseError as error:
+            return error
+        return (
+            index,
+            labels,
+            {c: np.abs(v) if self.rows[c].signed else v for c, v in values.items()},
+        )
 
-    def _measured(
-        self,
-        index: int,
-        labels: NDArray[np.int32] | None,
-        values: dict[int, NDArray[np.float32]],
-    ) -> tuple[SegmentedCase, tuple[str, ...]] | str:
+    def _measured(self, stored: _Stored | CaseError) -> _Result:
+        if isinstance(stored, CaseError):
+            return f"not evaluated: {stored}"
+        index, labels, values = stored
         store, header = self.store, self.store.headers[index]
         if labels is None or header.mask_source is None:
             return "not evaluated: it has no " + ("mask" if labels is not None else "prediction")

@@ -27,7 +27,7 @@ class SetChoice:
 
     Attributes:
         image_dir: the folder with the images, searched with all folders below.
-        table: the file with the true values.
+        table: the file with the true values; None of a segmentation, where masks are the truth.
         target: the column of the true values; None to find it.
         id_column: the column that names the images; None to find it.
         mask_dir: the folder with masks; None for ``Masks/`` beside ``Images/``.
@@ -39,7 +39,7 @@ class SetChoice:
     """
 
     image_dir: Path
-    table: Path
+    table: Path | None
     target: str | None = None
     id_column: str | None = None
     mask_dir: Path | None = None
@@ -110,6 +110,11 @@ def read_set(
     """
     if not choice.image_dir.exists():
         raise InputError(f"--image-dir {choice.image_dir}: does not exist")
+    if choice.table is None:
+        raise InputError(
+            "--table is missing: give the file with the true values, a row an image; masks are the "
+            "truth of a segmentation only"
+        )
     table = read_cells(choice.table)
     if not table.rows:
         raise InputError(f"{choice.table}: has no rows")
@@ -138,7 +143,7 @@ def read_set(
         names=targets.names,
         unmatched=matches.unmatched,
         failures=_failures(items, {**matches.errors, **targets.errors}),
-        notes=(*_notes(choice, labelled, targets), *_left_out(choice, dims)),
+        notes=(*_notes(choice, labelled, targets), *left_out_notes(choice, dims)),
     )
 
 
@@ -166,7 +171,7 @@ def _set_of_findings(
     )
 
 
-def _left_out(choice: SetChoice, dims: int) -> list[str]:
+def left_out_notes(choice: SetChoice, dims: int) -> list[str]:
     """What lies beside the images or volumes, as a note."""
     skipped = None if choice.mask_dir is None else choice.mask_dir.resolve()
     note = "" if choice.pattern is not None else left_out([choice.image_dir], dims, skipped)

@@ -14,7 +14,7 @@ from fastcam.report.plots import frame, new_page, page_figure, plot_style, write
 
 TOP, MOST = 20, 8
 _WIDTH, _ROW, _HEAD = 11.0, 2.7, 0.95
-_COLOUR = {"light": "#2f6db5", "dark": "#6ea8ec"}
+_COLOR = {"light": "#2f6db5", "dark": "#6ea8ec"}
 
 
 def top_channels(gates: NDArray[np.float32], count: int = TOP) -> list[int]:
@@ -34,7 +34,7 @@ def channel_bars(
     count = len(gates)
     gates = dict(list(gates.items())[-MOST:])
     style = style or Style()
-    ink = plot_style(style)
+    palette = plot_style(style)
     height = _HEAD + _ROW * len(gates)
     page = new_page(_WIDTH, height, style)
     note = f"The {TOP} channels with the highest gates; the line is the mean of all channels."
@@ -47,8 +47,8 @@ def channel_bars(
         channels = top_channels(values)
         heading = f"{name} · {len(values)} channels, gates {values.min():.2f} to {values.max():.2f}"
         frame(axes, heading, style, "channel", "gate")
-        axes.bar(range(len(channels)), values[channels], 0.8, color=_COLOUR[style.theme])
-        axes.axhline(float(values.mean()), color=ink.title, linewidth=1.2, linestyle="--")
+        axes.bar(range(len(channels)), values[channels], 0.8, color=_COLOR[style.theme])
+        axes.axhline(float(values.mean()), color=palette.title, linewidth=1.2, linestyle="--")
         axes.set_xticks(range(len(channels)), [str(channel) for channel in channels])
         axes.set_xlim(-0.6, max(len(channels), 1) - 0.4)
         axes.set_ylim(0, 1)

@@ -126,7 +126,11 @@ def write_explanations(
     unit = "slice" if slices is not None else "image" if dims == 2 else "volume"
     log_step(f"reading {len(items)} {unit}{'' if len(items) == 1 else 's'}")
     view = VolumeView(inputs.axes, inputs.volume, options.show_channel)
-    batches, numbers, failures = _read(items, request.inputs, preprocessings, view, slices)
+    batches, numbers, failures, warnings = _read(
+        items, request.inputs, preprocessings, view, slices
+    )
+    for text in warnings:
+        log(f"warning: {text}")
     results = {}
     for model, choice, preprocessing, batch in zip(
         loaded, models, preprocessings, batches, strict=True
@@ -182,9 +186,11 @@ def _read(
     preprocessings: Sequence[Preprocessing],
     view: VolumeView,
     slices: SliceReader | None,
-) -> tuple[list[ImageBatch], list[int], list[Failure]]:
+) -> tuple[list[ImageBatch], list[int], list[Failure], list[str]]:
     """For each preprocessing the images that can be read for all of them, the numbers of these,
-    and why the others can't. ``slices`` reads those of volumes. InputError where none can."""
+    why the others can't, and what is odd about them. ``slices`` reads those of volumes. InputError
+    where none can."""
+    warnings: dict[str, None] = {}
     if inputs:
         reasons: dict[int, str] = {}
         for preprocessing in preprocessings:
@@ -194,6 +200,8 @@ def _read(
         read_all = slices or partial(read_each, sources)
         read = [read_all(preprocessing, view) for preprocessing in preprocessings]
         reasons = {n: reason for _, of_one in reversed(read) for n, reason in of_one.items()}
+        pictures = [picture for images, _ in read for picture in images.values()]
+        warnings = dict.fromkeys(text for picture in pictures for text in picture.warnings)
     numbers = [number for number in range(len(items)) if number not in reasons]
     if not numbers:
         first = reasons[min(reasons)]
@@ -207,7 +215,7 @@ def _read(
         names = tuple(items[number].id for number in numbers)
         batches = [collate([images[number] for number in numbers], names) for images, _ in read]
     failures = [image_failure(number, items[number], reason) for number, reason in reasons.items()]
-    return batches, numbers, failures
+    return batches, numbers, failures, list(warnings)
 
 
 def _write_figures(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.tokens import count_prefix, patch_size
 from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.attribution.box_target import boxes_in
-from fastcam.attribution.engines import build_engine
+from fastcam.attribution.engines import build_shown_engine
 from fastcam.attribution.layer_inputs import layers_of_every_image, with_layers
 from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
 from fastcam.attribution.modules import as_input, device_of, eval_mode
@@ -77,7 +77,7 @@ def explain_images(
     targets = None if segments or boxes else targets
     settings = request.method_settings.of_run(black, request.batch_size, request.task)
     request = replace(request, method_settings=settings, segments=segments, boxes=boxes)
-    run = _Run(model.to(device), images, request, device, dtype)
+    run = _Run(model=model.to(device), images=images, request=request, device=device, dtype=dtype)
     call = ModelCall(request.output, run.find_layers())
     outputs: AbstractContextManager[None] = nullcontext()
     if support and isinstance(model, FewshotViT):
@@ -104,7 +104,7 @@ def explain_images(
     return run.explanation(one_method=sum(len(step.methods) for step in steps) == 1)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class _Run:
     """A model with its images, and the results of the steps so far."""
 
@@ -149,7 +149,7 @@ class _Run:
         if not map_request.is_targeted:
             targets = None
         rows = rows_of(targets, len(self.images.batch))
-        engine = build_engine(self.model, map_request, targets if rows is None else None)
+        engine = build_shown_engine(self.model, map_request, targets if rows is None else None)
         size = 1 if map_request.is_slow else self.request.batch_size
         halving = Halving(engine_on(engine, self.device, self.dtype), size, lambda line: None)
         result = concatenate(

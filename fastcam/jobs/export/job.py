@@ -15,12 +15,14 @@ from fastcam.run.failures import write_failures
 from fastcam.run.files import make_folder, remove_leftovers, write_text
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import attempt
+from fastcam.store.map_schema import MapAttrs
+from fastcam.store.root import RAW_SCHEMA
 
 RECORD = "export.json"
 
 
 def export_maps(request: ExportRequest, progress: Progress | None = None) -> ExportReport:
-    """Write the chosen maps, float32 and raw, one file a map.
+    """Write what is shown of the chosen maps, float32, not scaled, one file a map.
 
     Volumes become ``<id>_<method>_<layer>.nii.gz`` on the source's grid and affine, enlarged
     trilinearly; images ``.tif`` or ``.npy`` at the source's size, NaN where the model didn't look;
@@ -67,6 +69,8 @@ def _settings(request: ExportRequest) -> dict[str, Any]:
     attrs, sources = request.store.attrs, request.sources
     settings = {"store": attrs.sha256[:16], "created": attrs.created}
     settings |= {"axes": sources.axes, "slices": sources.slices}
+    if isinstance(attrs, MapAttrs) and attrs.schema >= RAW_SCHEMA:
+        settings["sign"] = request.choice.sign or attrs.sign
     # Where none is given the record is that of exports from before there was a choice.
     return settings | ({"volume": sources.volume} if sources.volume is not None else {})
 

@@ -85,7 +85,9 @@ def _row_name(store: MapStore, row: MapRow, index: int) -> str:
 def _patch_files(store: RunStore, request: ExportRequest) -> Iterator[MapFile]:
     sources = request.sources
     if request.choice != MapChoice():
-        raise InputError(f"{store.path} holds patch attention: it has no --method, --layer, --head")
+        raise InputError(
+            f"{store.path} holds patch attention: it has no --method, --layer, --head, --sign"
+        )
     if sources.root_dir is None:
         raise InputError(
             f"{store.path} doesn't say where its images are: give --root-dir, the folder with a "

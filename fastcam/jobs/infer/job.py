@@ -24,12 +24,19 @@ from fastcam.inference.loader import InputBatches, Inputs
 from fastcam.jobs.infer.box_targets import box_notes, check_no_slices
 from fastcam.jobs.infer.preparation import prepare, slice_inputs, slice_table
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InferRequest, content_sha256
-from fastcam.jobs.infer.store_of_run import earlier_store, open_or_create
+from fastcam.jobs.infer.request import InferRequest, content_sha256, names_of
+from fastcam.jobs.infer.store_of_run import (
+    Identity,
+    OtherFacts,
+    earlier_store,
+    open_or_create,
+    with_facts,
+)
 from fastcam.jobs.infer.stored_inputs import (
     StoredInputs,
     changed_cases,
     changed_note,
+    forget_cases,
     forget_inputs,
 )
 from fastcam.jobs.infer.workers import WorkerChoice, resolve_workers, run_on_workers, worker_task
@@ -47,6 +54,7 @@ from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import Failure
 from fastcam.store.map_schema import MapAttrs
 from fastcam.store.maps import MapStore
+from fastcam.store.root import SCHEMA_VERSION
 
 # More processes than this read faster than a GPU computes.
 _MOST_READERS = 8
@@ -92,12 +100,18 @@ def infer_maps(
     model = model.to(device)
     compiled = device.type == "cuda" if options.compiled is None else options.compiled
     half_on_cpu = dtype == torch.float16 and device.type == "cpu"
-    attrs = _attrs(model, request, model_inputs, items, dtype)
-    earlier = earlier_store(output_dir / STORE, attrs, items, overwrite)
+    attrs, identity = _attrs(model, request, model_inputs, items, dtype)
+    earlier = earlier_store(output_dir / STORE, attrs, items, identity, overwrite)
     changed: set[int] = set()
+    others, again = OtherFacts(), set[int]()
     if earlier is not None:
         changed = changed_cases(earlier.path, options.trust_inputs)
-        earlier.reopen(changed)
+        others = OtherFacts.of(earlier, items)
+        again = {
+            *(others.masks if with_masks else ()),
+            *(others.labels if labels is not None else ()),
+        }
+        earlier.reopen(changed | again)
     prepared = prepare(
         model,
         request,
@@ -124,9 +138,15 @@ def infer_maps(
     remarks = _remarks(request, items, table)
     if changed:
         remarks = [*remarks, changed_note(len(changed))]
+    remarks = [*remarks, *others.notes(again)]
     for line in remarks:
         progress.note(line)
-    report = InferReport(output_dir, output_dir / STORE, len(items), device=str(workers or device))
+    report = InferReport(
+        output_dir=output_dir,
+        store=output_dir / STORE,
+        images=len(items),
+        device=str(workers or device),
+    )
     own = dtype if dtype != torch.float32 else weight_type(model) or dtype
     report.precision = str(own).removeprefix("torch.")
     with called_as(model, prepared.call), locked_folder(output_dir):
@@ -134,11 +154,20 @@ def infer_maps(
         remove_leftovers(output_dir)
         remove_leftovers(output_dir / STORE, "**/")
         store = open_or_create(
-            output_dir / STORE, prepared.attrs, items, table, options.batch_size, overwrite
+            output_dir / STORE,
+            prepared.attrs,
+            items,
+            identity,
+            table,
+            options.batch_size,
+            overwrite,
         )
         if earlier is None:
             forget_inputs(store.path)
-        store.reopen(changed)
+        store.reopen(changed | again)
+        if others:
+            forget_cases(store.path, again)
+            store = with_facts(store, items, prepared.attrs.sha256)
         finished = {header.place for header in store.headers if header.status == "done"}
         report.already = store.done_rows()
         # What an earlier run of the same store saw while it read is seen by nobody again.
@@ -245,8 +274,9 @@ def _attrs(
     model_inputs: Sequence[ModelInput],
     items: Sequence[Item],
     dtype: torch.dtype,
-) -> MapAttrs:
-    """What the store says of the run; its sha256 tells runs of other settings apart."""
+) -> tuple[MapAttrs, Identity]:
+    """What the store says of the run; its sha256 tells runs of other settings apart. And what
+    that would be with other items."""
     preprocessing, maps, options = request.preprocessing, request.maps, request.options
     settings = {
         **maps.plain(),
@@ -265,15 +295,17 @@ def _attrs(
     settings |= {"inputs": [asdict(entry) for entry in model_inputs]} if model_inputs else {}
     slicing = request.inputs.slicing
     settings |= {} if slicing is None else {"slicing": slicing.settings}
-    names = [
-        (str(item.source), str(item.mask or ""), item.label, *map(str, item.inputs))
-        for item in items
-    ]
-    sha256 = content_sha256(dict(request.model_info), preprocessing.settings, settings, names)
-    # The rule holds when a store is read; another one is no other run.
-    settings |= {} if slicing is None else {"pool": slicing.pool}
-    return MapAttrs(
-        sha256=sha256,
+    # Rules by which a store is read; another one is no other run.
+    rules = {"sign": settings.pop("sign")}
+    rules |= {} if slicing is None else {"pool": slicing.pool}
+    parts = (SCHEMA_VERSION, dict(request.model_info), preprocessing.settings, dict(settings))
+
+    def identity(items: Sequence[Item]) -> str:
+        return content_sha256(*parts, names_of(items))
+
+    settings |= rules
+    attrs = MapAttrs(
+        sha256=identity(items),
         root=str(_common_folder(items)),
         model=str(request.model_info["model"]),
         checkpoint=str(request.model_info["checkpoint"] or ""),
@@ -283,6 +315,7 @@ def _attrs(
         settings=settings,
         dims=len(preprocessing.size) if slicing is None else 3,
     )
+    return attrs, identity
 
 
 def _common_folder(items: Sequence[Item]) -> Path:

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,15 @@ from fastcam.attribution.patch_maps import run_case
 from fastcam.errors import CaseError, InputError
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.jobs.infer.report import InferReport
-from fastcam.jobs.infer.request import InferenceOptions, InputChoice, content_sha256
+from fastcam.jobs.infer.request import InferenceOptions, InputChoice, content_sha256, names_of
 from fastcam.jobs.infer.stored_inputs import (
     StoredInputs,
     changed_cases,
     changed_note,
+    forget_cases,
     forget_inputs,
+    others_note,
+    recorded_masks,
 )
 from fastcam.models.patch_attention.network import PatchAttention
 from fastcam.models.random_weights import has_random_weights
@@ -91,32 +94,40 @@ def infer_patches(
     if not any(item.mask for item in items):
         raise InputError("the patch-attention model cuts its patches from masks: give --mask-dir")
     sources = [_Source(number, item, _label(item)) for number, item in enumerate(items, 1)]
-    names = [(str(item.source), str(item.mask), item.label) for item in items]
-    sha256 = content_sha256(
-        dict(model_info),
-        str(dtype),
-        inputs.axes,
-        fingerprint(model),
-        names,
-        # Where none is given the fingerprint is that of stores from before there was a choice.
-        *filter(None, [inputs.volume]),
+    parts_of_identity = (dict(model_info), str(dtype), inputs.axes, fingerprint(model))
+
+    def identity(items: Sequence[Item]) -> str:
+        return content_sha256(*parts_of_identity, names_of(items), *filter(None, [inputs.volume]))
+
+    sha256 = identity(items)
+    report = InferReport(
+        output_dir=output_dir, store=output_dir / STORE, images=len(items), device=str(device)
     )
-    report = InferReport(output_dir, output_dir / STORE, len(items), device=str(device))
     report.precision = str(dtype).removeprefix("torch.")
     report.sources = "--root-dir IMAGES --mask-dir MASKS "
     if inputs.volume is not None:
         report.sources += f"--volume {shlex.quote(inputs.volume)} "
     with locked_folder(output_dir):
-        parts = output_dir / _PARTS / sha256[:16]
-        store = _earlier_store(output_dir / STORE, sha256, overwrite)
-        if store is None and not parts.exists():
+        # A case's part holds neither label nor mask.
+        plain = [replace(item, mask=None, label="") for item in items]
+        parts = output_dir / _PARTS / identity(plain)[:16]
+        store, others = _earlier_store(output_dir / STORE, items, identity, overwrite)
+        if store is None and parts.exists():
+            others = _other_cases(_with_masks(output_dir / STORE, items), items)
+        elif store is None:
             forget_inputs(output_dir / STORE)
         changed = changed_cases(output_dir / STORE, options.trust_inputs)
+        if others:
+            report.notes.append(others_note(len(others)))
         if changed:
-            _reopen(store, changed, sources, parts)
-            store = None
             report.notes.append(changed_note(len(changed)))
-            progress.note(report.notes[-1])
+        for line in report.notes:
+            progress.note(line)
+        if changed or others:
+            _reopen(store, changed | others, sources, parts)
+            store = None
+            if others:
+                forget_cases(output_dir / STORE, others)
         if store is None:
             compute = partial(_compute_case, model.to(device), dtype, inputs)
             with StoredInputs(report.store, items, range(len(items)), with_masks=True) as stored:
@@ -157,17 +168,46 @@ def _label(item: Item) -> int | None:
     return int(item.label)
 
 
-def _earlier_store(path: Path, sha256: str, overwrite: bool) -> RunStore | None:
-    """The store of an earlier run of the same job."""
+def _earlier_store(
+    path: Path, items: Sequence[Item], identity: Callable[[Sequence[Item]], str], overwrite: bool
+) -> tuple[RunStore | None, set[int]]:
+    """The store of an earlier run of the same job, and the 0-based cases that have another mask or
+    label now than there."""
     if overwrite or not path.exists():
-        return None
+        return None, set()
     store = open_store(path)
-    if store.attrs.sha256 != sha256:
+    if store.attrs.sha256 == identity(items):
+        return store, set()
+    before = _items_of(store, items)
+    if store.attrs.sha256 != identity(before):
         raise InputError(
             f"{path} was made with other volumes, weights or settings; give another --output-dir, "
             "or --overwrite to replace it"
         )
-    return store
+    return store, _other_cases(before, items)
+
+
+def _other_cases(before: Sequence[Item], now: Sequence[Item]) -> set[int]:
+    """The 0-based cases that differ."""
+    pairs = enumerate(zip(names_of(before), names_of(now), strict=True))
+    return {case for case, (old, new) in pairs if old != new}
+
+
+def _with_masks(path: Path, items: Sequence[Item]) -> list[Item]:
+    """``items`` with the masks that they were run with."""
+    masks = zip(items, recorded_masks(path, items), strict=True)
+    return [replace(item, mask=mask) for item, mask in masks]
+
+
+def _items_of(store: RunStore, items: Sequence[Item]) -> list[Item]:
+    """``items`` with the masks and labels that they had when ``store`` was made."""
+    labels = {header.place: header.true_label for header in store.cases}
+    before = []
+    for place, item in enumerate(_with_masks(store.path, items), 1):
+        label = labels.get(place, _label(item))
+        text = item.label if label == _label(item) else "" if label is None else str(label)
+        before.append(replace(item, label=text))
+    return before
 
 
 def _reopen(

@@ -10,7 +10,7 @@ from fastcam.run.failures import Report, exit_code, failure_lines
 from fastcam.run.records import Failure
 
 
-@dataclass
+@dataclass(kw_only=True)
 class InferReport(Report):
     """What a run did.
 

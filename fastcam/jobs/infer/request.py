@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slicing import Slicing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InputChoice:
     """Which images or volumes are run.
 
@@ -125,6 +125,21 @@ class InferRequest:
     maps: MapRequest
     options: InferenceOptions
     output: str = ""
+
+
+def names_of(items: Sequence[Item]) -> list[list[str]]:
+    """What tells runs of other items apart: their files, from whichever folder they are named,
+    labels, and numbers."""
+    return [
+        [_name(value) for value in (item.source, item.mask, item.label, *item.inputs)]
+        for item in items
+    ]
+
+
+def _name(value: Path | str | float | None) -> str:
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return "" if value is None else str(value)
 
 
 def content_sha256(*parts: Any) -> str:

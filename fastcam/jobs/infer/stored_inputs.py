@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -35,6 +35,12 @@ def changed_note(count: int) -> str:
     """What users are told of so many cases that are run again."""
     subject = "1 input" if count == 1 else f"{count} inputs"
     return f"{subject} changed: run again (--trust-inputs keeps the maps)"
+
+
+def others_note(count: int) -> str:
+    """What users are told of so many cases whose mask or label is another one than before."""
+    subject = "1 input has" if count == 1 else f"{count} inputs have"
+    return f"{subject} another mask or label than before: run again"
 
 
 class StoredInputs:
@@ -79,6 +85,33 @@ class StoredInputs:
                 records += [] if record is None else [record]
         if records:
             self._journal.add(records)
+
+
+def recorded_masks(store_path: Path, items: Sequence[Item]) -> list[Path | None]:
+    """The mask that each of ``items`` was run with, as it was named then, None where without one;
+    of cases of which nothing was recorded that of the item."""
+    journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+    try:
+        paths: dict[int, list[Path]] = {}
+        for record in journal.rows():
+            paths.setdefault(record.place - 1, []).append(Path(record.path))
+    finally:
+        journal.close()
+    return [
+        next((p for p in reversed(paths[case]) if p not in (item.source, *item.inputs)), None)
+        if case in paths
+        else item.mask
+        for case, item in enumerate(items)
+    ]
+
+
+def forget_cases(store_path: Path, cases: Container[int]) -> None:
+    """Remove what was recorded of the 0-based ``cases``, which are run with other files."""
+    journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+    try:
+        journal.replace([record for record in journal.rows() if record.place - 1 not in cases])
+    finally:
+        journal.close()
 
 
 def forget_inputs(store_path: Path) -> None:

@@ -32,6 +32,7 @@ from fastcam.jobs.infer.preparation import Preparation
 from fastcam.jobs.infer.request import InferRequest
 from fastcam.read.inputs.inputs import Item
 from fastcam.run import scheduler as schedule
+from fastcam.run.cluster_watch import ask_each
 from fastcam.run.files import remove, remove_leftovers, write_text
 from fastcam.run.input_files import InputRecord
 from fastcam.run.progress import Progress, count_failures
@@ -105,7 +106,7 @@ def resolve_workers(choice: WorkerChoice, device: str, paths: Sequence[Path]) ->
         )
     with schedule.existing_cluster(choice.scheduler) as client:
         try:
-            facts = schedule.ask_each(client, worker_facts, tuple(map(str, paths)))
+            facts = ask_each(client, worker_facts, tuple(map(str, paths)))
         except (ImportError, AttributeError, RuntimeError) as error:
             # The scheduler, too, loads what it hands on.
             raise InputError(

@@ -58,7 +58,7 @@ _TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 def describe(path: Path) -> Inventory:
     """Look into ``path``; InputError when it is nothing that fastcam reads, or is damaged.
 
-    Checkpoints are known by their content, whatever they are called. A pickle that asks for
+    Checkpoints are recognized by their content, whatever they are called. A pickle that asks for
     something foreign is described by what it asks for; none of it runs.
     """
     suffix = path.suffix.lower()
@@ -132,7 +132,7 @@ def _describe_maps(store: MapStore) -> Inventory:
         ("images" if attrs.dims == 2 else "volumes", str(len(headers))),
         *([("slices", _slices(store))] if store.table is not None else []),
         *((status, str(counts[status])) for status in STATUS),
-        ("batches left", f"{len(store.unfinished())} of {store.batches}, of {store.batch}"),
+        ("batches left", f"{len(store.unfinished())} of {store.batches}; batch size {store.batch}"),
         ("sources under", str(store.root)),
         *((f"map {name}", _map_shape(store, name)) for name in store.map_names),
     ]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastcam.errors import InputError, OutputError
-from fastcam.jobs.render.page import (
-    GENERATOR,
-    FailureRow,
-    Gallery,
-    GalleryCase,
-    GalleryFigure,
-    page_html,
-)
+from fastcam.jobs.render.gallery_columns import gallery_columns
+from fastcam.jobs.render.gallery_content import FailureRow, Gallery, GalleryCase, GalleryFigure
+from fastcam.jobs.render.page import GENERATOR, page_html
 from fastcam.read.regular_files import check_regular
 from fastcam.run.failures import FAILURES
 from fastcam.run.files import write_text
@@ -32,21 +30,57 @@ from fastcam.store.patches import RunStore
 
 PAGE = "index.html"
 _BESIDE = (FIGURES, FAILURES, RUN, "statistics.csv", "statistics.json", "statistics.png")
+_N = r"\d{1,6}"
+_PANELS = re.compile(f"{_N} {_N},{_N} {_N} {_N} {_N}(,{_N} {_N} {_N} {_N} {_N})+")
 # Where the generator stands in a page: a tenth of this.
 _HEAD = 4096
 
 
-def write_page(folder: Path) -> Path:
+def write_page(
+    folder: Path,
+    other: Path | None = None,
+    table: Path | None = None,
+    id_column: str | None = None,
+) -> Path:
     """Write ``index.html`` into the output folder of a run, in place of an older one.
 
-    Raises :class:`InputError` when ``folder`` isn't a run's output, and :class:`OutputError` when
-    the page can't be written or an ``index.html`` of somebody else is in the way.
+    With ``other``, the output folder of another run of the same cases, the page shows both side by
+    side and is called ``compare-NAME.html`` after it. ``table`` has further columns of the cases,
+    by which they are filtered, joined by the ids in its ``id_column``; None: the column that fits
+    most.
+
+    Raises :class:`InputError` when a folder isn't a run's output, and :class:`OutputError` when the
+    page can't be written or a page of somebody else is in the way.
     """
-    path = folder / PAGE
     gallery = read_gallery(folder)
+    gallery = replace(gallery, columns=gallery_columns(folder, gallery.cases, table, id_column))
+    path = folder / PAGE
+    if other is not None:
+        if other.resolve() == folder.resolve():
+            raise InputError(f"{other}: is given twice; give the output folders of two runs")
+        gallery = beside(gallery, folder, other)
+        path = folder / f"compare-{other.resolve().name}.html"
     check_page(path)
     write_text(path, page_html(gallery))
     return path
+
+
+def beside(gallery: Gallery, folder: Path, other: Path) -> Gallery:
+    """A gallery with the cases of another run that it shares; InputError where it shares none."""
+    theirs = read_gallery(other)
+    names = {case.name for case in gallery.cases}
+    shared = tuple(case for case in theirs.cases if case.name in names)
+    if gallery.cases and not shared:
+        raise InputError(
+            f"{other}: has figures of no case of {folder}; give runs of the same cases"
+        )
+    relative = os.path.relpath(other.resolve(), folder.resolve())
+    return replace(
+        gallery,
+        title=f"{gallery.title} beside {theirs.title}",
+        other=replace(theirs, cases=shared),
+        other_folder=f"{Path(relative).as_posix()}/",
+    )
 
 
 def read_gallery(folder: Path) -> Gallery:
@@ -141,8 +175,15 @@ def _read_figures(folder: Path) -> tuple[dict[int, dict[int, GalleryFigure]], di
     for row in _rows(folder / FIGURES, needed=True):
         try:
             path, place, index = row["path"], int(row["place"]), row["slice"]
-            best, high = row["best"] == "True", float(row.get("high") or 0.0)
-            figure = GalleryFigure(path, int(index or 0), best, float(row["average"]), high)
+            figure = GalleryFigure(
+                path,
+                int(index or 0),
+                best=row["best"] == "True",
+                average=float(row["average"]),
+                high=float(row.get("high") or 0.0),
+                low=float(row.get("low") or 0.0),
+                panels=panels_of(row.get("panels", "")),
+            )
         except (KeyError, TypeError, ValueError):
             continue  # somebody edited it: the next run draws that figure again, as this can't
         if path not in listing:
@@ -153,6 +194,11 @@ def _read_figures(folder: Path) -> tuple[dict[int, dict[int, GalleryFigure]], di
             # Both modes in one folder draw the best slice twice, alike.
             figures[place][figure.slice] = figure
     return figures, summaries
+
+
+def panels_of(text: str) -> str:
+    """Where panels lie, as the page draws them; empty where it isn't said, or not so."""
+    return text if _PANELS.fullmatch(text) else ""
 
 
 class _Listing:

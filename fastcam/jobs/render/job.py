@@ -53,7 +53,7 @@ def render(
     drawn are in the report and in ``failures.csv``.
     """
     progress = progress or NoProgress()
-    report = RenderReport(request.output_dir)
+    report = RenderReport(output_dir=request.output_dir)
     source = _source(request)
     if scheduler is not None:
         with schedule.existing_cluster(scheduler):
@@ -108,7 +108,7 @@ def _source(request: RenderRequest) -> RenderSource:
             return MapSource.of(request, store)
     if request.choice != MapChoice():
         raise InputError(
-            "--method, --layer and --head choose among maps, and "
+            "--method, --layer, --head and --sign choose among maps, and "
             f"{request.results} holds patch attention"
         )
     return PatchSource.of(request)

@@ -7,7 +7,9 @@
   const MOST_PAIRS = 400;
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("data").textContent);
-  const cases = data.cases.map(unpacked);
+  const cases = unpackedCases(data, "");
+  const others = data.other ? unpackedCases(data.other, data.other.folder) : [];
+  const otherOf = new Map(others.map((entry) => [entry.name, entry]));
   const value = data.maps ? "value" : "weight";
   const byPlace = new Map(cases.map((entry) => [entry.place, entry]));
   const collator = new Intl.Collator(undefined, { numeric: true });
@@ -20,6 +22,12 @@
   let scrolled = 0; // where the list was before a case was opened
   let opened = null; // place of the case whose slices are listed
   let large = null; // {entry, at}: the figure at large
+  const mixing = { on: false, alpha: 0.5, byHeat: false, map: 0 }; // how the figure at large is mixed
+
+  function unpackedCases({ cases: packed, layouts = [] }, base) {
+    const panels = layouts.map(panelsOf);
+    return packed.map((values) => ({ ...unpacked(values), base, panels }));
+  }
 
   function unpacked([place, name, label, prediction, right, confidence, highest, shown, best,
     summary, folder, figures, error]) {
@@ -33,7 +41,7 @@
   }
 
   function urlOf(entry, at) {
-    return url(entry.folder + entry.figures[at][2]);
+    return url(entry.base + entry.folder + entry.figures[at][2]);
   }
 
   function element(tag, name, ...content) {
@@ -91,6 +99,35 @@
     return element("span", "badge", "BEST");
   }
 
+  function panelsAt(entry, at) {
+    return entry.panels[entry.figures[at][3] ?? 0] ?? null;
+  }
+
+  // The figure of the other run at the same slice.
+  function besides(entry, at) {
+    const other = otherOf.get(entry.name);
+    if (!other) return null;
+    const slice = entry.figures[at][0];
+    return { entry: other, at: other.figures.findIndex((figure) => figure[0] === slice) };
+  }
+
+  // On a card, under the name of its run where there are two.
+  function pictures(entry) {
+    if (!data.other) return [picture(entry, entry.shown)];
+    const beside = besides(entry, entry.shown);
+    return [
+      element("div", "facts", ofRun(data.run, entry)), picture(entry, entry.shown),
+      element("div", "facts", beside ? ofRun(data.other.run, beside.entry) : `not in ${data.other.run}`),
+      ...(beside && beside.at >= 0 ? [picture(beside.entry, beside.at)] : []),
+    ];
+  }
+
+  function ofRun(run, entry) {
+    const right = { true: " · right", false: " · wrong" }[entry.right] ?? "";
+    const sure = entry.confidence === null ? "" : ` · confidence ${digits(entry.confidence, 4)}`;
+    return `${run}${right} · predicted ${entry.prediction}${sure}`;
+  }
+
   function picture(entry, at) {
     const image = element("img");
     image.loading = "lazy";
@@ -126,7 +163,7 @@
         element("span", "quiet", figureCount(entry))),
       judged(entry), element("div", "facts", data.flat || data.pictures ? facts(entry) : `${facts(entry)} · ` +
         `${entry.best ? "best " : ""}slice ${entry.figures[entry.shown][0]}`),
-      picture(entry, entry.shown));
+      ...pictures(entry));
     return made;
   }
 
@@ -161,7 +198,10 @@
     if ($("pair").value) fields.set("pair", $("pair").value);
     if ($("mark").value) fields.set("mark", $("mark").value);
     if ($("find").value.trim()) fields.set("find", $("find").value.trim());
+    if (columns.text) fields.set("columns", columns.text);
     if ($("sort").value !== usualSort) fields.set("sort", $("sort").value);
+    if (mixing.on) fields.set("mix", mixing.alpha);
+    if (mixing.on && mixing.byHeat) fields.set("blend", "heat");
     return String(fields) && `?${fields}`;
   }
 
@@ -174,6 +214,11 @@
       if ($(id).selectedIndex < 0) $(id).value = usual;
     }
     $("find").value = fields.get("find") ?? "";
+    columns.adopt(fields.get("columns"));
+    showColumnCount();
+    const alpha = Number(fields.get("mix") ?? NaN);
+    mixing.on = alpha >= 0 && alpha <= 1;
+    if (mixing.on) Object.assign(mixing, { alpha, byHeat: canBlend && fields.get("blend") === "heat" });
   }
 
   function offerPairs() {
@@ -204,13 +249,19 @@
     const wanted = $("find").value.trim().toLowerCase();
     const [, minus, key] = /^(-?)(.*)$/.exec($("sort").value);
     const sign = minus ? -1 : 1;
-    order = cases.filter((entry) =>
-      (filter === "all" || entry.right === (filter === "right")) &&
+    order = cases.filter((entry, number) =>
+      columns.accepts(number) && (filter === "all" || entry.right === (filter === "right")) &&
       (!mark || (review.of(entry.name)?.mark || "none") === mark) &&
       (!pair || (entry.right !== null && entry.pair === pair)) &&
       (entry.lower.includes(wanted) || String(entry.place) === wanted));
     if (key === "name") order.sort((a, b) => collator.compare(a.name, b.name) || a.place - b.place);
-    else order.sort((a, b) => sign * ((a[key] ?? 0) - (b[key] ?? 0)) || a.place - b.place);
+    else {
+      const last = sign * Infinity; // what isn't known comes at the end
+      order.sort((a, b) => {
+        const [one, two] = [a[key] ?? last, b[key] ?? last];
+        return (one === two ? 0 : sign * (one - two)) || a.place - b.place;
+      });
+    }
     $("cards").replaceChildren();
     built = 0;
     keepAdding = true;
@@ -253,7 +304,7 @@
     $("case-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · ${figureCount(entry)}`);
     if (entry.summary) {
       const link = element("a", "", "summary");
-      link.href = url(entry.summary);
+      link.href = url(entry.folder + entry.summary);
       $("case-facts").append(" · ", link);
     }
     $("case-all").href = `#${settings()}`;
@@ -289,17 +340,63 @@
     $("large-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · `,
       element("b", "", sliceFacts(entry, at)), count > 1 ? ` (${at + 1} of ${count}) ` : " ",
       ...(isBest(entry, at) ? [badge()] : []));
-    const image = $("large-image");
-    image.parentElement.classList.remove("gone");
-    image.alt = `Figure of ${entry.name}${sliceOf(entry, at)}`;
-    image.src = $("large-file").href = urlOf(entry, at);
+    $("large-file").href = urlOf(entry, at);
+    showStages();
     for (const [id, step] of [["before", -1], ["after", 1]]) {
       const next = stepped(entry, at, step);
       $(id).disabled = !next;
-      if (next) new Image().src = urlOf(next.entry, next.at); // decoded before it is asked for
+      for (const each of next ? [next, besides(next.entry, next.at)] : []) {
+        if (each && each.at >= 0) new Image().src = urlOf(each.entry, each.at); // decoded beforehand
+      }
     }
     showJudgement();
     if (!$("large").open) $("large").showModal();
+  }
+
+  // The figure, and that of the other run beside it; or of both the image and the heat.
+
+  function showStages() {
+    const { entry, at } = large;
+    showStage(stages[0], entry, at);
+    if (!data.other) {
+      showMixing();
+      return;
+    }
+    stages[0].caption.textContent = ofRun(data.run, entry);
+    const beside = besides(entry, at);
+    stages[1].caption.textContent = beside ? ofRun(data.other.run, beside.entry) : data.other.run;
+    if (beside && beside.at >= 0) showStage(stages[1], beside.entry, beside.at);
+    else stages[1].say(beside ? "No figure of this slice." : "This case has no figures there.");
+    showMixing();
+  }
+
+  function showStage(stage, entry, at) {
+    const alt = `Figure of ${entry.name}${sliceOf(entry, at)}`;
+    stage.show({ address: urlOf(entry, at), alt, panels: panelsAt(entry, at) });
+  }
+
+  function showMixing() {
+    const heats = panelsAt(large.entry, large.at)?.heats ?? [];
+    $("mixing").hidden = !heats.length;
+    $("mix").setAttribute("aria-pressed", String(mixing.on));
+    $("alpha").value = mixing.alpha;
+    $("alpha-said").textContent = `${Math.round(100 * mixing.alpha)} %`;
+    $("blend").value = mixing.byHeat ? "heat" : "flat";
+    $("blends").hidden = !canBlend;
+    $("maps").hidden = heats.length < 2;
+    if ($("map").length !== heats.length) {
+      $("map").replaceChildren(...heats.map((_, number) => new Option(`${number + 1}`, number)));
+    }
+    mixing.map = Math.min(mixing.map, Math.max(heats.length - 1, 0));
+    $("map").value = mixing.map;
+    for (const stage of stages) stage.look(mixing);
+  }
+
+  function setMixing(changes) {
+    Object.assign(mixing, { on: true }, changes);
+    mixing.alpha = Number(Math.min(Math.max(mixing.alpha, 0), 1).toFixed(2));
+    showMixing();
+    history.replaceState(null, "", addressOf(large.entry, large.at));
   }
 
   // Marks and notes
@@ -357,7 +454,7 @@
     const count = review.addText(await file.text());
     $("load-review").value = "";
     arrange();
-    showReview(count < 0 ? `${file.name} is no file of marks: it has no columns case and mark.` :
+    showReview(count < 0 ? `${file.name} is not a file of marks: it has no columns case and mark.` :
       `${count} new line${count === 1 ? "" : "s"} from ${file.name}.`);
   }
 
@@ -395,10 +492,31 @@
     b: ({ entry }) => bestOf(entry),
   };
 
+  const LOOKS = {
+    m: () => ({ on: !mixing.on }),
+    a: () => ({ alpha: mixing.alpha - 0.05 }),
+    d: () => ({ alpha: mixing.alpha + 0.05 }),
+  };
+
+  let turned = 0; // of the wheel, in pixels
+
+  function onWheel(event) {
+    if (event.ctrlKey) return; // zooms the page
+    event.preventDefault();
+    turned += event.deltaMode ? 40 * event.deltaY : event.deltaY;
+    if (Math.abs(turned) < 40) return;
+    const { entry, at } = large;
+    const to = at + Math.sign(turned);
+    turned = 0;
+    if (to >= 0 && to < entry.figures.length) goTo({ entry, at: to });
+  }
+
   function onKey(event) {
-    if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (["INPUT", "SELECT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (review.MARKS.includes(event.key)) setMark(event.key);
-    const target = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (key in LOOKS && !$("mixing").hidden) setMixing(LOOKS[key]());
+    const target = KEYS[key];
     if (!target) return;
     event.preventDefault();
     goTo(target(large));
@@ -430,7 +548,65 @@
     if (location.hash === "#failures") keepAdding = false;
   }
 
+  // What cases can be filtered and sorted by: what their cards say, and the columns of files.
+
+  function cardColumn(name, key, kind) {
+    const values = cases.map((entry) => (kind === "number" ? entry[key] : String(entry[key] ?? "")));
+    const known = new Set(values.filter((value) => value !== null && value !== ""));
+    const few = known.size <= 24 ? "choice" : "text";
+    return known.size > 1 ? [{ name, kind: kind === "number" ? kind : few, values }] : [];
+  }
+
+  // Which of the two runs is right.
+  function bothColumn() {
+    if (!data.other) return [];
+    const values = cases.map((entry) => {
+      const theirs = otherOf.get(entry.name)?.right ?? null;
+      if (entry.right === null || theirs === null) return "";
+      if (entry.right === theirs) return entry.right ? "both right" : "both wrong";
+      return `only ${entry.right ? data.run : data.other.run} right`;
+    });
+    return [{ name: "the two runs", kind: "choice", values }];
+  }
+
+  function ownColumns() {
+    const said = data.pictures ? [] : [
+      ...cardColumn("true label", "label", ""), ...cardColumn("predicted", "prediction", ""),
+      ...cardColumn("confidence", "confidence", "number"), ...cardColumn(`highest ${value}`, "highest", "number"),
+      ...cardColumn("error", "error", "number"),
+    ];
+    const known = new Set(said.map((column) => column.name));
+    return [...bothColumn(), ...said, ...data.columns.filter((column) => !known.has(column.name))];
+  }
+
+  function offerSorts() {
+    for (const { name, kind, values } of data.columns) {
+      if (kind !== "number") continue;
+      const key = `column:${name}`;
+      cases.forEach((entry, number) => (entry[key] = values[number]));
+      $("sort").append(new Option(`${name}, highest first`, `-${key}`), new Option(`${name}, lowest first`, key));
+    }
+  }
+
+  function showColumnCount() {
+    $("column-count").textContent = columns.count ? ` (${columns.count})` : "";
+  }
+
   const title = document.title;
+  const canBlend = [data, data.other ?? data].every(({ heat }) => heat.length === 4);
+  const columnsShown = ownColumns();
+  const columns = new ColumnFilters($("columns"), columnsShown, () => {
+    showColumnCount();
+    onControl();
+  });
+  $("more-filters").hidden = !columnsShown.length;
+  offerSorts();
+  const stages = [...document.querySelectorAll(".stage")].map((root) => new Stage(root));
+  if (!data.other) stages.pop().root.remove();
+  $("stages").classList.toggle("two", Boolean(data.other));
+  for (const [id, of] of canBlend ? [["by-heat", data], ["by-heat-beside", data.other ?? data]] : []) {
+    $(id).firstElementChild.setAttribute("values", `1 0 0 0 0 0 1 0 0 0 0 0 1 0 0 ${of.heat.join(" ")} 0`);
+  }
   const usualSort = cases.some((entry) => entry.size !== null) ? "-size" : "place";
   for (const option of $("sort").querySelectorAll(".number")) {
     const key = option.value.replace("-", "");
@@ -472,7 +648,12 @@
   $("close").addEventListener("click", () => $("large").close());
   $("large").addEventListener("keydown", onKey);
   $("large").addEventListener("close", () => { if (large) leave(large); });
-  $("large-image").addEventListener("error", () => $("large-image").parentElement.classList.add("gone"));
+  $("stages").addEventListener("wheel", onWheel, { passive: false });
+  $("mix").addEventListener("click", () => setMixing({ on: !mixing.on }));
+  $("alpha").addEventListener("input", () => setMixing({ alpha: Number($("alpha").value) }));
+  $("blend").addEventListener("input", () => setMixing({ byHeat: $("blend").value === "heat" }));
+  $("map").addEventListener("input", () => setMixing({ map: Number($("map").value) }));
+  $("mixing").addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", route);
   history.scrollRestoration = "manual";
   arrange();

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from fastcam.jobs.render.gallery_content import FailureRow, Gallery, GalleryCase
+from fastcam.jobs.render.page_data import json_text, page_data
+
 # By it a page of fastcam is told from somebody's own index.html.
+SCRIPTS = ("page_review.js", "page_filters.js", "page_mix.js", "page.js")
 GENERATOR = '<meta name="generator" content="fastcam">'
 
+# Of more cases the list for browsers without scripts would be most of the page.
+_MOST_PLAIN = 2000
 _SCALES = {
     "slice": "each slice has its own color scale: slices can't be compared",
     "patient": "one color scale for each case: its slices can be compared",
@@ -37,108 +41,6 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GalleryFigure:
-    """A figure.
-
-    Attributes:
-        path: the file, relative to the page.
-        slice: the 0-based slice; 0 for an image.
-        best: whether it is the case's best slice.
-        average: the mean patch weight of the slice, or the mean of its map.
-        high: the highest value of its color scale.
-    """
-
-    path: str
-    slice: int
-    best: bool
-    average: float
-    high: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryCase:
-    """A case with at least one figure.
-
-    Attributes:
-        place: the case's 1-based number in the run.
-        name: the case's name.
-        true_label: empty where it is not known.
-        predicted_label: a class, or the values of a regression as text.
-        correct: whether the prediction is right; None where it is not known.
-        confidence: 0 to 1; NaN where there is none.
-        highest: the highest patch weight or map value.
-        figures: by slice.
-        summary: the path of the text beside them, if there is one.
-        error: of a regression the predicted less the true value; NaN where it isn't known.
-    """
-
-    place: int
-    name: str
-    true_label: int | str
-    predicted_label: int | str
-    correct: bool | None
-    confidence: float
-    highest: float
-    figures: tuple[GalleryFigure, ...]
-    summary: str | None = None
-    error: float = math.nan
-
-    @property
-    def cover(self) -> GalleryFigure:
-        """The figure that stands for the case: the best slice, or the next best there is."""
-        return max(self.figures, key=lambda figure: (figure.best, figure.average, -figure.slice))
-
-
-@dataclass(frozen=True, slots=True)
-class FailureRow:
-    """A line of ``failures.csv``: what was not drawn, or drawn with a warning.
-
-    Attributes:
-        level: ``error`` or ``warning``.
-        case: the case's name.
-        slice: the 0-based slice; None for the whole case.
-        reason: why, in one line.
-    """
-
-    level: str
-    case: str
-    slice: int | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gallery:
-    """All that the page shows.
-
-    Attributes:
-        title: what was drawn, and the folder's name.
-        status: how the run ended.
-        settings: the settings of the run, by option name.
-        available: number of cases of the run store.
-        cases: those with figures.
-        failures: what went wrong.
-        files: names of other results in the folder.
-        maps: whether figures are of maps, not of patches.
-        flat: whether they are of images, which have no slices.
-        pictures: whether figures are of any kind and called by their files; ``predicted_label`` is
-            all that is said of a case then.
-        run: what the run is called in the file of a reader's marks.
-    """
-
-    title: str
-    status: str
-    settings: Mapping[str, Any]
-    available: int
-    cases: tuple[GalleryCase, ...]
-    failures: tuple[FailureRow, ...] = ()
-    files: tuple[str, ...] = ()
-    maps: bool = False
-    flat: bool = False
-    pictures: bool = False
-    run: str = ""
-
-
 def page_html(gallery: Gallery) -> str:
     """The whole HTML document.
 
@@ -146,14 +48,7 @@ def page_html(gallery: Gallery) -> str:
     >>> "No figures yet" in page_html(gallery)
     True
     """
-    style, script = _asset("page.css"), _asset("page_review.js") + _asset("page.js")
-    data = {
-        "maps": gallery.maps,
-        "flat": gallery.flat,
-        "pictures": gallery.pictures,
-        "run": gallery.run,
-        "cases": [_packed(case) for case in gallery.cases],
-    }
+    style, script = _asset("page.css"), "".join(map(_asset, SCRIPTS))
     parts = {
         "generator": GENERATOR,
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file:; "
@@ -161,7 +56,7 @@ def page_html(gallery: Gallery) -> str:
         "title": escape(gallery.title),
         "style": style,
         "script": script,
-        "data": _json(data),
+        "data": json_text(page_data(gallery)),
         "count": _count(gallery),
         "value": "value" if gallery.maps else "weight",
         "scale": "" if gallery.pictures else escape(_scale(gallery.settings)),
@@ -188,44 +83,6 @@ def _asset(name: str) -> str:
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _packed(case: GalleryCase) -> list[Any]:
-    """A case as page.js unpacks it; its figures' common folder is said once."""
-    folder = case.cover.path.rpartition("/")[0]
-    folder += "/" * bool(folder)
-    same = all(figure.path.startswith(folder) for figure in case.figures)
-    start = folder if same else ""
-    figures = [
-        [figure.slice, _number(figure.average), figure.path[len(start) :]]
-        for figure in case.figures
-    ]
-    return [
-        case.place,
-        case.name,
-        case.true_label,
-        case.predicted_label,
-        None if case.correct is None else int(case.correct),
-        _number(case.confidence),
-        _number(case.highest),
-        case.figures.index(case.cover),
-        int(case.cover.best),
-        case.summary or "",
-        start,
-        figures,
-        _number(case.error),
-    ]
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.5g}") if math.isfinite(value) else None
-
-
-def _json(data: object) -> str:
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return text
 
 
 def _count(gallery: Gallery) -> str:
@@ -275,7 +132,11 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def _plain(gallery: Gallery) -> str:
     """What is seen without scripts: one line of links for each case."""
     verdict = _picture_verdict if gallery.pictures else _verdict
-    return "\n".join(_plain_case(case, verdict(case)) for case in gallery.cases)
+    lines = [_plain_case(case, verdict(case)) for case in gallery.cases[:_MOST_PLAIN]]
+    if len(gallery.cases) > _MOST_PLAIN:
+        left = len(gallery.cases) - _MOST_PLAIN
+        lines.append(f"<li>and {_many(left, 'more case')}, which figures.csv lists</li>")
+    return "\n".join(lines)
 
 
 def _plain_case(case: GalleryCase, verdict: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastcam.jobs.render.gallery import PAGE, check_page
-from fastcam.jobs.render.page import FailureRow, Gallery, GalleryCase, GalleryFigure, page_html
+from fastcam.jobs.render.gallery_content import FailureRow, Gallery, GalleryCase, GalleryFigure
+from fastcam.jobs.render.page import page_html
 from fastcam.run.files import write_text
 from fastcam.run.records import Failure
 

@@ -15,7 +15,7 @@ from fastcam.run.failures import FailureCounts, Report, exit_code, failure_lines
 from fastcam.run.records import Failure, ItemResult
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RenderReport(Report):
     """What a render job did.
 

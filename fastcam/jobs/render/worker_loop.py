@@ -14,6 +14,7 @@ from typing import Protocol
 
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Sheet
+from fastcam.figures.panel_places import panel_places
 from fastcam.figures.png_writer import WRITE_BATCH, WriteBatch
 from fastcam.figures.render_style import RenderStyle
 from fastcam.options import PictureFormat
@@ -156,8 +157,10 @@ def _draw_figure(
 ) -> None:
     figure = figures.figure(index)
     path = cases.output_dir / figure.record.path
+    shown = cases.format == "png"
+    panels = panel_places(figure.sheet, figure.render_style.lettering) if shown else ""
 
     def add() -> None:
-        records.append(replace(figure.record, size=path.stat().st_size))
+        records.append(replace(figure.record, size=path.stat().st_size, panels=panels))
 
     write_batch.put(path, figure.sheet, figure.render_style, cases.format, add)

@@ -6,34 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from fastcam.errors import InputError
 from fastcam.jobs.view.run import CaseRow, ViewRun
-from fastcam.read.inputs.id_match import match_rows, naming_column
-from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.tables import read_cells
-
-# Texts of which a column has no more are shown as a list to choose from.
-_MOST_CHOICES = 24
-ColumnKind = Literal["text", "choice", "number", "verdict"]
+from fastcam.read.inputs.case_columns import CaseColumn, table_columns, text_kind
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class Column(CaseColumn):
     """A column of the table.
 
     Attributes:
-        name: what it is called.
-        kind: how it is filtered.
         secret: whether it tells what a blind reader must not know.
-        values: a value a case: text, a number or None; of a verdict True, False or None.
     """
 
-    name: str
-    kind: ColumnKind
     secret: bool
-    values: Sequence[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +71,9 @@ def case_table(
         suffix = f" · {run.name}" if len(runs) > 1 else ""
         columns += _run_columns(rows, suffix)
     if table is not None:
-        columns += _table_columns(ids, table, id_column)
+        columns += [
+            Column(secret=True, **vars(column)) for column in table_columns(ids, table, id_column)
+        ]
     return CaseTable(ids=ids, indices=indices, columns=tuple(columns))
 
 
@@ -126,48 +115,8 @@ def _run_columns(rows: Sequence[CaseRow | None], suffix: str) -> list[Column]:
     return columns
 
 
-def _table_columns(ids: Sequence[str], path: Path, id_column: str | None) -> list[Column]:
-    table = read_cells(path)
-    items = [Item(name, "", Path(name), None, "") for name in ids]
-    if id_column is None:
-        id_column = naming_column(items, table)
-    else:
-        id_column = table.column("--id-column", id_column)
-    matches = match_rows(items, table, id_column, id_column)
-    columns = []
-    for name in table.columns:
-        if name == id_column:
-            continue
-        cells = [
-            matches.rows[index].cells[name] if index in matches.rows else ""
-            for index in range(len(ids))
-        ]
-        columns.append(_cell_column(name, cells))
-    if not columns:
-        raise InputError(f"{path}: has no column besides {id_column!r}; give a table with more")
-    return columns
-
-
-def _cell_column(name: str, cells: Sequence[str]) -> Column:
-    """A column of a table by its texts: numbers where all that are filled are some."""
-    numbers = [_number(cell) for cell in cells]
-    filled = [number for cell, number in zip(cells, numbers, strict=True) if cell]
-    if filled and all(number is not None for number in filled):
-        return Column(name=name, kind="number", secret=True, values=numbers)
-    return _text_column(name, cells, True)
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
 def _text_column(name: str, texts: Sequence[str], secret: bool) -> Column:
-    kind: ColumnKind = "choice" if len(set(texts)) <= _MOST_CHOICES else "text"
-    return Column(name=name, kind=kind, secret=secret, values=texts)
+    return Column(name=name, kind=text_kind(texts), secret=secret, values=texts)
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:

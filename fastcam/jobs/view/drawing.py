@@ -29,12 +29,14 @@ class Picture:
         limits: the numbers at the ends of its color bar; None without heat.
         colors: the name of the color table of its heat.
         unit: what the limits are in; empty for the map's own unit.
+        provisional: whether it is on another scale than was asked for, until that is known.
     """
 
     pixels: NDArray[np.uint8]
     limits: Limits | None
     colors: str
     unit: str = ""
+    provisional: bool = False
 
     def png(self, dpi: float | None = None) -> bytes:
         """The picture as a PNG file."""

@@ -31,6 +31,7 @@ _LOOK = (
 
 def open_runs(request: ViewRequest) -> tuple[ViewRun, ...]:
     """Every run of a request, under different names. InputError where one can't be opened."""
+    request.check_runs()
     names = request.names or _names(request.runs)
     if len(set(names)) < len(names):
         raise InputError(f"--name: {', '.join(names)}: give different names")
@@ -47,11 +48,6 @@ def run_content(path: Path) -> RunStore | MapStore | Results:
 
 
 def _open_run(path: Path, name: str, request: ViewRequest) -> ViewRun:
-    if not path.exists():
-        raise InputError(
-            f"{path}: no such file or folder; give a run store (.zarr), a results file (.pkl, "
-            ".npz, .json), or an output folder"
-        )
     content, sources = path, request.sources
     settings: dict[str, Any] = {}
     if path.is_dir() and not (path / "zarr.json").exists():

@@ -113,6 +113,15 @@ class ViewRequest:
         if self.memory < 1 << 20:
             raise InputError(f"--memory {self.memory}: give at least 1M")
 
+    def check_runs(self) -> None:
+        """InputError where a run is not there at all."""
+        for path in self.runs:
+            if not path.exists():
+                raise InputError(
+                    f"{path}: no such file or folder; give a run store (.zarr), a results file "
+                    "(.pkl, .npz, .json), or an output folder"
+                )
+
 
 def parse_memory(text: str) -> int:
     """Bytes of a text such as ``800M`` or ``2G``; InputError where it is none.

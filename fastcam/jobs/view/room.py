@@ -5,16 +5,12 @@ It knows nothing of HTTP: every method takes and gives plain values, from any th
 
 from __future__ import annotations
 
-import base64
 import difflib
 import re
-import threading
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from fastcam_kernels import colormap
 
 from fastcam._version import __version__
 from fastcam.errors import CaseError, InputError
@@ -22,6 +18,7 @@ from fastcam.figures.figure_parts import Panel
 from fastcam.figures.map_figure import DIVERGING_TABLE
 from fastcam.jobs.view.case_cache import CaseCache
 from fastcam.jobs.view.case_table import CaseTable, case_table, finite
+from fastcam.jobs.view.cohort_scales import CohortScales
 from fastcam.jobs.view.drawing import (
     Picture,
     difference_panel,
@@ -30,7 +27,7 @@ from fastcam.jobs.view.drawing import (
     picture_panel,
 )
 from fastcam.jobs.view.open_runs import open_runs
-from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, Slot
+from fastcam.jobs.view.opened_case import Look, OpenedCase, Slot
 from fastcam.jobs.view.query import (
     MapReference,
     PictureQuery,
@@ -41,8 +38,9 @@ from fastcam.jobs.view.query import (
 from fastcam.jobs.view.regions import region_text
 from fastcam.jobs.view.request import ViewRequest
 from fastcam.jobs.view.review_file import NAME, Judgement, ReviewFile, latest
+from fastcam.jobs.view.room_facts import color_tables, look_fields, run_facts
 from fastcam.jobs.view.run import CaseRow, ViewRun, prepared_style
-from fastcam.options import COLORMAPS, Sources, Style
+from fastcam.options import COLORMAPS, Style
 
 _LONGEST_TEXT = 10_000
 
@@ -63,8 +61,7 @@ class Room:
         self.table: CaseTable = case_table(self.runs, request.table, request.id_column)
         self.style = self._first_style()
         self._cases: CaseCache[OpenedCase] = CaseCache(request.memory)
-        self._cohorts: dict[tuple[int, int, int | None, bool], Limits] = {}
-        self._cohort_lock = threading.Lock()
+        self._cohorts = CohortScales(self.runs)
         self.review = ReviewFile(review_path(request))
         # A file of something else is said before the room opens, not at the first judgement.
         self.review.read()
@@ -80,25 +77,12 @@ class Room:
         judging = self.request.judging
         return {
             "fastcam": __version__,
-            "runs": [
-                {
-                    "name": run.name,
-                    "kind": run.kind,
-                    "maps": [vars(facts) for facts in run.maps],
-                    "notes": list(run.notes),
-                    "path": str(run.path),
-                    "sources": _source_options(run.sources),
-                }
-                for run in self.runs
-            ],
+            "runs": [run_facts(run) for run in self.runs],
             "table": finite(self.table.facts(judging.blind)),
             "colormaps": COLORMAPS,
-            "style": _look_fields(style),
-            "usual_style": _look_fields(Style()),
-            "tables": {
-                name: base64.b64encode(colormap.table(name).tobytes()).decode()
-                for name in COLORMAPS
-            },
+            "style": look_fields(style),
+            "usual_style": look_fields(Style()),
+            "tables": color_tables(),
             "marks": judging.marks,
             "reader": judging.reader,
             "review": str(self.review.path),
@@ -149,9 +133,18 @@ class Room:
             except CaseError:
                 continue  # said when it is looked at
 
+    def prepare(self) -> None:
+        """Open the first case, which is asked for first."""
+        if self.table.ids:
+            self.prefetch(0)
+
     def picture(self, query: Mapping[str, str]) -> Picture:
-        """The picture that the parameters of an address ask for."""
-        return self.draw(parse_picture(query, self.style))
+        """The picture that the parameters of an address ask for; it doesn't wait for a scale over
+        all cases: as long as that is not known it is one on the case's scale."""
+        asked = parse_picture(query, self.style)
+        if self._knows_scales(asked):
+            return self.draw(asked)
+        return replace(self.draw(_on_own_scale(asked)), provisional=True)
 
     def draw(self, query: PictureQuery) -> Picture:
         """Draw a picture. CaseError where there is no such case, map or slice."""
@@ -209,6 +202,8 @@ class Room:
     def reading(self, query: Mapping[str, str]) -> dict[str, Any]:
         """What lies at a place, ``x`` and ``y`` as shares of the picture, of a picture."""
         picture = parse_picture(query, self.style)
+        if not self._knows_scales(picture):
+            picture = _on_own_scale(picture)
         across, down = number(query, "x", None), number(query, "y", None)
         if not (0 <= across < 1 and 0 <= down < 1):
             raise CaseError("the place is outside the picture")
@@ -282,11 +277,17 @@ class Room:
         """The same, with the limits over all cases where its scale needs them."""
         if look.style.scale != "cohort" or look.limits is not None:
             return look
-        key = run, slot.map, slot.head, look.style.classic
-        with self._cohort_lock:
-            if key not in self._cohorts:
-                self._cohorts[key] = self.runs[run].cohort_limits(*key[1:])
-            return replace(look, cohort=self._cohorts[key])
+        of_map = MapReference(run=run, map=slot.map, head=slot.head)
+        return replace(look, cohort=self._cohorts.limits(of_map, look.style.classic))
+
+    def _knows_scales(self, query: PictureQuery) -> bool:
+        """Whether no scale over all cases has to be waited for; else it is being found now."""
+        look, slot = query.look, query.slot
+        if look.style.scale != "cohort" or look.limits is not None:
+            return True
+        others = (*query.linked, *filter(None, [query.other]))
+        own = MapReference(run=query.run, map=slot.map, head=slot.head)
+        return all(self._cohorts.known(each, look.style.classic) for each in (own, *others))
 
     def _index(self, run: int, case: int) -> int:
         """The number in a run of a case of the table. CaseError where it has none."""
@@ -316,22 +317,10 @@ def _text(content: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def _look_fields(style: Style) -> dict[str, Any]:
-    """A style by the names that addresses have for its parts."""
-    return {
-        "colormap": style.colormap,
-        "alpha": style.heat_alpha,
-        "blend": style.blend,
-        "scale": style.scale,
-        "top": style.top_k,
-        "size": style.panel_size,
-    }
-
-
-def _source_options(sources: Sources) -> dict[str, str]:
-    """The options of sources that differ from the usual ones."""
-    usual, own = asdict(Sources()), asdict(sources)
-    return {name: str(value) for name, value in own.items() if value != usual[name]}
+def _on_own_scale(query: PictureQuery) -> PictureQuery:
+    """The same picture on the scale of its case."""
+    look = query.look
+    return replace(query, look=replace(look, style=replace(look.style, scale="patient")))
 
 
 def _size(panel: Panel) -> tuple[int, int]:

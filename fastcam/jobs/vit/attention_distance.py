@@ -93,11 +93,11 @@ def attention_distance(
     names = ("every head of every layer",) if len(distances) == 1 else labels
     for model, (values, name) in enumerate(zip(heads, names, strict=True)):
         axes = page.add_subplot(spread[0, model])
-        colour = _LINES[style.theme][model]
-        _dots(axes, values, name, highest, colour, style)
+        color = _LINES[style.theme][model]
+        _dots(axes, values, name, highest, color, style)
         if len(distances) > 1:
             # The color of its bars.
-            axes.set_title(axes.get_title(loc="left"), loc="left", color=colour)
+            axes.set_title(axes.get_title(loc="left"), loc="left", color=color)
     _legend(page, style)
     _bars(page.add_subplot(spread[0, -1]), heads, highest, style)
     return page_figure(page)
@@ -173,7 +173,7 @@ def _range(part: slice) -> str:
 
 
 def _dots(
-    axes: Axes, values: NDArray[np.float64], name: str, highest: float, colour: str, style: Style
+    axes: Axes, values: NDArray[np.float64], name: str, highest: float, color: str, style: Style
 ) -> None:
     layers, heads = values.shape
     frame(axes, name, style, "layer", "distance in pixels")
@@ -192,7 +192,7 @@ def _dots(
     )
     axes.plot(
         values.mean(1),
-        color=colour,
+        color=color,
         linewidth=2.2,
         marker="_",
         markersize=13,
@@ -224,16 +224,18 @@ def _bars(
     style: Style,
 ) -> None:
     frame(axes, "shallow and deep layers", style)
-    ink = plot_style(style)
+    palette = plot_style(style)
     width = 0.7 / len(models)
     for model, values in enumerate(models):
         for group, layers in enumerate(thirds(len(values))):
             heads = values[layers].ravel()
             middle = group + (model - (len(models) - 1) / 2) * width
-            colour = _LINES[style.theme][model]
-            axes.bar(middle, heads.mean(), width * 0.92, color=colour, alpha=0.55)
+            color = _LINES[style.theme][model]
+            axes.bar(middle, heads.mean(), width * 0.92, color=color, alpha=0.55)
             offsets = np.linspace(-0.3, 0.3, heads.size) * width if heads.size > 1 else np.zeros(1)
-            axes.scatter(middle + offsets, heads, s=12, color=ink.title, alpha=0.6, linewidths=0)
+            axes.scatter(
+                middle + offsets, heads, s=12, color=palette.title, alpha=0.6, linewidths=0
+            )
             axes.text(
                 middle,
                 highest * 0.012,
@@ -241,7 +243,7 @@ def _bars(
                 ha="center",
                 va="bottom",
                 size=NUMBER_SIZE,
-                color=ink.title,
+                color=palette.title,
                 weight="bold",
                 zorder=4,
             )

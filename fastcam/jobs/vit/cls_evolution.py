@@ -42,7 +42,7 @@ _DIGIT = (12.0, 15.0)
 _DOT, _SQUARE, _STAR = 7.0, 15.0, 18.0
 _NOTE = (
     'The residual stream at CLS: "in" is before the first block, a number is after that block; '
-    "before the model's last norm. Components: centred, not scaled."
+    "before the model's last norm. Components: centered, not scaled."
 )
 
 
@@ -153,7 +153,7 @@ def _cosine_to_last(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
 def _track(axes: Axes, track: Track, style: Style) -> None:
     x, y = track.points.T
     share = track.share
-    ink = plot_style(style)
+    palette = plot_style(style)
     frame(
         axes,
         "in the plane of its principal components",
@@ -161,9 +161,9 @@ def _track(axes: Axes, track: Track, style: Style) -> None:
         f"component 1 ({share[0]:.0%} of the variance)",
         f"component 2 ({share[1]:.0%})",
     )
-    axes.plot(x, y, color=ink.text, linewidth=1.3, zorder=2)
+    axes.plot(x, y, color=palette.text, linewidth=1.3, zorder=2)
     axes.scatter(x, y, c=np.arange(len(x)), cmap=series_colors(style), s=40, zorder=3, linewidths=0)
-    for step, marker, size, colour, label in (
+    for step, marker, size, color, label in (
         (0, "s", 130, _START, "input"),
         (-1, "*", 330, _END, "output"),
     ):
@@ -172,10 +172,10 @@ def _track(axes: Axes, track: Track, style: Style) -> None:
             y[step],
             marker=marker,
             s=size,
-            color=colour,
+            color=color,
             label=label,
             zorder=4,
-            edgecolors=ink.background,
+            edgecolors=palette.background,
             linewidths=1.0,
         )
     axes.margins(0.14)
@@ -184,7 +184,7 @@ def _track(axes: Axes, track: Track, style: Style) -> None:
         bbox_to_anchor=(1.0, 1.0),
         ncols=2,
         fontsize=NUMBER_SIZE,
-        labelcolor=ink.text,
+        labelcolor=palette.text,
         frameon=False,
         markerscale=0.7,
     )

@@ -83,7 +83,7 @@ def position_embedding(
     """Cosine similarity of the position embedding's vectors, and their first two components.
 
     From left to right: every patch against every other; the center patch against all others, on
-    the grid; the two principal components (centerd vectors, not scaled), colored by row and by
+    the grid; the two principal components (centered vectors, not scaled), colored by row and by
     column of the patch. Vectors of CLS and registers are left out. ``compare``: another model, in a
     row below on the same scales, called as ``labels`` say.
 
@@ -230,25 +230,25 @@ def cosine(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def two_components(points: NDArray[np.float64]) -> Plane:
-    """The first two principal components (n, 2) of ``points`` (n, dim), centerd and not scaled, and
-    their shares of the variance (2,); 0 where there is none.
+    """The first two principal components (n, 2) of ``points`` (n, dim), centered and not scaled,
+    and their shares of the variance (2,); 0 where there is none.
 
     Signs are free in the theory; here the largest coordinate of each axis is positive.
     """
-    centred = points - points.mean(0)
+    centered = points - points.mean(0)
     components, share = np.zeros((len(points), 2)), np.zeros(2)
-    total = float((centred**2).sum())
+    total = float((centered**2).sum())
     # Eigenvectors of the smaller product: 4 ms in place of 14 for 196 points of 384 numbers.
     wide = len(points) < points.shape[1]
-    sizes, vectors = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
+    sizes, vectors = np.linalg.eigh(centered @ centered.T if wide else centered.T @ centered)
     for number in range(min(2, len(sizes))):
         axis, size = vectors[:, -1 - number], sizes[-1 - number]
         if total <= 0 or size <= total * 1e-14:
             break
         if wide:
-            axis = axis @ centred / math.sqrt(size)
+            axis = axis @ centered / math.sqrt(size)
         sign = 1.0 if axis[np.abs(axis).argmax()] >= 0 else -1.0
-        components[:, number] = sign * (centred @ axis)
+        components[:, number] = sign * (centered @ axis)
         share[number] = size / total
     return components, share
 
@@ -300,7 +300,7 @@ def _planes(
     points, share = plane
     rows_and_columns = np.indices(grid).reshape(2, -1)
     size = float(np.clip(9000 / len(points), 6, 42))
-    for plot, side, colours in zip(axes, ("row", "column"), rows_and_columns, strict=True):
+    for plot, side, colors in zip(axes, ("row", "column"), rows_and_columns, strict=True):
         frame(
             plot,
             f"two principal components, colored by {side}",
@@ -309,7 +309,7 @@ def _planes(
             f"component 2 ({share[1]:.0%})",
         )
         drawing = plot.scatter(
-            points[:, 0], points[:, 1], c=colours, cmap=_COLORMAP, s=size, linewidths=0
+            points[:, 0], points[:, 1], c=colors, cmap=_COLORMAP, s=size, linewidths=0
         )
         plot.set_box_aspect(1)
         plot.locator_params(nbins=5)

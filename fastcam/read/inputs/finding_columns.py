@@ -19,7 +19,7 @@ _UNCERTAIN = -1.0
 
 @dataclass(frozen=True)
 class FindingTargets:
-    """The true values of images, which are known by their index.
+    """The true values of images, which are identified by their index.
 
     - ``names``: of the findings, in the order of the model's outputs
     - ``values``: 1 present, 0 absent, NaN unknown or uncertain, one for each finding

@@ -36,7 +36,7 @@ class GreyLevels:
         if self.window_level is not None and self.percentiles is not None:
             raise InputError("--window-level and --percentiles both set the window: give one")
         if self.window_level is not None:
-            numbers = _pair("--window-level", "CENTRE,WIDTH, as in 40,400", self.window_level)
+            numbers = _pair("--window-level", "CENTER,WIDTH, as in 40,400", self.window_level)
             if numbers[1] <= 0:
                 raise InputError(f"--window-level: the width {numbers[1]:g} must be above 0")
         if self.percentiles is not None:

@@ -41,7 +41,7 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class RowMatches:
-    """Which row of a table belongs to which image. Images are known by their index in ``items``.
+    """Which row of a table belongs to which image; images are identified by their index.
 
     - ``column``: the one that holds the images' ids
     - ``rows``: the row of each image that has one

@@ -124,11 +124,11 @@ def _colour(path: Path, palette: bool) -> NDArray[np.uint8]:
     from pydicom.pixels.processing import apply_color_lut
 
     image = open_image(path)
-    colour, bits = image.pixel_array, int(image.BitsStored)
+    color, bits = image.pixel_array, int(image.BitsStored)
     if palette:
-        colour = apply_color_lut(colour, image)
-        bits = 8 * colour.dtype.itemsize
-    levels = colour[..., :3] >> max(0, bits - 8)
+        color = apply_color_lut(color, image)
+        bits = 8 * color.dtype.itemsize
+    levels = color[..., :3] >> max(0, bits - 8)
     return np.ascontiguousarray(levels, np.uint8)
 
 

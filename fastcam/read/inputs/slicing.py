@@ -26,7 +26,7 @@ from fastcam.read.volumes.volumes import open_volume, volume_grid
 
 Pool = Literal["mean", "max", "noisy-or"]
 # Channels of a model of pictures in color.
-_COLOURS = 3
+_COLORS = 3
 _PART = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 _MIDDLE = re.compile(r"middle:(\d{1,9})")
 
@@ -73,7 +73,7 @@ class Slicing:
             if self.context > 1:
                 return f"has {own} channels, and --context is for volumes of one: leave it out"
             return "" if own == channels else wrong_channels(own, channels)
-        if self.context == channels or (self.context == 1 and channels == _COLOURS):
+        if self.context == channels or (self.context == 1 and channels == _COLORS):
             return ""
         fits = f"--context {channels} fills them with a slice and its neighbours"
         if channels % 2 == 0:

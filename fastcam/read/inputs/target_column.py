@@ -16,7 +16,7 @@ _USUAL = ("target", "label", "class", "age", "y", "diagnosis")
 
 @dataclass(frozen=True)
 class Targets:
-    """The true values of images, which are known by their index.
+    """The true values of images, which are identified by their index.
 
     - ``values``: numbers, or class numbers from 0
     - ``errors``: why an image has no value

@@ -49,7 +49,7 @@ class VolumeSlices:
         windows = [preprocessing.grey.window(volume) for volume in volumes]
         views = [volume_along(volume, axis) for volume in volumes]
         self.volume = views[0]
-        self.warnings = volumes[0].warnings
+        self.warnings = tuple(dict.fromkeys(text for one in volumes for text in one.warnings))
         self._reach = slicing.context // 2
         self._preprocessing = preprocessing
         self._channels = [

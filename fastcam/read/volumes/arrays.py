@@ -57,15 +57,15 @@ def read_array(path: Path, axes: Axes) -> Volume:
             array = np.load(path, mmap_mode=mapping, allow_pickle=False)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
-    shape, colour = _grid(array.shape, array.dtype, axes, path)
-    array = array.reshape((*shape, -1) if colour else shape)
+    shape, color = _grid(array.shape, array.dtype, axes, path)
+    array = array.reshape((*shape, -1) if color else shape)
     if axes == "xyz":
         array = array.swapaxes(0, 2)
-    if colour:
+    if color:
         array = luminance(array)
     # What is mapped is read here, once, into memory: drawing a slice must not wait for the disk.
     mapped = isinstance(array, np.memmap)
-    return Volume(native(np.array(array, order="C", copy=True if mapped else None), path))
+    return Volume(voxels=native(np.array(array, order="C", copy=True if mapped else None), path))
 
 
 def array_shape(path: Path, axes: Axes) -> tuple[int, int, int]:
@@ -108,8 +108,8 @@ def _grid(
 ) -> tuple[tuple[int, int, int], bool]:
     """(the three lengths in the file's own order, whether a color axis follows them)."""
     # Three lengths are always a volume, whatever the last one is.
-    colour = dtype == np.uint8 and len(stored) > 3 and stored[-1] in (3, 4)
-    lengths = list(stored[:-1] if colour else stored)
+    color = dtype == np.uint8 and len(stored) > 3 and stored[-1] in (3, 4)
+    lengths = list(stored[:-1] if color else stored)
     while len(lengths) > 3 and 1 in lengths:
         lengths.remove(1)
     if len(lengths) == 2:
@@ -117,4 +117,4 @@ def _grid(
     if len(lengths) != 3 or 0 in lengths:
         raise CaseError(f"{path}: holds an array of shape {stored}; a 3-D volume is needed")
     first, second, third = lengths
-    return (first, second, third), colour
+    return (first, second, third), color

@@ -58,7 +58,7 @@ def read_dicom(paths: Sequence[Path], volume: str | None = None, voi: bool = Tru
         voxels = _display_levels(voxels, slope, intercept, mappings)
         slope, intercept, window = 1.0, 0.0, (0.0, float(mapping.highest))
     decoded = Volume(
-        voxels,
+        voxels=voxels,
         affine=placed_at(selection),
         slope=slope,
         intercept=intercept,
@@ -220,12 +220,12 @@ def open_image(path: Path) -> Any:
 def _stored_values(image: Any) -> NDArray[Any]:
     """(frames, y, x), stored values; of colors the luminance."""
     pixels: NDArray[Any] = image.pixel_array
-    colour = image.get("SamplesPerPixel", 1) > 1
+    color = image.get("SamplesPerPixel", 1) > 1
     if image.get("PhotometricInterpretation") == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut
 
-        pixels, colour = apply_color_lut(pixels, image), True
-    if colour:
+        pixels, color = apply_color_lut(pixels, image), True
+    if color:
         pixels = luminance(pixels)
     return pixels[None] if pixels.ndim == 2 else pixels
 

@@ -39,13 +39,13 @@ class LookupTable:
 class SigmoidWindow:
     """The window of a VOI LUT Function SIGMOID, PS3.3 C.11.2.1.3.1."""
 
-    centre: float
+    center: float
     width: float
     highest = 1
 
     def map(self, values: NDArray[Any]) -> NDArray[Any]:
         """``values`` as float32, 0 (black) to 1 (white)."""
-        power = np.clip(-4 * (values.astype(np.float64) - self.centre) / self.width, -700, 700)
+        power = np.clip(-4 * (values.astype(np.float64) - self.center) / self.width, -700, 700)
         return (1 / (1 + np.exp(power))).astype(np.float32)
 
 
@@ -66,10 +66,10 @@ def grey_mapping(image: Any, frame: int) -> GreyMapping | None:
         if items:
             return _table(items[0], image)
     if str(frame_value(image, frame, "VOILUTFunction", "FrameVOILUTSequence")) == "SIGMOID":
-        centre = first_number(frame_value(image, frame, "WindowCenter", "FrameVOILUTSequence"))
+        center = first_number(frame_value(image, frame, "WindowCenter", "FrameVOILUTSequence"))
         width = first_number(frame_value(image, frame, "WindowWidth", "FrameVOILUTSequence"))
-        if centre is not None and width is not None and width > 0:
-            return SigmoidWindow(centre, width)
+        if center is not None and width is not None and width > 0:
+            return SigmoidWindow(center, width)
     return None
 
 

@@ -192,10 +192,10 @@ def position_of(image: Any, frame: int) -> tuple[tuple[float, float, float] | No
 
 def _window(image: Any, frame: int) -> tuple[float, float] | None:
     """(low, high) in rescaled units, PS3.3 C.11.2.1.2."""
-    centre = first_number(frame_value(image, frame, "WindowCenter", "FrameVOILUTSequence"))
+    center = first_number(frame_value(image, frame, "WindowCenter", "FrameVOILUTSequence"))
     width = first_number(frame_value(image, frame, "WindowWidth", "FrameVOILUTSequence"))
-    if centre is None or width is None or not width >= 1 or not math.isfinite(centre + width):
+    if center is None or width is None or not width >= 1 or not math.isfinite(center + width):
         return None
     if frame_value(image, frame, "VOILUTFunction", "FrameVOILUTSequence") == "LINEAR_EXACT":
-        return centre - width / 2, centre + width / 2
-    return centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
+        return center - width / 2, center + width / 2
+    return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2

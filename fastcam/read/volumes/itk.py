@@ -33,7 +33,7 @@ def read_itk(path: Path) -> Volume:
     if image.GetNumberOfComponentsPerPixel() in (3, 4) and voxels.dtype == np.uint8:
         voxels = luminance(voxels)
     voxels = voxels.reshape(_shape(reader, path))
-    return Volume(native(voxels, path), affine=_affine(reader))
+    return Volume(voxels=native(voxels, path), affine=_affine(reader))
 
 
 def itk_shape(path: Path) -> tuple[int, int, int]:
@@ -85,7 +85,7 @@ def _check_axes(path: Path) -> None:
     for text in counts:
         count = text.strip()
         if not (count.isdigit() and len(count) < 3 and 1 <= int(count) <= 10):
-            raise CaseError(f"{path}: is damaged: its NDims is no number of axes; copy it again")
+            raise CaseError(f"{path}: is damaged: its NDims is not a number of axes; copy it again")
 
 
 def _shape(reader: Any, path: Path) -> tuple[int, int, int]:

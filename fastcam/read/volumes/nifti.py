@@ -106,7 +106,7 @@ def nifti_channels(path: Path) -> tuple[int, Grid]:
     return count, _grid(header, shape, path)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class NiftiHeader:
     """What a NIfTI file's header says.
 

@@ -56,7 +56,7 @@ def read_pictures(paths: Sequence[Path], labels: bool = False) -> Volume:
             _check_single(path, getattr(image, "n_frames", 1))
             _check_size(path, "", image.size, size, first.name)
             voxels = _put(voxels, index, _grey(image, labels))
-    return Volume(voxels)
+    return Volume(voxels=voxels)
 
 
 def pictures_shape(paths: Sequence[Path]) -> tuple[int, int, int]:

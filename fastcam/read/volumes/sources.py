@@ -109,7 +109,10 @@ class SourceIndex:
             )
 
     def _direct(self, name: str, suffixes: tuple[str, ...]) -> list[Path]:
-        """Files and the folder of that name right under the root; a few dozen stat calls."""
+        """Files and the folder of that name right under the root; a few dozen stat calls.
+
+        CaseError for a pipe, a socket or a device of a file's name.
+        """
         paths = []
         for suffix in ("", *suffixes):
             path = self.root / f"{name}{suffix}"
@@ -117,6 +120,8 @@ class SourceIndex:
                 mode = path.stat().st_mode
             except (OSError, ValueError):  # not there, too long, or no file name on this system
                 continue
+            if suffix and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                check_regular_case(path)
             if stat.S_ISREG(mode) if suffix or name.endswith(suffixes) else stat.S_ISDIR(mode):
                 paths.append(path)
         return paths

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastcam.errors import CaseError
 from fastcam.read.axis_order import Axes
+from fastcam.read.constant_images import constant_warning
 from fastcam.read.regular_files import check_regular_case
 from fastcam.read.volumes.arrays import array_shape, read_array
 from fastcam.read.volumes.dicom import dicom_grid, dicom_shape, read_dicom, read_headers
@@ -35,6 +37,14 @@ def open_volume(
     the transpose of nibabel's array, whatever order the boxes were made on. ``labels``: the voxels
     are a mask, not grey levels.
     """
+    opened = _read(path, axes, labels, volume, voi)
+    if labels:
+        return opened
+    return replace(opened, warnings=(*opened.warnings, *constant_warning(path, opened.voxels)))
+
+
+def _read(path: Path, axes: Axes, labels: bool, volume: str | None, voi: bool) -> Volume:
+    """What the reader of the path's kind gives."""
     kind = _kind(path)
     try:
         if kind == "nifti":
@@ -109,7 +119,7 @@ def dicom_headers(path: Path, volume: str | None = None) -> list[Any]:
     kind = _kind(path)
     files = slice_files(path) if kind == "folder" else [path]
     if kind not in ("folder", "slices") or is_picture(files[0]):
-        raise CaseError(f"{path}: is no DICOM series, so its maps become NIfTI only")
+        raise CaseError(f"{path}: is not a DICOM series, so its maps become NIfTI only")
     return read_headers(files, volume)
 
 

@@ -21,7 +21,7 @@ LOW_PERCENT, HIGH_PERCENT = 0.5, 99.5
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Volume:
     """A volume as its file holds it.
 
@@ -122,21 +122,21 @@ def native(voxels: NDArray[Any], path: Path) -> NDArray[Any]:
     return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
 
 
-def luminance(colour: NDArray[Any]) -> NDArray[Any]:
+def luminance(color: NDArray[Any]) -> NDArray[Any]:
     """(..., y, x, 3 or 4) red, green, blue, rest ignored -> (..., y, x) of the same type.
 
     ITU-R BT.601 luma in 16-bit fixed point, the weights and rounding of Pillow's ``convert("L")``.
     Goes slice by slice, so that the widened numbers never exist for a whole volume.
     """
-    grey = np.empty(colour.shape[:-1], colour.dtype)
-    if colour.ndim > 3:
-        for index in range(len(colour)):
-            grey[index] = luminance(colour[index])
+    grey = np.empty(color.shape[:-1], color.dtype)
+    if color.ndim > 3:
+        for index in range(len(color)):
+            grey[index] = luminance(color[index])
         return grey
-    if colour.dtype.kind == "f":
-        grey[...] = colour[..., :3] @ np.array([0.299, 0.587, 0.114], colour.dtype)
+    if color.dtype.kind == "f":
+        grey[...] = color[..., :3] @ np.array([0.299, 0.587, 0.114], color.dtype)
         return grey
-    wide = colour[..., :3].astype(np.int64) @ np.array([19595, 38470, 7471], np.int64)
+    wide = color[..., :3].astype(np.int64) @ np.array([19595, 38470, 7471], np.int64)
     grey[...] = (wide + 0x8000) >> 16
     return grey
 

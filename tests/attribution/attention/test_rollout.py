@@ -20,13 +20,7 @@ from fastcam.models.vit import VisionTransformer, VitSettings
 from ...torchvision_import import torchvision
 from .test_rollout_chunked import FUSIONS, assert_close, fused_of, product_of
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(params=[1 << 19, 60], ids=["matrices kept", "queries and keys kept"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from fastcam.attribution.attention.rollout_chunked import (
 )
 from fastcam.attribution.request import Fusion
 from fastcam.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 Matrix = NDArray[np.float64]
 FUSIONS: tuple[Fusion, ...] = ("mean", "max", "min")
@@ -87,14 +89,6 @@ def expected(layers: Sequence[Scores], fusion: str, ratio: float = 0.0, first: i
 def assert_close(found: Tensor, wanted: Matrix) -> None:
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=4e-6)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=[1 << 19, 200, 1], ids=["one block", "few rows", "one row"])

@@ -28,8 +28,8 @@ def test_maps_are_those_of_the_plain_model(backend: str, targets: list[list[int]
     torch.manual_seed(0)
     model = Small()
     layers = ["one", "two", "relu"]
-    plain = CamEngine(model, layers, METHODS, targets=targets, sign="both")
-    compiled = CamEngine(model, layers, METHODS, targets=targets, sign="both", compile=backend)
+    plain = CamEngine(model, layers, METHODS, targets=targets)
+    compiled = CamEngine(model, layers, METHODS, targets=targets, compile=backend)
     for count in (3, 2):
         x = torch.randn(count, 3, 12, 12)
         expected, found = plain(x), compiled(x)
@@ -80,7 +80,7 @@ def test_layers_that_are_not_run_and_models_that_can_not_be_copied() -> None:
 def test_tuples() -> None:
     torch.manual_seed(0)
     model, x = Wrapped(), torch.randn(2, 3, 6, 6)
-    expected = CamEngine(model, ["conv", "pair"], sign="both")(x)
-    found = CamEngine(model, ["conv", "pair"], sign="both", compile="eager")(x)
+    expected = CamEngine(model, ["conv", "pair"])(x)
+    found = CamEngine(model, ["conv", "pair"], compile="eager")(x)
     for name, values in expected.maps.items():
         torch.testing.assert_close(found.maps[name], values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from fastcam.errors import InputError
 from ...torchvision_import import torchvision  # isort: skip
 from ..nets import Small, Tokens, autograd_maps
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 THEIRS = {
     "gradcam": "GradCAM",
@@ -24,14 +25,6 @@ THEIRS = {
     "gradcam++": "GradCAMPlusPlus",
     "eigencam": "EigenCAM",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +72,7 @@ def test_pytorch_grad_cam(
 def test_captum(resnet: nn.Module, images: Tensor) -> None:
     from captum.attr import LayerGradCam
 
-    both = CamEngine(resnet, ["layer3"], targets=[3, 5], sign="both")(images)
+    both = CamEngine(resnet, ["layer3"], targets=[3, 5])(images)
     theirs = LayerGradCam(resnet, resnet.layer3).attribute(images, target=torch.tensor([3, 5]))
     torch.testing.assert_close(
         both.maps["gradcam/layer3"], theirs[:, 0].detach(), rtol=1e-4, atol=1e-6
@@ -94,15 +87,12 @@ def test_gradcam_is_its_definition(dims: int) -> None:
     classes = model(x).argmax(1).tolist()
     activations, gradients = autograd_maps(model, x, classes)
     expected = torch.einsum("bk,bk...->b...", gradients.flatten(2).mean(2), activations)
-    engine = CamEngine(model, ["relu#1"], sign="both")
+    engine = CamEngine(model, ["relu#1"])
     found = engine(x)
     torch.testing.assert_close(found.maps["gradcam/relu#1"], expected)
     assert found.targets is not None
     assert found.targets.tolist() == [[c] for c in classes]
     torch.testing.assert_close(found.output, model(x).detach())
-    for sign, values in (("positive", expected.relu()), ("negative", (-expected).relu())):
-        one = CamEngine(model, ["relu#1"], sign=sign)(x).maps["gradcam/relu#1"]  # type: ignore[arg-type]
-        torch.testing.assert_close(one, values)
 
 
 def test_several_classes_are_those_one_by_one() -> None:
@@ -110,7 +100,7 @@ def test_several_classes_are_those_one_by_one() -> None:
     model = Small()
     x = torch.randn(2, 3, 8, 8)
     methods = ("gradcam", "layercam", "eigencam")
-    engine = CamEngine(model, ["one", "two"], methods, targets=[[4, 0, 2]], sign="both")
+    engine = CamEngine(model, ["one", "two"], methods, targets=[[4, 0, 2]])
     found = engine(x)
     assert found.maps["gradcam/one"].shape == (2, 3, 8, 8)
     assert found.maps["eigencam/two"].shape == (2, 4, 4)
@@ -122,17 +112,6 @@ def test_several_classes_are_those_one_by_one() -> None:
     torch.testing.assert_close(
         called, found.maps["gradcam/two"][:, 1] - found.maps["gradcam/two"][:, 2]
     )
-
-
-def test_regression_signs() -> None:
-    model = Small(outputs=1)
-    x = torch.randn(2, 3, 8, 8)
-    maps = {
-        sign: CamEngine(model, ["relu#1"], sign=sign)(x).maps["gradcam/relu#1"]
-        for sign in ("positive", "negative", "both")
-    }
-    assert torch.equal(maps["both"], maps["positive"] - maps["negative"])
-    assert maps["both"].any()
 
 
 def test_a_bad_image_costs_only_itself() -> None:
@@ -153,14 +132,13 @@ def test_transformers() -> None:
     torch.manual_seed(0)
     model = Tokens("cls", prefix=3)
     x = torch.randn(2, 3, 16, 24)
-    engine = CamEngine(model, methods=("gradcam", "eigencam"), sign="both")
+    engine = CamEngine(model, methods=("gradcam", "eigencam"))
     found = engine(x)
     assert list(found.maps) == ["gradcam/blocks.1.norm1", "eigencam/blocks.1.norm1"]
     by_hand = CamEngine(
         model,
         ["blocks.1.norm1"],
         ("gradcam", "eigencam"),
-        sign="both",
         reshape=lambda t: t[:, 3:].mT.reshape(len(t), -1, 4, 6),
     )(x)
     for name, values in by_hand.maps.items():
@@ -183,7 +161,6 @@ def test_transformers() -> None:
         ({"methods": ["rollout"]}, "use one of gradcam, hirescam"),
         ({"methods": []}, "give a list"),
         ({"methods": "gradcam"}, "give a list"),
-        ({"sign": "plus"}, "use one of positive, negative, both"),
         ({"reshape": "vit"}, "use 'auto', 'none' or a callable"),
         ({"prefix_tokens": -1}, "must be 0 or more"),
         ({"chunk": 0}, "must be 1 or more"),

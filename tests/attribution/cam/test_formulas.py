@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fastcam.attribution.cam import formulas
-from fastcam.attribution.cam.formulas import GRADIENT_METHODS, eigencam, signed
+from fastcam.attribution.cam.formulas import GRADIENT_METHODS, eigencam
 
 SHAPES = st.sampled_from([(1, 1, 2, 3), (2, 3, 4, 5), (3, 5, 1, 2), (2, 4, 2, 3, 2), (1, 7, 6, 6)])
 
@@ -130,10 +130,3 @@ def test_gradcam_plusplus_survives_a_vanishing_denominator() -> None:
     found = formulas.gradcam_plusplus(activations, gradients)
     assert found.isfinite().all()
     assert float(found[0, 0, 0]) == pytest.approx(0.5 * 0.25 / (0.5 + 2 * 0.125 + 1e-6))
-
-
-def test_signs() -> None:
-    maps = torch.tensor([[-2.0, 0.0, 3.0]])
-    assert signed(maps, "positive").tolist() == [[0, 0, 3]]
-    assert signed(maps, "negative").tolist() == [[2, 0, 0]]
-    assert signed(maps, "both").tolist() == [[-2, 0, 3]]

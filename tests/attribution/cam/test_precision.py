@@ -49,7 +49,7 @@ def test_it_has_learnt(digits: tuple[nn.Module, Tensor, Tensor]) -> None:
 @pytest.mark.parametrize("layer", ["2", "5"])
 def test_bf16(digits: tuple[nn.Module, Tensor, Tensor], layer: str) -> None:
     model, x, y = digits
-    engine = CamEngine(model, [layer], METHODS, targets=y, sign="both")
+    engine = CamEngine(model, [layer], METHODS, targets=y)
     exact = engine(x)
     with torch.autocast("cpu", torch.bfloat16):
         half = engine(x)

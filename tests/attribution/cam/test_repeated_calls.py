@@ -29,14 +29,14 @@ def test_siamese(model: type[Halves], channels: int, compile: bool | str) -> Non
     x = torch.randn(2, channels, 16, 32)
     kept = [net.backbone(part) for part in net.parts(x)]
     logits = net.answer(*kept)
-    engine = CamEngine(net, ["backbone"], targets=1, sign="both", compile=compile)
+    engine = CamEngine(net, ["backbone"], targets=1, compile=compile)
     found = engine(x).maps
     assert list(found) == ["gradcam/backbone#0", "gradcam/backbone#1"]
     for number, activations in enumerate(kept):
         expected = gradcam_of(activations, logits, 1)
         torch.testing.assert_close(found[f"gradcam/backbone#{number}"], expected)
         assert not torch.equal(found["gradcam/backbone#0"], found["gradcam/backbone#1"])
-        one = CamEngine(net, [f"backbone#{number}"], targets=1, sign="both", compile=compile)
+        one = CamEngine(net, [f"backbone#{number}"], targets=1, compile=compile)
         maps = one(x).maps
         assert list(maps) == [f"gradcam/backbone#{number}"]
         torch.testing.assert_close(maps[f"gradcam/backbone#{number}"], expected)
@@ -52,7 +52,7 @@ def test_recurrent() -> None:
         kept.append(net.cell(state))
         state = torch.tanh(kept[-1])
     logits = net.head(state.mean((2, 3)))
-    found = CamEngine(net, ["cell", "stem"], targets=2, sign="both")(x).maps
+    found = CamEngine(net, ["cell", "stem"], targets=2)(x).maps
     assert list(found) == ["gradcam/cell#0", "gradcam/cell#1", "gradcam/cell#2", "gradcam/stem"]
     for number, activations in enumerate(kept):
         torch.testing.assert_close(
@@ -62,7 +62,7 @@ def test_recurrent() -> None:
 
 def test_every_method_has_a_map_of_every_call() -> None:
     net = Halves().eval()
-    found = CamEngine(net, ["backbone.layer2"], CAM_METHODS, sign="both")(torch.randn(2, 3, 16, 32))
+    found = CamEngine(net, ["backbone.layer2"], CAM_METHODS)(torch.randn(2, 3, 16, 32))
     names = [f"{m}/backbone.layer2#{n}" for m in CAM_METHODS for n in (0, 1)]
     assert list(found.maps) == names
     assert {values.shape for values in found.maps.values()} == {(2, 4, 4)}

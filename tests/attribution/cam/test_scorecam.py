@@ -39,7 +39,7 @@ def test_it_is_the_slow_loop(dims: int, chunk: int) -> None:
     values = run_split(model, {"two": model.two}, x, gradients=False).activations["two"]
     with torch.no_grad():
         expected = slow(model, x, values, [3, 1])
-    engine = CamEngine(model, ["two"], ["scorecam"], sign="both", chunk=chunk)
+    engine = CamEngine(model, ["two"], ["scorecam"], chunk=chunk)
     found = engine(x, targets=[3, 1]).maps["scorecam/two"]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert not found.requires_grad

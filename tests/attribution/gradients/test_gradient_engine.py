@@ -40,9 +40,7 @@ def _model(dims: int) -> nn.Module:
 
 def test_saliency_and_input_x_gradient_are_captums(dims: int) -> None:
     model, images = _model(dims), _images(dims)
-    maps = GradientEngine(model, ["saliency", "inputxgradient"], targets=[1, 4], sign="both")(
-        images
-    ).maps
+    maps = GradientEngine(model, ["saliency", "inputxgradient"], targets=[1, 4])(images).maps
     expected = captum.Saliency(model).attribute(images.clone(), target=[1, 4]).amax(1)
     torch.testing.assert_close(maps["saliency"], expected.detach())
     expected = captum.InputXGradient(model).attribute(images.clone(), target=[1, 4]).sum(1)
@@ -61,9 +59,7 @@ def test_integrated_gradients_are_captums(dims: int, baseline: str) -> None:
         "black": torch.tensor(black).reshape(1, 3, *(1,) * dims).expand_as(images),
         "mean": images.mean(axes, keepdim=True).expand_as(images),
     }
-    result = GradientEngine(
-        model, ["integrated-gradients"], targets=2, sign="both", settings=settings
-    )(images)
+    result = GradientEngine(model, ["integrated-gradients"], targets=2, settings=settings)(images)
     expected, delta = captum.IntegratedGradients(model).attribute(
         images, starts[baseline], target=2, n_steps=9, return_convergence_delta=True
     )
@@ -106,17 +102,6 @@ def test_smoothgrad_is_a_plain_loop(dims: int) -> None:
         noisy = (images + 0.3 * extent * noise).requires_grad_()
         total += torch.autograd.grad(model(noisy)[:, 0].sum(), noisy)[0]
     torch.testing.assert_close(maps["smoothgrad"], (total / 4).abs().amax(1))
-
-
-@pytest.mark.parametrize("sign", ["positive", "negative"])
-def test_sign(sign: Any) -> None:
-    model, images = _model(2), _images(2)
-    methods = ["inputxgradient", "integrated-gradients"]
-    both = GradientEngine(model, methods, targets=1, sign="both", settings=ZERO)(images).maps
-    maps = GradientEngine(model, methods, targets=1, sign=sign, settings=ZERO)(images).maps
-    for name, values in both.items():
-        expected = (values if sign == "positive" else -values).clamp(min=0)
-        torch.testing.assert_close(maps[name], expected)
 
 
 def test_several_targets_are_as_one_by_one() -> None:
@@ -167,7 +152,7 @@ def test_each_input_has_a_map_and_numbers_stay() -> None:
     rows[:, 2] = torch.tensor([2.0, -1.0]).reshape(2, 1, 1)
     settings = MethodSettings(baseline="zero", steps=3)
     engine = GradientEngine(
-        model, ["inputxgradient", "integrated-gradients"], targets=0, sign="both", settings=settings
+        model, ["inputxgradient", "integrated-gradients"], targets=0, settings=settings
     )
     with called_as(model, ModelCall(packed=packed)):
         result = engine(rows)

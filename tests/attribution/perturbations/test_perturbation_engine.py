@@ -37,9 +37,7 @@ def test_occlusion_is_captums(dims: int, geometry: tuple[int, int]) -> None:
     side, stride = geometry
     model, images = _model(dims), _images(dims)
     settings = MethodSettings(occlusion_size=side, occlusion_stride=stride, pass_size=7)
-    engine = PerturbationEngine(
-        model, ["occlusion"], targets=[2, 3], sign="both", settings=settings
-    )
+    engine = PerturbationEngine(model, ["occlusion"], targets=[2, 3], settings=settings)
     expected = captum.Occlusion(model).attribute(
         images, (3, *[side] * dims), (3, *[stride] * dims), target=[2, 3], baselines=0
     )
@@ -83,9 +81,9 @@ def test_rise_is_a_plain_loop_with_the_same_masks(dims: int, kind: str) -> None:
         masks=11, cells=3, keep=0.4, pass_size=4, multilabel=kind == "sigmoid"
     )
     target = 0 if kind == "regression" else 3
-    maps = PerturbationEngine(model, ["rise"], targets=target, sign="both", settings=settings)(
-        images
-    ).maps["rise"]
+    maps = PerturbationEngine(model, ["rise"], targets=target, settings=settings)(images).maps[
+        "rise"
+    ]
     masks = torch.cat(list(random_masks(images.shape[2:], 11, 3, 0.4, 0, 11)))
     score = {
         "softmax": lambda out: out.softmax(1)[0, 3],
@@ -129,7 +127,7 @@ def test_the_cover_is_the_baseline(method: str) -> None:
     model = _model(2)
     images = torch.full((1, 3, 10, 13), 0.7)
     settings = MethodSettings(baseline="mean", masks=5)
-    maps = PerturbationEngine(model, [method], sign="both", settings=settings)(images).maps[method]
+    maps = PerturbationEngine(model, [method], settings=settings)(images).maps[method]
     assert float(maps.abs().max()) < 1e-6
 
 

@@ -98,7 +98,7 @@ def _chefer(weights: list[Tensor], query: Tensor) -> Tensor:
 
 def test_a_timm_vit_is_as_eager_attention_with_autograd() -> None:
     model, images = _timm_vit(), torch.randn(2, 3, 32, 32)
-    result = RelevanceEngine(model, METHODS, targets=1, sign="both")(images)
+    result = RelevanceEngine(model, METHODS, targets=1)(images)
     with _eager_weights(model) as weights:
         model(images)[:, 1].sum().backward()
     cls = torch.zeros(17)
@@ -156,7 +156,7 @@ def test_layers_can_be_chosen() -> None:
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_hugging_face(attention: str) -> None:
     model, images = _hf_vit(attention), torch.randn(2, 3, 32, 32)
-    result = RelevanceEngine(model, METHODS, targets=1, sign="both")(images)
+    result = RelevanceEngine(model, METHODS, targets=1)(images)
     eager = _hf_vit("eager")
     output = eager(images, output_attentions=True, output_hidden_states=True)
     blocks = []
@@ -183,7 +183,7 @@ def test_hugging_face(attention: str) -> None:
 def test_a_model_without_cls_is_read_from_the_mean_of_its_patches() -> None:
     model = _timm_vit(class_token=False, global_pool="avg")
     images = torch.randn(2, 3, 32, 32)
-    result = RelevanceEngine(model, METHODS, targets=1, sign="both")(images)
+    result = RelevanceEngine(model, METHODS, targets=1)(images)
     with _eager_weights(model) as weights:
         model(images)[:, 1].sum().backward()
     expected = _chefer(weights, torch.full((16,), 1 / 16)).reshape(2, 4, 4)

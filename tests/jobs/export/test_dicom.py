@@ -152,7 +152,7 @@ def test_what_is_no_dicom_is_said(tmp_path: Path) -> None:
     store = sample_map_stores.volume_store(tmp_path)
     report = export.export(store.path, output_dir=tmp_path / "out", format="dcm")
     assert report.exit_code == 1
-    assert "is no DICOM series, so its maps become NIfTI only" in report.failures[0].reason
+    assert "is not a DICOM series, so its maps become NIfTI only" in report.failures[0].reason
     assert not list((tmp_path / "out").glob("*.dcm"))
 
 

@@ -69,6 +69,7 @@ def contents(store: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_the_store_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text(MODEL)

@@ -195,6 +195,28 @@ def test_a_case_whose_mask_changed_is_run_again(
     assert (report.done, report.already, report.notes) == (0, 3, [])
 
 
+def test_a_mask_that_comes_later_and_a_label_that_was_corrected(
+    model: PatchAttention, volumes: Path, tmp_path: Path
+) -> None:
+    late = volumes / "masks" / "p2.npy"
+    late.rename(tmp_path / "p2.npy")
+    report = run(model, volumes, tmp_path / "out")
+    assert (report.done, report.failed) == (2, 1)
+    (tmp_path / "p2.npy").rename(late)
+    labels = volumes / "labels.csv"
+    labels.write_text(labels.read_text().replace("p3.npy,0", "p3.npy,1"))
+    report = run(model, volumes, tmp_path / "out")
+    assert (report.done, report.already, report.failed) == (2, 1, 0)
+    assert report.notes == ["2 inputs have another mask or label than before: run again"]
+    run(model, volumes, tmp_path / "fresh")
+    for ours, theirs in zip(weights(tmp_path / "out"), weights(tmp_path / "fresh"), strict=True):
+        assert np.array_equal(ours, theirs)
+    store = fastcam.open_store(tmp_path / "out" / "run.zarr")
+    assert [case.true_label for case in store.cases] == [0, 1, 1]
+    report = run(model, volumes, tmp_path / "out")
+    assert (report.done, report.already, report.notes) == (0, 3, [])
+
+
 def test_a_stopped_run_again_with_a_changed_volume(
     model: PatchAttention, volumes: Path, tmp_path: Path
 ) -> None:

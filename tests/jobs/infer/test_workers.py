@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from tests.process_tree import kill, running
 from tests.run.test_scheduler import Cluster
 
 from .slice_samples import save
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Says in a file which processes have made it, and takes its time where another file is there.
 MODEL = """
@@ -75,14 +76,6 @@ def folder(tmp_path: Path) -> Path:
         Image.fromarray(pixels).save(tmp_path / "images" / f"im{index:02d}.png")
     (tmp_path / "images" / "im07.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def infer(folder: Path, name: str, images: str = "images", net: str = "Net", **options: Any) -> Any:

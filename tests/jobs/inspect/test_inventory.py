@@ -102,7 +102,7 @@ def test_a_store_of_maps(tmp_path: Path) -> None:
         "done": "1",
         "failed": "1",
         "open": "3",
-        "batches left": "2 of 3, of 2",
+        "batches left": "2 of 3; batch size 2",
         f"map {CAM}": "y 4, x 5",
     }
     assert {key: found["summary"][key] for key in expected} == expected

@@ -16,7 +16,7 @@ from fastcam.demo.neck_set import SyntheticSet
 from fastcam.errors import InputError, OutputError
 from fastcam.jobs.render import job
 from fastcam.jobs.render.gallery import read_gallery, write_page
-from fastcam.jobs.render.page import FailureRow
+from fastcam.jobs.render.gallery_content import FailureRow
 from fastcam.jobs.render.request import RenderRequest
 from fastcam.options import Selection, Sources, Style
 from fastcam.store.patches import open_store

@@ -15,14 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastcam.jobs.render.page import (
-    FailureRow,
-    Gallery,
-    GalleryCase,
-    GalleryFigure,
-    link,
-    page_html,
-)
+from fastcam.jobs.render.gallery_content import FailureRow, Gallery, GalleryCase, GalleryFigure
+from fastcam.jobs.render.page import link, page_html
 
 HOSTILE = [
     "<script>document.title = 'run'</script>",
@@ -135,7 +129,7 @@ def test_the_data_are_the_cases() -> None:
     assert (first["label"], first["prediction"], first["right"]) == (1, 0, 1)
     assert (first["confidence"], first["highest"]) == (0.875, 0.25)
     assert (first["shown"], first["best"]) == (1, 1)
-    assert first["summary"] == "007_case/_summary.txt"
+    assert first["folder"] + first["summary"] == "007_case/_summary.txt"
     told = [(index, average, first["folder"] + rest) for index, average, rest in first["figures"]]
     assert told == [(f.slice, pytest.approx(f.average), f.path) for f in one.figures]
     assert (second["right"], second["summary"], second["folder"]) == (0, "", "")

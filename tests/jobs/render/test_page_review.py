@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from fastcam.jobs.render.page import Gallery, GalleryCase, GalleryFigure, page_html
+from fastcam.jobs.render.gallery_content import Gallery, GalleryCase, GalleryFigure
+from fastcam.jobs.render.page import page_html
 from fastcam.jobs.view.review_file import latest, read_review
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

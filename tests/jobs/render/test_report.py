@@ -10,7 +10,7 @@ from fastcam.run.records import Failure
 
 
 def _report(**facts: Any) -> RenderReport:
-    report = RenderReport(Path("out"), available=3, cases=3, **facts)
+    report = RenderReport(output_dir=Path("out"), available=3, cases=3, **facts)
     report.seconds = {"draw": 2.0}
     return report
 
@@ -69,5 +69,5 @@ def test_names_cannot_forge_lines() -> None:
 
 
 def test_nothing_chosen() -> None:
-    report = RenderReport(Path("out"), available=3)
+    report = RenderReport(output_dir=Path("out"), available=3)
     assert "no case is left of 3" in summary_text(report)

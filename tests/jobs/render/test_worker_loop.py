@@ -48,7 +48,16 @@ class Figures(CaseFigures):
             raise CaseError(f"no slice {index}")
         panel = Panel("grey", 20, 20, image=np.full((20, 20, 1), 9, np.uint8))
         path = f"{self.header.name}{index}.png"
-        record = FigureRecord(path, self.header.place, self.header.name, index, False, 0, 0, 0)
+        record = FigureRecord(
+            path=path,
+            place=self.header.place,
+            case=self.header.name,
+            slice=index,
+            best=False,
+            average=0,
+            low=0,
+            high=0,
+        )
         return CaseFigure(Sheet("", "", (0, 0, 0), ((panel,),)), STYLE, record)
 
     def slice_of(self, index: int) -> int | None:
@@ -56,7 +65,16 @@ class Figures(CaseFigures):
 
     def summary(self) -> Summary:
         name = self.header.name
-        record = FigureRecord(f"{name}.txt", self.header.place, name, None, False, 0, 0, 0)
+        record = FigureRecord(
+            path=f"{name}.txt",
+            place=self.header.place,
+            case=name,
+            slice=None,
+            best=False,
+            average=0,
+            low=0,
+            high=0,
+        )
         return Summary("text", record)
 
 

@@ -33,7 +33,7 @@ def new_page(browser) -> Iterator:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30000)
+        page.set_default_timeout(60000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "console",

@@ -87,7 +87,7 @@ def service_of(folder: Path, **options) -> Service:
 def ask(service: Service, path: str, query=None, method="GET", headers=None, body=None):
     """(status, headers, body) of a request below the token."""
     parts = urlsplit(service.address)
-    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     target = parts.path + path + (f"?{urlencode(query)}" if query else "")
     connection.request(method, target, body=body, headers=headers or {})
     answer = connection.getresponse()

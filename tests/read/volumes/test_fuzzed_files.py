@@ -33,5 +33,5 @@ def test_a_meta_image_of_many_axes_does_not_end_the_process(tmp_path: Path, axes
     itk.WriteImage(itk.GetImageFromArray(np.zeros((3, 4, 5), np.int16)), str(path))
     assert volume_shape(path) == (3, 4, 5)
     path.write_bytes(path.read_bytes().replace(b"NDims = 3", b"NDims = " + axes))
-    with pytest.raises(CaseError, match="its NDims is no number of axes"):
+    with pytest.raises(CaseError, match="its NDims is not a number of axes"):
         volume_shape(path)

@@ -58,28 +58,28 @@ def test_luminance_of_16_bits_and_of_floats() -> None:
 
 def test_percentiles_where_the_file_gives_no_window() -> None:
     voxels = np.random.default_rng(1).normal(0, 900, (5, 20, 20)).astype(np.int16)
-    assert Volume(voxels).window == pytest.approx(np.percentile(voxels, [0.5, 99.5]))
+    assert Volume(voxels=voxels).window == pytest.approx(np.percentile(voxels, [0.5, 99.5]))
 
 
 def test_the_files_window_is_brought_into_raw_units() -> None:
     voxels = np.zeros((1, 2, 2), np.int16)
-    volume = Volume(voxels, file_window=(-100.0, 300.0), slope=2.0, intercept=-1024.0)
+    volume = Volume(voxels=voxels, file_window=(-100.0, 300.0), slope=2.0, intercept=-1024.0)
     assert volume.window == (462.0, 662.0)
 
 
 def test_negative_slopes_and_monochrome1_turn_the_window() -> None:
     voxels = np.arange(1000, dtype=np.int16).reshape(10, 10, 10)
-    low, high = Volume(voxels).window
+    low, high = Volume(voxels=voxels).window
     assert low < high
-    assert Volume(voxels, slope=-1.0).window == (high, low)
-    assert Volume(voxels, inverted=True).window == (high, low)
-    assert Volume(voxels, slope=-1.0, inverted=True).window == (low, high)
-    assert Volume(voxels, file_window=(0.0, 10.0), slope=-1.0).window == (0.0, -10.0)
+    assert Volume(voxels=voxels, slope=-1.0).window == (high, low)
+    assert Volume(voxels=voxels, inverted=True).window == (high, low)
+    assert Volume(voxels=voxels, slope=-1.0, inverted=True).window == (low, high)
+    assert Volume(voxels=voxels, file_window=(0.0, 10.0), slope=-1.0).window == (0.0, -10.0)
 
 
 @pytest.mark.parametrize("value", [0, 7, -1e30, np.nan, np.inf])
 def test_a_constant_volume_has_a_usable_window(value: float) -> None:
-    low, high = Volume(np.full((2, 3, 3), value, np.float32)).window
+    low, high = Volume(voxels=np.full((2, 3, 3), value, np.float32)).window
     assert np.isfinite([low, high]).all()
     assert low < high
 
@@ -88,9 +88,9 @@ def test_a_few_bright_voxels_still_make_a_window() -> None:
     voxels = np.zeros((10, 20, 20), np.float32)
     voxels[5, 5, 5] = 3.0
     voxels[0, 0, 0] = np.nan
-    assert Volume(voxels).window == (0.0, 3.0)
+    assert Volume(voxels=voxels).window == (0.0, 3.0)
 
 
 def test_a_window_that_is_no_number_is_ignored() -> None:
     voxels = np.arange(1000, dtype=np.float32).reshape(10, 10, 10)
-    assert Volume(voxels, file_window=(np.nan, 3.0)).window == Volume(voxels).window
+    assert Volume(voxels=voxels, file_window=(np.nan, 3.0)).window == Volume(voxels=voxels).window

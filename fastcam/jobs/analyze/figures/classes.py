@@ -74,7 +74,7 @@ def write_class_figures(
         first_maps, second_maps = comparison.mean_maps[first], comparison.mean_maps[second]
         sheet = classes_sheet(
             Heading(
-                f"{first} against {second}", "means of normalised maps over mean pictures, aligned"
+                f"{first} against {second}", "means of normalized maps over mean pictures, aligned"
             ),
             (labels[first], labels[second]),
             (means[first], means[second]),

@@ -78,7 +78,7 @@ def _curve_verdicts(curves: Curves, numbers: dict[str, Any]) -> list[str]:
     if not numbers["measured"]:
         return [f"faithfulness: no image could be measured: {'; '.join(set(numbers['reasons']))}"]
     probability = curves.kind == "probability"
-    score = "probability" if probability else "closeness to the whole image's output"
+    score = "probability" if probability else "similarity to the whole image's output"
     lines = []
     for game, words in (("deletion", "deleting"), ("insertion", "inserting")):
         part = numbers[game]

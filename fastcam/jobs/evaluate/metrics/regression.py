@@ -104,8 +104,8 @@ def _resample_metrics(true: Floats, predicted: Floats, indices: Indices) -> Floa
     mean = times @ difference / n
     squares = times @ difference**2
     sd = np.sqrt(np.maximum(squares - n * mean**2, 0.0) / (n - 1))
-    centred = true - true.mean()
-    spread = times @ centred**2 - (times @ centred) ** 2 / n
+    centered = true - true.mean()
+    spread = times @ centered**2 - (times @ centered) ** 2 / n
     with np.errstate(divide="ignore", invalid="ignore"):
         metrics = {
             "mae": times @ np.abs(difference) / n,

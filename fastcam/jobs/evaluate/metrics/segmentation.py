@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,15 +94,12 @@ def overlap_of(
     metrics = importlib.import_module(_METRICS)
     pair = [torch.from_numpy(np.ascontiguousarray(part))[None, None] for part in (predicted, true)]
     options = {"include_background": True, "spacing": list(spacing)}
-    with warnings.catch_warnings():
-        # Of SciPy used in place of a library for GPUs.
-        warnings.simplefilter("ignore")
-        values = (
-            metrics.compute_dice(*pair),
-            metrics.compute_iou(*pair),
-            metrics.compute_average_surface_distance(*pair, symmetric=True, **options),
-            metrics.compute_hausdorff_distance(*pair, percentile=95, **options),
-        )
+    values = (
+        metrics.compute_dice(*pair),
+        metrics.compute_iou(*pair),
+        metrics.compute_average_surface_distance(*pair, symmetric=True, **options),
+        metrics.compute_hausdorff_distance(*pair, percentile=95, **options),
+    )
     dice, iou, surface, hausdorff = (float(value) for value in values)
     return Overlap(dice, iou, surface, hausdorff, *counts)
 

@@ -11,8 +11,8 @@ from fastcam.jobs.evaluate.metrics.classification import BINS, confusion_counts,
 from fastcam.jobs.evaluate.metrics.evaluation import Evaluation
 from fastcam.report.plots import (
     BLUE,
+    DARK,
     FAINT,
-    INK,
     drawable_text,
     frame,
     new_page,
@@ -105,7 +105,7 @@ def _matrix(
                 ha="center",
                 va="center",
                 size=float(np.clip(40 / evaluation.classes, 6, 12)),
-                color="white" if shares[row, column] > 0.55 else INK,
+                color="white" if shares[row, column] > 0.55 else DARK,
             )
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fastcam.report.plots import (
     BLUE,
+    DARK,
     FAINT,
-    INK,
     frame,
     new_page,
     page_png,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _CENTER = "#b7791f"
 _SCORES = {
     "probability": "probability of the class",
-    "closeness": "closeness to the whole image's output",
+    "closeness": "similarity to the whole image's output",
 }
 _GAMES = (
     ("deletion", "Deletion, low is good", "share of the pixels deleted, highest first"),
@@ -46,7 +46,7 @@ def faithfulness_page(
     page = new_page(15.0, 6.0, constrained=True)
     heading = "Are the maps faithful?" + (f"   {title}" if title else "")
     note = "line: median (correlation: mean); band: quartiles of the images"
-    page.suptitle(f"{heading}\n{note}", x=0.012, ha="left", size=13, color=INK, parse_math=False)
+    page.suptitle(f"{heading}\n{note}", x=0.012, ha="left", size=13, color=DARK, parse_math=False)
     axes = page.subplots(1, 3)
     for panel, (game, name, x) in zip(axes, _GAMES, strict=False):
         _game(panel, curves, game, name, x)
@@ -84,7 +84,7 @@ def _game(axes: Axes, curves: Curves | None, game: str, title: str, x: str) -> N
     frame(axes, f"{title}\n{int(measured.sum())} images", x=x, y=score)
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.03, 1.03)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
+    axes.legend(frameon=False, fontsize=9, labelcolor=DARK, loc="best")
 
 
 def _depth(axes: Axes, randomization: Randomization | None) -> None:
@@ -110,7 +110,7 @@ def _depth(axes: Axes, randomization: Randomization | None) -> None:
     if randomization.other_image.size:
         axes.axhline(
             float(randomization.other_image.mean()),
-            color=INK,
+            color=DARK,
             linewidth=1.2,
             linestyle=":",
             label="another image's map",
@@ -121,7 +121,7 @@ def _depth(axes: Axes, randomization: Randomization | None) -> None:
     axes.set_xlim(0, len(steps) - 1)
     lowest = float(np.quantile(randomization.spearman, 0.25, axis=1).min())
     axes.set_ylim(min(-0.3, float(low) - 0.05, lowest - 0.05), 1.03)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
+    axes.legend(frameon=False, fontsize=9, labelcolor=DARK, loc="best")
 
 
 def _band(

@@ -18,9 +18,9 @@ from fastcam.jobs.evaluate.metrics.localization import (
 )
 from fastcam.report.plots import (
     BAD,
+    DARK,
     FAINT,
     GOOD,
-    INK,
     dots_and_box,
     frame,
     new_page,
@@ -62,7 +62,7 @@ def localization_page(
         x=0.012,
         ha="left",
         size=13,
-        color=INK,
+        color=DARK,
         parse_math=False,
     )
     axes = page.subplots(1, 3)
@@ -112,7 +112,7 @@ def _pointing(axes: Axes, summary: LocalizationSummary, names: tuple[str, str]) 
             f"{group.hit_rate:.0%}  ({group.hits})",
             ha="center",
             size=10,
-            color=INK,
+            color=DARK,
             zorder=5,
         )
         _chance(axes, x, np.array([group.chance_hit_rate]))
@@ -131,7 +131,7 @@ def _chance(axes: Axes, x: int, values: NDArray[np.float64]) -> None:
         level,
         x - 0.46,
         x + 0.42,
-        color=INK,
+        color=DARK,
         linestyles=(0, (4, 3)),
         linewidth=1.6,
         zorder=4,
@@ -143,7 +143,7 @@ def _chance(axes: Axes, x: int, values: NDArray[np.float64]) -> None:
         textcoords="offset points",
         ha="right",
         size=8.5,
-        color=INK,
+        color=DARK,
         zorder=6,
         annotation_clip=False,
         bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0, "alpha": 0.8},

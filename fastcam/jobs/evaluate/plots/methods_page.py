@@ -10,8 +10,8 @@ from fastcam.jobs.evaluate.metrics.bootstrap import Estimate
 from fastcam.jobs.evaluate.metrics.method_comparison import MEASURES, MethodValues
 from fastcam.report.plots import (
     BLUE,
+    DARK,
     FAINT,
-    INK,
     frame,
     new_page,
     page_png,
@@ -36,7 +36,7 @@ def methods_page(
     page = new_page(5.0 * columns + 1.0, rows * (1.6 + 0.32 * len(methods)), constrained=True)
     note = "mean over the images, with its 95 % bootstrap interval; gray: baselines"
     page.suptitle(
-        f"Methods compared   {title}\n{note}", x=0.012, ha="left", size=13, color=INK,
+        f"Methods compared   {title}\n{note}", x=0.012, ha="left", size=13, color=DARK,
         parse_math=False,
     )  # fmt: skip
     panels = np.atleast_1d(page.subplots(rows, columns, squeeze=False)).reshape(-1)

@@ -12,9 +12,9 @@ from fastcam.jobs.evaluate.metrics.regression import LIMITS, fit_line, group_nam
 from fastcam.report.plots import (
     BAD,
     BLUE,
+    DARK,
     FAINT,
     GOOD,
-    INK,
     frame,
     new_page,
     page_png,
@@ -91,7 +91,7 @@ def bland_altman_page(evaluation: Evaluation) -> bytes:
     axes.margins(x=0.04, y=0.12)
     note = f"bands: 95 % interval (bootstrap)   green: |error| < {evaluation.good_below:g}"
     note = evaluation.with_unit(note)
-    axes.text(1.0, 1.012, note, transform=axes.transAxes, ha="right", size=9, color=INK)
+    axes.text(1.0, 1.012, note, transform=axes.transAxes, ha="right", size=9, color=DARK)
     return page_png(page)
 
 
@@ -122,14 +122,14 @@ def groups_page(evaluation: Evaluation) -> bytes:
         )
         if labelled:
             texts = ["" if h is None else f"{h:.3g}" for h in heights]
-            above.bar_label(bars, texts, size=8.5, color=INK, padding=2)
+            above.bar_label(bars, texts, size=8.5, color=DARK, padding=2)
     for axes in (above, below):
         axes.grid(axis="x", visible=False)
     above.legend(frameon=False, fontsize=9.5, ncols=2)
     above.margins(y=0.14)
     counts = below.bar(positions, [group.n for group in groups], 0.8, color="#b9c3cf")
     if labelled:
-        below.bar_label(counts, size=8.5, color=INK, padding=2)
+        below.bar_label(counts, size=8.5, color=DARK, padding=2)
     below.margins(y=0.3)
     rotation = {} if len(groups) <= 12 else {"rotation": 45, "ha": "right"}
     below.set_xticks(positions, [group_name(group) for group in groups], **rotation)

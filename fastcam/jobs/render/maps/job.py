@@ -71,6 +71,8 @@ class MapSource:
         captions = [row.caption for row in self.rows]
         if self.store.table is not None:
             fingerprint["pool"] = self.store.attrs.settings["pool"]
+        if any(self.store.is_signed(row.array) for row in self.rows):
+            fingerprint["sign"] = request.choice.sign or self.store.attrs.sign
         return {**fingerprint, "maps": captions, **request.captions.settings}
 
     def read(self) -> MapJob:

@@ -172,8 +172,17 @@ class MapFigures(CaseFigures):
         sheet, limits = self.sheet(index)
         captions = row_captions(task.rows, case.header, task.captions, index)
         limits_text = json.dumps(dict(zip(captions, limits, strict=True)), ensure_ascii=False)
+        low, high = limits[0]
         record = FigureRecord(
-            path, case.place, case.name, index, best, average, *limits[0], limits_text
+            path=path,
+            place=case.place,
+            case=case.name,
+            slice=index,
+            best=best,
+            average=average,
+            low=low,
+            high=high,
+            limits=limits_text,
         )
         return CaseFigure(sheet, self.render_style, record)
 
@@ -220,7 +229,7 @@ class MapFigures(CaseFigures):
             return None
         caption = row_captions(self.task.rows, case.header, self.task.captions)[0]
         path = file_names.summary_path(case)
-        record = FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)
+        record = FigureRecord(path=path, place=case.place, case=case.name)
         return Summary(summary_text(heat, caption), record)
 
     def _picture(self, row: MapRow, index: int) -> MapPicture | None:

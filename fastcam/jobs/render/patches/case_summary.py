@@ -14,7 +14,7 @@ from fastcam.report.columns import padded, table, width_of
 from fastcam.run.file_names import slice_name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Wording:
     case: str
     prediction: str

@@ -120,14 +120,23 @@ class PatchFigures(CaseFigures):
         path = path_of(case, index, style.format)
         best = index == case.best_slice
         average = case.slice_averages.get(index, 0.0)
-        record = FigureRecord(path, case.place, case.name, index, best, average, low, high)
+        record = FigureRecord(
+            path=path,
+            place=case.place,
+            case=case.name,
+            slice=index,
+            best=best,
+            average=average,
+            low=low,
+            high=high,
+        )
         return CaseFigure(sheet, self.render_style, record)
 
     def summary(self) -> Summary:
         """What was predicted, and the slices by their attention."""
         case = self.case_data.case
         path = file_names.summary_path(case)
-        record = FigureRecord(path, case.place, case.name, None, False, 0.0, 0.0, 0.0)
+        record = FigureRecord(path=path, place=case.place, case=case.name)
         return Summary(summary_text(case, self.task.style), record)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.report.plots import BAD, FAINT, GOOD, INK, dots_and_box, new_page, page_png
+from fastcam.report.plots import BAD, DARK, FAINT, GOOD, dots_and_box, new_page, page_png
 from fastcam.report.statistics import (
     CaseStatistics,
     CohortStatistics,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Metric, title, what its two ends mean, whether it is a share (axis from 0 to 1).
 _STRIPS = (
     ("confidence", "Confidence", "predicted probability", False),
-    ("normalised_entropy", "Normalised entropy", "0 one patch, 1 all equal", True),
+    ("normalised_entropy", "Normalized entropy", "0 one patch, 1 all equal", True),
     ("gini", "Gini index", "0 all equal, 1 one patch", True),
     ("half_slices", "Slices with half of the weight", "slices", False),
     ("top1", "Weight in the top patch", "share of the weight", False),
@@ -58,10 +58,10 @@ def statistics_page(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) ->
 
 
 def _header(page: Figure, cohort: CohortStatistics) -> None:
-    page.text(0.014, 0.955, "Attention statistics", size=19, weight="bold", color=INK)
+    page.text(0.014, 0.955, "Attention statistics", size=19, weight="bold", color=DARK)
     share = f" ({cohort.right / cohort.n:.1%} right)" if cohort.n else ""
     cases = "case" if cohort.n == 1 else "cases"
-    page.text(0.014, 0.928, f"{cohort.n:,} {cases}{share}", size=12, color=INK)
+    page.text(0.014, 0.928, f"{cohort.n:,} {cases}{share}", size=12, color=DARK)
     page.text(0.985, 0.96, f"● right: {cohort.right:,}", size=13, color=GOOD, ha="right")
     page.text(0.985, 0.934, f"▲ wrong: {cohort.wrong:,}", size=13, color=BAD, ha="right")
     notes = (
@@ -91,7 +91,7 @@ def _strip(
         dots_and_box(axes, group, column, color, "o^"[column])
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], [f"right\nn = {values[0].size:,}", f"wrong\nn = {values[1].size:,}"])
-    axes.set_ylabel(meaning, size=9, color=INK)
+    axes.set_ylabel(meaning, size=9, color=DARK)
     if not any(group.size for group in values):
         _no_values(axes)
 
@@ -114,8 +114,8 @@ def _scatter(
             alpha=float(np.clip(300 / max(group.sum(), 1), 0.15, 0.65)),
             linewidths=0,
         )
-    axes.set_xlabel("confidence", size=9, color=INK)
-    axes.set_ylabel(label, size=9, color=INK)
+    axes.set_xlabel("confidence", size=9, color=DARK)
+    axes.set_ylabel(label, size=9, color=DARK)
     _set_limits(axes, values, metric == "inside_mask")
     if confidences.size:
         low = float(confidences.min())
@@ -129,7 +129,7 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
 
     axes.set_axis_off()
     title = "Median [quartiles]"
-    axes.set_title(title, size=11, weight="bold", loc="left", color=INK, pad=22)
+    axes.set_title(title, size=11, weight="bold", loc="left", color=DARK, pad=22)
     columns = ("", "right", "wrong", "effect", "p")
     cells = []
     for metric, name, _, _ in _STRIPS:
@@ -153,7 +153,7 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
     table.set_fontsize(9)
     for (row, column), cell in table.get_celld().items():
         cell.set_edgecolor("#d8d8d8")
-        cell.get_text().set_color((INK, GOOD, BAD)[column if column < 3 else 0])
+        cell.get_text().set_color((DARK, GOOD, BAD)[column if column < 3 else 0])
         if row == 0:
             cell.get_text().set_fontweight("bold")
         cell.get_text().set_horizontalalignment("left" if column == 0 else "right")
@@ -162,10 +162,10 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
 
 
 def _frame(axes: Axes, title: str) -> None:
-    axes.set_title(title, size=11, weight="bold", loc="left", color=INK, pad=22)
+    axes.set_title(title, size=11, weight="bold", loc="left", color=DARK, pad=22)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(labelsize=9, color=FAINT, labelcolor=INK)
+    axes.tick_params(labelsize=9, color=FAINT, labelcolor=DARK)
     axes.grid(axis="y", color="#ececec", linewidth=0.8)
     axes.set_axisbelow(True)
 

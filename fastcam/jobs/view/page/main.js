@@ -137,6 +137,10 @@ function fetchAhead(delay) {
   clearTimeout(aheadTimer);
   prefetch([]);
   aheadTimer = setTimeout(() => {
+    if (panes.some((pane) => pane.loading)) {
+      fetchAhead(delay); // what is looked at comes first
+      return;
+    }
     const addresses = [];
     for (let away = 1; away <= AHEAD; away++) {
       for (const sign of [state.direction ?? 1, -(state.direction ?? 1)]) {
@@ -280,11 +284,14 @@ function addPane(event) {
 // Beginning.
 
 async function begin() {
+  const slow = setTimeout(() => (byId("notes").textContent = "The run is being opened …"), 500);
   try {
     Object.assign(room, await getJson("api/room"));
   } catch (error) {
     byId("notes").textContent = error.message;
     return;
+  } finally {
+    clearTimeout(slow);
   }
   room.tables = Object.fromEntries(
     Object.entries(room.tables).map(([name, text]) => [name, tableOf(text)]),

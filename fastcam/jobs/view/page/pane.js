@@ -10,6 +10,7 @@ const KINDS = [
   ["overlay", "overlay"], ["image", "image"], ["heat", "heat"], ["mask", "mask"],
   ["difference", "difference"], ["swipe", "swipe"],
 ];
+const AGAIN = 700; // ms until a picture whose scale is not known is asked for again
 const BAR_STEPS = [1, 2, 5, 10, 20, 50, 100, 200]; // mm
 
 export class Pane {
@@ -40,6 +41,11 @@ export class Pane {
     );
     this.scaleBar = element("p", { className: "scale-bar" });
     this.error = element("p", { className: "pane-error", hidden: true });
+    this.waiting = element(
+      "p", { className: "pane-waiting", hidden: true },
+      "The scale of all cases is being computed; this is the case's own.",
+    );
+    this.waiting.setAttribute("role", "status");
     this.line = element("input", {
       type: "range", className: "swipe", min: 0, max: 1, step: 0.005, value: state.swipe,
     });
@@ -54,6 +60,7 @@ export class Pane {
     );
     this.stage = element(
       "div", { className: "stage" }, this.frame, ...this.letters, this.scaleBar, this.error,
+      this.waiting,
     );
     this.bar = element("canvas", { className: "bar", width: 256, height: 1 });
     this.low = element("span");
@@ -330,8 +337,9 @@ export class Pane {
     this.loading = false;
   }
 
-  draw({ bitmap, limits, colors, unit }, sequence) {
+  draw({ bitmap, limits, colors, unit, provisional }, sequence) {
     this.shown = sequence;
+    this.wait(provisional, sequence);
     this.error.hidden = true;
     this.canvas.hidden = false;
     if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
@@ -344,6 +352,19 @@ export class Pane {
       this.root.dataset.address = this.address;
       pictureShown();
     }
+  }
+
+  // The scale of all cases is being found: the case's own stands in for it until then.
+  wait(provisional, sequence) {
+    this.waiting.hidden = !provisional;
+    clearTimeout(this.again);
+    if (!provisional) return;
+    this.again = setTimeout(() => {
+      if (sequence !== this.sequence || this.loading || !this.root.isConnected) return;
+      this.sequence += 1;
+      this.next = { address: this.address, sequence: this.sequence };
+      this.load();
+    }, AGAIN);
   }
 
   fail(text) {

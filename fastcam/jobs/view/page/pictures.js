@@ -74,7 +74,9 @@ async function fetched(address) {
     limits: limits ? limits.split(",").map(Number) : null,
     colors: answer.headers.get("x-colors"),
     unit: decodeURIComponent(answer.headers.get("x-unit") ?? ""),
+    provisional: answer.headers.has("x-provisional"),
   };
+  if (picture.provisional) return picture; // asked for again until its scale is known
   cache.set(address, picture);
   for (const [oldest, old] of cache) {
     if (cache.size <= CAPACITY) break;

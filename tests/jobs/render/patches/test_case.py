@@ -21,6 +21,7 @@ from fastcam.figures.slice_facts import NO_FACTS
 from fastcam.jobs.render.patches.case import cut_slice, open_case
 from fastcam.options import Sources, Style
 from fastcam.read.results.case import Case
+from tests.sample_runs import make_case
 
 CODES = [
     "".join(pair[axis] for pair, axis in zip(permuted, signs, strict=True))
@@ -31,25 +32,8 @@ CODES = [
 PLACE = (14, 17, 20)
 
 
-def make_case(boxes, slices, weights=None) -> Case:
-    boxes = np.array(boxes, np.int32).reshape(-1, 4)
-    count = len(boxes)
-    if weights is None:
-        weights = np.full(count, 1 / count)
-    return Case(
-        place=1,
-        name="F",
-        true_label=1,
-        predicted_label=1,
-        correct=True,
-        confidence=0.9,
-        probabilities=(0.1, 0.9),
-        weights=np.array(weights, np.float32),
-        boxes=boxes,
-        slices=np.array(slices, np.int32),
-        roi=np.zeros(count, np.int32),
-        mask_ratio=np.ones(count, np.float32),
-    )
+def case_of(boxes, slices, weights=None) -> Case:
+    return make_case(1, "F", slices, weights, boxes)
 
 
 def letter(shape: tuple[int, int]) -> np.ndarray:
@@ -132,7 +116,7 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
         if frame != "image":
             framed_mask = mask[:, :, z].T if axes == "zyx" else mask[:, :, z]
             boxes_on = padded(boxes_on, framed_mask, 40)
-        case = make_case(bounds(boxes_on == 1000), [z])
+        case = case_of(bounds(boxes_on == 1000), [z])
         sources = Sources(tmp_path, tmp_path, axes, orient, frame)  # type: ignore[arg-type]
         opened = open_case(case, str(tmp_path / "F.nii"), str(tmp_path / "m.nii"), "", sources)
         picture = cut_slice(opened, z)
@@ -183,13 +167,13 @@ def _opened(tmp_path: Path, volume: np.ndarray, case: Case, **sources):
 def test_every_slice_shares_the_window_of_its_volume(tmp_path: Path):
     volume = np.zeros((3, 10, 10), np.float32)
     volume[0], volume[1], volume[2] = 0, 100, 51
-    opened = _opened(tmp_path, volume, make_case([1, 1, 5, 5], [0]))
+    opened = _opened(tmp_path, volume, case_of([1, 1, 5, 5], [0]))
     assert [int(cut_slice(opened, z).grey[0, 0]) for z in range(3)] == [0, 255, 130]
 
 
 def test_slices_are_counted_within_the_middle_ones(tmp_path: Path):
     volume = np.arange(10, dtype=np.uint8)[:, None, None] * np.ones((1, 40, 40), np.uint8)
-    case = make_case([[1, 1, 5, 5], [2, 2, 6, 6]], [0, 3])
+    case = case_of([[1, 1, 5, 5], [2, 2, 6, 6]], [0, 3])
     opened = _opened(tmp_path, volume, case, slices="middle:4")
     assert (opened.first, opened.count) == (3, 4)
     greys = [cut_slice(opened, k).grey[0, 0] for k in range(4)]
@@ -211,7 +195,7 @@ def test_slices_are_counted_within_the_middle_ones(tmp_path: Path):
 )
 def test_patches_that_do_not_fit_the_volume_are_named(tmp_path, boxes, slices, sources, words):
     with pytest.raises(CaseError) as raised:
-        _opened(tmp_path, np.zeros((4, 20, 12), np.uint8), make_case(boxes, slices), **sources)
+        _opened(tmp_path, np.zeros((4, 20, 12), np.uint8), case_of(boxes, slices), **sources)
     message = str(raised.value)
     assert "\n" not in message
     assert "v.npy" in message
@@ -220,14 +204,14 @@ def test_patches_that_do_not_fit_the_volume_are_named(tmp_path, boxes, slices, s
 
 
 def test_a_box_that_sticks_out_ends_at_the_edge(tmp_path: Path):
-    opened = _opened(tmp_path, np.zeros((4, 20, 12), np.uint8), make_case([8, -3, 30, 5], [1]))
+    opened = _opened(tmp_path, np.zeros((4, 20, 12), np.uint8), case_of([8, -3, 30, 5], [1]))
     assert cut_slice(opened, 1).patches.boxes.tolist() == [[8, 0, 12, 5]]
 
 
 def test_an_unusable_mask_costs_only_its_panel(tmp_path: Path):
     np.save(tmp_path / "v.npy", np.zeros((4, 20, 12), np.uint8))
     np.save(tmp_path / "m.npy", np.zeros((4, 20, 13), np.uint8))
-    case = make_case([1, 1, 5, 5], [0])
+    case = case_of([1, 1, 5, 5], [0])
     image, mask, sources = str(tmp_path / "v.npy"), str(tmp_path / "m.npy"), Sources(tmp_path)
     with_masks = Sources(tmp_path, tmp_path)
     cropped = Sources(tmp_path, tmp_path, frame="mask-crop:8")
@@ -252,7 +236,7 @@ def test_a_crop_with_what_lies_around_it(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", voxels)
     np.save(tmp_path / "m.npy", mask)
     sources = Sources(tmp_path, tmp_path, frame="mask-crop:8")
-    case = make_case((0, 0, 4, 4), [0])
+    case = case_of((0, 0, 4, 4), [0])
     opened = open_case(case, str(tmp_path / "v.npy"), str(tmp_path / "m.npy"), "", sources)
     opened = replace(opened, window=(0.0, 255.0))
     plain = cut_slice(opened, 0)

@@ -8,25 +8,22 @@ import pytest
 from fastcam.jobs.render.patches.case_summary import summary_text
 from fastcam.options import Style
 from fastcam.read.results.case import Case
+from tests.sample_runs import make_case
 
 
 def a_case(
     weights: list[float], slices: list[int], name: str = "P-07", correct: bool = False
 ) -> Case:
-    count = len(weights)
-    return Case(
-        place=7,
-        name=name,
-        true_label=1,
+    return make_case(
+        7,
+        name,
+        slices,
+        weights,
         predicted_label=1 if correct else 0,
         correct=correct,
         confidence=0.93196,
         probabilities=(0.93196, 0.06804),
-        weights=np.array(weights, dtype=np.float32),
-        boxes=np.tile(np.array([0, 0, 24, 24], dtype=np.int32), (count, 1)),
-        slices=np.array(slices, dtype=np.int32),
-        roi=np.zeros(count, dtype=np.int32),
-        mask_ratio=np.full(count, np.nan, dtype=np.float32),
+        mask_ratio=np.full(len(slices), np.nan, np.float32),
     )
 
 

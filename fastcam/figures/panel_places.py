@@ -1,0 +1,37 @@
+"""Where the image and the heat lie on a figure, as text: a page mixes them anew."""
+
+from __future__ import annotations
+
+from fastcam.figures.figure_parts import Panel, Sheet
+from fastcam.figures.glyph_atlas import Lettering
+from fastcam.figures.layout import Rect, layout_of
+
+
+def panel_places(sheet: Sheet, lettering: Lettering) -> str:
+    """``"W H,x y w h,x y w h b,..."``: the size of the figure, and the rectangles, in pixels, of
+    the image and of each panel of heat that is as large, with the columns ``b`` of its bar and
+    numbers right of it. Empty where there is no such pair."""
+    plan = layout_of(sheet, lettering)
+    panels = [panel for row in sheet.rows for panel in row]
+    image: Rect | None = None
+    heats: list[tuple[Rect, int]] = []
+    for panel, area in zip(panels, plan.areas, strict=True):
+        if image is None and _is_image(panel):
+            image = area.panel
+        elif len(panel.heat) and not len(panel.image):
+            heats.append((area.panel, area.caption.width - area.panel.width))
+    if image is None:
+        return ""
+    size = image.width, image.height
+    fitting = [f"{_text(heat)} {bar}" for heat, bar in heats if (heat.width, heat.height) == size]
+    if not fitting:
+        return ""
+    return ",".join([f"{plan.width} {plan.height}", _text(image), *fitting])
+
+
+def _text(rect: Rect) -> str:
+    return f"{rect.x} {rect.y} {rect.width} {rect.height}"
+
+
+def _is_image(panel: Panel) -> bool:
+    return len(panel.image) > 0 and not len(panel.heat)

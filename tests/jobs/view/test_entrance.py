@@ -1,0 +1,76 @@
+"""The entrance: the page is there before the room, and why there is no room is said."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+
+from fastcam.errors import InputError
+from fastcam.jobs.view.entrance import open_entrance
+from fastcam.jobs.view.request import Sharing
+from fastcam.jobs.view.service import open_room
+from tests.jobs.view.sample_rooms import patch_request
+
+
+def ask(entrance, path):
+    """(status, body) of a request below the token; the port takes it before the server runs."""
+    parts = urlsplit(entrance.address)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+    connection.request("GET", parts.path + path)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content
+
+
+class Asking(threading.Thread):
+    """Asks for the room's facts in a thread of its own, and keeps the answer."""
+
+    def __init__(self, entrance) -> None:
+        super().__init__(daemon=True)
+        self.entrance, self.answer = entrance, None
+        self.start()
+
+    def run(self) -> None:
+        self.answer = ask(self.entrance, "api/room")
+
+
+def test_the_page_comes_before_the_room(tmp_path) -> None:
+    request, entrance = patch_request(tmp_path), open_entrance(Sharing())
+    server = entrance.server()
+    server_thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [entrance.listener]}, daemon=True
+    )
+    server_thread.start()
+    facts = Asking(entrance)
+    assert ask(entrance, "")[0] == 200
+    assert ask(entrance, "static/main.js")[0] == 200
+    assert facts.answer is None
+    entrance.room.set_result(open_room(request))
+    facts.join(30)
+    status, content = facts.answer
+    assert status == 200
+    assert json.loads(content)["table"]["ids"] == ["p0", "p1", "p2"]
+    server.should_exit = True
+    server_thread.join(20)
+
+
+def test_why_there_is_no_room_is_said_and_ends_it(monkeypatch) -> None:
+    entrance = open_entrance(Sharing())
+    address, opened = entrance.address, []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    facts = Asking(entrance)
+
+    def no_room():
+        raise InputError("runs/a.zarr: is damaged")
+
+    with pytest.raises(InputError, match=r"a\.zarr: is damaged"):
+        entrance.serve(no_room, open_browser=True)
+    facts.join(30)
+    assert facts.answer[0] == 422
+    assert json.loads(facts.answer[1]) == {"error": "runs/a.zarr: is damaged"}
+    assert opened == [address]
