@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from scipy.stats import kendalltau
 
-from fastcam.attribution.engines import build_engine
+from fastcam.attribution.engines import build_shown_engine
 from fastcam.attribution.faithfulness.perturbation_curves import (
     Curves,
     FaithfulnessSettings,
@@ -53,7 +53,7 @@ _HELD_OUT = 1
 
 def _maps(model: AgeNet, images: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
     """(n, h, w) of each method, at its own resolution."""
-    engine = build_engine(model, MapRequest(names))
+    engine = build_shown_engine(model, MapRequest(names))
     maps = {name.partition("/")[0]: v for name, v in engine(images).maps.items()}
     return {name: values.abs() for name, values in maps.items()}
 

@@ -16,9 +16,15 @@ ResNet-50, 224 pixels:
 - ``window loop``       forward passes of a batch, as many images as the window has places
 - ``occlusion``         fastcam's; ``captum occlusion`` captum's with as many images in a pass
 
+MONAI's 3-D UNet, a volume of 96³ in windows of 48³, half overlapping, HiResCAM of its bottleneck:
+
+- ``inferer and maps``  MONAI's inferer, then a pass with a graph over the same windows
+- ``windowed``          fastcam's; ``monai inferer``: MONAI's alone, without maps
+
 Rounds alternate; a ratio is the median of those to the first way of its group within each round.
 With one thread it is the process's own time, which other processes disturb little. Memory is the
-peak above model and image of one pass in a process of its own, at 1025 tokens (``--quick``: 197).
+peak above model and image of one pass in a process of its own, of the transformer at 1025 tokens
+(``--quick``: 197).
 
 Run: python -m benchmarks.bench_methods [--quick] [--rounds N] [--threads N] [--steps N] [--masks N]
      [--group TEXT] [--json FILE]
@@ -42,6 +48,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.bench_attention import unfused
+from benchmarks.window_ways import window_ways
 from fastcam.attribution.gradients.engine import GradientEngine
 from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.modules import frozen_eval
@@ -53,6 +60,14 @@ from fastcam.models.vit import VisionTransformer, VitSettings
 Way = Callable[[], Any]
 SIDES = {197: 224, 1025: 512}
 MEMORY_WAYS = ("backward", "legrad", "chefer", "eager")
+# Of the other groups, each beside the first of its group; few passes have the memory of many.
+LOOP_MEMORY_WAYS = (
+    ("integrated loop", "integrated", "captum integrated"),
+    ("masked loop", "rise"),
+    ("window loop", "occlusion", "captum occlusion"),
+    ("inferer and maps", "windowed", "monai inferer"),
+)
+_ALL_MEMORY_WAYS = (*MEMORY_WAYS, *(way for group in LOOP_MEMORY_WAYS for way in group))
 PASS = 16
 VIT_S = VitSettings(dim=384, depth=12, heads=6)
 SMALL = VitSettings(dim=48, depth=2, heads=2)
@@ -178,15 +193,45 @@ def print_peak(way: str, tokens: int) -> None:
     """The peak of one pass of ``way``, in MiB, after a small pass of the same libraries."""
     torch.set_num_threads(1)
     # What is imported and packed in the first pass is no part of a method.
-    small = VisionTransformer(replace(SMALL, image_size=(32, 32))).eval()
-    image = torch.randn(1, 3, 32, 32)
-    RelevanceEngine(small, ["legrad", "chefer"], targets=0)(image)
-    eager_gradients(small, image)
-    ways = vit_ways(tokens)
-    ways["forward"]()
+    quick = tokens == min(SIDES)
+    if way in MEMORY_WAYS:
+        small = VisionTransformer(replace(SMALL, image_size=(32, 32))).eval()
+        image = torch.randn(1, 3, 32, 32)
+        RelevanceEngine(small, ["legrad", "chefer"], targets=0)(image)
+        eager_gradients(small, image)
+        ways = vit_ways(tokens)
+        ways["forward"]()
+    else:
+        for warm in (*loop_ways(2, 4, 32, "resnet18").values(), window_ways(16, 8, (4, 8, 8))):
+            if way in warm:
+                warm[way]()
+        side, name = (64, "resnet18") if quick else (224, "resnet50")
+        groups = [*loop_ways(2 * PASS, 2 * PASS, side, name).values(), volume_ways(quick)]
+        ways = next(group for group in groups if way in group)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ways[way]()
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def volume_ways(quick: bool) -> dict[str, Way]:
+    """Those of sliding windows."""
+    return window_ways(16, 8, (4, 8, 8)) if quick else window_ways(96, 48)
+
+
+def print_memory(tokens: int, quick: bool) -> dict[str, dict[str, float]]:
+    """The peaks of the ways of each group, printed beside that of the first; by group."""
+    groups = {f"MiB at {tokens} tokens": MEMORY_WAYS[: 2 if quick else None]}
+    if not quick:
+        groups |= {f"MiB of {group[1]}": group for group in LOOP_MEMORY_WAYS}
+    reports = {}
+    for title, ways in groups.items():
+        memory = {way: peak_mib(way, tokens) for way in ways}
+        reports[title] = memory
+        print(f"\n{title}")
+        base = memory[ways[0]]  # a small pass may need no more than is there already
+        for name, size in memory.items():
+            print(f"  {name:18} {size:10.1f} MiB" + (f"  x{size / base:.2f}" if base else ""))
+    return reports
 
 
 def main() -> None:
@@ -198,7 +243,7 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=160, help="of RISE")
     parser.add_argument("--group", default="", help="only groups with this in their title")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--peak", choices=MEMORY_WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", choices=_ALL_MEMORY_WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--tokens", type=int, default=1025, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
@@ -210,6 +255,7 @@ def main() -> None:
     settings, name = (SMALL, "resnet18") if options.quick else (VIT_S, "resnet50")
     vit = vit_ways(197, settings)
     groups = {"ViT-S/16, 197 tokens": vit, **loop_ways(steps, masks, side, name)}
+    groups["sliding windows"] = volume_ways(options.quick)
     for title, ways in groups.items():
         if options.group not in title:
             continue
@@ -220,12 +266,7 @@ def main() -> None:
     tokens = 197 if options.quick else 1025
     if options.group not in "memory":
         return
-    memory = {way: peak_mib(way, tokens) for way in MEMORY_WAYS[: 2 if options.quick else None]}
-    reports[f"MiB at {tokens} tokens"] = memory
-    print(f"\nMemory at {tokens} tokens")
-    for name, size in memory.items():
-        base = memory["backward"]  # a small pass may need no more than is there already
-        print(f"  {name:18} {size:10.1f} MiB" + (f"  x{size / base:.2f}" if base else ""))
+    reports |= print_memory(tokens, options.quick)
     if options.json:
         options.json.write_text(json.dumps(reports, indent=1), encoding="utf-8")
 

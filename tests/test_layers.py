@@ -1,4 +1,4 @@
-"""The house's order: who may import whom, how modules are called, how long they get."""
+"""The order of the layers: who may import whom, how modules are called, how long they get."""
 
 from __future__ import annotations
 

@@ -24,6 +24,8 @@ DATA = {
     "fastcam/jobs/render/page.css",
     "fastcam/jobs/render/page.html",
     "fastcam/jobs/render/page.js",
+    "fastcam/jobs/render/page_filters.js",
+    "fastcam/jobs/render/page_mix.js",
     "fastcam/jobs/render/page_review.js",
     "fastcam/jobs/view/page/judge.js",
     "fastcam/jobs/view/page/look.js",
@@ -37,6 +39,7 @@ DATA = {
     "fastcam/jobs/view/page/table.js",
     "fastcam/jobs/view/page/take.js",
     "fastcam/jobs/view/page/tools.js",
+    "fastcam/jobs/view/page/volume.js",
     # What `fastcam help` prints.
     *(f"fastcam/how_to/{path.name}" for path in (ROOT / "docs" / "how-to").glob("*.md")),
 }

@@ -84,12 +84,12 @@ _ = panels[0].legend()
 # shows the image, not what was learned (Adebayo et al. 2018).
 
 # %%
-from fastcam.attribution.engines import build_engine
+from fastcam.attribution.engines import build_shown_engine
 from fastcam.attribution.faithfulness.parameter_randomization import randomize_layers
 from fastcam.attribution.request import MapRequest
 
 request = MapRequest(("gradcam",), ())
-checked = randomize_layers(model, lambda copy: build_engine(copy, request), images)
+checked = randomize_layers(model, lambda copy: build_shown_engine(copy, request), images)
 for layer, correlation in zip(checked.layers, checked.spearman.mean(1), strict=True):
     print(f"{layer:20} {correlation:+.2f}")
 print(f"random maps          {checked.random.mean():+.2f}")

@@ -26,6 +26,7 @@ from fastcam.attribution.request import MapRequest
 from fastcam.attribution.segment_target import segments_in
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
+from fastcam.jobs.infer.figures_meanwhile import FiguresMeanwhile
 from fastcam.jobs.infer.job import infer_maps
 from fastcam.jobs.infer.patches import infer_patches
 from fastcam.jobs.infer.report import InferReport
@@ -36,6 +37,7 @@ from fastcam.options import PathLike
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.slice_inputs import choose_slicing
 from fastcam.read.volumes.memory_limit import limited
+from fastcam.run.folder import STORE
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
@@ -68,8 +70,8 @@ def infer(
     image_size: int | Sequence[int] | None = None,
     allow_partial: bool = False,
     fewshot: FewshotOptions | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     fit: Fit | None = None,
     pattern: str | None = None,
     table: PathLike | None = None,
@@ -101,6 +103,7 @@ def infer(
     workers: int | None = None,
     devices: str | int | None = None,
     scheduler: str | None = None,
+    render: PathLike | None = None,
     overwrite: bool = False,
     trust_inputs: bool = False,
     max_memory: int | str | None = None,
@@ -124,7 +127,8 @@ def infer(
     ``max_memory``: bytes or a text such as "12GB", for all ``workers`` together; a volume that
     would take more fails untried. ``devices`` ("all", a number, "0,2,5") and ``scheduler``: the
     model, given by its name, runs in worker processes, of this machine or of a Dask cluster, each
-    with its own device, and ``workers`` is of each of them.
+    with its own device, and ``workers`` is of each of them. ``render``: the folder into which a
+    process of its own draws what is finished meanwhile, as ``fastcam render --follow`` does.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unusable models or inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
@@ -164,7 +168,11 @@ def infer(
         by_label=by_label,
         trust_inputs=trust_inputs,
     )
-    status = RunStatus(Path(output_dir), "infer", progress or NoProgress())
+    meanwhile = None
+    if render is not None:
+        store = Path(output_dir) / STORE
+        meanwhile = FiguresMeanwhile(store, Path(render), progress, overwrite=overwrite)
+    status = RunStatus(Path(output_dir), "infer", meanwhile or progress or NoProgress())
     worker_choice = choose_workers(
         model,
         checkpoint,
@@ -177,12 +185,17 @@ def infer(
         if method or layers or classes or inputs or output is not None or grey.settings:
             name = model_info["model"]
             raise InputError(
-                f"{name} has its own attention and grey levels: leave out --method, --layer, "
+                f"{name} has its own attention and gray levels: leave out --method, --layer, "
                 "--target, --input, --output, --window-level and --percentiles"
             )
         if worker_choice is not None:
             raise InputError(
                 f"{model_info['model']} runs in one process: leave out --devices and --scheduler"
+            )
+        if meanwhile is not None:
+            raise InputError(
+                f"{model_info['model']}: --render is for maps; give fastcam render its store and "
+                "images when it has ended"
             )
         with status, limited(memory):
             return infer_patches(
@@ -231,7 +244,7 @@ def infer(
         output=output_name(output),
     )
     with status, limited(memory):
-        return infer_maps(
+        report = infer_maps(
             loaded,
             request,
             Path(output_dir),
@@ -239,3 +252,6 @@ def infer(
             progress=status,
             choice=worker_choice,
         )
+    if meanwhile is not None:
+        report.notes.append(meanwhile.wait())
+    return report

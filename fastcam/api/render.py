@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from fastcam.api.arguments import check_at_least, optional_path, volume_text, window_pair
 from fastcam.api.keyword_messages import keyword_messages
 from fastcam.jobs.render import job
+from fastcam.jobs.render.follow import follow as follow_run
 from fastcam.jobs.render.gallery import write_page
 from fastcam.jobs.render.maps.captions import RenderCaptions
 from fastcam.jobs.render.report import RenderReport
@@ -83,6 +85,7 @@ def render(
     panels: Sequence[PanelName] = (),
     workers: int | None = None,
     scheduler: str | None = None,
+    follow: bool = False,
     overwrite: bool = False,
     trust_inputs: bool = False,
     max_memory: int | str | None = None,
@@ -98,6 +101,8 @@ def render(
     (``trust_inputs``: that is not looked at). Cases that fail are in the
     report's ``troubles`` and in ``failures.csv``; the others are drawn. ``max_memory``: bytes or a
     text such as "12GB", for all workers together; a volume that would take more fails untried.
+    ``follow``: the store is that of a run of ``infer`` that goes on; what is finished is drawn,
+    until the run ends.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unreadable inputs,
     :class:`~fastcam.errors.OutputError` when the output can't be written.
@@ -145,8 +150,9 @@ def render(
     )
     workers = workers or cores()
     status = RunStatus(request.output_dir, "render", progress or NoProgress())
+    draw = partial(job.render, workers=workers, scheduler=scheduler, progress=status)
     with status, limited(memory_limit(max_memory, workers)):
-        return job.render(request, workers=workers, scheduler=scheduler, progress=status)
+        return follow_run(request, draw) if follow else draw(request)
 
 
 @keyword_messages

@@ -13,11 +13,13 @@ from fastcam.api.arguments import path_list
 from fastcam.api.keyword_messages import keyword_messages
 from fastcam.api.view_request import view_request
 from fastcam.figures.notebook_figure import Figure
+from fastcam.jobs.view.entrance import NoServerError
 from fastcam.jobs.view.opened_case import Limits, Look, PanelKind, Slot
 from fastcam.jobs.view.query import PictureQuery
 from fastcam.jobs.view.review_summary import ReviewSummary, review_files, review_summary
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.service import Service, open_service, start_thread
+from fastcam.jobs.view.still_pictures import still_html
 from fastcam.jobs.view.verdicts import find_verdicts, verdicts_of
 from fastcam.options import Aspect, PathLike
 
@@ -58,21 +60,46 @@ class ReadingRoom:
         )
 
 
+class StillRoom:
+    """Figures of the first cases of a reading room, where none can be opened."""
+
+    def __init__(self, room: Room, reason: str) -> None:
+        self._room, self._reason = room, reason
+
+    def __repr__(self) -> str:
+        return f"<figures of a fastcam reading room: {self._reason}>"
+
+    def _repr_html_(self) -> str:
+        return still_html(self._room, self._reason)
+
+
 @partial(keyword_messages, options_of=view_request)
 def view(
-    *runs: PathLike, height: int = 760, proxy: str | None = None, **options: Any
-) -> ReadingRoom:
+    *runs: PathLike,
+    height: int = 760,
+    proxy: str | None = None,
+    still: bool = False,
+    **options: Any,
+) -> ReadingRoom | StillRoom:
     """Open the reading room of ``fastcam view`` in the background, and show it in a notebook.
 
     ``runs`` are run stores, results files or output folders; ``options`` are the keywords of
     :func:`view_request`. ``height`` is that of the notebook's frame in pixels. ``proxy`` is the
     address under which a notebook on another machine forwards ports, ``{port}`` in it for the
-    number, as in ``/user/me/proxy/{port}/``; give its host as ``allow_hosts`` then.
+    number, as in ``/user/me/proxy/{port}/``; give its host as ``allow_hosts`` then. With ``still``,
+    and where no server can run, a notebook shows the figures of the first cases instead, which need
+    none and stay in its file.
 
     Raises :class:`~fastcam.errors.InputError` where a run can't be opened.
     """
     request = view_request(runs, embedded=True, **options)
-    return ReadingRoom(open_service(request), height, proxy)
+    if still:
+        return StillRoom(Room(request), "figures that need no server")
+    try:
+        service = open_service(request)
+    except NoServerError as error:
+        return StillRoom(Room(request), f"no reading room here: {error}")
+    return ReadingRoom(service, height, proxy)
 
 
 @partial(keyword_messages, options_of=view_request)

@@ -24,6 +24,7 @@ from fastcam.attribution.relevance.engine import RelevanceEngine
 from fastcam.attribution.request import MapRequest, is_signed
 from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.attribution.windowed import WindowedEngine
+from fastcam.options import Sign
 from fastcam.store.evidence import shown_evidence
 
 _NUMBER = re.compile(r"-?\d+")
@@ -50,14 +51,18 @@ def build_shown_engine(model: nn.Module, request: MapRequest, targets: Targets =
     engine = build_engine(model, request, targets)
 
     def shown(batch: Tensor, targets: Targets = None) -> BatchMaps:
-        result = engine(batch, targets)
-        maps = {
-            name: shown_evidence(values, request.sign) if is_signed(name) else values
-            for name, values in result.maps.items()
-        }
-        return replace(result, maps=maps)
+        return shown_maps(engine(batch, targets), request.sign)
 
     return shown
+
+
+def shown_maps(result: BatchMaps, sign: Sign) -> BatchMaps:
+    """``result`` with what ``sign`` shows of its maps in place of the raw ones."""
+    maps = {
+        name: shown_evidence(values, sign) if is_signed(name) else values
+        for name, values in result.maps.items()
+    }
+    return replace(result, maps=maps)
 
 
 def _window_engine(

@@ -15,16 +15,16 @@ from typer.core import TyperCommand, TyperOption
 # The options that most users want, of commands that have more than fit on a screen.
 FIRST_OPTIONS: dict[str, tuple[str, ...]] = {
     "infer": (
-        *("model", "checkpoint", "output_dir", "method", "layer", "target", "mask_dir", "table"),
-        *("axis", "device"),
+        *("model", "checkpoint", "num_classes", "image_size", "output_dir", "method", "layer"),
+        *("target", "mask_dir", "axis"),
     ),
     "render": (
         *("output_dir", "root_dir", "mask_dir", "mode", "patient", "only_errors", "analyze_stats"),
         *("scale", "colormap", "workers"),
     ),
     "explain": (
-        *("model", "checkpoint", "output_dir", "method", "layer", "target", "support", "scale"),
-        *("colormap", "device"),
+        *("model", "checkpoint", "num_classes", "image_size", "output_dir", "method", "layer"),
+        *("target", "scale", "colormap"),
     ),
     "vit": (
         *("model", "checkpoint", "output_dir", "demo", "view", "layers", "head", "query"),

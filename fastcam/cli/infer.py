@@ -77,6 +77,14 @@ def infer(
     workers: Readers = None,
     devices: Devices = None,
     scheduler: ModelScheduler = None,
+    render: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            help="Meanwhile draw what is finished into DIR, as `fastcam render --follow` does.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     overwrite: ReplaceStore = False,
     trust_inputs: TrustInputs = False,
     max_memory: MaxMemory = None,
@@ -114,6 +122,7 @@ def infer(
         workers=workers,
         devices=devices,
         scheduler=scheduler,
+        render=render,
         overwrite=overwrite,
         trust_inputs=trust_inputs,
         max_memory=max_memory,

@@ -21,6 +21,7 @@ VOLUME_HELP = (
 )
 MODEL, INPUT = "The model", "The images"
 FEWSHOT = "Mixed attention and few-shot"
+_OWN = "Default: from the checkpoint; of a file.py:factory, what its function has."
 Model = Annotated[
     str,
     Option(
@@ -107,10 +108,10 @@ class LoadOptions:
     """How a model is loaded."""
 
     num_classes: Annotated[
-        int | None, Option(min=1, help="Default: from the checkpoint.", rich_help_panel=MODEL)
+        int | None, Option(min=1, help=f"Outputs of the model. {_OWN}", rich_help_panel=MODEL)
     ] = None
     in_channels: Annotated[
-        int | None, Option(min=1, help="Default: from the checkpoint.", rich_help_panel=MODEL)
+        int | None, Option(min=1, help=f"Channels of an image. {_OWN}", rich_help_panel=MODEL)
     ] = None
     image_size: Annotated[
         str | None,

@@ -159,6 +159,15 @@ def render(
             help="Use this Dask cluster instead: address or scheduler file.", rich_help_panel=RUN
         ),
     ] = None,
+    follow: Annotated[
+        bool,
+        Option(
+            "--follow",
+            help="RESULTS is the store of a fastcam infer that still runs: draw what is finished, "
+            "until it ends.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
     overwrite: Annotated[
         bool,
         Option(
@@ -226,6 +235,7 @@ def render(
         format=format,
         workers=workers,
         scheduler=scheduler,
+        follow=follow,
         overwrite=overwrite,
         trust_inputs=trust_inputs,
         max_memory=max_memory,

@@ -118,7 +118,7 @@ Window = Annotated[
         "--window",
         "--window-level",
         metavar="NAME|C,W",
-        help="Grey levels of volumes that are shown: center and width in the unit of the file, "
+        help="Gray levels of volumes that are shown: center and width in the unit of the file, "
         f"such as HU, or one of {', '.join(WINDOWS)}. Default: the file's own, else "
         "percentiles 0.5 and 99.5; of maps those that the model saw.",
         rich_help_panel=STYLE,
@@ -245,7 +245,7 @@ class HeatOptions:
         Blend,
         Option(
             help="flat: the same weight everywhere; heat: growing with the heat, so that what has "
-            "none stays grey; auto: heat for attention of patches, flat for maps and in --style "
+            "none stays gray; auto: heat for attention of patches, flat for maps and in --style "
             "classic.",
             rich_help_panel=STYLE,
         ),

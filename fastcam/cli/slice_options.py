@@ -1,4 +1,4 @@
-"""Options of commands that show a 2-D model volumes slice by slice, and of their grey levels."""
+"""Options of commands that show a 2-D model volumes slice by slice, and of their gray levels."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Context = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class GreyOptions:
-    """Which grey levels become black and white."""
+    """Which gray levels become black and white."""
 
     window_level: Annotated[
         str | None,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from fastcam.figures.figure_parts import Panel, Sheet
-from fastcam.figures.glyph_atlas import Lettering
 from fastcam.figures.layout import Rect, layout_of
+from fastcam.figures.paper import on_paper
+from fastcam.figures.render_style import RenderStyle
 
 
-def panel_places(sheet: Sheet, lettering: Lettering) -> str:
+def panel_places(sheet: Sheet, render_style: RenderStyle) -> str:
     """``"W H,x y w h,x y w h b,..."``: the size of the figure, and the rectangles, in pixels, of
     the image and of each panel of heat that is as large, with the columns ``b`` of its bar and
     numbers right of it. Empty where there is no such pair."""
-    plan = layout_of(sheet, lettering)
+    render_style, _ = on_paper(sheet, render_style)
+    plan = layout_of(sheet, render_style.lettering)
     panels = [panel for row in sheet.rows for panel in row]
     image: Rect | None = None
     heats: list[tuple[Rect, int]] = []

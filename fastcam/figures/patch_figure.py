@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from fastcam_kernels import heat
 from fastcam_kernels.blend import levels_of
+from fastcam_kernels.blend_tables import BlendTables
 from numpy.typing import NDArray
 
 from fastcam.figures import layout, numbers
@@ -16,13 +17,15 @@ from fastcam.figures.figure_parts import Outlines, Panel, Sheet
 from fastcam.figures.map_scales import NEARLY_UNIFORM, is_constant
 from fastcam.figures.panel_order import ordered_panels
 from fastcam.figures.patch_scales import CaseScale
-from fastcam.figures.render_style import RenderStyle, scale_caption
+from fastcam.figures.render_style import RenderStyle, blend_tables, scale_caption
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
 from fastcam.options import PanelName, Scale, Style
 from fastcam.read.results.case import Case
 
 TOP_COLOR = (0, 255, 0)
 OTHER_COLOR = (255, 255, 0)
+# Of the heat where no patch lies: nobody looked there, which is not the same as a weight of 0.
+WITHOUT_PATCH = (40, 40, 40)
 TOP_WIDTH = 3
 OTHER_WIDTH = 1
 _NO_EVIDENCE = "no evidence: every patch weighs the same"
@@ -98,12 +101,33 @@ def patch_sheet(
     patches, shape = picture.patches, picture.grey.shape
     cells, rows, columns = heat.patch_cells(patches.boxes, patches.weights, *shape)
     values, (low, high) = scale.heat_and_limits(cells)
-    levels = heat.spread(levels_of(values, low, high), rows, columns, buffer)
+    cell_levels = levels_of(values, low, high)
+    if not render_style.style.classic:
+        _above_zero(cell_levels, patches, shape)
+    levels = heat.spread(cell_levels, rows, columns, buffer)
     # Where patches overlap, heat is their mean, and may stay below the weight of the highest.
     highest = float(patches.weights.max()) if len(patches.weights) else 0.0
     is_mean = highest > float(cells.max()) * (1 + 1e-6)
     sheet = _sheet(case, index, picture, levels, (low, high), render_style, is_mean)
     return sheet, (low, high)
+
+
+def _above_zero(
+    cell_levels: NDArray[np.uint8], patches: SlicePatches, shape: tuple[int, ...]
+) -> None:
+    """Raise level 0 to 1 where there is a patch, in place: 0 is where nothing was looked at."""
+    ones = np.ones_like(patches.weights)
+    covered, _, _ = heat.patch_cells(patches.boxes, ones, shape[0], shape[1])
+    cell_levels[(covered > 0) & (cell_levels == 0)] = 1
+
+
+@lru_cache(maxsize=16)
+def _patch_tables(name: str) -> BlendTables:
+    """A color table alone, with grey where there is no patch."""
+    tables = blend_tables(name, 1.0, "only")
+    colors = tables.heat_color.copy()
+    colors[0] = WITHOUT_PATCH
+    return replace(tables, heat_color=colors)
 
 
 def _sheet(
@@ -147,7 +171,9 @@ def _sheet(
             width,
             heat=levels,
             limits=limits,
-            blend_tables=render_style.heat_tables,
+            blend_tables=render_style.heat_tables
+            if style.classic
+            else _patch_tables(style.colormap),
             bar=render_style.heat_tables,
             bar_caption="" if style.classic else _BAR_CAPTIONS[style.scale],
             bar_mark=_bar_mark(picture.patches, style),

@@ -18,7 +18,7 @@ from fastcam.errors import CaseError, InputError
 from fastcam.figures.picture_display import PictureDisplay
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
 from fastcam.figures.slice_geometry import pixel_aspect, slice_geometry
-from fastcam.models.data_config import preprocessing_of
+from fastcam.models.data_config import by_channel, preprocessing_of
 from fastcam.options import Axes
 from fastcam.read.constant_images import constant_input_warning
 from fastcam.read.inputs.grey_levels import grey_picture
@@ -27,7 +27,7 @@ from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import prepare, prepare_planes
 from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Fit, Preprocessing, input_picture
-from fastcam.read.inputs.slice_images import slice_grid
+from fastcam.read.inputs.slice_images import slice_grid, slice_warnings
 from fastcam.read.inputs.slicing import SliceTable, Slicing, unknown_slices
 from fastcam.read.inputs.volume_input import open_input, volume_input
 from fastcam.read.inputs.volume_slices import VolumeChoice, open_slices
@@ -38,20 +38,21 @@ from fastcam.read.volumes.voxels import Volume, check_even
 def resolve_preprocessing(
     model: nn.Module,
     image_size: int | Sequence[int] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     fit: Fit | None = None,
 ) -> Preprocessing:
     """The model's own preprocessing, but for what is given here.
 
     ``image_size`` in pixels, one side or (h, w) or (d, h, w); ``mean`` and ``std`` a number for
-    each channel of pixels from 0 to 1. Raises InputError where they don't fit the model.
+    each channel of pixels from 0 to 1, of one channel also the number itself. Raises InputError
+    where they don't fit the model.
     """
     own = preprocessing_of(unwrapped(model), image_size)
     return replace(
         own,
-        mean=own.mean if mean is None else tuple(mean),
-        std=own.std if std is None else tuple(std),
+        mean=own.mean if mean is None else by_channel("mean", mean),
+        std=own.std if std is None else by_channel("std", std),
         fit=fit or own.fit,
     )
 
@@ -199,7 +200,7 @@ def _prepare(
         display,
         left_side(affine, display),
         SliceFacts(pixel_aspect=pixel_aspect(affine, display)),
-        constant_input_warning(path, values),
+        (*slice_warnings(path), *constant_input_warning(path, values)),
     )
 
 

@@ -24,6 +24,7 @@ from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import prepare, prepare_mask
 from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.preprocessing import Preprocessing
+from fastcam.read.inputs.slice_images import slice_warnings
 from fastcam.read.inputs.volume_input import open_input, volume_input
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.masks import open_mask
@@ -135,7 +136,7 @@ class Inputs(Dataset[LoadedInput]):
             height, width = image.shape[:2]
         else:
             width, height = image.size
-        warnings = constant_input_warning(path, pixels)
+        warnings = (*slice_warnings(path), *constant_input_warning(path, pixels))
         tensor = torch.from_numpy(pixels)
         return LoadedInput(index, tensor, "", (1, height, width), _UNKNOWN, warnings)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -64,6 +64,14 @@ def preprocessing_of(
         mean=for_channels(MEAN, channels),
         std=for_channels(STD, channels),
     )
+
+
+def by_channel(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
+    """The numbers of the option ``name``, one for each channel; InputError for what are none."""
+    try:
+        return tuple(map(float, given)) if isinstance(given, Iterable) else (float(given),)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"--{name} {given!r}: give a number for each channel") from error
 
 
 def for_channels(numbers: Sequence[float], channels: int) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Images and volumes that have one value everywhere, as of an empty export or a broken conversion."""
+"""Images and volumes of one value everywhere, as of an empty export or a broken conversion."""
 
 from __future__ import annotations
 

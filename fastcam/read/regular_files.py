@@ -84,3 +84,12 @@ def check_regular_case(path: Path) -> None:
     """CaseError where ``path``, a file of one case, is a pipe, a socket or a device."""
     if reason := irregular(path):
         raise CaseError(reason)
+
+
+def unreadable(path: Path, error: Exception) -> CaseError:
+    """The CaseError of a file that can't be read; to copy it again is no remedy where it isn't
+    there, or isn't the user's to read."""
+    reason = getattr(error, "strerror", None) or error
+    absent = isinstance(error, FileNotFoundError | PermissionError)
+    remedy = "" if absent else "; copy the file again"
+    return CaseError(f"{path}: can't be read: {reason}{remedy}")

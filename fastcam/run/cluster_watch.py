@@ -34,7 +34,6 @@ def ask_each(
     Raises what ``question`` raises, ImportError, AttributeError or RuntimeError where a worker or
     the scheduler doesn't have it, and :class:`SchedulerError` where none is left.
     """
-    from distributed.scheduler import KilledWorker
 
     def ask(address: str) -> Future[Result]:
         return client.submit(question, argument, workers=[address], pure=False)
@@ -50,7 +49,7 @@ def ask_each(
                 answers[address] = future.result(timeout=WATCH_SECONDS)
             except TimeoutError:
                 break
-            except (KilledWorker, CancelledError) as error:
+            except CancelledError as error:
                 raise SchedulerError(f"the Dask cluster was lost; {KEPT}") from error
             del waiting[address]
         there = watch.workers()

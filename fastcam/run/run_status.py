@@ -58,6 +58,11 @@ class RunState:
     failed: int
     reason: str
 
+    def __repr__(self) -> str:
+        unit = self.unit or "images"
+        counts = f"{self.done} of {self.total} {unit}, {self.failed} failed"
+        return f"<fastcam {self.command}, {self.status}: {counts}>"
+
     @property
     def left(self) -> int:
         """How many are left."""

@@ -90,7 +90,7 @@ class MapStore(MapArrays):
         return MapStore, (self.path, self._new_root)
 
     def __repr__(self) -> str:
-        return f"MapStore({str(self.path)!r})"
+        return f"<run store {self.path}: {len(self)} cases, {', '.join(self.attrs.methods)}>"
 
     def __len__(self) -> int:
         """Number of images or volumes."""

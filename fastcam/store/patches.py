@@ -203,7 +203,7 @@ class RunStore(NotebookTable):
         return RunStore, (self.path,)
 
     def __repr__(self) -> str:
-        return f"RunStore({str(self.path)!r})"
+        return f"<run store {self.path}: {len(self.cases)} cases, patch attention>"
 
     @cached_property
     def attrs(self) -> StoreAttrs:

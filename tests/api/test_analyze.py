@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,8 +71,12 @@ def test_a_record_that_cannot_be_written_is_no_success(
     (tmp_path / "in").mkdir()
     Image.new("RGB", (40, 40), (90, 10, 30)).save(tmp_path / "in" / "1.png")
 
-    def full(*_: object) -> None:
-        raise OutputError("the disk is full")
+    write = RunFolder.write_run
+
+    def full(folder: RunFolder, facts: Mapping[str, Any]) -> None:
+        if facts["status"] == "finished":
+            raise OutputError("the disk is full")
+        write(folder, facts)
 
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "write_run", full)

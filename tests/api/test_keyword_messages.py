@@ -52,6 +52,11 @@ def test_a_function_and_its_command(fastcam: Callable[..., Any], tmp_path: Path)
     assert outcome.err.startswith("fastcam: --panel-size 0 is too small")
 
 
+def test_a_keyword_that_is_not_called_as_its_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give the folder of a run"):
+        fastcam.status(tmp_path / "x")
+
+
 def test_a_class() -> None:
     with pytest.raises(InputError, match=r"^batch_size 0"):
         fastcam.Analyzer("resnet18", batch_size=0)

@@ -47,4 +47,7 @@ def test_figures_of_a_results_file(neck: Any, tmp_path: Path) -> None:
         neck.results, root_dir=neck.images, output_dir=tmp_path / "out", workers=1, panel_size=96
     )
     assert repr(report) == f"<figures in {tmp_path / 'out'}: 3 drawn, 0 already there, 0 failed>"
-    assert repr(fastcam.open_store(tmp_path / "out" / "run.zarr")).startswith("RunStore(")
+    store = tmp_path / "out" / "run.zarr"
+    assert repr(fastcam.open_store(store)) == f"<run store {store}: 3 cases, patch attention>"
+    state = repr(fastcam.status(tmp_path / "out"))
+    assert state == "<fastcam render, finished: 3 of 3 figures, 0 failed>"

@@ -75,7 +75,7 @@ def test_in_a_browser(
 
     listed = _dom(out, "", tmp_path)
     assert "hacked" not in re.findall("<body[^>]*>", listed)[0]
-    names = [unescape(name) for name in re.findall("<h3>(.*?)</h3>", listed)]
+    names = [unescape(name) for name in re.findall('<h2 class="name">(.*?)</h2>', listed)]
     assert names == [NAME.replace("/", ""), "neck_003"]
     assert re.findall("<b class=.(right|wrong).>[✓✗]", listed) == ["wrong", "right"]
     assert re.search('<section id="list"[^>]*>', listed)
@@ -131,7 +131,7 @@ def test_filters_and_order_are_in_the_address(tmp_path: Path) -> None:
     nan = math.nan
     _page(tmp_path / "a", [("0", "0", nan), ("0", "2", nan), ("1", "2", nan), ("0", "2", nan)])
     listed = _dom(tmp_path / "a", "#?pair=0+%E2%86%92+2&sort=name&filter=wrong", tmp_path)
-    assert re.findall("<h3>(.*?)</h3>", listed) == ["case2", "case4"]
+    assert re.findall('<h2 class="name">(.*?)</h2>', listed) == ["case2", "case4"]
     assert "true 0, predicted 2 (2)" in listed
     assert "2 of 4 cases" in listed
     assert _first_link(listed) == "#2/0?filter=wrong&amp;pair=0+%E2%86%92+2&amp;sort=name"
@@ -147,7 +147,7 @@ def test_filters_and_order_are_in_the_address(tmp_path: Path) -> None:
 
     _page(tmp_path / "b", [("30", "31", 1.0), ("30", "22", -8.0), ("30", "33", 3.0)])
     listed = _dom(tmp_path / "b", "", tmp_path)
-    assert re.findall("<h3>(.*?)</h3>", listed) == ["case2", "case3", "case1"]
+    assert re.findall('<h2 class="name">(.*?)</h2>', listed) == ["case2", "case3", "case1"]
     assert "error -8" in listed
     assert 'id="verdicts" hidden' in listed
 

@@ -39,7 +39,7 @@ def options_of(command: str) -> dict[str, str]:
 
 def listed(text: str) -> set[str]:
     """The options that a help lists, each at the start of a line of a panel."""
-    return set(re.findall(r"^│[ *]*(--[\w-]+)", text, re.MULTILINE))
+    return set(re.findall(r"^│ (?:[* ]  )?(--[\w-]+)", text, re.MULTILINE))
 
 
 def test_topics_are_the_pages(fastcam: Call) -> None:

@@ -117,7 +117,7 @@ def box_pixels(box, shape, height: int, width: int) -> np.ndarray:
 
 
 def label_pixels(sheet, lettering) -> np.ndarray:
-    """Where labels may be: the label backgrounds of the sheet's overlay, as the kernels are given them."""
+    """Where labels may be: their backgrounds on the sheet's overlay, as the kernels get them."""
     from fastcam.figures.panel_annotations import panel_text
 
     panel = sheet.rows[0][-1]

@@ -115,13 +115,13 @@ def unlabelled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unlabelled")
 def test_red_is_red():
-    """The hottest pixel is JET's dark red, the coldest its dark blue; a box is green, not blue."""
+    """The hottest pixel is JET's dark red, no patch is grey; a box is green, not blue."""
     case = expected_pixels.make_case([[10, 10, 30, 30], [0, 0, 9, 9]], [0.75, 0.25])
     _, panels, _, _ = expected_pixels.figure(
         case, np.zeros((64, 64), np.uint8), Style(panel_size=32)
     )
     assert panels[1][20, 20].tolist() == [128, 0, 0]
-    assert panels[1][50, 50].tolist() == [0, 0, 128]
+    assert panels[1][50, 50].tolist() == [40, 40, 40]
     assert panels[2][10, 10].tolist() == [0, 255, 0]
     assert panels[2][0, 0].tolist() == [255, 255, 0]
 
@@ -268,13 +268,25 @@ def test_odd_weights_are_drawn(scale, weights):
         assert (panels[1] == (0, 0, 128)).all()
 
 
-def test_a_slice_without_patches_is_cold_and_has_no_boxes():
+def test_a_weight_of_zero_is_not_the_same_as_no_patch():
+    case = expected_pixels.make_case([[0, 0, 20, 20], [30, 30, 50, 50]], [0.0, 1.0])
+    grey = np.zeros((64, 64), np.uint8)
+    _, panels, _, _ = expected_pixels.figure(case, grey, Style(panel_size=64))
+    zero, without = panels[1][10, 10].tolist(), panels[1][25, 25].tolist()
+    assert without == [40, 40, 40]
+    assert zero == expected_pixels.JET[1].tolist()
+    # The pictures of old have one color for both.
+    _, panels, _, _ = expected_pixels.figure(case, grey, Style(panel_size=64, style="classic"))
+    assert panels[1][10, 10].tolist() == panels[1][25, 25].tolist() == [0, 0, 128]
+
+
+def test_a_slice_without_patches_is_grey_and_has_no_boxes():
     case = expected_pixels.make_case([[0, 0, 9, 9]], [1.0], [3])
     _, panels, sheet, limits = expected_pixels.figure(
         case, noise(64, 64), Style(panel_size=32), index=0
     )
     assert limits == (0.0, 1.0)
-    assert (panels[1] == (0, 0, 128)).all()
+    assert (panels[1] == (40, 40, 40)).all()
     assert sheet.rows[0][-1].caption == "overlay, 0 patches"
 
 

@@ -86,19 +86,19 @@ def test_a_sheet_is_written_as_it_is_drawn(tmp_path, kind):
 def test_a_pile_writes_every_figure_once_and_in_order(tmp_path, kind):
     render_style = render_style_of(Style(), "", (), 100)
     done: list[int] = []
-    pile = WriteBatch([Buffers(), Buffers(), Buffers()])
+    batch = WriteBatch([Buffers(), Buffers(), Buffers()])
     sheets = {}
     for number in range(7):
         panel = Panel("slice", 60, 60, image=ramp(60, 60) // (number + 1))
         sheets[number] = Sheet(f"slice {number}", "right", (0, 120, 0), ((panel,),))
         path = tmp_path / f"{number}.{kind}"
-        pile.put(path, sheets[number], render_style, kind, partial(done.append, number))
+        batch.put(path, sheets[number], render_style, kind, partial(done.append, number))
         written = {int(file.stem) for file in tmp_path.iterdir()}
         assert written == set(done)
         assert done == list(range(len(done)))
         assert number + 1 - len(done) < 3
-    pile.finish()
-    pile.finish()
+    batch.finish()
+    batch.finish()
     assert done == list(range(7))
     for number, sheet in sheets.items():
         found = np.asarray(Image.open(tmp_path / f"{number}.{kind}").convert("RGB")).astype(int)
@@ -108,9 +108,9 @@ def test_a_pile_writes_every_figure_once_and_in_order(tmp_path, kind):
 
 def test_large_figures_wait_for_nobody(tmp_path):
     render_style = render_style_of(Style(), "", (), 100)
-    pile = WriteBatch([Buffers(), Buffers()])
+    batch = WriteBatch([Buffers(), Buffers()])
     panel = Panel("slice", 3000, 2000, image=ramp(60, 60))  # 18 MiB
-    pile.put(
+    batch.put(
         tmp_path / "a.png",
         Sheet("a", "b", (0, 0, 0), ((panel,),)),
         render_style,
@@ -123,13 +123,13 @@ def test_large_figures_wait_for_nobody(tmp_path):
 def test_a_file_that_cannot_be_written_ends_a_pile(tmp_path):
     render_style = render_style_of(Style(), "", (), 100)
     done: list[str] = []
-    pile = WriteBatch([Buffers()] * 3)
+    batch = WriteBatch([Buffers()] * 3)
     sheet = Sheet("a", "b", (0, 0, 0), ((Panel("slice", 60, 60, image=ramp(60, 60)),),))
     for name in ("a.png", "missing/b.png", "c.png"):
         if name == "c.png":
             with pytest.raises(OutputError, match="missing"):
-                pile.put(tmp_path / name, sheet, render_style, "png", partial(done.append, name))
+                batch.put(tmp_path / name, sheet, render_style, "png", partial(done.append, name))
         else:
-            pile.put(tmp_path / name, sheet, render_style, "png", partial(done.append, name))
+            batch.put(tmp_path / name, sheet, render_style, "png", partial(done.append, name))
     assert done == ["a.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from fastcam.errors import InputError
-from fastcam.models.data_config import for_channels, preprocessing_of
+from fastcam.models.data_config import by_channel, for_channels, preprocessing_of
 from fastcam.models.registry import load_model
 from fastcam.models.resnet import ResNet
 from fastcam.models.vit import VisionTransformer, VitSettings
@@ -168,3 +169,12 @@ def test_settings_are_checked(wrong, said: str) -> None:
     good = Preprocessing(size=(8, 8))
     with pytest.raises(InputError, match=said):
         dataclasses.replace(good, **wrong)
+
+
+def test_numbers_by_channel() -> None:
+    assert by_channel("mean", 0.4) == (0.4,)
+    given: Any = np.array([1, 0.5])
+    assert by_channel("std", given) == (1.0, 0.5)
+    for given in ("0.4", None, [0.1, "a"], np.array(0.4)):
+        with pytest.raises(InputError, match=r"^--mean .*: give a number for each channel$"):
+            by_channel("mean", given)

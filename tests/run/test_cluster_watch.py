@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import CancelledError, Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_what_the_question_raises_gets_out() -> None:
 
 def test_only_looks_in_a_row_count(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(cluster_watch.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(cluster_watch, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     client: Any = Client([set()], set())
     watch = WorkerWatch(client)
     for clock[0] in (20, 40, 60, 80, 100, 120, 1000, 1020, 1040, 1060, 1080, 1100, 1120):

@@ -10,8 +10,9 @@ from typing import Literal
 from torch import nn
 
 from fastcam.attribution.attention.checks import check_records
-from fastcam.attribution.attention.key_positions import KeyPositions, PassContext, key_positions
+from fastcam.attribution.attention.key_positions import key_positions
 from fastcam.attribution.attention.map_groups import choose_layers, group_layers
+from fastcam.attribution.attention.places import KeyPositions, PassContext
 from fastcam.attribution.attention.records import Record
 from fastcam.attribution.layer_names import call_names, module_at
 from fastcam.errors import InputError

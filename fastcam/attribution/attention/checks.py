@@ -30,6 +30,9 @@ _PROJECTIONS: tuple[tuple[str, ...], ...] = (
     ("to_q", "to_k", "to_v"),
 )
 
+# Of masked autoencoders.
+_SHUFFLING = "random_masking"
+
 _REMEDY = (
     "it may use a kernel of its own (xformers, flash-attn, flex_attention, TorchScript): switch "
     "the model to PyTorch's scaled_dot_product_attention or to plain softmax"
@@ -77,8 +80,16 @@ def check_records(
     """Raise InputError where attention ran unseen.
 
     ``records``: what capture gave; ``shapes``: the modules that ran, from ``input_shapes``. The
-    error says what was looked for, what was found, and which modules are missing.
+    error says what was looked for, what was found, and which modules are missing. Likewise where
+    the patches are shuffled, so that nobody can say where a key lies.
     """
+    for name, module in named_layers(model):
+        if callable(getattr(module, _SHUFFLING, None)) and getattr(module, "is_mae", True):
+            raise InputError(
+                f"{type(model).__name__} shuffles its patches at random in every run ({name}."
+                f"{_SHUFFLING}), so that its keys have no places; load the weights into a model "
+                "that doesn't, as ViTModel for ViTMAEModel"
+            )
     calls = [record for record in records if record.kind in ("sdpa", "softmax")]
     modules = attention_modules(model)
     if not calls:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.attention_plan import AttentionPlan, plan_maps
 from fastcam.attribution.attention.capture import capture, paths_of
 from fastcam.attribution.attention.checks import input_shapes
-from fastcam.attribution.attention.key_positions import PassContext
 from fastcam.attribution.attention.map_groups import fields_of, notes_of, stack_maps
+from fastcam.attribution.attention.places import PassContext
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, Reducer, nothing
 from fastcam.attribution.attention.sdpa_override import sdpa_count
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_size

@@ -77,16 +77,14 @@ def pooled_runs(model: nn.Module, path: str, tokens: int | None, keys: int) -> K
 def unrolled(
     model: nn.Module, path: str, tokens: int, windows: int
 ) -> tuple[tuple[int, ...], KeyOrder] | None:
-    """The grid of ``tokens`` keys that Hiera's ``Unroll`` has put in order, ``windows`` mask units
+    """The grid of ``tokens`` keys that Hiera's strides have put in order, ``windows`` mask units
     with as many each, and the order; None for all other models."""
     for name, module in named_layers(model):
-        size, schedule = getattr(module, "size", None), getattr(module, "schedule", None)
-        if not isinstance(size, Sequence) or not isinstance(schedule, Sequence):
+        stated = _unrolling(module)
+        # timm's module is beside the blocks, that of Hugging Face around them.
+        if stated is None or not path.startswith((name, name.rpartition(".")[0])):
             continue
-        around = name.rpartition(".")[0]
-        if type(module).__name__ != "Unroll" or not path.startswith(around):
-            continue
-        grid, strides = tuple(map(int, size)), [tuple(map(int, pair)) for pair in schedule]
+        grid, strides = stated
         while math.prod(grid) > tokens and strides:
             grid = tuple(side // step for side, step in zip(grid, strides[0], strict=True))
             strides = strides[1:]
@@ -97,6 +95,22 @@ def unrolled(
         keys[order] = torch.arange(tokens)
         return grid, KeyOrder(tuple(keys.tolist()), windows=windows)
     return None
+
+
+def _unrolling(module: nn.Module) -> tuple[tuple[int, ...], list[tuple[int, ...]]] | None:
+    """The grid of patches and the strides that a module puts tokens in order by: timm's ``Unroll``,
+    Hugging Face's ``HieraModel``; None of all others."""
+    size, schedule = getattr(module, "size", None), getattr(module, "schedule", None)
+    config = getattr(module, "config", None)
+    if type(module).__name__ != "Unroll":
+        schedule = getattr(module, "unroll_schedule", None)
+        sides = getattr(config, "image_size", None), getattr(config, "patch_stride", None)
+        if not all(isinstance(side, Sequence) for side in sides):
+            return None
+        size = [side // step for side, step in zip(*sides, strict=True)]
+    if not isinstance(size, Sequence) or not isinstance(schedule, Sequence):
+        return None
+    return tuple(map(int, size)), [tuple(map(int, strides)) for strides in schedule]
 
 
 def unroll_order(grid: Sequence[int], strides: Sequence[Sequence[int]]) -> Tensor:

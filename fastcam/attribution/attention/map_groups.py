@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.attribution.attention.key_positions import KeyPositions, MapKind
+from fastcam.attribution.attention.places import KeyPositions, MapKind
 from fastcam.attribution.geometry.fields import NOT_FOLLOWED
 from fastcam.attribution.layer_names import means, split_call
 from fastcam.errors import InputError

@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.checks import input_shapes
 from fastcam.attribution.attention.key_positions import (
-    KeyPositions,
-    PassContext,
     gate_positions,
     key_positions,
     overlap_positions,
@@ -32,6 +30,7 @@ from fastcam.attribution.attention.map_groups import (
     notes_of,
     stack_maps,
 )
+from fastcam.attribution.attention.places import KeyPositions, PassContext
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, gate
 from fastcam.attribution.attention.tokens import count_prefix, image_size, patch_size
 from fastcam.attribution.attention.windows import overlap_module, window_module

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.checks import check_records, input_shapes
 from fastcam.attribution.attention.first_tokens import blocks_of, cls_sequence, first_tokens
-from fastcam.attribution.attention.key_positions import KeyPositions, PassContext, key_positions
+from fastcam.attribution.attention.key_positions import key_positions
 from fastcam.attribution.attention.passes import Span, check_one_pass, record_spans
+from fastcam.attribution.attention.places import KeyPositions, PassContext
 from fastcam.attribution.attention.records import Attention, AttentionCall, Record
 from fastcam.attribution.attention.rollout import RolloutEngine
 from fastcam.attribution.attention.sdpa_override import CallCount, sdpa_count

@@ -58,6 +58,11 @@ class WindowLayout:
         (h, w), (wh, ww) = self.grid, self.window
         return math.ceil(h / wh), math.ceil(w / ww)
 
+    @property
+    def padded(self) -> tuple[int, int]:
+        """The grid with its padding."""
+        return self.windows[0] * self.window[0], self.windows[1] * self.window[1]
+
 
 def merge_windows(values: Tensor, layout: WindowLayout) -> Tensor:
     """Values (b · windows, c, places) of the keys of windows to (b, c, h, w) over the grid.
@@ -153,11 +158,11 @@ def partition_of(
     around it states; None where nothing does.
 
     Read are ``partition_size`` and ``partition_block`` (timm's MaxViT), ``patch_size`` and
-    ``patch_area`` (MobileViT), ``window_size`` alone (DaViT, TinyViT, SAM), ``window_resolution``
-    (EfficientViT), ``block_size`` (NesT), ``ws`` (Twins), and ``attn_in`` (TNT, whose windows are
-    the 4×4 parts of each patch). ``shapes``: of the first
-    input of each module, by path; ``sizes``: windows of an image and tokens of a window as they
-    were seen, which the layout must have.
+    ``patch_area`` (MobileViT; in Hugging Face's ``patch_height`` and ``patch_width``),
+    ``window_size`` alone (DaViT, TinyViT, SAM), ``window_resolution`` (EfficientViT),
+    ``block_size`` (NesT), ``ws`` (Twins), and ``attn_in`` (TNT, whose windows are the 4×4 parts of
+    each patch). ``shapes``: of the first input of each module, by path; ``sizes``: windows of an
+    image and tokens of a window as they were seen, which the layout must have.
     """
     parts = path.split(".") if path else []
     for end in range(len(parts), 0, -1):
@@ -189,8 +194,9 @@ def _grids_of(
     if len(shape) != 4:
         return []
     grids = [(shape[1], shape[2]), (shape[2], shape[3])]
-    # A level of NesT pools what it was given.
-    return [*grids, (shape[2] // 2, shape[3] // 2)] if hasattr(module, "block_size") else grids
+    # A level of NesT pools what it was given, a layer of Hugging Face's MobileViT may.
+    pools = hasattr(module, "block_size") or hasattr(module, "patch_height")
+    return [*grids, (shape[2] // 2, shape[3] // 2)] if pools else grids
 
 
 def _partition(module: nn.Module, grid: tuple[int, int]) -> WindowLayout | None:
@@ -198,8 +204,9 @@ def _partition(module: nn.Module, grid: tuple[int, int]) -> WindowLayout | None:
     if hasattr(module, "partition_size") and hasattr(module, "partition_block"):
         window = _pair(module.partition_size)
         return WindowLayout(grid, window, dilated=not module.partition_block)
-    if hasattr(module, "patch_size") and hasattr(module, "patch_area"):
-        patch = _pair(module.patch_size)
+    sides = getattr(module, "patch_height", None), getattr(module, "patch_width", None)
+    if (hasattr(module, "patch_size") and hasattr(module, "patch_area")) or all(sides):
+        patch = _pair(sides if all(sides) else module.patch_size)
         # It enlarges what its patches don't divide.
         window = math.ceil(grid[0] / patch[0]), math.ceil(grid[1] / patch[1])
         enlarged = window[0] * patch[0], window[1] * patch[1]

@@ -98,7 +98,7 @@ def randomize_layers(
     """Maps of ``images`` (n, c, *S), preprocessed, while ``model`` forgets layer after layer.
 
     ``make_engine`` gets a copy of the model, which alone is changed; for instance ``lambda m:
-    build_engine(m, request)``. ``map_name``: one of its maps, None the first. ``targets``: what is
+    build_shown_engine(m, request)``. ``map_name``: one of its maps, None the first. ``targets``:
     explained, all along; None what the model itself predicts. Layers that know how
     (``reset_parameters``) are reset, other parameters drawn from a normal distribution of the same
     root mean square; batch norms among them measure their statistics anew on the first batch,

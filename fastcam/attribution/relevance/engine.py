@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.capture import capture, paths_of
-from fastcam.attribution.attention.key_positions import KeyPositions
 from fastcam.attribution.attention.map_groups import fields_of, notes_of
+from fastcam.attribution.attention.places import KeyPositions
 from fastcam.attribution.attention.records import AttentionCall
 from fastcam.attribution.attention.tokens import (
     count_prefix,

@@ -13,7 +13,7 @@ from fastcam.attribution.attention.attention_plan import plan_maps
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.checks import input_shapes
 from fastcam.attribution.attention.first_tokens import blocks_of
-from fastcam.attribution.attention.key_positions import KeyPositions, PassContext
+from fastcam.attribution.attention.places import KeyPositions, PassContext
 from fastcam.attribution.attention.records import Kind, Record, nothing
 from fastcam.attribution.attention.tokens import Prefix, patch_size
 from fastcam.attribution.geometry.fields import layer_grids

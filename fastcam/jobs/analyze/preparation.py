@@ -15,6 +15,7 @@ from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.request import CAM_METHODS, MapRequest, Sign
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
+from fastcam.models.data_config import by_channel
 from fastcam.read.inputs.preprocessing import Fit, Halves, Preprocessing
 
 _HALVES_CHANNELS = 6
@@ -23,8 +24,8 @@ _HALVES_CHANNELS = 6
 def preprocessing_of(
     model: nn.Module,
     image_size: int | Sequence[int] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     fit: Fit | None = None,
     *,
     asymmetry: bool | None = None,
@@ -50,10 +51,10 @@ def preprocessing_of(
     if asymmetry:
         halves, fit = "mirror" if mirror else "plain", fit or "stretch"
     mean, std = (
-        default if numbers is None else _for_halves(numbers, base.channels, asymmetry)
-        for default, numbers in ((base.mean, mean), (base.std, std))
+        default if given is None else _for_halves(by_channel(name, given), base.channels, asymmetry)
+        for name, default, given in (("mean", base.mean, mean), ("std", base.std, std))
     )
-    return replace(base, mean=tuple(mean), std=tuple(std), fit=fit or base.fit, halves=halves)
+    return replace(base, mean=mean, std=std, fit=fit or base.fit, halves=halves)
 
 
 def _for_halves(numbers: Sequence[float], channels: int, asymmetry: bool) -> tuple[float, ...]:

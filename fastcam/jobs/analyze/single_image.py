@@ -14,6 +14,7 @@ from torch import nn
 from fastcam.attribution.baselines import black_of
 from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.attribution.cam.features import FeatureEngine
+from fastcam.attribution.engines import shown_maps
 from fastcam.attribution.model_call import ModelCall, called_as
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
 from fastcam.errors import CaseError, InputError
@@ -98,7 +99,8 @@ def _run(request: ImageRequest, prepared: NDArray[np.float32]) -> BatchMaps:
     )
     dtype = choose_precision(inference.precision, device)
     with called_as(request.model, ModelCall(request.output)), arithmetic(device, dtype):
-        return engine(torch.from_numpy(prepared)[None].to(device))
+        result = engine(torch.from_numpy(prepared)[None].to(device))
+    return shown_maps(result, request.maps.sign)
 
 
 def _layer_maps(request: ImageRequest, batch: BatchMaps, size: tuple[int, int]) -> LayerMaps:

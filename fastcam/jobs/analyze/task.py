@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class AnalysisTask:
         characters: all that the figures' texts hold.
         fonts: the font files for them.
         show_channel: of volumes of several channels the one that is shown, from 1; None: the first.
+        started: when the run began (ns): a store may have grown since the last one of a process.
     """
 
     stores: tuple[tuple[Path, str], ...]
@@ -41,24 +43,25 @@ class AnalysisTask:
     characters: str
     fonts: tuple[Path, ...]
     show_channel: int | None = None
+    started: int = field(default_factory=time.time_ns)
 
     @property
     def store(self) -> ImageStore:
         """The first run's images, opened once in each process."""
-        return _open_store(*self.stores[0], self.show_channel)
+        return _open_store(*self.stores[0], self.show_channel, self.started)
 
     @property
     def other(self) -> ImageStore | None:
         """Those of the run to compare with."""
         if len(self.stores) < 2:
             return None
-        return _open_store(*self.stores[1], self.show_channel)
+        return _open_store(*self.stores[1], self.show_channel, self.started)
 
     @property
     def naming(self) -> Naming:
         """What files are called; made once in each process, as ten thousand names would travel
         with every task."""
-        return _naming(*self.stores[0], self.show_channel, self.layers, self.classes)
+        return _naming(*self.stores[0], self.show_channel, self.started, self.layers, self.classes)
 
     @property
     def map_kind(self) -> str:
@@ -80,8 +83,9 @@ class AnalysisTask:
 
 
 @lru_cache(maxsize=4)
-def _open_store(path: Path, created: str, show_channel: int | None) -> ImageStore:
-    # `created` is an argument so that a store which was made anew is opened anew.
+def _open_store(path: Path, created: str, show_channel: int | None, started: int) -> ImageStore:
+    # `created` and `started` are arguments so that a store which was made anew, or has grown, is
+    # opened anew.
     return ImageStore(path, show_channel)
 
 
@@ -90,7 +94,8 @@ def _naming(
     path: Path,
     created: str,
     show_channel: int | None,
+    started: int,
     layers: tuple[str, ...],
     classes: tuple[str, ...],
 ) -> Naming:
-    return naming_of(_open_store(path, created, show_channel).headers, layers, classes)
+    return naming_of(_open_store(path, created, show_channel, started).headers, layers, classes)

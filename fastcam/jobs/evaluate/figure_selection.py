@@ -21,7 +21,7 @@ from fastcam.options import Selection, Sources
 from fastcam.run.folder import RUN
 from fastcam.run.progress import Progress
 from fastcam.run.records import Failure
-from fastcam.store.map_rows import method_of
+from fastcam.store.map_rows import MapRow, method_of
 from fastcam.store.maps import MapStore
 
 EXPLAINED = "explained"
@@ -31,19 +31,40 @@ def draw_ends(
     request: EvaluateRequest, store: MapStore, evaluation: Evaluation
 ) -> tuple[list[Path], list[Failure]]:
     """``gradcam_best_sample.png`` and ``gradcam_worst_sample.png``, and what went wrong."""
+    method, order = method_of(store.map_names[0]), evaluation.ordered
+    ends = {"best": order[0].place - 1, "worst": order[-1].place - 1}
+    names = {f"{method}_{end}_sample": place for end, place in ends.items()}
+    return draw_maps(request, store, names)
+
+
+def draw_maps(
+    request: EvaluateRequest,
+    store: MapStore,
+    names: Mapping[str, int],
+    row: MapRow | None = None,
+    mask_dir: Path | None = None,
+) -> tuple[list[Path], list[Failure]]:
+    """Figures of single images, by the ``names`` of their files without suffix and the images'
+    indices in the store; with all maps, or ``row`` alone, and the masks of the store, or those in
+    ``mask_dir``. The files, and what went wrong."""
     warmup.warm_up()
     output_dir = request.output_dir
-    source = MapSource.of(_render_request(request, store, output_dir, Selection()), store)
-    method = method_of(store.map_names[0])
+    drawing = _render_request(request, store, output_dir, Selection())
+    drawing = replace(drawing, sources=replace(drawing.sources, mask_dir=mask_dir))
+    source = MapSource.of(drawing, store)
+    source = source if row is None else replace(source, rows=(row,))
     files, failures = [], []
-    for end, case in (("best", evaluation.ordered[0]), ("worst", evaluation.ordered[-1])):
-        path = output_dir / f"{method}_{end}_sample.{request.options.style.format}"
+    for name, index in names.items():
+        path = output_dir / f"{name}.{request.options.style.format}"
+        header = store.headers[index]
         try:
-            warnings = source.draw_one(case.place - 1, path)
+            warnings = source.draw_one(index, path)
         except CaseError as error:
-            failures.append(Failure("error", case.place, case.id, None, 1, str(error)))
+            failures.append(Failure("error", header.place, header.id, None, 1, str(error)))
             continue
-        failures += [Failure("warning", case.place, case.id, None, 0, text) for text in warnings]
+        failures += [
+            Failure("warning", header.place, header.id, None, 0, text) for text in warnings
+        ]
         files.append(path)
     return files, failures
 

@@ -6,33 +6,29 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from fastcam.jobs.evaluate.cases import localizations_of
 from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
 from fastcam.jobs.evaluate.files import write_unmatched
+from fastcam.jobs.evaluate.findings_maps import draw_finding_ends, maps_by_finding, write_filters
 from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
 from fastcam.jobs.evaluate.metrics.findings import METRICS, FindingsMetrics, findings_metrics
-from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
+from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary
 from fastcam.jobs.evaluate.plots.findings_page import findings_page
 from fastcam.jobs.evaluate.report import METRICS as METRICS_FILE
 from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateRequest
 from fastcam.jobs.infer.report import InferReport
-from fastcam.options import MapChoice
 from fastcam.read.inputs.finding_columns import label_values
-from fastcam.read.inputs.inputs import find_inputs
 from fastcam.report.json_text import json_text
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.failures import FAILURES, add_failures, write_failures
 from fastcam.run.files import write_bytes, write_text
 from fastcam.run.progress import Progress
-from fastcam.run.records import Failure
-from fastcam.store.map_rows import choose_rows
 from fastcam.store.maps import MapStore
 
 # Images of a finding that are listed as its worst.
@@ -70,7 +66,8 @@ def evaluate_findings(
         classes=len(names),
         facts=facts,
     )
-    localization = _localizations(request, store, cases, true, failures)
+    maps = maps_by_finding(request, store, cases, true, failures)
+    localization = {n: m.localization for n, m in maps.items() if m.localization is not None}
     worst = {name: _worst(cases, true, number) for number, name in enumerate(names)}
     texts = {
         METRICS_FILE: _metrics_json(evaluation, metrics, localization, worst),
@@ -92,9 +89,11 @@ def evaluate_findings(
     )
     if cases:
         files, problems = draw_ends(request, store, evaluation)
-        report.files += files
-        add_failures(failures, problems)
+        of_findings, more = draw_finding_ends(request, store, maps)
+        report.files += [*files, *of_findings]
+        add_failures(failures, [*problems, *more])
         report.figures = draw_explained(request, store, evaluation, progress)
+        report.files += write_filters(request, cases, true)
     report.files += write_unmatched(test_set.unmatched, output_dir)
     write_failures(output_dir, failures)
     report.files += [output_dir / FAILURES] if failures else []
@@ -125,48 +124,6 @@ def _cases(
         )
         rows.append(label_values(header.label))
     return cases, np.array(rows).reshape(len(rows), len(request.test_set.names))
-
-
-def _localizations(
-    request: EvaluateRequest,
-    store: MapStore,
-    cases: Sequence[EvaluatedCase],
-    true: np.ndarray[Any, np.dtype[np.float64]],
-    failures: list[Failure],
-) -> dict[str, LocalizationSummary]:
-    """By finding where its maps lie against its masks, of the images that have it."""
-    folder = request.options.finding_masks
-    rows = choose_rows(store, MapChoice()) if store.map_names else ()
-    if folder is None:
-        return {}
-    summaries = {}
-    for number, name in enumerate(request.test_set.names):
-        own = folder / name
-        row = next((row for row in rows if row.target in (number, None)), None)
-        if not own.is_dir() or row is None:
-            continue
-        images = [item.source for item in request.test_set.items]
-        items = find_inputs(images, None, None, own, store.attrs.dims)
-        masks = {item.source.resolve(): item.mask for item in items if item.mask}
-        present = [
-            index
-            for index, case in enumerate(cases)
-            if true[index, number] == 1 and store.headers[case.place - 1].source.resolve() in masks
-        ]
-        if not present:
-            continue
-        places = [cases[index].place - 1 for index in present]
-        headers = {
-            place: replace(
-                store.headers[place], mask_source=masks[store.headers[place].source.resolve()]
-            )
-            for place in places
-        }
-        axes = request.inference.inputs.axes
-        of_images = localizations_of(store, row, headers, axes, failures)
-        good = [cases[index].probability[number] >= 0.5 for index in present]
-        summaries[name] = compare_groups([of_images[place] for place in places], good)
-    return summaries
 
 
 def _worst(
@@ -277,7 +234,8 @@ def _lines(metrics: FindingsMetrics, localization: Mapping[str, LocalizationSumm
         line += f", {finding.unknown} unknown and left out" if finding.unknown else ""
         own = localization.get(finding.name)
         if own is not None and own.all.share.mean is not None:
-            line += f"; {own.all.share.mean:.0%} of its map inside its mask"
+            line += f"; {own.all.share.mean:.0%} of its map inside its mask, which is "
+            line += f"{own.all.area.mean:.0%} of the image"
         lines.append(line)
     return lines
 

@@ -40,22 +40,23 @@ def export_maps(request: ExportRequest, progress: Progress | None = None) -> Exp
     settings = _settings(request)
     make_folder(output_dir)
     remove_leftovers(output_dir)
-    earlier = [] if request.overwrite else _earlier_files(output_dir, settings)
+    sizes = {} if request.overwrite else _earlier_sizes(output_dir, settings)
     progress.begin("maps", len(files))
     try:
         for file in files:
             path = output_dir / file.name
-            if file.name in earlier and path.is_file():
+            if file.name in sizes and _is_whole(path, sizes[file.name]):
                 report.already.append(file.name)
             elif (reason := attempt(partial(_write, file, path, report))) is not None:
                 report.add_failure(file.place, file.case, reason)
             else:
                 report.written.append(file.name)
+                sizes[file.name] = path.stat().st_size
             progress.advance(1)
     finally:
         progress.end()
-        names = sorted({*earlier, *report.already, *report.written})
-        write_text(output_dir / RECORD, json.dumps({**settings, "files": names}, indent=1) + "\n")
+        record = {**settings, "files": dict(sorted(sizes.items()))}
+        write_text(output_dir / RECORD, json.dumps(record, indent=1) + "\n")
     write_failures(output_dir, report.failures)
     return report
 
@@ -75,14 +76,21 @@ def _settings(request: ExportRequest) -> dict[str, Any]:
     return settings | ({"volume": sources.volume} if sources.volume is not None else {})
 
 
-def _earlier_files(folder: Path, settings: dict[str, Any]) -> list[str]:
-    """The files that an earlier export of the same settings wrote."""
+def _is_whole(path: Path, size: int | None) -> bool:
+    """Whether a file is there, of the size that was recorded, if one was."""
+    return path.is_file() and size in (None, path.stat().st_size)
+
+
+def _earlier_sizes(folder: Path, settings: dict[str, Any]) -> dict[str, int | None]:
+    """The files that an earlier export of the same settings wrote, and their bytes; None of the
+    records that listed names only."""
     path = folder / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        files = [str(file) for file in record.pop("files")]
+        files = record.pop("files")
+        sizes = dict(files) if isinstance(files, dict) else dict.fromkeys(map(str, files))
     except FileNotFoundError:
-        return []
+        return {}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: is not the record of an export ({error}); give another --output-dir, or "
@@ -93,4 +101,4 @@ def _earlier_files(folder: Path, settings: dict[str, Any]) -> list[str]:
             f"{folder} holds maps of another store or other settings; give another --output-dir, "
             "or --overwrite to replace them"
         )
-    return files
+    return sizes

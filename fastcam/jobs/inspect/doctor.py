@@ -49,8 +49,8 @@ _CODECS = {
 _NEEDED = ("jpeg", "png", "tiff", "webp", "fonts")
 # Measured on one core of an AVX2 machine, pillow-simd 12.1.1.post0 against Pillow 13.0.0.
 _WHAT_SIMD_CHANGES = (
-    "pillow-simd shrinks color pictures about 9 times as fast as Pillow and turns RGB into grey "
-    "twice as fast; it decodes and encodes as fast as Pillow and enlarges grey pictures a sixth "
+    "pillow-simd shrinks color pictures about 9 times as fast as Pillow and turns RGB into gray "
+    "twice as fast; it decodes and encodes as fast as Pillow and enlarges gray pictures a sixth "
     "slower. fastcam's own figures are resized by its kernels and written as PNG through isal, "
     "and change nothing. Security fixes reach pillow-simd later than Pillow."
 )

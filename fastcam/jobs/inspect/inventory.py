@@ -128,7 +128,7 @@ def _describe_maps(store: MapStore) -> Inventory:
         ("created", f"{attrs.created} by fastcam {attrs.fastcam}, schema {attrs.schema}"),
         ("holds", attrs.kind),
         ("methods", ", ".join(attrs.methods)),
-        ("layers", ", ".join(attrs.layers) or "none"),
+        ("layers", ", ".join(attrs.layers) or "auto"),
         ("images" if attrs.dims == 2 else "volumes", str(len(headers))),
         *([("slices", _slices(store))] if store.table is not None else []),
         *((status, str(counts[status])) for status in STATUS),

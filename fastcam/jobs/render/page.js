@@ -159,7 +159,7 @@
     made.dataset.place = entry.place;
     made.append(
       element("div", "line", element("span", "quiet", `${entry.place}`),
-        element("h3", "", entry.name), verdict(entry),
+        element("h2", "name", entry.name), verdict(entry),
         element("span", "quiet", figureCount(entry))),
       judged(entry), element("div", "facts", data.flat || data.pictures ? facts(entry) : `${facts(entry)} · ` +
         `${entry.best ? "best " : ""}slice ${entry.figures[entry.shown][0]}`),

@@ -26,6 +26,8 @@ class RenderRequest:
         captions: the texts of figures of maps.
         overwrite: whether figures of other settings are replaced; else they are an error.
         trust_inputs: whether files that changed since they were drawn are not looked for.
+        finished_only: whether cases of a store of maps that the model has not done yet are left
+            out; else they are errors.
     """
 
     results: Path
@@ -38,6 +40,7 @@ class RenderRequest:
     captions: Captions = field(default_factory=RenderCaptions)
     overwrite: bool = False
     trust_inputs: bool = False
+    finished_only: bool = False
 
     def __post_init__(self) -> None:
         hint = "give a results file (.pkl, .npz, .json) or a run store (.zarr)"

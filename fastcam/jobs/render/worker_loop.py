@@ -157,8 +157,8 @@ def _draw_figure(
 ) -> None:
     figure = figures.figure(index)
     path = cases.output_dir / figure.record.path
-    shown = cases.format == "png"
-    panels = panel_places(figure.sheet, figure.render_style.lettering) if shown else ""
+    vector = cases.format in ("pdf", "svg")
+    panels = "" if vector else panel_places(figure.sheet, figure.render_style)
 
     def add() -> None:
         records.append(replace(figure.record, size=path.stat().st_size, panels=panels))

@@ -92,8 +92,8 @@ def difference_panel(
     both it is their difference in their unit, divided by the width of the scale.
     """
     panel = picture_panel(case, slot, look, "overlay")
-    levels = _levels(panel).astype(np.int16)
-    others = _levels(_heat_panel(other, other_slot, other_look))
+    levels = levels_in(panel).astype(np.int16)
+    others = levels_in(_heat_panel(other, other_slot, other_look))
     if others.shape != levels.shape:
         others = resize.resize(others, levels.shape[0], levels.shape[1], resize.NEAREST).astype(
             np.uint8
@@ -118,7 +118,7 @@ def _heat_panel(case: OpenedCase, slot: Slot, look: Look) -> Panel:
     return panels["heat"]
 
 
-def _levels(panel: Panel) -> NDArray[np.uint8]:
+def levels_in(panel: Panel) -> NDArray[np.uint8]:
     """The levels (h, w) of the color table of a panel's heat."""
     if panel.heat.dtype == np.uint8:
         return panel.heat.astype(np.uint8, copy=False)

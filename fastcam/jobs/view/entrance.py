@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fastcam.errors import FastcamError, InputError
+from fastcam.jobs.view.niivue import niivue_script
 from fastcam.jobs.view.request import Sharing
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-_PAGE = "page.html"
+_PAGE, _NIIVUE = "page.html", "niivue.js"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -42,6 +43,10 @@ _POLICY = (
 _NOTEBOOKS = "'self' http://localhost:* http://127.0.0.1:*"
 # Seconds that a browser has to come and hear why there is no room.
 _LAST_WORDS = 3.0
+
+
+class NoServerError(InputError):
+    """No server can run here, whatever is asked for: its libraries or all ports are missing."""
 
 
 def new_token() -> str:
@@ -162,18 +167,19 @@ class Entrance:
 
 
 def open_entrance(sharing: Sharing) -> Entrance:
-    """Take a port. InputError where it can't be had, or the server's libraries are missing."""
+    """Take a port. InputError where it can't be had; NoServerError where none can, or the server's
+    libraries are missing."""
     needed_uvicorn()
     return Entrance(sharing, _listener(sharing))
 
 
 def needed_uvicorn() -> Any:
-    """The module uvicorn. InputError where it or Starlette is missing."""
+    """The module uvicorn. NoServerError where it or Starlette is missing."""
     try:
         import starlette  # noqa: F401
         import uvicorn
     except ImportError as error:
-        raise InputError(
+        raise NoServerError(
             "fastcam view needs starlette and uvicorn: pip install 'fastcam[view]'"
         ) from error
     return uvicorn
@@ -191,7 +197,8 @@ def _listener(sharing: Sharing) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        raise InputError(
+        kind = NoServerError if sharing.local and not sharing.port else InputError
+        raise kind(
             f"--host {sharing.host} --port {sharing.port}: can't be used: {reason}; give another, "
             "or --port 0 for a free one"
         ) from error
@@ -274,6 +281,9 @@ def _static(name: str) -> Response:
     """A file of the page; only those that there are have an address."""
     from starlette.responses import Response
 
+    if name == _NIIVUE and (script := niivue_script()) is not None:
+        kept = {"cache-control": "private, max-age=86400"}  # five megabytes
+        return Response(script.read_bytes(), headers=kept, media_type=_KINDS[".js"])
     file = files("fastcam.jobs.view") / "page" / name
     suffix = f".{name.rpartition('.')[2]}"
     if name not in _static_names() or suffix not in _KINDS:

@@ -27,6 +27,7 @@ from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, Reading, Slo
 from fastcam.jobs.view.planes import Plane, plane_of, position_of, raw_window
 from fastcam.jobs.view.run import prepared_style
 from fastcam.options import Scale, Sources
+from fastcam.read.volumes.geometry import Affine
 from fastcam.read.volumes.masks import mask_along
 from fastcam.read.volumes.slice_axis import slices_first, volume_along
 from fastcam.store.map_rows import MapCase, MapRow
@@ -106,6 +107,11 @@ class MapViewCase(OpenedCase):
     def first(self) -> int:
         """0: a store of maps counts a volume's slices as its file does."""
         return 0
+
+    @property
+    def affine(self) -> Affine | None:
+        """That of the volume."""
+        return None if isinstance(self.image, FlatImage) else self.image.volume.affine
 
     @cached_property
     def planes(self) -> Mapping[int, Plane]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastcam.figures.figure_parts import Panel, Sheet
 from fastcam.jobs.view.planes import Plane, Voxel
 from fastcam.options import Style
+from fastcam.read.volumes.geometry import Affine
 
 Limits = tuple[float, float]
 PanelKind = Literal["image", "mask", "heat", "overlay"]
@@ -96,6 +97,11 @@ class OpenedCase(ABC):
     @abstractmethod
     def planes(self) -> Mapping[int, Plane]:
         """The planes that can be shown, by axis."""
+
+    @property
+    @abstractmethod
+    def affine(self) -> Affine | None:
+        """From the voxels of its planes to RAS millimetres; None where nobody knows."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:

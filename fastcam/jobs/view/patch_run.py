@@ -34,6 +34,7 @@ from fastcam.options import Scale, Sources, Style
 from fastcam.read.results.case import Case, CasePrediction
 from fastcam.read.results.results import Results
 from fastcam.read.volumes import frames, orientation
+from fastcam.read.volumes.geometry import Affine
 from fastcam.read.volumes.masks import mask_along
 from fastcam.read.volumes.slice_axis import volume_along
 from fastcam.read.volumes.sources import SourceIndex
@@ -161,6 +162,11 @@ class PatchCase(OpenedCase):
     def first(self) -> int:
         """The file's slice that ``slice_idx`` 0 means."""
         return self.case_data.first
+
+    @property
+    def affine(self) -> Affine | None:
+        """That of the volume."""
+        return self.case_data.volume.affine
 
     @cached_property
     def planes(self) -> Mapping[int, Plane]:

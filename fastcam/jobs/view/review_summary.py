@@ -76,6 +76,12 @@ class ReviewSummary:
     verdicts: tuple[MarkVerdicts, ...]
     notes: int
 
+    def __repr__(self) -> str:
+        return (
+            f"<review of {self.cases} cases: {self.judgements} judgements, "
+            f"{len(self.marks)} readers>"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self) | {"files": [str(path) for path in self.files]}

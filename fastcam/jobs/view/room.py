@@ -26,6 +26,7 @@ from fastcam.jobs.view.drawing import (
     heat_limits,
     picture_panel,
 )
+from fastcam.jobs.view.niivue import niivue_script
 from fastcam.jobs.view.open_runs import open_runs
 from fastcam.jobs.view.opened_case import Look, OpenedCase, Slot
 from fastcam.jobs.view.query import (
@@ -83,6 +84,7 @@ class Room:
             "style": look_fields(style),
             "usual_style": look_fields(Style()),
             "tables": color_tables(),
+            "view3d": niivue_script() is not None,
             "marks": judging.marks,
             "reader": judging.reader,
             "review": str(self.review.path),
@@ -184,6 +186,10 @@ class Room:
         if slot.axis == 0:
             index += self.open(query.run, query.case).first - other.first
         return other, replace(slot, map=reference.map, head=reference.head, index=index)
+
+    def look(self, query: PictureQuery) -> Look:
+        """The look of a picture's own map."""
+        return self._look(query, query.run, query.slot)
 
     def _look(self, query: PictureQuery, run: int, slot: Slot) -> Look:
         """The look of a map, with the limits that its scale, and those it is linked with, ask

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import parse_qsl, quote
 
 from fastcam.errors import FastcamError, InputError
 from fastcam.jobs.view.downloads import page_file, report_file
 from fastcam.jobs.view.entrance import App, json_answer
-from fastcam.jobs.view.query import whole_number
+from fastcam.jobs.view.page_folder import FOLDER, write_folder
+from fastcam.jobs.view.query import parse_picture, whole_number
 from fastcam.jobs.view.room import Room, case_number
+from fastcam.jobs.view.volume_files import volume_file
 from fastcam.options import VectorFormat
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _LARGEST_BODY = 1 << 20
+_PIECE = 1 << 20
 
 
 def api_of(room: Room) -> App:
@@ -35,6 +39,8 @@ def api_of(room: Room) -> App:
         route("/picture", lambda request: _picture(room, _query(request))),
         route("/reading", lambda request: json_answer(room.reading(_query(request)))),
         route("/page", lambda request: _page(room, request)),
+        route("/volume", lambda request: _volume(room, _query(request))),
+        route("/folder", lambda request: _folder(room, _query(request))),
         route("/report", lambda request: _report(room, _query(request))),
         route("/judgements", lambda request: _judgements(room, _query(request))),
         Route("/judgement", partial(_new_judgement, room), methods=["POST"]),
@@ -114,10 +120,44 @@ def _page(room: Room, request: Request) -> Response:
 
 
 def _report(room: Room, query: Mapping[str, str]) -> Response:
-    cases = [
-        whole_number({"cases": text}, "cases", 0) for text in query.get("cases", "").split(",")
-    ]
-    return _download(report_file(room, cases, query), "report.pdf")
+    return _download(report_file(room, _cases(query), query), "report.pdf")
+
+
+def _folder(room: Room, query: Mapping[str, str]) -> Response:
+    from starlette.responses import StreamingResponse
+
+    # It may be larger than memory allows.
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the answer closes it
+    try:
+        write_folder(room, _cases(query), query, file)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    headers = {"content-disposition": f'attachment; filename="{FOLDER}.zip"'}
+    return StreamingResponse(_pieces(file), headers=headers, media_type="application/zip")
+
+
+def _volume(room: Room, query: Mapping[str, str]) -> Response:
+    from starlette.responses import Response
+
+    headers = {
+        "cache-control": "no-store",
+        "x-colors": room.colors(parse_picture(query, room.style)),
+    }
+    return Response(volume_file(room, query), headers=headers)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _cases(query: Mapping[str, str]) -> list[int]:
+    """The numbers of the cases that are asked for."""
+    texts = query.get("cases", "").split(",")
+    return [whole_number({"cases": text}, "cases", 0) for text in texts]
 
 
 def _download(content: bytes, name: str) -> Response:

@@ -5,6 +5,7 @@ They become what a viewer shows: grey or color, values 0 (black) to 255 (white).
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError
 from fastcam.read.inputs.grey_levels import GreyLevels, grey_picture
 from fastcam.read.volumes.dicom import dicom_grid, open_image, read_dicom
-from fastcam.read.volumes.dicom_series import reading
+from fastcam.read.volumes.dicom_series import open_series, reading
 from fastcam.read.volumes.geometry import Grid, Shape
 from fastcam.read.volumes.nifti import nifti_grid, nifti_shape, read_nifti
 from fastcam.read.volumes.slice_axis import grid_along, volume_along
@@ -71,6 +72,16 @@ def slice_grid(path: Path, shape: Shape) -> Grid:
     return dicom_grid([path]) if is_dicom_file(path) else Grid(shape)
 
 
+def slice_warnings(path: Path) -> tuple[str, ...]:
+    """What a reader of an image should know, as a DICOM header says it; nothing where it can't be
+    read."""
+    if not is_dicom_file(path):
+        return ()
+    with contextlib.suppress(CaseError):
+        return open_series([path]).choose(None).warnings
+    return ()
+
+
 def several_slices(path: Path, contents: str) -> str:
     """What is wrong with a file of several slices where an image is wanted."""
     return (
@@ -115,7 +126,7 @@ def dicom_picture(path: Path, grey: GreyLevels) -> NDArray[Any]:
 def colour_has_no_window(path: Path) -> str:
     """What is wrong with a picture in color whose grey levels are to be chosen."""
     return (
-        f"{path}: is in color, and --window-level and --percentiles are for grey: leave them out, "
+        f"{path}: is in color, and --window-level and --percentiles are for gray: leave them out, "
         "or run the images in color by themselves"
     )
 

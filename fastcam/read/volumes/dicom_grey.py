@@ -18,6 +18,11 @@ _SIXTEEN = 1 << 16
 class LookupTable:
     """A Modality or VOI LUT, PS3.3 C.11.1 and C.11.2.
 
+    Not by ``pydicom.pixels.apply_voi_lut`` and ``apply_modality_lut``, with which it agrees for
+    tables of 10 to 16 bits: those (pydicom 3.0) count the entries of an 8-bit table in uint8, so
+    that entry 256 is entry 0 again, cut off fractions where they should round, refuse 9 bits, and
+    tables with one byte an entry.
+
     - ``first``: the value that is mapped to the first entry, as all below are
     - ``entries`` (n,) uint8 or uint16
     - ``highest``: the highest value that an entry may have

@@ -28,6 +28,7 @@ HEADER_TAGS = (
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
+    "PixelAspectRatio",
     "SliceThickness",
     "SpacingBetweenSlices",
     "GridFrameOffsetVector",
@@ -51,7 +52,8 @@ class SliceHeader:
     - ``inverted``: low values are bright (MONOCHROME1)
     - ``position`` (3,): where the first pixel lies, DICOM's patient coordinates in mm, or None
     - ``plane`` (6,): directions of a row, then of a column, or None
-    - ``spacing``: between rows, and between columns, in mm; (1, 1) where none is given
+    - ``spacing``: between rows, and between columns, in mm; where none is given 1 between columns,
+      and between rows what the pixels' aspect ratio makes of that
     - ``sized``: whether the header gives it
     - ``thickness``: between slices, else of one, in mm
     """
@@ -84,10 +86,16 @@ def slice_header(image: Any, frame: int) -> SliceHeader:
         inverted=image.get("PhotometricInterpretation") == "MONOCHROME1",
         position=position,
         plane=plane_of(image, frame),
-        spacing=sides if sides is not None and sized else (1.0, 1.0),
+        spacing=sides if sides is not None and sized else (_aspect_ratio(image), 1.0),
         sized=sized,
         thickness=first_number(between) or first_number(thickness) or 1.0,
     )
+
+
+def _aspect_ratio(image: Any) -> float:
+    """The height of a pixel over its width, PS3.3 C.7.6.3.1.7; 1 where it isn't given."""
+    sides = _numbers(image.get("PixelAspectRatio"), 2)
+    return sides[0] / sides[1] if sides is not None and min(sides) > 0 else 1.0
 
 
 def unit_of(image: Any) -> str:

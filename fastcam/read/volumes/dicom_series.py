@@ -38,6 +38,8 @@ _TAGS = (*_SERIES_TAGS, *HEADER_TAGS)
 _INSTANCE_UID, _SERIES_UID = 0x00080018, 0x0020000E
 # Apart, so that a file's images keep its number, and their own within it.
 _FRAMES = 1_000_000
+# Pixels whose sides differ by no more than this share are square.
+_SQUARE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +119,12 @@ class DicomSeries:
             )
         if first.numbers.position is not None and not first.numbers.sized:
             warnings.append("its header gives no size of its pixels; they are taken as 1 mm wide")
+        high, wide = first.numbers.spacing
+        if first.numbers.position is None and abs(high / wide - 1) > _SQUARE:
+            warnings.append(
+                f"its pixels are {high / wide:.3g} times as high as wide, and have no position:"
+                " they are drawn as squares"
+            )
         if len(frames) > 1 and first.numbers.position is None:
             warnings.append(
                 "its images have no positions; they are taken in the order of their numbers"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
+from fastcam.read.regular_files import unreadable
 from fastcam.read.volumes.geometry import Affine, Grid, Shape, farthest
 from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import Volume, luminance, native
@@ -180,8 +181,7 @@ def _reading(path: Path) -> Iterator[IO[bytes]]:
         raise CaseError(f"{path}: is truncated; copy the file again") from error
     # isal's stubs take the class for an instance.
     except (OSError, zlib.error, IsalError, ValueError) as error:  # type: ignore[misc]
-        reason = getattr(error, "strerror", None) or error
-        raise CaseError(f"{path}: can't be read: {reason}; copy the file again") from error
+        raise unreadable(path, error) from error
 
 
 def _header(stream: IO[bytes], path: Path) -> Any:

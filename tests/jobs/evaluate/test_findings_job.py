@@ -75,6 +75,7 @@ def test_many_findings(test_set: Path, tmp_path: Path) -> None:
         workers=1,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
+        explain="3",
     )
     assert report.exit_code == 0
     content = json.loads((tmp_path / "test_metrics.json").read_text())
@@ -101,6 +102,22 @@ def test_many_findings(test_set: Path, tmp_path: Path) -> None:
     assert (tmp_path / "evaluation_results.png").is_file()
     assert (tmp_path / "hirescam_worst_sample.png").is_file()
     assert any("uncertain (-1)" in note for note in report.notes)
+    # Best and worst by finding, and a gallery that is filtered by them.
+    for name in NAMES:
+        for end in ("best", "worst"):
+            assert (tmp_path / f"hirescam_{end}_{name}.png").is_file()
+    verdicts = {r["id"]: r for r in csv.DictReader((tmp_path / "findings_by_image.csv").open())}
+    for row in predictions:
+        for name in NAMES:
+            predicted = float(row[f"{name}_probability"]) >= 0.5
+            words = {
+                ("1", True): "found", ("1", False): "missed",
+                ("0", True): "false alarm", ("0", False): "rightly absent",
+            }  # fmt: skip
+            expected = words.get((row[f"{name}_true"], predicted), "unknown")
+            assert verdicts[row["id"]][name] == expected
+    page = (tmp_path / "explained" / "index.html").read_text()
+    assert all(f'"name":"{name}"' in page.replace(" ", "") for name in NAMES)
     store = fastcam.open_store(tmp_path / "run.zarr")
     assert store.map("hirescam/features", 0).shape == (3, SIZE, SIZE)
     np.testing.assert_allclose(store.headers[0].targets, [0, 1, 2])

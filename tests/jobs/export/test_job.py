@@ -124,6 +124,22 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def test_a_map_that_was_emptied_or_cut_is_written_again(export: Call, tmp_path: Path) -> None:
+    sample_map_stores.image_store(tmp_path)
+    export()
+    good = {path: path.read_bytes() for path in sorted((tmp_path / "out").glob("*.tif"))}
+    emptied, cut, *_ = good
+    emptied.write_bytes(b"")
+    cut.write_bytes(good[cut][:-1])
+    assert f"2 maps written, {len(good) - 2} were there already" in export().out
+    assert {path: path.read_bytes() for path in good} == good
+    # The record of earlier versions has names only.
+    record = tmp_path / "out" / "export.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({**content, "files": list(content["files"])}))
+    assert f"0 maps written, {len(good)} were there already" in export().out
+
+
 def test_what_failed_is_listed(export: Call, tmp_path: Path, rows: Call) -> None:
     sample_map_stores.image_store(tmp_path, labels=("1", "1"))
     for chunk in (tmp_path / "run.zarr" / "maps" / "gradcam" / "layer3").glob("c.0*"):

@@ -96,7 +96,7 @@ def by_hand(model: Small, x: np.ndarray) -> tuple[Tensor, Tensor]:
     output = model.head(torch.relu(activations).mean((2, 3)))
     (gradient,) = torch.autograd.grad(output.max(), activations)
     weights = gradient.mean((2, 3), keepdim=True)
-    return torch.relu((weights * activations).sum(1))[0].detach(), output[0].detach()
+    return (weights * activations).sum(1)[0].detach(), output[0].detach()
 
 
 def window_of(array: np.ndarray) -> tuple[float, float]:

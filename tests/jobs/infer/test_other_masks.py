@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from fastcam.api.infer import infer
 from fastcam.errors import InputError
@@ -113,6 +114,23 @@ def test_maps_of_labels_are_made_again_also_after_a_kill(
     assert [header.targets.tolist() for header in store.headers] == [[0], [1], [2], [1], [1]]
     same = [np.array_equal(store.map(MAP, index), before[index]) for index in range(5)]
     assert same == [True, True, True, False, True]
+
+
+def test_maps_of_masks_are_made_again(folder: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 2, 3, padding=1).eval()
+    options: dict[str, Any] = {
+        **{"method": "gradcam", "layers": ["0"], "classes": ["seg:1@mask"], "image_size": 16},
+        **{"batch_size": 2, "workers": 0, "mask_dir": folder / "masks"},
+    }
+    infer(nn.Sequential(model), folder / "images", folder / "out", **options)
+    add_mask(folder, 4)
+    (folder / "masks" / "im0.png").unlink()
+    report = infer(nn.Sequential(model), folder / "images", folder / "out", **options)
+    assert (report.done, report.already) == (3, 2)
+    assert report.notes == ["2 inputs have another mask than before: run again"]
+    pixels = [header.pixels.tolist() for header in MapStore.open(report.store).headers]
+    assert pixels == [[0], [0], [0], [0], [8 * 8]]
 
 
 def test_the_folder_that_a_run_is_started_in_does_not_matter(

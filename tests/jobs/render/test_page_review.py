@@ -96,7 +96,7 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
 
     # What the browser kept is there again, and the filter by mark is in the address.
     again, more = opened(context, folder, "#?mark=3")
-    assert again.locator("h3").all_inner_texts() == [NAMES[0]]
+    assert again.locator("h2.name").all_inner_texts() == [NAMES[0]]
     assert "case" in again.locator("#judged").inner_text()
     again.evaluate("localStorage.clear()")
     empty, others = opened(context, folder)
@@ -113,5 +113,5 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
     wrong = tmp_path / "other.tsv"
     wrong.write_text("a\tb\n1\t2\n")
     empty.set_input_files("#load-review", wrong)
-    empty.wait_for_selector("#review-said:has-text('no file of marks')")
+    empty.wait_for_selector("#review-said:has-text('not a file of marks')")
     assert not complaints + more + others

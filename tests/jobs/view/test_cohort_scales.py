@@ -78,3 +78,4 @@ def test_the_page_says_so_and_draws_again(tmp_path, new_page) -> None:
         final = served.room.picture({**PLACE, "scale": "cohort"}).pixels
         assert (pixels(page) == final).all()
         assert np.any(final != before)
+        page.close()

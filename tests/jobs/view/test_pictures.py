@@ -15,6 +15,7 @@ from scipy import ndimage
 import fastcam
 from fastcam.errors import CaseError, InputError
 from fastcam.jobs.view.drawing import contour
+from fastcam.jobs.view.query import parse_picture
 from fastcam.jobs.view.request import ViewRequest
 from fastcam.jobs.view.room import Room
 from tests.jobs.view.sample_rooms import loaded, map_room, patch_request, stored
@@ -22,7 +23,9 @@ from tests.sample_map_stores import image_store
 
 
 def picture(room: Room, **query) -> np.ndarray:
-    png = room.picture({name: str(value) for name, value in query.items()}).png()
+    texts = {name: str(value) for name, value in query.items()}
+    # Unlike room.picture, this waits for a scale over all cases.
+    png = room.draw(parse_picture(texts, room.style)).png()
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 

@@ -34,6 +34,7 @@ def test_readers_are_compared_by_hand(judged) -> None:
     assert pair.kappa == pytest.approx(0.4)
     assert summary.fleiss is None
     assert (summary.cases, summary.judgements, summary.notes) == (3, 6, 1)
+    assert repr(summary) == "<review of 3 cases: 6 judgements, 2 readers>"
     assert summary.verdicts == ()
 
 

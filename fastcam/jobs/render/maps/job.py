@@ -84,7 +84,10 @@ class MapSource:
                 f"--only-errors: {self.store.path} has no labels that its predictions could be "
                 "compared with; labels are class numbers"
             )
-        return MapJob(self, tuple(cases), tuple(select(cases, selection)))
+        indices = select(cases, selection)
+        if self.request.finished_only:
+            indices = [index for index in indices if cases[index].header.status != "open"]
+        return MapJob(self, tuple(cases), tuple(indices))
 
     def draw_one(self, index: int, path: Path) -> tuple[str, ...]:
         """Draw the figure of image ``index``, from 0, into a file in this process; what there is to

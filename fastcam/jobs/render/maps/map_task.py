@@ -91,8 +91,10 @@ class MapTask:
 
     @property
     def store(self) -> MapStore:
-        """The store, opened once in each process."""
-        return _opened_store(self.store_path, self.sources.root_dir, self.store_created)
+        """The store, opened once in each process and run: it may have grown since the last."""
+        return _opened_store(
+            self.store_path, self.sources.root_dir, self.store_created, self.started
+        )
 
     @property
     def format(self) -> PictureFormat:
@@ -251,7 +253,7 @@ class MapFigures(CaseFigures):
 
 
 @lru_cache(maxsize=2)
-def _opened_store(path: Path, root: Path | None, created: str) -> MapStore:
+def _opened_store(path: Path, root: Path | None, created: str, started: int) -> MapStore:
     return MapStore.open(path, root)
 
 

@@ -11,6 +11,7 @@ import { Pane } from "./pane.js";
 import { Strip } from "./strip.js";
 import { TakeAlong } from "./take.js";
 import { TOOLS, Tools } from "./tools.js";
+import { VolumeView } from "./volume.js";
 
 const AHEAD = 3; // slices
 const FACTS = 64; // cases
@@ -29,6 +30,7 @@ const judge = new Judge({
   facts: () => facts,
   changed: () => table.showRows(),
 });
+const volume = new VolumeView({ facts: () => facts, panes: () => panes });
 const take = new TakeAlong({ facts: () => facts, panes: () => panes, table });
 
 async function loadFacts(index) {
@@ -200,6 +202,7 @@ const KEYS = [
   ...TOOLS.map(([, title, key]) => [key, title.toLowerCase()]),
   ["t", "three planes"],
   ["c", "one more picture"],
+  ["y", "the volume in 3-D, with the extra view3d"],
   ["/", "search"],
   ["1 – 9", "mark the case"],
   ["n", "write a note"],
@@ -222,7 +225,7 @@ function key(event) {
     document.body.classList.remove("show-cases", "show-tools");
     return;
   }
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open || byId("volume").open) return;
   const pane = focusedPane();
   const inButtons = target.matches("button, summary, a, [role=grid]");
   const moves = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
@@ -250,6 +253,7 @@ function key(event) {
   else if (event.key === "?") byId("keys").showModal();
   else if (event.key === "t") threePlanes(event);
   else if (event.key === "c") addPane(event);
+  else if (event.key === "y") volume.open();
   else if (event.key === "n") judge.focusNote();
   else if (/^[1-9]$/.test(event.key)) judge.mark(Number(event.key) - 1, event);
   else {
@@ -306,6 +310,7 @@ async function begin() {
   table.begin();
   look.begin();
   take.build();
+  volume.begin();
   listen(changed);
   await judge.build();
   const notes = room.runs.flatMap((run) => run.notes);

@@ -3,6 +3,8 @@
 import { addressOf, element, room, state } from "./state.js";
 import { pictureQuery } from "./pictures.js";
 
+const MOST = 2000; // cases in one address
+
 export class TakeAlong {
   constructor({ facts, panes, table }) {
     this.facts = facts;
@@ -24,6 +26,12 @@ export class TakeAlong {
     };
     this.width = element("input", { type: "number", min: 20, max: 1000, value: 180 });
     this.width.setAttribute("aria-label", "Width on paper in mm");
+    this.slices = element(
+      "select", {},
+      element("option", { value: "best" }, "best slice of each"),
+      element("option", { value: "all" }, "every slice with heat"),
+    );
+    this.slices.setAttribute("aria-label", "Slices of the page");
     this.box.append(
       element(
         "div", { className: "row" },
@@ -50,10 +58,17 @@ export class TakeAlong {
       element(
         "div", { className: "row" },
         button("List", "Names, a line each, for --patient @file", () => this.list()),
-        button("Report", "PDF, a case a page", () => this.report()),
+        button("Report", "PDF, a case a page", () => this.chosen("report")),
         button("Command", "Draws them as figures, with a page", () =>
           this.copy(this.command(), "The command, with the list as cases.txt"),
         ),
+      ),
+      element(
+        "div", { className: "row" },
+        button("Page", "A folder with figures and a page over them, as a ZIP file", () =>
+          this.chosen("folder"),
+        ),
+        this.slices,
       ),
       this.text,
       this.message,
@@ -74,10 +89,18 @@ export class TakeAlong {
     this.follow(`api/page?${fields}`);
   }
 
-  report() {
+  // Of all cases in the table, in its order.
+  chosen(what) {
+    if (!this.facts()) return;
+    if (this.table.order.length > MOST) {
+      this.message.textContent = `${this.table.order.length} cases: filter the table to ${MOST} at most.`;
+      this.message.className = "wrong";
+      return;
+    }
     const query = this.query();
     query.set("cases", this.table.order.join(","));
-    this.follow(`api/report?${query}`);
+    if (what === "folder") query.set("slices", this.slices.value);
+    this.follow(`api/${what}?${query}`);
   }
 
   list() {

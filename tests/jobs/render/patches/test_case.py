@@ -209,7 +209,7 @@ def test_a_box_that_sticks_out_ends_at_the_edge(tmp_path: Path):
 
 
 def test_an_unusable_mask_costs_only_its_panel(tmp_path: Path):
-    np.save(tmp_path / "v.npy", np.zeros((4, 20, 12), np.uint8))
+    np.save(tmp_path / "v.npy", np.arange(4 * 20 * 12, dtype=np.uint16).reshape(4, 20, 12))
     np.save(tmp_path / "m.npy", np.zeros((4, 20, 13), np.uint8))
     case = case_of([1, 1, 5, 5], [0])
     image, mask, sources = str(tmp_path / "v.npy"), str(tmp_path / "m.npy"), Sources(tmp_path)

@@ -175,7 +175,7 @@ def test_a_volume_is_decoded_once_for_all_items_of_its_case(tmp_path, job, monke
 def test_a_slice_too_wide_for_its_format_costs_only_itself(tmp_path):
     root = tmp_path / "images"
     root.mkdir()
-    np.save(root / "wide.npy", np.zeros((1, 2, 5400), np.uint8))
+    np.save(root / "wide.npy", np.arange(2 * 5400, dtype=np.uint16).reshape(1, 2, 5400))
     store = sample_runs.make_store(
         tmp_path, sample_runs.make_case(1, "wide", [0], boxes=[[0, 0, 2, 2]])
     )
@@ -191,7 +191,7 @@ def test_a_slice_too_wide_for_its_format_costs_only_itself(tmp_path):
 def test_odd_names_stay_in_the_folder(tmp_path, name):
     root = tmp_path / "images"
     root.mkdir()
-    np.save(root / "v.npy", np.zeros((2, 40, 48), np.uint8))
+    np.save(root / "v.npy", np.arange(2 * 40 * 48, dtype=np.uint16).reshape(2, 40, 48))
     store = sample_runs.make_store(tmp_path, sample_runs.make_case(1, name, [0]))
     for mode in ("best_slice", "all_slices"):
         job = sample_runs.make_job(store, tmp_path, mode)
