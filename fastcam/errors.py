@@ -35,6 +35,10 @@ class InputError(FastcamError):
     exit_code = 2
 
 
+class NoInputsError(InputError):
+    """A folder holds none of the images or volumes that are wanted."""
+
+
 class OutputError(FastcamError):
     """The result can't be written: no permission, disk full."""
 

@@ -154,7 +154,7 @@ ENTRIES = (
             Picture("evaluation/gradcam_best_sample.png", "The best prediction."),
             Picture("evaluation/gradcam_worst_sample.png", "The worst."),
             Picture(
-                "evaluation/localisation.png",
+                "evaluation/localization.png",
                 "How much of the maps lies inside the masks, beside chance.",
             ),
             Picture(

@@ -82,7 +82,7 @@ Image("out/gradcam_worst_sample.png")
 # would reach:
 
 # %%
-Image("out/localisation.png", width=800)
+Image("out/localization.png", width=800)
 
 # %% [markdown]
 # Change the report's settings and call again: the model doesn't run a second time, because its maps and outputs are in

@@ -52,10 +52,9 @@ from fastcam.run.run_status import RunStatus
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Sign
     from fastcam.figures.notebook_figure import Figure
     from fastcam.inference.predictions import Task
-    from fastcam.options import Axes
+    from fastcam.options import Axes, Sign
     from fastcam.read.inputs.preprocessing import Fit
     from fastcam.read.volumes.slice_axis import Plane
 

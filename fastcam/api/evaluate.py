@@ -42,7 +42,7 @@ from fastcam.run.run_status import RunStatus
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Augmentation, Reshape, Sign
+    from fastcam.attribution.request import Augmentation, Reshape
     from fastcam.inference.predictions import Task
     from fastcam.options import (
         Aspect,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         PanelName,
         PictureFormat,
         Scale,
+        Sign,
         StyleName,
         Theme,
     )

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-    from fastcam.attribution.request import Augmentation, Fusion, Reshape, Sign
+    from fastcam.attribution.request import Augmentation, Fusion, Reshape
     from fastcam.attribution.window_plan import WindowPlan
     from fastcam.inference.predictions import Task
+    from fastcam.options import Sign
     from fastcam.read.inputs.preprocessing import Fit
 
 

@@ -45,11 +45,11 @@ from fastcam.run.run_status import RunStatus
 if TYPE_CHECKING:
     from torch import nn
 
-    from fastcam.attribution.request import Augmentation, Fusion, Reshape, Sign
+    from fastcam.attribution.request import Augmentation, Fusion, Reshape
     from fastcam.attribution.window_plan import WindowPlan
     from fastcam.inference.predictions import Task
     from fastcam.models.fewshot.build import FewshotOptions
-    from fastcam.options import Axes
+    from fastcam.options import Axes, Sign
     from fastcam.read.inputs.preprocessing import Fit
     from fastcam.read.inputs.slicing import Pool
     from fastcam.read.volumes.slice_axis import Plane

@@ -1,7 +1,7 @@
 """How a model is called, and which of what it returns is its answer: one way for all engines.
 
 Engines call a model with a batch and look for its answer in what comes back. What users say of
-either stands in a :class:`ModelCall`, and two hooks do it while :func:`called_as` is open.
+either stands in a :class:`ModelCall`, and hooks do it while :func:`called_as` is open.
 """
 
 from __future__ import annotations
@@ -46,19 +46,22 @@ class ModelCall:
 def called_as(model: nn.Module, call: ModelCall) -> Iterator[None]:
     """While it is open, ``model`` takes the batches and gives the answer that ``call`` says.
 
-    Callable targets get the answer, too, where ``call`` names one. The hooks are gone at the end,
-    also on an exception.
+    It may write into its batch, which is a copy, unless it is compiled. Callable targets get the
+    answer, too, where ``call`` names one. The hooks are gone at the end, also on an exception.
     """
-    if not (call.output or call.packed):
+    # Compiled code has the hooks in it that were there when it was made, and no others.
+    compiled = any(map(is_compiled, model.modules()))
+    if compiled and not (call.output or call.packed):
         yield
         return
     module = eager_module(model)
     handles = []
-    # Compiled code has the hooks in it that were there when it was made, and no others.
-    compiled = any(map(is_compiled, model.modules()))
     try:
         if compiled:
             torch.compiler.reset()
+        if not isinstance(module, torch.jit.ScriptModule):
+            # First of all: what unpacks a batch gives views of it.
+            handles.append(module.register_forward_pre_hook(_own_input))
         if call.packed is not None:
             hook = UnpackingHook(call.packed)
             handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
@@ -70,6 +73,12 @@ def called_as(model: nn.Module, call: ModelCall) -> Iterator[None]:
             handle.remove()
         if compiled:
             torch.compiler.reset()
+
+
+def _own_input(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A forward pre-hook that gives a model a copy of its images: one that writes into them, as in
+    ``x -= mean``, would change what its next pass sees, and the caller's own tensor."""
+    return tuple(value.clone() if isinstance(value, Tensor) else value for value in args)
 
 
 class _AnswerHook:

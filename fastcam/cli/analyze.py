@@ -29,6 +29,7 @@ from fastcam.cli.run_options import (
     BatchSize,
     ComputeOptions,
     Devices,
+    Format,
     HeatOptions,
     Json,
     LetterOptions,
@@ -156,6 +157,7 @@ def analyze(
     batch_size: BatchSize = 16,
     heat: HeatOptions = _HEAT,
     letters: LetterOptions,
+    format: Format = "png",
     panel_size: PanelSize = 512,
     aspect: Aspect = None,
     theme: Theme = "light",
@@ -208,6 +210,7 @@ def analyze(
     style = Style(
         **vars(heat),
         **vars(letters),
+        format=format,
         panel_size=panel_size,
         aspect=aspect or "",
         theme=theme,

@@ -82,9 +82,12 @@ def write_blobs(blobs: BlobSet, folder: Path) -> None:
             cells[number] = {_OPEN - 2: "", _OPEN - 1: "-1"}.get(place, cells[number])
         rows.append(",".join((f"{name}.png", *cells)))
         _write_png(folder / IMAGES / f"{name}.png", blobs.images[index])
-        for number in np.flatnonzero(blobs.present[index]):
-            mask = blobs.masks[index, number].astype(np.uint8) * np.uint8(255)
-            _write_png(folder / MASKS / FINDINGS[number] / f"{name}.png", mask)
+        for finding, there, mask in zip(
+            FINDINGS, blobs.present[index], blobs.masks[index], strict=True
+        ):
+            if there:
+                pixels = mask.astype(np.uint8) * np.uint8(255)
+                _write_png(folder / MASKS / finding / f"{name}.png", pixels)
     write_text(folder / TABLE, "\n".join(rows) + "\n")
 
 

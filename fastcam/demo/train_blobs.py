@@ -19,7 +19,8 @@ import typer
 from torch.nn import functional
 
 from fastcam.demo import blob_net
-from fastcam.demo.blob_net import WIDTH, BlobNet
+from fastcam.demo.age_net import WIDTH
+from fastcam.demo.blob_net import BlobNet
 from fastcam.demo.blob_set import IMAGES, MASKS, TABLE, TRAINING_SEED, make_blobs, write_blobs
 from fastcam.errors import InputError
 from fastcam.models.training import (

@@ -13,6 +13,11 @@ from fastcam.errors import SchedulerError
 from fastcam.run.processes import end_with_parent
 from fastcam.run.stops import STOPS, stops_deferred
 
+_LOST = (
+    "a process that reads images was lost; was it killed, or is the memory full? what is finished "
+    "is kept: run the same command again to go on"
+)
+
 
 def read_ahead(data: Dataset[Any], readers: int, prefetch: int, **options: Any) -> Iterator[Any]:
     """What a DataLoader with ``options`` gives of ``data``, read by ``readers`` processes (0: by
@@ -29,12 +34,19 @@ def read_ahead(data: Dataset[Any], readers: int, prefetch: int, **options: Any) 
     )
     # Between a fork and the release of logging's lock Python would swallow a KeyboardInterrupt, and
     # the lock with it: the run would wait for that for ever, instead of ending.
-    with stops_deferred():
-        iterator = iter(loader)
-    if threading.current_thread() is threading.main_thread() and before is not None:
-        # PyTorch's handler raises wherever the main thread happens to be, in the model too; that a
-        # reader is lost is seen when something is taken from it.
-        signal.signal(signal.SIGCHLD, before)
+    try:
+        with stops_deferred():
+            iterator = iter(loader)
+    except RuntimeError as error:
+        # What PyTorch's handler of SIGCHLD raises.
+        if "DataLoader worker" not in str(error):
+            raise
+        raise SchedulerError(_LOST) from error
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            # That handler raises wherever the main thread happens to be, in the model too; that a
+            # reader is lost is seen when something is taken from it.
+            signal.signal(signal.SIGCHLD, before)
     return _checked(iterator)
 
 
@@ -51,7 +63,4 @@ def _checked(iterator: Any) -> Iterator[Any]:
         # One that has read all that it was given ended by itself, with 0.
         if all(reader.exitcode in (None, 0) for reader in iterator._workers):
             raise
-        raise SchedulerError(
-            "a process that reads images was lost; was it killed, or is the memory full? what is "
-            "finished is kept: run the same command again to go on"
-        ) from error
+        raise SchedulerError(_LOST) from error

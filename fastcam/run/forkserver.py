@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence
 from multiprocessing import forkserver, resource_tracker
+from typing import Any
 
-from fastcam.run.processes import child_ended
 from fastcam.run.stops import stops_deferred
 
 METHOD = "forkserver"
@@ -38,21 +38,44 @@ def server_pid() -> int | None:
     return pid
 
 
-class TrackerLoss:
-    """Whether the resource tracker, which removes semaphores of processes that were killed, has
-    been killed itself since this was made."""
+def heed_tracker_loss() -> None:
+    """From now on, tell the resource tracker, which removes semaphores of processes that were
+    killed, only of those that it knows.
 
-    def __init__(self) -> None:
+    Where it was killed itself, the one that takes its place would answer with tracebacks to all
+    others; they are removed by their owners all the same.
+    """
+    resource_tracker.ensure_running()
+    if isinstance(resource_tracker.unregister, _KnownOnly):
+        return
+    known = _KnownOnly(resource_tracker.register, resource_tracker.unregister)
+    resource_tracker.register, resource_tracker.unregister = known.register, known
+
+
+class _KnownOnly:
+    """Takes the place of ``unregister``, for names that the tracker of today was told of."""
+
+    def __init__(
+        self, register: Callable[[Any, str], None], unregister: Callable[[Any, str], None]
+    ) -> None:
+        self._register, self._unregister = register, unregister
+        self._first = _tracker_pid()
+        self._trackers: dict[Any, int | None] = {}
+
+    def register(self, name: Any, rtype: str) -> None:
+        """Tell the tracker, which is started where there is none."""
+        self._register(name, rtype)
+        if _tracker_pid() != self._first:
+            self._trackers[name] = _tracker_pid()
+
+    def __call__(self, name: Any, rtype: str) -> None:
+        told = self._trackers.pop(name, self._first)
         resource_tracker.ensure_running()
-        # The library has no public name for it.
-        self._pid: int | None = getattr(resource_tracker._resource_tracker, "_pid", None)
-
-    def silence(self) -> None:
-        """Don't tell the tracker that takes its place of semaphores that it doesn't know, which it
-        answers with tracebacks. They are removed by their owners all the same."""
-        if self._pid is not None and child_ended(self._pid):
-            resource_tracker.unregister = _unregister_nothing
+        if told == _tracker_pid():
+            self._unregister(name, rtype)
 
 
-def _unregister_nothing(name: Sized, rtype: str) -> None:
-    pass
+def _tracker_pid() -> int | None:
+    # The library has no public name for it.
+    pid: int | None = getattr(resource_tracker._resource_tracker, "_pid", None)
+    return pid

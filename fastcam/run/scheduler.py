@@ -94,7 +94,7 @@ def local_cluster(
         steady_clock(),
         contextlib.ExitStack() as running,
     ):
-        tracker = forkserver.TrackerLoss()
+        forkserver.heed_tracker_loss()
         try:
             if shape.processes:
                 forkserver.start(preload)
@@ -115,7 +115,6 @@ def local_cluster(
                 client = running.enter_context(Client(cluster, set_as_default=False))
             yield client
         finally:
-            tracker.silence()
             # Whether all that was asked for is done is known by now, whatever ends badly.
             with _interrupts_deferred(), contextlib.suppress(*LOSSES):
                 running.close()

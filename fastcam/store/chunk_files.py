@@ -9,6 +9,7 @@ format 3 (zarr-specs.readthedocs.io, core 3.0), and Zarr makes and describes the
 from __future__ import annotations
 
 import math
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,20 @@ class Chunks:
         if packed != len(data) or size != math.prod(shape) * self.dtype.itemsize:
             raise ValueError(f"chunk {index} of {self._folder.name} is not whole")
         return np.frombuffer(Blosc().decode(data), self.dtype).reshape(shape)[:length]
+
+    def is_whole(self, index: int) -> bool:
+        """Whether the file of chunk ``index``, of numbers, is there and as long as it says."""
+        try:
+            descriptor = os.open(self.path(index), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            header, size = os.read(descriptor, 16), os.fstat(descriptor).st_size
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return len(header) == 16 and int.from_bytes(header[12:], "little") == size
 
     def read_all(self) -> NDArray[Any]:
         """All rows, (count, ...)."""

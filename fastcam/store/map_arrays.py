@@ -9,7 +9,7 @@ from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.store.map_fields import MapField
-from fastcam.store.map_schema import DONE
+from fastcam.store.map_schema import DONE, LABELS
 from fastcam.store.root import ZARR_ERRORS
 from fastcam.store.row_arrays import RowArrays
 
@@ -77,6 +77,23 @@ class MapArrays(RowArrays):
             if self._has(f"{group}/measures"):
                 return tuple(map(str, self._array(f"{group}/measures").attributes.get("names", ())))
         return ()
+
+    def damaged_rows(self) -> list[int]:
+        """The rows of finished batches of which a map, a gate or a label map is gone, emptied or
+        cut."""
+        names = [f"maps/{name}" for name in self.map_names]
+        names += [f"gates/{name}" for name in self.gate_names]
+        arrays = [self._array(name) for name in (*names, LABELS) if self._has(name)]
+        rows: list[int] = []
+        for number in range(self.batches):
+            span = self.rows(number)
+            if (self._known_status[span.start : span.stop] == DONE).any() and not all(
+                array.is_whole(chunk)
+                for array in arrays
+                for chunk in range(span.start // array.rows, -(-span.stop // array.rows))
+            ):
+                rows += span
+        return rows
 
     @property
     def _map_attributes(self) -> dict[str, dict[str, Any]]:

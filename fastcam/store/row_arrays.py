@@ -147,8 +147,8 @@ class RowArrays(NotebookTable):
 
     def _damaged_map(self, name: str) -> str:
         return (
-            f"its map {name.partition('/')[2]} in {self.path} is damaged or gone; remove the store "
-            "and run fastcam infer again"
+            f"its map {name.partition('/')[2]} in {self.path} is damaged or gone; run the same "
+            "fastcam infer again, and where that doesn't help remove the store first"
         )
 
     def _damaged(self, problem: str) -> InputError:

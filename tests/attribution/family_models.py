@@ -84,15 +84,26 @@ def _torchvision_vit() -> nn.Module:
 
 
 def _volo() -> nn.Module:
-    return VOLO((1, 1, 1, 1), img_size=64, num_classes=5, embed_dims=(24, 48, 48, 48),
-                num_heads=(2, 4, 4, 4), mlp_ratio=2)  # fmt: skip
+    return VOLO(
+        [1, 1, 1, 1],
+        img_size=64,
+        num_classes=5,
+        embed_dims=[24, 48, 48, 48],
+        num_heads=[2, 4, 4, 4],
+        mlp_ratio=2,
+    )
 
 
 def _caformer() -> nn.Module:
-    mixers = [metaformer.SepConv, metaformer.SepConv, metaformer.Attention, metaformer.Attention]
-    norms = [metaformer.LayerNorm2dNoBias] * 2 + [metaformer.LayerNormNoBias] * 2
-    return MetaFormer(depths=(1, 1, 1, 1), dims=(16, 32, 64, 64), token_mixers=mixers,
-                      norm_layers=norms, num_classes=5)  # fmt: skip
+    mixers: list[type[nn.Module]] = [metaformer.SepConv] * 2 + [metaformer.Attention] * 2
+    norms: list[type[nn.Module]] = [metaformer.LayerNorm2dNoBias] * 2
+    return MetaFormer(
+        depths=(1, 1, 1, 1),
+        dims=(16, 32, 64, 64),
+        token_mixers=mixers,
+        norm_layers=[*norms, *[metaformer.LayerNormNoBias] * 2],
+        num_classes=5,
+    )
 
 
 class _Pooled(nn.Module):

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.attention import capture as capturing
+from fastcam.attribution.attention import calls, capture
 from fastcam.attribution.attention.engine import AttentionEngine
 from fastcam.store.map_fields import over_input
 
@@ -46,7 +46,7 @@ def marked_images(side: int) -> Tensor:
 @contextmanager
 def planted_attention() -> Iterator[None]:
     """While it is open, recorded attention looks at the key that differs most between images."""
-    scores_of, weights_of = capturing.scores_of, capturing.weights_of
+    scores_of, weights_of = calls.scores_of, calls.weights_of
 
     def scores(query: Tensor, key: Tensor, *args: Any, **kwargs: Any) -> Any:
         if len(key) % (2 * _NOISES) == 0:
@@ -68,8 +68,8 @@ def planted_attention() -> Iterator[None]:
         return weights_of(output, axis)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(capturing, "scores_of", scores)
-        patch.setattr(capturing, "weights_of", weights)
+        patch.setattr(capture, "scores_of", scores)
+        patch.setattr(capture, "weights_of", weights)
         yield
 
 

@@ -6,10 +6,12 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import fastcam
 from fastcam.attribution.attention.vit_pass import run_vit
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.faithfulness.parameter_randomization import randomize_layers
@@ -102,7 +104,8 @@ def test_the_hooks_are_gone_after_an_exception() -> None:
     model = Siamese()
     packed = PackedInputs(("image", "prior"), ("age",), 3)
     with called_as(model, ModelCall("scores", packed)):
-        assert len(model._forward_hooks) == len(model._forward_pre_hooks) == 1
+        # One that copies the batch, and one that unpacks it.
+        assert (len(model._forward_hooks), len(model._forward_pre_hooks)) == (1, 2)
     with (
         pytest.raises(InputError, match="--output lost"),
         called_as(model, ModelCall("lost", packed)),
@@ -173,3 +176,30 @@ def test_arguments_that_fit() -> None:
 def test_arguments_that_do_not_fit(model: nn.Module, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_arguments(model, inputs(*names))
+
+
+class WritesIntoItsInput(nn.Module):
+    """Normalizes its images in place, as some models do, or not."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 2)
+        self.in_place = in_place
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.sub_(0.5) if self.in_place else x - 0.5
+        logits: Tensor = self.head(self.conv(x).tanh().mean((2, 3)))
+        return logits
+
+
+@pytest.mark.parametrize("method", ["gradcam", "saliency", "occlusion", "ablationcam"])
+def test_a_model_that_writes_into_its_input(method: str) -> None:
+    images = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    given = images.clone()
+    found = fastcam.explain(WritesIntoItsInput(True), given, method, sign="both")
+    assert torch.equal(given, images)
+    expected = fastcam.explain(WritesIntoItsInput(False), images, method, sign="both")
+    np.testing.assert_allclose(found.output, expected.output, atol=1e-6)
+    for name, values in expected.maps.items():
+        np.testing.assert_allclose(found.maps[name], values, atol=1e-6)

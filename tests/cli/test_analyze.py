@@ -317,3 +317,20 @@ def test_stopped_midway_goes_on(
     again = analyze(images, "--json")
     said = json.loads(again.out)
     assert (said["figures_drawn"], said["figures_already_there"]) == (10, 20)
+
+
+def test_figures_in_another_format(analyze: Call, images: Path, tmp_path: Path) -> None:
+    shutil.rmtree(images / "dog")
+    made = analyze(images, "--format", "svg")
+    assert made.code == 0, made
+    out = tmp_path / "out"
+    assert not list(out.rglob("*.png"))
+    drawn = {path.parent.name for path in out.rglob("*.svg")}
+    assert drawn >= {"gradcam_heatmaps", "overlay_images", "layer_comparison", "feature_maps"}
+    assert "<text" in next(out.glob("layer_comparison/*.svg")).read_text(encoding="utf-8")
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "layers.svg" in page
+    assert analyze(images, "--format", "svg").code == 0
+    again = analyze(images, "--format", "png")
+    assert again.code == 2
+    assert "format" in again.err

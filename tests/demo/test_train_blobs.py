@@ -71,7 +71,7 @@ def test_the_map_of_each_finding_lies_where_it_is(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "out" / "test_metrics.json").read_text())
     assert content["macro"]["auc"]["value"] > 0.9
     for finding in content["findings"]:
-        own = finding["localisation"]["all"]
+        own = finding["localization"]["all"]
         assert finding["unknown"] == 10
         assert own["share"]["mean"] > 4 * own["area"]["mean"]
         assert own["hit_rate"] > 10 * own["chance_hit_rate"]

@@ -41,9 +41,9 @@ def evaluated(aged: Aged, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def localisation(out: Path) -> dict[str, Any]:
+def localization(out: Path) -> dict[str, Any]:
     content = json.loads((out / "test_metrics.json").read_text())
-    found: dict[str, Any] = content["localisation"]
+    found: dict[str, Any] = content["localization"]
     return found
 
 
@@ -56,7 +56,7 @@ def test_the_model_tells_the_age(evaluated: Path) -> None:
 
 def test_the_map_lies_where_the_age_shows(evaluated: Path) -> None:
     """Nobody told the model where; by chance 9 % of the map and of the peaks would lie there."""
-    good = localisation(evaluated)["good"]
+    good = localization(evaluated)["good"]
     assert good["n"] > 15
     assert 0.05 < good["area"]["mean"] < 0.12
     assert good["share"]["mean"] > 1.7 * good["area"]["mean"]

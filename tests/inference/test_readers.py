@@ -7,8 +7,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
+from fastcam.errors import SchedulerError
 from fastcam.inference.readers import read_ahead
 
 _STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -48,3 +49,26 @@ def test_a_stop_while_readers_start_is_not_lost(signal_at_forks: list[bool]) -> 
 def test_readers_can_be_stopped() -> None:
     (blocked,) = read_ahead(Blocked(), 1, 1, batch_size=None)
     assert not _STOPS & set(blocked)
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        ("DataLoader worker (pid 7) is killed by signal: Killed. ", SchedulerError),
+        ("something else", RuntimeError),
+    ],
+)
+def test_a_reader_that_is_killed_while_they_start(
+    monkeypatch: pytest.MonkeyPatch, reason: str, error: type[Exception]
+) -> None:
+    before = signal.getsignal(signal.SIGCHLD)
+
+    def start(_: DataLoader[object]) -> Iterator[object]:
+        # As PyTorch's handler does, which is set by then.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(DataLoader, "__iter__", start)
+    with pytest.raises(error):
+        read_ahead(Blocked(), 1, 1, batch_size=None)
+    assert signal.getsignal(signal.SIGCHLD) is before

@@ -97,6 +97,18 @@ def unrolled(
     return None
 
 
+def token_order(
+    model: nn.Module, module: nn.Module, tokens: int
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """The grid of ``tokens`` that ``module`` gives in Hiera's order, and by place, row by row, the
+    token's number; None for all other models, and before tokens are put in order."""
+    if not any(_unrolling(part) for part in model.modules()):
+        return None
+    path = next((name for name, part in named_layers(model) if part is module), "")
+    found = unrolled(model, path, tokens, 1)
+    return None if found is None or "embed" in path else (found[0], found[1].keys)
+
+
 def _unrolling(module: nn.Module) -> tuple[tuple[int, ...], list[tuple[int, ...]]] | None:
     """The grid of patches and the strides that a module puts tokens in order by: timm's ``Unroll``,
     Hugging Face's ``HieraModel``; None of all others."""
@@ -104,10 +116,10 @@ def _unrolling(module: nn.Module) -> tuple[tuple[int, ...], list[tuple[int, ...]
     config = getattr(module, "config", None)
     if type(module).__name__ != "Unroll":
         schedule = getattr(module, "unroll_schedule", None)
-        sides = getattr(config, "image_size", None), getattr(config, "patch_stride", None)
-        if not all(isinstance(side, Sequence) for side in sides):
+        sides, steps = (getattr(config, name, None) for name in ("image_size", "patch_stride"))
+        if not isinstance(sides, Sequence) or not isinstance(steps, Sequence):
             return None
-        size = [side // step for side, step in zip(*sides, strict=True)]
+        size = [side // step for side, step in zip(sides, steps, strict=True)]
     if not isinstance(size, Sequence) or not isinstance(schedule, Sequence):
         return None
     return tuple(map(int, size)), [tuple(map(int, strides)) for strides in schedule]

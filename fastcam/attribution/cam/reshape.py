@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
+from fastcam.attribution.attention.key_order import token_order
 from fastcam.attribution.attention.tokens import count_prefix, patch_grid, patch_size
 from fastcam.errors import InputError
 
@@ -31,12 +33,14 @@ class Layout:
     - ``channels``: k
     - ``grid``: s, the map's own size
     - ``prefix``: tokens before the positions
+    - ``tokens``: by position, row by row, the number of its token; empty: they lie in this order
     """
 
     order: Order
     channels: int
     grid: Size
     prefix: int = 0
+    tokens: tuple[int, ...] = ()
 
 
 def to_maps(values: Tensor, layout: Layout) -> Tensor:
@@ -45,6 +49,8 @@ def to_maps(values: Tensor, layout: Layout) -> Tensor:
         return values
     if layout.order == "tokens":
         values = values[:, layout.prefix :]
+        if layout.tokens:
+            values = values[:, torch.tensor(layout.tokens, device=values.device)]
         values = values.reshape(len(values), *layout.grid, -1)
     return values.movedim(-1, 1)
 
@@ -59,6 +65,9 @@ def layout_of(
     if len(shape) == len(image) + 2:
         return _dense(module, shape, image)
     if len(shape) == 3:
+        ordered = token_order(model, module, shape[1]) if shape[1] > 1 else None
+        if ordered is not None:
+            return Layout("tokens", shape[2], ordered[0], 0, ordered[1])
         return _tokens(model, shape, image, prefix_tokens)
     return None
 

@@ -62,10 +62,12 @@ def write_cohort_files(
     files = write_class_figures(task, comparison, images, indices)
     files += _write_statistics(images, task.layers, output_dir)
     plots = {
-        f"{FEATURES}/activation_statistics.png": activation_page(images, groups, task.layers, style)
+        f"{FEATURES}/activation_statistics.{style.format}": activation_page(
+            images, groups, task.layers, style
+        )
     }
     if task.halves != "no":
-        plots["left_right_shares.png"] = shares_page(images, groups, style)
+        plots[f"left_right_shares.{style.format}"] = shares_page(images, groups, style)
     for path, figure in plots.items():
         figure.save(output_dir / path)
     examples = [indices[members[0]] for members in groups.values()][:_EXAMPLES]
@@ -109,8 +111,8 @@ def _write_statistics(
 def _write_channel_figures(
     request: AnalyzeRequest, task: AnalysisTask, indices: Sequence[int]
 ) -> list[str]:
-    """``feature_maps/<image>_channels.png`` of the images at ``indices`` in the store; the paths,
-    relative. One forward pass an image."""
+    """``feature_maps/<image>_channels.png``, in the figures' format, of the images at ``indices``
+    in the store; the paths, relative. One forward pass an image."""
     store, paths = task.store, []
     for index in indices:
         try:
@@ -120,7 +122,7 @@ def _write_channel_figures(
             subject = subject_of(task, index, Heading(store.headers[index].id, ""))
         except CaseError:
             continue  # a failure where the image's own figures are drawn
-        path = f"{FEATURES}/{task.naming.images[index]}_channels.png"
+        path = f"{FEATURES}/{task.naming.images[index]}_channels.{task.style.format}"
         channels_figure(subject, channels, task.style).save(task.output_dir / path)
         paths.append(path)
     return paths

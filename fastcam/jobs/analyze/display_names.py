@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastcam.errors import InputError
+from fastcam.options import PictureFormat
 from fastcam.run import file_names
 from fastcam.store.map_schema import MapHeader
 
@@ -23,30 +24,35 @@ class Naming:
     Attributes:
         images: each image.
         stems: of each image each layer, with the output that its map explains.
+        format: the format of the figures, in which their names end.
     """
 
     images: tuple[str, ...]
     stems: tuple[tuple[str, ...], ...]
+    format: PictureFormat = "png"
 
     def heatmap(self, image: int, layer: int) -> str:
         """``gradcam_heatmaps/<image>_<layer>_<class>_heatmap.png``."""
-        return f"{HEATMAPS}/{self.stems[image][layer]}_heatmap.png"
+        return f"{HEATMAPS}/{self.stems[image][layer]}_heatmap.{self.format}"
 
     def overlay(self, image: int, layer: int) -> str:
         """``overlay_images/<image>_<layer>_<class>_overlay.png``."""
-        return f"{OVERLAYS}/{self.stems[image][layer]}_overlay.png"
+        return f"{OVERLAYS}/{self.stems[image][layer]}_overlay.{self.format}"
 
     def layer_figure(self, image: int) -> str:
         """``layer_comparison/<image>_layers.png``."""
-        return f"{LAYERS}/{self.images[image]}_layers.png"
+        return f"{LAYERS}/{self.images[image]}_layers.{self.format}"
 
     def model_figure(self, image: int) -> str:
         """``model_comparison/<image>_models.png``."""
-        return f"{MODELS}/{self.images[image]}_models.png"
+        return f"{MODELS}/{self.images[image]}_models.{self.format}"
 
 
 def naming_of(
-    headers: Sequence[MapHeader], layers: Sequence[str], classes: tuple[str, ...]
+    headers: Sequence[MapHeader],
+    layers: Sequence[str],
+    classes: tuple[str, ...],
+    kind: PictureFormat = "png",
 ) -> Naming:
     """Names for a run's images, by their ids, and for their layers."""
     images = _distinct([_cut(header.id, "image") for header in headers])
@@ -59,7 +65,7 @@ def naming_of(
     )
     count = len(layers)
     starts = range(0, len(stems), count)
-    return Naming(images, tuple(stems[start : start + count] for start in starts))
+    return Naming(images, tuple(stems[start : start + count] for start in starts), kind)
 
 
 def output_name(classes: Sequence[str], index: int | None) -> str:

@@ -116,7 +116,7 @@ class _Images:
 
     @property
     def format(self) -> PictureFormat:
-        return "png"
+        return self.task.style.format
 
     def header(self, case: int) -> NumberedCase:
         return MapCase(self.task.store.headers[case])

@@ -55,7 +55,7 @@ _STYLE_OPTIONS = (
     *("style", "aspect", "colormap", "heat_alpha", "blend", "panel_size", "theme", "font"),
 )
 # Only where they are given: folders from before there were any have no word of them.
-_PAPER_OPTIONS = ("width_mm", "font_scale")
+_PAPER_OPTIONS = ("width_mm", "font_scale", "format")
 
 
 def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) -> Analysis:

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Sequence
 from fastcam.jobs.analyze.item import figure_paths, heading_of
 from fastcam.jobs.analyze.report import Analysis
 from fastcam.jobs.analyze.task import AnalysisTask
-from fastcam.jobs.render.picture_page import PictureGroup
+from fastcam.jobs.render.picture_page import PICTURES, PictureGroup
 
 
 def picture_groups(
@@ -15,9 +15,9 @@ def picture_groups(
 ) -> Iterator[PictureGroup]:
     """The figures of many images together, then those of each of the images at ``indices`` in the
     store, as far as they are ``finished``."""
-    pictures = [name for name in report.files if name.endswith(".png")]
+    pictures = [name for name in report.files if name.endswith(PICTURES)]
     if pictures:
-        yield PictureGroup("all images", "", None, pictures)
+        yield PictureGroup("all images", "", None, pictures, of_case=False)
     for index in indices:
         header = task.store.headers[index]
         heading = heading_of(task.classes, header, task.map_kind)

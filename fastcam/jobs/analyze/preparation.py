@@ -12,10 +12,11 @@ from fastcam.attribution.cam.layers import called_layers, layer_modules
 from fastcam.attribution.cam.stages import stage_layers
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.packed_inputs import PackedInputs
-from fastcam.attribution.request import CAM_METHODS, MapRequest, Sign
+from fastcam.attribution.request import CAM_METHODS, MapRequest
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.models.data_config import by_channel
+from fastcam.options import Sign
 from fastcam.read.inputs.preprocessing import Fit, Halves, Preprocessing
 
 _HALVES_CHANNELS = 6

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastcam.figures.render_style import RenderStyle, render_style_of
 from fastcam.jobs.analyze.display_names import Naming, naming_of
 from fastcam.jobs.analyze.image_store import ImageStore
-from fastcam.options import Style
+from fastcam.options import PictureFormat, Style
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,14 @@ class AnalysisTask:
     def naming(self) -> Naming:
         """What files are called; made once in each process, as ten thousand names would travel
         with every task."""
-        return _naming(*self.stores[0], self.show_channel, self.started, self.layers, self.classes)
+        return _naming(
+            *self.stores[0],
+            self.show_channel,
+            self.started,
+            self.layers,
+            self.classes,
+            self.style.format,
+        )
 
     @property
     def map_kind(self) -> str:
@@ -97,5 +104,7 @@ def _naming(
     started: int,
     layers: tuple[str, ...],
     classes: tuple[str, ...],
+    kind: PictureFormat,
 ) -> Naming:
-    return naming_of(_open_store(path, created, show_channel, started).headers, layers, classes)
+    headers = _open_store(path, created, show_channel, started).headers
+    return naming_of(headers, layers, classes, kind)

@@ -27,7 +27,7 @@ from fastcam.read.inputs.id_match import Unmatched
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_bytes, write_text
 
-_LOCALIZATION = "localisation.png"
+_LOCALIZATION = "localization.png"
 
 
 def write_numbers(evaluation: Evaluation, output_dir: Path) -> list[Path]:

@@ -159,7 +159,7 @@ def _metrics_json(
             {
                 **asdict(finding),
                 "worst": worst[finding.name],
-                "localisation": asdict(localization[finding.name])
+                "localization": asdict(localization[finding.name])
                 if finding.name in localization
                 else None,
             }

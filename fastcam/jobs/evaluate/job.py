@@ -68,7 +68,7 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         group_width=options.group_width,
         names=scoring.names,
         classes=options.classes,
-        localisation=_localization(cases),
+        localization=_localization(cases),
         facts=_facts(store, test_set, inferred),
         unit=scoring.unit,
     )
@@ -116,7 +116,9 @@ def _write_page(report: EvaluationReport) -> Path:
         names.append(explained)
     evaluation = report.evaluation
     pictures = [name for name in names if name.endswith(PICTURES)]
-    group = PictureGroup("results", f"{len(evaluation.cases)} images", None, pictures)
+    group = PictureGroup(
+        "results", f"{len(evaluation.cases)} images", None, pictures, of_case=False
+    )
     return write_picture_page(
         report.output_dir,
         f"{evaluation.target}, {evaluation.kind}",

@@ -96,8 +96,8 @@ def summary_text(report: EvaluationReport) -> str:
     ]
     rows = [[name, *_estimate_texts(value)] for name, value in evaluation.metrics.items()]
     lines += [f"  {line}" for line in table([["", "value", "95 % interval"], *rows])]
-    if evaluation.localisation is not None:
-        lines += localization_lines(evaluation.localisation)
+    if evaluation.localization is not None:
+        lines += localization_lines(evaluation.localization)
     lines += report.notes
     for kind, singular, plural in (
         ("image", "image has no row", "images have no row"),

@@ -39,7 +39,7 @@ def segmentation_json(
             {
                 **asdict(entry),
                 **_ends(place, segmented),
-                "localisation": asdict(localization[entry.label])
+                "localization": asdict(localization[entry.label])
                 if entry.label in localization
                 else None,
             }

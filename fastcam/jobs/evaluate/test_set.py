@@ -82,7 +82,7 @@ class EvaluationSet:
 
 def model_inputs_of(choice: SetChoice) -> tuple[ModelInput, ...]:
     """What goes into a model with several inputs; nothing for a model of one image."""
-    if not choice.columns:
+    if not choice.columns or choice.table is None:
         return ()
     return read_inputs(read_cells(choice.table), choice.image_dir, choice.columns)[0]
 

@@ -22,7 +22,6 @@ from fastcam.attribution.request import (
     Fusion,
     MapRequest,
     Reshape,
-    Sign,
 )
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.attribution.window_plan import WindowPlan
@@ -31,7 +30,7 @@ from fastcam.inference.predictions import Task
 from fastcam.jobs.explain.results import Head
 from fastcam.jobs.explain.rows import RECONSTRUCTION
 from fastcam.jobs.explain.scales import Scale, check_scale
-from fastcam.options import Style
+from fastcam.options import Sign, Style
 from fastcam.read.inputs.named_inputs import ModelInput
 
 ALL = "all"

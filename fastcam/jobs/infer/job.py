@@ -36,6 +36,7 @@ from fastcam.jobs.infer.stored_inputs import (
     StoredInputs,
     changed_cases,
     changed_note,
+    damaged_note,
     forget_cases,
     forget_inputs,
 )
@@ -103,15 +104,16 @@ def infer_maps(
     attrs, identity = _attrs(model, request, model_inputs, items, dtype)
     earlier = earlier_store(output_dir / STORE, attrs, items, identity, overwrite)
     changed: set[int] = set()
-    others, again = OtherFacts(), set[int]()
+    others, again, damaged = OtherFacts(), set[int](), set[int]()
     if earlier is not None:
+        damaged = {earlier.case_of(row) for row in earlier.damaged_rows()}
         changed = changed_cases(earlier.path, options.trust_inputs)
         others = OtherFacts.of(earlier, items)
         again = {
             *(others.masks if with_masks else ()),
             *(others.labels if labels is not None else ()),
         }
-        earlier.reopen(changed | again)
+        earlier.reopen(changed | again | damaged)
     prepared = prepare(
         model,
         request,
@@ -138,6 +140,7 @@ def infer_maps(
     remarks = _remarks(request, items, table)
     if changed:
         remarks = [*remarks, changed_note(len(changed))]
+    remarks += [damaged_note(len(damaged))] if damaged else []
     remarks = [*remarks, *others.notes(again)]
     for line in remarks:
         progress.note(line)
@@ -164,7 +167,7 @@ def infer_maps(
         )
         if earlier is None:
             forget_inputs(store.path)
-        store.reopen(changed | again)
+        store.reopen(changed | again | damaged)
         if others:
             forget_cases(store.path, again)
             store = with_facts(store, items, prepared.attrs.sha256)

@@ -37,6 +37,12 @@ def changed_note(count: int) -> str:
     return f"{subject} changed: run again (--trust-inputs keeps the maps)"
 
 
+def damaged_note(count: int) -> str:
+    """What users are told of so many cases whose maps are run again."""
+    subject = "1 input are" if count == 1 else f"{count} inputs are"
+    return f"maps of {subject} damaged or gone: run again"
+
+
 def others_note(count: int) -> str:
     """What users are told of so many cases whose mask or label is another one than before."""
     subject = "1 input has" if count == 1 else f"{count} inputs have"

@@ -253,6 +253,7 @@ def _map_cases(
     summaries: dict[int, str],
     names: Sequence[str],
 ) -> Iterator[GalleryCase]:
+    several = store.attrs.settings.get("task") == "multilabel"
     for header in store.headers:
         figures = _by_slice(figures_by_case, header.place)
         if figures:
@@ -263,6 +264,8 @@ def _map_cases(
                 true_label=_label_text(header.label, names),
                 predicted_label=values
                 if header.prediction is None
+                else _findings_text(header)
+                if several
                 else _class_text(header.prediction, names),
                 correct=MapCase(header).right,
                 confidence=header.confidence,
@@ -271,6 +274,12 @@ def _map_cases(
                 summary=summaries.get(header.place),
                 error=_error(header),
             )
+
+
+def _findings_text(header: MapHeader) -> int | str:
+    """Of several findings which are predicted, written as their labels are: ``1,0,1``."""
+    found = [str(int(share >= 0.5)) for share in header.probabilities]
+    return ",".join(found) if len(found) > 1 else int(header.prediction or 0)
 
 
 def _error(header: MapHeader) -> float:

@@ -31,7 +31,7 @@ def gallery_columns(
 
 def _of_covers(cases: Sequence[GalleryCase]) -> list[CaseColumn]:
     covers = [case.cover for case in cases]
-    numbers = {
+    numbers: dict[str, list[float]] = {
         "figures": [len(case.figures) for case in cases],
         "slice": [cover.slice for cover in covers],
         "average": [cover.average for cover in covers],
@@ -39,7 +39,7 @@ def _of_covers(cases: Sequence[GalleryCase]) -> list[CaseColumn]:
         "scale to": [cover.high for cover in covers],
     }
     return [
-        CaseColumn(name=name, kind="number", values=list(map(float, values)))
+        CaseColumn(name=name, kind="number", values=values)
         for name, values in numbers.items()
         if len(set(values)) > 1  # others divide nothing
     ]

@@ -99,7 +99,8 @@ class Gallery:
         maps: whether figures are of maps, not of patches.
         flat: whether they are of images, which have no slices.
         pictures: whether figures are of any kind and called by their files; ``predicted_label`` is
-            all that is said of a case then.
+            all that is said of a case then, and those of ``cases`` that are none don't count as
+            ``available``.
         run: what the run is called in the file of a reader's marks.
         columns: what else is known of ``cases``, in their order, to filter and sort by.
         other: another run of the same cases, which is shown beside this one.

@@ -89,7 +89,9 @@ def _count(gallery: Gallery) -> str:
     figures = sum(len(case.figures) for case in gallery.cases)
     if not figures:
         return f"No figures yet of {_many(gallery.available, 'case')}."
-    count = len(gallery.cases)
+    count = gallery.available if gallery.pictures else len(gallery.cases)
+    if not count:
+        return f"{_many(figures, 'figure')}."
     verdicts = [case.correct for case in gallery.cases if case.correct is not None]
     right = sum(verdicts)
     whole = "" if count == gallery.available else f" of {gallery.available:,}"

@@ -27,12 +27,14 @@ class PictureGroup:
         text: what is said of it, such as the prediction; empty for nothing.
         correct: whether a prediction is right; None where it is not known.
         figures: their files, relative to the page.
+        of_case: whether they are of a case, not of all of them or of the model.
     """
 
     name: str
     text: str
     correct: bool | None
     figures: Sequence[str]
+    of_case: bool = True
 
 
 def write_picture_page(
@@ -53,16 +55,18 @@ def write_picture_page(
     check_page(path)
     pages: list[str] = []
     cases = []
+    count = 0
     for place, group in enumerate(groups, 1):
         shown = [name for name in group.figures if name.lower().endswith(_SHOWN)]
         pages += [name for name in group.figures if name not in shown]
         if shown:
             cases.append(_case(place, group, shown))
+            count += group.of_case
     gallery = Gallery(
         title=f"{title} ({folder.resolve().name})",
         status="finished",
         settings={},
-        available=len(cases),
+        available=count,
         cases=tuple(cases),
         failures=tuple(FailureRow(f.level, f.case, f.slice, f.reason) for f in failures),
         files=(*pages, *files),

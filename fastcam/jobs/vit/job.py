@@ -101,16 +101,19 @@ def write_views(
     title = titled(items[0].id if len(items) == 1 else "", remark)
     common = _common_figures(plan, distances, choice, title)
     saved = _save(output_dir, common, choice.style.format)
-    groups.append(_group("all images" if len(items) > 1 else "of the model", saved, output_dir))
+    shared = "all images" if len(items) > 1 else "of the model"
+    groups.append(_group(shared, saved, output_dir, of_case=False))
     paths += saved
     write_failures(output_dir, failures)
     write_picture_page(output_dir, "Vision Transformer", groups, failures=failures)
     return FigureReport(sorted(paths), failures)
 
 
-def _group(name: str, paths: Sequence[Path], output_dir: Path) -> PictureGroup:
+def _group(
+    name: str, paths: Sequence[Path], output_dir: Path, of_case: bool = True
+) -> PictureGroup:
     relative = [path.relative_to(output_dir).as_posix() for path in paths]
-    return PictureGroup(name, "", None, relative)
+    return PictureGroup(name, "", None, relative, of_case)
 
 
 def _random_remark(models: Sequence[nn.Module | None], labels: Sequence[str]) -> str:

@@ -74,8 +74,8 @@ def why_empty(folder: Path, dims: int) -> str:
     others = sum(1 for _ in walk(folder, 3, None))
     hint = ""
     if others:
-        hint = f", but {others} volumes: infer, evaluate, explain and analyze run a 2-D model on "
-        hint += "their slices"
+        hint = f", but {others} volume{'' if others == 1 else 's'}: infer, evaluate, explain and "
+        hint += "analyze run a 2-D model on slices of volumes"
     suffixes = ", ".join(IMAGE_SUFFIXES)
     return f"holds no images: no {suffixes} and no DICOM or NIfTI of one slice{hint}"
 

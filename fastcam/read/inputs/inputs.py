@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fastcam.errors import InputError
+from fastcam.errors import InputError, NoInputsError
 from fastcam.read.inputs import channel_groups
 from fastcam.read.inputs.flat_files import IMAGE_SUFFIXES
 from fastcam.read.inputs.folders import (
@@ -138,7 +138,7 @@ def _of_source(path: Path, pattern: str | None, dims: int, skipped: Path | None)
             return _matching(path, pattern)
         inputs = [_Source(file, path) for file in natural(walk(path, dims, skipped), path)]
         if not inputs:
-            raise InputError(f"{path}: {why_empty(path, dims)}")
+            raise NoInputsError(f"{path}: {why_empty(path, dims)}")
         return inputs
     if pattern is not None and path.exists():
         raise InputError(f"--pattern {pattern!r} needs a folder, and {path} is none")

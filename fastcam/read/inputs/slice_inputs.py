@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fastcam.errors import InputError
+from fastcam.errors import InputError, NoInputsError
 from fastcam.read.inputs.flat_files import is_flat, may_be_dicom
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.slice_images import is_nifti_name
@@ -58,11 +58,13 @@ def holds_volumes(find: Callable[[int], Sequence[Item]]) -> bool:
     for both together."""
     try:
         items = find(2)
-    except InputError:
+    except InputError as no_images:
         try:
             find(3)
-        except InputError:
-            pass
+        except InputError as no_volumes:
+            if isinstance(no_images, NoInputsError) and not isinstance(no_volumes, NoInputsError):
+                # There are volumes, and what is wrong is with their masks or their table.
+                raise no_volumes from None
         else:
             return True
         raise

@@ -18,6 +18,7 @@ from fastcam.errors import CaseError
 from fastcam.read.regular_files import unreadable
 from fastcam.read.volumes.geometry import Affine, Grid, Shape, farthest
 from fastcam.read.volumes.memory_limit import check_memory
+from fastcam.read.volumes.nifti_names import names_of
 from fastcam.read.volumes.voxels import Volume, luminance, native
 
 _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
@@ -71,6 +72,7 @@ def _volume(header: Any, path: Path, voxels: NDArray[Any]) -> Volume:
     affine, has_affine, warnings = _placement(header, (depth, height, width), path)
     slope, intercept = _scaling(header, path)
     low, high = float(header["cal_min"]), float(header["cal_max"])
+    series, unit = names_of(path, header)
     if voxels.dtype.names:
         voxels = luminance(np.stack([voxels[name] for name in "RGB"], axis=-1))
     return Volume(
@@ -81,6 +83,8 @@ def _volume(header: Any, path: Path, voxels: NDArray[Any]) -> Volume:
         file_window=(low, high) if low < high else None,
         placed=has_affine,
         warnings=warnings,
+        unit=unit,
+        series=series,
     )
 
 

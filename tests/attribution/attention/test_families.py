@@ -36,7 +36,7 @@ def test_every_family_has_its_row(rows):
     assert list(rows) == list(families.FAMILIES)
 
 
-@pytest.mark.parametrize("name", map(_marked, families.FAMILIES))
+@pytest.mark.parametrize("name", [_marked(name) for name in families.FAMILIES])
 def test_family(rows, name):
     """Where it fails: ``python -m tests.attribution.families`` rebuilds the table."""
     assert rows[name] == f"| {name} | {' | '.join(families.shown(name))} |"

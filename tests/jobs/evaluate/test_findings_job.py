@@ -91,9 +91,9 @@ def test_many_findings(test_set: Path, tmp_path: Path) -> None:
         assert finding["metrics"]["auc"]["value"] == pytest.approx(roc_auc_score(true, shares))
         assert finding["unknown"] == COUNT - len(known)
         # Each map lies in its own finding's mask.
-        share = finding["localisation"]["all"]["share"]["mean"]
+        share = finding["localization"]["all"]["share"]["mean"]
         assert share > 0.9
-        assert finding["localisation"]["n"] == sum(true)
+        assert finding["localization"]["n"] == sum(true)
     assert content["macro"]["auc"]["value"] == pytest.approx(
         np.mean([finding["metrics"]["auc"]["value"] for finding in content["findings"]])
     )
@@ -117,6 +117,9 @@ def test_many_findings(test_set: Path, tmp_path: Path) -> None:
             expected = words.get((row[f"{name}_true"], predicted), "unknown")
             assert verdicts[row["id"]][name] == expected
     page = (tmp_path / "explained" / "index.html").read_text()
+    worst = next(row for row in predictions if row["id"] in page)
+    said = ",".join(str(int(float(worst[f"{name}_probability"]) >= 0.5)) for name in NAMES)
+    assert f'"{said}"' in page
     assert all(f'"name":"{name}"' in page.replace(" ", "") for name in NAMES)
     store = fastcam.open_store(tmp_path / "run.zarr")
     assert store.map("hirescam/features", 0).shape == (3, SIZE, SIZE)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fastcam.attribution.engines import build_engine
+from fastcam.attribution.engines import build_shown_engine
 from fastcam.attribution.faithfulness.perturbation_curves import (
     FaithfulnessSettings,
     faithfulness,
@@ -101,7 +101,7 @@ def test_every_number_is_that_of_its_method_alone(halves: Path) -> None:
         ("smoothgrad", "smoothgrad", 26),
     ):
         row = table[name]
-        maps = np.stack([store.map(array, index) for index in range(8)])
+        maps = np.stack([store.shown_map(array, index) for index in range(8)])
         alone = faithfulness(
             model,
             images,
@@ -119,7 +119,7 @@ def test_every_number_is_that_of_its_method_alone(halves: Path) -> None:
         if maps.shape[1:] == masks.shape[1:]:
             inside = [float(m[k].sum() / m.sum()) for m, k in zip(maps, masks, strict=True)]
             assert float(row["inside"]) == pytest.approx(np.mean(inside), abs=1e-5)
-        engine = build_engine(model, MapRequest((array.partition("/")[0],), ("second",)))
+        engine = build_shown_engine(model, MapRequest((array.partition("/")[0],), ("second",)))
         flipped = []
         for axes in ((), (-1,), (-2,), (-1, -2)):
             values = engine(images.flip(axes), targets).maps[array].flip(axes)

@@ -72,7 +72,7 @@ def test_maps_of_volumes_are_measured_in_three_dimensions(tmp_path: Path, one_sl
     assert all("every slice" in f.reason for f in report.failures)
     found = json.loads((tmp_path / "out" / "test_metrics.json").read_text())
     assert found["metrics"]["mae"]["value"] == pytest.approx(0.0, abs=1e-4)
-    where = found["localisation"]
+    where = found["localization"]
     assert (where["n"], where["measured"], where["all"]["hits"]) == (3, 3, 3)
     boxes = [2 * 4 * 2, 4 * 4 * 4, 4 * 4 * 8]
     areas = [

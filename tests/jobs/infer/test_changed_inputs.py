@@ -95,6 +95,25 @@ def test_a_bad_image_that_was_mended_is_run(folder: Path) -> None:
     assert store.headers[4].status == "done"
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\0" * 40])
+def test_maps_that_are_gone_or_cut_are_made_again(folder: Path, content: bytes | None) -> None:
+    torch.manual_seed(0)
+    model = Counting().eval()
+    store, _ = run(model, folder)
+    before = [store.map(MAP, index) for index in range(5)]
+    (chunk,) = (store.path / "maps").rglob("c.1.0.0")
+    if content is None:
+        chunk.unlink()
+    else:
+        chunk.write_bytes(content)
+    store, report = run(model, folder)
+    assert (report.done, report.already) == (2, 3)
+    assert report.notes == ["maps of 2 inputs are damaged or gone: run again"]
+    assert all(np.array_equal(store.map(MAP, index), before[index]) for index in range(5))
+    _, report = run(model, folder)
+    assert (report.done, report.already, report.notes) == (0, 5, [])
+
+
 def test_what_a_killed_run_left_of_a_new_store_is_removed(folder: Path) -> None:
     partial = folder / "out" / ".run.zarr.999999.part" / "cases"
     partial.mkdir(parents=True)

@@ -186,7 +186,7 @@ def test_masks_on_any_grid_are_measured_alike(tmp_path: Path, axis: Any, share: 
             panel_size=32,
         )
         metrics = json.loads((tmp_path / name / "test_metrics.json").read_text())
-        cases = metrics["localisation"]["cases"]
+        cases = metrics["localization"]["cases"]
         shares[name] = cases["a"]["share"], cases["b"]["share"], cases["a"]["area"]
         assert report.exit_code == 0
     assert shares["same"] == shares["flipped"] == shares["permuted"]

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,6 +18,7 @@ from PIL import Image
 import fastcam
 from fastcam.demo.neck_set import SyntheticSet
 from fastcam.jobs.render.gallery import write_page
+from fastcam.jobs.view.opened_case import PanelKind
 from fastcam.run.journal import whole_rows
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -92,7 +94,8 @@ def parts(folder: Path, row: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
 def test_where_the_panels_lie_is_recorded(folder: Path) -> None:
     row = next(row for row in figure_rows(folder / "one") if row["best"] == "True")
     image, heat = parts(folder / "one", row)
-    for panel, cut in (("image", image), ("heat", heat)):
+    panels: tuple[tuple[PanelKind, np.ndarray], ...] = (("image", image), ("heat", heat))
+    for panel, cut in panels:
         drawn = fastcam.picture(
             folder / "one", row["case"], slice=int(row["slice"]), panel=panel, panel_size=256
         )
@@ -101,15 +104,20 @@ def test_where_the_panels_lie_is_recorded(folder: Path) -> None:
         assert (cut[inner] == np.asarray(drawn.pixels)[inner]).all()
 
 
-def shown(page: Any, across: float, down: float, width: int, side: int) -> np.ndarray:
-    """The color at a share of the mixed image, which is ``side`` of ``width`` columns wide."""
-    box = page.locator(".picture").first.bounding_box()
-    scale = min(box["width"] / width, box["height"] / side)
-    left = box["x"] + (box["width"] - width * scale) / 2
-    top = box["y"] + (box["height"] - side * scale) / 2
-    shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(float)
-    x, y = round(left + across * side * scale), round(top + down * side * scale)
-    return shot[y - 1 : y + 2, x - 1 : x + 2].mean(axis=(0, 1))
+class Screen:
+    """What is seen of the mixed image, which is ``side`` of ``width`` columns wide."""
+
+    def __init__(self, page: Any, width: int, side: int) -> None:
+        box = page.locator(".picture").first.bounding_box()
+        self.scale = min(box["width"] / width, box["height"] / side) * side
+        self.left = box["x"] + (box["width"] - width * self.scale / side) / 2
+        self.top = box["y"] + (box["height"] - self.scale) / 2
+        self.shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"), float)
+
+    def color(self, across: float, down: float) -> np.ndarray:
+        """The color at a share of the image."""
+        x, y = round(self.left + across * self.scale), round(self.top + down * self.scale)
+        return np.asarray(self.shot[y - 1 : y + 2, x - 1 : x + 2].mean(axis=(0, 1)))
 
 
 def opened_best(folder: Path, open_page: Any, settings: str = "") -> tuple[Any, dict[str, str]]:
@@ -139,10 +147,11 @@ def test_heat_is_laid_over_the_image(folder: Path, open_page: Any, alpha: float)
     flat = list(places(heat))
     assert len(flat) > 20
     differences = []
+    screen = Screen(page, side + bar, side)
     for across, down in flat:
         y, x = int(down * side), int(across * side)
         near = expected[y - 2 : y + 3, x - 2 : x + 3]
-        color = shown(page, across, down, side + bar, side)
+        color = screen.color(across, down)
         differences.append(np.abs(color - near.mean(axis=(0, 1))).max())
     assert np.median(differences) < 4
     assert f"mix={alpha:g}" in page.url
@@ -160,10 +169,11 @@ def test_where_there_is_no_heat_the_image_stays(folder: Path, open_page: Any) ->
     ]
     assert len(cold) > 10
     differences = []
+    screen = Screen(page, side + bar, side)
     for across, down in cold:
         y, x = int(down * side), int(across * side)
         near = image[y - 2 : y + 3, x - 2 : x + 3].mean(axis=(0, 1))
-        differences.append(np.abs(shown(page, across, down, side + bar, side) - near).max())
+        differences.append(np.abs(screen.color(across, down) - near).max())
     assert np.median(differences) < 4
 
 
@@ -241,3 +251,27 @@ def test_runs_of_other_cases_are_refused(folder: Path, tmp_path: Path) -> None:
         shutil.rmtree(other / name)
     with pytest.raises(fastcam.InputError, match="has figures of no case"):
         write_page(folder / "one", other)
+
+
+@pytest.mark.parametrize("size", [(1400, 900), (390, 844)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault(folder: Path, browser: Any, size: tuple[int, int], scheme: str) -> None:
+    path = write_page(folder / "one", folder / "two")
+    script = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    viewport = {"width": size[0], "height": size[1]}
+    context = browser.new_context(viewport=viewport, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    for address in ("", "#1/0?mix=0.5&blend=heat"):
+        page.goto("about:blank")
+        page.goto(path.as_uri() + address)
+        page.wait_for_selector(".card, #large[open]")
+        if not address:
+            page.get_by_text("More filters").click()
+        page.evaluate(script)
+        faults = page.evaluate("async () => (await axe.run()).violations")
+        assert not [(fault["id"], fault["nodes"][0]["html"]) for fault in faults]
+        widths = page.evaluate(
+            "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert widths[0] == widths[1]
+    context.close()

@@ -43,3 +43,14 @@ def test_a_page_of_somebody_else_stays(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"index\.html: is not a gallery page"):
         write_picture_page(tmp_path, "t", [])
     assert (tmp_path / "index.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [(["a"], "1 case, 2 figures."), (["a", "b"], "2 cases, 3 figures."), ([], "1 figure.")],
+)
+def test_what_belongs_to_no_case_is_none(tmp_path: Path, groups: list[str], said: str) -> None:
+    shown = [PictureGroup(name, "", None, [f"{name}.png"]) for name in groups]
+    shown.append(PictureGroup("of the model", "", None, ["m.png"], of_case=False))
+    text = write_picture_page(tmp_path, "t", shown).read_text(encoding="utf-8")
+    assert f"<p>{said}" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,8 @@ def test_a_case_without_an_answer_is_an_error_for_all_who_wait() -> None:
         def cohort_limits(self, *which):
             raise OSError("gone")
 
-    scales = CohortScales([Broken()])
+    runs: list[Any] = [Broken()]
+    scales = CohortScales(runs)
     for _ in range(2):
         with pytest.raises(OSError, match="gone"):
             scales.limits(MapReference(run=0, map=0), True)

@@ -32,7 +32,8 @@ class Asking(threading.Thread):
 
     def __init__(self, entrance) -> None:
         super().__init__(daemon=True)
-        self.entrance, self.answer = entrance, None
+        self.entrance = entrance
+        self.answer: tuple[int, bytes] | None = None
         self.start()
 
     def run(self) -> None:
@@ -52,6 +53,7 @@ def test_the_page_comes_before_the_room(tmp_path) -> None:
     assert facts.answer is None
     entrance.room.set_result(open_room(request))
     facts.join(30)
+    assert facts.answer is not None
     status, content = facts.answer
     assert status == 200
     assert json.loads(content)["table"]["ids"] == ["p0", "p1", "p2"]
@@ -71,6 +73,7 @@ def test_why_there_is_no_room_is_said_and_ends_it(monkeypatch) -> None:
     with pytest.raises(InputError, match=r"a\.zarr: is damaged"):
         entrance.serve(no_room, open_browser=True)
     facts.join(30)
+    assert facts.answer is not None
     assert facts.answer[0] == 422
     assert json.loads(facts.answer[1]) == {"error": "runs/a.zarr: is damaged"}
     assert opened == [address]

@@ -55,7 +55,7 @@ def test_a_broken_dicom_file_is_kept_to_be_complained_of(tmp_path: Path) -> None
 
 def test_slices_behind_each_other_are_a_volume(tmp_path: Path) -> None:
     classic(tmp_path / "ct", np.zeros((3, 4, 4), np.int16), [0, 2, 4])
-    with pytest.raises(InputError, match=r"holds no images.*but 1 volumes"):
+    with pytest.raises(InputError, match=r"holds no images.*but 1 volume:"):
         find_inputs([tmp_path])
     # One by one they are images; so is a localizer, whose planes cross.
     assert ids(tmp_path, pattern="ct/*.dcm") == ["000", "001", "002"]

@@ -177,7 +177,7 @@ def test_volumes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"notes: holds no volumes"):
         find_inputs([tmp_path / "notes"], dims=3)
     touch(tmp_path, "only/a.nii.gz")
-    with pytest.raises(InputError, match=r"holds no images: .*, but 1 volumes"):
+    with pytest.raises(InputError, match=r"holds no images: .*, but 1 volume:"):
         find_inputs([tmp_path / "only"])
 
 

@@ -318,3 +318,27 @@ def test_what_a_header_does_not_say_is_said(tmp_path: Path) -> None:
 def test_a_place_that_is_no_number_is_named(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match=r"\.dcm: can't be read: its header gives .*not all finite"):
         _changed(tmp_path / "nan", ImagePositionPatient=["nan", "0", "1"])
+
+
+_PLACE = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
+
+
+@pytest.mark.parametrize("ratio", [(2, 1), (1, 1), (3, 4)])
+def test_pixels_that_are_not_square(tmp_path: Path, ratio: tuple[int, int]) -> None:
+    """The aspect ratio, height then width, stands in for a spacing that isn't given; without a
+    position there is no grid that could have it, which is said."""
+    for name, keywords in (("placed", ("PixelSpacing",)), ("loose", _PLACE)):
+        image = dataset(np.arange(64, dtype=np.int16).reshape(8, 8))
+        image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 0], list(AXIAL)
+        image.PixelSpacing, image.PixelAspectRatio = [1, 1], list(ratio)
+        for keyword in keywords:
+            del image[keyword]
+        image.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+    placed = open_volume(tmp_path / "placed.dcm")
+    assert placed.affine is not None
+    sides = np.linalg.norm(placed.affine[:3, :2], axis=0)
+    np.testing.assert_allclose(sides, [1, ratio[0] / ratio[1]])
+    loose = open_volume(tmp_path / "loose.dcm")
+    assert loose.affine is None
+    said = any("times as high as wide" in line for line in loose.warnings)
+    assert said == (ratio[0] != ratio[1])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fastcam.errors import CaseError
 from fastcam.read.volumes.geometry import Grid
-from fastcam.read.volumes.masks import open_mask
+from fastcam.read.volumes.masks import open_label_map, open_mask
 from fastcam.read.volumes.volumes import open_volume, volume_grid
 
 from ...stored_volumes import CODES, right_handed, save_masks, save_turned, turned, write_series
@@ -46,6 +46,59 @@ def test_what_counts_as_inside(
     assert mask.slice(1)[2, :4].tolist() == inside
     assert mask.slice(1).dtype == np.uint8
     assert int(mask.inside.sum()) == sum(inside)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "classes", "labels"),
+    [
+        ([0, 1, 2, 3], np.uint8, 4, [0, 1, 2, 3]),
+        ([0, 1, 1, 0], bool, 2, [0, 1, 1, 0]),
+        ([0, 20, 128, 255], np.uint8, 2, [0, 0, 1, 1]),  # black and white with noise
+        ([0, 1, 1, 0], np.float32, 2, [0, 1, 1, 0]),
+        ([0, 200, 3, 255], np.uint8, 256, [0, 200, 3, 255]),
+    ],
+)
+def test_a_label_map_has_the_class_of_each_voxel(
+    tmp_path: Path, values: list[float], dtype: type, classes: int, labels: list[int]
+) -> None:
+    array = np.zeros(SHAPE, dtype)
+    array[1, 2, :4] = values
+    found = open_label_map(_npy(tmp_path, array), Grid(SHAPE), classes)
+    assert found.labels.dtype == np.int32
+    assert found.labels[1, 2, :4].tolist() == labels
+    assert int(found.labels.sum()) == sum(labels)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "words"),
+    [
+        (3, np.uint8, "has the value 3, and the model has 3 classes, 0 to 2"),
+        (255, np.uint8, "has the value 255"),
+        (-1, np.int16, "has the value -1"),
+        (0.5, np.float32, "has the value 0.5"),
+        (np.nan, np.float32, "has the value nan"),
+    ],
+)
+def test_no_class_is_named(tmp_path: Path, value: float, dtype: type, words: str) -> None:
+    array = np.zeros(SHAPE, dtype)
+    array[0, 0, 0] = value
+    with pytest.raises(CaseError, match=words):
+        open_label_map(_npy(tmp_path, array), Grid(SHAPE), 3)
+
+
+def test_labels_of_a_turned_map_lie_where_the_image_has_them(tmp_path: Path) -> None:
+    labels = np.zeros(SHAPE, np.int16)
+    labels[0, 1, 2], labels[2, 3, 4] = 1, 2
+    image = nib.Nifti1Image(np.zeros(SHAPE[::-1], np.float32), np.diag([2.0, 3.0, 4.0, 1.0]))
+    nib.save(image, tmp_path / "image.nii.gz")
+    affine = np.diag([-2.0, 3.0, 4.0, 1.0])
+    affine[0, 3] = 2.0 * (SHAPE[2] - 1)
+    mirrored = nib.Nifti1Image(labels.transpose()[::-1], affine)
+    nib.save(mirrored, tmp_path / "labels.nii.gz")
+    grid = volume_grid(tmp_path / "image.nii.gz", "zyx")
+    found = open_label_map(tmp_path / "labels.nii.gz", grid, 3)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.warnings == ()
 
 
 def test_one_picture_serves_all_slices(tmp_path: Path) -> None:

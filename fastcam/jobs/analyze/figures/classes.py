@@ -68,7 +68,7 @@ def write_class_figures(
     render_style = render_style_of(
         style, characters, fonts.chain(characters, style.font), style.panel_size
     )
-    buffers, paths = Buffers(), []
+    buffers, paths, kind = Buffers(), [], task.style.format
     names = _file_names(largest)
     for first, second in combinations(largest, 2):
         first_maps, second_maps = comparison.mean_maps[first], comparison.mean_maps[second]
@@ -86,8 +86,8 @@ def write_class_figures(
             task.halves,
             render_style,
         )
-        path = f"{CLASSES}/{names[first]}_vs_{names[second]}.png"
-        write_sheet(task.output_dir / path, sheet, render_style, "png", buffers, task.dpi)
+        path = f"{CLASSES}/{names[first]}_vs_{names[second]}.{kind}"
+        write_sheet(task.output_dir / path, sheet, render_style, kind, buffers, task.dpi)
         paths.append(path)
     return paths
 

@@ -81,7 +81,7 @@ class Evaluation:
     findings: FindingsMetrics | None = None
     names: tuple[str, ...] = ()
     classes: int = 0
-    localisation: LocalizationSummary | None = None
+    localization: LocalizationSummary | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     unit: str = ""
 
@@ -124,7 +124,7 @@ def evaluation_of(
     group_width: float = 10.0,
     names: tuple[str, ...] = (),
     classes: int = 0,
-    localisation: LocalizationSummary | None = None,
+    localization: LocalizationSummary | None = None,
     facts: dict[str, Any] | None = None,
     unit: str = "",
 ) -> Evaluation:
@@ -149,7 +149,7 @@ def evaluation_of(
         groups=groups,
         names=names,
         classes=classes,
-        localisation=localisation,
+        localization=localization,
         facts=facts or {},
         unit=unit,
     )
@@ -193,9 +193,9 @@ def metrics_json(evaluation: Evaluation) -> str:
     if evaluation.cases:
         order = evaluation.ordered
         content["best"], content["worst"] = order[0].id, order[-1].id
-    if evaluation.localisation is not None:
-        content["localisation"] = {
-            **asdict(evaluation.localisation),
+    if evaluation.localization is not None:
+        content["localization"] = {
+            **asdict(evaluation.localization),
             "cases": {c.id: asdict(c.localization) for c in evaluation.cases if c.localization},
         }
     return json_text(content, indent=1)
@@ -220,7 +220,7 @@ def predictions_csv(evaluation: Evaluation, cases: Sequence[EvaluatedCase] | Non
         error=0,
         good=False,
         probability=(0.0,) * evaluation.classes,
-        localization=None if evaluation.localisation is None else Localization(),
+        localization=None if evaluation.localization is None else Localization(),
     )
     columns = list(_flat(_row(evaluation, example)))
     text = io.StringIO()
@@ -243,7 +243,7 @@ def _row(evaluation: Evaluation, case: EvaluatedCase) -> dict[str, Any]:
             row["predicted_name"] = evaluation.value_text(case.predicted)
         row["probability"] = list(case.probability)
     if case.localization is not None:
-        row["localisation"] = asdict(case.localization)
+        row["localization"] = asdict(case.localization)
     return row
 
 

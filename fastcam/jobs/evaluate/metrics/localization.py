@@ -211,9 +211,9 @@ def numbers(localizations: Sequence[Localization], measure: str) -> Floats:
 def localization_lines(summary: LocalizationSummary) -> list[str]:
     """What the numbers say, a sentence each, with chance beside it."""
     if not summary.measured:
-        return [f"localisation: none of {summary.n} maps could be measured{_why(summary)}"]
+        return [f"localization: none of {summary.n} maps could be measured{_why(summary)}"]
     lines = [
-        f"localisation: {summary.measured} of {summary.n} maps measured{_why(summary)}",
+        f"localization: {summary.measured} of {summary.n} maps measured{_why(summary)}",
         _group_line("all", summary.all),
     ]
     for name, group in (("good predictions", summary.good), ("bad predictions", summary.bad)):

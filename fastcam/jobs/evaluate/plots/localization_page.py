@@ -1,4 +1,4 @@
-"""``localisation.png``: do maps lie in their masks, good predictions beside bad, with chance."""
+"""``localization.png``: do maps lie in their masks, good predictions beside bad, with chance."""
 
 from __future__ import annotations
 

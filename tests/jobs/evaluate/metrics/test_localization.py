@@ -204,5 +204,5 @@ def test_good_beside_bad() -> None:
 def test_nothing_at_all() -> None:
     summary = compare_groups([], [])
     assert (summary.n, summary.all.hit_rate, summary.tests["iou"]) == (0, None, None)
-    assert localization_lines(summary) == ["localisation: none of 0 maps could be measured"]
+    assert localization_lines(summary) == ["localization: none of 0 maps could be measured"]
     json.dumps(asdict(summary), allow_nan=False)
