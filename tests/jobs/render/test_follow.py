@@ -111,7 +111,8 @@ def test_figures_come_before_the_run_has_ended(images: Path, tmp_path: Path) -> 
     thread = threading.Thread(target=infer)
     thread.start()
     try:
-        while not (run / "run.zarr" / "zarr.json").is_file() and thread.is_alive():
+        # Written when the first stage begins; the store is there by then.
+        while not (run / "progress.json").is_file() and thread.is_alive():
             thread.join(0.02)
         report = fastcam.render(
             run / "run.zarr",
