@@ -38,7 +38,7 @@ def explain(
     images: Any,
     method: str | Sequence[str] | None = None,
     layers: Sequence[str | int] | Mapping[str, Sequence[str | int]] | str | int | None = None,
-    targets: Any = None,
+    target: Any = None,
     *,
     output: str | int | None = None,
     support: Any = None,
@@ -83,13 +83,13 @@ def explain(
     module's own all of them. ``model``: a module, also within ``torch.compile``, ``DataParallel``
     and their like, or what ``torch.export.load`` returns; it runs in eval mode and in the number
     type of its weights, and is left as it was. ``sign``: CAMs L are ReLU(L) ("positive"), ReLU(-L)
-    ("negative"), or L itself ("both"), all but EigenCAM, which is always L. ``targets``: None for
+    ("negative"), or L itself ("both"), all but EigenCAM, which is always L. ``target``: None for
     the predicted class (or the value of a regression), a class for all images, a list with one
     class or a list of classes an image, or a callable that takes the output to one number an image.
     Of a model with several inputs ``images`` is a mapping of the names of its ``forward``'s
     arguments to images as above, or to one number an image. ``output``: which of the tensors that
     the model returns is its answer, by name or place, with dots between for what is nested;
-    callable targets then get it alone. ``support``: examples that reconstruction compares with:
+    a callable target then gets it alone. ``support``: examples that reconstruction compares with:
     images as above, or a mapping of classes to images; ``query``: the pixel (x, y) of the picture
     that it asks from, instead of all places. ``window_level`` (center, width) and ``percentiles``
     (low, high): which grey levels of files become black and white, by default their own;
@@ -138,7 +138,7 @@ def explain(
         batch,
         request,
         steps,
-        targets=targets,
+        targets=target,
         support=support_of(support, preprocessing),
         black=black_of(preprocessing),
         log_step=log,

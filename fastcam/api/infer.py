@@ -64,7 +64,7 @@ def infer(
     checkpoint: PathLike | None = None,
     method: str | Sequence[str] | None = None,
     layers: Sequence[str | int] = (),
-    classes: Sequence[int | str] | Literal["label"] = (),
+    target: int | str | Sequence[int | str] = (),
     num_classes: int | None = None,
     in_channels: int | None = None,
     image_size: int | Sequence[int] | None = None,
@@ -111,8 +111,8 @@ def infer(
 ) -> InferReport:
     """Run a model over images or volumes into the run store ``output_dir/run.zarr``.
 
-    Every keyword is the option of ``fastcam infer`` with the same name; ``classes`` are those of
-    ``--target``, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP
+    Every keyword is the option of ``fastcam infer`` with the same name; ``target``: one
+    or several class numbers, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP
     "text:a photo", or "label" for each image's own in the table. ``inputs``: of a model with
     several inputs the column of the table that goes into each argument of its ``forward``;
     ``images`` is then the table, or with
@@ -152,7 +152,8 @@ def infer(
         volume=volume_text(volume),
     )
     grey = GreyLevels.of(window_level, percentiles)
-    by_label = classes == "label"
+    by_label = target == "label"
+    classes = () if by_label else (target,) if isinstance(target, int | str) else tuple(target)
     texts = () if by_label else texts_in(classes)
     if texts:
         loaded, classes = text_similarity(loaded, texts), tuple(range(len(texts)))
@@ -182,7 +183,7 @@ def infer(
         scheduler=scheduler,
     )
     if isinstance(loaded, PatchAttention):
-        if method or layers or classes or inputs or output is not None or grey.settings:
+        if method or layers or target or inputs or output is not None or grey.settings:
             name = model_info["model"]
             raise InputError(
                 f"{name} has its own attention and gray levels: leave out --method, --layer, "

@@ -16,7 +16,6 @@ R = TypeVar("R")
 _OPTION = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z0-9-]*[a-z0-9])")
 # Keywords that are not called as their option is.
 _OTHER_NAMES = {
-    "target": ("targets", "classes"),
     "input": ("inputs", "images"),
     "output_dir": ("folder",),
 }

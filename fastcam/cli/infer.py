@@ -111,7 +111,7 @@ def infer(
         checkpoint=checkpoint,
         method=split_methods(method) or None,
         layers=split_layers(layer),
-        classes=parse_classes(target),
+        target=parse_classes(target),
         pattern=pattern,
         table=table,
         mask_dir=mask_dir,

@@ -7,6 +7,7 @@ starts from nothing, and 10,000 figures take 2 s less (benchmarks/bench_job.py).
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
@@ -70,7 +71,9 @@ class _KnownOnly:
 
     def __call__(self, name: Any, rtype: str) -> None:
         told = self._trackers.pop(name, self._first)
-        resource_tracker.ensure_running()
+        # A garbage collection may call this while the tracker is called: it can't be looked after.
+        with contextlib.suppress(RuntimeError):
+            resource_tracker.ensure_running()
         if told == _tracker_pid():
             self._unregister(name, rtype)
 

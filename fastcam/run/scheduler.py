@@ -37,6 +37,8 @@ Result = TypeVar("Result")
 
 # Items given to a worker thread ahead of the one it works on, so that it never waits.
 _AHEAD = 2
+# Seconds that a cluster has to close.
+_CLOSING = 60.0
 # Starting processes costs half a second and more; so many figures are drawn in less.
 _FEW = 64
 
@@ -99,19 +101,19 @@ def local_cluster(
             if shape.processes:
                 forkserver.start(preload)
             with _interrupts_deferred(), _losses():
-                cluster = running.enter_context(
-                    LocalCluster(
-                        n_workers=max(1, shape.processes),
-                        threads_per_worker=shape.threads,
-                        processes=shape.processes > 0,
-                        # By default they listen to the whole network.
-                        dashboard_address="127.0.0.1:0",
-                        worker_dashboard_address="127.0.0.1:0",
-                        local_directory=scratch,
-                        silence_logs=logging.CRITICAL,
-                        memory_limit=0,
-                    )
+                cluster = LocalCluster(
+                    n_workers=max(1, shape.processes),
+                    threads_per_worker=shape.threads,
+                    processes=shape.processes > 0,
+                    # By default they listen to the whole network.
+                    dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address="127.0.0.1:0",
+                    local_directory=scratch,
+                    silence_logs=logging.CRITICAL,
+                    memory_limit=0,
                 )
+                # Closed while it starts a worker anew, it could wait for ever.
+                running.callback(cluster.close, timeout=_CLOSING)
                 client = running.enter_context(Client(cluster, set_as_default=False))
             yield client
         finally:

@@ -12,14 +12,14 @@ import fastcam
 from fastcam.api.keyword_messages import keyword_messages, with_keywords
 from fastcam.errors import InputError
 
-KEYWORDS = ("image_size", "layers", "classes", "compile", "patients")
+KEYWORDS = ("image_size", "layers", "target", "compile", "patients")
 
 
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
         ("--image-size 7 is no multiple of 16", "image_size 7 is no multiple of 16"),
-        ("leave out --layer, or give --target", "leave out layers, or give classes"),
+        ("leave out --layer, or give --target", "leave out layers, or give target"),
         ("use --no-compile", "use compile"),
         ("--patient a: there is none", "patients a: there is none"),
         ("give --mask-dir; a--layer and x.pth--layer stay", None),

@@ -85,7 +85,7 @@ def test_outputs_are_the_models_own(kind: str, tmp_path: Path) -> None:
 def test_maps_of_clip(method: str, tmp_path: Path) -> None:
     model = text_similarity(fastcam.load_model(f"hf:{_folder(tmp_path / 'm', 'clip')}"), TEXTS)
     images = torch.randn(2, 3, 32, 32)
-    result = fastcam.explain(model, images, method, targets=[[0, 1]], sign="both")
+    result = fastcam.explain(model, images, method, target=[[0, 1]], sign="both")
     (values,) = result.maps.values()
     assert values.shape == (2, 2, 4, 4)
     assert abs(values[:, 0] - values[:, 1]).max() > 0
@@ -99,7 +99,7 @@ def test_infer_by_texts(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), (90, 20, 200)).save(tmp_path / "images" / "a.png")
     fastcam.infer(
         f"hf:{folder}", tmp_path / "images", tmp_path / "out", method="gradcam",
-        classes=tuple(f"text:{text}" for text in TEXTS), device="cpu", workers=0, compile=False,
+        target=tuple(f"text:{text}" for text in TEXTS), device="cpu", workers=0, compile=False,
     )  # fmt: skip
     store = fastcam.open_store(tmp_path / "out" / "run.zarr")
     assert store.headers[0].output.shape == (2,)

@@ -95,26 +95,15 @@ def _fitted(
     return pixels[top : top + preprocessing.size[0], left : left + preprocessing.size[1]]
 
 
-def prepare_volume(
-    voxels: NDArray[Any], window: tuple[float, float], preprocessing: Preprocessing
-) -> NDArray[np.float32]:
-    """A volume (z, y, x) of any number type as the input (1, D, H, W) of a model of one channel.
-
-    ``window`` (low, high), in the voxels' unit, becomes 0 and 1, values beyond are clipped to
-    these and NaN becomes 0; ``low > high`` turns bright to dark. Resized trilinearly with
-    voxel centers as torch's ``align_corners=False``, without antialiasing, then normalized.
-    CaseError where the model takes more channels: one is never repeated.
-    """
-    return prepare_channels([(voxels, window)], preprocessing)
-
-
 def prepare_channels(
     channels: Sequence[tuple[NDArray[Any], tuple[float, float]]], preprocessing: Preprocessing
 ) -> NDArray[np.float32]:
     """Volumes of one grid, each (z, y, x) with its window, as a model's input (c, D, H, W).
 
-    Each is prepared as :func:`prepare_volume` says. CaseError where the model takes another number
-    of channels.
+    A window (low, high), in the voxels' unit, becomes 0 and 1, values beyond are clipped to these
+    and NaN becomes 0; ``low > high`` turns bright to dark. Resized trilinearly with voxel centers
+    as torch's ``align_corners=False``, without antialiasing, then normalized. CaseError where the
+    model takes another number of channels: one is never repeated.
     """
     if len(channels) != preprocessing.channels:
         raise CaseError(wrong_channels(len(channels), preprocessing.channels))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def read_dicom(paths: Sequence[Path], volume: str | None = None, voi: bool = Tru
         file_window=window,
         inverted=headers[0].inverted,
         uneven=selection.plan.uneven,
-        warnings=selection.warnings,
+        warnings=(*selection.warnings, *pixels.warnings),
         unit=pixels.unit if mapping is None or not voi else "",
         series=pixels.series,
     )
@@ -106,6 +106,7 @@ class _Pixels:
     - ``mappings``: how each slice is shown, where that is no straight window
     - ``padding`` (z, y, x): None where there is none
     - ``unit``, ``series``: as a ``Volume`` has them
+    - ``warnings``: what is left out of a file
     """
 
     voxels: NDArray[Any]
@@ -114,6 +115,7 @@ class _Pixels:
     padding: NDArray[np.bool_] | None = None
     unit: str = ""
     series: str = ""
+    warnings: list[str] = field(default_factory=list)
 
 
 def _decoded(selection: ChosenVolume) -> _Pixels:
@@ -133,6 +135,11 @@ def _decoded(selection: ChosenVolume) -> _Pixels:
             raw = raw if table is None else table.map(raw)
             pixels.unit = unit_of(image) if table is None else ""
             pixels.series = series_of(image)
+            if images := _uncounted(image):
+                pixels.warnings.append(
+                    f"{path}: its pixels are those of {images} more images than its header counts: "
+                    "they are left out"
+                )
             for z, frame in zip(slices, frame_numbers, strict=True):
                 pixels.mappings[z] = grey_mapping(image, frame)
         if table is None:
@@ -228,6 +235,17 @@ def _stored_values(image: Any) -> NDArray[Any]:
     if color:
         pixels = luminance(pixels)
     return pixels[None] if pixels.ndim == 2 else pixels
+
+
+def _uncounted(image: Any) -> int:
+    """How many images the pixels of a file hold beyond those that its header counts."""
+    from pydicom.pixels.utils import get_expected_length
+
+    if image.file_meta.TransferSyntaxUID.is_compressed or "PixelData" not in image:
+        return 0
+    expected = get_expected_length(image)
+    count = max(1, int(image.get("NumberOfFrames") or 1))
+    return (len(image.PixelData) - expected) // max(1, expected // count)
 
 
 def placed_at(selection: ChosenVolume) -> NDArray[np.float64] | None:

@@ -92,8 +92,8 @@ def test_the_answer_is_named() -> None:
     np.testing.assert_array_equal(found.output, expected.output)
     np.testing.assert_array_equal(found.maps["model.0"], expected.maps["0"])
     # A callable target gets the answer that was named, and all of it otherwise.
-    one = fastcam.explain(model, batch, output=0, targets=lambda wide: wide[:, 5])
-    other = fastcam.explain(model, batch, targets=lambda returned: returned[0][:, 5])
+    one = fastcam.explain(model, batch, output=0, target=lambda wide: wide[:, 5])
+    other = fastcam.explain(model, batch, target=lambda returned: returned[0][:, 5])
     np.testing.assert_array_equal(one.maps["model.0"], other.maps["model.0"])
     assert not model._forward_hooks
 

@@ -48,7 +48,7 @@ def test_boxes_are_stored_and_drawn(images: Path, tmp_path: Path) -> None:
         tmp_path / "out",
         device="cpu",
         workers=0,
-        **_options(classes=("box:best", "box:label:1")),
+        **_options(target=("box:best", "box:label:1")),
     )
     assert report.exit_code == 0
     assert report.notes == [
@@ -86,7 +86,7 @@ def test_boxes_are_stored_and_drawn(images: Path, tmp_path: Path) -> None:
 
 def test_explain_says_which_box(images: Path) -> None:
     result = fastcam.explain(
-        SquareDetector(), images / "im0.png", targets=["box:2", "box:3"], **_options()
+        SquareDetector(), images / "im0.png", target=["box:2", "box:3"], **_options()
     )
     assert result.boxes is not None
     assert result.boxes[0, :, 4].tolist() == [1, -1]
@@ -98,10 +98,10 @@ def test_explain_says_which_box(images: Path) -> None:
 def test_what_a_detector_needs(images: Path, tmp_path: Path) -> None:
     for options, words in (
         ({}, "box:best, the score of"),
-        ({"classes": "label"}, "has the label"),
-        ({"classes": (1,)}, "box:best, the score of"),
-        ({"classes": ("box:1",), "task": "regression"}, "answers with boxes"),
-        ({"classes": ("box:1",), "tta": "flips"}, "the boxes of a changed image"),
+        ({"target": "label"}, "has the label"),
+        ({"target": (1,)}, "box:best, the score of"),
+        ({"target": ("box:1",), "task": "regression"}, "answers with boxes"),
+        ({"target": ("box:1",), "tta": "flips"}, "the boxes of a changed image"),
     ):
         with pytest.raises(InputError, match=words):
             fastcam.infer(

@@ -172,7 +172,7 @@ class Tuple(Paired):
     [
         (Tuple(), {}, r"0 \(2, 64\), 1\.second \(2, 3\).*output"),
         (Tuple(), {"output": 7}, "output 7: is not among"),
-        (Tuple(), {"output": "1.second", "classes": [3]}, "classes 3: the model has 3 outputs"),
+        (Tuple(), {"output": "1.second", "target": [3]}, "target 3: the model has 3 outputs"),
         (Tuple(), {"output": "1.second", "layers": ["lost"]}, "'lost' does not exist"),
         (Siamese(), {}, "takes image, prior, age"),
         (Siamese(), {"inputs": {"image": "scan"}}, "also takes prior, age"),
@@ -199,7 +199,7 @@ def test_a_label_out_of_range_is_said_before(table: Path, tmp_path: Path) -> Non
     table.write_text(text.replace("scan", "image"), encoding="utf-8")
     model = sized(Tuple())
     with pytest.raises(InputError, match=r"new4\.png has the label 9; the model has 3 outputs"):
-        run(model, table, tmp_path / "out", output="1.second", classes="label")
+        run(model, table, tmp_path / "out", output="1.second", target="label")
     assert not (tmp_path / "out").exists()
 
 

@@ -217,7 +217,7 @@ def test_out_of_memory_is_told_and_the_run_goes_on(
 
 
 def test_several_classes_and_methods(model: Small, images: Path, tmp_path: Path) -> None:
-    run(model, images, tmp_path, method=["gradcam", "eigencam"], classes=[0, 2])
+    run(model, images, tmp_path, method=["gradcam", "eigencam"], target=[0, 2])
     store = MapStore.open(tmp_path / "run.zarr")
     assert store.map_names == ("gradcam/second", "eigencam/second")
     assert store.map("gradcam/second", 0).shape == (2, 16, 16)
@@ -281,15 +281,15 @@ def test_the_label_of_the_table_is_explained(model: Small, images: Path, tmp_pat
     table = tmp_path / "table.csv"
     rows = [f"im{index}.png,{index % 3}" for index in range(7)]
     table.write_text("\n".join(["image,label", *rows]))
-    run(model, images, tmp_path / "a", table=table, classes="label")
+    run(model, images, tmp_path / "a", table=table, target="label")
     store = MapStore.open(tmp_path / "a" / "run.zarr")
     assert [h.targets.tolist() for h in store.headers] == [[index % 3] for index in range(7)]
     for target in range(3):
-        run(model, images, tmp_path / f"c{target}", classes=[target])
+        run(model, images, tmp_path / f"c{target}", target=[target])
         same = MapStore.open(tmp_path / f"c{target}" / "run.zarr")
         for index in range(target, 7, 3):
             np.testing.assert_allclose(
                 store.map("gradcam/second", index), same.map("gradcam/second", index), atol=1e-6
             )
     with pytest.raises(InputError, match="has the label ''; the table must give"):
-        run(model, images, tmp_path / "b", classes="label")
+        run(model, images, tmp_path / "b", target="label")

@@ -62,7 +62,7 @@ def test_the_completeness_error_is_stored_and_shown(images: Path, tmp_path: Path
         images,
         tmp_path / "out",
         method=["saliency", "integrated-gradients", "rise"],
-        classes=(0, 2),
+        target=(0, 2),
         sign="both",
         method_settings=fastcam.MethodSettings(steps=3, masks=4),
     )
@@ -80,7 +80,7 @@ def test_the_completeness_error_is_stored_and_shown(images: Path, tmp_path: Path
         Net(),
         [images / "im1.png"],
         "integrated-gradients",
-        targets=[[0, 2]],
+        target=[[0, 2]],
         sign="both",
         method_settings=settings,
         image_size=SIZE,
@@ -114,7 +114,7 @@ def test_a_segmentation_is_stored_with_its_prediction(images: Path, tmp_path: Pa
         tmp_path / "out",
         method="gradcam",
         layers=["first"],
-        classes=("seg:1", "seg:2@mask"),
+        target=("seg:1", "seg:2@mask"),
         mask_dir=masks,
     )
     assert store.attrs.settings["segments"] == ["seg:1", "seg:2@mask"]
@@ -145,19 +145,19 @@ def test_a_segmentation_is_stored_with_its_prediction(images: Path, tmp_path: Pa
 def test_what_a_segmentation_needs(images: Path, tmp_path: Path) -> None:
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({}, "seg:CLASS, the sum of the logits"),
-        ({"classes": ("seg:7",)}, "3 classes, 0 to 2"),
-        ({"classes": ("seg:1@mask",)}, "no image has a mask"),
-        ({"classes": ("seg:1",), "task": "regression"}, "answers for every pixel"),
+        ({"target": ("seg:7",)}, "3 classes, 0 to 2"),
+        ({"target": ("seg:1@mask",)}, "no image has a mask"),
+        ({"target": ("seg:1",), "task": "regression"}, "answers for every pixel"),
     )
     for options, words in cases:
         with pytest.raises(InputError, match=words):
             _infer(Net(dense=True), images, tmp_path / "out", method="gradcam", **options)
     with pytest.raises(InputError, match="no answer for every pixel"):
-        _infer(Net(), images, tmp_path / "out", method="gradcam", classes=("seg:1",))
+        _infer(Net(), images, tmp_path / "out", method="gradcam", target=("seg:1",))
 
 
 def test_the_prediction_is_outlined_on_the_figure(images: Path, tmp_path: Path) -> None:
-    _infer(Net(dense=True), images, tmp_path / "out", method="gradcam", classes=("seg:1",))
+    _infer(Net(dense=True), images, tmp_path / "out", method="gradcam", target=("seg:1",))
     report = fastcam.render(
         tmp_path / "out" / "run.zarr", output_dir=tmp_path / "figures", workers=1, max_samples=1
     )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fastcam.errors import CaseError
 from fastcam.read.inputs.images import decode_image
-from fastcam.read.inputs.model_input import prepare, prepare_volume
+from fastcam.read.inputs.model_input import prepare, prepare_channels
 from fastcam.read.inputs.preprocessing import MEAN, STD, Preprocessing, input_region
 
 from ...torchvision_import import torchvision  # isort: skip
@@ -146,14 +146,13 @@ def test_volumes_as_torch_resizes_them(size: tuple[int, int, int]) -> None:
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(levels)[None, None], size, mode="trilinear", align_corners=False
     )[0, 0].numpy()
-    found = prepare_volume(
-        voxels, window, Preprocessing(size=size, channels=1, mean=(0.5,), std=(0.25,))
+    found = prepare_channels(
+        [(voxels, window)], Preprocessing(size=size, channels=1, mean=(0.5,), std=(0.25,))
     )
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[0], (expected - 0.5) / 0.25, atol=2e-5)
-    nearest = prepare_volume(
-        voxels,
-        window,
+    nearest = prepare_channels(
+        [(voxels, window)],
         Preprocessing(size=size, channels=1, mean=(0.0,), std=(1.0,), interpolation="nearest"),
     )
     exact = torch.nn.functional.interpolate(
@@ -166,10 +165,10 @@ def test_volumes_as_torch_resizes_them(size: tuple[int, int, int]) -> None:
 def test_volumes_turned_and_with_gaps() -> None:
     voxels = np.array([0.0, 50, 100, np.nan, 1e9, -1e9, 25, 75], np.float32).reshape(2, 2, 2)
     preprocessing = Preprocessing(size=(2, 2, 2), channels=1, **PLAIN)
-    found = prepare_volume(voxels, (100.0, 0.0), preprocessing).ravel()
+    found = prepare_channels([(voxels, (100.0, 0.0))], preprocessing).ravel()
     np.testing.assert_allclose(found, [1, 0.5, 0, 0, 0, 1, 0.75, 0.25], atol=1e-6)
     with pytest.raises(CaseError, match="too small"):
-        prepare_volume(voxels[:, :1], (0.0, 1.0), preprocessing)
+        prepare_channels([(voxels[:, :1], (0.0, 1.0))], preprocessing)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

@@ -217,6 +217,17 @@ def test_frames_of_one_file(tmp_path: Path) -> None:
     assert dicom_shape([tmp_path / "p.dcm"]) == (4, 6, 5)
 
 
+@pytest.mark.parametrize("counted", [0, 1, 3, 4])
+def test_frames_that_the_header_does_not_count_are_said(tmp_path: Path, counted: int) -> None:
+    _dataset(VOXELS, NumberOfFrames=counted).save_as(tmp_path / "p.dcm")
+    volume = read_dicom([tmp_path / "p.dcm"])
+    left = 4 - max(counted, 1)
+    assert np.array_equal(volume.voxels, VOXELS[: 4 - left])
+    lines = [line for line in volume.warnings if "more images than its header counts" in line]
+    assert len(lines) == (left > 0)
+    assert all(f"p.dcm: its pixels are those of {left} more" in line for line in lines)
+
+
 def _item(**tags: Any) -> Dataset:
     item = Dataset()
     for keyword, value in tags.items():
