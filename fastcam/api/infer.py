@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fastcam.api.arguments import (
     check_at_least,
@@ -111,12 +111,11 @@ def infer(
 ) -> InferReport:
     """Run a model over images or volumes into the run store ``output_dir/run.zarr``.
 
-    Every keyword is the option of ``fastcam infer`` with the same name; ``target``: one
-    or several class numbers, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP
+    Every keyword is the option of ``fastcam infer`` with the same name; ``target``: one or several
+    class numbers, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP
     "text:a photo", or "label" for each image's own in the table. ``inputs``: of a model with
     several inputs the column of the table that goes into each argument of its ``forward``;
-    ``images`` is then the table, or with
-    ``table`` the folder that its paths are relative to. ``output``: which of the tensors that the
+    ``images`` is then the table, or with ``table`` the folder that its paths are relative to. ``output``: which of the tensors that the
     model returns is its answer. A 2-D model runs over the slices of volumes one by one: ``axis``,
     ``slices``, ``context`` and ``pool`` say how. ``window_level`` (center, width) and
     ``percentiles`` (low, high): which grey levels become black and white. ``method_settings``:
