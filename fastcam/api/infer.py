@@ -112,13 +112,13 @@ def infer(
     """Run a model over images or volumes into the run store ``output_dir/run.zarr``.
 
     Every keyword is the option of ``fastcam infer`` with the same name; ``target``: one or several
-    class numbers, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP
-    "text:a photo", or "label" for each image's own in the table. ``inputs``: of a model with
-    several inputs the column of the table that goes into each argument of its ``forward``;
-    ``images`` is then the table, or with ``table`` the folder that its paths are relative to. ``output``: which of the tensors that the
-    model returns is its answer. A 2-D model runs over the slices of volumes one by one: ``axis``,
-    ``slices``, ``context`` and ``pool`` say how. ``window_level`` (center, width) and
-    ``percentiles`` (low, high): which grey levels become black and white. ``method_settings``:
+    class numbers, of a segmentation "seg:3" and the like, of a detector "box:best", of CLIP "text:a
+    photo", or "label" for each image's own in the table. ``inputs``: of a model with several inputs
+    the column of the table that goes into each argument of its ``forward``; ``images`` is then the
+    table, or with ``table`` the folder that its paths are relative to. ``output``: which of the
+    tensors that the model returns is its answer. A 2-D model runs over the slices of volumes one by
+    one: ``axis``, ``slices``, ``context`` and ``pool`` say how. ``window_level`` (center, width)
+    and ``percentiles`` (low, high): which grey levels become black and white. ``method_settings``:
     steps, masks, samples and baselines of the methods with many passes. ``windows``: the model sees
     its input window by window. A run that was stopped goes on with its first unfinished batch;
     images that changed since they were run are run again (``trust_inputs``: not looked at). Images
