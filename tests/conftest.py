@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import pickle
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,10 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from fastcam.demo.neck_set import SyntheticSet, make_test_set
+
+# A shell ignores Ctrl-C in what it starts in the background, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, and none fails for being slow on a busy machine. Others each time:
 # make test ARGS=--hypothesis-profile=random

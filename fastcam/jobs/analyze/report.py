@@ -66,7 +66,9 @@ def as_dict(report: Analysis) -> dict[str, Any]:
         "seconds": dict(report.seconds),
         "results": str(report.output_dir / RESULTS),
         "report": str(report.output_dir / REPORT),
-        "troubles": [{"image": t.case, "reason": t.reason} for t in report.failures],
+        "troubles": [
+            {"level": f.level, "image": f.case, "reason": f.reason} for f in report.failures
+        ],
     }
 
 

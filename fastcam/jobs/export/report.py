@@ -63,7 +63,9 @@ def as_dict(report: ExportReport) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "written": report.written,
         "already": report.already,
-        "troubles": [{"case": f.case, "reason": f.reason} for f in report.failures],
+        "troubles": [
+            {"level": f.level, "case": f.case, "reason": f.reason} for f in report.failures
+        ],
     }
 
 
