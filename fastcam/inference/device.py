@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, get_args
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from fastcam.errors import InputError
 
@@ -64,21 +66,47 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManag
     return torch.autocast(device.type, dtype)
 
 
-def batch_on(device: torch.device, tensors: Sequence[Tensor]) -> Tensor:
+def batch_on(device: torch.device, tensors: Sequence[Tensor] | Tensor) -> Tensor:
     """Tensors (c, *size) on the host as one batch (n, c, *size) on the device, channels last where
-    they are images.
+    they are images. They may be the rows of one tensor.
 
     For a GPU they are stacked in pinned memory, from which it copies while it computes.
     """
     if device.type == "cuda":
         shape = (len(tensors), *tensors[0].shape)
         batch = torch.empty(shape, dtype=tensors[0].dtype, pin_memory=True)
-        torch.stack(list(tensors), out=batch)
+        if isinstance(tensors, Tensor):
+            batch.copy_(tensors)
+        else:
+            torch.stack(list(tensors), out=batch)
     else:
-        batch = torch.stack(list(tensors))
+        batch = tensors if isinstance(tensors, Tensor) else torch.stack(list(tensors))
     batch = batch.to(device, non_blocking=True)
-    layout = torch.channels_last if batch.ndim == 4 else torch.channels_last_3d
-    return batch.contiguous(memory_format=layout)
+    return batch.contiguous(memory_format=_layout(batch.ndim))
+
+
+def stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors (c, *size) of one shape and type as one (n, c, *size), channels last.
+
+    In a process that reads for another one it lies in shared memory from the beginning, so that it
+    need not be copied there.
+    """
+    shape, dtype = (len(tensors), *tensors[0].shape), tensors[0].dtype
+    # Tensors of (c, ...) without two or three axes of size have no such layout.
+    layout = _layout(len(shape)) if len(shape) in (4, 5) else torch.contiguous_format
+    if get_worker_info() is None:
+        batch = torch.empty(shape, dtype=dtype, memory_format=layout)
+    else:
+        strides = torch.empty(shape, dtype=dtype, device="meta", memory_format=layout).stride()
+        storage = torch.UntypedStorage._new_shared(math.prod(shape) * dtype.itemsize)
+        batch = torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)
+    for row, tensor in zip(batch, tensors, strict=True):
+        row.copy_(tensor)
+    return batch
+
+
+def _layout(axes: int) -> torch.memory_format:
+    return torch.channels_last if axes == 4 else torch.channels_last_3d
 
 
 class Offload:

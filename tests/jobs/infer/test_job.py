@@ -265,7 +265,7 @@ def test_two_runs_into_one_folder(model: Small, images: Path, tmp_path: Path) ->
         ({"method": "gradcm"}, "did you mean gradcam"),
         ({"device": "gpu"}, "device 'gpu' is not known"),
         ({"batch_size": 0}, "batch_size 0"),
-        ({"classes": [9]}, "9"),
+        ({"target": [9]}, "9"),
         ({"mean": [0.5]}, "mean"),
         ({"pattern": "*.bmp"}, "matches"),
     ],

@@ -96,7 +96,7 @@ def test_labels_that_were_corrected_are_noted_and_the_maps_kept(folder: Path) ->
 def test_maps_of_labels_are_made_again_also_after_a_kill(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, options = model_of(), {"table": folder / "table.csv", "classes": "label"}
+    model, options = model_of(), {"table": folder / "table.csv", "target": "label"}
     store, _ = run(model, folder, **options)
     before = [store.map(MAP, index) for index in range(5)]
     add_table(folder, ["0", "1", "2", "1", "1"])
@@ -120,7 +120,7 @@ def test_maps_of_masks_are_made_again(folder: Path) -> None:
     torch.manual_seed(0)
     model = nn.Conv2d(3, 2, 3, padding=1).eval()
     options: dict[str, Any] = {
-        **{"method": "gradcam", "layers": ["0"], "classes": ["seg:1@mask"], "image_size": 16},
+        **{"method": "gradcam", "layers": ["0"], "target": ["seg:1@mask"], "image_size": 16},
         **{"batch_size": 2, "workers": 0, "mask_dir": folder / "masks"},
     }
     infer(nn.Sequential(model), folder / "images", folder / "out", **options)
