@@ -18,19 +18,17 @@ BEGIN, END = "<!-- speed -->\n", "<!-- /speed -->\n"
 _TEMPLATE = """\
 On two cores of an AMD EPYC (AVX2), without a GPU; ratios are within alternating rounds:
 
-- **One figure** of four 512×512 panels, a CT phantom: {render-epyc-avx2: fastcam: 2}; with OpenCV
-  {render-epyc-avx2: OpenCV script: 2}, with matplotlib {render-epyc-avx2: matplotlib script: 2}.
-- **10,000 figures** of 100 `.nii.gz` volumes: {job-epyc-avx2: two workers: 1}, with at most
-  {job-epyc-avx2: peak of all processes, two workers (PSS): 1} in all processes together.
-- **Maps**, to the plain forward pass: Grad-CAM {cam-epyc-avx2: fastcam, last stage: 1}
-  (pytorch-grad-cam {cam-epyc-avx2: pytorch-grad-cam: 1}), of four stages
-  {cam-epyc-avx2: fastcam, four stages: 1} ({cam-epyc-avx2: pytorch-grad-cam, four stages: 1});
-  CLS attention of all layers {attention-epyc-avx2: CLS attention of all layers: 1}, rollout
-  {attention-epyc-avx2: rollout: 1}.
-- **Whole commands**, to the bare forward loop: `infer` does
-  {infer-epyc-avx2: images a second, to the bare forward loop: 1} of its images a second;
-  `evaluate` takes {evaluate-epyc-avx2: evaluate of 2,000 images, to the bare forward loop: 1}
-  times as long.
+- **One figure**, four 512×512 panels: {render-epyc-avx2: fastcam: 2}; with OpenCV \
+{render-epyc-avx2: OpenCV script: 2}, with matplotlib {render-epyc-avx2: matplotlib script: 2}.
+- **10,000 figures** of 100 `.nii.gz` volumes: {job-epyc-avx2: two workers: 1}, at most \
+{job-epyc-avx2: peak of all processes, two workers (PSS): 1} in all processes together.
+- **Maps** to the forward pass: Grad-CAM {cam-epyc-avx2: fastcam, last stage: 1} \
+(pytorch-grad-cam {cam-epyc-avx2: pytorch-grad-cam: 1}), four stages \
+{cam-epyc-avx2: fastcam, four stages: 1} ({cam-epyc-avx2: pytorch-grad-cam, four stages: 1}), \
+rollout {attention-epyc-avx2: rollout: 1}.
+- **Commands** to the forward loop: `infer` \
+{infer-epyc-avx2: images a second, to the bare forward loop: 1} of its images a second; `evaluate` \
+takes {evaluate-epyc-avx2: evaluate of 2,000 images, to the bare forward loop: 1} times as long.
 """
 _FIGURE = re.compile(r"\{([\w-]+): (.+?): (\d)\}")
 
