@@ -1,4 +1,4 @@
-"""One door to every kind of run store."""
+"""Opening any kind of run store."""
 
 from __future__ import annotations
 

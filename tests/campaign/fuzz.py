@@ -84,18 +84,18 @@ def _reader(kind: str) -> Callable[[Path], None]:
     from fastcam.read.results.results import read_results
     from fastcam.read.volumes.volumes import open_volume, volume_grid, volume_shape, volume_warnings
 
-    doors: tuple[Callable[[Path], Any], ...]
+    readers: tuple[Callable[[Path], Any], ...]
     if kind in _RESULTS:
-        doors = (read_results,)
+        readers = (read_results,)
     elif kind in _WEIGHTS:
-        doors = (read_state_dict,)
+        readers = (read_state_dict,)
     else:
-        doors = (volume_shape, volume_grid, volume_warnings, open_volume)
+        readers = (volume_shape, volume_grid, volume_warnings, open_volume)
 
     def read(path: Path) -> None:
-        for door in doors:
+        for reader in readers:
             with contextlib.suppress(FastcamError):
-                door(path)
+                reader(path)
 
     return read
 

@@ -1,4 +1,4 @@
-"""One door for both kinds of run store."""
+"""Opening either kind of run store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One door to every kind of volume: the reader that a path needs."""
+"""Opening any kind of volume, by the reader that its path needs."""
 
 from __future__ import annotations
 
