@@ -65,7 +65,10 @@ def segment(
     """
     channels, size = logits.shape[1], tuple(logits.shape[2:])
     classes = max(channels, 2)
-    labels = logits.detach().argmax(1) if channels > 1 else (logits.detach()[:, 0] > 0).long()
+    # Of channels that lie apart PyTorch's argmax takes ten times as long as its max: 43 ms instead
+    # of 4 for (4, 3, 48, 48, 48) on one core.
+    values = logits.detach()
+    labels = values.max(1).indices if channels > 1 else (values[:, 0] > 0).long()
     shares = torch.stack([(labels == c).flatten(1).float().mean(1) for c in range(classes)], 1)
     if targets is not None and targets.regions is not None:
         return Segmentation(labels, resized_regions(targets.regions, size), shares)
