@@ -96,6 +96,12 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
 
     # What the browser kept is there again, and the filter by mark is in the address.
     again, more = opened(context, folder, "#?mark=3")
+    for _ in range(100):  # a page of another process of the browser sees it a moment later
+        if again.locator("h2.name").count():
+            break
+        again.wait_for_timeout(100)
+        again.reload()
+        again.wait_for_selector(".card, #found:not(:empty)", state="attached")
     assert again.locator("h2.name").all_inner_texts() == [NAMES[0]]
     assert "case" in again.locator("#judged").inner_text()
     again.evaluate("localStorage.clear()")
