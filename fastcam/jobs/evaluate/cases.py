@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase
 from fastcam.jobs.evaluate.metrics.localization import Localization, localize, unmeasured
-from fastcam.jobs.evaluate.scoring import Scoring
+from fastcam.jobs.evaluate.scoring import Score, Scoring
 from fastcam.options import Axes, MapChoice
 from fastcam.read.inputs.preprocessing import input_slices
 from fastcam.read.inputs.slice_images import slice_grid
@@ -44,23 +44,26 @@ def evaluated_cases(
             headers = {index: store.headers[index] for index in scores}
             localizations = localizations_of(store, rows[0], headers, axes, failures)
     return [
-        EvaluatedCase(
-            place=store.headers[index].place,
-            id=store.headers[index].id,
-            file=_file(store.headers[index]),
-            true=score.true,
-            predicted=score.predicted,
-            error=score.error,
-            good=score.good,
-            probability=tuple(score.probability.astype(float).tolist()),
-            localization=localizations.get(index),
-        )
+        evaluated_case(store.headers[index], score, localizations.get(index))
         for index, score in scores.items()
     ]
 
 
-def _file(header: MapHeader) -> str:
-    return "/".join(filter(None, [header.group, header.source.name]))
+def evaluated_case(
+    header: MapHeader, score: Score, localization: Localization | None = None
+) -> EvaluatedCase:
+    """What an evaluation says of one image."""
+    return EvaluatedCase(
+        place=header.place,
+        id=header.id,
+        file="/".join(filter(None, [header.group, header.source.name])),
+        true=score.true,
+        predicted=score.predicted,
+        error=score.error,
+        good=score.good,
+        probability=tuple(score.probability.astype(float).tolist()),
+        localization=localization,
+    )
 
 
 def localizations_of(

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fastcam.jobs.evaluate.cases import evaluated_case
 from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
-from fastcam.jobs.evaluate.files import write_unmatched
 from fastcam.jobs.evaluate.findings_maps import draw_finding_ends, maps_by_finding, write_filters
 from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
@@ -26,7 +26,7 @@ from fastcam.jobs.infer.report import InferReport
 from fastcam.read.inputs.finding_columns import label_values
 from fastcam.report.json_text import json_text
 from fastcam.run.csv_cells import csv_row
-from fastcam.run.failures import FAILURES, add_failures, write_failures
+from fastcam.run.failures import add_failures
 from fastcam.run.files import write_bytes, write_text
 from fastcam.run.progress import Progress
 from fastcam.store.maps import MapStore
@@ -94,9 +94,6 @@ def evaluate_findings(
         add_failures(failures, [*problems, *more])
         report.figures = draw_explained(request, store, evaluation, progress)
         report.files += write_filters(request, cases, true)
-    report.files += write_unmatched(test_set.unmatched, output_dir)
-    write_failures(output_dir, failures)
-    report.files += [output_dir / FAILURES] if failures else []
     return report
 
 
@@ -110,18 +107,7 @@ def _cases(
         score = request.scoring.score(header)
         if score is None:
             continue
-        cases.append(
-            EvaluatedCase(
-                place=header.place,
-                id=header.id,
-                file="/".join(filter(None, [header.group, header.source.name])),
-                true=score.true,
-                predicted=score.predicted,
-                error=score.error,
-                good=score.good,
-                probability=tuple(score.probability.astype(float).tolist()),
-            )
-        )
+        cases.append(evaluated_case(header, score))
         rows.append(label_values(header.label))
     return cases, np.array(rows).reshape(len(rows), len(request.test_set.names))
 

@@ -56,7 +56,7 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         facts = _facts(store, test_set, inferred)
         evaluate = evaluate_findings if scoring.kind == "multilabel" else evaluate_segmentation
         report = evaluate(request, inferred, store, facts, progress)
-        report.files.append(_write_page(report))
+        _finish(report)
         return report
     failures = [*test_set.failures, *inferred.failures]
     cases = evaluated_cases(store, scoring, request.inference.inputs.axes, failures)
@@ -101,11 +101,17 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         store.measure_names,
         str(store.attrs.settings.get("augmentation", "")),
     )
-    report.files += write_unmatched(test_set.unmatched, output_dir)
-    write_failures(output_dir, failures)
-    report.files += [output_dir / FAILURES] if failures else []
-    report.files.append(_write_page(report))
+    _finish(report)
     return report
+
+
+def _finish(report: EvaluationReport) -> None:
+    """Write what every evaluation ends with: rows and images without each other, failures, and the
+    page over the files that the report lists."""
+    report.files += write_unmatched(report.unmatched, report.output_dir)
+    write_failures(report.output_dir, report.failures)
+    report.files += [report.output_dir / FAILURES] if report.failures else []
+    report.files.append(_write_page(report))
 
 
 def _write_page(report: EvaluationReport) -> Path:

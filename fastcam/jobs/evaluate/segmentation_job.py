@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from fastcam.jobs.evaluate.cases import evaluated_case
 from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
-from fastcam.jobs.evaluate.files import write_unmatched
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
 from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
 from fastcam.jobs.evaluate.metrics.segmentation import (
@@ -28,7 +28,7 @@ from fastcam.jobs.evaluate.segmentation_files import (
 )
 from fastcam.jobs.evaluate.segmentation_scoring import SegmentationScoring
 from fastcam.jobs.infer.report import InferReport
-from fastcam.run.failures import FAILURES, add_failures, write_failures
+from fastcam.run.failures import add_failures
 from fastcam.run.files import write_bytes, write_text
 from fastcam.run.progress import Progress
 from fastcam.store.maps import MapStore
@@ -92,9 +92,6 @@ def evaluate_segmentation(
         report.files += files
         add_failures(failures, problems)
         report.figures = draw_explained(request, store, evaluation, progress)
-    report.files += write_unmatched(test_set.unmatched, output_dir)
-    write_failures(output_dir, failures)
-    report.files += [output_dir / FAILURES] if failures else []
     return report
 
 
@@ -103,17 +100,7 @@ def _cases(segmented: Sequence[SegmentedCase], scoring: SegmentationScoring) -> 
     for case in segmented:
         header, score = case.header, scoring.score(case.header)
         assert score is not None
-        cases.append(
-            EvaluatedCase(
-                place=header.place,
-                id=header.id,
-                file="/".join(filter(None, [header.group, header.source.name])),
-                true=score.true,
-                predicted=score.predicted,
-                error=score.error,
-                good=score.good,
-            )
-        )
+        cases.append(evaluated_case(header, score))
     return cases
 
 
