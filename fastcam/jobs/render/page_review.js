@@ -28,6 +28,7 @@ const review = (() => {
 
   // Whether the browser keeps them: where it doesn't, they are to be saved before the page is left.
   function keep() {
+    join(kept().lines);
     index();
     try {
       localStorage.setItem(place, JSON.stringify({ reader, lines }));
@@ -35,6 +36,13 @@ const review = (() => {
     } catch {
       return false;
     }
+  }
+
+  // What another tab of the same page has kept meanwhile.
+  function join(others) {
+    const known = new Set(lines.map((line) => JSON.stringify(line)));
+    const more = others.filter((line) => !known.has(JSON.stringify(line)));
+    if (more.length) lines = [...lines, ...more].sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)));
   }
 
   function index() {

@@ -121,3 +121,19 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
     empty.set_input_files("#load-review", wrong)
     empty.wait_for_selector("#review-said:has-text('not a file of marks')")
     assert not complaints + more + others
+
+
+def test_two_tabs_lose_nothing_of_each_other(context: Any, folder: Path, tmp_path: Path) -> None:
+    tabs = [opened(context, folder, f"#{number}/4")[0] for number in (1, 2)]
+    for tab, mark in zip(tabs, "35", strict=True):
+        tab.fill("#reader", "anna")
+        tab.keyboard.press("Tab")
+        tab.locator("#large-file").focus()
+        tab.keyboard.press(mark)
+        tab.wait_for_timeout(500)  # a tab sees what another has kept a moment later
+        tab.keyboard.press("Escape")
+    with tabs[1].expect_download() as download:
+        tabs[1].click("#save-review")
+    download.value.save_as(tmp_path / "saved" / "review.tsv")
+    marks = [judgement.mark for judgement in read_review(tmp_path / "saved" / "review.tsv")]
+    assert marks == ["3", "5"]
