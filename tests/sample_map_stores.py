@@ -10,7 +10,8 @@ from PIL import Image
 from fastcam.read.inputs.inputs import Item
 from fastcam.store.map_batch import BatchRows
 from fastcam.store.map_schema import MapAttrs
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
+from fastcam.store.new_maps import create_maps
 
 CLASSES = 3
 STRETCH = {

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "errors",
     "_version",
+    "storage",
     "read",
     "options",
     "run",
@@ -54,6 +55,7 @@ LAZY = ("cli",)
 HOMES = {
     "dask": {"run.scheduler", "jobs.render.preload"},
     "distributed": {"run.scheduler", "jobs.infer.preload", "jobs.render.preload"},
+    "fsspec": {"storage"},
     "zarr": {"store"},
 }
 NO_NAMES = {"utils", "util", "helpers", "common", "misc", "types", "io"}
@@ -188,8 +190,9 @@ def test_own_modules_are_imported_at_the_top() -> None:
     assert not wrong
 
 
-def test_writing_knows_only_errors() -> None:
-    assert own_imports("fastcam.run.files") <= {"fastcam.errors"}
+def test_writing_knows_only_errors_and_where_files_are() -> None:
+    known = own_imports("fastcam.run.files") - {"fastcam.errors"}
+    assert all(within(module, "fastcam.storage") for module in known)
 
 
 @pytest.mark.parametrize("library", HOMES)

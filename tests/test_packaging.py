@@ -24,6 +24,7 @@ DATA = {
     "fastcam/jobs/render/page.css",
     "fastcam/jobs/render/page.html",
     "fastcam/jobs/render/page.js",
+    "fastcam/jobs/render/page_columns.js",
     "fastcam/jobs/render/page_filters.js",
     "fastcam/jobs/render/page_mix.js",
     "fastcam/jobs/render/page_review.js",

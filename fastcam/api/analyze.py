@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +47,7 @@ from fastcam.run.cgroups import cores
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
+from fastcam.storage.locations import as_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -178,7 +178,7 @@ class Analyzer:
                 task=task,
             ),
             options=options,
-            output_dir=Path(output_dir),
+            output_dir=as_path(output_dir),
             call=ModelCall(answer),
         )
 
@@ -272,7 +272,7 @@ class Analyzer:
             inputs=replace(choice, slicing=slicing),
             maps=maps,
             call=call,
-            output_dir=Path(output_dir or self.request.output_dir),
+            output_dir=as_path(output_dir or self.request.output_dir),
             overwrite=overwrite,
             inference=replace(self.request.inference, trust_inputs=trust_inputs),
             choices=self._worker_choices(devices, scheduler),
@@ -319,8 +319,8 @@ class Analyzer:
 
 def _model_labels(checkpoint: PathLike | None, compare: PathLike) -> tuple[str, str]:
     """What two models are called: their files, with the folder where these are called alike."""
-    first = None if checkpoint is None else Path(checkpoint)
-    second = Path(compare)
+    first = None if checkpoint is None else as_path(checkpoint)
+    second = as_path(compare)
     if first is None:
         return "random weights", second.name
     namings = (lambda path: path.name, lambda path: f"{path.parent.name}/{path.name}")

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.options import PathLike, parse_window
+from fastcam.storage.locations import as_path
 
 
 def optional_path(path: PathLike | None) -> Path | None:
     """A path, or None where there is none."""
-    return None if path is None else Path(path)
+    return None if path is None else as_path(path)
 
 
 def path_list(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
     """One path or several, as several."""
-    return (Path(paths),) if isinstance(paths, str | os.PathLike) else tuple(map(Path, paths))
+    return (as_path(paths),) if isinstance(paths, str | os.PathLike) else tuple(map(as_path, paths))
 
 
 def name_list(names: str | int | Sequence[str | int] | None) -> tuple[str, ...]:

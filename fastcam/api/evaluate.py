@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastcam.api.arguments import (
@@ -38,11 +37,13 @@ from fastcam.run.cgroups import cores
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
+from fastcam.storage.locations import as_path
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fastcam.attribution.request import Augmentation, Reshape
+    from fastcam.attribution.window_plan import WindowPlan
     from fastcam.inference.predictions import Task
     from fastcam.options import (
         Aspect,
@@ -90,6 +91,7 @@ def evaluate(
     prefix_tokens: int | None = None,
     reshape: Reshape = "auto",
     method_settings: MethodSettings | None = None,
+    windows: WindowPlan | None = None,
     tta: Augmentation | None = None,
     num_classes: int | None = None,
     in_channels: int | None = None,
@@ -140,7 +142,8 @@ def evaluate(
     a module of your own. ``explain``: "all", "errors", a number (the worst so many) or ids, drawn
     besides the best and the worst. ``faithfulness``: how many images its curves are measured on, 0
     for none. ``compare_methods``: methods whose maps are compared, beside those of ``method``, on
-    ``compare_images`` of the images. ``unit``: of a regression's values, as "years". What is
+    ``compare_images`` of the images. ``windows``: the model sees its input window by window, for
+    volumes larger than one pass. ``unit``: of a regression's values, as "years". What is
     written into ``output_dir`` is listed in the report's ``files``; images that fail are in its
     ``troubles`` and in ``failures.csv``. Run again, the model doesn't run again: its maps and
     answers are in ``run.zarr``. ``max_memory``: bytes or a text such as "12GB", for all ``workers``
@@ -182,6 +185,7 @@ def evaluate(
         prefix_tokens=prefix_tokens,
         reshape=reshape,
         augmentation=tta,
+        windows=windows,
     )
     load_options = {
         "num_classes": num_classes,
@@ -201,7 +205,7 @@ def evaluate(
     )
     maps = replace(maps, settings=settings)
     choice = SetChoice(
-        image_dir=Path(image_dir),
+        image_dir=as_path(image_dir),
         table=optional_path(table),
         target=target,
         id_column=id_column,
@@ -222,7 +226,14 @@ def evaluate(
     )
     slice_options = {"axis": axis, "slices": slices, "context": context, "pool": pool}
     prepared = prepare(
-        loaded, preprocessing, choice, options, slice_options, task=task, output=answer
+        loaded,
+        preprocessing,
+        choice,
+        options,
+        slice_options,
+        task=task,
+        output=answer,
+        windows=windows,
     )
     test_set = prepared.test_set
     if compared:
@@ -264,7 +275,7 @@ def evaluate(
             finding_masks=choice.mask_dir if prepared.kind == "multilabel" else None,
             figures=figure_choice(name_list(explain), test_set.items),
         ),
-        output_dir=Path(output_dir),
+        output_dir=as_path(output_dir),
         overwrite=overwrite,
         choice=choose_workers(
             model,

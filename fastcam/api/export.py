@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from fastcam.api.arguments import optional_path, volume_text
@@ -15,6 +14,7 @@ from fastcam.options import Axes, MapChoice, PathLike, Selection, Sign, Sources
 from fastcam.read.volumes.memory_limit import limited
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import Progress
+from fastcam.storage.locations import as_path
 from fastcam.store.open import open_store
 
 
@@ -46,8 +46,8 @@ def export(
     :class:`~fastcam.errors.OutputError` when a file can't be written.
     """
     request = ExportRequest(
-        store=open_store(Path(store)),
-        output_dir=Path(output_dir),
+        store=open_store(as_path(store)),
+        output_dir=as_path(output_dir),
         sources=Sources(
             optional_path(root_dir), axes=axes, slices=slices, volume=volume_text(volume)
         ),

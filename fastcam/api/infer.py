@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastcam.api.arguments import (
@@ -41,6 +40,7 @@ from fastcam.run.folder import STORE
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
+from fastcam.storage.locations import as_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -170,9 +170,9 @@ def infer(
     )
     meanwhile = None
     if render is not None:
-        store = Path(output_dir) / STORE
-        meanwhile = FiguresMeanwhile(store, Path(render), progress, overwrite=overwrite)
-    status = RunStatus(Path(output_dir), "infer", meanwhile or progress or NoProgress())
+        store = as_path(output_dir) / STORE
+        meanwhile = FiguresMeanwhile(store, as_path(render), progress, overwrite=overwrite)
+    status = RunStatus(as_path(output_dir), "infer", meanwhile or progress or NoProgress())
     worker_choice = choose_workers(
         model,
         checkpoint,
@@ -203,7 +203,7 @@ def infer(
                 model_info,
                 choice,
                 options,
-                Path(output_dir),
+                as_path(output_dir),
                 overwrite=overwrite,
                 progress=status,
             )
@@ -247,7 +247,7 @@ def infer(
         report = infer_maps(
             loaded,
             request,
-            Path(output_dir),
+            as_path(output_dir),
             overwrite=overwrite,
             progress=status,
             choice=worker_choice,

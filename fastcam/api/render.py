@@ -39,6 +39,7 @@ from fastcam.run.cgroups import cores
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
+from fastcam.storage.locations import as_path
 
 
 @keyword_messages
@@ -109,8 +110,8 @@ def render(
     """
     check_at_least("workers", workers, 1)
     request = RenderRequest(
-        results=Path(results),
-        output_dir=Path(output_dir),
+        results=as_path(results),
+        output_dir=as_path(output_dir),
         sources=Sources(
             optional_path(root_dir),
             optional_path(mask_dir),
@@ -171,4 +172,4 @@ def gallery(
 
     Raises :class:`~fastcam.errors.InputError` when a folder is not the output of a run.
     """
-    return write_page(Path(folder), optional_path(other), optional_path(table), id_column)
+    return write_page(as_path(folder), optional_path(other), optional_path(table), id_column)

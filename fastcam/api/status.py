@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastcam.api.keyword_messages import keyword_messages
 from fastcam.options import PathLike
 from fastcam.run.run_status import RunState, read_state
+from fastcam.storage.locations import as_path
 
 
 @keyword_messages
@@ -17,4 +16,4 @@ def status(folder: PathLike) -> RunState:
     Asked of any process that sees the folder, as often as you like: the run isn't disturbed. Raises
     :class:`~fastcam.errors.InputError` where no such run has begun there.
     """
-    return read_state(Path(folder))
+    return read_state(as_path(folder))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from fastcam.api.arguments import path_list
@@ -22,6 +21,7 @@ from fastcam.jobs.view.service import Service, open_service, start_thread
 from fastcam.jobs.view.still_pictures import still_html
 from fastcam.jobs.view.verdicts import find_verdicts, verdicts_of
 from fastcam.options import Aspect, PathLike
+from fastcam.storage.locations import as_path
 
 
 class ReadingRoom:
@@ -163,5 +163,5 @@ def review(folders: PathLike | Sequence[PathLike], *, run: PathLike | None = Non
     """
     paths = path_list(folders)
     files = [file for path in paths for file in review_files(path)]
-    verdicts = find_verdicts(paths[0]) if run is None else verdicts_of(Path(run))
+    verdicts = find_verdicts(paths[0]) if run is None else verdicts_of(as_path(run))
     return review_summary(files, verdicts)

@@ -17,6 +17,7 @@ from fastcam.models.registry import load_model
 from fastcam.models.text_similarity import text_similarity
 from fastcam.options import PathLike
 from fastcam.run import forkserver
+from fastcam.storage.object_store import uses_memory
 
 
 def choose_workers(
@@ -41,6 +42,11 @@ def choose_workers(
         raise InputError(
             "--devices and --scheduler: each process makes the model itself; give its name, such "
             "as file.py:factory, in place of a module"
+        )
+    if uses_memory():
+        raise InputError(
+            "--devices and --scheduler: memory:// is the memory of this process, which others "
+            "don't see; leave them out"
         )
     if scheduler is None:
         forkserver.start((*DRAWING, *PRELOAD) if draws else PRELOAD)

@@ -32,10 +32,11 @@ from fastcam.cli.run_options import (
     Format,
     HeatOptions,
     Json,
-    LetterOptions,
     MaxMemory,
     ModelScheduler,
+    Panels,
     PanelSize,
+    PaperOptions,
     Theme,
     TrustInputs,
 )
@@ -156,7 +157,6 @@ def analyze(
     compute: ComputeOptions,
     batch_size: BatchSize = 16,
     heat: HeatOptions = _HEAT,
-    letters: LetterOptions,
     format: Format = "png",
     panel_size: PanelSize = 512,
     aspect: Aspect = None,
@@ -164,14 +164,8 @@ def analyze(
     font: Annotated[
         Path | None, Option(help="Font for names in other scripts.", rich_help_panel=STYLE)
     ] = None,
-    dpi: Annotated[
-        float,
-        Option(
-            min=1,
-            help="Resolution noted in the PNG files, for printing; the pixels are --panel-size.",
-            rich_help_panel=STYLE,
-        ),
-    ] = 300.0,
+    paper: PaperOptions,
+    panels: Panels = None,
     workers: Annotated[
         int | None,
         Option(min=1, help="Processes that draw; default: all cores.", rich_help_panel=RUN),
@@ -197,7 +191,7 @@ def analyze(
     Exit code 3: finished, but some images failed; they are in failures.csv.
     """
     from fastcam.api.analyze import Analyzer
-    from fastcam.cli.parsing import split_layers
+    from fastcam.cli.parsing import parse_panels, split_layers
     from fastcam.cli.quick_start import quick_start
     from fastcam.jobs.analyze.report import as_dict, summary_text
     from fastcam.jobs.analyze.request import AnalyzeOptions
@@ -209,17 +203,16 @@ def analyze(
         model, checkpoint, images = start.model, start.checkpoint, list(start.images)
     style = Style(
         **vars(heat),
-        **vars(letters),
+        **vars(paper),
         format=format,
         panel_size=panel_size,
         aspect=aspect or "",
         theme=theme,
         font=font,
+        panels=parse_panels(panels),
     )
     names = tuple(part.strip() for part in (class_names or "").split(",") if part.strip())
-    options = AnalyzeOptions(
-        style, dpi, language, names, workers=workers, show_channel=show_channel
-    )
+    options = AnalyzeOptions(style, language, names, workers=workers, show_channel=show_channel)
     analyzer = Analyzer(
         model,
         checkpoint,

@@ -15,6 +15,7 @@ from fastcam.cli.map_options import (
     PrefixTokens,
     Reshape,
     Sign,
+    WindowOptions,
 )
 from fastcam.cli.model_options import (
     VOLUME_HELP,
@@ -197,6 +198,7 @@ def evaluate(
     layer: Layer = None,
     sign: Sign = "positive",
     methods: MethodOptions,
+    windows: WindowOptions,
     tta: Augmentation = None,
     prefix_tokens: PrefixTokens = None,
     reshape: Reshape = "auto",
@@ -275,6 +277,6 @@ def evaluate(
         max_memory=max_memory,
         progress=stderr_progress(),
         panels=parse_panels(panels),
-        **keywords(methods, run, heat, paper),
+        **keywords(methods, windows, run, heat, paper),
     )
     end_command(report, as_dict, summary_text, as_json)

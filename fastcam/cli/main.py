@@ -35,6 +35,7 @@ from fastcam.cli import (
 from fastcam.cli.help_levels import FIRST_OPTIONS, short_help, with_help_all
 from fastcam.cli.log_file import log_lines, with_log_file
 from fastcam.cli.run_options import RUN
+from fastcam.cli.url_arguments import with_urls
 from fastcam.errors import FastcamError, one_line, option_messages
 
 app = typer.Typer(
@@ -108,7 +109,7 @@ def _add(command: Callable[..., None], panel: str) -> None:
     options: dict[str, Any] = {"rich_help_panel": panel, "help": _prose(command.__doc__ or "")}
     if name in _RESUMABLE:
         command = with_log_file(command, RUN if name in FIRST_OPTIONS else None)
-    command = _stoppable(command, _RESUMABLE.get(name, ""))
+    command = _stoppable(with_urls(command), _RESUMABLE.get(name, ""))
     if name in FIRST_OPTIONS:
         command, options["cls"] = with_help_all(command), short_help(name)
     app.command(name, **options)(command)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastcam.errors import InputError
+from fastcam.storage.locations import as_path
 
 if TYPE_CHECKING:
     from fastcam.jobs.explain.request import ModelChoice
@@ -70,7 +71,7 @@ def parse_patients(texts: Sequence[str] | None) -> tuple[str, ...]:
         from fastcam.read.inputs.tables import read_text
 
         try:
-            listed = [line.strip() for line in read_text(Path(text[1:])).splitlines()]
+            listed = [line.strip() for line in read_text(as_path(text[1:])).splitlines()]
         except InputError as error:
             raise InputError(f"--patient {text}: {error}") from error
         if not any(listed):
@@ -181,11 +182,11 @@ def parse_support(texts: Sequence[str] | None) -> dict[str, list[Path]]:
     examples: dict[str, list[Path]] = {}
     for text in texts or ():
         name, sign, path = text.partition("=")
-        if not sign or Path(text).exists():
+        if not sign or as_path(text).exists():
             name, path = "support", text
         if not name.strip() or not path.strip():
             raise InputError(f"--support {text!r}: give IMAGE or CLASS=IMAGE, as in benign=a.png")
-        examples.setdefault(name.strip(), []).append(Path(path))
+        examples.setdefault(name.strip(), []).append(as_path(path))
     return examples
 
 

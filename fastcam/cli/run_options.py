@@ -185,8 +185,8 @@ class CohortOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LetterOptions:
-    """The size of figures and their letters on paper."""
+class PaperOptions:
+    """The size of figures and their letters on paper, and the pixels an inch that files say."""
 
     width_mm: Annotated[
         float | None,
@@ -200,12 +200,6 @@ class LetterOptions:
     font_scale: Annotated[
         float, Option(help="How much larger letters are.", rich_help_panel=STYLE)
     ] = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaperOptions(LetterOptions):
-    """The same, and the pixels an inch that files say."""
-
     dpi: Annotated[
         float | None,
         Option(

@@ -26,6 +26,7 @@ from fastcam.cli.run_options import (
     Format,
     HeatOptions,
     Json,
+    Panels,
     PaperOptions,
     Theme,
 )
@@ -133,6 +134,7 @@ def vit(
     theme: Theme = "light",
     format: Format = "png",
     paper: PaperOptions,
+    panels: Panels = None,
     fit: Annotated[
         Literal["stretch", "crop", "exact"] | None,
         Option(
@@ -153,7 +155,7 @@ def vit(
     they are listed in failures.csv.
     """
     from fastcam.api.models import load_model
-    from fastcam.cli.parsing import parse_layer_numbers, parse_query
+    from fastcam.cli.parsing import parse_layer_numbers, parse_panels, parse_query
     from fastcam.inference.device import choose_device
     from fastcam.inference.images import resolve_preprocessing
     from fastcam.jobs.explain.request import checkpoint_labels
@@ -176,6 +178,7 @@ def vit(
             panel_size=panel_size,
             theme=theme,
             format=format,
+            panels=parse_panels(panels),
             **vars(heat),
             **vars(paper),
         ),

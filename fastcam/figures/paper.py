@@ -15,18 +15,16 @@ POINTS_PER_INCH, MM_PER_INCH = 72.0, 25.4
 _LARGEST_LETTERS = 8.0
 
 
-def on_paper(
-    sheet: Sheet, render_style: RenderStyle, dpi: float | None = None
-) -> tuple[RenderStyle, float | None]:
+def on_paper(sheet: Sheet, render_style: RenderStyle) -> tuple[RenderStyle, float | None]:
     """How a figure is drawn, and the pixels an inch of its file; None for no word of them.
 
-    Without a width on paper as it is, at ``dpi`` or what the style says. With one, all pixels go on
-    that width, and letters grow until the smallest have 7 points. InputError where that leaves
-    hardly room for anything else.
+    Without a width on paper both are as the style says. With one, all pixels go on that width, and
+    letters grow until the smallest have 7 points. InputError where that leaves hardly room for
+    anything else.
     """
     width = render_style.style.paper_width
     if width is None:
-        return render_style, dpi or render_style.style.file_dpi
+        return render_style, render_style.style.file_dpi
     scale = render_style.lettering.scale
     while scale <= _LARGEST_LETTERS:
         plan = layout_of(sheet, render_style.lettering)

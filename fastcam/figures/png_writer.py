@@ -19,7 +19,7 @@ from fastcam.figures.paper import on_paper
 from fastcam.figures.render_style import RenderStyle
 from fastcam.figures.vector_file import vector_picture, vector_sheet
 from fastcam.options import USUAL_DPI, PictureFormat
-from fastcam.run.files import write_bytes
+from fastcam.run.files import write_bytes, write_files
 
 WRITE_BATCH = 8  # figures of a batch
 _BATCH_BYTES = 32 << 20
@@ -34,19 +34,16 @@ def write_sheet(
     render_style: RenderStyle,
     kind: PictureFormat,
     buffers: Buffers,
-    dpi: float | None = None,
-) -> None:
-    """Draw a figure and write it as a whole file or not at all; ``dpi`` where it has no width on
-    paper, None for that of its style."""
-    render_style, dpi = on_paper(sheet, render_style, dpi)
+) -> int:
+    """Draw a figure and write it as a whole file or not at all; its size in bytes."""
+    render_style, dpi = on_paper(sheet, render_style)
     if kind == "pdf" or kind == "svg":
-        write_bytes(path, [vector_sheet(sheet, render_style, kind, dpi or USUAL_DPI)])
-    elif kind == "png":
+        return write_bytes(path, [vector_sheet(sheet, render_style, kind, dpi or USUAL_DPI)])
+    if kind == "png":
         rows = draw_rows(sheet, render_style.lettering, render_style.palette, buffers)
-        write_bytes(path, png_pieces(rows, dpi))
-    else:
-        canvas = draw(sheet, render_style.lettering, render_style.palette)
-        write_picture(path, canvas, kind, dpi)
+        return write_bytes(path, png_pieces(rows, dpi))
+    canvas = draw(sheet, render_style.lettering, render_style.palette)
+    return write_picture(path, canvas, kind, dpi)
 
 
 class WriteBatch:
@@ -55,13 +52,14 @@ class WriteBatch:
     Eight at a time, each of the three steps finds its code and tables in the caches: a figure of
     four 512-pixel panels takes 4.47 ms instead of 4.83, with both cores at work
     (benchmarks/bench_render.py). ``buffers``, one set for each figure of a batch, are kept from
-    batch to batch. Batches of large figures are smaller, so that one stays below 32 MiB. ``dpi``:
-    see :func:`write_sheet`.
+    batch to batch. Batches of large figures are smaller, so that one stays below 32 MiB.
     """
 
-    def __init__(self, buffers: Sequence[Buffers], dpi: float | None = None) -> None:
-        self._buffers, self._dpi = buffers, dpi
-        self._pending: list[tuple[Path, NDArray[np.uint8], float | None, Callable[[], None]]] = []
+    def __init__(self, buffers: Sequence[Buffers]) -> None:
+        self._buffers = buffers
+        self._pending: list[
+            tuple[Path, NDArray[np.uint8], float | None, Callable[[int], None]]
+        ] = []
 
     def put(
         self,
@@ -69,14 +67,14 @@ class WriteBatch:
         sheet: Sheet,
         render_style: RenderStyle,
         kind: PictureFormat,
-        on_written: Callable[[], None],
+        on_written: Callable[[int], None],
     ) -> None:
-        """Draw a figure; it is written at the latest by :meth:`finish`, then ``on_written``."""
+        """Draw a figure; it is written at the latest by :meth:`finish`, then ``on_written`` is told
+        its size in bytes."""
         if kind != "png":
-            write_sheet(path, sheet, render_style, kind, self._buffers[0], self._dpi)
-            on_written()
+            on_written(write_sheet(path, sheet, render_style, kind, self._buffers[0]))
             return
-        render_style, dpi = on_paper(sheet, render_style, self._dpi)
+        render_style, dpi = on_paper(sheet, render_style)
         figure_buffers = self._buffers[len(self._pending)]
         rows = draw_rows(sheet, render_style.lettering, render_style.palette, figure_buffers)
         self._pending.append((path, rows, dpi, on_written))
@@ -86,31 +84,29 @@ class WriteBatch:
     def finish(self) -> None:
         """Encode and write the pending figures, each as a whole file or not at all."""
         pending, self._pending = self._pending, []
-        files = [png_pieces(rows, dpi) for _, rows, dpi, _ in pending]
-        for (path, _, _, on_written), pieces in zip(pending, files, strict=True):
-            write_bytes(path, pieces)
-            on_written()
+        files = [(path, png_pieces(rows, dpi)) for path, rows, dpi, _ in pending]
+        for (_, _, _, on_written), size in zip(pending, write_files(files), strict=True):
+            on_written(size)
 
 
 def write_picture(
     path: Path, canvas: NDArray[np.uint8], kind: PictureFormat, dpi: float | None = None
-) -> None:
-    """Write a canvas (h, w, 3) uint8 RGB as a whole file or not at all; ``dpi`` stands in it.
+) -> int:
+    """Write a canvas (h, w, 3) uint8 RGB as a whole file or not at all; ``dpi`` stands in it. Its
+    size in bytes.
 
     Raises ``CaseError`` for a canvas that is larger than the format allows.
     """
     height, width, _ = canvas.shape
     if kind == "pdf" or kind == "svg":
-        write_bytes(path, [vector_picture(canvas, kind, dpi or USUAL_DPI)])
-        return
+        return write_bytes(path, [vector_picture(canvas, kind, dpi or USUAL_DPI)])
     if max(height, width) > _LARGEST[kind]:
         raise CaseError(
             f"{path}: {width}x{height} pixels are too large for {kind}; use --format png"
         )
     if kind == "png":
-        write_bytes(path, png_pieces(png.up_filter(canvas), dpi))
-    else:
-        write_bytes(path, [_by_pillow(canvas, kind, dpi)])
+        return write_bytes(path, png_pieces(png.up_filter(canvas), dpi))
+    return write_bytes(path, [_by_pillow(canvas, kind, dpi)])
 
 
 def png_pieces(rows: NDArray[np.uint8], dpi: float | None = None) -> list[bytes]:

@@ -25,6 +25,7 @@ from fastcam.attribution.outputs import OutputTensor, find_answer
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.request import MapRequest
 from fastcam.attribution.segmentation import SegmentationTargets
+from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError, OutputError
 from fastcam.inference.batch_halving import Halving, out_of_memory
 from fastcam.inference.batches import engine_on
@@ -32,6 +33,7 @@ from fastcam.inference.device import arithmetic
 from fastcam.inference.predictions import Task, predictions_of
 from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
+from fastcam.storage.object_path import ObjectPath
 
 # Two, so that what has a row for each image is told from what has not.
 _IMAGES = 2
@@ -82,14 +84,17 @@ def resolve_call(
     *,
     output: str = "",
     inputs: Sequence[ModelInput] = (),
+    windows: WindowPlan | None = None,
 ) -> ModelCall:
     """How ``model``, on ``device``, is called, found by a forward pass or a few.
 
     ``output`` is the name of the answer, as the user gives it, ``inputs`` what goes into a model
-    with several. InputError for arguments that are missing or don't exist, for a model that fails
-    on its input, and where its answer isn't found.
+    with several, ``windows`` what it sees of its input at a time. InputError for arguments that are
+    missing or don't exist, for a model that fails on its input, and where its answer isn't found.
     """
     check_arguments(model, inputs)
+    if windows is not None:
+        preprocessing = replace(preprocessing, size=windows.sides(preprocessing.size))
     packed = PackedInputs.of(inputs, preprocessing.channels) if inputs else None
     batch = noise_batch(preprocessing, packed, device)
     with called_as(model, ModelCall(packed=packed)), arithmetic(device, dtype):
@@ -212,6 +217,8 @@ def check_space(folder: Path, image_bytes: int, count: int, freed: int = 0) -> N
 
     ``freed``: bytes of a store that will be replaced. The folder needn't exist yet.
     """
+    if isinstance(folder, ObjectPath):  # a bucket takes what is put
+        return
     parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     needed, free = image_bytes * count, shutil.disk_usage(parent).free + freed
     if needed > free:

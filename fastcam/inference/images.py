@@ -33,6 +33,7 @@ from fastcam.read.inputs.volume_input import open_input, volume_input
 from fastcam.read.inputs.volume_slices import VolumeChoice, open_slices
 from fastcam.read.volumes.orientation import IDENTITY, Orientation, for_display, left_side
 from fastcam.read.volumes.voxels import Volume, check_even
+from fastcam.storage.locations import as_path
 
 
 def resolve_preprocessing(
@@ -131,7 +132,7 @@ def _of_list(
         except CaseError as error:
             raise InputError(str(error)) from error
     names = tuple(
-        Path(image).name if isinstance(image, str | Path) else f"image {index}"
+        as_path(image).name if isinstance(image, str | Path) else f"image {index}"
         for index, image in enumerate(images)
     )
     return collate(pairs, names)
@@ -187,7 +188,7 @@ def _prepare(
         _check_levels(preprocessing)
         pixels = pixels_of(image, index)
         return InputPicture(prepare(pixels, preprocessing), input_picture(pixels, preprocessing))
-    path = Path(image)
+    path = as_path(image)
     if len(preprocessing.size) == 3:
         return _prepare_volume(path, preprocessing, view or VolumeView())
     pixels = read_image(path, preprocessing.grey)

@@ -29,6 +29,7 @@ from fastcam.read.inputs.volume_input import open_input, volume_input
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.voxels import check_even
+from fastcam.storage.locations import is_path
 
 _UNKNOWN = np.full((4, 4), np.nan)
 # Batches that a reader may be ahead.
@@ -147,7 +148,7 @@ class Inputs(Dataset[LoadedInput]):
         reason = next((value for value in values if isinstance(value, str)), None)
         if reason is not None:
             raise CaseError(reason)
-        loaded = [self._load_named(index, value) for value in values if isinstance(value, Path)]
+        loaded = [self._load_named(index, value) for value in values if is_path(value)]
         numbers = [value for value in values if isinstance(value, float)]
         tensors = [entry.tensor for entry in loaded if entry.tensor is not None]
         warnings = tuple(text for entry in loaded for text in entry.warnings)

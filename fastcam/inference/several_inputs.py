@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from fastcam.inference.images import ImageBatch, collate, load_images, read_each
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.named_inputs import ModelInput, main_image
 from fastcam.read.inputs.preprocessing import Preprocessing
+from fastcam.storage.locations import is_path
 
 
 def load_inputs(values: Mapping[str, Any], preprocessing: Preprocessing) -> ImageBatch:
@@ -62,7 +62,7 @@ def read_inputs_each(
         column = [item.inputs[index] for item in items]
         reasons |= {n: value for n, value in enumerate(column) if isinstance(value, str)}
         if entry.kind == "image":
-            files = [value for value in column if isinstance(value, Path)]
+            files = [value for value in column if is_path(value)]
             read[entry.name], unread = read_each(files, preprocessing)
             reasons |= {
                 n: why if str(files[n]) in why else f"{files[n]}: {why}"

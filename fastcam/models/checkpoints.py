@@ -20,6 +20,8 @@ from fastcam.read.results.content import kind_of
 from fastcam.read.results.pickle_cost import TooCostlyError
 from fastcam.read.results.scalars import printable
 from fastcam.read.results.tensors import TORCH_ERRORS, load_torch, numpy_stand_ins
+from fastcam.storage.local_copy import local_copy
+from fastcam.storage.locations import as_path
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
@@ -111,7 +113,17 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The weights in ``path`` as :func:`read_state_dict` reads them, with the keys of the file."""
-    path = Path(path)
+    path = as_path(path)
+    try:
+        if not path.is_file():
+            return _read_weights(path)
+        with local_copy(path) as file:
+            return _read_weights(file)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         raise InputError(
             f"{path}: is a folder, not a checkpoint file ({', '.join(SUFFIXES)}); a Hugging Face "

@@ -27,13 +27,19 @@ def excess(archive: zipfile.ZipFile, size: int, least: int, per_byte: int) -> st
 
 def array_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype in the header of an array that NumPy wrote; ValueError where it is none."""
+    shape, dtype, _ = array_layout(stream)
+    return shape, dtype
+
+
+def array_layout(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+    """As :func:`array_header`, and whether columns follow each other rather than rows."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
     else:
         # Version 3 is version 2 with UTF-8 field names, which only records have.
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    return shape, dtype
+        shape, by_columns, dtype = np.lib.format.read_array_header_2_0(stream)
+    return shape, dtype, by_columns
 
 
 def check_length(shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> None:

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from fastcam.errors import CaseError, InputError
+from fastcam.storage.object_path import ObjectPath
 
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
@@ -37,6 +38,8 @@ def irregular(path: Path) -> str:
 def read_regular(path: Path) -> bytes:
     """The bytes of a regular file. OSError, also where it is none, or little more than holes; never
     waits for a pipe."""
+    if isinstance(path, ObjectPath):
+        return path.read_bytes()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
         details = os.fstat(descriptor)
@@ -50,6 +53,8 @@ def read_regular(path: Path) -> bytes:
 
 def stored_bytes(path: Path) -> int:
     """Bytes of a regular file that lie on the disk: all but its holes, which read as zeros."""
+    if isinstance(path, ObjectPath):
+        return path.stat().st_size
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return _stored(descriptor, os.fstat(descriptor))

@@ -16,11 +16,20 @@ from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.run.failures import FAILURES, read_failures, uncounted, write_failures
-from fastcam.run.files import TEMPORARY, make_folder, remove, remove_partial, write_text
+from fastcam.run.files import (
+    TEMPORARY,
+    make_folder,
+    remove,
+    remove_files,
+    remove_partial,
+    write_text,
+)
 from fastcam.run.input_files import ALL_CASES, InputRecord, changed_inputs, places_without_mask
 from fastcam.run.journal import Journal
+from fastcam.run.object_journal import open_journal
 from fastcam.run.processes import process_stamp
 from fastcam.run.records import Failure, FigureRecord
+from fastcam.storage.listing import listed
 
 RUN = "run.json"
 FIGURES = "figures.csv"
@@ -55,15 +64,21 @@ class RunFolder:
         self.notes: list[str] = []
         self._settings = json.loads(json.dumps(settings, default=str))
         make_folder(path)
+        with listed(path):
+            self._take_over(overwrite, trust_inputs)
+
+    def _take_over(self, overwrite: bool, trust_inputs: bool) -> None:
+        """Find what earlier runs left, and go on with it."""
+        path = self.path
         for name in (RUN, FIGURES, INPUTS, FAILURES):
             record = path / name
             if record.exists() and not (record.is_file() or record.is_dir()):
                 raise InputError(f"{record}: is a pipe, socket or device, not a file; remove it")
         earlier = self._earlier_settings(overwrite)
-        self._journal = Journal(path / FIGURES, _COLUMNS, FigureRecord.of_cells)
+        self._journal = open_journal(path / FIGURES, _COLUMNS, FigureRecord.of_cells)
         self._inputs: Journal[InputRecord] | None = None
         try:
-            self._inputs = Journal(path / INPUTS, _INPUT_COLUMNS, InputRecord.of_cells)
+            self._inputs = open_journal(path / INPUTS, _INPUT_COLUMNS, InputRecord.of_cells)
             self.finished = self._read_finished()
             other = earlier is not None and earlier != self._settings
             # A run that drew nothing, say with a wrong --root-dir, binds nobody.
@@ -94,6 +109,7 @@ class RunFolder:
         self._close()
 
     def _close(self) -> None:
+        self._flush()
         self._journal.close()
         if self._inputs is not None:
             self._inputs.close()
@@ -105,7 +121,15 @@ class RunFolder:
             self._inputs.add(inputs)
         if figures:
             self._journal.add(figures)
+        if self._journal.due:
+            self._flush()
         self.finished |= {record.path: record for record in figures}
+
+    def _flush(self) -> None:
+        """In this order: a figure that is listed without its inputs would never be drawn anew."""
+        if self._inputs is not None:
+            self._inputs.flush()
+        self._journal.flush()
 
     def redraw_masked(self, places: Iterable[int]) -> list[str]:
         """Take from what is finished the figures that were drawn without a mask, of cases among
@@ -217,10 +241,12 @@ class RunFolder:
 
     def _clear(self) -> None:
         root = self.path.resolve()
+        figures: list[Path] = []
         for record in self._journal.rows():
             path = self.path / record.path
             if path.resolve().is_relative_to(root) and not path.is_dir():
-                path.unlink(missing_ok=True)
+                figures.append(path)
+        remove_files(figures)
         for path in (self.path / FAILURES, self.path / RUN):
             path.unlink(missing_ok=True)
         self._journal.replace(())

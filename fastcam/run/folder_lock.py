@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.run.files import make_folder
+from fastcam.storage.object_path import ObjectPath
 
 # Descriptors that hold locks. A lock belongs to all processes that share a descriptor, so those
 # that this one forks close theirs: readers of a run that was killed would hold it else.
@@ -34,13 +35,16 @@ class FolderLock:
     opened.
 
     Attributes:
-        effective: whether there are locks on this file system at all; some network file systems
-            have none: then two runs are the user's care.
+        effective: whether there are locks at all; some network file systems have none, and
+            buckets have none: then two runs are the user's care.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
         self._folder = folder
-        self.effective = True
+        self.effective = not isinstance(path, ObjectPath)
+        if not self.effective:
+            self._descriptor = -1
+            return
         self._descriptor = self._acquire(path)
         while self.effective and not os.path.samestat(os.fstat(self._descriptor), path.stat()):
             # It was replaced between opening and locking.

@@ -99,6 +99,14 @@ class Journal(Generic[Row]):
             self._file.close()
             self._file = self._open()
 
+    @property
+    def due(self) -> bool:
+        """Whether rows wait for :meth:`flush`; never here."""
+        return False
+
+    def flush(self) -> None:
+        """Put down what waits: nothing, rows are on the disk when :meth:`add` returns."""
+
     def close(self) -> None:
         """Close and unlock it."""
         # Closing tries once more to write what a full disk refused; that was reported already.

@@ -29,6 +29,7 @@ from fastcam.run.processes import child_ended
 from fastcam.run.steady_clock import steady_clock
 from fastcam.run.stops import stops_deferred
 from fastcam.run.work_items import Queued, WorkItem, assign, steal_work
+from fastcam.storage.object_store import uses_memory
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -59,7 +60,7 @@ def cluster_shape(workers: int, figures: int) -> ClusterShape:
     process 17.6 s, two processes 13.5 s, and 9.0 s since they are forked with the kernels loaded.
     Drawing alone scales 1.8 times over two threads, but inflating a volume holds the GIL.
     """
-    if workers == 1 or figures <= _FEW:
+    if workers == 1 or figures <= _FEW or uses_memory():
         return ClusterShape(0, workers)
     return ClusterShape(workers, 1)
 
@@ -195,6 +196,11 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
     """A running Dask cluster, by address (``tcp://host:8786``) or scheduler file."""
     from distributed import Client
 
+    if uses_memory():
+        raise InputError(
+            f"--scheduler {scheduler}: memory:// is the memory of this process, which workers of a "
+            "cluster don't see; leave one of them out"
+        )
     location: dict[str, str]
     if "://" in scheduler or (":" in scheduler and not Path(scheduler).exists()):
         location = {"address": scheduler}

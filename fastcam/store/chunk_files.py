@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastcam.read.regular_files import read_regular
 from fastcam.run.files import write_bytes
+from fastcam.storage.object_path import ObjectPath
 from fastcam.store.root import read_json
 
 if TYPE_CHECKING:
@@ -195,9 +196,13 @@ class Chunks:
         return np.frombuffer(Blosc().decode(data), self.dtype).reshape(shape)[:length]
 
     def is_whole(self, index: int) -> bool:
-        """Whether the file of chunk ``index``, of numbers, is there and as long as it says."""
+        """Whether the file of chunk ``index``, of numbers, is there and as long as it says; an
+        object is put whole or not at all."""
+        path = self.path(index)
+        if isinstance(path, ObjectPath):
+            return path.is_file() and path.stat().st_size >= 16
         try:
-            descriptor = os.open(self.path(index), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return False
         try:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.target_column import number_in
+from fastcam.storage.locations import under
 from fastcam.store.chunk_files import Chunks
 from fastcam.store.lazy_columns import LazyColumn
 from fastcam.store.map_schema import (
@@ -60,8 +61,8 @@ def headers_of(
                 place=i + 1,
                 id=row["id"],
                 group=row["group"],
-                source=root / row["source"],
-                mask_source=root / row["mask_source"] if row["mask_source"] else None,
+                source=under(root, row["source"]),
+                mask_source=under(root, row["mask_source"]) if row["mask_source"] else None,
                 label=row["label"],
                 shape=(z, y, x),
                 affine=affines[i],
@@ -105,7 +106,7 @@ def _boxes(values: NDArray[Any]) -> NDArray[np.float32]:
 def _input_value(text: str, kind: str, root: Path) -> InputValue:
     """What stands in a column of inputs: a path, a number, or why there is no number."""
     if kind == "image":
-        return root / text
+        return under(root, text)
     value = number_in(text)
     return text if value is None else value
 

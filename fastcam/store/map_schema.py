@@ -56,6 +56,7 @@ from fastcam.options import Sign
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.slicing import SliceTable
+from fastcam.storage.locations import as_path, is_path
 from fastcam.store.chunk_files import (
     LARGEST_ROW,
     TEXT,
@@ -234,7 +235,7 @@ def write_skeleton(
     root = zarr.create_group(path, zarr_format=3, attributes=storable(attributes))
     cases, done = root.create_group("cases"), root.create_group("done")
     root.create_group("maps")
-    folder = Path(attrs.root)
+    folder = as_path(attrs.root)
     columns = {
         "id": [item.id for item in items],
         "group": [item.group for item in items],
@@ -318,7 +319,7 @@ def input_columns(items: Sequence[Item], root: Path) -> dict[str, list[str]]:
     """The columns of ``cases/`` that hold what goes into a model with several inputs."""
     return {
         f"input{number}": [
-            relative_source(value, root) if isinstance(value, Path) else str(value)
+            relative_source(value, root) if is_path(value) else str(value)
             for value in (item.inputs[number] for item in items)
         ]
         for number in range(len(items[0].inputs))

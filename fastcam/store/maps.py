@@ -8,7 +8,7 @@ at all: only the status says what is finished, and a batch without one is made a
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError, InputError
 from fastcam.options import Sign
-from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.slicing import SliceTable
-from fastcam.run.files import new_folder
+from fastcam.storage.listing import listed
+from fastcam.storage.locations import as_path
+from fastcam.storage.object_path import ObjectPath
+from fastcam.storage.parallel import side_by_side
 from fastcam.store import map_schema
 from fastcam.store.evidence import shown_evidence
 from fastcam.store.map_arrays import MapArrays
@@ -31,30 +33,10 @@ from fastcam.store.root import ZARR_ERRORS, read_root, storable, write_setting
 from fastcam.store.shape_checks import check_store
 from fastcam.store.slice_headers import RowFailure, case_headers, row_failures
 from fastcam.store.slice_table import SLICES, read_table
+from fastcam.store.zarr_place import zarr_place
 
 if TYPE_CHECKING:
     import zarr
-
-
-def create_maps(
-    path: Path,
-    attrs: MapAttrs,
-    items: Sequence[Item],
-    batch: int,
-    table: SliceTable | None = None,
-) -> MapStore:
-    """Make a store for ``items``, ``batch`` of them a chunk, with every one still open.
-
-    ``table``: the slices of the volumes ``items`` where the model sees these one by one, ``batch``
-    slices a chunk. Raises :class:`OutputError` when something is there already or it can't be
-    written; nothing half-written stays behind.
-    """
-    if not items or batch < 1:
-        raise InputError(f"{path}: a store needs at least one image and a batch of at least one")
-    batch = min(batch, len(items) if table is None else len(table))
-    with new_folder(path) as temporary:
-        map_schema.write_skeleton(temporary, attrs, items, batch, table)
-    return MapStore.open(path)
 
 
 class MapStore(MapArrays):
@@ -81,9 +63,10 @@ class MapStore(MapArrays):
     def open(cls, path: Path, root: Path | None = None) -> MapStore:
         """The store at ``path``; InputError unless it is one of maps, of this schema, and whole."""
         store = cls(path, root)
-        _ = store.attrs
-        check_store(path)
-        _ = store.headers, store.map_names
+        with listed(path):
+            _ = store.attrs
+            check_store(path)
+            _ = store.headers, store.map_names
         return store
 
     def __reduce__(self) -> tuple[type[MapStore], tuple[Path, Path | None]]:
@@ -137,7 +120,7 @@ class MapStore(MapArrays):
     @property
     def root(self) -> Path:
         """The folder that sources are relative to."""
-        return self._new_root or Path(self.attrs.root)
+        return self._new_root or as_path(self.attrs.root)
 
     @property
     def headers(self) -> tuple[MapHeader, ...]:
@@ -247,10 +230,17 @@ class MapStore(MapArrays):
             columns = self._placed(batch.columns) if len(batch.good) else {}
             if columns:
                 self._grow(columns, rows)
-            for name, values in columns.items():
-                array = self._array(name)
-                rows_of_batch = whole_chunk(values, batch.good, len(indices), array.fill)
+
+            def write(column: tuple[str, NDArray[Any]]) -> None:
+                array = self._array(column[0])
+                rows_of_batch = whole_chunk(column[1], batch.good, len(indices), array.fill)
                 array.write_rows(indices.start, rows_of_batch, durable=True)
+
+            if isinstance(self.path, ObjectPath):
+                side_by_side(write, columns.items())
+            else:
+                for column in columns.items():
+                    write(column)
             reason_array = self._array("done/reason")
             reason_array.write_rows(indices.start, np.array(reasons, object), durable=True)
             # All else is on the disk itself by now: also after a power cut a batch that is said to
@@ -283,7 +273,7 @@ class MapStore(MapArrays):
         dims = self.attrs.dims if self.table is None else 2
         for name, values in columns.items():
             if not self._has(name):
-                root = root or zarr.open_group(self.path, mode="r+", zarr_format=3)
+                root = root or zarr.open_group(zarr_place(self.path), mode="r+", zarr_format=3)
                 map_schema.create_batch_array(
                     root,
                     name,

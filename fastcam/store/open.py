@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastcam.errors import InputError
+from fastcam.storage.locations import as_path
 from fastcam.store import map_schema, patches
 from fastcam.store.maps import MapStore
 from fastcam.store.patches import RunStore
@@ -16,7 +17,7 @@ def open_store(path: Path | str) -> RunStore | MapStore:
 
     InputError unless it is one of these, whole and of this schema.
     """
-    path = Path(path)
+    path = as_path(path)
     kind = read_root(path).get("kind")
     if kind == map_schema.KIND:
         return MapStore.open(path)

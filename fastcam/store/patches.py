@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -28,45 +27,25 @@ from fastcam.errors import InputError
 from fastcam.read.results.case import Case, CasePrediction
 from fastcam.read.results.results import CaseWarning, RejectedCase, Results
 from fastcam.run.files import new_folder
-from fastcam.store.chunk_files import chunk_rows
+from fastcam.storage.listing import listed
 from fastcam.store.lazy_columns import LAZY_BYTES, LazyColumn, LazyField
 from fastcam.store.notebook_table import NotebookTable
 from fastcam.store.packed_chunks import check_packed_numbers
+from fastcam.store.patch_columns import (
+    CASE_COLUMNS,
+    MISSING,
+    PATCH_COLUMNS,
+    write_cases,
+    write_patches,
+)
 from fastcam.store.root import SCHEMA_VERSION, ZARR_ERRORS, read_root, storable
 from fastcam.store.shape_checks import check_store
+from fastcam.store.zarr_place import zarr_place
 
 if TYPE_CHECKING:
     import zarr
 
 KIND = "patch-attention"
-
-# One case of 2400 patches is read in 2.2 ms from chunks of 65536 patches packed by blosc-lz4, the
-# same as from chunks of 8192, in an eighth of the files; zstd takes 3.3 ms. Zarr's
-# async.concurrency and threading.max_workers made no difference (2.0 against 2.2 ms) and are left
-# alone.
-
-# A name has about so many.
-_TEXT_BYTES = 64
-
-# Fill of integers that can be any number but this one, so that a missing chunk shows. As a label
-# it stands for one that is not known.
-_MISSING = -(2**31)
-
-# Array in the store: attribute of Case, dtype, fill value.
-_CASE_COLUMNS: dict[str, tuple[str, Any, float]] = {
-    "place": ("place", np.int32, _MISSING),
-    "label": ("true_label", np.int32, _MISSING),
-    "prediction": ("predicted_label", np.int32, _MISSING),
-    "correct": ("correct", np.bool_, False),
-    "confidence": ("confidence", np.float64, np.nan),
-}
-_PATCH_COLUMNS: dict[str, tuple[str, Any, float]] = {
-    "weight": ("weights", np.float32, np.nan),
-    "box": ("boxes", np.int32, 0),
-    "slice": ("slices", np.int32, 0),
-    "roi": ("roi", np.int32, -1),
-    "mask_ratio": ("mask_ratio", np.float32, np.nan),
-}
 
 
 @dataclass(frozen=True)
@@ -112,9 +91,10 @@ def create_from_results(path: Path, results: Results) -> RunStore:
 def open_store(path: Path) -> RunStore:
     """Open the store at ``path``; InputError unless it is one, whole and of this schema."""
     store = RunStore(path)
-    _ = store.attrs
-    check_store(path)
-    _ = store.cases
+    with listed(path):
+        _ = store.attrs
+        check_store(path)
+        _ = store.cases
     return store
 
 
@@ -134,58 +114,8 @@ def _write(path: Path, results: Results) -> None:
         "warnings": [dict(vars(entry)) for entry in results.warnings],
     }
     root = zarr.create_group(path, zarr_format=3, attributes=storable(asdict(attrs) | lists))
-    _write_cases(root.create_group("cases"), results.cases)
-    _write_patches(root.create_group("patches"), results.cases)
-
-
-def _write_cases(group: zarr.Group, cases: Sequence[Case]) -> None:
-    # Text of variable length, which the core of Zarr format 3 knows as "string".
-    rows = chunk_rows(len(cases), _TEXT_BYTES)
-    ids = group.create_array("id", shape=(len(cases),), chunks=(rows,), dtype="string")
-    ids[:] = np.array([case.name for case in cases], dtype=object)
-    for name, (attribute, dtype, fill) in _CASE_COLUMNS.items():
-        values = [getattr(case, attribute) for case in cases]
-        _write_array(group, name, np.array([fill if v is None else v for v in values], dtype), fill)
-    classes = max((len(case.probabilities) for case in cases), default=1)
-    array = _create_array(group, "probability", (len(cases), classes), np.float64, np.nan)
-    rows = array.chunks[0]
-    # Chunk by chunk: all of them may be more than fits into memory.
-    for start in range(0, len(cases), rows):
-        part = cases[start : start + rows]
-        probability = np.full((len(part), classes), np.nan)
-        for row, case in zip(probability, part, strict=True):
-            row[: len(case.probabilities)] = case.probabilities
-        array[start : start + rows] = probability
-
-
-def _write_patches(group: zarr.Group, cases: Sequence[Case]) -> None:
-    offsets = np.cumsum([0, *(len(case.weights) for case in cases)], dtype=np.int64)
-    _write_array(group, "case_offset", offsets, -1)
-    for name, (attribute, dtype, fill) in _PATCH_COLUMNS.items():
-        empty = np.empty((0, 4) if name == "box" else (0,), dtype)
-        parts = [getattr(case, attribute) for case in cases]
-        _write_array(group, name, np.concatenate([empty, *parts]), fill)
-
-
-def _write_array(group: zarr.Group, name: str, values: NDArray[Any], fill: float) -> None:
-    array = _create_array(group, name, values.shape, values.dtype, fill)
-    array[...] = values
-
-
-def _create_array(
-    group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any, fill: float
-) -> zarr.Array[Any]:
-    from zarr.codecs import BloscCodec
-
-    row_bytes = math.prod(shape[1:]) * np.dtype(dtype).itemsize
-    return group.create_array(
-        name,
-        shape=shape,
-        chunks=(chunk_rows(shape[0], row_bytes), *shape[1:]),
-        dtype=dtype,
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
-        fill_value=fill,
-    )
+    write_cases(root.create_group("cases"), results.cases)
+    write_patches(root.create_group("patches"), results.cases)
 
 
 class RunStore(NotebookTable):
@@ -224,19 +154,19 @@ class RunStore(NotebookTable):
     @cached_property
     def cases(self) -> tuple[CaseHeader, ...]:
         """Every case without its patches, in the results file's order."""
-        columns = {name: self._read(f"cases/{name}").tolist() for name in ("id", *_CASE_COLUMNS)}
+        columns = {name: self._read(f"cases/{name}").tolist() for name in ("id", *CASE_COLUMNS)}
         probabilities = self._probabilities()
         counts = np.diff(self._offsets).tolist()
         lengths = {len(counts), len(probabilities), *map(len, columns.values())}
-        if len(lengths) != 1 or _MISSING in columns["place"] or "" in columns["id"]:
+        if len(lengths) != 1 or MISSING in columns["place"] or "" in columns["id"]:
             raise self._damaged("its cases/ arrays don't belong together")
         return tuple(
             CaseHeader(
                 place=columns["place"][i],
                 name=columns["id"][i],
-                true_label=None if columns["label"][i] == _MISSING else columns["label"][i],
+                true_label=None if columns["label"][i] == MISSING else columns["label"][i],
                 predicted_label=columns["prediction"][i],
-                correct=None if columns["label"][i] == _MISSING else columns["correct"][i],
+                correct=None if columns["label"][i] == MISSING else columns["correct"][i],
                 confidence=columns["confidence"][i],
                 probabilities=probabilities[i],
                 patches=counts[i],
@@ -249,7 +179,7 @@ class RunStore(NotebookTable):
         header = self.cases[index]
         start = int(self._offsets[index % len(self.cases)])
         stop = start + header.patches
-        columns = {name: self._rows(f"patches/{name}", start, stop) for name in _PATCH_COLUMNS}
+        columns = {name: self._rows(f"patches/{name}", start, stop) for name in PATCH_COLUMNS}
         boxes, weights = columns["box"], columns["weight"]
         # A chunk that is gone reads as its fill value, which no checked patch can have.
         if np.isnan(weights).any() or not (boxes[:, 2:] > boxes[:, :2]).all():
@@ -275,11 +205,12 @@ class RunStore(NotebookTable):
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
         import zarr
 
-        names = [f"cases/{name}" for name in ("id", *_CASE_COLUMNS, "probability")]
-        names += [f"patches/{name}" for name in ("case_offset", *_PATCH_COLUMNS)]
+        names = [f"cases/{name}" for name in ("id", *CASE_COLUMNS, "probability")]
+        names += [f"patches/{name}" for name in ("case_offset", *PATCH_COLUMNS)]
         try:
             return {
-                name: zarr.open_array(self.path / name, mode="r", zarr_format=3) for name in names
+                name: zarr.open_array(zarr_place(self.path / name), mode="r", zarr_format=3)
+                for name in names
             }
         except ZARR_ERRORS as error:
             raise self._damaged(str(error)) from error

@@ -8,7 +8,6 @@ are there in full, and with each other; folders that lead out of the store are r
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.read.regular_files import check_regular, stored_bytes
+from fastcam.storage.locations import as_path, entries, files_below
 from fastcam.store.packed_chunks import check_packed_texts
 from fastcam.store.root import ZARR_ERRORS, read_json
 
@@ -104,8 +104,7 @@ def _array_folders(path: Path) -> tuple[list[Path], list[Path]]:
         if folder != path and description.exists() and _is_array(description):
             arrays.append(folder)
         elif len(folder.relative_to(path).parts) < 3:
-            with os.scandir(folder) as entries:
-                waiting += [Path(entry.path) for entry in entries if entry.is_dir()]
+            waiting += [as_path(entry.path) for entry in entries(folder) if entry.is_dir()]
     return [folder.relative_to(path) for folder in arrays], arrays
 
 
@@ -188,12 +187,10 @@ def _check_rows(array: _Array, count: int) -> None:
 def _stored(folder: Path) -> int:
     """Bytes of all chunks in a folder. InputError where one is not a regular file."""
     total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if name != "zarr.json":
-                file = Path(parent) / name
-                check_regular(file)
-                total += stored_bytes(file)
+    for file in files_below(folder):
+        if file.name != "zarr.json":
+            check_regular(file)
+            total += stored_bytes(file)
     return total
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.read.inputs.slicing import SliceTable
+from fastcam.storage.locations import under
 from fastcam.store.map_schema import DONE, FAILED, GROWN, OPEN, STATUS, MapHeader
 from fastcam.store.pooling import check_pool, pooled_output, pooled_probability
 from fastcam.store.slice_table import SliceAnswers
@@ -64,8 +65,8 @@ def case_headers(
                 place=case + 1,
                 id=texts["id"][case],
                 group=texts["group"][case],
-                source=root / source,
-                mask_source=root / mask if mask else None,
+                source=under(root, source),
+                mask_source=under(root, mask) if mask else None,
                 label=texts["label"][case],
                 shape=(depth, height, width),
                 affine=affine if np.isfinite(affine).all() else None,

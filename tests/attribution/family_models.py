@@ -255,6 +255,8 @@ FAMILIES: dict[str, Family] = {
     "timm fastvit": Family(_timm("fastvit_sa12"), 128, slow=True),
     "timm edgenext": Family(_timm("edgenext_xx_small"), 64, slow=True),
     "timm mobilevitv2": Family(_timm("mobilevitv2_050"), 128),
+    "timm lambda network": Family(_timm("lambda_resnet26t"), 128, slow=True),
+    "timm efficientvim": Family(_timm("efficientvim_m1"), 128, slow=True),
     "timm mobilenetv4, hybrid": Family(_timm("mobilenetv4_hybrid_medium"), 128, slow=True),
     "timm caformer": Family(_caformer, 64),
     "timm shvit": Family(_timm("shvit_s1"), 128, slow=True),
@@ -330,6 +332,9 @@ FAMILIES: dict[str, Family] = {
         48,
     ),
     "hf mobilevit": Family(_hf("MobileViT", image_size=128, num_labels=5), 128),
+    "hf mobilevitv2": Family(
+        _hf("MobileViTV2", image_size=128, width_multiplier=0.5, num_labels=5), 128
+    ),
     "hf levit": Family(_hf("Levit", image_size=128, num_labels=5), 128, slow=True),
     "hf hiera": Family(
         _hf(

@@ -121,6 +121,41 @@ def test_a_second_run_draws_nothing_and_says_the_same(
     assert analyze(images, "--heat-alpha", 0.4, "--overwrite").code == 0
 
 
+def test_pages_for_a_paper(analyze: Call, images: Path, tmp_path: Path) -> None:
+    paper = ("--panels", "overlay,image", "--dpi", 150)
+    made = analyze(images, *paper)
+    assert made.code == 0, made
+    out = tmp_path / "out"
+    (overlay,) = out.glob("overlay_images/cat_1_2_*.png")
+    (layers,) = out.glob("layer_comparison/cat_1_*.png")
+    for path in (overlay, layers, out / "class_comparison/cat_vs_dog.png"):
+        with Image.open(path) as picture:
+            assert picture.info["dpi"] == pytest.approx((150, 150), abs=0.02)
+    # One row of overlays, without the heat below.
+    with Image.open(layers) as picture:
+        assert picture.height < 3 * 64
+    assert analyze(images, *paper).code == 0
+    other = analyze(images, "--panels", "image,overlay", "--dpi", 150)
+    assert other.code == 2
+    assert "panels" in other.err
+
+
+@pytest.mark.parametrize(
+    ("panels", "said"),
+    [
+        ("mask", "--panels mask: these figures have image, heat, overlay instead"),
+        ("slice", "--panels 'slice' is not known: use one of image, mask, heat, overlay"),
+    ],
+)
+def test_panels_that_there_are_not(
+    analyze: Call, images: Path, tmp_path: Path, panels: str, said: str
+) -> None:
+    made = analyze(images, "--panels", panels)
+    assert made.code == 2
+    assert said in made.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_statistics_are_those_of_the_stored_maps(
     analyze: Call, images: Path, tmp_path: Path
 ) -> None:

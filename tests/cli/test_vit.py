@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,20 @@ def test_chosen_views_by_number_or_name(
     assert ">rollout" in (out / names[2]).read_text(encoding="utf-8")
 
 
+def test_pages_for_a_paper(
+    fastcam: Call, weights: list[Path], images: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    paper = ["--panels", "overlay,image", "--format", "svg", "--width-mm", 120, "--panel-size", 300]
+    made = fastcam("vit", images[0], *options(weights[0], out, "--view", 7, *paper))
+    assert made.code == 0, made
+    svg = (out / "vis_7_attention_rollout.svg").read_text(encoding="utf-8")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert texts.index("overlay, rollout") < texts.index("image")
+    assert min(float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)) >= 7
+    assert svg.count("<image") == 3  # two panels and a bar
+
+
 @pytest.mark.parametrize(("query", "asked"), [("59,39", (59, 39)), ("5", 5), ("10,0", (10, 0))])
 def test_what_is_asked_reaches_the_view(
     fastcam: Call,
@@ -247,6 +262,8 @@ def test_a_model_without_cls(fastcam: Call, images: list[Path], tmp_path: Path) 
         (["IMAGE", "VIT", "--layers", "one"], "--layers 'one'"),
         (["IMAGE", "VIT", "--head", "3"], "layer 0 has 3 heads; use 0 to 2"),
         (["IMAGE", "VIT", "--head", "all"], "--head 'all'"),
+        (["IMAGE", "VIT", "--panels", "slice"], "use one of image, mask, heat, overlay"),
+        (["IMAGE", "VIT", "--panels", "mask"], "these figures have image, heat, overlay"),
         (["IMAGE", "VIT", "--query", "60,0"], "x is 0 to 59, y is 0 to 39"),
         (["IMAGE", "VIT", "--query", "16"], "there are 16 patches"),
         (["IMAGE", "VIT", "--query", "1,2,3"], "--query '1,2,3'"),

@@ -10,7 +10,8 @@ import numpy as np
 from fastcam.read.inputs.inputs import Item
 from fastcam.store.map_batch import BatchRows
 from fastcam.store.map_schema import MapAttrs
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
+from fastcam.store.new_maps import create_maps
 
 CAM, LAST = "gradcam/layer4.1", "gradcam/layer4"
 

@@ -15,7 +15,8 @@ from fastcam.errors import InputError
 from fastcam.options import MapChoice
 from fastcam.store.evidence import shown_evidence
 from fastcam.store.map_rows import choose_rows
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
+from fastcam.store.new_maps import create_maps
 from tests import sample_map_stores
 
 RAW = np.array([[[-2.0, 0.5], [0.0, 3.0]]], np.float32)

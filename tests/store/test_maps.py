@@ -15,7 +15,8 @@ import zarr
 
 from fastcam.errors import CaseError, InputError, OutputError
 from fastcam.store.map_batch import BatchRows
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
+from fastcam.store.new_maps import create_maps
 
 from . import sample_maps
 from .sample_maps import CAM, LAST, full_store, new_store, rows

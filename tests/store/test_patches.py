@@ -169,7 +169,7 @@ def test_a_store_that_can_not_be_written_leaves_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fastcam.store.patches._write_patches", full)
+    monkeypatch.setattr("fastcam.store.patches.write_patches", full)
     with pytest.raises(OutputError, match="No space left"):
         create_from_results(tmp_path / "run.zarr", results(make_case(1, "a", 3)))
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

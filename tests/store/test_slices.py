@@ -17,7 +17,8 @@ from fastcam.errors import CaseError, InputError
 from fastcam.read.inputs.slicing import SliceTable
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.slice_axis import grid_along, grid_back, slices_first, voxels_back
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
+from fastcam.store.new_maps import create_maps
 from tests.store.sample_maps import CAM, LAST, attrs, items, rows
 
 # Three volumes: slices 0 to 2, slice 5, slices 1 and 4.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastcam.attribution.attention.records import AttentionFlow, Kind, Scores, Weights
+from fastcam.attribution.layer_names import named_layers
 
 
 def scores_of(
@@ -90,6 +92,38 @@ def weights_of(output: Tensor, axis: int) -> tuple[Kind, Weights] | None:
         return None
     matrix = output if axis == output.ndim - 1 else output.transpose(-1, -2)
     return "softmax", Weights(matrix.detach().reshape(_matrix_shape(matrix, matrix.shape[:-2])))
+
+
+def separable_modules(model: nn.Module) -> frozenset[str]:
+    """Paths of the modules with MobileViTv2's separable attention (Mehta & Rastegari 2022b, section
+    3.1): one projection for a query of one channel, keys and values."""
+    return frozenset(
+        name
+        for name, module in named_layers(model)
+        if isinstance(dim := getattr(module, "embed_dim", None), int)
+        and _channels(getattr(module, "qkv_proj", None)) == 1 + 2 * dim
+    )
+
+
+def _channels(projection: nn.Module | None) -> int | None:
+    """How many channels a convolution gives, or a module that is a convolution alone."""
+    if projection is None:
+        return None
+    convolution = next((m for m in projection.modules() if isinstance(m, nn.Conv2d)), None)
+    return None if convolution is None else convolution.out_channels
+
+
+def separate_patches(
+    weights: Weights, flow: AttentionFlow | None
+) -> tuple[Weights, AttentionFlow | None]:
+    """Weights (b, 1, p, m) of separable attention as what they are, (b · p, 1, 1, m): for each of
+    the p pixels of a patch, how much of every patch goes into the one vector that all read."""
+
+    def as_matrix(tensor: Tensor) -> Tensor:
+        return tensor.reshape(-1, 1, 1, tensor.shape[-1])
+
+    separated = Weights(as_matrix(weights.values))
+    return separated, None if flow is None else replace(flow, as_matrix=as_matrix)
 
 
 def _matrix_shape(tensor: Tensor, leading: Sequence[int]) -> tuple[int, int, int, int]:

@@ -17,6 +17,7 @@ the graph, so records come out of the compiled code, with the path "" and withou
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -31,6 +32,8 @@ from torch.overrides import TorchFunctionMode
 from fastcam.attribution.attention.calls import (
     flow_of,
     scores_of,
+    separable_modules,
+    separate_patches,
     softmax_axis,
     softmax_flow,
     weights_of,
@@ -51,7 +54,7 @@ from fastcam.attribution.layer_names import named_layers
 # PyTorch's own, whatever stands in its place later.
 _SDPA = F.scaled_dot_product_attention
 
-_SOFTMAX = (F.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
+SOFTMAX = (F.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
 _SIGMOID = (
     torch.sigmoid,
     torch.sigmoid_,
@@ -120,6 +123,7 @@ class Capture(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.records: list[Record] = []
+        self._model = model
         self._reduce = reduce
         self._replacement = replacement
         self._kinds = frozenset(kinds)
@@ -132,7 +136,7 @@ class Capture(TorchFunctionMode):
         if "sdpa" in self._kinds:
             handlers[_SDPA] = self.attend
         if self._kinds & {"softmax", "pooling"}:
-            handlers |= dict.fromkeys(_SOFTMAX, self._softmax)
+            handlers |= dict.fromkeys(SOFTMAX, self._softmax)
         if "gate" in self._kinds:
             handlers |= dict.fromkeys(_SIGMOID, self._sigmoid) | dict.fromkeys(_TIMES, self._times)
         return handlers
@@ -184,12 +188,17 @@ class Capture(TorchFunctionMode):
 
     def _softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         output = func(*args, **kwargs)
+        if args and isinstance(args[0], nn.Parameter) and args[0].ndim == 1:
+            return output  # the same for every image: the weights of layers, say
         axis = softmax_axis(output, *args[1:], **kwargs)
         kind_and_weights = weights_of(output, axis)
         if kind_and_weights is not None and kind_and_weights[0] in self._kinds:
-            matrix = kind_and_weights[0] == "softmax" and not torch.compiler.is_compiling()
+            kind, weights = kind_and_weights
+            matrix = kind == "softmax" and not torch.compiler.is_compiling()
             flow = softmax_flow(output, axis) if matrix else None
-            self._record(*kind_and_weights, flow=flow)
+            if kind == "softmax" and self._separable and self._path() in self._separable:
+                weights, flow = separate_patches(weights, flow)
+            self._record(kind, weights, flow=flow)
         return output
 
     def _multi_head(self, func: FunctionType, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -226,7 +235,9 @@ class Capture(TorchFunctionMode):
 
     def _sigmoid(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         output = func(*args, **kwargs)
-        if not torch.compiler.is_compiling() and _per_channel(output):
+        # Of parameters (a learned scale) it is the same for every image, and no gate.
+        fixed = bool(args) and isinstance(args[0], nn.Parameter)
+        if not fixed and not torch.compiler.is_compiling() and _per_channel(output):
             self._gates.append(output)
         return output
 
@@ -244,6 +255,11 @@ class Capture(TorchFunctionMode):
                     first = features.shape[1] == weights.shape[3]
                     self._record("gate", weights, features if first else features.movedim(-1, 1))
                     return
+
+    @functools.cached_property
+    def _separable(self) -> frozenset[str]:
+        """Paths of the modules whose attention is separable."""
+        return separable_modules(self._model)
 
     def _record(
         self,
@@ -277,7 +293,7 @@ def _per_channel(gate: Tensor) -> bool:
 def _gates(factor: Tensor, features: Tensor, gate: Tensor) -> bool:
     """Whether ``factor`` is ``gate``, or a view of it, that multiplies channels of features."""
     channels = gate.numel() // gate.shape[0]
-    if features.ndim < 3 or features.numel() <= gate.numel():
+    if features.ndim < 3 or features.numel() <= gate.numel() or len(features) != len(gate):
         return False
     if channels not in (features.shape[1], features.shape[-1]):
         return False

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.attention_plan import AttentionPlan, plan_maps
 from fastcam.attribution.attention.capture import capture, paths_of
 from fastcam.attribution.attention.checks import input_shapes
+from fastcam.attribution.attention.linear_attention import reweighed_sums
 from fastcam.attribution.attention.map_groups import fields_of, notes_of, stack_maps
 from fastcam.attribution.attention.places import PassContext
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record, Reducer, nothing
@@ -158,7 +159,10 @@ class AttentionEngine:
             by_name = count.calls == len(records) and not any(self._windowed.values())
         patch = patch_size(self._eager, len(size))
         grids = self._layer_grids(records, batch)
-        context = PassContext(self._eager, len(batch), size, patch, self._prefix, shapes, grids)
+        anew = reweighed_sums(self._eager, batch, records)
+        context = PassContext(
+            self._eager, len(batch), size, patch, self._prefix, shapes, grids, anew
+        )
         plan = plan_maps(self._eager, records, context, self.query, self._layers)
         self.omissions = plan.omissions
         self.map_kinds = {name: group[0].kind for name, group in plan.maps.items()}

@@ -28,6 +28,8 @@ def key_positions(
     index: int, record: Record, context: PassContext, query: Literal["cls", "mean"]
 ) -> KeyPositions | str:
     """Where the keys of ``record`` are, or the reason why they are no places of the image."""
+    if index in context.reweighed:
+        return context.reweighed[index]
     b, h, n, m = record.shape
     window = window_module(context.model, record.path)
     if window is not None:

@@ -31,6 +31,7 @@ class PassContext:
     - ``prefix``: the tokens before the patches
     - ``shapes``: by dotted path, the shape of the first tensor given to each module that ran
     - ``grids``: by call of a module where what it gave lies in the image, as far as that is known
+    - ``reweighed``: by number of a record, why it is no attention of a place to places
     """
 
     model: nn.Module
@@ -40,6 +41,7 @@ class PassContext:
     prefix: Prefix
     shapes: dict[str, tuple[int, ...]]
     grids: Mapping[str, Grid | None] = field(default_factory=dict)
+    reweighed: Mapping[int, str] = field(default_factory=dict)
 
     def call_grid(self, name: str) -> Grid | None:
         """Where what the call ``name`` gave lies in the image; None where that isn't known."""

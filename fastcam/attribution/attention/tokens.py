@@ -26,7 +26,7 @@ _OTHERS = (
 
 _BRANCH = re.compile(r"_\d+$")
 
-# How timm, the built-in model and Hugging Face's BEiT say that they don't read CLS.
+# How timm, open_clip, the built-in model and Hugging Face's BEiT say that they don't read CLS.
 _POOLS = ("avg", "avgmax", "max", "map")
 
 
@@ -154,6 +154,7 @@ def pools_patches(model: nn.Module) -> bool:
     """Whether the head reads a mean of the patches instead of CLS."""
     return (
         getattr(model, "global_pool", None) in _POOLS
+        or getattr(model, "pool_type", None) in _POOLS
         or bool(getattr(getattr(model, "settings", None), "mean_pooling", False))
         or bool(getattr(getattr(model, "config", None), "use_mean_pooling", False))
     )

@@ -13,6 +13,7 @@ from fastcam.attribution.attention.attention_plan import plan_maps
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.checks import input_shapes
 from fastcam.attribution.attention.first_tokens import blocks_of
+from fastcam.attribution.attention.linear_attention import reweighed_sums
 from fastcam.attribution.attention.places import KeyPositions, PassContext
 from fastcam.attribution.attention.records import Kind, Record, nothing
 from fastcam.attribution.attention.tokens import Prefix, patch_size
@@ -70,14 +71,17 @@ def plan_relevance(
     modules = {r.path: module_at(model, r.path) for r in records if r.path}
     grids = layer_grids(model, modules, batch[:1])
     patch = patch_size(model, len(size))
-    context = PassContext(model, len(batch), size, patch, prefix, shapes, grids)
+    anew = reweighed_sums(model, batch, records)
+    context = PassContext(model, len(batch), size, patch, prefix, shapes, grids, anew)
     plan = plan_maps(model, records, context, query, layer_ids)
     if same_tokens:
         _check_tokens(model, records, len(batch))
-    call_paths = [record.path for record in records]
+    maps = {name: group for name, group in plan.maps.items() if group[0].kind != "pooling"}
+    shown = {position.index for group in maps.values() for position in group}
+    # A head that pools the patches by a query of its own reads what the blocks give: it is none.
+    call_paths = [r.path for i, r in enumerate(records) if r.shape[2] > 1 or i in shown]
     several = len({*call_paths}) < len(call_paths)
     blocks = () if several else tuple(blocks_of(model, call_paths))
-    maps = {name: group for name, group in plan.maps.items() if group[0].kind != "pooling"}
     return RelevancePlan(maps, plan.shapes, blocks, dict(_block_of(call_paths, blocks)))
 
 

@@ -36,6 +36,7 @@ from fastcam.read.inputs.model_input import prepare
 from fastcam.report.statistics import spread
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_text
+from fastcam.storage.locations import is_path
 
 # Channels are drawn of one image of each class, of so many classes.
 _EXAMPLES = 4
@@ -137,7 +138,7 @@ def _model_input(request: AnalyzeRequest, store: ImageStore, index: int) -> Tens
     images = [
         torch.from_numpy(prepare(read_image(path, preprocessing.grey), preprocessing))
         for path in values
-        if isinstance(path, Path)
+        if is_path(path)
     ]
     return packed.pack(images, [value for value in values if isinstance(value, float)])
 

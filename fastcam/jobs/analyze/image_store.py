@@ -28,6 +28,7 @@ from fastcam.read.inputs.slicing import Slicing
 from fastcam.read.inputs.volume_slices import VolumeChoice, VolumeSlices, open_slices
 from fastcam.read.volumes.orientation import IDENTITY, Orientation, for_display, left_side
 from fastcam.run.records import Failure
+from fastcam.storage.locations import is_path
 from fastcam.store.map_fields import over_input
 from fastcam.store.map_schema import MapAttrs, MapHeader
 from fastcam.store.maps import MapStore
@@ -178,7 +179,7 @@ class ImageStore:
         header = self.headers[index]
         number = next((n for n, e in enumerate(self._inputs) if e["name"] == input_name), None)
         source = header.source if number is None else header.inputs[number]
-        if not isinstance(source, Path) or source == header.source:
+        if not is_path(source) or source == header.source:
             return header
         return replace(header, source=source, shape=(0, 0, 0))
 

@@ -79,7 +79,7 @@ def analyze_item(task: AnalysisTask, item: WorkItem) -> AnalysisItem:
     Raises :class:`OutputError` when a file can't be written: that ends the job.
     """
     images = _Images(task)
-    result = draw_item(images, item, task.dpi)
+    result = draw_item(images, item)
     return AnalysisItem(tuple(images.numbers), result.figures, result.failures, result.inputs)
 
 

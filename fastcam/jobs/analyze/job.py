@@ -20,6 +20,7 @@ from fastcam.attribution.cam.features import FeatureEngine
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import FastcamError, InputError
 from fastcam.figures import fonts, glyph_atlas, warmup
+from fastcam.figures.panel_order import MAP_PANELS, panel_names
 from fastcam.jobs.analyze.class_comparison import compare_classes
 from fastcam.jobs.analyze.cohort_files import write_cohort_files
 from fastcam.jobs.analyze.display_names import FOLDERS, class_names
@@ -55,7 +56,7 @@ _STYLE_OPTIONS = (
     *("style", "aspect", "colormap", "heat_alpha", "blend", "panel_size", "theme", "font"),
 )
 # Only where they are given: folders from before there were any have no word of them.
-_PAPER_OPTIONS = ("width_mm", "font_scale", "format")
+_PAPER_OPTIONS = ("width_mm", "font_scale", "format", "dpi", "panels")
 
 
 def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) -> Analysis:
@@ -66,6 +67,7 @@ def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) ->
     inputs are wrong, :class:`OutputError` when a file can't be written.
     """
     progress, output_dir = progress or NoProgress(), request.output_dir
+    panel_names(MAP_PANELS, request.options.style.panels)
     _check_apart(request.inputs, output_dir)
     check_page(output_dir / PAGE)
     seconds: dict[str, float] = {}
@@ -203,7 +205,6 @@ def _task(
         maps=tuple(f"{maps.methods[0]}/{layer}" for layer in maps.layers),
         classes=classes,
         style=options.style,
-        dpi=options.dpi,
         characters=characters,
         fonts=fonts.chain(characters, options.style.font),
         show_channel=options.show_channel,
@@ -212,14 +213,14 @@ def _task(
 
 def _settings(stores: Sequence[ImageStore], options: AnalyzeOptions) -> dict[str, Any]:
     """All that decides how the figures look."""
-    style, usual = asdict(options.style), Style()
+    style, usual = asdict(options.style), asdict(Style())
+    style["panels"], usual["panels"] = list(style["panels"]), []
     channel = {} if options.show_channel is None else {"show_channel": options.show_channel}
     return {
         "results": stores[0].attrs.sha256[:16],
         "compare": stores[1].attrs.sha256[:16] if len(stores) > 1 else "",
         **{name: style[name] for name in _STYLE_OPTIONS},
-        **{name: style[name] for name in _PAPER_OPTIONS if style[name] != getattr(usual, name)},
-        "dpi": options.dpi,
+        **{name: style[name] for name in _PAPER_OPTIONS if style[name] != usual[name]},
         "class_names": list(options.class_names),
         "models": list(options.models),
         **channel,

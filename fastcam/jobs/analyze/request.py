@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastcam.attribution.model_call import ModelCall
-from fastcam.errors import InputError
 from fastcam.jobs.infer.request import InferenceOptions, InputChoice
 from fastcam.jobs.infer.workers import WorkerChoice
 from fastcam.options import Language, Style
@@ -21,11 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnalyzeOptions:
-    """How an analysis looks. InputError for a ``dpi`` that no file can have.
+    """How an analysis looks.
 
     Attributes:
         style: how figures look.
-        dpi: stands in the PNG files, 1 to 10000; it changes no pixel.
         language: of the report's text.
         class_names: names of the classes, in the order of the model's outputs; empty to take those
             of the class folders.
@@ -36,16 +34,11 @@ class AnalyzeOptions:
     """
 
     style: Style = field(default_factory=lambda: Style(heat_alpha=0.7))
-    dpi: float = 300.0
     language: Language = "en"
     class_names: tuple[str, ...] = ()
     models: tuple[str, str] = ("first", "second")
     workers: int | None = None
     show_channel: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.dpi <= 10000:
-            raise InputError(f"--dpi {self.dpi}: must be 1 to 10000")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,6 @@ class AnalysisTask:
         maps: names of the layers' maps in the stores.
         classes: names of the model's outputs; empty where they have none.
         style: how figures look.
-        dpi: stands in the PNG files.
         characters: all that the figures' texts hold.
         fonts: the font files for them.
         show_channel: of volumes of several channels the one that is shown, from 1; None: the first.
@@ -39,7 +38,6 @@ class AnalysisTask:
     maps: tuple[str, ...]
     classes: tuple[str, ...]
     style: Style
-    dpi: float
     characters: str
     fonts: tuple[Path, ...]
     show_channel: int | None = None

@@ -106,6 +106,7 @@ def check_comparison(maps: MapRequest, several_inputs: bool, sliced: bool, many:
         (several_inputs, "models of one image"),
         (sliced, "images and whole volumes, not for slices"),
         (many, "one answer an image, not for many findings or pixels"),
+        (maps.windows is not None, "images that the model sees whole, not window by window"),
     ):
         if wrong:
             raise InputError(f"--compare-methods is for {what}: leave it out")

@@ -12,6 +12,7 @@ from torch import nn
 
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.segment_target import SegmentTarget
+from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError
 from fastcam.inference.dry_run import resolve_call
 from fastcam.inference.predictions import Task
@@ -63,15 +64,22 @@ def prepare(
     *,
     task: Task,
     output: str,
+    windows: WindowPlan | None = None,
 ) -> Preparation:
     """Read the test set of ``choice`` for ``model``.
 
     ``slice_options`` are those of :func:`fastcam.read.inputs.slice_inputs.choose_slicing`,
-    ``output`` is as :func:`resolve_call` takes it. InputError where the model, the table and the
-    options don't go together.
+    ``output`` and ``windows`` are as :func:`resolve_call` takes them. InputError where the model,
+    the table and the options don't go together.
     """
-    outputs, dense = answer_size(model, preprocessing, output, model_inputs_of(choice))
+    inputs = model_inputs_of(choice)
+    outputs, dense = answer_size(model, preprocessing, output, inputs, windows)
     kind, classes = task_kind(task, outputs, dense)
+    if windows is not None and options.faithfulness_images:
+        raise InputError(
+            "--faithfulness is for images that the model sees whole, not window by window: leave "
+            "it out"
+        )
     if kind in ("multilabel", "segmentation") and options.faithfulness_images:
         raise InputError(
             "--faithfulness is for one answer an image, not for many findings or pixels: leave it "
@@ -164,14 +172,17 @@ def answer_size(
     preprocessing: Preprocessing,
     output: str = "",
     inputs: Sequence[ModelInput] = (),
+    windows: WindowPlan | None = None,
 ) -> tuple[int, bool]:
     """How many numbers the model gives for an image, or classes where it does for every pixel, and
     whether it does. InputError where it fails on one.
 
-    ``output`` and ``inputs`` as :func:`resolve_call` takes them.
+    ``output``, ``inputs`` and ``windows`` as :func:`resolve_call` takes them.
     """
     device = device_of(model)
-    call = resolve_call(model, preprocessing, device, torch.float32, output=output, inputs=inputs)
+    call = resolve_call(
+        model, preprocessing, device, torch.float32, output=output, inputs=inputs, windows=windows
+    )
     if call.boxes:
         raise InputError(
             "the model is a detector: fastcam evaluate compares one answer an image with a table; "

@@ -37,6 +37,7 @@ from fastcam.options import PanelName, Style
 from fastcam.read.inputs.inputs import stem_of
 from fastcam.run import file_names
 from fastcam.run.files import make_folder
+from fastcam.storage.locations import as_path
 
 # Rows from which maps of one picture stand two in a row.
 _LEAST_PACKED = 3
@@ -86,15 +87,14 @@ class ExplanationFigures(ABC):
         head: Head = "mean",
         **style: Any,
     ) -> list[Path]:
-        """Write all figures of one image into ``folder``, which is made if need be; their paths.
+        """Write all figures of one image into ``folder``, made if need be; their paths.
 
         ``<image>_explained``, the combined figure; ``<method>_heatmap`` and ``<method>_overlay``
         for each method (``patch_attention`` for attention); ``channel_bars`` with the gates of
-        channel attention; ``patch_grid`` of a model that cuts its images into patches. Files of
-        these names are replaced. Nothing is written when an error is raised. The other arguments
-        are those of :meth:`figure`.
+        channel attention; ``patch_grid`` of a model that cuts its images into patches. Such files
+        are replaced; none is written when an error is raised. Other arguments as :meth:`figure`'s.
         """
-        return self._comparison().write(Path(folder), index, scale, head, Style(**style))
+        return self._comparison().write(as_path(folder), index, scale, head, Style(**style))
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from fastcam.read.volumes.slice_axis import grid_back, voxels_back
 from fastcam.read.volumes.volumes import open_volume, uneven_slices, volume_warnings
 from fastcam.read.volumes.voxels import check_even
 from fastcam.run.work_items import CaseSlices
+from fastcam.storage.locations import as_path
 from fastcam.store.map_rows import MapRow, check_done
 from fastcam.store.maps import MapStore
 from fastcam.store.patches import RunStore
@@ -36,7 +37,7 @@ def write_map(
         raise CaseError(f"{header.source}: the store doesn't say how large it is")
     values = row.read(store, index)
     if store.attrs.dims == 3:
-        source, volume = Path(header.source), store.attrs.settings.get("volume")
+        source, volume = as_path(header.source), store.attrs.settings.get("volume")
         check_even(uneven_slices(source, volume), source, "export")
         affine = header.affine
         if header.slices is None:
@@ -66,7 +67,7 @@ def write_patches(
     """
     if case_slices.image is None:
         raise CaseError(case_slices.image_missing)
-    image = Path(case_slices.image)
+    image = as_path(case_slices.image)
     volume = open_volume(image, sources.axes, volume=sources.volume)
     check_even(volume.uneven, image, "export")
     first = parse_slices(sources.slices).first(len(volume.voxels))

@@ -28,7 +28,7 @@ from fastcam.jobs.infer.preparation import slice_inputs
 from fastcam.jobs.infer.request import InferRequest
 from fastcam.jobs.infer.stored_inputs import input_files
 from fastcam.run.cgroups import cores
-from fastcam.run.input_files import InputRecord, file_state, input_record
+from fastcam.run.input_files import InputRecord, case_records, file_state
 from fastcam.run.progress import NoProgress
 from fastcam.run.scheduler import this_worker
 from fastcam.store.map_batch import BatchRows
@@ -201,11 +201,9 @@ class _WorkerRun:
             NoProgress(),
             numbers=store.open_among(part.numbers),
         )
-        records = [
-            input_record(case + 1, path, state)
-            for case, pairs in states.items()
-            for path, state in pairs
-        ]
+        records = case_records(
+            (case + 1, path, state) for case, pairs in states.items() for path, state in pairs
+        )
         done, failed = store.counts(part.numbers)
         return RangeResult(
             sum(len(store.rows(number)) for number in part.numbers),
@@ -213,7 +211,7 @@ class _WorkerRun:
             failed,
             tuple(summary.notes),
             tuple(summary.warnings),
-            tuple(record for record in records if record is not None),
+            tuple(records),
         )
 
     def _readers(self) -> int:

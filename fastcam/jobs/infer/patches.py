@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +43,7 @@ from fastcam.run.folder import STORE
 from fastcam.run.folder_lock import locked_folder
 from fastcam.run.progress import NoProgress, Progress, count_failures
 from fastcam.run.records import LEVELS, Failure
+from fastcam.storage.locations import readable
 from fastcam.store.patches import RunStore, create_from_results, open_store
 from fastcam.store.random_weights import random_source
 
@@ -148,7 +148,7 @@ def infer_patches(
             remove(output_dir / STORE)
             remove_partial(output_dir / STORE)
             create_from_results(output_dir / STORE, results)
-            shutil.rmtree(output_dir / _PARTS, ignore_errors=True)
+            remove(output_dir / _PARTS)
         else:
             report.already = len(store.cases)
             report.failures = [
@@ -319,7 +319,7 @@ def _read_part(path: Path, source: _Source) -> _Computed | None:
     """The case that an earlier run of the same job computed; None where it didn't."""
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as part:
+    with np.load(readable(path), allow_pickle=False) as part:
         probabilities = tuple(part["probabilities"].tolist())
         warnings = tuple(part["warnings"].tolist()) if "warnings" in part else ()
         case = _case(source, probabilities, **{name: part[name] for name in _COLUMNS})

@@ -3,7 +3,7 @@ and devices, and what its store says of it. Nothing is written."""
 
 from __future__ import annotations
 
-import os
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ from fastcam.read.inputs.slicing import SliceTable, plane_remark
 from fastcam.read.inputs.volume_input import check_channels
 from fastcam.run.cgroups import cores
 from fastcam.run.folder import STORE
+from fastcam.storage.locations import common_folder
+from fastcam.storage.object_store import uses_memory
 from fastcam.store.map_schema import MapAttrs
 from fastcam.store.root import SCHEMA_VERSION
 
@@ -183,7 +185,8 @@ def _shared_paths(items: Sequence[Item], output_dir: Path) -> list[Path]:
     """What workers of a cluster must see: the first input, and a folder around the output."""
     output_dir = output_dir.resolve()
     around = (folder for folder in (output_dir, *output_dir.parents) if folder.exists())
-    return [items[0].source.resolve(), next(around)]
+    # An empty bucket is no folder, and whoever writes first finds out whether it is there.
+    return [items[0].source.resolve(), *itertools.islice(around, 1)]
 
 
 def _check_masks(items: Sequence[Item], table: SliceTable | None) -> None:
@@ -211,6 +214,8 @@ def _labels(items: Sequence[Item], table: SliceTable | None) -> Tensor:
 
 def _readers(readers: int | None, device_type: str) -> int:
     """Processes that decode images. On a CPU the model needs the cores: one is enough."""
+    if uses_memory():
+        return 0
     if readers is not None:
         return readers
     return min(_MOST_READERS, cores()) if device_type == "cuda" else 1
@@ -267,5 +272,9 @@ def _attrs(
 
 
 def _common_folder(items: Sequence[Item]) -> Path:
-    parents = [str(item.source.resolve().parent) for item in items]
-    return Path(os.path.commonpath(parents))
+    try:
+        return common_folder({item.source.resolve().parent for item in items})
+    except ValueError as error:
+        raise InputError(
+            "the images lie in several buckets, or some on this machine; run each place by itself"
+        ) from error

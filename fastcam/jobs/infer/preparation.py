@@ -20,6 +20,7 @@ from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.slicing import SliceTable, Slicing, plan_slices
 from fastcam.read.volumes.channels import channel_count
+from fastcam.storage.object_path import ObjectPath
 from fastcam.store.map_schema import MapAttrs
 from fastcam.store.maps import MapStore
 from fastcam.store.pooling import check_pool
@@ -48,7 +49,13 @@ def call_of(
 ) -> ModelCall:
     """How the model of ``request`` is called; see :func:`resolve_call`."""
     return resolve_call(
-        model, request.preprocessing, device, dtype, output=request.output, inputs=inputs
+        model,
+        request.preprocessing,
+        device,
+        dtype,
+        output=request.output,
+        inputs=inputs,
+        windows=None,
     )
 
 
@@ -103,6 +110,8 @@ def _check_labels(items: Sequence[Item], outputs: int) -> None:
 
 def _bytes_of(folder: Path) -> int:
     """What a store that will be replaced takes on the disk; 0 where there is none."""
+    if isinstance(folder, ObjectPath):
+        return 0  # it frees no room that anything waits for
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

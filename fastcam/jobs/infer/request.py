@@ -19,6 +19,8 @@ from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slicing import Slicing
+from fastcam.storage.listing import listed
+from fastcam.storage.locations import is_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,8 @@ class InputChoice:
         if self.items or self.columns or self.pattern is not None or self.table is not None:
             return ""
         skipped = None if self.mask_dir is None else self.mask_dir.resolve()
-        return left_out(self.paths, dims if self.slicing is None else 3, skipped)
+        with listed(*self.paths):
+            return left_out(self.paths, dims if self.slicing is None else 3, skipped)
 
     def find(self, dims: int, channels: int = 1) -> tuple[tuple[ModelInput, ...], list[Item]]:
         """What goes into the model beside or instead of one image, and the images or volumes.
@@ -68,6 +71,10 @@ class InputChoice:
         """
         if self.items:
             return self.model_inputs, list(self.items)
+        with listed(*self.paths, self.mask_dir):
+            return self._find(dims, channels)
+
+    def _find(self, dims: int, channels: int) -> tuple[tuple[ModelInput, ...], list[Item]]:
         if self.slicing is not None:
             dims, channels = 3, 1 if self.slicing.context > 1 else channels
         if not self.columns:
@@ -137,7 +144,7 @@ def names_of(items: Sequence[Item]) -> list[list[str]]:
 
 
 def _name(value: Path | str | float | None) -> str:
-    if isinstance(value, Path):
+    if is_path(value):
         return str(value.absolute())
     return "" if value is None else str(value)
 

@@ -13,9 +13,11 @@ from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.slicing import SliceTable
 from fastcam.run.files import remove, remove_partial
 from fastcam.run.folder import differences
+from fastcam.storage.locations import as_path
 from fastcam.store.map_headers import write_masks_and_labels
 from fastcam.store.map_schema import MapAttrs
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
+from fastcam.store.new_maps import create_maps
 from fastcam.store.root import storable, write_identity
 
 # Settings that don't decide what a store holds, but how it is read.
@@ -112,7 +114,7 @@ def with_facts(store: MapStore, items: Sequence[Item], sha256: str) -> MapStore:
     """
     store.write_reopened()
     write_identity(store.path, sha256)
-    write_masks_and_labels(store.path, Path(store.attrs.root), items)
+    write_masks_and_labels(store.path, as_path(store.attrs.root), items)
     return MapStore.open(store.path)
 
 

@@ -8,8 +8,16 @@ from pathlib import Path
 
 from fastcam.read.inputs.inputs import Item
 from fastcam.run.files import remove
-from fastcam.run.input_files import InputRecord, changed_inputs, file_state, input_record
-from fastcam.run.journal import Journal
+from fastcam.run.input_files import (
+    FileState,
+    InputRecord,
+    case_records,
+    changed_inputs,
+    file_states,
+)
+from fastcam.run.object_journal import open_journal, parts_folder
+from fastcam.storage.locations import as_path, is_path
+from fastcam.storage.object_path import ObjectPath
 
 _COLUMNS = [field.name for field in fields(InputRecord)]
 
@@ -17,9 +25,11 @@ _COLUMNS = [field.name for field in fields(InputRecord)]
 def changed_cases(store_path: Path, trusted: bool) -> set[int]:
     """The 0-based cases whose files changed since the store was made of them; none where these are
     ``trusted``, or nothing was recorded."""
-    if trusted or not _journal_path(store_path).exists():
+    path = _journal_path(store_path)
+    kept = path.exists() or (isinstance(path, ObjectPath) and parts_folder(path).is_dir())
+    if trusted or not kept:
         return set()
-    journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+    journal = open_journal(path, _COLUMNS, InputRecord.of_cells)
     try:
         records = {(record.place, record.path): record for record in journal.rows()}
         places, touched = changed_inputs(records.values())
@@ -64,11 +74,12 @@ class StoredInputs:
         with_masks: bool = False,
     ) -> None:
         # Before anything is read of them: what changes afterwards is seen by the next run.
-        self._states = {
-            case: [(path, file_state(path)) for path in input_files(items[case], with_masks)]
-            for case in cases
-        }
-        self._journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+        self._states: dict[int, list[tuple[Path, FileState | None]]] = {case: [] for case in cases}
+        files = [(c, path) for c in self._states for path in input_files(items[c], with_masks)]
+        states = file_states([path for _, path in files])
+        for (case, path), state in zip(files, states, strict=True):
+            self._states[case].append((path, state))
+        self._journal = open_journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
         if not self._journal.rows():
             self._journal.replace(())
 
@@ -81,26 +92,30 @@ class StoredInputs:
     def add_records(self, records: Iterable[InputRecord]) -> None:
         """Record files whose states others have taken."""
         self._journal.add(records)
+        if self._journal.due:
+            self._journal.flush()
 
     def add(self, cases: Iterable[int]) -> None:
         """Record the files of cases that are stored; each case once."""
-        records = []
-        for case in dict.fromkeys(cases):
-            for path, state in self._states.pop(case, ()):
-                record = input_record(case + 1, path, state)
-                records += [] if record is None else [record]
+        records = case_records(
+            (case + 1, path, state)
+            for case in dict.fromkeys(cases)
+            for path, state in self._states.pop(case, ())
+        )
         if records:
             self._journal.add(records)
+            if self._journal.due:
+                self._journal.flush()
 
 
 def recorded_masks(store_path: Path, items: Sequence[Item]) -> list[Path | None]:
     """The mask that each of ``items`` was run with, as it was named then, None where without one;
     of cases of which nothing was recorded that of the item."""
-    journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+    journal = open_journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
     try:
         paths: dict[int, list[Path]] = {}
         for record in journal.rows():
-            paths.setdefault(record.place - 1, []).append(Path(record.path))
+            paths.setdefault(record.place - 1, []).append(as_path(record.path))
     finally:
         journal.close()
     return [
@@ -113,7 +128,7 @@ def recorded_masks(store_path: Path, items: Sequence[Item]) -> list[Path | None]
 
 def forget_cases(store_path: Path, cases: Container[int]) -> None:
     """Remove what was recorded of the 0-based ``cases``, which are run with other files."""
-    journal = Journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+    journal = open_journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
     try:
         journal.replace([record for record in journal.rows() if record.place - 1 not in cases])
     finally:
@@ -122,7 +137,10 @@ def forget_cases(store_path: Path, cases: Container[int]) -> None:
 
 def forget_inputs(store_path: Path) -> None:
     """Remove what was recorded of a store that another one takes the place of."""
-    remove(_journal_path(store_path))
+    path = _journal_path(store_path)
+    remove(path)
+    if isinstance(path, ObjectPath):
+        remove(parts_folder(path))
 
 
 def _journal_path(store_path: Path) -> Path:
@@ -132,6 +150,6 @@ def _journal_path(store_path: Path) -> Path:
 
 def input_files(item: Item, with_masks: bool = False) -> list[Path]:
     """The files and folders that the maps of ``item`` are made of, of its mask, too, or not."""
-    inputs = (value for value in item.inputs if isinstance(value, Path))
+    inputs = (value for value in item.inputs if is_path(value))
     mask = [item.mask] if with_masks and item.mask is not None else []
     return list(dict.fromkeys((item.source, *inputs, *mask)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from fastcam.run.files import remove, remove_leftovers, write_text
 from fastcam.run.input_files import InputRecord
 from fastcam.run.progress import Progress, count_failures
 from fastcam.run.scheduler import ClusterShape
+from fastcam.storage.locations import as_path
 from fastcam.store.maps import MapStore
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class WorkerFacts:
 
 def worker_facts(paths: Sequence[str]) -> WorkerFacts:
     """Those of the process that asks, of which ``paths`` are to be seen."""
-    missing = tuple(path for path in paths if not os.path.exists(path))  # noqa: PTH110 - plain text
+    missing = tuple(path for path in paths if not as_path(path).exists())
     return WorkerFacts(versions(), torch.cuda.is_available(), missing)
 
 

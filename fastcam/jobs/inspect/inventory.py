@@ -29,6 +29,8 @@ from fastcam.read.results.results import (
     read_results,
 )
 from fastcam.run.run_status import unfinished_run
+from fastcam.storage.local_copy import local_copy
+from fastcam.storage.object_path import ObjectPath
 from fastcam.store.map_schema import STATUS
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
@@ -61,6 +63,9 @@ def describe(path: Path) -> Inventory:
     Checkpoints are recognized by their content, whatever they are called. A pickle that asks for
     something foreign is described by what it asks for; none of it runs.
     """
+    if isinstance(path, ObjectPath) and path.is_file():
+        with local_copy(path) as file:
+            return replace(describe(file), path=str(path))
     suffix = path.suffix.lower()
     if is_volume(path):
         return describe_volume(path)

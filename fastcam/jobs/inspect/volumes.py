@@ -22,6 +22,7 @@ from fastcam.read.volumes.dicom_series import (
 )
 from fastcam.read.volumes.nifti import NiftiHeader, nifti_header
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, is_dicom, is_picture, slice_files
+from fastcam.storage.locations import readable
 
 _NIFTI = (".nii", ".nii.gz")
 _COLUMNS = ("number", "name", "images", "shape (z, y, x)", "spacing (mm)", "orientation", "slices")
@@ -159,7 +160,7 @@ def _full_header(entry: FrameHeader) -> Any:
     from pydicom import dcmread
 
     with reading(entry.path):
-        return dcmread(entry.path, stop_before_pixels=True, force=True)
+        return dcmread(readable(entry.path), stop_before_pixels=True, force=True)
 
 
 def _common(headers: Sequence[Any], keyword: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from fastcam.errors import CaseError
 from fastcam.options import Axes, Orient
 from fastcam.read.volumes import masks, orientation
 from fastcam.read.volumes.geometry import Grid
+from fastcam.storage.locations import as_path
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def open_mask(
     if mask is None:
         return None, (missing,) if missing else ()
     try:
-        volume = masks.open_mask(Path(mask), grid, axes)
+        volume = masks.open_mask(as_path(mask), grid, axes)
     except CaseError as error:
         return None, (str(error),)
     return volume, volume.warnings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,9 @@ from fastcam.run.failures import FAILURES
 from fastcam.run.files import write_text
 from fastcam.run.folder import FIGURES, RUN, STORE
 from fastcam.run.journal import whole_rows
+from fastcam.run.object_journal import journal_text
 from fastcam.run.processes import status_of
+from fastcam.storage.locations import is_url, relative_text, under
 from fastcam.store.map_rows import MapCase, method_of
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
@@ -74,7 +75,12 @@ def beside(gallery: Gallery, folder: Path, other: Path) -> Gallery:
         raise InputError(
             f"{other}: has figures of no case of {folder}; give runs of the same cases"
         )
-    relative = os.path.relpath(other.resolve(), folder.resolve())
+    relative = relative_text(other.resolve(), folder.resolve())
+    if is_url(relative):
+        raise InputError(
+            f"{other}: a page finds its figures from where it lies itself; give two runs of this "
+            "machine, or of one bucket"
+        )
     return replace(
         gallery,
         title=f"{gallery.title} beside {theirs.title}",
@@ -158,7 +164,7 @@ def _read_run(folder: Path) -> dict[str, Any]:
 def _store_path(folder: Path, run: dict[str, Any]) -> Path:
     """The run store that was rendered: in the folder, or where it lay then."""
     store = run.get("store")
-    path = folder / (store if isinstance(store, str) else STORE)
+    path = under(folder, store if isinstance(store, str) else STORE)
     if not path.exists():
         raise InputError(
             f"{folder}: is not the whole output of a run (its run store {path} is missing); run "
@@ -311,8 +317,7 @@ def _rows(path: Path, needed: bool) -> list[dict[str, str]]:
     check_regular(path)
     try:
         # A killed run may have left half a character at the end.
-        with path.open(newline="", encoding="utf-8", errors="backslashreplace") as file:
-            text = file.read()
+        text = journal_text(path)
     except FileNotFoundError as error:
         if not needed:
             return []

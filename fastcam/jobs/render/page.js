@@ -16,6 +16,13 @@
   // Numbers of a page are in one form: with exponents where the highest of all is below 0.001.
   const highest = cases.reduce((most, entry) => Math.max(most, Math.abs(entry.highest ?? 0)), 0);
   const exponents = highest > 0 && (highest < 0.001 || highest >= 1e6);
+  const KNOWN_COLUMNS = {
+    figures: (entry) => entry.figures.length,
+    slice: (entry) => entry.figures[entry.shown][0],
+    average: (entry) => entry.figures[entry.shown][1],
+    "scale to": (entry) => entry.highest,
+  };
+  const fileColumns = data.columns.map((column) => ({ ...column, values: columnValues(column.values) }));
   let order = cases; // the cases that the controls leave, sorted
   let built = 0; // how many of them have a card
   let keepAdding = true;
@@ -24,16 +31,8 @@
   let large = null; // {entry, at}: the figure at large
   const mixing = { on: false, alpha: 0.5, byHeat: false, map: 0 }; // how the figure at large is mixed
 
-  function unpackedCases({ cases: packed, layouts = [] }, base) {
-    const panels = layouts.map(panelsOf);
-    return packed.map((values) => ({ ...unpacked(values), base, panels }));
-  }
-
-  function unpacked([place, name, label, prediction, right, confidence, highest, shown, best,
-    summary, folder, figures, error]) {
-    return { place, name, label, prediction, right: right === null ? null : right === 1, confidence, highest, shown,
-      best: best === 1, summary, folder, figures, error, size: error === null ? null : Math.abs(error),
-      pair: `${label} → ${prediction}`, lower: name.toLowerCase() };
+  function columnValues(values) {
+    return values.of ? cases.map(KNOWN_COLUMNS[values.of]) : unpackedColumn(values, cases.length);
   }
 
   function url(path) {
@@ -41,7 +40,7 @@
   }
 
   function urlOf(entry, at) {
-    return url(entry.base + entry.folder + entry.figures[at][2]);
+    return url(entry.base + pathOf(entry.folder, entry, at) + pathOf(entry.figures[at][2], entry, at));
   }
 
   function element(tag, name, ...content) {
@@ -77,7 +76,7 @@
   }
 
   function pictureName(entry, at) {
-    return entry.figures[at][2].replace(/^.*\//, "").replace(/\.[^.]*$/, "");
+    return pathOf(entry.figures[at][2], entry, at).replace(/^.*\//, "").replace(/\.[^.]*$/, "");
   }
 
   function sliceFacts(entry, at) {
@@ -100,7 +99,7 @@
   }
 
   function panelsAt(entry, at) {
-    return entry.panels[entry.figures[at][3] ?? 0] ?? null;
+    return entry.panels[entry.figures[at][3]] ?? null;
   }
 
   // The figure of the other run at the same slice.
@@ -304,7 +303,7 @@
     $("case-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · ${figureCount(entry)}`);
     if (entry.summary) {
       const link = element("a", "", "summary");
-      link.href = url(entry.folder + entry.summary);
+      link.href = url(pathOf(entry.folder, entry) + pathOf(entry.summary, entry));
       $("case-facts").append(" · ", link);
     }
     $("case-all").href = `#${settings()}`;
@@ -576,11 +575,11 @@
       ...cardColumn("error", "error", "number"),
     ];
     const known = new Set(said.map((column) => column.name));
-    return [...bothColumn(), ...said, ...data.columns.filter((column) => !known.has(column.name))];
+    return [...bothColumn(), ...said, ...fileColumns.filter((column) => !known.has(column.name))];
   }
 
   function offerSorts() {
-    for (const { name, kind, values } of data.columns) {
+    for (const { name, kind, values } of fileColumns) {
       if (kind !== "number") continue;
       const key = `column:${name}`;
       cases.forEach((entry, number) => (entry[key] = values[number]));

@@ -23,7 +23,7 @@ from fastcam.jobs.render.gallery_content import FailureRow, Gallery, GalleryCase
 from fastcam.jobs.render.page_data import json_text, page_data
 
 # By it a page of fastcam is told from somebody's own index.html.
-SCRIPTS = ("page_review.js", "page_filters.js", "page_mix.js", "page.js")
+SCRIPTS = ("page_review.js", "page_filters.js", "page_mix.js", "page_columns.js", "page.js")
 GENERATOR = '<meta name="generator" content="fastcam">'
 
 # Of more cases the list for browsers without scripts would be most of the page.

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 from fastcam_kernels import colormap
 
-from fastcam.jobs.render.gallery_content import Gallery, GalleryCase, GalleryFigure
+from fastcam.jobs.render.gallery_content import Gallery, GalleryCase
+from fastcam.jobs.render.page_columns import packed, rounded
+from fastcam.jobs.render.page_paths import Pattern, case_fields, coded, figure_fields
 from fastcam.options import COLORMAPS
 from fastcam.read.inputs.case_columns import CaseColumn
+
+_Value = TypeVar("_Value", bound=Hashable)
+_CASE_VALUES: dict[str, Callable[[GalleryCase], Any]] = {
+    "place": lambda case: case.place,
+    "name": lambda case: case.name,
+    "label": lambda case: case.true_label,
+    "prediction": lambda case: case.predicted_label,
+    "right": lambda case: None if case.correct is None else int(case.correct),
+    "confidence": lambda case: rounded(case.confidence),
+    "highest": lambda case: rounded(case.highest),
+    "shown": lambda case: case.figures.index(case.cover),
+    "best": lambda case: int(case.cover.best),
+    "error": lambda case: rounded(case.error),
+}
+# Columns that the page takes from cases, most of them from the figures that stand for them.
+_KNOWN_COLUMNS: dict[str, Callable[[GalleryCase], float | None]] = {
+    "figures": lambda case: len(case.figures),
+    "slice": lambda case: case.cover.slice,
+    "average": lambda case: rounded(case.cover.average),
+    "scale to": lambda case: rounded(case.highest),
+}
 
 
 def page_data(gallery: Gallery) -> dict[str, Any]:
@@ -24,7 +47,7 @@ def page_data(gallery: Gallery) -> dict[str, Any]:
         "pictures": gallery.pictures,
         "run": gallery.run,
         **_cases(gallery),
-        "columns": [_column(column) for column in gallery.columns],
+        "columns": [_column(column, gallery.cases) for column in gallery.columns],
     }
     if gallery.other is not None:
         data["other"] = {
@@ -36,23 +59,84 @@ def page_data(gallery: Gallery) -> dict[str, Any]:
 
 
 def _cases(gallery: Gallery) -> dict[str, Any]:
-    """The cases, where panels lie, the commonest way first, so that it needn't be said, and what
-    of colors makes heat."""
-    counts = Counter(figure.panels for case in gallery.cases for figure in case.figures)
-    places = [panels for panels, _ in counts.most_common()]
-    layouts = {panels: number for number, panels in enumerate(places)} if any(places) else {}
+    """The cases and their figures as columns, the patterns of paths and where panels lie, both
+    the commonest first, and what of colors makes heat."""
+    cases = gallery.cases
+    figures = [figure for case in cases for figure in case.figures]
+    layouts = _numbered(figure.panels for figure in figures)
+    paths = list(map(_paths, cases))
+    patterns = _numbered(path for path in chain(*paths) if isinstance(path, Pattern))
+
+    def path_column(of_cases: Iterable[Sequence[Pattern | str]]) -> Any:
+        return packed(
+            [
+                patterns[path] if isinstance(path, Pattern) else path
+                for path in chain.from_iterable(of_cases)
+            ]
+        )
+
     return {
-        "cases": [_packed(case, layouts) for case in gallery.cases],
-        "layouts": list(layouts),
+        "cases": {
+            "count": len(cases),
+            "columns": {
+                **{name: packed(list(map(value, cases))) for name, value in _CASE_VALUES.items()},
+                "folder": path_column(of_case[:1] for of_case in paths),
+                "summary": path_column(of_case[1:2] for of_case in paths),
+            },
+            "figures": {
+                "count": packed([len(case.figures) for case in cases]),
+                "slices": _slices(cases),
+                "average": packed([rounded(figure.average) for figure in figures]),
+                "path": path_column(of_case[2:] for of_case in paths),
+                "layout": packed([layouts[figure.panels] for figure in figures]),
+            },
+        },
+        "patterns": [pattern.text for pattern in patterns],
+        "layouts": list(layouts) if any(layouts) else [],
         "heat": _level_of_color(str(gallery.settings.get("colormap", ""))),
     }
 
 
-def _column(column: CaseColumn) -> dict[str, Any]:
-    values = column.values
+def _numbered(values: Iterable[_Value]) -> dict[_Value, int]:
+    """A number for each value, the lowest for the commonest."""
+    return {value: number for number, (value, _) in enumerate(Counter(values).most_common())}
+
+
+def _paths(case: GalleryCase) -> list[Pattern | str]:
+    """The folder of a case's figures and of its summary, its summary, and its figures."""
+    cover = case.cover
+    folder = cover.path.rpartition("/")[0]
+    folder += "/" * bool(folder)
+    paths = [*filter(None, [case.summary]), *(figure.path for figure in case.figures)]
+    if not all(path.startswith(folder) for path in paths):
+        folder = ""
+    start, fields = len(folder), case_fields(case.place, case.name)
+    coded_paths = [coded(folder, fields), coded((case.summary or "")[start:], fields)]
+    for figure in case.figures:
+        of_figure = figure_fields(
+            figure.slice, rounded(figure.average), cover.best and figure is cover
+        )
+        coded_paths.append(coded(figure.path[start:], {**fields, **of_figure}))
+    return coded_paths
+
+
+def _slices(cases: Sequence[GalleryCase]) -> Any:
+    """The slices of each case's figures; of those one after the other only the first."""
+    slices: list[int | list[int]] = []
+    for case in cases:
+        own = [figure.slice for figure in case.figures]
+        slices.append(own[0] if own == list(range(own[0], own[0] + len(own))) else own)
+    return packed(slices) if all(isinstance(own, int) for own in slices) else slices
+
+
+def _column(column: CaseColumn, cases: Sequence[GalleryCase]) -> dict[str, Any]:
+    values = list(column.values)
     if column.kind == "number":
-        values = [None if value is None else _number(value) for value in values]
-    return {"name": column.name, "kind": column.kind, "values": values}
+        values = list(map(rounded, values))
+    known = _KNOWN_COLUMNS.get(column.name)
+    if known is not None and values == list(map(known, cases)):
+        return {"name": column.name, "kind": column.kind, "values": {"of": column.name}}
+    return {"name": column.name, "kind": column.kind, "values": packed(values)}
 
 
 def _level_of_color(name: str) -> list[float]:
@@ -65,42 +149,6 @@ def _level_of_color(name: str) -> list[float]:
     levels = np.linspace(0, 1, len(colors))
     weights, *_ = np.linalg.lstsq(colors - colors[0], levels, rcond=None)
     return [round(float(weight), 4) for weight in (*weights, -colors[0] @ weights)]
-
-
-def _packed(case: GalleryCase, layouts: Mapping[str, int]) -> list[Any]:
-    """A case as page.js unpacks it; its figures' common folder is said once."""
-    folder = case.cover.path.rpartition("/")[0]
-    folder += "/" * bool(folder)
-    paths = [*(figure.path for figure in case.figures), *filter(None, [case.summary])]
-    same = all(path.startswith(folder) for path in paths)
-    start = folder if same else ""
-    figures = [_packed_figure(figure, len(start), layouts) for figure in case.figures]
-    return [
-        case.place,
-        case.name,
-        case.true_label,
-        case.predicted_label,
-        None if case.correct is None else int(case.correct),
-        _number(case.confidence),
-        _number(case.highest),
-        case.figures.index(case.cover),
-        int(case.cover.best),
-        (case.summary or "")[len(start) :],
-        start,
-        figures,
-        _number(case.error),
-    ]
-
-
-def _packed_figure(figure: GalleryFigure, start: int, layouts: Mapping[str, int]) -> list[Any]:
-    """Slice, average and file of a figure, and the number of its layout unless it is 0."""
-    packed = [figure.slice, _number(figure.average), figure.path[start:]]
-    layout = layouts[figure.panels] if layouts else 0
-    return [*packed, layout] if layout else packed
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def json_text(data: object) -> str:

@@ -23,6 +23,7 @@ from fastcam.run.files import write_text
 from fastcam.run.input_files import InputRecord, file_state, input_record, no_mask
 from fastcam.run.records import Failure, FigureRecord, ItemResult, attempt
 from fastcam.run.work_items import CaseSlices, WorkItem
+from fastcam.storage.locations import as_path
 
 _buffers = tuple(Buffers() for _ in range(WRITE_BATCH))
 
@@ -89,11 +90,10 @@ class ItemCases(Protocol):
         """Open a case. CaseError where it can't be drawn at all."""
 
 
-def draw_item(cases: ItemCases, item: WorkItem, dpi: float | None = None) -> ItemResult:
+def draw_item(cases: ItemCases, item: WorkItem) -> ItemResult:
     """Draw and write the figures of an item. One bad case or figure costs only its own figures.
 
-    ``dpi`` stands in PNG files. Raises :class:`OutputError` when a file can't be written: that
-    ends the job.
+    Raises :class:`OutputError` when a file can't be written: that ends the job.
     """
     records: list[FigureRecord] = []
     failures: list[Failure] = []
@@ -103,7 +103,7 @@ def draw_item(cases: ItemCases, item: WorkItem, dpi: float | None = None) -> Ite
         before = len(records)
         files = _inputs(case_slices)
         states = [file_state(path) for path in files]
-        write_batch = WriteBatch(_buffers, dpi)
+        write_batch = WriteBatch(_buffers)
         reason = attempt(partial(_draw_case, cases, case_slices, write_batch, records, failures))
         if reason is not None:
             slices = {record.slice for record in records[before:]}
@@ -120,7 +120,7 @@ def draw_item(cases: ItemCases, item: WorkItem, dpi: float | None = None) -> Ite
 def _inputs(case_slices: CaseSlices) -> list[Path]:
     """The files and folders that a case's figures are made of."""
     own = (case_slices.image, case_slices.mask, *case_slices.inputs)
-    return [Path(path) for path in dict.fromkeys(own) if path is not None]
+    return [as_path(path) for path in dict.fromkeys(own) if path is not None]
 
 
 def _draw_case(
@@ -144,8 +144,7 @@ def _draw_case(
     summary = figures.summary() if case_slices.summary else None
     if summary is not None:
         path = cases.output_dir / summary.record.path
-        write_text(path, summary.text)
-        records.append(replace(summary.record, size=path.stat().st_size))
+        records.append(replace(summary.record, size=write_text(path, summary.text)))
 
 
 def _draw_figure(
@@ -160,7 +159,7 @@ def _draw_figure(
     vector = cases.format in ("pdf", "svg")
     panels = "" if vector else panel_places(figure.sheet, figure.render_style)
 
-    def add() -> None:
-        records.append(replace(figure.record, size=path.stat().st_size, panels=panels))
+    def add(size: int) -> None:
+        records.append(replace(figure.record, size=size, panels=panels))
 
     write_batch.put(path, figure.sheet, figure.render_style, cases.format, add)

@@ -18,6 +18,7 @@ from fastcam.options import Sources, Style
 from fastcam.read.regular_files import check_regular
 from fastcam.read.results.results import Results, read_results
 from fastcam.run.folder import RUN, STORE
+from fastcam.storage.locations import as_path, under
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
 from fastcam.store.patches import RunStore
@@ -79,7 +80,7 @@ def _of_folder(folder: Path) -> tuple[Path, dict[str, Any]]:
             raise InputError(f"{file}: is not a run's description: {error}") from error
         if isinstance(run, dict):
             store_name, run_settings = run.get("store"), run.get("settings")
-            store = folder / store_name if isinstance(store_name, str) else store
+            store = under(folder, store_name) if isinstance(store_name, str) else store
             settings = run_settings if isinstance(run_settings, dict) else {}
     if not store.exists():
         raise InputError(
@@ -97,7 +98,7 @@ def _joined_sources(sources: Sources, settings: Mapping[str, Any]) -> Sources:
         value = settings.get(field.name)
         if value is None or getattr(sources, field.name) != getattr(usual, field.name):
             continue
-        changes[field.name] = Path(str(value)) if field.name in _PATHS else value
+        changes[field.name] = as_path(str(value)) if field.name in _PATHS else value
     return replace(sources, **changes)
 
 

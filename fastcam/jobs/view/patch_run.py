@@ -26,6 +26,7 @@ from fastcam.figures.patch_scales import CaseScale, case_scale
 from fastcam.jobs.render.patches.case import OpenCase, cut_slice, open_case
 from fastcam.jobs.render.patches.frame_choice import FrameChoice, case_evidence, choose_frame
 from fastcam.jobs.render.patches.frame_fit import check_fit
+from fastcam.jobs.render.patches.measure import case_peak
 from fastcam.jobs.render.patches.plan import locate
 from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, Reading, Slot
 from fastcam.jobs.view.planes import Plane, plane_of, position_of, raw_window
@@ -113,13 +114,14 @@ class PatchRun(ViewRun):
         return PatchCase(case_data, self.sources.orient == "radiological")
 
     def cohort_limits(self, number: int, head: int | None, classic: bool) -> Limits:
-        """0 and the highest heat of all cases that can be opened."""
+        """0 and the highest heat of all cases, as of `fastcam render --scale cohort`; no pixel of
+        a volume is read for it."""
         highest = 0.0
         for index in range(len(self.cases)):
-            try:
-                highest = max(highest, self.open(index).scale("patient").high)
-            except CaseError:
-                continue
+            case = self._case(index)
+            with self._finding:
+                (located,) = locate(self._content, [index], self._images, None)
+            highest = max(highest, case_peak(case, located.image, self.sources))
         return 0.0, highest
 
     def _case(self, index: int) -> Case:

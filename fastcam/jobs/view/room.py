@@ -42,6 +42,7 @@ from fastcam.jobs.view.review_file import NAME, Judgement, ReviewFile, latest
 from fastcam.jobs.view.room_facts import color_tables, look_fields, run_facts
 from fastcam.jobs.view.run import CaseRow, ViewRun, prepared_style
 from fastcam.options import COLORMAPS, Style
+from fastcam.storage.object_path import ObjectPath
 
 _LONGEST_TEXT = 10_000
 
@@ -308,10 +309,14 @@ class Room:
 def review_path(request: ViewRequest) -> Path:
     """The file of a room's judgements: as asked for, or beside the first run."""
     judging, first = request.judging, request.runs[0]
+    if isinstance(judging.file, ObjectPath):
+        raise InputError(f"--review {judging.file}: give a file of this machine")
     if judging.file is not None:
         return judging.file
     inside = first.is_dir() and not (first / "zarr.json").exists()
     folder = first if inside else first.resolve().parent
+    if isinstance(folder, ObjectPath):  # where lines can't be added to a file
+        folder = Path.cwd()
     reader = re.sub(r"[^\w.-]+", "_", judging.reader).strip("._")
     return folder / (f"review-{reader}.tsv" if reader else NAME)
 

@@ -15,6 +15,7 @@ from fastcam.attribution.request import Fusion
 from fastcam.figures.figure_parts import Panel
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.numbered_patches import grid_figure
+from fastcam.figures.panel_order import ordered_panels, ordered_rows
 from fastcam.figures.view_panels import (
     Backdrop,
     Limits,
@@ -40,7 +41,7 @@ from fastcam.jobs.vit.map_view import (
 )
 from fastcam.jobs.vit.selection import check_fusion, check_head, layer_of, layers_of
 from fastcam.jobs.vit.subject import subject_of
-from fastcam.options import Style
+from fastcam.options import PanelName, Style
 
 # Layers, and heads, beside each other.
 _LAYER_COLUMNS, _HEAD_COLUMNS = 5, 6
@@ -145,14 +146,16 @@ def _layer_rows(
             ]
             for number, prefix in enumerate(view.prefixes)
         ]
-        rows += [[heat for heat, _ in pairs] for pairs in pairs_of_passes]
+        heats = [[heat for heat, _ in pairs] for pairs in pairs_of_passes]
         # A bar at each overlay too, where each heat has one: the columns stay in line.
-        rows += [
+        overlays = [
             [replace(overlay, bar=heat.bar) if own_bars else overlay for heat, overlay in pairs]
             for pairs in pairs_of_passes
         ]
-    first = [image_panel(view.backdrop), *[blank_panel(view.backdrop)] * (len(rows) - 1)]
-    return [[panel, *row] for panel, row in zip(first, rows, strict=True)]
+        first = blank_panel(view.backdrop) if rows else image_panel(view.backdrop)
+        beside = [first, *[blank_panel(view.backdrop)] * (2 * len(view.passes) - 1)]
+        rows += ordered_rows(beside, heats, overlays, view.style.panels)
+    return rows or [[image_panel(view.backdrop)]]
 
 
 @with_map_keywords
@@ -177,11 +180,11 @@ def all_heads(
     raw = [head_maps(vit, view.index, number, view.query) for vit in view.passes]
     maps = [shown_attention(heads, style) for heads in raw]
     limits = shared_limits([maps], style)[0]
-    rows = []
+    rows: list[Sequence[Panel]] = []
     for prefix, raw_heads, heads in zip(view.prefixes, raw, maps, strict=True):
         of_all = shown_attention(raw_heads.mean(axis=0), style)
         mean = map_panels(view.backdrop, f"{prefix}mean of heads", of_all, limits, bar=True)
-        rows.append([image_panel(view.backdrop), *mean])
+        rows.append(_row_of_maps(view, [mean]))
         rows += _head_rows(view.backdrop, prefix, heads, limits)
     title = titled(view.title, f"attention of {view.query.label}")
     note = attention_note(maps, style)
@@ -198,7 +201,8 @@ def _head_rows(
             map_panels(backdrop, f"{prefix}head {n}", heads[n], limits, bar=n == numbers[-1])
             for n in numbers
         ]
-        rows += [[heat for heat, _ in pairs], [overlay for _, overlay in pairs]]
+        heats, overlays = zip(*pairs, strict=True)
+        rows += ordered_rows((), [heats], [overlays], backdrop.style.panels)
     return rows
 
 
@@ -232,10 +236,20 @@ def attention_rollout(
         map_panels(view.backdrop, f"{prefix}rollout", values, limits, bar=values is maps[-1])
         for prefix, values in zip(view.prefixes, maps, strict=True)
     ]
-    heats, overlays = zip(*pairs, strict=True)
     note = f"{fusion} of heads · layers {start_layer} to {len(view.passes[0].layers) - 1}"
     if discard_ratio:
         note += f" · lowest {discard_ratio:.0%} left out"
     title = titled(view.title, f"attention rollout of {view.query.label}")
-    rows = [[image_panel(view.backdrop), *heats, *overlays]]
+    rows = [_row_of_maps(view, pairs)]
     return figure_of_rows(title, note, rows, view.style, attention_note(maps, view.style))
+
+
+def _row_of_maps(view: MapView, pairs: Sequence[tuple[Panel, Panel]]) -> tuple[Panel, ...]:
+    """The image, the heat of each map, its overlays; or what the style says."""
+    heats, overlays = zip(*pairs, strict=True)
+    panels: dict[PanelName, Sequence[Panel]] = {
+        "image": [image_panel(view.backdrop)],
+        "heat": heats,
+        "overlay": overlays,
+    }
+    return ordered_panels(panels, view.style.panels)

@@ -11,6 +11,7 @@ from torch import nn
 from fastcam.attribution.attention.vit_pass import VitPass
 from fastcam.errors import InputError
 from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.panel_order import MAP_PANELS, panel_names
 from fastcam.jobs.vit.position_embedding import REMEDY, position_embedding
 from fastcam.jobs.vit.request import VIEWS, ViewChoice
 from fastcam.jobs.vit.selection import check_fusion, check_head, layers_of
@@ -42,6 +43,7 @@ def plan_views(
     ``log`` gets a line for a view that they can't have, unless ``choice`` names it. InputError for
     such a view that is named, and for what is wrong with a choice whatever the image.
     """
+    panel_names(MAP_PANELS, choice.style.panels)
     check_fusion(choice.fusion, choice.discard_ratio)
     layers = layers_of(choice.layers, passes[0])
     for vit in passes:

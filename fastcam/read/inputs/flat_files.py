@@ -15,6 +15,7 @@ from fastcam.read.volumes.dicom_header import plane_of, position_of
 from fastcam.read.volumes.dicom_series import reading
 from fastcam.read.volumes.nifti import nifti_channels
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, PICTURE_SUFFIXES, is_dicom
+from fastcam.storage.locations import readable
 
 IMAGE_SUFFIXES = (*PICTURE_SUFFIXES, ".webp")
 _TAGS = [
@@ -76,7 +77,9 @@ def _holds_image(path: Path) -> bool:
     from pydicom import dcmread
 
     with reading(path):
-        header = dcmread(path, stop_before_pixels=True, specific_tags=["Rows"], force=True)
+        header = dcmread(
+            readable(path), stop_before_pixels=True, specific_tags=["Rows"], force=True
+        )
     return "Rows" in header
 
 
@@ -114,7 +117,7 @@ def _position(path: Path) -> tuple[str | None, Any, Any]:
     if not is_dicom(path):
         raise CaseError(f"{path}: is not a DICOM file; copy it again or take it away")
     with reading(path):
-        header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+        header = dcmread(readable(path), stop_before_pixels=True, specific_tags=_TAGS, force=True)
         if "Rows" not in header or int(header.get("NumberOfFrames") or 1) > 1:
             return None, None, None
         plane = plane_of(header, 0)

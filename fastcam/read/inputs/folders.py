@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.read.inputs.flat_files import IMAGE_SUFFIXES, flat_files, stacked_files
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, ITK_SUFFIXES, is_dicom, natural_key
+from fastcam.storage.locations import as_path, entries
 
 VOLUME_NAMES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", *ITK_SUFFIXES)
 # What fastcam itself writes among pictures.
@@ -33,8 +33,7 @@ def walk(
     """The inputs below ``folder``; each folder is entered once, whatever links lead there."""
     visited = set() if visited is None else visited
     try:
-        with os.scandir(folder) as entries:
-            inside = [entry for entry in entries if not entry.name.startswith(".")]
+        inside = [entry for entry in entries(folder) if not entry.name.startswith(".")]
         status = folder.stat()
     except OSError as error:
         if not visited:
@@ -44,12 +43,12 @@ def walk(
     if identity in visited:
         return
     visited.add(identity)
-    files = [Path(entry.path) for entry in inside if entry.is_file()]
+    files = [as_path(entry.path) for entry in inside if entry.is_file()]
     yield from flat_files(files) if dims == 2 else _volumes(folder, files)
     for entry in inside:
         if not entry.is_dir() or entry.name.endswith(_STORE_SUFFIX):
             continue
-        below = Path(entry.path)
+        below = as_path(entry.path)
         if skipped is None or below.resolve() != skipped:
             yield from walk(below, dims, skipped, visited)
 
@@ -88,7 +87,7 @@ def left_out(sources: Sequence[Path], dims: int, skipped: Path | None = None) ->
     """
     volumes: list[Path] = []
     files: list[Path] = []
-    for folder in filter(Path.is_dir, sources):
+    for folder in (source for source in sources if source.is_dir()):
         if dims == 2:
             images = {*walk(folder, 2, skipped)}
             volumes += _other_volumes(folder, images, skipped)

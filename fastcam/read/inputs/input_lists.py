@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastcam.errors import InputError
 from fastcam.read.inputs.tables import few, read_cells, read_text
+from fastcam.storage.locations import absent, under
 
 _IMAGE_COLUMNS = ("image", "path", "file")
 
@@ -58,9 +59,11 @@ def read_table(path: Path, base: Path) -> list[ListEntry]:
         source = row.cells[image]
         if not source:
             raise InputError(f"{path}: row {row.number} names no image")
-        mask = base / cells["mask"] if cells.get("mask") else None
+        mask = under(base, cells["mask"]) if cells.get("mask") else None
         masks += [mask] if mask else []
-        entries.append(ListEntry(base / source, mask, cells.get("label", ""), cells.get("id", "")))
+        entries.append(
+            ListEntry(under(base, source), mask, cells.get("label", ""), cells.get("id", ""))
+        )
     if not entries:
         raise InputError(f"{path}: names no image: it has a heading only")
     _check_files(path, [entry.source for entry in entries])
@@ -69,7 +72,7 @@ def read_table(path: Path, base: Path) -> list[ListEntry]:
 
 
 def _check_files(path: Path, files: Sequence[Path]) -> None:
-    missing = [file for file in files if not file.exists()]
+    missing = absent(files)
     if missing:
         raise InputError(
             f"{path}: {len(missing)} of {len(files)} files are missing, the first is {missing[0]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from fastcam.read.inputs.inputs import Item, stem_of
 from fastcam.read.inputs.named_inputs import InputValue, ModelInput, main_image, read_inputs
 from fastcam.read.inputs.table_cells import PARQUET
 from fastcam.read.inputs.tables import SHEETS, Table, read_cells
+from fastcam.storage.locations import is_path, relative_text, under
 
 _TABLES = (".csv", ".tsv", *SHEETS, *PARQUET)
 
@@ -55,13 +55,13 @@ def items_of(
     items = []
     for row, of_row in zip(table.rows, values, strict=True):
         source = of_row[main]
-        assert isinstance(source, Path)
+        assert is_path(source)
         cells = {name: row.cells[columns[name]] for name in columns}
-        mask = base / cells["mask"] if cells.get("mask") else None
+        mask = under(base, cells["mask"]) if cells.get("mask") else None
         if mask is not None and not mask.exists():
             raise InputError(f"{table.path}: row {row.number}: the mask {mask} is missing")
         name = cells.get("id") or stem_of(source.name)
-        group = os.path.relpath(source.parent, base)
+        group = relative_text(source.parent.absolute(), base.absolute())
         outside = group.startswith("..") or group == "."
         items.append(
             Item(name, "" if outside else group, source, mask, cells.get("label", ""), of_row)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from fastcam.read.inputs.table_cells import PARQUET
 from fastcam.read.inputs.tables import SHEETS
 from fastcam.read.regular_files import check_regular
 from fastcam.read.volumes.sources import DICOM_SUFFIXES
+from fastcam.storage.listing import listed
+from fastcam.storage.locations import as_path, common_folder, relative_text
 
 _SUFFIXES = tuple(dict.fromkeys((*VOLUME_NAMES, *IMAGE_SUFFIXES, *DICOM_SUFFIXES)))
 
@@ -77,7 +78,19 @@ def find_inputs(
     """
     if dims not in (2, 3):
         raise InputError(f"dims {dims}: images have 2, volumes 3")
-    paths = [Path(source) for source in sources]
+    paths = [as_path(source) for source in sources]
+    with listed(*(path for path in paths if not glob.has_magic(path.name)), mask_dir):
+        return _found(paths, pattern, table, mask_dir, dims, channels)
+
+
+def _found(
+    paths: Sequence[Path],
+    pattern: str | None,
+    table: Path | None,
+    mask_dir: Path | None,
+    dims: int,
+    channels: int,
+) -> list[Item]:
     if not paths and table is None:
         raise InputError("no images given: give a folder, files, a list (.txt) or a table (.csv)")
     if table is not None:
@@ -150,17 +163,10 @@ def _of_source(path: Path, pattern: str | None, dims: int, skipped: Path | None)
             return [_from_table(entry, path.parent) for entry in read_table(path, path.parent)]
         return [_Source(path, path.parent)]
     if glob.has_magic(str(path)):
-        fixed = Path(*(part for part in _until_magic(path)))
+        fixed = next(folder for folder in path.parents if not glob.has_magic(str(folder)))
         return _matching(fixed, str(path.relative_to(fixed)))
     check_regular(path)
     raise InputError(f"{path}: does not exist")
-
-
-def _until_magic(path: Path) -> Iterator[str]:
-    for part in path.parts:
-        if glob.has_magic(part):
-            return
-        yield part
 
 
 def _matching(folder: Path, pattern: str) -> list[_Source]:
@@ -187,11 +193,11 @@ def _with_ids(inputs: Sequence[_Source]) -> list[Item]:
     repeated = [path for path, count in counts.items() if count > 1]
     if repeated:
         raise InputError(f"{repeated[0]}: is given twice; each image counts once")
-    shared = os.path.commonpath([entry.source.absolute().parent for entry in inputs])
+    shared = common_folder(entry.source.absolute().parent for entry in inputs)
     spellings: tuple[Callable[[_Source], str], ...] = (
         lambda entry: stem_of(entry.relative),
-        lambda entry: stem_of(os.path.relpath(entry.source.absolute(), shared)),
-        lambda entry: os.path.relpath(entry.source.absolute(), shared),
+        lambda entry: stem_of(relative_text(entry.source.absolute(), shared)),
+        lambda entry: relative_text(entry.source.absolute(), shared),
     )
     names = [entry.id or stem_of(Path(entry.relative).name) for entry in inputs]
     for spelling in spellings:

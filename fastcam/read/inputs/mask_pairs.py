@@ -32,7 +32,9 @@ def mask_beside(source: Path) -> Path | None:
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] not in _PAIRS:
             continue
-        folder = Path(*parts[:index], _PAIRS[parts[index]], *parts[index + 1 : -1])
+        # parents[0] has all parts but the last.
+        above = source.absolute().parents[len(parts) - 1 - index]
+        folder = above.joinpath(_PAIRS[parts[index]], *parts[index + 1 : -1])
         stem = stem_of(source.name)
         for name in (stem, f"{stem}_mask"):
             for suffix in MASK_SUFFIXES:

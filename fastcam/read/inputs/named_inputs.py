@@ -10,6 +10,7 @@ from typing import Literal
 from fastcam.errors import InputError
 from fastcam.read.inputs.tables import Row, Table
 from fastcam.read.inputs.target_column import number_in
+from fastcam.storage.locations import absent, under
 
 Kind = Literal["image", "number"]
 # What an input is for one row: the file of an image, a number, or why there is no number.
@@ -103,8 +104,8 @@ def _files(table: Table, column: str, base: Path, name: str) -> list[InputValue]
             f"{table.path}: row {empty.number} has no {column}, which --input {name}={column} "
             "takes; fill it in, or leave the row out"
         )
-    files = [base / row.cells[column] for row in table.rows]
-    missing = [file for file in files if not file.exists()]
+    files = [under(base, row.cells[column]) for row in table.rows]
+    missing = absent(files)
     if missing:
         raise InputError(
             f"{table.path}: {len(missing)} of {len(files)} files in column {column} are missing, "

@@ -21,6 +21,7 @@ from fastcam.read.volumes.nifti import nifti_grid, nifti_shape, read_nifti
 from fastcam.read.volumes.slice_axis import grid_along, volume_along
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, is_dicom, is_picture
 from fastcam.read.volumes.voxels import Volume
+from fastcam.storage.locations import readable
 
 # The windows of the files themselves.
 FILE_LEVELS = GreyLevels()
@@ -109,7 +110,7 @@ def dicom_picture(path: Path, grey: GreyLevels) -> NDArray[Any]:
     if not is_dicom(path):
         raise CaseError(f"{path}: is not a DICOM file; copy it again or take it away")
     with reading(path):
-        header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+        header = dcmread(readable(path), stop_before_pixels=True, specific_tags=_TAGS, force=True)
         if "Rows" not in header:
             raise CaseError(f"{path}: is DICOM, but holds no picture; take it out of the images")
         frames = int(header.get("NumberOfFrames") or 1)

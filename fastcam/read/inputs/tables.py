@@ -15,6 +15,7 @@ from fastcam.errors import InputError
 from fastcam.read.archive_limits import excess
 from fastcam.read.inputs.table_cells import PARQUET, LibraryError, TableError, read_apart
 from fastcam.read.regular_files import check_regular
+from fastcam.storage.local_copy import local_copy
 
 SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 TEXTS = (".csv", ".tsv", ".txt", "")
@@ -155,7 +156,8 @@ def _of_reader(path: Path) -> Lines:
     if not path.is_file():
         raise InputError(f"{path}: does not exist")
     try:
-        return enumerate(read_apart(path, _unpacked(path)), 1)
+        with local_copy(path) as file:
+            return enumerate(read_apart(file, _unpacked(file)), 1)
     except TableError as error:
         raise InputError(f"{path}: {error}") from error
     except LibraryError as error:

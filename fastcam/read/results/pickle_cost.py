@@ -48,12 +48,14 @@ class PickleCost:
     - ``size``: its bytes
     - ``objects``: how many it holds, each counted as often as it is there
     - ``depth``: tuples inside each other
+    - ``hashing``: steps of looking up its keys
     """
 
     end: int
     size: int
     objects: int
     depth: int
+    hashing: int = 0
 
     def check_walk(self) -> None:
         """TooCostlyError where walking through all that the pickle holds takes too long."""
@@ -69,18 +71,19 @@ class PickleCost:
             )
 
 
-def measure(data: bytes | mmap.mmap, start: int = 0) -> PickleCost:
+def measure(data: bytes | mmap.mmap, start: int = 0, hashed: int = 0) -> PickleCost:
     """What the pickle in ``data`` that begins at ``start`` costs; nothing of it is built.
 
-    ScanError where it is not a complete pickle, TooCostlyError where building it takes too
-    long or too much memory.
+    ``hashed``: steps of looking up keys that other parts of the same file have taken. ScanError
+    where it is not a complete pickle, TooCostlyError where building it takes too long or too much
+    memory.
     """
-    result, end, hashed, objects, depth = _walk(data, start)
+    result, end, hashing, objects, depth = _walk(data, start, _MOST_HASHING - hashed)
     if result == pickle_cost.DAMAGED:
         pickle_scan.check(data if start == 0 else data[start:])
         raise pickle.UnpicklingError(f"byte {end} doesn't fit what is before it")
     if result == pickle_cost.HASHING:
-        many = "steps without end" if hashed >= INFINITE else f"more than {_MOST_HASHING} steps"
+        many = "steps without end" if hashing >= INFINITE else f"more than {_MOST_HASHING} steps"
         raise TooCostlyError(
             f"byte {end} uses a key, of a dict or set, that takes {many} to look up: tuples inside "
             "tuples, or large numbers; use texts as keys"
@@ -91,21 +94,21 @@ def measure(data: bytes | mmap.mmap, start: int = 0) -> PickleCost:
         raise pickle.UnpicklingError(f"byte {end} calls what may cost anything: a size, a codec")
     if depth > _MOST_DEPTH:
         raise TooCostlyError(f"it holds {depth} tuples inside each other; {_MOST_DEPTH} are enough")
-    return PickleCost(end, end - start, objects, depth)
+    return PickleCost(end, end - start, objects, depth, hashing)
 
 
-def _walk(data: bytes | mmap.mmap, start: int) -> tuple[int, int, int, int, int]:
+def _walk(data: bytes | mmap.mmap, start: int, most_hashing: int) -> tuple[int, int, int, int, int]:
     """(result, offset behind it, steps of hashing, objects, depth) as the kernel counts them."""
     if len(data) - start <= _SMALL:
         result, end, _, hashed, _, objects, depth = _interpreted_cost()(
-            data[start:], 0, _MOST_HASHING, _MOST_INTERPRETED
+            data[start:], 0, most_hashing, _MOST_INTERPRETED
         )
         if result != pickle_cost.BUILDING:
             return result, start + int(end), int(hashed), int(objects), int(depth)
-    _announce_compiling()
+    announce_compiling()
     codes = np.frombuffer(data, np.uint8)
     result, end, _, hashed, _, objects, depth = pickle_cost.cost(
-        codes, start, _MOST_HASHING, _MOST_BUILDING + _BUILDING_PER_BYTE * len(codes)
+        codes, start, most_hashing, _MOST_BUILDING + _BUILDING_PER_BYTE * len(codes)
     )
     del codes  # the file could not be unmapped
     return result, end, hashed, objects, depth
@@ -116,7 +119,7 @@ def _interpreted_cost() -> Callable[..., tuple[int, ...]]:
     return interpreted(pickle_cost.cost)
 
 
-def _announce_compiling() -> None:
+def announce_compiling() -> None:
     """A warning before the seconds in which the kernel is compiled: nothing else would say why
     the first file of an installation takes so long."""
     signatures = getattr(pickle_cost.cost, "signatures", ())

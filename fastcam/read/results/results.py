@@ -8,15 +8,18 @@ warning.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastcam.errors import CaseError, InputError
 from fastcam.read.regular_files import check_regular
-from fastcam.read.results import pickle_reader, plain_formats
+from fastcam.read.results import json_file, large_files, npz_file
 from fastcam.read.results.case import Case
 from fastcam.read.results.case_checks import check_case, name_of
 from fastcam.read.results.scalars import printable
+from fastcam.storage.local_copy import local_copy
+from fastcam.storage.object_path import ObjectPath
 
 PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth")
 
@@ -67,12 +70,21 @@ def read_results(path: Path) -> Results:
     Raises InputError naming the file when it can't be read as any of them. Nothing in the file
     is run.
     """
-    records = _read_records(path)
+    if not isinstance(path, ObjectPath) or not path.is_file():
+        return _read(path)
+    try:
+        with local_copy(path) as file:
+            return replace(_read(file), source=path)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _read(path: Path) -> Results:
     cases: list[Case] = []
     rejected: list[RejectedCase] = []
     warnings: list[CaseWarning] = []
     numbers: dict[str, int] = {}
-    for number, record in enumerate(records, start=1):
+    for number, record in enumerate(_records(path), start=1):
         name = ""
         try:
             if not isinstance(record, dict):
@@ -90,42 +102,56 @@ def read_results(path: Path) -> Results:
             numbers[name] = number
             cases.append(case)
             warnings += [CaseWarning(number, name, reason) for reason in oddities]
-        records[number - 1] = None  # a checked case is a hundredth of its dicts' size
     return Results(path, file_sha256(path), tuple(cases), tuple(rejected), tuple(warnings))
 
 
-def _read_records(path: Path) -> list[object]:
+def _records(path: Path) -> Iterator[object]:
+    """What the file holds of each case. InputError, perhaps behind some, where it is none."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the results file in it, or a .zarr run store")
     check_regular(path)
     suffix = path.suffix.lower()
+    parts: Iterable[object]
     if suffix == ".npz":
-        return list(plain_formats.read_npz(path))
-    if suffix == ".json":
-        loaded = plain_formats.read_json(path)
+        parts = ([record] for record in npz_file.read_npz(path))
+    elif suffix == ".json":
+        parts = json_file.load_parts(path)
     elif suffix in PICKLE_SUFFIXES:
-        loaded = pickle_reader.load(path)
+        parts = large_files.load_parts(path)
     else:
         raise InputError(
             f"{path}: '{suffix}' is not a results file; give .pkl, .npz or .json (a pickle under "
             "another name: rename it to .pkl)"
         )
-    if isinstance(loaded, tuple):
-        loaded = list(loaded)
-    if not isinstance(loaded, list):
-        kind = type(loaded).__name__
-        keys = f" with the keys {printable(list(loaded)[:5])}" if isinstance(loaded, dict) else ""
+    others: list[str] = []
+    dicts = False
+    for part in parts:
+        for record in _items(path, part):
+            dicts = dicts or isinstance(record, dict)
+            others += [type(record).__name__] * (not others)
+            yield record
+    if not others:
+        raise InputError(f"{path}: the list of cases is empty, so there is nothing to draw")
+    if not dicts:
+        raise InputError(
+            f"{path}: is a list of {others[0]}, but a results file is a list with one dict per case"
+        )
+
+
+def _items(path: Path, part: object) -> Iterator[object]:
+    """The items of a list, each of which is let go when the next is asked for: a checked case is a
+    hundredth of its dicts' size."""
+    if isinstance(part, tuple):
+        part = list(part)
+    if not isinstance(part, list):
+        kind = type(part).__name__
+        keys = f" with the keys {printable(list(part)[:5])}" if isinstance(part, dict) else ""
         raise InputError(
             f"{path}: holds a {kind}{keys}, but a results file is a list with one dict per case"
         )
-    if not loaded:
-        raise InputError(f"{path}: the list of cases is empty, so there is nothing to draw")
-    if not any(isinstance(record, dict) for record in loaded):
-        raise InputError(
-            f"{path}: is a list of {type(loaded[0]).__name__}, but a results file is a list with "
-            "one dict per case"
-        )
-    return loaded
+    part.reverse()
+    while part:
+        yield part.pop()
 
 
 def file_sha256(path: Path) -> str:

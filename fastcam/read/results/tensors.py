@@ -147,7 +147,7 @@ def _rebuild_tensor(
     numbers += (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
     if not isinstance(storage, torch.TypedStorage) or storage.dtype not in numbers:
         refuse("a tensor of something other than numbers")
-    (start,), sizes, steps = _counts((offset,)), _counts(shape), _counts(stride)
+    (start,), sizes, steps = counts((offset,)), counts(shape), counts(stride)
     # storage.untyped() warns; torch's own rebuilding reads this attribute as well.
     flat = torch.tensor([], dtype=storage.dtype).set_(storage._untyped_storage)
     # set_() and as_strided() check nothing, so the last number's position is checked here.
@@ -159,7 +159,8 @@ def _rebuild_tensor(
     return np.array(torch.as_strided(flat, sizes, steps, start).numpy()).view(PendingArray)
 
 
-def _counts(numbers: object) -> tuple[int, ...]:
+def counts(numbers: object) -> tuple[int, ...]:
+    """A tensor's shape, stride or offset out of a pickle, checked."""
     if not isinstance(numbers, tuple) or not all(type(n) is int and n >= 0 for n in numbers):
         refuse("a tensor whose shape, stride or offset are no counts")
     return numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import zipfile
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from fastcam.read.archive_limits import excess
@@ -31,7 +32,7 @@ def measure_torch(file: BinaryIO) -> PickleCost:
     try:
         if file.read(len(_ZIP)) == _ZIP:
             with zipfile.ZipFile(file) as archive:
-                return _measure_zip(archive, size)
+                return _largest([measure(data) for _, data in pickles_in(archive, size)])
         if size == 0:
             raise EOFError("the file is empty")
         return _measure_legacy(file)
@@ -39,10 +40,11 @@ def measure_torch(file: BinaryIO) -> PickleCost:
         file.seek(0)
 
 
-def _measure_zip(archive: zipfile.ZipFile, size: int) -> PickleCost:
+def pickles_in(archive: zipfile.ZipFile, size: int) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each pickle in a zip file of ``size`` bytes; TooCostlyError where it would
+    unpack to too much."""
     if reason := excess(archive, size, _LEAST, _PER_BYTE):
         raise TooCostlyError(reason)
-    costs = []
     for member in archive.infolist():
         if not member.filename.endswith("data.pkl"):
             continue
@@ -53,8 +55,7 @@ def _measure_zip(archive: zipfile.ZipFile, size: int) -> PickleCost:
             )
         with archive.open(member) as stream:
             # No more than is declared, whatever is stored.
-            costs.append(measure(stream.read(member.file_size)))
-    return _largest(costs)
+            yield member.filename, stream.read(member.file_size)
 
 
 def _measure_legacy(file: BinaryIO) -> PickleCost:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.read.archive_limits import array_header, check_length, check_member
 from fastcam.read.axis_order import Axes
 from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import Volume, luminance, native
+from fastcam.storage.locations import readable
+from fastcam.storage.object_path import ObjectPath
 
 # What NumPy and zipfile let out; RuntimeError is an encrypted or unknown kind of archive.
 _DAMAGED = (
@@ -42,7 +45,7 @@ def read_array(path: Path, axes: Axes) -> Volume:
     """
     try:
         if path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(readable(path)) as archive:
                 member = archive.getinfo(_member(archive, path))
                 check_member(archive, member)
                 check_memory(path, member.file_size, _COPIES)
@@ -51,12 +54,19 @@ def read_array(path: Path, axes: Axes) -> Volume:
         else:
             with path.open("rb") as stream:
                 check_length(*array_header(stream), path.stat().st_size)
+                if isinstance(path, ObjectPath):
+                    stream.seek(0)
+                    return _arranged(np.load(stream, allow_pickle=False), axes, path)
             check_memory(path, path.stat().st_size, _COPIES)
             # Mapped where the order changes: then the only copy is the one in our order.
             mapping: Literal["r"] | None = "r" if axes == "xyz" else None
             array = np.load(path, mmap_mode=mapping, allow_pickle=False)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
+    return _arranged(array, axes, path)
+
+
+def _arranged(array: NDArray[Any], axes: Axes, path: Path) -> Volume:
     shape, color = _grid(array.shape, array.dtype, axes, path)
     array = array.reshape((*shape, -1) if color else shape)
     if axes == "xyz":
@@ -72,7 +82,7 @@ def array_shape(path: Path, axes: Axes) -> tuple[int, int, int]:
     """(z, y, x) from the array's header alone."""
     try:
         if path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(readable(path)) as archive:
                 stored, dtype = _header(archive, _member(archive, path))
         else:
             with path.open("rb") as stream:

@@ -24,6 +24,7 @@ from fastcam.read.volumes.dicom_series import ChosenVolume, open_series, reading
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import LPS_TO_RAS, Volume, luminance, native
+from fastcam.storage.locations import readable
 
 # Bytes at the peak for each of the volume's, measured.
 _COPIES = 2.0
@@ -93,7 +94,7 @@ def read_headers(paths: Sequence[Path], volume: str | None = None) -> list[Any]:
     headers = []
     for path in dict.fromkeys(entry.path for entry in selection.frames):
         with reading(path):
-            headers.append(dcmread(path, stop_before_pixels=True, force=True))
+            headers.append(dcmread(readable(path), stop_before_pixels=True, force=True))
     return headers
 
 
@@ -165,7 +166,9 @@ def _check_memory(selection: ChosenVolume, shape: tuple[int, int, int]) -> None:
 
     first, tags = selection.frames[0], ["BitsAllocated", "SamplesPerPixel"]
     with reading(first.path):
-        header = dcmread(first.path, stop_before_pixels=True, specific_tags=tags, force=True)
+        header = dcmread(
+            readable(first.path), stop_before_pixels=True, specific_tags=tags, force=True
+        )
         bits = int(header.get("BitsAllocated") or 16)
         samples = int(header.get("SamplesPerPixel") or 1)
     location = (
@@ -207,7 +210,7 @@ def open_image(path: Path) -> Any:
     from pydicom import dcmread
     from pydicom.pixels.decoders.base import get_decoder
 
-    image = dcmread(path, force=True)
+    image = dcmread(readable(path), force=True)
     meta = image.file_meta
     if "TransferSyntaxUID" not in meta:
         from pydicom.uid import ImplicitVRLittleEndian

@@ -23,6 +23,7 @@ from fastcam.read.volumes.dicom_traits import TRAIT_TAGS, Traits
 from fastcam.read.volumes.dicom_values import COLUMNS, FRAMES, INSTANCE, ROWS, stored_integer
 from fastcam.read.volumes.series import SeriesImage, SeriesVolume, choose_volume, plan_series
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, is_dicom, natural_key
+from fastcam.storage.locations import readable
 
 _SERIES_TAGS = (
     "SOPInstanceUID",
@@ -147,7 +148,9 @@ def open_series(paths: Sequence[Path]) -> DicomSeries:
                 raise CaseError(f"{path}: is not a DICOM file; copy it again or take it away")
             continue
         with reading(path):
-            header = dcmread(path, stop_before_pixels=True, specific_tags=_tags(_TAGS), force=True)
+            header = dcmread(
+                readable(path), stop_before_pixels=True, specific_tags=_tags(_TAGS), force=True
+            )
             if "Rows" in header:  # reports, contours and the like have no picture
                 headers.append((path, header))
     if not headers:
@@ -183,7 +186,9 @@ def _trait_header(path: Path) -> Any:
     from pydicom import dcmread
 
     with reading(path):
-        return dcmread(path, stop_before_pixels=True, specific_tags=_tags(TRAIT_TAGS), force=True)
+        return dcmread(
+            readable(path), stop_before_pixels=True, specific_tags=_tags(TRAIT_TAGS), force=True
+        )
 
 
 @contextmanager

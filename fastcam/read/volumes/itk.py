@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from fastcam.errors import CaseError
 from fastcam.read.volumes.geometry import Affine, Grid
 from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import LPS_TO_RAS, Volume, luminance, native
+from fastcam.storage.local_copy import local_copy
+from fastcam.storage.object_path import ObjectPath
 
 # Bytes at the peak for each of the volume's, measured: SimpleITK's own, and the array's.
 _COPIES = 2.5
@@ -22,6 +26,11 @@ _AXES, _HEADER = re.compile(rb"NDims\s*=([^\r\n]*)"), 1 << 16
 
 def read_itk(path: Path) -> Volume:
     """The volume as (z, y, x), SimpleITK's own order; CaseError where it isn't installed."""
+    with _one_file(path) as file:
+        return _read_itk(file)
+
+
+def _read_itk(path: Path) -> Volume:
     itk = _simpleitk(path)
     reader = _reader(itk, path)
     _check_memory(itk, reader, path)
@@ -43,8 +52,21 @@ def itk_shape(path: Path) -> tuple[int, int, int]:
 
 def itk_grid(path: Path) -> Grid:
     """Where the voxels lie, from the header alone."""
-    reader = _reader(_simpleitk(path), path)
+    with _one_file(path) as file:
+        reader = _reader(_simpleitk(file), file)
     return Grid(_shape(reader, path), _affine(reader))
+
+
+@contextmanager
+def _one_file(path: Path) -> Iterator[Path]:
+    """The file where ITK finds it. CaseError for one in a bucket whose voxels are in another."""
+    if isinstance(path, ObjectPath) and path.suffix.lower() == ".mhd":
+        raise CaseError(f"{path}: has its voxels in another file; copy both here, or give NIfTI")
+    try:
+        with local_copy(path) as file:
+            yield file
+    except OSError as error:
+        raise CaseError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
 def _simpleitk(path: Path) -> Any:

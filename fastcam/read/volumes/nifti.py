@@ -20,6 +20,7 @@ from fastcam.read.volumes.geometry import Affine, Grid, Shape, farthest
 from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.nifti_names import names_of
 from fastcam.read.volumes.voxels import Volume, luminance, native
+from fastcam.storage.object_path import ObjectPath
 
 _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
 # Deflate makes nothing smaller than 1/1032; a header that asks for more than the file can hold is
@@ -178,6 +179,14 @@ def _reading(path: Path) -> Iterator[IO[bytes]]:
     from isal.isal_zlib import IsalError
 
     try:
+        if isinstance(path, ObjectPath):
+            with path.open("rb") as packed:
+                if path.name.endswith(".gz"):
+                    with igzip.open(packed, "rb") as stream:
+                        yield stream
+                else:
+                    yield packed
+            return
         open_file = igzip.open if path.name.endswith(".gz") else open
         with open_file(path, "rb") as stream:
             yield stream

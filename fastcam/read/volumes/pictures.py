@@ -19,6 +19,7 @@ from fastcam.errors import CaseError
 from fastcam.read.regular_files import check_regular_case, unreadable
 from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.voxels import Volume
+from fastcam.storage.locations import readable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -73,7 +74,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
 
     check_regular_case(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(readable(path)) as image:
             yield image
     except UnidentifiedImageError as error:
         raise CaseError(f"{path}: is not a picture that Pillow knows, or is damaged") from error

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from fastcam.errors import CaseError, InputError
 from fastcam.read.regular_files import check_regular_case
+from fastcam.storage.listing import KeptListing
+from fastcam.storage.locations import as_path, entries, read_start
+from fastcam.storage.object_path import ObjectEntry, ObjectPath
 
 ITK_SUFFIXES = (".nrrd", ".mha", ".mhd")
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".npy", ".npz", ".tif", ".tiff", ".dcm", *ITK_SUFFIXES)
@@ -43,9 +46,10 @@ class SourceIndex:
         """InputError when the root is missing, is not a folder, is empty or can't be listed."""
         self.root = root
         self.mask = mask
+        self._listing = KeptListing(root)
         try:
-            with os.scandir(root) as entries:
-                empty = next(iter(entries), None) is None
+            with self._listing:
+                empty = not entries(root) if isinstance(root, ObjectPath) else _is_empty(root)
         except OSError as error:
             raise InputError(
                 f"{root}: is not a folder of {self._kind_text}s: {error.strerror or error}"
@@ -68,6 +72,10 @@ class SourceIndex:
         same), where two answer to the name, and where the name leads out of the root.
         """
         self._check(name)
+        with self._listing:
+            return self._find(name)
+
+    def _find(self, name: str) -> Path:
         mask_name = f"{name}_mask"
         lookups: tuple[tuple[_Lookup, str, tuple[str, ...]], ...]
         if self.mask:
@@ -156,7 +164,7 @@ class SourceIndex:
                 if (target.st_dev, target.st_ino) in self._seen:
                     continue
                 self._seen.add((target.st_dev, target.st_ino))
-            yield Path(entry.path)
+            yield as_path(entry.path)
 
     def _hint(self, name: str) -> str:
         if self._near is None:
@@ -209,8 +217,7 @@ def is_picture(path: Path) -> bool:
 def is_dicom(path: Path) -> bool:
     """Whether the file begins as DICOM files do, with or without the preamble of Part 10."""
     try:
-        with path.open("rb") as stream:
-            start = stream.read(132)
+        start = read_start(path, 132)
     except OSError:
         return False
     return start[128:] == b"DICM" or (start[:2] in (b"\2\0", b"\x08\0") and start[3:4] == b"\0")
@@ -223,10 +230,10 @@ def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[int, Path, list[str]]]
     for entry in _entries(folder):
         if not entry.is_dir():
             if not entry.is_file():
-                check_regular_case(Path(entry.path))
+                check_regular_case(as_path(entry.path))
             names.append(entry.name)
         elif not entry.is_symlink() or (depth == 0 and not _leads_up(folder, entry)):
-            below.append(Path(entry.path))
+            below.append(as_path(entry.path))
     names = [name for name in names if name != "DICOMDIR"]
     slices = [name for name in names if _suffix(name) in DICOM_SUFFIXES]
     slices = slices or [name for name in names if _suffix(name) in PICTURE_SUFFIXES]
@@ -237,15 +244,19 @@ def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[int, Path, list[str]]]
         yield from _walk(path, depth + 1)
 
 
-def _leads_up(folder: Path, entry: os.DirEntry[str]) -> bool:
-    return folder.resolve().is_relative_to(Path(entry.path).resolve())
+def _leads_up(folder: Path, entry: os.DirEntry[str] | ObjectEntry) -> bool:
+    return folder.resolve().is_relative_to(as_path(entry.path).resolve())
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _is_empty(folder: Path) -> bool:
+    with os.scandir(folder) as found:
+        return next(iter(found), None) is None
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str] | ObjectEntry]:
     """What lies in a folder, hidden things left out; nothing where it may not be read."""
     try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+        return [entry for entry in entries(folder) if not entry.name.startswith(".")]
     except OSError:
         return []
 

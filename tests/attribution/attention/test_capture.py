@@ -290,6 +290,13 @@ def test_what_is_no_channel_gate(call):
     assert records == []
 
 
+def test_a_learned_scale_is_no_channel_gate():
+    """EfficientViM's, a row for each part of a block; there may be as many as there are images."""
+    scales = nn.Parameter(torch.randn(2, 3))
+    call = _Calls(lambda x: x * torch.sigmoid(scales)[0][:, None, None])
+    assert seen_by(call, torch.randn(2, 3, 4, 5))[0] == []
+
+
 @pytest.mark.parametrize(
     "call",
     [

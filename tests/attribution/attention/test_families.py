@@ -11,7 +11,8 @@ from ..planted import planted_peaks
 NOTHING = (
     "timm edgenext",
     "timm efficientvit of MIT",
-    "timm mobilevitv2",
+    "timm lambda network",
+    "timm efficientvim",
     "timm coat",
     "timm focalnet",
     "timm mlp_mixer",

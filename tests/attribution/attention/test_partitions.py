@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - everybody calls it so
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.engine import AttentionEngine
@@ -116,6 +117,29 @@ def test_mobilevit_windows_have_one_pixel_of_each_patch() -> None:
         parts = mass.reshape(2, 2, 2, heads, side, side).permute(0, 3, 4, 1, 5, 2)
         expected[path] = parts.reshape(2, heads, 2 * side, 2 * side)
     _check(maps, expected)
+    assert len(expected) == 9
+
+
+@pytest.mark.parametrize("size", [128, 96])
+def test_mobilevitv2_has_a_weight_for_each_pixel_of_a_patch(size: int) -> None:
+    """Its separable attention (b, 1, pixels of a patch, patches) is put back by ``F.fold``."""
+    model, images = _model("mobilevitv2_050"), torch.randn(2, 3, size, size)
+    expected = {}
+    handles = []
+    for name, module in model.named_modules():
+        if type(module).__name__ == "LinearSelfAttention":
+
+            def keep(module: Any, inputs: Any, _o: Any, name: str = name) -> None:
+                scores = module.qkv_proj(inputs[0])[:, 0].softmax(-1)
+                side = round(scores.shape[-1] ** 0.5) * 2
+                expected[name] = F.fold(scores, (side, side), 2, stride=2)
+
+            handles.append(module.register_forward_hook(keep))
+    with torch.no_grad():
+        model(images)
+    for handle in handles:
+        handle.remove()
+    _check(_maps(model, images), expected)
     assert len(expected) == 9
 
 

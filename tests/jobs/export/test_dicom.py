@@ -18,7 +18,8 @@ from fastcam.api import export
 from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.volumes.volumes import open_volume
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
+from fastcam.store.new_maps import create_maps
 
 from ... import sample_map_stores
 

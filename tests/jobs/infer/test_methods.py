@@ -179,3 +179,13 @@ def test_windows(images: Path, tmp_path: Path) -> None:
     assert store.map("gradcam/second", 0).shape == store.map("saliency", 0).shape == (SIZE, SIZE)
     assert store.note("saliency") == "of 9 windows"
     assert store.attrs.settings["windows"]["size"] == [8]
+
+
+def test_a_model_never_sees_more_than_a_window(images: Path, tmp_path: Path) -> None:
+    """Also before the run: a whole input may be more than fits into memory."""
+    sizes: set[tuple[int, ...]] = set()
+    net = Net()
+    net.register_forward_pre_hook(lambda _m, args: sizes.add(tuple(args[0].shape[2:])))
+    windows = fastcam.WindowPlan((8,), 0.5)
+    _infer(net, images, tmp_path / "out", method="saliency", windows=windows)
+    assert sizes == {(8, 8)}

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from fastcam.jobs.render.gallery_content import FailureRow, Gallery, GalleryCase, GalleryFigure
 from fastcam.jobs.render.page import link, page_html
 
+from .page_cases import cases_of
+
 HOSTILE = [
     "<script>document.title = 'run'</script>",
     "</script><script>alert(1)</script>",
@@ -102,38 +104,20 @@ def gallery(*cases: GalleryCase, **changes: Any) -> Gallery:
     return replace(example, **changes)
 
 
-def unpacked(row: list[Any]) -> dict[str, Any]:
-    names = (
-        "place",
-        "name",
-        "label",
-        "prediction",
-        "right",
-        "confidence",
-        "highest",
-        "shown",
-        "best",
-        "summary",
-        "folder",
-        "figures",
-        "error",
-    )
-    return dict(zip(names, row, strict=True))
-
-
 def test_the_data_are_the_cases() -> None:
     one = case(7, "患者 #1", correct=True)
     flat = case(8, figures=(GalleryFigure("008_x_slice4.png", 4, True, 0.5),), summary=None)
-    first, second = map(unpacked, Document(page_html(gallery(one, flat))).data()["cases"])
+    first, second = cases_of(Document(page_html(gallery(one, flat))).data())
     assert (first["place"], first["name"]) == (7, "患者 #1")
     assert (first["label"], first["prediction"], first["right"]) == (1, 0, 1)
     assert (first["confidence"], first["highest"]) == (0.875, 0.25)
     assert (first["shown"], first["best"]) == (1, 1)
-    assert first["folder"] + first["summary"] == "007_case/_summary.txt"
-    told = [(index, average, first["folder"] + rest) for index, average, rest in first["figures"]]
-    assert told == [(f.slice, pytest.approx(f.average), f.path) for f in one.figures]
+    assert first["summary"] == "007_case/_summary.txt"
+    assert first["figures"] == [
+        (f.slice, pytest.approx(f.average), f.path, "") for f in one.figures
+    ]
     assert (second["right"], second["summary"], second["folder"]) == (0, "", "")
-    assert second["figures"] == [[4, 0.5, "008_x_slice4.png"]]
+    assert second["figures"] == [(4, 0.5, "008_x_slice4.png", "")]
 
 
 def test_figures_of_both_modes_of_one_case() -> None:
@@ -142,19 +126,19 @@ def test_figures_of_both_modes_of_one_case() -> None:
         return tuple(GalleryFigure(path, k, k == best, 0.1) for k, path in enumerate(paths))
 
     for figures in (mixed(best=0), mixed(best=1)):
-        row = unpacked(Document(page_html(gallery(case(figures=figures)))).data()["cases"][0])
-        paths = [row["folder"] + rest for _, _, rest in row["figures"]]
+        row = cases_of(Document(page_html(gallery(case(figures=figures)))).data())[0]
+        paths = [path for _, _, path, _ in row["figures"]]
         assert paths == [figure.path for figure in figures]
 
 
 def test_without_its_best_slice_a_case_is_shown_by_the_next_best() -> None:
     figures = tuple(GalleryFigure(f"{k}.png", k, False, w) for k, w in enumerate((0.1, 0.3, 0.3)))
-    row = unpacked(Document(page_html(gallery(case(figures=figures)))).data()["cases"][0])
+    row = cases_of(Document(page_html(gallery(case(figures=figures)))).data())[0]
     assert (row["shown"], row["best"]) == (1, 0)
 
 
 def test_numbers_that_json_has_not() -> None:
-    row = unpacked(Document(page_html(gallery(case(confidence=float("nan"))))).data()["cases"][0])
+    row = cases_of(Document(page_html(gallery(case(confidence=float("nan"))))).data())[0]
     assert row["confidence"] is None
 
 
@@ -182,9 +166,9 @@ def test_nothing_from_files_is_markup(text: str) -> None:
     assert hostile.tags() == harmless.tags()
     attributes = [sorted(attrs) for _, attrs in hostile.elements]
     assert attributes == [sorted(attrs) for _, attrs in harmless.elements]
-    row = unpacked(hostile.data()["cases"][0])
+    row = cases_of(hostile.data())[0]
     assert row["name"] == text
-    assert row["folder"] + row["figures"][0][2] == f"{text}/{text}.png"
+    assert row["figures"][0][2] == f"{text}/{text}.png"
     assert hostile.texts["h1"] == [text]
     assert text in hostile.texts["td"]
     assert hostile.texts["script"][1] == harmless.texts["script"][1]
@@ -196,7 +180,7 @@ def test_nothing_from_files_is_markup(text: str) -> None:
 def test_any_name_comes_back(name: str) -> None:
     document = Document(page_html(gallery(case(name=name))))
     assert document.tags() == Document(page_html(gallery(case()))).tags()
-    assert unpacked(document.data()["cases"][0])["name"] == name
+    assert cases_of(document.data())[0]["name"] == name
 
 
 _NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/."), min_size=1)

@@ -309,3 +309,44 @@ def test_attention_all_but_uniform_looks_flat_and_is_said_to_be_so() -> None:
         assert (heat[..., 1] == 255).all()
         assert np.ptp(heat[..., 0].astype(int)) < 20
     assert sheet.rows[0][1].limits == (0.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("order", "layers", "heads", "rollout"),
+    [
+        (("overlay", "image"), ["ooooo*i", "oooo*i"], ["o*i", "oo*"], ["o*i"]),
+        (("heat", "image", "overlay"), ["ihhhhh*", "iooooo", "ihhhh*", "ioooo"], None, ["h*io"]),
+        (("overlay", "heat"), ["ooooo", "hhhhh*", "oooo", "hhhh*"], ["oh*", "oo", "hh*"], ["oh*"]),
+        (("mask", "heat"), ["hhhhh*", "hhhh*"], ["h*", "hh*"], ["h*"]),
+        (("image",), ["i"], ["i"], ["i"]),
+    ],
+)
+def test_panels_and_their_order(order, layers, heads, rollout) -> None:
+    """i for a picture or nothing, h for heat, o for an overlay, and * for a color bar."""
+    vit = vit_of(9)
+    style = Style(panel_size=64, panels=order)
+    letters = {(True, False): "i", (False, True): "h", (True, True): "o"}
+
+    def kinds(view, **named) -> list[str]:
+        sheet, _ = show(view, vit, style=style, **named)
+        return [
+            "".join(
+                letters[len(panel.image) > 0, len(panel.heat) > 0] + "*" * (panel.bar is not None)
+                for panel in row
+            )
+            for row in sheet.rows
+        ]
+
+    assert kinds(attention_layers, layers=range(9)) == layers
+    if heads:
+        assert kinds(all_heads) == heads
+    assert kinds(attention_rollout) == rollout
+
+
+def test_panels_without_heat_say_what_they_show() -> None:
+    sheet, _ = show(attention_rollout, vit_of(2), style=Style(panel_size=64, panels=("overlay",)))
+    (panel,) = sheet.rows[0]
+    assert panel.caption == "overlay, rollout"
+    assert panel.bar_caption == "× uniform"
+    with pytest.raises(InputError, match="--panels mask: these figures have image, heat, overlay"):
+        show(attention_rollout, vit_of(2), style=Style(panel_size=64, panels=("mask",)))

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import pytest
 from fastcam_kernels import pickle_cost as kernels
 
 from fastcam.cli.main import _show_warning
 from fastcam.read.results import pickle_cost
-from fastcam.read.results.pickle_cost import PickleCost
 
 _PICKLE = pickle.dumps(list(range(40_000)))
 
@@ -26,7 +26,7 @@ def test_compiling_is_announced(
     monkeypatch.setattr(kernels, "cost", kernel)
     monkeypatch.setattr(pickle_cost, "is_cached", lambda function: function is not kernel)
     with pytest.warns(UserWarning, match="once for this installation") as seen:
-        pickle_cost._announce_compiling()
+        pickle_cost.announce_compiling()
     (warning,) = seen
     _show_warning(warning.message, warning.category, warning.filename)
     assert capsys.readouterr().err.startswith("fastcam: warning: first use: compiling")
@@ -44,7 +44,7 @@ def test_once_compiled_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_announcement_is_the_first_thing(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     real = kernels.cost
-    monkeypatch.setattr(pickle_cost, "_announce_compiling", lambda: order.append("notice"))
+    monkeypatch.setattr(pickle_cost, "announce_compiling", lambda: order.append("notice"))
     monkeypatch.setattr(kernels, "cost", lambda *args: order.append("kernel") or real(*args))
     pickle_cost.measure(_PICKLE)
     assert order == ["notice", "kernel"]
@@ -59,9 +59,7 @@ def test_small_ones_need_no_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(kernels, "cost", fail)
     assert pickle_cost.measure(small) == expected
-    assert pickle_cost.measure(b"...." + small, 4) == PickleCost(
-        4 + expected.end, expected.size, expected.objects, expected.depth
-    )
-    monkeypatch.setattr(pickle_cost, "_announce_compiling", lambda: None)
+    assert pickle_cost.measure(b"...." + small, 4) == replace(expected, end=4 + expected.end)
+    monkeypatch.setattr(pickle_cost, "announce_compiling", lambda: None)
     with pytest.raises(AssertionError, match="the kernel is called"):
         pickle_cost.measure(_PICKLE)

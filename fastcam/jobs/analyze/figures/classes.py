@@ -87,7 +87,7 @@ def write_class_figures(
             render_style,
         )
         path = f"{CLASSES}/{names[first]}_vs_{names[second]}.{kind}"
-        write_sheet(task.output_dir / path, sheet, render_style, kind, buffers, task.dpi)
+        write_sheet(task.output_dir / path, sheet, render_style, kind, buffers)
         paths.append(path)
     return paths
 

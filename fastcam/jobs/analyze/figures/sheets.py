@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from fastcam.figures.figure_parts import NO_OUTLINES, Outlines, Panel, Sheet
 from fastcam.figures.map_figure import NO_EVIDENCE, Heading, map_pair
 from fastcam.figures.map_scales import MapScale, map_scale, two_signs
+from fastcam.figures.panel_order import ordered_panels, ordered_rows
 from fastcam.figures.render_style import RenderStyle
 from fastcam.figures.view_panels import panel_size, row_ranges, shrunk
 from fastcam.jobs.analyze.figures.subject import ONLY_IMAGE, Subject
 from fastcam.jobs.analyze.map_statistics import FeatureStatistics, normalized
-from fastcam.options import Style
+from fastcam.options import PanelName, Style
 
 # Layers beside each other; more go on in the rows below.
 _ACROSS = 5
@@ -57,17 +58,17 @@ def heatmap_sheet(
 def overlay_sheet(
     subject: Subject, layer: str, values: NDArray[np.float32], render_style: RenderStyle
 ) -> Sheet:
-    """The picture beside one map over it."""
-    height, width = subject.enlarged(render_style.style)
-    heat, overlay = _pair(
-        subject, _caption(subject, layer), values, height, width, render_style.style
-    )
-    image = _image_panel(subject, subject.name, height, width)
-    return _sheet(subject.heading, [[image, _with_bar(overlay, heat)]], render_style)
+    """The picture beside one map over it, or what the style says."""
+    style = render_style.style
+    height, width = subject.enlarged(style)
+    pair = _pair(subject, _caption(subject, layer), values, height, width, style)
+    images = [_image_panel(subject, subject.name, height, width)]
+    row = _row(images, [pair], style.panels or ("image", "overlay"))
+    return _sheet(subject.heading, [row], render_style)
 
 
 def layers_sheet(subject: Subject, maps: LayerMaps, render_style: RenderStyle) -> Sheet:
-    """All layers beside each other, overlays above their heat.
+    """All layers beside each other, overlays above their heat, or as the style says.
 
     At the left is the picture, and below it are the peaks, or for halves |gradient × input|.
     """
@@ -89,9 +90,12 @@ def layers_sheet(subject: Subject, maps: LayerMaps, render_style: RenderStyle) -
             below = _image_panel(subject, "peaks of the layers", height, width, peaks)
         else:
             below = _input_panel(subject, maps.at_input, height, width, style)
-        rows.append([image, *(_with_bar(overlay, heat) for heat, overlay in pairs)])
-        rows.append([below, *(heat for heat, _ in pairs)])
-    return _sheet(subject.heading, rows, render_style)
+        # A bar at each overlay, too: the columns stay in line.
+        overlays = [replace(overlay, bar=heat.bar) for heat, overlay in pairs]
+        heats = [heat for heat, _ in pairs]
+        order = style.panels or ("image", "overlay", "heat")
+        rows += ordered_rows([image, below], [heats], [overlays], order)
+    return _sheet(subject.heading, rows or [[image]], render_style)
 
 
 def models_sheet(
@@ -102,22 +106,22 @@ def models_sheet(
     render_style: RenderStyle,
 ) -> Sheet:
     """A row for each layer: both models' maps over the picture, and the difference of the
-    normalized maps, first minus second."""
-    rows = []
+    normalized maps, first minus second; or as the style says."""
+    style, rows = render_style.style, []
     for layer, (first, second) in maps.items():
         over = subject.of(layer)
-        height, width = over.panel_size(render_style.style)
+        height, width = over.panel_size(style)
         correlation = agreement[layer]
         note = NO_EVIDENCE if correlation is None else f"correlation {correlation:.2f}"
-        row = []
+        pairs = []
         for name, values in zip(models, (first, second), strict=True):
             caption = f"{name} · {_caption(over, layer)}"
-            heat, overlay = _pair(over, caption, values, height, width, render_style.style)
-            row.append(_with_bar(overlay, heat))
+            pairs.append(_pair(over, caption, values, height, width, style))
         difference = normalized(first) - normalized(second)
         caption = f"first - second, {note}"
-        row.append(_difference(over, caption, difference, height, width, render_style))
-        rows.append(row)
+        pairs.append(_difference(over, caption, difference, height, width, style))
+        images = [_image_panel(over, over.name, height, width)]
+        rows.append(_row(images, pairs, style.panels or ("overlay",)))
     return _sheet(subject.heading, rows, render_style)
 
 
@@ -130,29 +134,37 @@ def classes_sheet(
     render_style: RenderStyle,
 ) -> Sheet:
     """A row for each layer: the mean map of each class over its mean picture on one scale, and
-    their difference over the mean of both pictures."""
-    height, width = panel_size(pictures[0], render_style.style.panel_size)
+    their difference over the mean of both pictures; or as the style says."""
+    style = render_style.style
+    height, width = panel_size(pictures[0], style.panel_size)
     both = ((pictures[0].astype(np.uint16) + pictures[1] + 1) // 2).astype(np.uint8)
     rows = []
     for layer, (first, second) in maps.items():
         high = max(float(first.max()), float(second.max()))
-        row = []
+        images, pairs = [], []
         for name, picture, values in zip(names, pictures, (first, second), strict=True):
-            heat, overlay = _pair(
-                Subject(heading, picture, halves),
-                f"{name} · {layer}",
-                values,
-                height,
-                width,
-                render_style.style,
-                (0.0, high),
-            )
-            row.append(_with_bar(overlay, heat))
+            subject = Subject(heading, picture, halves)
+            images.append(_image_panel(subject, name, height, width))
+            caption = f"{name} · {layer}"
+            pairs.append(_pair(subject, caption, values, height, width, style, (0.0, high)))
         subject = Subject(heading, both, halves)
         caption = f"{names[0]} - {names[1]}"
-        row.append(_difference(subject, caption, first - second, height, width, render_style))
-        rows.append(row)
+        pairs.append(_difference(subject, caption, first - second, height, width, style))
+        rows.append(_row(images, pairs, style.panels or ("overlay",)))
     return _sheet(heading, rows, render_style)
+
+
+def _row(
+    images: Sequence[Panel], pairs: Sequence[tuple[Panel, Panel]], order: Sequence[PanelName]
+) -> tuple[Panel, ...]:
+    """Pictures, heat and overlays of ``pairs`` of these in an ``order``."""
+    heats, overlays = zip(*pairs, strict=True)
+    panels: dict[PanelName, Sequence[Panel]] = {
+        "image": images,
+        "heat": heats,
+        "overlay": overlays,
+    }
+    return ordered_panels(panels, order)
 
 
 def _caption(subject: Subject, layer: str) -> str:
@@ -213,19 +225,18 @@ def _difference(
     values: NDArray[np.float32],
     height: int,
     width: int,
-    render_style: RenderStyle,
-) -> Panel:
-    heat, overlay = map_pair(
+    style: Style,
+) -> tuple[Panel, Panel]:
+    return map_pair(
         shrunk(subject.picture, height, width),
         subject.whole_map(values, height, width),
         map_scale(values, "patient", diverging=True),
         (caption, caption),
         height,
         width,
-        render_style.style,
+        style,
         outlines=_midline(subject, height, width),
     )
-    return _with_bar(overlay, heat)
 
 
 def _input_panel(
@@ -291,11 +302,6 @@ def _peaks(
         np.full(len(boxes), 2, np.int32),
         tuple(texts),
     )
-
-
-def _with_bar(overlay: Panel, heat: Panel) -> Panel:
-    """An overlay with the color bar of its heat."""
-    return replace(overlay, bar=heat.bar)
 
 
 def _sheet(heading: Heading, rows: Sequence[Sequence[Panel]], render_style: RenderStyle) -> Sheet:

@@ -50,6 +50,7 @@ from fastcam.run.files import make_folder
 from fastcam.run.recent_cache import RecentCache
 from fastcam.run.records import FigureRecord, ItemResult
 from fastcam.run.work_items import CaseSlices, WorkItem
+from fastcam.storage.locations import is_path
 from fastcam.store.map_rows import MapCase, MapRow
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
@@ -329,7 +330,7 @@ def open_inputs(task: MapTask, header: MapHeader, image: OpenImage) -> dict[int,
     images: dict[int, OpenImage] = {}
     for number in dict.fromkeys(row.input for row in task.rows if row.input is not None):
         source = header.inputs[number]
-        if not isinstance(source, Path) or source == header.source:
+        if not is_path(source) or source == header.source:
             images[number] = image
             continue
         # Its shape is not in the store, which has that of the case's own.

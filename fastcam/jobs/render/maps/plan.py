@@ -6,7 +6,6 @@ import bisect
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from fastcam_kernels.resize import slice_of
@@ -19,6 +18,7 @@ from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import file_names
 from fastcam.run.records import Failure
 from fastcam.run.work_items import CaseSlices
+from fastcam.storage.locations import is_path
 from fastcam.store.map_rows import MapCase, MapRow, check_done, depth_of
 from fastcam.store.maps import MapStore
 
@@ -111,7 +111,7 @@ def locate_maps(
             except CaseError as error:
                 mask, missing = None, str(error)
         path = None if mask is None else str(mask)
-        others = [str(value) for value in header.inputs if isinstance(value, Path)]
+        others = [str(value) for value in header.inputs if is_path(value)]
         inputs = (*others, str(store.output_file(index)))
         located.append(CaseSlices(index, (), False, str(header.source), "", path, missing, inputs))
     return located

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
 from fastcam.read.volumes.voxels import Volume
+from fastcam.storage.locations import as_path
 
 _DIMMED = "dimmed outside the crop"
 _NONE = slice_patches(np.zeros((0, 4), np.int32), np.zeros(0, np.float32), 0, 0)
@@ -95,7 +95,7 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
     Raises :class:`CaseError` when the volume can't be read or doesn't fit the case's patches. A
     mask that can't be read is a warning, unless the frame is cut around it.
     """
-    volume = volumes.open_volume(Path(image), sources.axes, volume=sources.volume)
+    volume = volumes.open_volume(as_path(image), sources.axes, volume=sources.volume)
     numbering = frames.parse_slices(sources.slices)
     depth = volume.voxels.shape[0]
     first, count = numbering.first(depth), numbering.length(depth)

@@ -28,6 +28,7 @@ from fastcam.read.volumes.masks import Mask, open_mask
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.read.volumes.volumes import volume_grid
 from fastcam.run.work_items import CaseSlices
+from fastcam.storage.locations import as_path
 from fastcam.store.patches import RunStore
 
 # One case that fits is enough to go on: each is looked at again when it is drawn. So many must
@@ -125,7 +126,7 @@ def _evidence(
             continue
         index = case_slices.case
         case = content.case(index) if isinstance(content, RunStore) else content.cases[index]
-        evidence = evidence_of(case, _mask_opener(Path(image), Path(mask), sources))
+        evidence = evidence_of(case, _mask_opener(as_path(image), as_path(mask), sources))
         if evidence is not None:
             yield evidence
 
@@ -134,7 +135,7 @@ def case_evidence(
     case: Case, case_slices: CaseSlices, sources: Sources, mask: Mask, depth: int
 ) -> Evidence | None:
     """The evidence of a case whose volume, of ``depth`` slices, and mask are open already."""
-    opener = _mask_opener(Path(str(case_slices.image)), Path(str(case_slices.mask)), sources)
+    opener = _mask_opener(as_path(str(case_slices.image)), as_path(str(case_slices.mask)), sources)
     return evidence_of(case, lambda axes: (mask, depth) if axes == sources.axes else opener(axes))
 
 

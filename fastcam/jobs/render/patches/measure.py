@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,12 @@ from fastcam.jobs.render.patches.frame_choice import case_evidence
 from fastcam.jobs.render.patches.frame_fit import check_fit
 from fastcam.jobs.render.patches.patch_task import PatchTask
 from fastcam.jobs.render.plan import Limits
+from fastcam.options import Sources
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
 from fastcam.report.statistics import CaseStatistics, measure, share_inside
 from fastcam.run.work_items import CaseSlices, WorkItem
+from fastcam.storage.locations import as_path
 
 
 def measure_item(task: PatchTask, item: WorkItem) -> list[CaseStatistics]:
@@ -29,7 +30,27 @@ def measure_item(task: PatchTask, item: WorkItem) -> list[CaseStatistics]:
 
 def peak_item(task: PatchTask, item: WorkItem) -> tuple[Limits]:
     """0 and the highest heat among an item's cases, over all their slices."""
-    return ((0.0, max(_peak(task, case_slices) for case_slices in item)),)
+    highest = 0.0
+    for case_slices in item:
+        case = task.store.case(case_slices.case)
+        highest = max(highest, case_peak(case, case_slices.image, task.sources))
+    return ((0.0, highest),)
+
+
+def case_peak(case: Case, image: str | None, sources: Sources) -> float:
+    """The highest heat of a case over all its slices; of ``image``, its volume, no pixel is
+    read."""
+    side = frames.parse_frame(sources.frame).crop
+    if side is not None:
+        return peak(case, side, side)
+    shape = None
+    if image is not None:
+        with contextlib.suppress(CaseError):  # drawing lists why
+            shape = volumes.volume_shape(as_path(image), sources.axes, sources.volume)
+    if shape is None:
+        # A case that can't be drawn still counts; its boxes are taken as they are.
+        return _unclipped_peak(case)
+    return peak(case, *orientation.for_frame(sources.axes).size(*shape[1:]))
 
 
 def _measure(task: PatchTask, case_slices: CaseSlices) -> CaseStatistics:
@@ -37,8 +58,10 @@ def _measure(task: PatchTask, case_slices: CaseSlices) -> CaseStatistics:
     if case_slices.mask is None or case_slices.image is None:
         return measure(case, None)
     try:
-        grid = volumes.volume_grid(Path(case_slices.image), task.sources.axes, task.sources.volume)
-        mask = masks.open_mask(Path(case_slices.mask), grid, task.sources.axes)
+        grid = volumes.volume_grid(
+            as_path(case_slices.image), task.sources.axes, task.sources.volume
+        )
+        mask = masks.open_mask(as_path(case_slices.mask), grid, task.sources.axes)
         first = frames.parse_slices(task.sources.slices).first(grid.shape[0])
         if task.check_frames:
             evidence = case_evidence(case, case_slices, task.sources, mask, grid.shape[0])
@@ -57,23 +80,6 @@ def _framed_mask(task: PatchTask, mask: masks.Mask, first: int, index: int) -> N
         return layer
     height, width = layer.shape
     return frames.plan_crop(layer, height, width, side).apply_mask(layer)
-
-
-def _peak(task: PatchTask, case_slices: CaseSlices) -> float:
-    case = task.store.case(case_slices.case)
-    side = frames.parse_frame(task.sources.frame).crop
-    if side is not None:
-        return peak(case, side, side)
-    shape = None
-    if case_slices.image is not None:
-        with contextlib.suppress(CaseError):  # drawing lists why
-            shape = volumes.volume_shape(
-                Path(case_slices.image), task.sources.axes, task.sources.volume
-            )
-    if shape is None:
-        # A case that can't be drawn still counts; its boxes are taken as they are.
-        return _unclipped_peak(case)
-    return peak(case, *orientation.for_frame(task.sources.axes).size(*shape[1:]))
 
 
 def _unclipped_peak(case: Case) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from fastcam.errors import CaseError
 from fastcam.jobs.render.plan import FigurePlan, unfinished
@@ -17,6 +16,7 @@ from fastcam.read.volumes.volumes import volume_shape
 from fastcam.run import file_names
 from fastcam.run.records import Failure
 from fastcam.run.work_items import CaseSlices
+from fastcam.storage.locations import as_path
 from fastcam.store.patches import RunStore
 
 
@@ -85,7 +85,7 @@ def _slices(
         return [case.best_slice]
     if not selection.every_slice or case_slices.image is None:
         return list(case.slice_averages)
-    depth = volume_shape(Path(case_slices.image), sources.axes, sources.volume)[0]
+    depth = volume_shape(as_path(case_slices.image), sources.axes, sources.volume)[0]
     counted = parse_slices(sources.slices).length(depth)
     return sorted({*range(counted), *case.slice_averages})
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fastcam.figures.figure_parts import Sheet
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.render_style import RenderStyle, render_style_of
 from fastcam.jobs.analyze.figures.sheets import (
@@ -16,10 +17,11 @@ from fastcam.jobs.analyze.figures.sheets import (
     heatmap_sheet,
     layers_sheet,
     models_sheet,
+    overlay_sheet,
 )
 from fastcam.jobs.analyze.figures.subject import Subject
 from fastcam.jobs.analyze.map_statistics import feature_statistics
-from fastcam.options import Style
+from fastcam.options import PanelName, Style
 
 HEADING = Heading("image", "predicted cat", True)
 PICTURE = np.full((40, 60, 1), 100, np.uint8)
@@ -95,3 +97,45 @@ def test_differences_are_around_zero(look: RenderStyle) -> None:
     for name, row in zip(one, sheets[0].rows, strict=True):
         high = max(one[name].max(), other[name].max())
         assert row[0].limits == row[1].limits == pytest.approx((0.0, high))
+
+
+def kinds(sheet: Sheet) -> list[str]:
+    """Of each row what its panels show, i, h or o, and * where they have a color bar."""
+    letters = {(True, False): "i", (False, True): "h", (True, True): "o"}
+    return [
+        "".join(
+            letters[len(panel.image) > 0, len(panel.heat) > 0] + "*" * (panel.bar is not None)
+            for panel in row
+        )
+        for row in sheet.rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("order", "single", "layers", "two"),
+    [
+        ((), ["io*"], ["io*o*o*", "ih*h*h*"], ["o*o*o*"]),
+        (("overlay", "image"), ["o*i"], ["o*o*o*i"], ["o*o*o*{i}"]),
+        (("image", "heat", "overlay"), ["ih*o"], ["ih*h*h*", "io*o*o*"], ["{i}h*h*h*ooo"]),
+        (("heat", "mask"), ["h*"], ["h*h*h*"], ["h*h*h*"]),
+        (("image",), ["i"], ["i"], ["{i}"]),
+    ],
+)
+def test_panels_and_their_order(order: tuple[PanelName, ...], single, layers, two) -> None:
+    look = render_style_of(Style(panel_size=120, panels=order), "", (), 120)
+    one, other = maps(0), maps(1)
+    field = (0, 0, 60, 40)
+    numbers = {name: feature_statistics(cells, field) for name, cells in one.items()}
+    of_layers = LayerMaps(values=one, statistics=numbers, region=field)
+    subject = Subject(HEADING, PICTURE)
+    rgb = np.repeat(PICTURE, 3, axis=2)
+    both = {name: (one[name], other[name]) for name in one}
+    assert kinds(heatmap_sheet(subject, "one", one["one"], look)) == ["h*"]
+    overlays = overlay_sheet(subject, "one", one["one"], look)
+    assert kinds(overlays) == single
+    assert {panel.caption for panel in overlays.rows[0]} <= {"image", "one"}
+    assert kinds(layers_sheet(subject, of_layers, look)) == layers
+    models = models_sheet(subject, ("a", "b"), both, dict.fromkeys(one, 0.5), look)
+    assert kinds(models) == [row.format(i="i") for row in two] * 3
+    classes = classes_sheet(Heading("", ""), ("a", "b"), (rgb, rgb), both, "no", look)
+    assert kinds(classes) == [row.format(i="ii") for row in two] * 3

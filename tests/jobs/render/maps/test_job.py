@@ -15,7 +15,8 @@ from PIL import Image
 from fastcam.read.inputs.inputs import Item
 from fastcam.run import scheduler
 from fastcam.store.map_batch import BatchRows
-from fastcam.store.maps import MapStore, create_maps
+from fastcam.store.maps import MapStore
+from fastcam.store.new_maps import create_maps
 
 from .... import sample_map_stores
 

@@ -92,7 +92,7 @@ def test_wrong_choices(store, choice, words) -> None:
 
 def test_a_store_without_a_finished_batch(tmp_path) -> None:
     from fastcam.read.inputs.inputs import Item
-    from fastcam.store.maps import create_maps
+    from fastcam.store.new_maps import create_maps
 
     item = Item("a", "", tmp_path / "a.png")
     store = create_maps(tmp_path / "run.zarr", sample_map_stores.attrs_of(tmp_path), [item], 1)

@@ -1,0 +1,104 @@
+"""The object stores that URLs name, and what goes wrong there as OSError.
+
+fsspec reads and writes them, by s3fs, gcsfs and adlfs; each finds its credentials in the
+environment and the files that its service documents, tries again what may pass (503, a lost
+connection) with longer and longer breaks, and raises errors of its own kinds when it gives up.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastcam.errors import InputError, one_line
+
+T = TypeVar("T")
+
+# Schemes of URLs, with the extra whose package reads them, and these packages.
+SCHEMES = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "abfs": "azure",
+    "memory": "",
+}
+# Seconds until a connection counts as refused, and until an answer counts as lost.
+_CONNECT, _READ = 10, 60
+_PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}
+_file_systems: dict[tuple[int, str], Any] = {}
+_lock = threading.Lock()
+
+
+def file_system(scheme: str) -> Any:
+    """fsspec's file system of a scheme, one for this process; InputError without its package.
+
+    Listings are not kept: other processes write at the same time.
+    """
+    key = os.getpid(), scheme
+    with _lock:
+        if key not in _file_systems:
+            _file_systems[key] = _new_file_system(scheme)
+        return _file_systems[key]
+
+
+def uses_memory() -> bool:
+    """Whether this process has objects in its own memory, ``memory://``, where other processes
+    don't see them."""
+    return (os.getpid(), "memory") in _file_systems
+
+
+def check_scheme(scheme: str) -> None:
+    """InputError, which names the extra, where a scheme's package isn't installed."""
+    from fsspec import get_filesystem_class
+
+    try:
+        get_filesystem_class(scheme)
+    except ImportError as error:
+        extra = SCHEMES[scheme]
+        raise InputError(
+            f"{scheme}:// needs the package {_PACKAGES[extra]}: pip install 'fastcam[{extra}]'"
+        ) from error
+
+
+def _new_file_system(scheme: str) -> Any:
+    import fsspec
+
+    check_scheme(scheme)
+    options: dict[str, Any] = {}
+    if SCHEMES[scheme] == "s3":
+        # Its own number of connections is 10, fewer than figures that are put at once.
+        options["config_kwargs"] = {
+            "connect_timeout": _CONNECT,
+            "read_timeout": _READ,
+            "max_pool_connections": 32,
+        }
+    return fsspec.filesystem(scheme, use_listings_cache=False, **options)
+
+
+def ask(url: str, action: Callable[[Any, str], T]) -> T:
+    """``action(file system, url)``; whatever it raises as an OSError with the URL in it."""
+    fs = file_system(url.partition("://")[0])
+    try:
+        return action(fs, url)
+    except FileNotFoundError as error:
+        bucket = "bucket" in str(error).lower() or "container" in str(error).lower()
+        reason = "there is no such bucket" if bucket else os.strerror(errno.ENOENT)
+        raise FileNotFoundError(errno.ENOENT, reason, url) from error
+    except PermissionError as error:
+        raise PermissionError(errno.EACCES, f"permission denied ({_reason(error)})", url) from error
+    except Exception as error:
+        # Each package has error classes of its own, which share no base: botocore's, aiohttp's,
+        # gcsfs's, Azure's.
+        raise OSError(errno.EIO, _reason(error), url) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, in one line, with the kind of error where the text alone says little."""
+    text = one_line(" ".join(str(error).split()))[:300]
+    kind = type(error).__name__
+    return text if text and isinstance(error, OSError) else f"{kind}: {text}" if text else kind
