@@ -79,7 +79,7 @@ class ObjectServer:
         if answer is None:
             content: Iterable[bytes] = self._moto(environ, start_response)
             return content
-        environ["wsgi.input"].read()
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         status, code = answer
         body = b"" if method == "HEAD" else _error(code)
         start_response(

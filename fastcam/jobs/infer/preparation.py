@@ -55,7 +55,7 @@ def call_of(
         dtype,
         output=request.output,
         inputs=inputs,
-        windows=None,
+        windows=request.maps.windows,
     )
 
 
