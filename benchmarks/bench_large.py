@@ -14,7 +14,12 @@ which is to grow no faster than the number of figures:
 Each number of figures is measured in a process of its own; ``memory`` is the most it took, less
 what it took after its imports.
 
+``--patches N`` measures the import of pickled results of N patches instead, 1300 a case: seconds
+to read the file and write the store, and the most memory that took, less what a small file takes,
+to the file's size. Making the file takes 700 bytes a patch.
+
 Run: python -m benchmarks.bench_large [--quick] [--figures N]... [--folder DIR] [--json FILE]
+     python -m benchmarks.bench_large --patches 1040000 [--patches 13000000] [--folder DIR]
 """
 
 from __future__ import annotations
@@ -23,10 +28,12 @@ import argparse
 import json
 import multiprocessing
 import os
+import pickle
 import resource
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +44,7 @@ from fastcam.jobs.render.patches.job import PatchSource
 from fastcam.jobs.render.request import RenderRequest
 from fastcam.options import Selection, Sources, Style
 from fastcam.read.results.case import Case
-from fastcam.read.results.results import Results
+from fastcam.read.results.results import Results, read_results
 from fastcam.run import file_names
 from fastcam.run.folder import RunFolder
 from fastcam.run.records import FigureRecord
@@ -47,6 +54,8 @@ from fastcam.store.patches import RunStore, create_from_results
 SLICES = 100
 _WORKERS = 2
 _SIDE = 8
+# Patches of a case of pickled results, and of a file that is just large enough to be read in parts.
+_PATCHES, _SMALL_FILE = 1300, 350_000
 # File systems allow so many links to a file.
 _MOST_LINKS = 10_000
 Value = TypeVar("Value")
@@ -154,25 +163,94 @@ def measure(folder: Path, figures: int) -> dict[str, float]:
     return {**seconds, "memory": peak_mib() - before}
 
 
+def write_results(path: Path, patches: int) -> None:
+    """Pickled results as a training script writes them."""
+    rng = np.random.default_rng(0)
+    cases = []
+    for number in range(max(2, patches // _PATCHES)):
+        corners = rng.integers(0, 480, (_PATCHES, 2)).tolist()
+        ratios = rng.random(_PATCHES).tolist()
+        positions = [
+            {
+                "center_x": x + 12,
+                "center_y": y + 12,
+                "bbox": (x, y, x + 24, y + 24),
+                "roi_id": x % 2,
+                "slice_idx": row // 13,
+                "mask_ratio": ratios[row],
+            }
+            for row, (x, y) in enumerate(corners)
+        ]
+        case = make_case(number + 1)
+        cases.append(
+            {
+                "patient_name": case.name,
+                "true_label": case.true_label,
+                "predicted_label": case.predicted_label,
+                "is_correct": case.correct,
+                "prob_class_0": 0.25,
+                "prob_class_1": 0.75,
+                "confidence": case.confidence,
+                "num_patches": _PATCHES,
+                "attention_weights": np.full(_PATCHES, 1 / _PATCHES, np.float32),
+                "positions": positions,
+            }
+        )
+    with path.open("wb") as file:
+        pickle.dump(cases, file, protocol=4)
+
+
+def measure_import(path: Path, small: Path) -> dict[str, float]:
+    """Seconds of the import of a results file, and MiB it took beyond those of a small one."""
+    create_from_results(small.with_suffix(".zarr"), read_results(small))
+    before, start = peak_mib(), time.perf_counter()
+    create_from_results(path.with_suffix(".zarr"), read_results(path))
+    seconds = time.perf_counter() - start
+    size, memory = path.stat().st_size / 2**20, peak_mib() - before
+    return {"seconds": seconds, "file": size, "memory": memory, "ratio": memory / size}
+
+
+def imports(patches: int, folder: Path) -> dict[str, float]:
+    """Make a results file, and measure its import."""
+    path, small = folder / "results.pkl", folder / "small.pkl"
+    for file, count in ((small, _SMALL_FILE), (path, patches)):
+        with _own_process() as pool:
+            pool.apply(write_results, (file, count))
+    with _own_process() as pool:
+        return pool.apply(measure_import, (path, small))
+
+
+def _own_process() -> Pool:
+    """A fresh process: the memory of what ran before would count."""
+    return multiprocessing.get_context("spawn").Pool(1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few figures")
     parser.add_argument("--figures", type=int, action="append")
+    parser.add_argument("--patches", type=int, action="append", help="measure the import")
     parser.add_argument("--folder", type=Path, help="where the sets are made and removed")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    counts = options.figures or ([200] if options.quick else [10_000, 100_000, 1_000_000])
+    default = [] if options.patches else [10_000, 100_000, 1_000_000]
+    counts = options.figures or ([200] if options.quick else default)
     results: dict[str, Any] = {}
     for figures in counts:
-        # A process of its own: the memory of the one before would count.
-        with (
-            tempfile.TemporaryDirectory(dir=options.folder) as folder,
-            multiprocessing.get_context("spawn").Pool(1) as pool,
-        ):
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder, _own_process() as pool:
             result = pool.apply(measure, (Path(folder), figures))
         results[str(figures)] = result
         text = ", ".join(f"{stage} {value:.2f} s" for stage, value in list(result.items())[:-1])
         print(f"{figures:,} figures: {text}, {result['memory']:.0f} MiB", flush=True)
+    for patches in options.patches or ([3000] if options.quick else []):
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            result = imports(patches, Path(folder))
+        results[f"{patches} patches"] = result
+        print(
+            f"{patches:,} patches: file {result['file']:.0f} MiB, {result['seconds']:.1f} s, "
+            f"{result['memory']:.0f} MiB, {result['ratio']:.2f} of the file",
+            flush=True,
+        )
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=2))
 

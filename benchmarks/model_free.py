@@ -7,7 +7,9 @@ waits for. Files of 512x512 pixels, to 224x224:
   (bilinear, with antialiasing) and NumPy normalizes; nothing is handed on
 - ``infer``  the same files through `infer`: Grad-CAM of one layer, predictions, the store
 
-They take turns, as in benchmarks/bench_infer.py, which has this as ``--model-free``.
+PyTorch has one thread: more of them wait for work at full speed, on the cores that the readers
+need, where a GPU would do that work. They take turns, as in benchmarks/bench_infer.py, which has
+this as ``--model-free``.
 """
 
 from __future__ import annotations
@@ -103,8 +105,13 @@ def measure(images: Path, channels: int, readers: int, rounds: int) -> dict[str,
     paths = sorted(images.iterdir())
     model = FreeNet(channels).eval()
     output = images.parent / "out"
-    return rates_in_turns(
-        ("bare", lambda: bare_rate(paths, channels, readers)),
-        ("infer", lambda: infer_rate(model, images, output, channels, readers)),
-        rounds,
-    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return rates_in_turns(
+            ("bare", lambda: bare_rate(paths, channels, readers)),
+            ("infer", lambda: infer_rate(model, images, output, channels, readers)),
+            rounds,
+        )
+    finally:
+        torch.set_num_threads(threads)

@@ -55,7 +55,7 @@ LAZY = ("cli",)
 HOMES = {
     "dask": {"run.scheduler", "jobs.render.preload"},
     "distributed": {"run.scheduler", "jobs.infer.preload", "jobs.render.preload"},
-    "fsspec": {"storage"},
+    "fsspec": {"storage", "store.zarr_place"},
     "zarr": {"store"},
 }
 NO_NAMES = {"utils", "util", "helpers", "common", "misc", "types", "io"}

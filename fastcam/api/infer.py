@@ -40,6 +40,7 @@ from fastcam.run.folder import STORE
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
+from fastcam.storage.listing import listed
 from fastcam.storage.locations import as_path
 
 if TYPE_CHECKING:
@@ -208,14 +209,15 @@ def infer(
                 progress=status,
             )
     preprocessing = resolve_preprocessing(loaded, image_size, mean, std, fit).with_grey(grey)
-    slicing = choose_slicing(
-        lambda dims: choice.find(dims, preprocessing.channels)[1],
-        len(preprocessing.size),
-        axis=axis,
-        slices=slices,
-        context=context,
-        pool=pool,
-    )
+    with listed(*choice.paths):
+        slicing = choose_slicing(
+            lambda dims: choice.find(dims, preprocessing.channels)[1],
+            len(preprocessing.size),
+            axis=axis,
+            slices=slices,
+            context=context,
+            pool=pool,
+        )
     maps = MapRequest(
         methods=name_list(method) or (default_method(loaded),),
         layers=name_list(layers),

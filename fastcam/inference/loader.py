@@ -29,6 +29,7 @@ from fastcam.read.inputs.volume_input import open_input, volume_input
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.masks import open_mask
 from fastcam.read.volumes.voxels import check_even
+from fastcam.storage.fetched_ahead import fetched_ahead
 from fastcam.storage.locations import is_path
 
 _UNKNOWN = np.full((4, 4), np.nan)
@@ -95,6 +96,16 @@ class Inputs(Dataset[LoadedInput]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[LoadedInput]:
+        """Those of a batch, as PyTorch's loader asks for them."""
+        with fetched_ahead(path for index in indices for path in self._files(index)):
+            return [self[index] for index in indices]
+
+    def _files(self, index: int) -> list[Path]:
+        item = self._items[index]
+        files = (item.source, item.mask if self._with_masks else None, *item.inputs)
+        return [file for file in files if is_path(file)]
 
     def __getitem__(self, index: int) -> LoadedInput:
         item = self._items[index]

@@ -27,6 +27,8 @@ def irregular(path: Path) -> str:
 
     "" too where it isn't there or can't be asked: whoever opens it says so.
     """
+    if isinstance(path, ObjectPath):
+        return ""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):

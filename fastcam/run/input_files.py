@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,11 +17,14 @@ from typing import NamedTuple
 
 import xxhash
 
+from fastcam.storage.listing import ObjectState, listed
 from fastcam.storage.locations import as_path, files_below
 from fastcam.storage.object_path import ObjectPath
 from fastcam.storage.parallel import side_by_side
 
 _PIECE = 1 << 20
+# Objects in a folder from which on it is listed: 1,000 a request.
+_MANY = 50
 # The place of what the figures of all cases are made of.
 ALL_CASES = 0
 # The path of a mask that was looked for and not there, when a case's figures were drawn.
@@ -76,11 +80,9 @@ def file_state(path: Path) -> FileState | None:
         own = path.stat()
         if not stat.S_ISDIR(own.st_mode):
             return FileState(own.st_size, own.st_mtime_ns)
-        size, modified = 0, own.st_mtime_ns
         if isinstance(path, ObjectPath):
-            inside = [state for _, state in path.tree()]
-            newest = max((state.st_mtime_ns for state in inside), default=modified)
-            return FileState(sum(state.st_size for state in inside), newest)
+            return _state_of_all(path.tree())
+        size, modified = 0, own.st_mtime_ns
         for folder, _, names in os.walk(path):
             for entry in (folder, *(os.path.join(folder, name) for name in names)):  # noqa: PTH118
                 details = os.stat(entry)  # noqa: PTH116 - Path takes three times as long
@@ -92,9 +94,14 @@ def file_state(path: Path) -> FileState | None:
 
 
 def file_states(paths: Sequence[Path]) -> list[FileState | None]:
-    """The state of each, those of objects in buckets asked for side by side."""
-    remote = any(isinstance(path, ObjectPath) for path in paths)
-    return side_by_side(file_state, paths) if remote else list(map(file_state, paths))
+    """The state of each, those of objects in buckets asked for side by side, or listed where many
+    lie in one folder."""
+    objects = [path for path in paths if isinstance(path, ObjectPath)]
+    if not objects:
+        return list(map(file_state, paths))
+    folders = Counter(path.parent for path in objects)
+    with listed(*(folder for folder, count in folders.items() if count >= _MANY)):
+        return side_by_side(file_state, paths)
 
 
 def input_record(place: int, path: Path, before: FileState | None) -> InputRecord | None:
@@ -165,16 +172,21 @@ def content_checksum(path: Path, state: FileState) -> str:
 def _object_checksum(path: ObjectPath, state: FileState) -> str:
     digest = xxhash.xxh3_64()
     try:
-        for file, details in path.tree_or_self():
+        files = path.tree_or_self()
+        if _state_of_all(files) != state:
+            return ""
+        for file, details in files:
             if file != path:
                 digest.update(os.fsencode(file.relative_to(path)) + b"\0")
-            elif FileState(details.st_size, details.st_mtime_ns) != state:
-                return ""
             digest.update(details.tag.encode() or file.read_bytes())
-        whole = path.is_file() or file_state(path) == state
     except OSError:
         return ""
-    return digest.hexdigest() if whole else ""
+    return digest.hexdigest()
+
+
+def _state_of_all(files: Sequence[tuple[ObjectPath, ObjectState]]) -> FileState:
+    newest = max((state.st_mtime_ns for _, state in files), default=0)
+    return FileState(sum(state.st_size for _, state in files), newest)
 
 
 def _files(path: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fastcam.storage.kept_objects import kept_state
 from fastcam.storage.object_store import ask
 
 _MODIFIED = ("LastModified", "last_modified", "mtime", "updated", "created")
@@ -55,7 +56,8 @@ class Listing:
         self.objects: dict[PurePosixPath, ObjectState] = {}
         self.folders: dict[PurePosixPath, dict[str, ObjectState]] = {}
         found = ask(f"{scheme}://{key}", lambda fs, url: fs.find(url, detail=True))
-        for name, info in found.items():
+        # adlfs gives a list of names where the folder is an object.
+        for name, info in found.items() if isinstance(found, dict) else ():
             text = str(name).removeprefix(f"{scheme}://").strip("/")
             path = PurePosixPath(text)
             # Names that no path has; some programs put an empty object for a folder.
@@ -152,6 +154,8 @@ def _listing_of(scheme: str, key: PurePosixPath) -> Listing | None:
 
 def state(scheme: str, key: PurePosixPath) -> ObjectState | None:
     """The state of an object or a folder; None where there is neither."""
+    if (kept := kept_state(scheme, key)) is not None:
+        return kept
     listing = _listing_of(scheme, key)
     if listing is not None:
         return listing.state(key)

@@ -26,8 +26,7 @@ def local_copy(path: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     try:
         copy = folder / (path.name or "object")
-        with copy.open("wb") as file:
-            path.fetch_into(file)
+        path.fetch_to(copy)
         try:
             yield copy
         except FastcamError as error:

@@ -13,12 +13,14 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any, cast
 
 from fastcam.storage import listing
 from fastcam.storage.listing import ObjectState
+from fastcam.storage.kept_objects import kept_content
 from fastcam.storage.object_name import ObjectName
-from fastcam.storage.object_store import ask
+from fastcam.storage.object_store import ask, whole
 
 # Objects up to this size are opened in memory, larger ones as a nameless file.
 _IN_MEMORY = 8 << 20
@@ -111,7 +113,8 @@ class ObjectPath(ObjectName):
 
     def read_bytes(self) -> bytes:
         """The object's bytes."""
-        return bytes(ask(str(self), lambda fs, url: fs.cat_file(url)))
+        kept = kept_content(self._scheme, self._key)
+        return whole(str(self)) if kept is None else kept
 
     def read_start(self, count: int) -> bytes:
         """At most the first ``count`` bytes, without fetching more."""
@@ -152,18 +155,13 @@ class ObjectPath(ObjectName):
     def _fetched(self) -> IO[bytes]:
         if self._state().st_size <= _IN_MEMORY:
             return io.BytesIO(self.read_bytes())
-        file = tempfile.TemporaryFile(prefix="fastcam-")  # noqa: SIM115 - the caller closes it
-        try:
-            self.fetch_into(file)
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return file
+        with tempfile.NamedTemporaryFile(prefix="fastcam-") as named:
+            self.fetch_to(Path(named.name))
+            return Path(named.name).open("rb")  # whose name is gone a moment later
 
-    def fetch_into(self, file: IO[bytes]) -> None:
-        """Write the object's content into an open file, piece by piece."""
-        ask(str(self), lambda fs, url: fs.get_file(url, file))
+    def fetch_to(self, file: Path) -> None:
+        """Write the object's content into a local file, in pieces side by side."""
+        ask(str(self), lambda fs, url: fs.get_file(url, str(file)))
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove the object."""

@@ -29,6 +29,9 @@ SCHEMES = {
 }
 # Seconds until a connection counts as refused, and until an answer counts as lost.
 _CONNECT, _READ = 10, 60
+# botocore tries so often, with breaks of up to 1, 2, 4 and 8 s, and s3fs all of that so often: an
+# endpoint that stays out of reach or busy ends a request within 30 s.
+_ATTEMPTS, _ROUNDS = 5, 2
 _PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}
 _file_systems: dict[tuple[int, str], Any] = {}
 _lock = threading.Lock()
@@ -76,8 +79,13 @@ def _new_file_system(scheme: str) -> Any:
             "connect_timeout": _CONNECT,
             "read_timeout": _READ,
             "max_pool_connections": 32,
+            # Unlike botocore's older way, this one stops trying again where nothing succeeds.
+            "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
         }
-    return fsspec.filesystem(scheme, use_listings_cache=False, **options)
+    fs = fsspec.filesystem(scheme, use_listings_cache=False, **options)
+    if SCHEMES[scheme] == "s3":
+        fs.retries = _ROUNDS
+    return fs
 
 
 def ask(url: str, action: Callable[[Any, str], T]) -> T:
@@ -86,8 +94,9 @@ def ask(url: str, action: Callable[[Any, str], T]) -> T:
     try:
         return action(fs, url)
     except FileNotFoundError as error:
-        bucket = "bucket" in str(error).lower() or "container" in str(error).lower()
-        reason = "there is no such bucket" if bucket else os.strerror(errno.ENOENT)
+        text = f"{_code(error)} {error}".lower()
+        missing = "bucket" in text or "container" in text
+        reason = "there is no such bucket" if missing else os.strerror(errno.ENOENT)
         raise FileNotFoundError(errno.ENOENT, reason, url) from error
     except PermissionError as error:
         raise PermissionError(errno.EACCES, f"permission denied ({_reason(error)})", url) from error
@@ -97,8 +106,29 @@ def ask(url: str, action: Callable[[Any, str], T]) -> T:
         raise OSError(errno.EIO, _reason(error), url) from error
 
 
+def _code(error: BaseException) -> str:
+    """The store's own word for what went wrong, such as SlowDown; "" where none is known."""
+    response = getattr(error.__cause__ or error.__context__ or error, "response", None)
+    if not isinstance(response, dict):
+        return ""
+    code = str(response.get("Error", {}).get("Code", ""))
+    return "" if code.isdecimal() else code  # an answer without a body has its number only
+
+
 def _reason(error: BaseException) -> str:
     """What went wrong, in one line, with the kind of error where the text alone says little."""
-    text = one_line(" ".join(str(error).split()))[:300]
-    kind = type(error).__name__
-    return text if text and isinstance(error, OSError) else f"{kind}: {text}" if text else kind
+    own = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = one_line(" ".join(own.split()))[:300]
+    if text == "Bad Request":
+        # All that S3 says of it where it sends no text.
+        return f"{text}: the credentials may have expired"
+    kind = _code(error) or type(error).__name__
+    bare = isinstance(error, OSError) and not _code(error)
+    return (text if bare else f"{kind}: {text}") if text else kind
+
+
+def whole(url: str) -> bytes:
+    """The bytes of an object, by one request; OSError as of :func:`ask`."""
+    # s3fs asks for the size first else, to fetch large objects in pieces.
+    once = {"max_concurrency": 1} if SCHEMES[url.partition("://")[0]] == "s3" else {}
+    return bytes(ask(url, lambda fs, url: fs.cat_file(url, **once)))

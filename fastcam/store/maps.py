@@ -155,9 +155,14 @@ class MapStore(MapArrays):
     def label_map(self, index: int) -> NDArray[np.int32] | None:
         """Of a segmentation the class (h, w) or (d, h, w) predicted of every pixel of the model's
         output for a row; None of other stores. CaseError as for ``map``."""
-        if not self._has(map_schema.LABELS):
+        if not self._has_labels:
             return None
         return self._row(map_schema.LABELS, index).astype(np.int32)
+
+    @cached_property
+    def _has_labels(self) -> bool:
+        # Asked of rows that are done, when the arrays of all columns are there.
+        return self._has(map_schema.LABELS)
 
     def output_file(self, index: int) -> Path:
         """The file with the model's output for image or volume ``index``, there or not: what it

@@ -111,7 +111,7 @@ class RowArrays(NotebookTable):
             return self._status
 
     def _has(self, name: str) -> bool:
-        return (self.path / folder_of(name) / "zarr.json").exists()
+        return name in self._arrays or (self.path / folder_of(name) / "zarr.json").exists()
 
     def _array(self, name: str) -> Chunks:
         array = self._arrays.get(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastcam.storage.object_path import ObjectPath
+from fastcam.storage.object_store import file_system
 
 if TYPE_CHECKING:
     from zarr.storage import FsspecStore
@@ -15,6 +16,9 @@ def zarr_place(path: Path) -> Path | FsspecStore:
     """What Zarr's functions take as the store of ``path``."""
     if not isinstance(path, ObjectPath):
         return path
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
     from zarr.storage import FsspecStore
 
-    return FsspecStore.from_url(str(path), storage_options={"use_listings_cache": False})
+    # The connections that all else uses: adlfs prints a traceback for Zarr's own at the end.
+    file_systems = AsyncFileSystemWrapper(file_system(path.scheme), asynchronous=True)
+    return FsspecStore(file_systems, path=str(path.key))

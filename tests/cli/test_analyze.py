@@ -140,6 +140,32 @@ def test_pages_for_a_paper(analyze: Call, images: Path, tmp_path: Path) -> None:
     assert "panels" in other.err
 
 
+def test_random_weights_are_said_on_every_figure_and_the_page(
+    fastcam: Call, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made = fastcam(
+        f"analyze --model resnet18 --num-classes 2 --images {images} --image-size 32 "
+        f"--layer layer1 --output-dir {out} --panel-size 300 --workers 1 --format svg"
+    )
+    assert made.code == 0, made
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "Layers compared, random weights: the maps mean nothing" in page
+    drawn = [path for path in out.rglob("*.svg") if "statistics" not in path.name]
+    assert {path.parent.name for path in drawn} == {
+        "class_comparison",
+        "feature_maps",
+        "gradcam_heatmaps",
+        "layer_comparison",
+        "overlay_images",
+    }
+    for path in drawn:
+        # The words may go on in the next line of a narrow figure.
+        text = path.read_text(encoding="utf-8")
+        assert "random" in text, path
+        assert "weights" in text, path
+
+
 @pytest.mark.parametrize(
     ("panels", "said"),
     [

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from fastcam.attribution.attention import vit_pass
 from fastcam.demo import vit
 from fastcam.jobs.vit.attention_views import attention_layers
+from fastcam.jobs.vit.position_embedding import position_embedding
 from fastcam.jobs.vit.request import VIEWS
 from fastcam.models.vit import VisionTransformer, VitSettings
 
@@ -180,6 +181,27 @@ def test_pages_for_a_paper(
     assert texts.index("overlay, rollout") < texts.index("image")
     assert min(float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)) >= 7
     assert svg.count("<image") == 3  # two panels and a bar
+
+
+def test_random_weights_are_said_on_every_figure_and_the_page(
+    fastcam: Call, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+
+    def watched(*args: Any, **named: Any) -> Any:
+        titles.append(named["title"])
+        return position_embedding(*args, **named)
+
+    monkeypatch.setattr("fastcam.jobs.vit.plan.position_embedding", watched)
+    out = tmp_path / "out"
+    made = fastcam(
+        f"vit {images[0]} --model vit_tiny --image-size 32 --panel-size 300 "
+        f"--format svg --output-dir {out} --view 2 --view 3"
+    )
+    assert made.code == 0, made
+    assert titles == ["random weights"]
+    assert "random weights: the maps mean nothing" in (out / PAGE).read_text(encoding="utf-8")
+    assert "random weights" in (out / "vis_3_attention_layers.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("query", "asked"), [("59,39", (59, 39)), ("5", 5), ("10,0", (10, 0))])

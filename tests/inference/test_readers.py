@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -72,3 +75,29 @@ def test_a_reader_that_is_killed_while_they_start(
     with pytest.raises(error):
         read_ahead(Blocked(), 1, 1, batch_size=None)
     assert signal.getsignal(signal.SIGCHLD) is before
+
+
+_FAULTS = """
+import resource
+import numpy as np
+from fastcam.inference.readers import keep_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones((4, 512, 512), np.uint8) + 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+before = faults()
+keep_freed_memory()
+faults()
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
+def test_readers_keep_the_memory_of_arrays() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _FAULTS], capture_output=True, text=True, check=True
+    )
+    before, after = map(int, run.stdout.split())
+    assert before > 1000
+    assert after < before / 10

@@ -21,6 +21,7 @@ from fastcam.attribution.modules import device_of
 from fastcam.attribution.request import MapRequest
 from fastcam.errors import CaseError
 from fastcam.figures.map_figure import Heading
+from fastcam.figures.view_panels import titled
 from fastcam.jobs.analyze.class_comparison import ClassComparison, class_groups
 from fastcam.jobs.analyze.display_names import FEATURES
 from fastcam.jobs.analyze.figures.activation_plots import activation_page, shares_page
@@ -64,11 +65,13 @@ def write_cohort_files(
     files += _write_statistics(images, task.layers, output_dir)
     plots = {
         f"{FEATURES}/activation_statistics.{style.format}": activation_page(
-            images, groups, task.layers, style
+            images, groups, task.layers, style, task.random_weights
         )
     }
     if task.halves != "no":
-        plots[f"left_right_shares.{style.format}"] = shares_page(images, groups, style)
+        plots[f"left_right_shares.{style.format}"] = shares_page(
+            images, groups, style, task.random_weights
+        )
     for path, figure in plots.items():
         figure.save(output_dir / path)
     examples = [indices[members[0]] for members in groups.values()][:_EXAMPLES]
@@ -120,7 +123,8 @@ def _write_channel_figures(
             image = _model_input(request, store, index)
             with called_as(request.models.model, request.call):
                 channels = _strongest_channels(request.models.model, request.maps, image)
-            subject = subject_of(task, index, Heading(store.headers[index].id, ""))
+            title = titled(store.headers[index].id, task.random_weights)
+            subject = subject_of(task, index, Heading(title, ""))
         except CaseError:
             continue  # a failure where the image's own figures are drawn
         path = f"{FEATURES}/{task.naming.images[index]}_channels.{task.style.format}"

@@ -114,6 +114,7 @@ def analyze_images(request: AnalyzeRequest, progress: Progress | None = None) ->
                 picture_groups(task, report, measured, folder.finished),
                 files=[REPORT, RESULTS],
                 failures=failures,
+                random_weights=task.random_weights,
             )
         except BaseException:
             # Why it was stopped is what is said.

@@ -71,11 +71,15 @@ class AnalysisTask:
     @property
     def map_kind(self) -> str:
         """What kind of maps they are, for headings."""
-        settings = self.store.attrs.settings
         kind = self.maps[0].partition("/")[0]
-        if settings.get("sign") == "negative":
+        if self.store.attrs.settings.get("sign") == "negative":
             kind += ", evidence against"
-        return f"{kind}, random weights" if settings.get("random_weights") else kind
+        return ", ".join(filter(None, [kind, self.random_weights]))
+
+    @property
+    def random_weights(self) -> str:
+        """``random weights`` where the model has such; else empty."""
+        return "random weights" if self.store.attrs.settings.get("random_weights") else ""
 
     @property
     def halves(self) -> str:

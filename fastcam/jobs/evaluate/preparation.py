@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,7 +32,7 @@ from fastcam.jobs.evaluate.test_set import (
 from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slice_inputs import choose_slicing
-from fastcam.read.inputs.slicing import Slicing
+from fastcam.read.inputs.slicing import Slicing, parse_slice_choice
 from fastcam.read.inputs.volume_input import check_shown
 from fastcam.store.pooling import check_pool
 
@@ -118,16 +119,25 @@ def _segmentation(
 ) -> Preparation:
     """That of a model which answers for every pixel."""
     check_monai()
-    given = [name for name, value in slice_options.items() if value is not None]
-    if given:
+    if slice_options.get("pool") is not None:
         raise InputError(
-            f"--{given[0]}: --task segmentation is for images, and for volumes that the model sees "
-            "whole; leave it out"
+            "--pool is for one answer a slice, and the slices of a segmentation are put together: "
+            "leave it out"
         )
+    slicing = choose_slicing(lambda dims: find_items(choice, dims, channels), dims, **slice_options)
+    if slicing is not None:
+        dims, channels = 3, 1 if slicing.context > 1 else channels
+        ranges = parse_slice_choice(slicing.slices)
+        numbers = {*itertools.chain(*ranges)} if isinstance(ranges, list) else {0}
+        if max(numbers) - min(numbers) + 1 > len(numbers):
+            raise InputError(
+                f"--slices {slicing.slices}: distances in a volume need slices that follow each "
+                "other; give all, middle:N or A-B"
+            )
     segments = explained_segments(choice.target, classes)
     test_set = read_masked_set(choice, classes, dims, channels)
     return Preparation(
-        kind="segmentation", classes=classes, slicing=None, test_set=test_set, segments=segments
+        kind="segmentation", classes=classes, slicing=slicing, test_set=test_set, segments=segments
     )
 
 

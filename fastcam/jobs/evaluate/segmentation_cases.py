@@ -21,6 +21,7 @@ from fastcam.options import MapChoice
 from fastcam.read.axis_order import Axes
 from fastcam.read.inputs.preprocessing import input_slices
 from fastcam.read.volumes.masks import open_label_map
+from fastcam.read.volumes.slice_axis import slices_first
 from fastcam.run.cgroups import cores
 from fastcam.run.failures import add_failures
 from fastcam.run.progress import Progress
@@ -155,8 +156,12 @@ class SegmentationMeasure:
             mask = open_label_map(header.mask_source, grid, self.classes, self.axes)
         except CaseError as error:
             return f"not evaluated: {error}"
-        true: NDArray[np.int32] = np.broadcast_to(mask.labels, header.shape)
-        if labels.ndim == 2:
+        true: NDArray[np.int32] = np.broadcast_to(mask.labels, grid.shape)
+        if header.slices is not None:
+            # The slices that the model saw, each cut to what it saw of them.
+            along = true.transpose(slices_first(store.axis(index)))[header.slices.index]
+            true = along[:, *input_slices(*header.shape[1:], store.attrs.preprocessing)]
+        elif labels.ndim == 2:
             true = true[0][input_slices(*header.shape[1:], store.attrs.preprocessing)]
         predicted = nearest(labels, true.shape)
         spacing = self._spacing(header)[-labels.ndim :]

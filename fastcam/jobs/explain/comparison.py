@@ -299,7 +299,7 @@ def _separate_panels(
             pairs += _map_pairs(group, group.picture, size, scales, style, "{}")
         heat_rows.append([heat for heat, _ in pairs])
         if not style.classic:
-            pairs = [(heat, replace(overlay, bar=heat.bar)) for heat, overlay in pairs]
+            pairs = [(h, replace(o, caption=h.caption, bar=h.bar)) for h, o in pairs]
         overlay_rows.append([overlay for _, overlay in pairs])
     return {"heatmap": heat_rows, "overlay": overlay_rows}
 

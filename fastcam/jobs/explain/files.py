@@ -156,7 +156,15 @@ def write_explanations(
     remove_leftovers(output_dir)
     write_failures(output_dir, failures)
     title = ", ".join(choice.name for choice in models)
-    write_picture_page(output_dir, title, groups, failures=failures)
+    random = [label for label, result in results.items() if result.random_weights]
+    remark = (
+        "random weights"
+        if len(random) == len(results)
+        else f"random weights of {', '.join(random)}"
+    )
+    write_picture_page(
+        output_dir, title, groups, failures=failures, random_weights=remark if random else ""
+    )
     return ExplainReport(figures, failures, results)
 
 

@@ -44,10 +44,12 @@ def write_picture_page(
     *,
     files: Sequence[str] = (),
     failures: Iterable[Failure] = (),
+    random_weights: str = "",
 ) -> Path:
     """Write ``index.html`` over figures in ``folder``, in place of an older one; its path.
 
     ``files``: names of other results in the folder, which are linked; PDF figures are among them.
+    ``random_weights``: what is said of models with such weights, empty where there is none.
     OutputError where the page can't be written, or an ``index.html`` of somebody else is in the
     way.
     """
@@ -62,6 +64,8 @@ def write_picture_page(
         if shown:
             cases.append(_case(place, group, shown))
             count += group.of_case
+    if random_weights:
+        title = f"{title}, {random_weights}: the maps mean nothing"
     gallery = Gallery(
         title=f"{title} ({folder.resolve().name})",
         status="finished",

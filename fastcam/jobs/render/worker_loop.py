@@ -23,6 +23,7 @@ from fastcam.run.files import write_text
 from fastcam.run.input_files import InputRecord, file_state, input_record, no_mask
 from fastcam.run.records import Failure, FigureRecord, ItemResult, attempt
 from fastcam.run.work_items import CaseSlices, WorkItem
+from fastcam.storage.fetched_ahead import fetched_ahead
 from fastcam.storage.locations import as_path
 
 _buffers = tuple(Buffers() for _ in range(WRITE_BATCH))
@@ -95,6 +96,11 @@ def draw_item(cases: ItemCases, item: WorkItem) -> ItemResult:
 
     Raises :class:`OutputError` when a file can't be written: that ends the job.
     """
+    with fetched_ahead(path for case_slices in item for path in _inputs(case_slices)):
+        return _draw_cases(cases, item)
+
+
+def _draw_cases(cases: ItemCases, item: WorkItem) -> ItemResult:
     records: list[FigureRecord] = []
     failures: list[Failure] = []
     inputs: list[InputRecord] = []

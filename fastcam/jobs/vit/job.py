@@ -78,7 +78,7 @@ def write_views(
                 continue
             passes = _passes(model, compare, images.batch, choice)
             if plan is None:
-                plan = plan_views(model, compare, passes, choice, log)
+                plan = plan_views(model, compare, passes, choice, log, remark)
             if "attention_distance" in plan.views:
                 distances.append([distances_of(vit) for vit in passes])
             for index, number in enumerate(readable):
@@ -105,7 +105,9 @@ def write_views(
     groups.append(_group(shared, saved, output_dir, of_case=False))
     paths += saved
     write_failures(output_dir, failures)
-    write_picture_page(output_dir, "Vision Transformer", groups, failures=failures)
+    write_picture_page(
+        output_dir, "Vision Transformer", groups, failures=failures, random_weights=remark
+    )
     return FigureReport(sorted(paths), failures)
 
 

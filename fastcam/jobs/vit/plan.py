@@ -37,8 +37,10 @@ def plan_views(
     passes: Sequence[VitPass],
     choice: ViewChoice,
     log: Callable[[str], None],
+    title: str = "",
 ) -> ViewPlan:
-    """The views of ``choice`` that the models of ``passes`` can have.
+    """The views of ``choice`` that the models of ``passes`` can have; ``title`` is that of the view
+    that is of the models alone.
 
     ``log`` gets a line for a view that they can't have, unless ``choice`` names it. InputError for
     such a view that is named, and for what is wrong with a choice whatever the image.
@@ -48,7 +50,7 @@ def plan_views(
     layers = layers_of(choice.layers, passes[0])
     for vit in passes:
         check_head(choice.head, vit, layers)
-    position = _position_figure(model, compare, choice, log)
+    position = _position_figure(model, compare, choice, log, title)
     return ViewPlan(_possible_views(passes, choice, log), position)
 
 
@@ -57,11 +59,14 @@ def _position_figure(
     compare: nn.Module | None,
     choice: ViewChoice,
     log: Callable[[str], None],
+    title: str,
 ) -> Figure | None:
     if choice.views and "position_embedding" not in choice.views:
         return None
     try:
-        return position_embedding(model, compare=compare, labels=choice.labels, style=choice.style)
+        return position_embedding(
+            model, compare=compare, labels=choice.labels, title=title, style=choice.style
+        )
     except InputError as error:
         if choice.views:
             raise

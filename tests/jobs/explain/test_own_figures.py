@@ -79,6 +79,11 @@ def test_the_picture_is_shown_once_and_single_overlays_have_bar_and_prediction()
         assert (len(np.unique(second[0].image.reshape(-1, 3), axis=0)) == 1) != again
         overlay = sheets["gradcam_overlay"]
         assert all((panel.bar is not None) != again for row in overlay.rows for panel in row)
+        captions = [
+            [panel.caption for row in sheets[name].rows for panel in row]
+            for name in ("gradcam_heatmap", "gradcam_overlay")
+        ]
+        assert (captions[0] == captions[1]) != again
         assert overlay.verdict == ("" if again else "predicted 1  ·  confidence 0.7500")
 
 

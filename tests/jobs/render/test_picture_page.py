@@ -12,6 +12,8 @@ from fastcam.errors import OutputError
 from fastcam.jobs.render.picture_page import PictureGroup, write_picture_page
 from fastcam.run.records import Failure
 
+from .page_cases import cases_of
+
 
 def test_groups_are_cases_and_files_their_figures(tmp_path: Path) -> None:
     groups = [
@@ -25,17 +27,26 @@ def test_groups_are_cases_and_files_their_figures(tmp_path: Path) -> None:
     found = re.search('id="data">(.*?)</script>', text)
     assert found is not None
     data = json.loads(found[1])
-    assert (data["pictures"], len(data["cases"])) == (True, 2)
-    first, second = data["cases"]
-    assert first[:5] == [1, "a<b>", "", "predicted 3 & more", 1]
-    assert [first[10] + figure[2] for figure in first[11]] == ["a/x.png", "a/y.svg"]
-    assert second[:2] == [3, "c"]
+    assert data["pictures"]
+    first, second = cases_of(data)
+    assert [first[name] for name in ("place", "name", "label")] == [1, "a<b>", ""]
+    assert (first["prediction"], first["right"]) == ("predicted 3 & more", 1)
+    assert [path for _, _, path, _ in first["figures"]] == ["a/x.png", "a/y.svg"]
+    assert (second["place"], second["name"]) == (3, "c")
     for name in ("a/z.pdf", "p.pdf", "r.json"):
         assert f'<a href="./{name}">' in text
     assert "2 cases, 3 figures" in text
     assert "no picture" in text
     assert "a&lt;b&gt;" in text
     assert "Color map" not in text
+
+
+def test_random_weights_stand_in_the_title(tmp_path: Path) -> None:
+    groups = [PictureGroup("a", "", None, ["a.png"])]
+    plain = write_picture_page(tmp_path, "t", groups).read_text(encoding="utf-8")
+    assert "mean nothing" not in plain
+    page = write_picture_page(tmp_path, "t", groups, random_weights="random weights of b")
+    assert "t, random weights of b: the maps mean nothing (" in page.read_text(encoding="utf-8")
 
 
 def test_a_page_of_somebody_else_stays(tmp_path: Path) -> None:

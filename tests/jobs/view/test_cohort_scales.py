@@ -48,6 +48,15 @@ def test_a_picture_does_not_wait_for_it(tmp_path) -> None:
     assert slow.asked == 1
 
 
+def test_no_volume_is_read_for_the_highest_attention(tmp_path, monkeypatch) -> None:
+    def opened(*which):
+        raise AssertionError("a volume was opened")
+
+    (run,) = Room(patch_request(tmp_path)).runs
+    monkeypatch.setattr("fastcam.jobs.view.patch_run.open_case", opened)
+    assert run.cohort_limits(0, None, False) == (0.0, pytest.approx(0.5))
+
+
 def test_a_case_without_an_answer_is_an_error_for_all_who_wait() -> None:
     class Broken:
         def cohort_limits(self, *which):

@@ -17,6 +17,7 @@ from fastcam.jobs.view.page_folder import write_folder
 from fastcam.jobs.view.request import Judging
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.service import running
+from tests.jobs.render.page_cases import cases_of
 from tests.jobs.view.sample_rooms import map_room, patch_request, service_of
 
 
@@ -57,7 +58,7 @@ def test_figures_are_those_that_render_draws(tmp_path) -> None:
         (own,) = (tmp_path / "out").glob(f"*_{case}/slice00{number}_*.png")
         assert (pixels(folder.read(name)) == pixels(own.read_bytes())).all()
     page = data(folder)
-    assert [case[1] for case in page["cases"]] == ["p2", "p0"]
+    assert [case["name"] for case in cases_of(page)] == ["p2", "p0"]
     assert all(page["layouts"])  # image and heat can be mixed
 
 
@@ -71,13 +72,16 @@ def test_one_figure_of_each_case_and_none_of_the_answer(tmp_path) -> None:
     page = folder.read("figures/index.html").decode()
     assert "predicted right" not in page
     assert "<td>p1<td>" in page  # among the failures
-    assert {tuple(case[2:5]) for case in data(folder)["cases"]} == {("", "", None)}
+    told = {(case["label"], case["prediction"], case["right"]) for case in cases_of(data(folder))}
+    assert told == {("", "", None)}
 
 
 def test_maps_have_a_page_too(tmp_path) -> None:
     room = map_room(tmp_path)
     folder = written(room, [0], slices="all")
-    assert len(data(folder)["cases"][0][11]) == len(folder.namelist()) - 1 > 0
+    (case,) = cases_of(data(folder))
+    paths = {f"figures/{path}" for _, _, path, _ in case["figures"]}
+    assert paths == {*folder.namelist()} - {"figures/index.html"}
 
 
 def test_too_many_are_refused(tmp_path, monkeypatch) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastcam.errors import InputError
-from fastcam.read.results import json_file, large_files, pickle_parts
+from fastcam.read.results import json_file, large_files, pickle_parts, pickle_reader
 from fastcam.read.results.pickle_parts import parts_of
 from fastcam.read.results.results import read_results
 from tests.read.results.records import record, same
@@ -224,7 +224,7 @@ def test_large_json_that_is_no_list_of_cases(tmp_path: Path) -> None:
 def test_a_part_holds_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All the dicts of the list are never there at the same time."""
     alive: list[int] = []
-    real = large_files.unpickle
+    real = pickle_reader.unpickle
 
     def counting(file: io.BytesIO, cost: Any, **options: Any) -> object:
         loaded = real(file, cost, **options)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.view_panels import titled
 from fastcam.jobs.analyze.results import ImageResult
 from fastcam.options import Style
 from fastcam.report.plots import (
@@ -41,14 +42,16 @@ def activation_page(
     groups: Mapping[str, Sequence[int]],
     layers: Sequence[str],
     style: Style,
+    remark: str = "",
 ) -> Figure:
-    """Median and quartiles of each number of the activations, by layer and class."""
+    """Median and quartiles of each number of the activations, by layer and class; ``remark`` is
+    what the title says of the model."""
     largest = _largest(groups)
     page = new_page(13.5, 8.2, style)
     note = "median and quartiles over the images of a class"
     if len(largest) < len(groups):
         note += f"; the {len(largest)} largest of {len(groups)} classes"
-    write_title(page, "Activations by layer", note, style)
+    write_title(page, titled("Activations by layer", remark), note, style)
     grid = page.add_gridspec(
         2, 3, left=0.06, right=0.98, top=0.86, bottom=0.13, hspace=0.62, wspace=0.27
     )
@@ -69,13 +72,17 @@ def activation_page(
 
 
 def shares_page(
-    images: Sequence[ImageResult], groups: Mapping[str, Sequence[int]], style: Style
+    images: Sequence[ImageResult],
+    groups: Mapping[str, Sequence[int]],
+    style: Style,
+    remark: str = "",
 ) -> Figure:
-    """The left half's share of Σ|gradient × input|, a dot an image, by class."""
+    """The left half's share of Σ|gradient × input|, a dot an image, by class; ``remark`` is what
+    the title says of the model."""
     largest = _largest(groups)
     page = new_page(max(7.5, 2.2 + 1.5 * len(largest)), 5.2, style)
     note = "share of |gradient × input| in the left half; a dot is an image, a line the median"
-    write_title(page, "Left against right", note, style)
+    write_title(page, titled("Left against right", remark), note, style)
     axes = page.add_axes((0.13, 0.15, 0.84, 0.66))
     frame(axes, "", style, y="left share")
     colors = plot_style(style)

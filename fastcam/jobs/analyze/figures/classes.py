@@ -15,6 +15,7 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.png_writer import write_sheet
 from fastcam.figures.render_style import render_style_of
+from fastcam.figures.view_panels import titled
 from fastcam.jobs.analyze.class_comparison import ClassComparison, class_groups
 from fastcam.jobs.analyze.display_names import CLASSES
 from fastcam.jobs.analyze.figures.sheets import classes_sheet
@@ -74,7 +75,8 @@ def write_class_figures(
         first_maps, second_maps = comparison.mean_maps[first], comparison.mean_maps[second]
         sheet = classes_sheet(
             Heading(
-                f"{first} against {second}", "means of normalized maps over mean pictures, aligned"
+                titled(f"{first} against {second}", task.random_weights),
+                "means of normalized maps over mean pictures, aligned",
             ),
             (labels[first], labels[second]),
             (means[first], means[second]),
