@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from fastcam.storage import listing
-from fastcam.storage.listing import ObjectState
 from fastcam.storage.kept_objects import kept_content
+from fastcam.storage.listing import ObjectState
 from fastcam.storage.object_name import ObjectName
 from fastcam.storage.object_store import ask, whole
 
