@@ -7,6 +7,7 @@ import pickle
 import shlex
 import signal
 import sys
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from fastcam.demo.neck_set import SyntheticSet, make_test_set
+from fastcam.storage import object_store
+from fastcam.storage.locations import as_path
+from fastcam.storage.object_path import ObjectPath
+from tests.object_server import ObjectServer
 
 # A shell ignores Ctrl-C in what it starts in the background, and so would all that tests start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -56,6 +61,43 @@ class Outcome:
 def neck(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
     """Three cases of four slices of 96 pixels, all predicted right; nobody may change it."""
     return make_test_set(tmp_path_factory.mktemp("neck"), cases=3, slices=4, size=96)
+
+
+@pytest.fixture(scope="session")
+def started_server() -> Iterator[ObjectServer]:
+    """An S3 server on loopback."""
+    server = ObjectServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def object_server(
+    started_server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectServer]:
+    """The S3 server, which ``s3://`` leads to in this process and in those that it starts."""
+    from s3fs import S3FileSystem
+
+    for name, value in started_server.environment().items():
+        monkeypatch.setenv(name, value)
+    object_store._file_systems.clear()
+    S3FileSystem.clear_instance_cache()
+    started_server.reset()
+    yield started_server
+    started_server.reset()
+    object_store._file_systems.clear()
+    S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def bucket(object_server: ObjectServer) -> ObjectPath:
+    """A new bucket with nothing in it."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    object_store.file_system("s3").mkdir(name)
+    object_server.reset()
+    path = as_path(f"s3://{name}")
+    assert isinstance(path, ObjectPath)
+    return path
 
 
 @dataclass(frozen=True)

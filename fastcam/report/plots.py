@@ -131,6 +131,12 @@ def page_png(page: Page) -> bytes:
     return content.getvalue()
 
 
+def write_remark(page: Page, remark: str) -> None:
+    """A line above the plots of a report's page, at its left; none where ``remark`` is empty."""
+    if remark:
+        page.suptitle(remark, x=0.012, ha="left", size=13, color=BAD, parse_math=False)
+
+
 def write_title(page: Page, title: str, note: str, style: Style) -> None:
     """Title and a line below it, at the top left of the page, 0.2 and 0.55 inches from its top."""
     colors = plot_style(style)

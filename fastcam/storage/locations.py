@@ -43,7 +43,7 @@ def as_path(place: str | os.PathLike[str]) -> Path:
             f"{scheme}://…: the URL holds credentials; leave them out, and give them by the "
             "environment or the files that the service's own tools read"
         )
-    parts = rest.strip("/").split("/")
+    parts = rest.rstrip("/").split("/")
     if not parts[0]:
         raise InputError(f"{text}: names no bucket; write {scheme}://BUCKET/FOLDER")
     if any(part in ("", ".", "..") for part in parts):

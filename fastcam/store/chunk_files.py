@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fastcam.read.regular_files import read_regular
 from fastcam.run.files import write_bytes
 from fastcam.storage.object_path import ObjectPath
+from fastcam.storage.parallel import side_by_side
 from fastcam.store.root import read_json
 
 if TYPE_CHECKING:
@@ -215,8 +216,10 @@ class Chunks:
 
     def read_all(self) -> NDArray[Any]:
         """All rows, (count, ...)."""
-        parts = [self.read(index) for index in range(-(-self.count // self.rows))]
-        return np.concatenate(parts)
+        chunks = range(-(-self.count // self.rows))
+        if isinstance(self._folder, ObjectPath):
+            return np.concatenate(side_by_side(self.read, chunks))
+        return np.concatenate([self.read(index) for index in chunks])
 
 
 def lock_by_thread() -> None:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError, InputError
 from fastcam.options import Sign
 from fastcam.read.inputs.slicing import SliceTable
-from fastcam.storage.listing import listed
 from fastcam.storage.locations import as_path
 from fastcam.storage.object_path import ObjectPath
 from fastcam.storage.parallel import side_by_side
@@ -29,7 +28,7 @@ from fastcam.store.map_arrays import MapArrays
 from fastcam.store.map_batch import BatchRows, array_attributes, validate_batch, whole_chunk
 from fastcam.store.map_headers import has_outputs, headers_of
 from fastcam.store.map_schema import DONE, FAILED, OPEN, MapAttrs, MapHeader
-from fastcam.store.root import ZARR_ERRORS, read_root, storable, write_setting
+from fastcam.store.root import ZARR_ERRORS, described, read_root, storable, write_setting
 from fastcam.store.shape_checks import check_store
 from fastcam.store.slice_headers import RowFailure, case_headers, row_failures
 from fastcam.store.slice_table import SLICES, read_table
@@ -63,7 +62,7 @@ class MapStore(MapArrays):
     def open(cls, path: Path, root: Path | None = None) -> MapStore:
         """The store at ``path``; InputError unless it is one of maps, of this schema, and whole."""
         store = cls(path, root)
-        with listed(path):
+        with described(path):
             _ = store.attrs
             check_store(path)
             _ = store.headers, store.map_names

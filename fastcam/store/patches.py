@@ -27,7 +27,6 @@ from fastcam.errors import InputError
 from fastcam.read.results.case import Case, CasePrediction
 from fastcam.read.results.results import CaseWarning, RejectedCase, Results
 from fastcam.run.files import new_folder
-from fastcam.storage.listing import listed
 from fastcam.store.lazy_columns import LAZY_BYTES, LazyColumn, LazyField
 from fastcam.store.notebook_table import NotebookTable
 from fastcam.store.packed_chunks import check_packed_numbers
@@ -38,7 +37,7 @@ from fastcam.store.patch_columns import (
     write_cases,
     write_patches,
 )
-from fastcam.store.root import SCHEMA_VERSION, ZARR_ERRORS, read_root, storable
+from fastcam.store.root import SCHEMA_VERSION, ZARR_ERRORS, described, read_root, storable
 from fastcam.store.shape_checks import check_store
 from fastcam.store.zarr_place import zarr_place
 
@@ -91,7 +90,7 @@ def create_from_results(path: Path, results: Results) -> RunStore:
 def open_store(path: Path) -> RunStore:
     """Open the store at ``path``; InputError unless it is one, whole and of this schema."""
     store = RunStore(path)
-    with listed(path):
+    with described(path):
         _ = store.attrs
         check_store(path)
         _ = store.cases

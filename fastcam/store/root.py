@@ -6,12 +6,17 @@ The same for every kind of store, so that a folder is recognized before any arra
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.read.regular_files import read_regular
 from fastcam.run.files import write_bytes
+from fastcam.storage.fetched_ahead import fetched_ahead
+from fastcam.storage.listing import listed
+from fastcam.storage.object_path import ObjectPath
 
 SCHEMA_VERSION = 2
 # From this one on maps are raw; before, evidence is rectified as the run was told.
@@ -35,6 +40,19 @@ def read_json(path: Path) -> Any:
     """What a JSON file in a store holds. OSError, ValueError or RecursionError where it can't be
     read; a pipe or a device can't."""
     return json.loads(read_regular(path).decode("utf-8"))
+
+
+@contextmanager
+def described(path: Path) -> Iterator[None]:
+    """Within the block, what lies in a store in a bucket is answered from one listing, and the
+    descriptions of its arrays have been fetched side by side."""
+    with listed(path):
+        descriptions: list[Path] = []
+        if isinstance(path, ObjectPath):
+            with suppress(OSError):  # whoever reads the first one says so
+                descriptions = list(path.rglob("zarr.json"))
+        with fetched_ahead(descriptions):
+            yield
 
 
 def read_root(path: Path) -> dict[str, Any]:

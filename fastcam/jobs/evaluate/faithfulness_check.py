@@ -90,6 +90,7 @@ def measure_faithfulness(
     content = {"map": row.caption, **summary, "ids": ids}
     write_text(request.output_dir / JSON, json_text(content, indent=1))
     title = f"{row.caption}, {len(indices)} images"
+    title += f"   {evaluation.remark}" if evaluation.remark else ""
     write_bytes(request.output_dir / PAGE, [faithfulness_page(curves, randomization, title)])
     verdicts: list[str] = summary["verdicts"]
     return [JSON, PAGE], verdicts

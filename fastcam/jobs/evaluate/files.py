@@ -65,7 +65,9 @@ def write_plots(evaluation: Evaluation, output_dir: Path) -> list[Path]:
             limit = f"{evaluation.good_below:g}"
             names = (f"error < {limit}", f"error ≥ {limit}")
         good = [case.good for case in evaluation.cases]
-        pages[_LOCALIZATION] = localization_page(evaluation.localizations, good, names)
+        pages[_LOCALIZATION] = localization_page(
+            evaluation.localizations, good, names, evaluation.remark
+        )
     for name, content in pages.items():
         write_bytes(output_dir / name, [content])
     return [output_dir / name for name in pages]

@@ -77,7 +77,7 @@ def evaluate_findings(
     for name, text in texts.items():
         write_text(output_dir / name, text)
     page = output_dir / "evaluation_results.png"
-    write_bytes(page, [findings_page(true, probability, metrics)])
+    write_bytes(page, [findings_page(true, probability, metrics, evaluation.remark)])
     report = EvaluationReport(
         output_dir=output_dir,
         inferred=inferred,

@@ -107,7 +107,8 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
 
 def _finish(report: EvaluationReport) -> None:
     """Write what every evaluation ends with: rows and images without each other, failures, and the
-    page over the files that the report lists."""
+    page over the files that the report lists; and say of random weights that they are such."""
+    report.notes[:0] = filter(None, [report.evaluation.remark])
     report.files += write_unmatched(report.unmatched, report.output_dir)
     write_failures(report.output_dir, report.failures)
     report.files += [report.output_dir / FAILURES] if report.failures else []
@@ -131,6 +132,7 @@ def _write_page(report: EvaluationReport) -> Path:
         [group],
         files=[name for name in names if name not in pictures],
         failures=report.failures,
+        random_weights="random weights" if evaluation.random_weights else "",
     )
 
 
@@ -151,6 +153,7 @@ def _facts(store: MapStore, test_set: EvaluationSet, inferred: InferReport) -> d
         "id_column": test_set.id_column,
         "model": store.attrs.model,
         "checkpoint": store.attrs.checkpoint,
+        "random_weights": bool(store.attrs.settings.get("random_weights")),
         "maps": [row.caption for row in rows],
         "sign": store.attrs.settings.get("sign"),
     }

@@ -97,6 +97,7 @@ def compare_methods(
     differences = differences_of(methods)
     lines = statements(methods, differences)
     title = f"{len(rows)} maps of {len(indices)} images"
+    title += f"   {evaluation.remark}" if evaluation.remark else ""
     return write_methods(request.output_dir, methods, differences, lines, title), lines
 
 

@@ -73,6 +73,7 @@ def as_dict(report: EvaluationReport) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "task": evaluation.kind,
         "target": evaluation.target,
+        "random_weights": evaluation.random_weights,
         "n": len(evaluation.cases),
         "images_without_row": sum(entry.what == "image" for entry in report.unmatched),
         "rows_without_image": sum(entry.what == "row" for entry in report.unmatched),

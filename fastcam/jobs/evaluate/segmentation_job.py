@@ -77,7 +77,7 @@ def evaluate_segmentation(
     for name, text in texts.items():
         write_text(output_dir / name, text)
     page = output_dir / "evaluation_results.png"
-    write_bytes(page, [segmentation_page(segmented, metrics, measure.unit)])
+    write_bytes(page, [segmentation_page(segmented, metrics, measure.unit, evaluation.remark)])
     report = EvaluationReport(
         output_dir=output_dir,
         inferred=inferred,

@@ -19,6 +19,9 @@ from fastcam.jobs.evaluate.scoring import Kind
 from fastcam.report.json_text import json_text
 from fastcam.run.csv_cells import csv_record
 
+# What is said of a model with such weights.
+RANDOM_NUMBERS = "Random weights: these maps and numbers mean nothing."
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedCase:
@@ -84,6 +87,16 @@ class Evaluation:
     localization: LocalizationSummary | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     unit: str = ""
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether the model's weights were those that it was made with."""
+        return bool(self.facts.get("random_weights"))
+
+    @property
+    def remark(self) -> str:
+        """What is said of random weights; empty for others."""
+        return RANDOM_NUMBERS if self.random_weights else ""
 
     @property
     def target_text(self) -> str:

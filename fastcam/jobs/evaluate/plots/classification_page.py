@@ -19,6 +19,7 @@ from fastcam.report.plots import (
     page_png,
     shorten_name,
     write_placeholder,
+    write_remark,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _MOST_NUMBERS = 15
 def classification_page(evaluation: Evaluation) -> bytes:
     """``evaluation_results.png`` of a classification."""
     page = new_page(17.5, 6.2, constrained=True)
+    write_remark(page, evaluation.remark)
     matrix, curves, calibration = page.subplots(1, 3)
     true = np.array([case.true for case in evaluation.cases], np.int64)
     predicted = np.array([case.predicted for case in evaluation.cases], np.int64)

@@ -17,6 +17,7 @@ from fastcam.report.plots import (
     page_png,
     shorten_name,
     write_placeholder,
+    write_remark,
 )
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
 _MOST_CURVES = 10
 
 
-def findings_page(true: Floats, probability: Floats, metrics: FindingsMetrics) -> bytes:
-    """``evaluation_results.png`` of ``true`` and ``probability`` (n, k)."""
+def findings_page(
+    true: Floats, probability: Floats, metrics: FindingsMetrics, remark: str = ""
+) -> bytes:
+    """``evaluation_results.png`` of ``true`` and ``probability`` (n, k); ``remark`` above."""
     height = max(6.2, 0.36 * len(metrics.findings) + 1.6)
     page = new_page(17.5, height, constrained=True)
+    write_remark(page, remark)
     bars, curves, calibration = page.subplots(1, 3)
     macro, micro = metrics.macro["auc"].value, metrics.micro["auc"].value
     texts = ["-" if value is None else f"{value:.3f}" for value in (macro, micro)]

@@ -19,6 +19,7 @@ from fastcam.report.plots import (
     new_page,
     page_png,
     write_placeholder,
+    write_remark,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def results_page(evaluation: Evaluation) -> bytes:
     """``evaluation_results.png``: predicted against true with the identity and the fit, and how
     the errors are distributed."""
     page = new_page(13, 6.2, constrained=True)
+    write_remark(page, evaluation.remark)
     left, right = page.subplots(1, 2)
     true, predicted, good = _columns(evaluation)
     target = evaluation.target_text
@@ -58,6 +60,7 @@ def bland_altman_page(evaluation: Evaluation) -> bytes:
     """``bland_altman.png``: difference against mean, bias and limits of agreement with their
     intervals (Bland & Altman 1986)."""
     page = new_page(10.5, 6.4, constrained=True)
+    write_remark(page, evaluation.remark)
     axes = page.subplots()
     true, predicted, good = _columns(evaluation)
     target = evaluation.target_text
@@ -99,6 +102,7 @@ def groups_page(evaluation: Evaluation) -> bytes:
     """``age_group_comparison.png``: MAE, RMSE and number of images by group of the true value."""
     groups = evaluation.groups
     page = new_page(float(np.clip(4.5 + 0.85 * len(groups), 8, 24)), 6.6, constrained=True)
+    write_remark(page, evaluation.remark)
     above, below = page.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     frame(
         above,

@@ -21,6 +21,7 @@ from fastcam.report.plots import (
     page_png,
     shorten_name,
     write_placeholder,
+    write_remark,
 )
 
 if TYPE_CHECKING:
@@ -31,14 +32,19 @@ _MOST_CLASSES = 20
 
 
 def segmentation_page(
-    segmented: Sequence[SegmentedCase], metrics: Sequence[ClassMetrics], unit: str
+    segmented: Sequence[SegmentedCase],
+    metrics: Sequence[ClassMetrics],
+    unit: str,
+    remark: str = "",
 ) -> bytes:
     """``evaluation_results.png``: a dot an image, a box a class.
 
-    Distances are in ``unit``. Of more than 20 classes the first 20 are drawn.
+    Distances are in ``unit``; ``remark`` stands above. Of more than 20 classes the first 20 are
+    drawn.
     """
     drawn = metrics[:_MOST_CLASSES]
     page = new_page(max(17.5, 0.9 * 3 * len(drawn)), 6.4, constrained=True)
+    write_remark(page, remark)
     dice, distance, share = page.subplots(1, 3)
     left_out = f"   the first {len(drawn)} of {len(metrics)} classes"
     note = left_out if len(drawn) < len(metrics) else ""

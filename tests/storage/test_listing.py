@@ -1,0 +1,113 @@
+"""Many questions, few requests."""
+
+from __future__ import annotations
+
+from fastcam.run.input_files import file_states
+from fastcam.storage.fetched_ahead import fetched_ahead
+from fastcam.storage.listing import KeptListing, listed
+from fastcam.storage.locations import as_path
+from fastcam.storage.object_path import ObjectPath
+from fastcam.storage.object_store import file_system
+from tests.object_server import ObjectServer
+
+
+def test_a_thousand_questions_are_one_request(
+    bucket: ObjectPath, object_server: ObjectServer
+) -> None:
+    for number in range(5):
+        (bucket / f"in/{number}.png").write_bytes(b"x")
+    object_server.requests = []
+    with listed(bucket / "in", None):
+        there = [(bucket / f"in/{number}.png").exists() for number in range(1000)]
+        assert (bucket / "in").is_dir()
+        assert len(list((bucket / "in").iterdir())) == sum(there) == 5
+    assert len(object_server.requests) == 1
+    assert (bucket / "in/0.png").exists()
+    assert len(object_server.requests) == 2
+
+
+def test_what_is_written_within_the_block_is_seen(bucket: ObjectPath) -> None:
+    with listed(bucket):
+        assert not (bucket / "x").exists()
+        (bucket / "x").write_bytes(b"1")
+        assert (bucket / "x").exists()
+        (bucket / "x").unlink()
+        assert not (bucket / "x").exists()
+
+
+def test_blocks_within_each_other(bucket: ObjectPath, object_server: ObjectServer) -> None:
+    with listed(bucket):
+        with listed(bucket, bucket / "a"):
+            assert not (bucket / "a/x").exists()
+        assert not (bucket / "a/y").exists()
+        assert len(object_server.requests) == 1
+
+
+def test_a_listing_is_kept_from_one_block_to_the_next(
+    bucket: ObjectPath, object_server: ObjectServer
+) -> None:
+    (bucket / "x").write_bytes(b"1")
+    object_server.requests = []
+    kept = KeptListing(bucket)
+    for _ in range(3):
+        with kept:
+            assert (bucket / "x").exists()
+    assert len(object_server.requests) == 1
+
+
+def test_twenty_thousand_keys(bucket: ObjectPath, object_server: ObjectServer) -> None:
+    # Written into moto itself: 20,000 requests would take a minute.
+    from moto.s3.models import s3_backends
+
+    (backend,) = (region["global"] for region in s3_backends.values())
+    for number in range(20_000):
+        backend.put_object(bucket.name, f"in/{number:05}.png", b"x")
+    object_server.requests = []
+    with listed(bucket):
+        found = list((bucket / "in").iterdir())
+        assert [path.name for path in found] == [f"{number:05}.png" for number in range(20_000)]
+        assert all(path.is_file() for path in found)
+    assert len(object_server.requests) == 20
+    states = file_states(found)
+    assert None not in states
+    assert len(object_server.requests) == 40
+
+
+def test_twenty_thousand_keys_in_memory() -> None:
+    path = as_path("memory://twenty-thousand")
+    fs = file_system("memory")
+    for number in range(20_000):
+        fs.pipe_file(f"memory://twenty-thousand/in/{number:05}.png", b"x")
+    with listed(path):
+        assert sum(p.is_file() for p in (path / "in").iterdir()) == 20_000
+        assert len(list(path.rglob("*7.png"))) == 2000
+    fs.rm("memory://twenty-thousand", recursive=True)
+
+
+def test_objects_fetched_ahead_are_asked_for_once(
+    bucket: ObjectPath, object_server: ObjectServer
+) -> None:
+    paths = [bucket / f"{number}.png" for number in range(8)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    object_server.requests = []
+    with fetched_ahead([*paths, None, bucket / "none"]):
+        count = len(object_server.requests)
+        for path in paths:
+            assert path.is_file()
+            with path.open("rb") as stream:
+                assert stream.read() == path.name.encode()
+        assert len(object_server.requests) == count == 2 * 8 + 2
+        assert not (bucket / "none").exists()
+    paths[0].write_bytes(b"new")
+    assert paths[0].read_bytes() == b"new"
+
+
+def test_large_objects_are_not_fetched_ahead(
+    bucket: ObjectPath, object_server: ObjectServer, monkeypatch
+) -> None:
+    monkeypatch.setattr("fastcam.storage.fetched_ahead._EACH", 10)
+    (bucket / "large").write_bytes(b"x" * 11)
+    with fetched_ahead([bucket / "large"]):
+        assert [method for method, _ in object_server.requests] == ["PUT", "HEAD"]
+        assert (bucket / "large").read_bytes() == b"x" * 11
