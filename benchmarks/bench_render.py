@@ -132,7 +132,7 @@ def fastcam_way(open_case: OpenCase) -> Way:
         for index, path in zip(indices, paths, strict=True):
             picture = cut_slice(open_case, index, buffers)
             sheet, _ = patch_sheet(open_case.case, index, picture, scale, render_style, buffers)
-            write_batch.put(path, sheet, render_style, "png", lambda: None)
+            write_batch.put(path, sheet, render_style, "png", lambda _: None)
         write_batch.finish()
 
     return way

@@ -1,4 +1,4 @@
-"""An S3 server on loopback that counts what it is asked, and waits or refuses when it is told to."""
+"""An S3 server on loopback that counts requests, and waits or refuses when it is told to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 # No file that fastcam writes and no line that it prints may hold it.
-SECRET = "testing-secret-5e1f"  # noqa: S105
+SECRET = "testing-secret-5e1f"
 Answer = tuple[int, str]
 
 _TEXTS = {

@@ -52,6 +52,7 @@ from fastcam.storage.locations import as_path
 if TYPE_CHECKING:
     from torch import nn
 
+    from fastcam.attribution.window_plan import WindowPlan
     from fastcam.figures.notebook_figure import Figure
     from fastcam.inference.predictions import Task
     from fastcam.options import Axes, Sign
@@ -83,9 +84,10 @@ class Analyzer:
     "auto" for the last convolution of each stage; of a model with several inputs they are found
     when it runs. ``inputs``: of such a model the column of a table that goes into each argument of
     its ``forward``. ``target``: the output to explain, None for the predicted one; ``output``:
-    which of the tensors that the model returns is its answer. ``asymmetry`` None: by the model's
-    input channels. ``options``: how the report looks. ``output_dir`` is where
-    :meth:`analyze_batch` writes, unless it is given another folder.
+    which of the tensors that the model returns is its answer. ``windows``: the model sees an image
+    window by window, maps are stitched, and numbers of activations are of all windows together.
+    ``asymmetry`` None: by the model's input channels. ``options``: how the report looks.
+    ``output_dir`` is where :meth:`analyze_batch` writes, unless it is given another folder.
 
     Raises :class:`~fastcam.errors.InputError` for what doesn't exist or doesn't go together.
     """
@@ -103,6 +105,7 @@ class Analyzer:
         inputs: Mapping[str, str] | None = None,
         sign: Sign = "positive",
         prefix_tokens: int | None = None,
+        windows: WindowPlan | None = None,
         asymmetry: bool | None = None,
         mirror: bool = False,
         image_size: int | Sequence[int] | None = None,
@@ -157,10 +160,12 @@ class Analyzer:
             target=target,
             sign=sign,
             prefix_tokens=prefix_tokens,
+            windows=windows,
+            batch_size=batch_size,
         )
         if self._columns:
             # What the columns hold, and so the layers, is known with the table.
-            maps = MapRequest((method,), name_list(layers))
+            maps = MapRequest((method,), name_list(layers), windows=windows)
         else:
             check_arguments(loaded)
             with called_as(loaded, ModelCall(answer)):
@@ -312,6 +317,7 @@ class Analyzer:
             torch.float32,
             output=self.request.call.output,
             inputs=inputs,
+            windows=self.request.maps.windows,
         )
         with called_as(model, call):
             return self._find_maps(packed=call.packed), call

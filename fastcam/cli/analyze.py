@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fastcam.cli.map_options import MAPS, PrefixTokens
+from fastcam.cli.map_options import MAPS, PrefixTokens, WindowOptions
 from fastcam.cli.model_options import (
     INPUT,
     MODEL,
@@ -118,6 +118,7 @@ def analyze(
         Option(help="Evidence for the output, or against it.", rich_help_panel=MAPS),
     ] = "positive",
     prefix_tokens: PrefixTokens = None,
+    windows: WindowOptions,
     asymmetry: Annotated[
         bool | None,
         Option(
@@ -229,7 +230,7 @@ def analyze(
         batch_size=batch_size,
         output_dir=output_dir,
         options=options,
-        **keywords(pixels, grey, loading, compute),
+        **keywords(windows, pixels, grey, loading, compute),
     )
     report = analyzer.analyze_batch(
         images,

@@ -101,7 +101,7 @@ def evaluate(
         Option(
             metavar="A,B,...",
             help="Classes in the order of the model's outputs, "
-            "where the table has names. Default: in sorted order.",
+            "whether the table has them or numbers. Default: names in sorted order.",
             rich_help_panel=_SET,
         ),
     ] = None,

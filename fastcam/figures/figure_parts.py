@@ -56,6 +56,8 @@ class Panel:
 
     Attributes:
         caption: the text above the panel.
+        whole_caption: whether the caption is never shortened, but goes on in further lines.
+        aside: text after the caption, shortened or left out where there is no room for it.
         height: rows of the panel on the canvas.
         width: columns of the panel on the canvas.
         image: (h, w, 1 or 3) uint8, grey or RGB; empty for none.
@@ -85,6 +87,8 @@ class Panel:
     height: int
     width: int
     _: KW_ONLY
+    whole_caption: bool = False
+    aside: str = ""
     image: NDArray[np.uint8] = field(default_factory=lambda: NO_IMAGE)
     image_method: int = resize.BILINEAR
     heat: NDArray[np.float32] | NDArray[np.uint8] = field(default_factory=lambda: NO_HEAT)

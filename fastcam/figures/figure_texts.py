@@ -19,12 +19,13 @@ def texts_of(
         # The last line stands right above the panel.
         x, last = area.caption.x, area.caption.y + (plan.caption_lines - 1) * plan.caption_pitch
         end = layout.bar_caption_x(panel, area, lettering)
-        room = end - x
+        room = layout.caption_room(panel, area, lettering)
         if panel.bar_caption and area.bar is not None:
-            room -= font.width("  ")
             lines.append(TextLine(font, panel.bar_caption, end, last, palette.caption))
-        several = plan.caption_lines > 1
-        texts = layout.caption_lines(panel, area, lettering) if several else [panel.caption]
+        if plan.caption_lines > 1:
+            texts = layout.caption_lines(panel, area, lettering)
+        else:
+            texts = [layout.caption_line(panel, area, lettering)]
         top = last - (len(texts) - 1) * plan.caption_pitch
         for number, text in enumerate(texts):
             y = top + number * plan.caption_pitch

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastcam.figures.figure_parts import Panel, Sheet
 from fastcam.figures.glyph_atlas import Lettering
+from fastcam.figures.slice_facts import CAPTION_SEPARATOR
 
 # At zoom 1 (panels of up to 512 pixels); all grow with the panels.
 _MARGIN = 12
@@ -28,6 +29,8 @@ _BAR_WIDTH = 15
 _TICK_WIDTH = 52
 _LEAST_CELL = 250  # so that captions of narrow panels can still be read
 _MOST_CAPTION_LINES = 3
+# Letters of what stands aside of a caption; fewer say nothing.
+_LEAST_ASIDE = 4
 _LEAST_BAR = 60  # so that the numbers beside the bars of low panels can
 _MOST_STRETCHED = 8192  # a file may say that its pixels are a thousand times as high as wide
 
@@ -190,9 +193,10 @@ def layout_of(sheet: Sheet, lettering: Lettering) -> Layout:
     lines = 2 if room + 2 * lettering.title.height > plan.header.width else 1
     lines += len(note_lines(sheet.note, plan.header.width, lettering))
     captions = 1
-    if lettering.scale > 1.0:
-        panels = zip((p for row in sheet.rows for p in row), plan.areas, strict=True)
-        captions = max(len(caption_lines(panel, area, lettering)) for panel, area in panels)
+    panels = list(zip((p for row in sheet.rows for p in row), plan.areas, strict=True))
+    whole = (len(caption_lines(*entry, lettering)) for entry in panels if entry[0].whole_caption)
+    if lettering.scale > 1.0 or any(count > 1 for count in whole):
+        captions = max(len(caption_lines(*entry, lettering)) for entry in panels)
     return plan if lines == captions == 1 else arrange(cells, lines, zoom, captions, letters)
 
 
@@ -204,16 +208,54 @@ def bar_caption_x(panel: Panel, area: PanelArea, lettering: Lettering) -> int:
     return min(area.bar.x, end - lettering.caption.width(panel.bar_caption))
 
 
-def caption_lines(panel: Panel, area: PanelArea, lettering: Lettering) -> list[str]:
-    """A panel's caption in three lines at most, of which the last may be too long."""
+def caption_room(panel: Panel, area: PanelArea, lettering: Lettering) -> int:
+    """The columns of a line of a panel's caption."""
     room = bar_caption_x(panel, area, lettering) - area.caption.x
     if panel.bar_caption and area.bar is not None:
         room -= lettering.caption.width("  ")
+    return room
+
+
+def caption_lines(panel: Panel, area: PanelArea, lettering: Lettering) -> list[str]:
+    """A panel's caption in three lines at most, of which the last may be too long; in as many as it
+    takes where it must stay whole. After it what stands aside, as far as there is room."""
+    room = caption_room(panel, area, lettering)
     if lettering.caption.width(panel.caption) <= room:
-        return [panel.caption]
-    lines = note_lines(panel.caption, room, lettering)
-    whole, rest = lines[: _MOST_CAPTION_LINES - 1], lines[_MOST_CAPTION_LINES - 1 :]
-    return [*whole, " ".join(rest)] if rest else whole
+        lines = [panel.caption]
+    elif panel.whole_caption:
+        lines = _parts_as_lines(panel.caption, room, lettering)
+    else:
+        lines = note_lines(panel.caption, room, lettering)
+        whole, rest = lines[: _MOST_CAPTION_LINES - 1], lines[_MOST_CAPTION_LINES - 1 :]
+        lines = [*whole, " ".join(rest)] if rest else whole
+    return [*lines[:-1], _with_aside(lines[-1], panel.aside, room, lettering)]
+
+
+def caption_line(panel: Panel, area: PanelArea, lettering: Lettering) -> str:
+    """A panel's caption in one line, which may be too long, and what stands aside of it."""
+    room = caption_room(panel, area, lettering)
+    return _with_aside(panel.caption, panel.aside, room, lettering)
+
+
+def _parts_as_lines(caption: str, room: int, lettering: Lettering) -> list[str]:
+    """A caption's parts as lines, each broken between words only where it is too long by itself."""
+    lines: list[str] = []
+    for part in caption.split(CAPTION_SEPARATOR):
+        longer = CAPTION_SEPARATOR.join([*lines[-1:], part])
+        if lines and lettering.caption.width(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines += note_lines(part, room, lettering)
+    return lines
+
+
+def _with_aside(line: str, aside: str, room: int, lettering: Lettering) -> str:
+    """The last line of a caption and what stands aside of it, of which the end gives way."""
+    for text in (aside, *(f"{aside[:kept]}…" for kept in range(len(aside) - 1, _LEAST_ASIDE, -1))):
+        longer = CAPTION_SEPARATOR.join(filter(None, [line, text]))
+        if lettering.caption.width(longer) <= room:
+            return longer
+    return line
 
 
 def note_lines(note: str, width: int, lettering: Lettering) -> list[str]:

@@ -220,6 +220,8 @@ def _row(
         facts.caption(_image_caption(picture)),
         height,
         width,
+        whole_caption=not render_style.style.classic,
+        aside=facts.series,
         image=picture.image,
         tint=NO_TINT if picture.mask is None else picture.mask,
         tint_color=MASK_COLOR,

@@ -16,6 +16,7 @@ from fastcam.figures.figure_parts import Sheet
 from fastcam.figures.png_writer import png_pieces, write_picture, write_sheet
 from fastcam.figures.render_style import RenderStyle
 from fastcam.options import PictureFormat
+from fastcam.storage.locations import as_path
 
 _SUFFIXES: dict[str, PictureFormat] = {
     **{f".{kind}": kind for kind in get_args(PictureFormat)},
@@ -45,7 +46,7 @@ class Figure:
         The suffix chooses the format: .png, .jpg or .webp, or .pdf or .svg with the pixels inside
         and texts as text. InputError for another one, OutputError when the file can't be written.
         """
-        path = Path(path)
+        path = as_path(path)
         kind = _SUFFIXES.get(path.suffix.lower())
         if kind is None:
             raise InputError(

@@ -153,6 +153,8 @@ def _sheet(
             facts.caption(", ".join(filter(None, ["slice", picture.note]))),
             height,
             width,
+            whole_caption=not style.classic,
+            aside=facts.series,
             image=image,
             left_side=picture.left_side,
             top_side=facts.top_side,

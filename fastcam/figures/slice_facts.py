@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 # A scale bar takes at most this share of a panel's width.
 _BAR_SHARE = 0.25
+# Between the parts of a caption.
+CAPTION_SEPARATOR = "  ·  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class SliceFacts:
 
     Attributes:
         depth: number of slices.
+        index: which of them it is, from 0; negative where that isn't known.
         position: where the slice lies, as :class:`SlicePosition` says it.
         window: center and width of the grey window, and their unit: ``C 40 W 80 HU``.
         top_side: the letter of the patient's side at the top edge.
@@ -53,14 +56,20 @@ class SliceFacts:
     pixel_width: float = 0.0
     pixel_aspect: float = 1.0
     series: str = ""
+    index: int = -1
 
     def index_text(self, index: int) -> str:
         """``slice 008 of 154``: the number that files have, counted from 0."""
         return f"slice {index:03d}" + (f" of {self.depth}" if self.depth else "")
 
     def caption(self, name: str) -> str:
-        """The caption of the slice's panel."""
-        return "  ·  ".join(filter(None, [name, self.position, self.window, self.series]))
+        """The caption of the slice's panel; the name of the series stands aside."""
+        return CAPTION_SEPARATOR.join(filter(None, [name, self.position, self.window]))
+
+    def numbered_caption(self, name: str) -> str:
+        """:meth:`caption` with the slice's number, for figures whose title doesn't have it."""
+        known = self.index >= 0 and self.depth > 1
+        return self.caption(f"{name}, {self.index_text(self.index)}" if known else name)
 
     def scale_bar(self, columns: int, width: int) -> tuple[int, str]:
         """Pixels and text of a scale bar on a panel of ``width`` pixels that shows ``columns``."""

@@ -31,9 +31,8 @@ class SliceGeometry:
 
     def of(self, index: int, voxel_index: int) -> SliceFacts:
         """The facts of the slice that is called ``index`` and is ``voxel_index`` in the file."""
-        if self.position is None:
-            return self.facts
-        return replace(self.facts, position=self.position.text(voxel_index))
+        position = "" if self.position is None else self.position.text(voxel_index)
+        return replace(self.facts, index=index, position=position)
 
 
 NO_GEOMETRY = SliceGeometry()

@@ -34,6 +34,9 @@ from fastcam.read.inputs.volume_slices import VolumeChoice, open_slices
 from fastcam.read.volumes.orientation import IDENTITY, Orientation, for_display, left_side
 from fastcam.read.volumes.voxels import Volume, check_even
 from fastcam.storage.locations import as_path
+from fastcam.storage.object_path import ObjectPath
+
+_PATH = str | Path | ObjectPath
 
 
 def resolve_preprocessing(
@@ -97,7 +100,7 @@ def load_images(
     """
     if isinstance(images, torch.Tensor):
         return _of_tensor(images, preprocessing)
-    if isinstance(images, str | Path) or hasattr(images, "convert") or _is_picture(images):
+    if isinstance(images, _PATH) or hasattr(images, "convert") or _is_picture(images):
         images = [images]
     if not isinstance(images, Sequence) or not len(images):
         raise InputError(
@@ -132,7 +135,7 @@ def _of_list(
         except CaseError as error:
             raise InputError(str(error)) from error
     names = tuple(
-        as_path(image).name if isinstance(image, str | Path) else f"image {index}"
+        as_path(image).name if isinstance(image, _PATH) else f"image {index}"
         for index, image in enumerate(images)
     )
     return collate(pairs, names)
@@ -184,7 +187,7 @@ def _prepare(
     image: Any, index: int, preprocessing: Preprocessing, view: VolumeView | None = None
 ) -> InputPicture:
     """One image as the model's input and as a picture; CaseError where it can't be read."""
-    if not isinstance(image, str | Path):
+    if not isinstance(image, _PATH):
         _check_levels(preprocessing)
         pixels = pixels_of(image, index)
         return InputPicture(prepare(pixels, preprocessing), input_picture(pixels, preprocessing))

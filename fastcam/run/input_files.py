@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import xxhash
 
-from fastcam.storage.listing import ObjectState, listed
+from fastcam.storage.listing import listed
 from fastcam.storage.locations import as_path, files_below
 from fastcam.storage.object_path import ObjectPath
+from fastcam.storage.object_state import ObjectState
 from fastcam.storage.parallel import side_by_side
 
 _PIECE = 1 << 20

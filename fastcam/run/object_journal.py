@@ -33,7 +33,7 @@ class ObjectJournal(Journal[Row]):
         self._columns, self._parse = columns, parse
         self._cells = attrgetter(*columns)
         self._waiting: list[Row] = []
-        self._parts = 0
+        self._last = 0
         self._since = 0.0
 
     @property
@@ -56,10 +56,12 @@ class ObjectJournal(Journal[Row]):
     def flush(self) -> None:
         """Put the rows that wait."""
         if self._waiting:
-            name = f"{self._parts:09}-{uuid.uuid4().hex[:8]}.csv"
+            # In their order, also after those of a run that was killed.
+            self._last = max(self._last + 1, time.time_ns())
+            name = f"{self._last:020}-{uuid.uuid4().hex[:8]}.csv"
             text = _text_of(csv_row(self._cells(row)) for row in self._waiting)
             write_bytes(parts_folder(self.path) / name, [text])
-            self._waiting, self._parts = [], self._parts + 1
+            self._waiting = []
 
     def replace(self, rows: Iterable[Row]) -> None:
         """Put ``rows`` in the place of all that there is; where this is stopped in the middle,
@@ -68,7 +70,6 @@ class ObjectJournal(Journal[Row]):
         content = _text_of([self._columns, *(csv_row(self._cells(row)) for row in rows)])
         write_bytes(self.path, [content])
         remove(parts_folder(self.path))
-        self._parts = 0
 
     def close(self) -> None:
         """Put what waits."""

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastcam.storage.kept_objects import keeping
-from fastcam.storage.listing import ObjectState
 from fastcam.storage.object_path import ObjectPath
+from fastcam.storage.object_state import ObjectState
 from fastcam.storage.parallel import side_by_side
 
 # Bytes of an object, and of all objects at once, up to which they are fetched ahead.

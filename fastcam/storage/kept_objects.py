@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fastcam.storage.listing import ObjectState
+from fastcam.storage.object_state import ObjectState
 
-_Kept = Mapping[tuple[str, PurePosixPath], "tuple[ObjectState, bytes | None]"]
+_Kept = Mapping[tuple[str, PurePosixPath], tuple[ObjectState, bytes | None]]
 _kept: ContextVar[_Kept] = ContextVar("_kept", default={})  # noqa: B039 - never changed
 
 

@@ -11,46 +11,20 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastcam.storage.kept_objects import kept_state
+from fastcam.storage.object_state import ObjectState
 from fastcam.storage.object_store import ask
 
 _MODIFIED = ("LastModified", "last_modified", "mtime", "updated", "created")
 _TAGS = ("ETag", "etag", "md5Hash", "content_md5")
 
 
-@dataclass(frozen=True)
-class ObjectState:
-    """What is known of an object, or a folder of objects, by the names of ``os.stat_result``.
-
-    Attributes:
-        st_size: bytes; 0 of a folder.
-        st_mtime_ns: the second in which it was written last, as nanoseconds since 1970; those
-            below a second come from ``tag``, so that it differs where the content does.
-        st_mode: whether it is an object or a folder.
-        st_dev, st_ino: together, which one it is.
-        tag: the store's mark of its content (ETag); "" where it has none.
-    """
-
-    st_size: int
-    st_mtime_ns: int
-    st_mode: int
-    st_ino: int
-    tag: str = ""
-    st_dev: int = 0
-
-    @property
-    def st_mtime(self) -> float:
-        """When it was written last, in seconds since 1970."""
-        return self.st_mtime_ns / 1e9
-
-
 class Listing:
-    """All objects below the folder ``key``, from one listing."""
+    """All objects below the folder ``key``, or the object of that name, from one listing."""
 
     def __init__(self, scheme: str, key: PurePosixPath) -> None:
         self.objects: dict[PurePosixPath, ObjectState] = {}
@@ -61,7 +35,9 @@ class Listing:
             text = str(name).removeprefix(f"{scheme}://").strip("/")
             path = PurePosixPath(text)
             # Names that no path has; some programs put an empty object for a folder.
-            if str(path) == text and str(name)[-1:] != "/" and path != key:
+            if path == key:
+                self.objects[path] = _state_of(path, info)
+            elif str(path) == text and str(name)[-1:] != "/":
                 self._add(path, _state_of(path, info))
 
     def _add(self, path: PurePosixPath, state: ObjectState) -> None:

@@ -114,8 +114,9 @@ def common_folder(folders: Iterable[Path]) -> Path:
     """The deepest folder that all of these absolute ones lie in, or are; ValueError where there is
     none, as of two buckets."""
     first, *others = folders
-    candidates = (first, *first.parents)
-    for folder in candidates:
+    if len({isinstance(folder, ObjectPath) for folder in (first, *others)}) > 1:
+        raise ValueError("some lie on this machine and some don't")
+    for folder in (first, *first.parents):
         if all(other.is_relative_to(folder) for other in others):
             return folder
     raise ValueError("no folder holds all of them")

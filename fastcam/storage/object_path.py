@@ -18,9 +18,10 @@ from typing import IO, Any, cast
 
 from fastcam.storage import listing
 from fastcam.storage.kept_objects import kept_content
-from fastcam.storage.listing import ObjectState
 from fastcam.storage.object_name import ObjectName
+from fastcam.storage.object_state import ObjectState
 from fastcam.storage.object_store import ask, whole
+from fastcam.storage.parallel import side_by_side
 
 # Objects up to this size are opened in memory, larger ones as a nameless file.
 _IN_MEMORY = 8 << 20
@@ -178,7 +179,10 @@ class ObjectPath(ObjectName):
         """Remove all objects below it, and the one of its name; nothing where there is none."""
         paths = [str(path) for path, _ in self.tree()]
         listing.forget(self._scheme, self._key)
-        if paths:
+        if any(sign in path for path in paths for sign in "*?["):
+            # Several at once would be taken for patterns, and others removed that these match.
+            side_by_side(lambda path: ask(path, lambda fs, url: fs.rm_file(url)), paths)
+        elif paths:
             ask(str(self), lambda fs, _: fs.rm(paths))
         self.unlink(missing_ok=True)
 

@@ -48,12 +48,18 @@ def figure(case: Case, grey, style: Style, mask=None, index=0, notice="", high=0
 
 
 def plan_of(sheet, canvas) -> layout.Layout:
-    """The layout that explains the canvas: one header line or two, and those of a note."""
+    """The layout that explains the canvas: one header line or two, and those of a note; where a
+    caption is never shortened, also several lines of captions."""
     cells = tuple(
         tuple(layout.Cell(p.width, p.height, p.bar is not None) for p in row) for row in sheet.rows
     )
     zoom = layout.zoom_of(max(max(p.height, p.width) for row in sheet.rows for p in row))
-    plans = [layout.arrange(cells, lines, zoom) for lines in range(1, 8)]
+    whole = any(panel.whole_caption for row in sheet.rows for panel in row)
+    plans = [
+        layout.arrange(cells, lines, zoom, captions)
+        for captions in range(1, 5 if whole else 2)
+        for lines in range(1, 8)
+    ]
     return next(plan for plan in plans if (plan.height, plan.width) == canvas.shape[:2])
 
 

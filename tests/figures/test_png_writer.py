@@ -85,22 +85,23 @@ def test_a_sheet_is_written_as_it_is_drawn(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["png", "jpg"])
 def test_a_pile_writes_every_figure_once_and_in_order(tmp_path, kind):
     render_style = render_style_of(Style(), "", (), 100)
-    done: list[int] = []
+    done: dict[int, int] = {}
     batch = WriteBatch([Buffers(), Buffers(), Buffers()])
     sheets = {}
     for number in range(7):
         panel = Panel("slice", 60, 60, image=ramp(60, 60) // (number + 1))
         sheets[number] = Sheet(f"slice {number}", "right", (0, 120, 0), ((panel,),))
         path = tmp_path / f"{number}.{kind}"
-        batch.put(path, sheets[number], render_style, kind, partial(done.append, number))
+        batch.put(path, sheets[number], render_style, kind, partial(done.__setitem__, number))
         written = {int(file.stem) for file in tmp_path.iterdir()}
         assert written == set(done)
-        assert done == list(range(len(done)))
+        assert list(done) == list(range(len(done)))
         assert number + 1 - len(done) < 3
     batch.finish()
     batch.finish()
-    assert done == list(range(7))
+    assert list(done) == list(range(7))
     for number, sheet in sheets.items():
+        assert done[number] == (tmp_path / f"{number}.{kind}").stat().st_size
         found = np.asarray(Image.open(tmp_path / f"{number}.{kind}").convert("RGB")).astype(int)
         off = np.abs(found - draw(sheet, render_style.lettering, render_style.palette))
         assert off.max() == 0 if kind == "png" else off.mean() < 4
@@ -115,21 +116,23 @@ def test_large_figures_wait_for_nobody(tmp_path):
         Sheet("a", "b", (0, 0, 0), ((panel,),)),
         render_style,
         "png",
-        lambda: None,
+        lambda _: None,
     )
     assert (tmp_path / "a.png").is_file()
 
 
 def test_a_file_that_cannot_be_written_ends_a_pile(tmp_path):
     render_style = render_style_of(Style(), "", (), 100)
-    done: list[str] = []
+    done: dict[str, int] = {}
     batch = WriteBatch([Buffers()] * 3)
     sheet = Sheet("a", "b", (0, 0, 0), ((Panel("slice", 60, 60, image=ramp(60, 60)),),))
     for name in ("a.png", "missing/b.png", "c.png"):
         if name == "c.png":
             with pytest.raises(OutputError, match="missing"):
-                batch.put(tmp_path / name, sheet, render_style, "png", partial(done.append, name))
+                batch.put(
+                    tmp_path / name, sheet, render_style, "png", partial(done.__setitem__, name)
+                )
         else:
-            batch.put(tmp_path / name, sheet, render_style, "png", partial(done.append, name))
-    assert done == ["a.png"]
+            batch.put(tmp_path / name, sheet, render_style, "png", partial(done.__setitem__, name))
+    assert list(done) == ["a.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -26,6 +26,14 @@ def test_a_caption_has_what_is_known() -> None:
     assert SliceFacts(window="C 40 W 80").caption("slice") == "slice  ·  C 40 W 80"
 
 
+def test_a_caption_may_have_the_number_of_the_slice() -> None:
+    assert SliceFacts(154, "S 5 mm", index=8).numbered_caption("image") == (
+        "image, slice 008 of 154  ·  S 5 mm"
+    )
+    for facts in (NO_FACTS, SliceFacts(154), SliceFacts(1, index=0)):
+        assert facts.numbered_caption("image") == "image"
+
+
 @pytest.mark.parametrize(
     ("low", "high", "text"),
     [(0, 80, "C 40 W 80"), (-1350, 150, "C -600 W 1500"), (0.25, 0.75, "C 0.5 W 0.5")],

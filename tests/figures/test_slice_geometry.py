@@ -60,12 +60,13 @@ def test_the_window_is_in_the_unit_of_the_file() -> None:
     assert slice_geometry(volume, turn, (552.0, 512.0), 2).facts.window == "C 40 W 80"
 
 
-def test_the_caption_names_unit_and_series() -> None:
+def test_unit_and_series_are_named() -> None:
     volume = Volume(
         voxels=np.zeros((2, 3, 4), np.int16), affine=AFFINE, unit="HU", series="Head 5.0 H30s " * 3
     )
-    caption = slice_geometry(volume, for_display(AFFINE), (0.0, 80.0), 2).of(0, 0).caption("slice")
-    assert caption == "slice  ·  I 11.5 mm  ·  C 40 W 80 HU  ·  Head 5.0 H30s Head 5.0 H30s…"
+    facts = slice_geometry(volume, for_display(AFFINE), (0.0, 80.0), 2).of(0, 0)
+    assert facts.caption("slice") == "slice  ·  I 11.5 mm  ·  C 40 W 80 HU"
+    assert facts.series == "Head 5.0 H30s Head 5.0 H30s…"
 
 
 def test_nothing_is_said_that_nobody_knows() -> None:

@@ -35,6 +35,21 @@ def test_what_is_written_within_the_block_is_seen(bucket: ObjectPath) -> None:
         assert not (bucket / "x").exists()
 
 
+def test_an_object_that_is_listed_is_there(bucket: ObjectPath) -> None:
+    path = bucket / "in/x.png"
+    path.write_bytes(b"1")
+    with listed(path):
+        assert path.is_file()
+        assert not path.is_dir()
+        assert path.read_bytes() == b"1"
+        assert [found for found, _ in path.tree_or_self()] == [path]
+        with listed(path.parent):
+            assert list(path.parent.iterdir()) == [path]
+    with listed(as_path("memory://one/x")):
+        as_path("memory://one/x").write_bytes(b"1")
+        assert as_path("memory://one/x").is_file()
+
+
 def test_blocks_within_each_other(bucket: ObjectPath, object_server: ObjectServer) -> None:
     with listed(bucket):
         with listed(bucket, bucket / "a"):
@@ -68,9 +83,19 @@ def test_twenty_thousand_keys(bucket: ObjectPath, object_server: ObjectServer) -
         assert [path.name for path in found] == [f"{number:05}.png" for number in range(20_000)]
         assert all(path.is_file() for path in found)
     assert len(object_server.requests) == 20
-    states = file_states(found)
-    assert None not in states
-    assert len(object_server.requests) == 40
+
+
+def test_states_of_many_objects_are_one_listing(
+    bucket: ObjectPath, object_server: ObjectServer
+) -> None:
+    paths = [bucket / f"in/{number}.png" for number in range(60)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    object_server.requests = []
+    states = file_states([*paths, bucket / "none"])
+    assert [state and state.size for state in states] == [*(len(p.name) for p in paths), None]
+    assert len(object_server.requests) == 3
+    assert states[:20] == file_states(paths[:20])
 
 
 def test_twenty_thousand_keys_in_memory() -> None:
@@ -81,7 +106,8 @@ def test_twenty_thousand_keys_in_memory() -> None:
     with listed(path):
         assert sum(p.is_file() for p in (path / "in").iterdir()) == 20_000
         assert len(list(path.rglob("*7.png"))) == 2000
-    fs.rm("memory://twenty-thousand", recursive=True)
+    for key in [key for key in fs.store if key.startswith("/twenty-thousand/")]:
+        del fs.store[key]
 
 
 def test_objects_fetched_ahead_are_asked_for_once(

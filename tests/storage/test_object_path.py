@@ -114,18 +114,32 @@ def test_keys_that_no_path_has_are_left_out(bucket: ObjectPath) -> None:
     assert (bucket / "in").is_dir()
 
 
+@pytest.mark.parametrize("name", ["a*", "a?", "[ab]c"])
+def test_names_that_look_like_patterns_are_removed_alone(bucket: ObjectPath, name: str) -> None:
+    kept = [bucket / "out/ab", bucket / "out/abc", bucket / "out/bc"]
+    for path in (*kept, bucket / "out" / name / "x", bucket / f"{name}/y"):
+        path.write_bytes(b"1")
+    (bucket / "out" / name).remove_tree()
+    assert [path for path, _ in (bucket / "out").tree()] == kept
+    (bucket / name).remove_tree()
+    assert [path for path, _ in bucket.tree()] == kept
+
+
 def test_what_is_not_there(bucket: ObjectPath) -> None:
     path = bucket / "none"
-    for ask in (path.stat, path.read_bytes, path.unlink, path.open, lambda: path.read_start(3)):
+    for question in ("stat", "read_bytes", "unlink", "open"):
         with pytest.raises(FileNotFoundError):
-            ask()
+            getattr(path, question)()
+    with pytest.raises(FileNotFoundError):
+        path.read_start(3)
     path.unlink(missing_ok=True)
     path.remove_tree()
     gone = ObjectPath("s3", f"{bucket.name}-gone/x")
     assert not gone.exists()
-    for ask in (gone.read_bytes, lambda: gone.write_bytes(b"x")):
-        with pytest.raises(FileNotFoundError, match="there is no such bucket"):
-            ask()
+    with pytest.raises(FileNotFoundError, match="there is no such bucket"):
+        gone.read_bytes()
+    with pytest.raises(FileNotFoundError, match="there is no such bucket"):
+        gone.write_bytes(b"x")
 
 
 def test_a_change_of_content_changes_the_state(bucket: ObjectPath) -> None:

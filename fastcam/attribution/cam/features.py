@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fastcam.attribution.batch_maps import BatchMaps, Targets
+from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.attribution.cam.engine import CamEngine
 from fastcam.attribution.cam.formulas import GRADIENT_METHODS
 from fastcam.attribution.cam.split import Split, gradients_of
 from fastcam.attribution.modules import no_autocast
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
 from fastcam.attribution.targets import TargetScores
+from fastcam.attribution.windowed import WindowedEngine
 from fastcam.errors import InputError
 
 # Longer side of a half's map at the input, in cells: as fine as the finest layer of most models.
@@ -35,7 +37,11 @@ class FeatureEngine:
     finding is. ``black`` (c,) is black in each channel of the batch, as it is normalized: the input
     is counted from it, since empty background has no part in an answer.
 
-    Raises InputError where ``request`` names several classes.
+    Where ``request`` has windows, maps are stitched as :class:`WindowedEngine` does it, and an
+    image's measures are of the activations of all its windows together: what two of them cover
+    counts twice.
+
+    Raises InputError where ``request`` names several classes, or windows of bilateral halves.
     """
 
     def __init__(
@@ -48,6 +54,11 @@ class FeatureEngine:
     ) -> None:
         if len(request.classes) > 1:
             raise InputError("--target: an analysis explains one output of each image")
+        if request.windows is not None and halves != "no":
+            raise InputError(
+                "--window and --asymmetry: the left half's share is of the whole image, which such "
+                "a model compares with its right half; leave one of them out"
+            )
         self._halves = halves
         self._black = torch.tensor(black)[:, None, None]
         self._engine = _RecordingEngine(
@@ -60,11 +71,24 @@ class FeatureEngine:
             compile=compiled and halves == "no",
         )
         self._engine.to_input = halves != "no"
+        self._numbers: list[list[_ActivationNumbers]] = []
+        self._maps: Engine = self._measured
+        if request.windows is not None:
+            self._maps = WindowedEngine(
+                model,
+                self._measured,
+                request.windows,
+                targets=next(iter(request.classes), None),
+                batch_size=request.settings.pass_size,
+            )
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         """Maps and measures of ``batch`` (b, c, h, w)."""
-        result = self._engine(batch, targets)
-        measures = [_activation_measures(values) for values in self._engine.activations.values()]
+        self._numbers = []
+        result = self._maps(batch, targets)
+        measures = [
+            _measures(list(of_layer), len(batch)) for of_layer in zip(*self._numbers, strict=True)
+        ]
         maps = dict(result.maps)
         gradient = self._engine.input_gradient
         if gradient is not None:
@@ -76,7 +100,14 @@ class FeatureEngine:
             measures.append(torch.where(total > 0, sums[:, :1] / total, 0.5))
             maps[GRADIENT_X_INPUT] = _bilateral_map(magnitudes, self._halves)
         self._engine.release()
+        self._numbers = []
         return replace(result, maps=maps, measures=torch.cat(measures, 1))
+
+    def _measured(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
+        """Maps of a batch, or of some windows of it; the numbers of each layer are kept."""
+        result = self._engine(batch, targets)
+        self._numbers.append([_numbers(values) for values in self._engine.activations.values()])
+        return result
 
 
 class _RecordingEngine(CamEngine):
@@ -129,23 +160,56 @@ class _RecordingEngine(CamEngine):
         return maps
 
 
-def _activation_measures(values: Tensor) -> Tensor:
-    """Six numbers of each image's activations: (b, k, h, w) -> (b, 6) float32.
+class _ActivationNumbers(NamedTuple):
+    """Of the activations of n inputs of one size, from which those of several are put together.
 
-    Mean, standard deviation (ddof 0), lowest and highest value, share above 0, and
-    (Σ e)² / Σ e² with e the mean square of each channel: how many channels of equal strength would
-    spread as the k channels do.
+    - ``mean``, ``variance`` (ddof 0), ``low``, ``high``, ``positive`` (share above 0), each (n,)
+    - ``energy`` (n, k): the mean square of each channel, times a factor that is the same for all
     """
+
+    mean: Tensor
+    variance: Tensor
+    low: Tensor
+    high: Tensor
+    positive: Tensor
+    energy: Tensor
+
+
+def _numbers(values: Tensor) -> _ActivationNumbers:
+    """Those of activations (n, k, h, w)."""
     # Without flattening: channels-last activations would be copied for it, and again for squares.
     plain = values.float()
     variance, mean = torch.var_mean(plain, (1, 2, 3), correction=0)
-    energy = torch.linalg.vector_norm(plain, dim=(2, 3)).square()
+    return _ActivationNumbers(
+        mean=mean,
+        variance=variance,
+        low=plain.amin((1, 2, 3)),
+        high=plain.amax((1, 2, 3)),
+        positive=(plain > 0).sum((1, 2, 3)) / plain[0].numel(),
+        energy=torch.linalg.vector_norm(plain, dim=(2, 3)).square(),
+    )
+
+
+def _measures(parts: Sequence[_ActivationNumbers], images: int) -> Tensor:
+    """Six numbers of each image's activations in a layer, all its windows together: (b, 6) float32.
+
+    Mean, standard deviation (ddof 0), lowest and highest value, share above 0, and
+    (Σ e)² / Σ e² with e the mean square of each channel: how many channels of equal strength would
+    spread as the k channels do. ``parts`` hold the windows of the first image, then of the next.
+    """
+    # Each (b, windows), and (b, windows, k) of the energy.
+    mean, variance, low, high, positive, energy = (
+        torch.cat(values).unflatten(0, (images, -1)) for values in zip(*parts, strict=True)
+    )
+    # Windows are of one size: the variance of all is the mean of theirs, and that of their means.
+    spread = variance.mean(1) + mean.var(1, correction=0)
+    energy = energy.sum(1)
     effective = energy.sum(1).square() / energy.square().sum(1).clamp_min(
         torch.finfo(torch.float32).tiny
     )
-    positive = (plain > 0).sum((1, 2, 3)) / plain[0].numel()
-    low, high = plain.amin((1, 2, 3)), plain.amax((1, 2, 3))
-    return torch.stack([mean, variance.sqrt(), low, high, positive, effective], 1)
+    return torch.stack(
+        [mean.mean(1), spread.sqrt(), low.amin(1), high.amax(1), positive.mean(1), effective], 1
+    )
 
 
 def _bilateral_map(magnitudes: Tensor, halves: str) -> Tensor:

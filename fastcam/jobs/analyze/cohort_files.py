@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets, answers_of
 from fastcam.attribution.cam.layers import layer_modules
 from fastcam.attribution.cam.reshape import require_layout, to_maps
 from fastcam.attribution.cam.split import run_split
 from fastcam.attribution.model_call import called_as
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.request import MapRequest
+from fastcam.attribution.windowed import WindowedEngine
 from fastcam.errors import CaseError
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.view_panels import titled
@@ -116,7 +118,7 @@ def _write_channel_figures(
     request: AnalyzeRequest, task: AnalysisTask, indices: Sequence[int]
 ) -> list[str]:
     """``feature_maps/<image>_channels.png``, in the figures' format, of the images at ``indices``
-    in the store; the paths, relative. One forward pass an image."""
+    in the store; the paths, relative. One forward pass an image, or window."""
     store, paths = task.store, []
     for index in indices:
         try:
@@ -153,15 +155,29 @@ def _strongest_channels(
     """By layer: its channels of the highest mean square over an ``image`` (c, h, w) as the model
     takes it, strongest first."""
     batch = image[None].to(device_of(model))
-    modules = layer_modules(model, request.layers)
-    split = run_split(model, modules, batch, gradients=False)
-    size = tuple(batch.shape[2:])
     channels = {}
-    for layer, values in split.activations.items():
-        layout = require_layout(
-            layer, model, modules[layer], values, size, prefix_tokens=request.prefix_tokens
-        )
-        maps = to_maps(values, layout)[0].float()
+    for layer, values in _activation_engine(model, request)(batch).maps.items():
+        maps = values[0]
         order = maps.square().mean((1, 2)).argsort(descending=True)[:_CHANNELS].tolist()
         channels[layer] = [Channel(number, maps[number].cpu().numpy()) for number in order]
     return {layer: channels[layer] for layer in request.layers}
+
+
+def _activation_engine(model: nn.Module, request: MapRequest) -> Engine:
+    """By layer its activations (b, k, h, w) in place of maps; those of windows are stitched."""
+    modules = layer_modules(model, request.layers)
+
+    def activations(batch: Tensor, targets: Targets = None) -> BatchMaps:
+        split = run_split(model, modules, batch, gradients=False)
+        size, maps = tuple(batch.shape[2:]), {}
+        for layer, values in split.activations.items():
+            layout = require_layout(
+                layer, model, modules[layer], values, size, prefix_tokens=request.prefix_tokens
+            )
+            maps[layer] = to_maps(values, layout).float()
+        return BatchMaps(maps, answers_of(split.output, len(batch)))
+
+    if request.windows is None:
+        return activations
+    pass_size = request.settings.pass_size
+    return WindowedEngine(model, activations, request.windows, targeted=False, batch_size=pass_size)

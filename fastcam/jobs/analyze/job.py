@@ -315,6 +315,7 @@ def _facts(request: AnalyzeRequest, stores: Sequence[ImageStore]) -> dict[str, A
             if a.status == b.status == "done" and a.prediction is not None
         )
     models, maps = request.models, request.maps
+    windows = {} if maps.windows is None else {"windows": asdict(maps.windows)}
     return {
         "model": models.model_info["model"],
         "checkpoint": str(models.model_info["checkpoint"] or ""),
@@ -324,6 +325,7 @@ def _facts(request: AnalyzeRequest, stores: Sequence[ImageStore]) -> dict[str, A
         "sign": maps.sign,
         "layers": list(maps.layers),
         "halves": request.preprocessing.halves,
+        **windows,
     }
 
 

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from fastcam.attribution.cam.layers import called_layers, layer_modules
 from fastcam.attribution.cam.stages import stage_layers
+from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.attribution.request import CAM_METHODS, MapRequest
+from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.models.data_config import by_channel
@@ -73,12 +75,17 @@ def map_request(
     target: int | None = None,
     sign: Sign = "positive",
     prefix_tokens: int | None = None,
+    windows: WindowPlan | None = None,
+    batch_size: int = MethodSettings.pass_size,
 ) -> MapRequest:
     """The maps of an analysis; ``layers`` empty or "auto": the last convolution of each stage.
 
-    ``packed``: how several inputs lie in a batch, where the model is called so.
+    ``packed``: how several inputs lie in a batch, where the model is called so. ``windows``: what
+    the model sees of an image at a time, ``batch_size`` of them in a pass.
     InputError for a method that isn't a CAM and for layers that don't exist.
     """
+    if windows is not None:
+        preprocessing = replace(preprocessing, size=windows.sides(preprocessing.size))
     if method not in CAM_METHODS:
         raise InputError(f"--method {method!r}: analyze compares CAMs: {', '.join(CAM_METHODS)}")
     if sign == "both":
@@ -98,7 +105,15 @@ def map_request(
         model, preprocessing, packed, lambda example: called_layers(model, names, example)
     )
     classes = () if target is None else (target,)
-    return MapRequest((method,), names, classes, sign=sign, prefix_tokens=prefix_tokens)
+    return MapRequest(
+        (method,),
+        names,
+        classes,
+        sign=sign,
+        prefix_tokens=prefix_tokens,
+        windows=windows,
+        settings=MethodSettings(pass_size=batch_size),
+    )
 
 
 def _on_example(

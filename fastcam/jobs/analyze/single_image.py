@@ -42,6 +42,7 @@ from fastcam.read.inputs.preprocessing import Preprocessing, input_picture, inpu
 from fastcam.read.inputs.slice_images import slice_grid
 from fastcam.read.volumes.orientation import IDENTITY, for_display, left_side
 from fastcam.storage.locations import as_path
+from fastcam.storage.object_path import ObjectPath
 from fastcam.store.map_fields import over_input
 
 
@@ -74,7 +75,7 @@ def analyze_image(request: ImageRequest, image: Any) -> tuple[ImageResult, Layer
     ``image``: a path, a PIL image, or an array (h, w[, c]) uint8. InputError where it can't be
     read, or isn't what the model takes.
     """
-    path = as_path(image) if isinstance(image, str | Path) else None
+    path = as_path(image) if isinstance(image, str | Path | ObjectPath) else None
     try:
         pixels = (
             pixels_of(image, 0) if path is None else read_image(path, request.preprocessing.grey)

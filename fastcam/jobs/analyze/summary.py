@@ -23,7 +23,8 @@ _NONE = "-"
 def summary_report(report: Analysis, facts: Mapping[str, Any], language: Language = "en") -> str:
     """The report's text.
 
-    ``facts``: model, checkpoint, compare, same_predictions, layers, method and halves.
+    ``facts``: model, checkpoint, compare, same_predictions, layers, method and halves; windows
+    where the model saw such.
     """
     words = WORDS[language]
     lines = [words.title, "=" * width_of(words.title), "", *_head(report, facts, words)]
@@ -68,6 +69,11 @@ def _head(report: Analysis, facts: Mapping[str, Any], words: Words) -> list[str]
     ]
     if facts["halves"] != "no":
         rows.insert(4, ("", words.halves[facts["halves"]]))
+    if "windows" in facts:
+        plan = facts["windows"]
+        size = " x ".join(map(str, plan["size"]))
+        text = words.window_text.format(size, plan["overlap"], plan["blend"])
+        rows.insert(4, (words.windows, text))
     if facts["compare"]:
         rows.insert(2, (words.compared, str(facts["compare"])))
     if failed:

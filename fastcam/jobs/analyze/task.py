@@ -74,7 +74,9 @@ class AnalysisTask:
         kind = self.maps[0].partition("/")[0]
         if self.store.attrs.settings.get("sign") == "negative":
             kind += ", evidence against"
-        return ", ".join(filter(None, [kind, self.random_weights]))
+        # Where maps are stitched the store says of how many windows.
+        note = self.store.maps.note(self.maps[0])
+        return ", ".join(filter(None, [kind, note, self.random_weights]))
 
     @property
     def random_weights(self) -> str:

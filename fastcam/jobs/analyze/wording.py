@@ -17,6 +17,8 @@ class Words:
     random: str = "none: random weights, the maps mean nothing"
     layers: str = "Layers"
     method: str = "Method"
+    windows: str = "Windows"
+    window_text: str = "{}, overlap {:g}, {}"
     compared: str = "Compared with"
     halves: dict[str, str] = field(
         default_factory=lambda: {
@@ -116,6 +118,8 @@ _ZH = Words(
     random="无：随机权重，热图没有意义",
     layers="层",
     method="方法",
+    windows="滑动窗口",
+    window_text="{}，重叠 {:g}，{}",
     compared="对比模型",
     halves={
         "plain": "左右两半，按通道拼接",

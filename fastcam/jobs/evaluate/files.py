@@ -62,7 +62,7 @@ def write_plots(evaluation: Evaluation, output_dir: Path) -> list[Path]:
     if evaluation.localizations:
         names = ("right", "wrong")
         if regression:
-            limit = f"{evaluation.good_below:g}"
+            limit = evaluation.with_unit(f"{evaluation.good_below:g}")
             names = (f"error < {limit}", f"error ≥ {limit}")
         good = [case.good for case in evaluation.cases]
         pages[_LOCALIZATION] = localization_page(

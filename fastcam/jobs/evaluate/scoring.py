@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.figures.class_texts import with_class
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.jobs.render.maps.captions import slice_answer
@@ -18,7 +19,7 @@ from fastcam.store.map_schema import MapHeader
 Kind = Literal["regression", "classification", "multilabel", "segmentation"]
 
 NO_CLASSES = np.empty(0, np.float32)
-_FOR = {"positive": "for class", "negative": "against class", "both": "red for, blue against"}
+_FOR = {"positive": "for", "negative": "against", "both": "red for, blue against"}
 _RAISES = {
     "positive": "what raises the output",
     "negative": "what lowers the output",
@@ -169,6 +170,5 @@ class Scoring:
         if target is None:
             return ""
         # The one output between two classes speaks for the second.
-        return (
-            f"{_FOR[self.sign]} {self.value_text(1 if len(header.probabilities) == 1 else target)}"
-        )
+        name = self.value_text(1 if len(header.probabilities) == 1 else target)
+        return f"{_FOR[self.sign]} {name if self.sign == 'both' else with_class(name)}"

@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import base64
-import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from fastcam.errors import InputError
-from fastcam.figures import layout
-from fastcam.figures.figure_parts import Outlines, Panel
-from fastcam.figures.map_figure import map_pair, uniform_note
+from fastcam.figures.map_figure import uniform_note
 from fastcam.figures.map_scales import NEARLY_UNIFORM
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.numbered_patches import grid_figure, patched_part
-from fastcam.figures.panel_order import ordered_panels
-from fastcam.figures.slice_facts import NO_FACTS
 from fastcam.figures.view_panels import (
-    empty_panel,
     figure_of_rows,
-    mark_of,
-    panel_size,
-    shrunk,
     titled,
 )
 from fastcam.jobs.explain.channel_bars import channel_bars
+from fastcam.jobs.explain.panels import combined_panels, pictures_once, separate_panels
 from fastcam.jobs.explain.results import ExplanationData, Head, check_index
-from fastcam.jobs.explain.rows import Group, Row, rows_of, same_picture
+from fastcam.jobs.explain.rows import Row, rows_of
 from fastcam.jobs.explain.scales import Scale, Scales, scales_of
-from fastcam.options import PanelName, Style
+from fastcam.options import Style
 from fastcam.read.inputs.inputs import stem_of
 from fastcam.run import file_names
 from fastcam.run.files import make_folder
 from fastcam.storage.locations import as_path
 
-# Rows from which maps of one picture stand two in a row.
-_LEAST_PACKED = 3
 # What people call the figures of a method, where that isn't the method's own name.
 FILE_NAMES = {"attention": "patch_attention", "gradcam++": "gradcam_plus_plus"}
 
@@ -150,7 +138,7 @@ class Comparison(ExplanationFigures):
         for method in dict.fromkeys(row.method for row in rows):
             of_method = [row for row in rows if row.method == method]
             file = FILE_NAMES.get(method, method)
-            for kind, panels in _separate_panels(of_method, scales, style).items():
+            for kind, panels in separate_panels(of_method, scales, style).items():
                 heading = titled(title, f"{method}, {kind}")
                 note = "  ·  ".join(filter(None, [self._random_note(), _notes(of_method)]))
                 verdict = "" if style.classic else self.prediction_text(number, style)
@@ -159,9 +147,9 @@ class Comparison(ExplanationFigures):
         yield from self._figures_beside_maps(number, title, style)
 
     def _combined(self, number: int, rows: Sequence[Row], scales: Scales, style: Style) -> Figure:
-        panels = [_combined_panels(row, scales, style) for row in rows]
+        panels = [combined_panels(row, scales, style) for row in rows]
         if not style.classic and style.panels[:1] in ((), ("image",)):
-            panels = _pictures_once(rows, panels, style)
+            panels = pictures_once(rows, panels, style)
         title = self.results[0].names[number]
         notes = "  ·  ".join(
             filter(
@@ -233,100 +221,6 @@ def _notes(rows: Sequence[Row], with_methods: bool = False) -> str:
         f"{', '.join(methods)}: {note}" if with_methods else note for note, methods in notes.items()
     ]
     return "  ·  ".join(texts)
-
-
-def _combined_panels(row: Row, scales: Scales, style: Style) -> list[Panel]:
-    """For each picture: the picture, its maps as heat, its maps over it."""
-    panels: list[Panel] = []
-    for group in row.groups:
-        aspect = style.shown_aspect(group.facts.pixel_aspect)
-        height, width = panel_size(group.picture, style.panel_size, aspect)
-        small = shrunk(group.picture, height, width)
-        overlay_caption = "overlay" if len(group.maps) == 1 else "overlay · {}"
-        pairs = _map_pairs(group, small, (height, width), scales, style, overlay_caption)
-        mark = _mark(group, height, width)
-        facts = NO_FACTS if style.classic else group.facts
-        image = Panel(
-            facts.caption(group.name),
-            height,
-            width,
-            image=small,
-            outlines=mark,
-            left_side=group.left_side,
-            top_side=facts.top_side,
-            scale_bar=facts.scale_bar(group.picture.shape[1], width),
-        )
-        of_group: dict[PanelName, list[Panel]] = {
-            "image": [image],
-            "heat": [heat for heat, _ in pairs],
-            "overlay": [overlay for _, overlay in pairs],
-        }
-        panels += ordered_panels(of_group, style.panels)
-    return panels
-
-
-def _pictures_once(
-    rows: Sequence[Row], panels: Sequence[list[Panel]], style: Style
-) -> list[list[Panel]]:
-    """The panels without the first picture of a row where the row above begins with it, too: there
-    is nothing in its place, so that what is beside it stays below what is alike. Many maps of one
-    picture stand two in a row."""
-    neighbors = itertools.pairwise(row.groups[0] for row in rows)
-    repeated = [False, *(same_picture(above, below) for above, below in neighbors)]
-    single = all(len(row.groups) == len(row.groups[0].maps) == 1 for row in rows)
-    if single and all(repeated[1:]) and len(rows) >= _LEAST_PACKED:
-        seconds = [*(of_row[1:] for of_row in panels[1::2]), []]
-        pairs = zip(panels[::2], seconds, strict=False)
-        panels = [[*first, *second] for first, second in pairs]
-    once = []
-    for (picture, *others), again in zip(panels, repeated, strict=False):
-        shown = empty_panel(picture.height, picture.width, style) if again else picture
-        once.append([shown, *others])
-    return once
-
-
-def _separate_panels(
-    rows: Sequence[Row], scales: Scales, style: Style
-) -> dict[str, list[list[Panel]]]:
-    """All heat of a method, and all its overlays, each picture in its own size."""
-    heat_rows, overlay_rows = [], []
-    for row in rows:
-        pairs = []
-        for group in row.groups:
-            height, width, _ = group.picture.shape
-            aspect = style.shown_aspect(group.facts.pixel_aspect)
-            size = layout.enlarged(height, width, style.panel_size, aspect)
-            pairs += _map_pairs(group, group.picture, size, scales, style, "{}")
-        heat_rows.append([heat for heat, _ in pairs])
-        if not style.classic:
-            pairs = [(h, replace(o, caption=h.caption, bar=h.bar)) for h, o in pairs]
-        overlay_rows.append([overlay for _, overlay in pairs])
-    return {"heatmap": heat_rows, "overlay": overlay_rows}
-
-
-def _map_pairs(
-    group: Group,
-    picture: NDArray[Any],
-    size: tuple[int, int],
-    scales: Scales,
-    style: Style,
-    overlay_caption: str,
-) -> list[tuple[Panel, Panel]]:
-    """Heat and overlay of every map on a picture; ``overlay_caption`` has the map's in it."""
-    pairs = []
-    for row_map in group.maps:
-        scale, text = scales[row_map]
-        captions = f"{row_map.caption}, {text}", overlay_caption.replace("{}", row_map.caption)
-        mark = _mark(group, *size)
-        pairs.append(
-            map_pair(picture, row_map.values, scale, captions, *size, style, outlines=mark)
-        )
-    return pairs
-
-
-def _mark(group: Group, height: int, width: int) -> Outlines:
-    rows, columns = group.maps[0].values.shape
-    return mark_of((rows, columns), group.mark, height, width)
 
 
 # A notebook keeps what it shows: half a megabyte a figure.

@@ -13,6 +13,7 @@ from fastcam.attribution.box_target import BoxTarget
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.errors import InputError
 from fastcam.figures.box_outlines import box_text
+from fastcam.figures.class_texts import with_class
 from fastcam.figures.picture_display import PictureDisplay
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.read.volumes.orientation import Orientation
@@ -202,7 +203,7 @@ class ExplanationData:
                     f"{class_text(c)} on {share:.1%}"
                     for c, share in enumerate(self.output[index, :4])
                 )
-                parts.append(f"class {', '.join(shares)} of the pixels")
+                parts.append(with_class(f"{', '.join(shares)} of the pixels"))
             elif self.probability is None:
                 parts.append(f"output {float(self.output[index, 0]):.4g}")
             else:

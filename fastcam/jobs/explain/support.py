@@ -10,6 +10,7 @@ from fastcam.errors import InputError
 from fastcam.inference.images import ImageBatch, load_images
 from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.preprocessing import Preprocessing
+from fastcam.storage.object_path import ObjectPath
 
 CLASS = "support"
 
@@ -37,9 +38,9 @@ def support_of(support: Any, preprocessing: Preprocessing) -> dict[str, ImageBat
 
 def _classes(name: str, images: Any) -> dict[str, Any]:
     """The images of one class by class, and by folder where they have no class of their own."""
-    paths = [images] if isinstance(images, str | Path) else images
+    paths = [images] if isinstance(images, str | Path | ObjectPath) else images
     is_list = isinstance(paths, Sequence) and len(paths) > 0
-    if not is_list or not all(isinstance(path, str | Path) for path in paths):
+    if not is_list or not all(isinstance(path, str | Path | ObjectPath) for path in paths):
         return {name: images}
     items = find_inputs(paths)
     if name != CLASS:

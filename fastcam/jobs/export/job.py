@@ -16,9 +16,12 @@ from fastcam.run.files import make_folder, remove_leftovers, write_text
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import attempt
 from fastcam.store.map_schema import MapAttrs
+from fastcam.store.random_weights import has_random_source
 from fastcam.store.root import RAW_SCHEMA
 
 RECORD = "export.json"
+# What the record says of a model with such weights, beside the settings.
+_RANDOM = "random_weights"
 
 
 def export_maps(request: ExportRequest, progress: Progress | None = None) -> ExportReport:
@@ -36,7 +39,8 @@ def export_maps(request: ExportRequest, progress: Progress | None = None) -> Exp
     progress = progress or NoProgress()
     output_dir = request.output_dir
     files = plan_files(request)
-    report = ExportReport(output_dir)
+    random = _has_random_weights(request)
+    report = ExportReport(output_dir, random)
     settings = _settings(request)
     make_folder(output_dir)
     remove_leftovers(output_dir)
@@ -55,7 +59,8 @@ def export_maps(request: ExportRequest, progress: Progress | None = None) -> Exp
             progress.advance(1)
     finally:
         progress.end()
-        record = {**settings, "files": dict(sorted(sizes.items()))}
+        remark = {_RANDOM: True} if random else {}
+        record = {**settings, **remark, "files": dict(sorted(sizes.items()))}
         write_text(output_dir / RECORD, json.dumps(record, indent=1) + "\n")
     write_failures(output_dir, report.failures)
     return report
@@ -76,6 +81,13 @@ def _settings(request: ExportRequest) -> dict[str, Any]:
     return settings | ({"volume": sources.volume} if sources.volume is not None else {})
 
 
+def _has_random_weights(request: ExportRequest) -> bool:
+    attrs = request.store.attrs
+    if isinstance(attrs, MapAttrs):
+        return bool(attrs.settings.get(_RANDOM))
+    return has_random_source(attrs.source)
+
+
 def _is_whole(path: Path, size: int | None) -> bool:
     """Whether a file is there, of the size that was recorded, if one was."""
     return path.is_file() and size in (None, path.stat().st_size)
@@ -88,6 +100,7 @@ def _earlier_sizes(folder: Path, settings: dict[str, Any]) -> dict[str, int | No
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         files = record.pop("files")
+        record.pop(_RANDOM, None)
         sizes = dict(files) if isinstance(files, dict) else dict.fromkeys(map(str, files))
     except FileNotFoundError:
         return {}

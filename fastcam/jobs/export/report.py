@@ -9,6 +9,7 @@ from typing import Any
 
 from fastcam.run.failures import FailureCounts, Report, exit_code, failure_lines
 from fastcam.run.records import Failure
+from fastcam.store.random_weights import RANDOM_WEIGHTS
 
 
 @dataclass
@@ -17,11 +18,13 @@ class ExportReport(Report):
 
     Attributes:
         output_dir: the folder of the files.
+        random_weights: whether the model's weights were those that it was made with.
         written: the files that this export wrote, relative to the folder.
         already: the files that an earlier export had written.
     """
 
     output_dir: Path
+    random_weights: bool = False
     written: list[str] = field(default_factory=list)
     already: list[str] = field(default_factory=list)
     _failures: FailureCounts = field(default_factory=FailureCounts)
@@ -61,6 +64,7 @@ def as_dict(report: ExportReport) -> dict[str, Any]:
     return {
         "output_dir": str(report.output_dir),
         "exit_code": report.exit_code,
+        "random_weights": report.random_weights,
         "written": report.written,
         "already": report.already,
         "troubles": [
@@ -71,11 +75,13 @@ def as_dict(report: ExportReport) -> dict[str, Any]:
 
 def summary_text(report: ExportReport) -> str:
     """What was written and what failed, for people."""
-    parts = [f"{len(report.written)} maps written"]
+    count = len(report.written)
+    parts = [f"{count} map{'s' * (count != 1)} written"]
     if report.already:
         parts.append(f"{len(report.already)} were there already")
     if report.failed:
         parts.append(f"{report.failed} failed")
     failures = failure_lines(report.failures, report.output_dir)
+    remark = [RANDOM_WEIGHTS] if report.random_weights else []
     where = [f"maps: {report.output_dir}"] if report.written or report.already else []
-    return "\n".join([", ".join(parts), *failures, *where])
+    return "\n".join([", ".join(parts), *remark, *failures, *where])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastcam.errors import InputError
@@ -20,7 +20,7 @@ class Targets:
 
     - ``values``: numbers, or class numbers from 0
     - ``errors``: why an image has no value
-    - ``names``: of the classes in their order; empty where the table has numbers
+    - ``names``: of the classes in their order; empty where they have none
     - ``note``: where the names come from, for people
     """
 
@@ -67,7 +67,8 @@ def numbers(rows: Mapping[int, Row], column: str) -> Targets:
 def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[str] = ()) -> Targets:
     """Targets of a classification with ``count`` classes: their numbers from 0, or their names.
 
-    ``names`` are in the order of the model's outputs. Without them, names are taken in sorted
+    ``names`` are in the order of the model's outputs; the column holds them, or numbers of the
+    classes that are called so. Without them, names are taken in sorted
     order, as ``ImageFolder`` does, where there are as many as the model has classes. InputError
     where names are another number than classes, and where most numbers are no class's.
     """
@@ -77,7 +78,8 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
             raise InputError(
                 f"--class-names gives {len(names)} names, but the model has {count} classes"
             )
-        return _by_name(rows, column, texts, tuple(names), "")
+        if not _all_numbers(texts.values(), count) or any(text in names for text in texts.values()):
+            return _by_name(rows, column, texts, tuple(names), "")
     parsed = {index: number_in(text) for index, text in texts.items()}
     filled = [index for index, text in texts.items() if text]
     if not any(parsed[index] is not None for index in filled):
@@ -105,7 +107,13 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
             f"{errors[others[0]]}, and so in {len(others)} of {len(rows)} rows; the model has "
             f"{count} outputs: for numbers give one with a single output"
         )
-    return Targets(values, errors)
+    return Targets(values, errors, tuple(names))
+
+
+def _all_numbers(texts: Iterable[str], count: int) -> bool:
+    """Whether all cells that aren't empty hold numbers of ``count`` classes."""
+    parsed = [number_in(text) for text in texts if text]
+    return bool(parsed) and all(n is not None and n in range(count) for n in parsed)
 
 
 def _by_name(

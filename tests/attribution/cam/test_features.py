@@ -8,7 +8,10 @@ import torch
 
 from fastcam.attribution.cam.engine import CamEngine
 from fastcam.attribution.cam.features import FeatureEngine
+from fastcam.attribution.engines import build_engine
+from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
+from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError
 
 from ..nets import Small
@@ -56,6 +59,45 @@ def test_measures_are_numpys(model: Small) -> None:
                 energy.sum() ** 2 / (energy**2).sum(),
             ]
             np.testing.assert_allclose(measures[image, at], known, rtol=1e-4, atol=1e-5)
+
+
+def test_measures_of_windows_are_numpys_of_all_their_activations(model: Small) -> None:
+    batch = torch.randn(2, 6, 16, 28) * torch.linspace(0.2, 3, 28)
+    starts = (0, 6, 12, 16)
+    plan = WindowPlan((16, 12), 0.5)
+    assert plan.starts((16, 28)) == [(0, start) for start in starts]
+    settings = MethodSettings(pass_size=3)  # windows of two images in one pass
+    request = MapRequest(("gradcam",), LAYERS, windows=plan, settings=settings)
+    made = FeatureEngine(model, request, "no", compiled=False)(batch)
+    known = build_engine(model, request)(batch)
+    torch.testing.assert_close(made.output, known.output)
+    for name, values in known.maps.items():
+        torch.testing.assert_close(made.maps[name], values)
+    assert made.notes["gradcam/one.0"] == "of 4 windows"
+    assert made.measures is not None
+    measures = made.measures.reshape(2, len(LAYERS), 6).numpy()
+    for image in range(2):
+        windows = torch.stack([batch[image, ..., start : start + 12] for start in starts])
+        with torch.no_grad():
+            first = model.one[0](windows)
+            second = model.two[0](model.relu(model.one(windows)))
+        for at, values in enumerate((first.numpy(), second.numpy())):
+            energy = (values**2).mean((0, 2, 3))
+            expected = [
+                values.mean(),
+                values.std(),
+                values.min(),
+                values.max(),
+                (values > 0).mean(),
+                energy.sum() ** 2 / (energy**2).sum(),
+            ]
+            np.testing.assert_allclose(measures[image, at], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_halves_have_no_windows(model: Small) -> None:
+    request = MapRequest(("gradcam",), LAYERS, windows=WindowPlan((8,)))
+    with pytest.raises(InputError, match="the left half's share is of the whole image"):
+        FeatureEngine(model, request, "plain", compiled=False)
 
 
 @pytest.mark.parametrize("halves", ["plain", "mirror"])

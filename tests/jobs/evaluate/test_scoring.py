@@ -74,6 +74,22 @@ def test_classes() -> None:
     assert Scoring("classification", sign="negative").evidence(asked, 1) == "against class 1"
 
 
+@pytest.mark.parametrize(
+    ("sign", "name", "text"),
+    [
+        ("positive", "class 1", "for class 1"),
+        ("negative", "Class B", "against Class B"),
+        ("both", "class 1", "red for, blue against class 1"),
+        ("positive", "classical", "for class classical"),
+    ],
+)
+def test_a_name_that_says_class_is_not_said_twice(sign: str, name: str, text: str) -> None:
+    asked = header([0.1, 2.0], "1", (0.1, 0.9))
+    scoring = Scoring("classification", names=("class 0", name), sign=sign)
+    assert scoring.evidence(asked, 1) == text
+    assert scoring.caption("gradcam", asked, 1) == f"gradcam, {text}"
+
+
 @pytest.mark.parametrize(("share", "answer"), [(0.5, 1), (0.49, 0), (0.9, 1)])
 def test_one_output_between_two_classes(share: float, answer: int) -> None:
     score = Scoring("classification").score(header([1.0], "1", (share,)))

@@ -30,7 +30,7 @@ def explanation(
         output=np.zeros((2, 2), np.float32),
         targets=targets,
         names=("first", "second"),
-        images=PICTURES,
+        images=list(PICTURES),  # some tests put others in their place
         facts={name: fact for name, (fact, _) in maps.items()},
         reconstruction=reconstruction,
         **more,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from fastcam.figures import layout
+from fastcam.figures.slice_facts import SliceFacts
 from fastcam.jobs.explain.comparison import Comparison, Explanation
 from fastcam.options import Style, StyleName
 
@@ -96,3 +97,20 @@ def test_many_maps_of_one_picture_stand_two_in_a_row() -> None:
         ["image", "gradcam · a", "overlay", "gradcam · b", "overlay"],
         ["", "gradcam · c", "overlay"],
     ]
+
+
+def test_figures_of_a_volume_say_which_slice_and_which_sides() -> None:
+    facts = SliceFacts(154, "S 5.6 mm", top_side="A", pixel_width=1.0, series="T1w", index=60)
+    one = explanation({"layer4": cam("layer4")}, left_sides=("R", "R"), slice_facts=(facts, facts))
+    for style in ("standard", "classic"):
+        known = style == "standard"
+        sides = ("R" if known else "", "A" if known else "")
+        sheets = _sheets(one, style)
+        for name in ("gradcam_heatmap", "gradcam_overlay"):
+            (panel,) = sheets[name].rows[0]
+            assert (panel.left_side, panel.top_side) == sides
+            assert bool(panel.scale_bar[1]) == known
+        image = sheets["first_explained"].rows[0][0]
+        caption = "image, slice 060 of 154  ·  S 5.6 mm"
+        assert image.caption == (caption if known else "image")
+        assert image.aside == ("T1w" if known else "")

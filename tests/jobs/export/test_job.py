@@ -106,7 +106,7 @@ def test_resume_and_overwrite(export: Call, tmp_path: Path) -> None:
     sample_map_stores.image_store(tmp_path)
     assert "9 maps written" in export().out
     (tmp_path / "out" / "a1_gradcam_layer3.tif").unlink()
-    assert "1 maps written, 8 were there already" in export().out
+    assert "1 map written, 8 were there already" in export().out
     assert "9 maps written" in export("--overwrite").out
     (tmp_path / "out" / "export.json").write_text("[]")
     assert export().code == 2
@@ -213,3 +213,21 @@ def test_two_affines_that_differ_are_a_warning(export: Call, tmp_path: Path) -> 
     assert done.out.startswith("4 maps written")
     assert done.out.count("its sform and its qform place voxels up to 7 mm apart") == 1
     assert "warning: v1: " in done.out
+
+
+def test_random_weights_are_told(fastcam: Call, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    sample_map_stores.make_image(tmp_path / "images/a.png", 32, 32, seed=0)
+    model = ("--model", "resnet18", "--num-classes", 2, "--image-size", 32)
+    made = fastcam("infer", tmp_path / "images", *model, "--output-dir", tmp_path)
+    assert made.code == 0, made
+    for count in ("1 map written", "0 maps written, 1 were there already"):
+        done = fastcam("export", tmp_path / "run.zarr", "--output-dir", tmp_path / "out")
+        assert done.out.startswith(f"{count}\nRandom weights: these maps mean nothing.\n")
+        assert json.loads((tmp_path / "out/export.json").read_text())["random_weights"] is True
+
+
+def test_nothing_is_said_of_weights_that_are_known(export: Call, tmp_path: Path) -> None:
+    sample_map_stores.image_store(tmp_path)
+    assert "Random weights" not in export().out
+    assert "random_weights" not in json.loads((tmp_path / "out/export.json").read_text())

@@ -47,6 +47,16 @@ def test_class_names() -> None:
         classes(rows("a"), "y", 2, ("a",))
 
 
+def test_class_numbers_have_the_names_that_are_given() -> None:
+    found = classes(rows("1", "0", "", "1.0"), "y", 2, ("Stable", "Unstable"))
+    assert found.values == {0: 1.0, 1: 0.0, 3: 1.0}
+    assert found.names == ("Stable", "Unstable")
+    assert list(found.errors) == [2]
+    other = classes(rows("1", "0", "2"), "y", 2, ("Stable", "Unstable"))
+    assert other.values == {}
+    assert "none of the classes Stable, Unstable" in other.errors[2]
+
+
 def test_names_may_be_numbers() -> None:
     assert classes(rows("7", "5"), "y", 2, ("7", "5")).values == {0: 0.0, 1: 1.0}
 

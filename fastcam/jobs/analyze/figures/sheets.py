@@ -118,7 +118,9 @@ def models_sheet(
             caption = f"{name} · {_caption(over, layer)}"
             pairs.append(_pair(over, caption, values, height, width, style))
         difference = normalized(first) - normalized(second)
-        caption = f"first - second, {note}"
+        # The numbers at its bar are none of the maps' own.
+        scaled = "" if style.classic or correlation is None else "each scaled 0 to 1, "
+        caption = f"first - second, {scaled}{note}"
         pairs.append(_difference(over, caption, difference, height, width, style))
         images = [_image_panel(over, over.name, height, width)]
         rows.append(_row(images, pairs, style.panels or ("overlay",)))
@@ -176,11 +178,13 @@ def _image_panel(
     subject: Subject, caption: str, height: int, width: int, outlines: Outlines = NO_OUTLINES
 ) -> Panel:
     facts = subject.facts
-    caption = facts.caption(caption) if caption == subject.name else caption
+    own = caption == subject.name
     return Panel(
-        caption,
+        facts.numbered_caption(caption) if own else caption,
         height,
         width,
+        whole_caption=own,
+        aside=facts.series if own else "",
         image=shrunk(subject.picture, height, width),
         outlines=outlines,
         left_side=subject.left_side,

@@ -44,11 +44,11 @@ def results_page(evaluation: Evaluation) -> bytes:
     target = evaluation.target_text
     frame(left, _summary(evaluation), x=f"true {target}", y=f"predicted {target}")
     if true.size:
-        _scatter(left, true, predicted, good, evaluation.good_below)
+        _scatter(left, true, predicted, good, evaluation)
     else:
         write_placeholder(left, "no image was evaluated")
     error = predicted - true
-    frame(right, "Distribution of the errors", x=f"predicted − true ({target})", y="images")
+    frame(right, "Distribution of the errors", x=f"predicted − true {target}", y="images")
     if true.size:
         _histogram(right, error, evaluation)
     else:
@@ -152,18 +152,19 @@ def _summary(evaluation: Evaluation) -> str:
     for name, label in (("mae", "MAE"), ("rmse", "RMSE"), ("r2", "R²"), ("pearson", "r")):
         value = metrics[name].value
         if value is not None:
-            text = f"{label} {value:.3g}"
+            text = f"{label} {value:.3g}".replace("-", "−")
             parts.append(evaluation.with_unit(text) if name in _IN_UNIT else text)
     return "   ".join(parts)
 
 
 def _scatter(
-    axes: Axes, true: Floats, predicted: Floats, good: NDArray[np.bool_], good_below: float
+    axes: Axes, true: Floats, predicted: Floats, good: NDArray[np.bool_], evaluation: Evaluation
 ) -> None:
     size, alpha = _dots(true.size)
+    limit = evaluation.with_unit(f"{evaluation.good_below:g}")
     for part, color, marker, label in (
-        (good, GOOD, "o", f"|error| < {good_below:g}: {good.sum()}"),
-        (~good, BAD, "^", f"|error| ≥ {good_below:g}: {(~good).sum()}"),
+        (good, GOOD, "o", f"|error| < {limit}: {good.sum()}"),
+        (~good, BAD, "^", f"|error| ≥ {limit}: {(~good).sum()}"),
     ):
         axes.scatter(
             true[part],
@@ -188,7 +189,7 @@ def _scatter(
             slope * reach + intercept,
             color=BLUE,
             linewidth=1.6,
-            label=f"fit: {slope:.3g} x {'+' if intercept >= 0 else '-'} {abs(intercept):.3g}",
+            label=f"fit: {slope:.3g} x {'+' if intercept >= 0 else '−'} {abs(intercept):.3g}",
         )
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
@@ -208,9 +209,10 @@ def _histogram(axes: Axes, error: Floats, evaluation: Evaluation) -> None:
     bias, sd = evaluation.metrics["bias"].value, evaluation.metrics["sd"].value
     if bias is not None:
         label = f"bias {bias:+.3g}" + ("" if sd is None else f", SD {sd:.3g}")
+        label = evaluation.with_unit(label).replace("-", "−")
         axes.axvline(bias, color=BLUE, linewidth=1.6, label=label)
     limit = evaluation.good_below
-    for x, name in ((-limit, None), (limit, f"± {limit:g}")):
+    for x, name in ((-limit, None), (limit, evaluation.with_unit(f"± {limit:g}"))):
         axes.axvline(x, color=GOOD, linewidth=1.2, linestyle=":", label=name)
     axes.legend(frameon=True, edgecolor="none", framealpha=0.8, fontsize=9)
     axes.locator_params(axis="y", integer=True)

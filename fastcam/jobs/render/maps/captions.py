@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastcam.figures.box_outlines import box_text
+from fastcam.figures.class_texts import with_class
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.store.map_rows import MapCase, MapRow
@@ -87,7 +88,7 @@ class RenderCaptions:
             shares = (
                 f"{self._text(c)} on {share:.1%}" for c, share in enumerate(header.output[:4])
             )
-            prediction = f"class {', '.join(shares)} of the pixels"
+            prediction = with_class(f"{', '.join(shares)} of the pixels")
         elif header.prediction is None:
             prediction = "predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4])
         else:

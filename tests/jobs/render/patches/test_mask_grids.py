@@ -242,7 +242,9 @@ def check_figure(case: Any, image: Path, mask: Path, folder: Path, letter: str) 
     height, width = layout.enlarged(*opened.shown_size, 32, aspect)
     cell = layout.Cell(width, height)
     cells = (cell, cell, layout.Cell(width, height, bar=True), cell)
-    plans = [layout.arrange((cells,), lines, 1.0) for lines in (1, 2)]
+    plans = [
+        layout.arrange((cells,), lines, 1.0, captions) for captions in (1, 2, 3) for lines in (1, 2)
+    ]
     plan = next(p for p in plans if (p.height, p.width) == drawn.shape[:2])
     panels = [a.panel for a in plan.areas]
     shown = [drawn[p.y : p.y + p.height, p.x : p.x + p.width] for p in panels]
