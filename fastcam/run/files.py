@@ -46,7 +46,7 @@ def write_bytes(path: Path, pieces: Iterable[bytes | memoryview], durable: bool 
     # One thread writes one file at a time, so process and thread make the name unique. The
     # name's start is for people; all of it could pass the 255 bytes that file systems allow.
     temporary = path.with_name(f"{TEMPORARY}{path.name[:40]}-{os.getpid()}-{threading.get_ident()}")
-    try:
+    with output_errors(path, "written"):
         try:
             # Figures without fsync: it would cost more than drawing them, and what is lost in a
             # power cut is drawn again, since its size isn't the one that the journal lists. The
@@ -58,20 +58,19 @@ def write_bytes(path: Path, pieces: Iterable[bytes | memoryview], durable: bool 
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-    except OSError as error:
-        reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
-        raise OutputError(f"{path}: can't be written: {reason}") from error
 
 
-def write_files(files: Sequence[tuple[Path, Iterable[bytes | memoryview]]]) -> list[int]:
-    """Write several files as :func:`write_bytes` does, objects side by side; their sizes."""
+def write_files(files: Sequence[tuple[Path, Iterable[bytes | memoryview]]]) -> Iterator[int]:
+    """Write several files as :func:`write_bytes` does, objects side by side; the size of each, as
+    soon as it is there."""
 
     def write(file: tuple[Path, Iterable[bytes | memoryview]]) -> int:
         return write_bytes(*file)
 
     if files and isinstance(files[0][0], ObjectPath):
-        return side_by_side(write, files)
-    return list(map(write, files))
+        yield from side_by_side(write, files)
+    else:
+        yield from map(write, files)
 
 
 def write_text(path: Path, text: str, durable: bool = False) -> int:
