@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fastcam.errors import OutputError
+from fastcam.storage.local_copy import is_running
 from fastcam.storage.object_path import ObjectPath
 from fastcam.storage.parallel import side_by_side
 
@@ -217,16 +218,6 @@ def remove_leftovers(folder: Path, pattern: str = "") -> None:
         return
     for path in folder.glob(f"{pattern}{TEMPORARY}*-*-*"):
         _, pid, thread = path.name.rsplit("-", 2)
-        if pid.isdecimal() and thread.isdecimal() and not _is_running(int(pid)):
+        if pid.isdecimal() and thread.isdecimal() and not is_running(int(pid)):
             with contextlib.suppress(OSError):
                 path.unlink()
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -20,5 +20,5 @@ def zarr_place(path: Path) -> Path | FsspecStore:
     from zarr.storage import FsspecStore
 
     # The connections that all else uses: adlfs prints a traceback for Zarr's own at the end.
-    file_systems = AsyncFileSystemWrapper(file_system(path.scheme), asynchronous=True)
-    return FsspecStore(file_systems, path=str(path.key))
+    fs = AsyncFileSystemWrapper(file_system(path.scheme), asynchronous=True)
+    return FsspecStore(fs, path=fs._strip_protocol(str(path)))

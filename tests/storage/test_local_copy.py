@@ -57,6 +57,7 @@ def test_copies_of_processes_that_ended_are_removed(
     for pid in (int(ended.stdout), os.getpid()):
         (tmp_path / f"fastcam-copy-{pid}-abc").mkdir()
     (tmp_path / "fastcam-copy-me").mkdir()
+    remove_stale_copies.cache_clear()
     remove_stale_copies()
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {f"fastcam-copy-{os.getpid()}-abc", "fastcam-copy-me"}
