@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,14 +51,14 @@ def images(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_maps_and_figures_are_those_of_a_disk(images: Path, tmp_path: Path) -> None:
-    options = {"layers": ["layer"], "batch_size": 2, "device": "cpu"}
+    options: dict[str, Any] = {"layers": ["layer"], "batch_size": 2, "device": "cpu"}
     far = fastcam.infer(Net(), f"{BUCKET}/images", f"{BUCKET}/run", workers=1, **options)
     near = fastcam.infer(Net(), images, tmp_path / "run", workers=0, **options)
     assert far.failures == near.failures == []
     stores = fastcam.open_store(f"{BUCKET}/run/run.zarr"), fastcam.open_store(near.store)
     for index in range(5):
         maps = [store.map("gradcam/layer", index) for store in stores]
-        np.testing.assert_array_equal(*maps)
+        np.testing.assert_array_equal(maps[0], maps[1])
     fastcam.render(f"{BUCKET}/run/run.zarr", output_dir=f"{BUCKET}/figures", workers=2)
     fastcam.render(near.store, output_dir=tmp_path / "figures")
     names = sorted(path.name for path in (tmp_path / "figures").glob("*.png"))
