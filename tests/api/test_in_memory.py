@@ -15,6 +15,7 @@ from torch import nn
 
 import fastcam
 from fastcam.errors import InputError
+from fastcam.run.files import remove
 from fastcam.run.scheduler import existing_cluster
 from fastcam.storage import object_store
 from fastcam.storage.locations import as_path
@@ -45,7 +46,7 @@ def images(tmp_path: Path) -> Iterator[Path]:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"im{number}.png").write_bytes(packed.getvalue())
     yield tmp_path / "images"
-    as_path(BUCKET).remove_tree()
+    remove(as_path(BUCKET))
     # Whether memory is in use decides where later work runs.
     object_store._file_systems.clear()
 
