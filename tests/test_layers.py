@@ -54,7 +54,7 @@ LAZY = ("cli",)
 # where they are optional or slow, within functions.
 HOMES = {
     "dask": {"run.scheduler", "jobs.render.preload"},
-    "distributed": {"run.scheduler", "jobs.infer.preload", "jobs.render.preload"},
+    "distributed": {"run.scheduler", "run.queues", "jobs.infer.preload", "jobs.render.preload"},
     "fsspec": {"storage", "store.zarr_place"},
     "zarr": {"store"},
 }

@@ -11,33 +11,24 @@ import signal
 import sys
 import tempfile
 import types
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from fastcam.errors import InputError, SchedulerError
-from fastcam.read.volumes.memory_limit import call_limited, current_limit
 from fastcam.run import forkserver
-from fastcam.run.cluster_watch import KEPT, LOSSES, WATCH_SECONDS, WorkerWatch
-from fastcam.run.processes import child_ended
+from fastcam.run.cluster_watch import KEPT, LOSSES
 from fastcam.run.steady_clock import steady_clock
 from fastcam.run.stops import stops_deferred
-from fastcam.run.work_items import Queued, WorkItem, assign, steal_work
 from fastcam.storage.object_store import uses_memory
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 Result = TypeVar("Result")
 
-# Items given to a worker thread ahead of the one it works on, so that it never waits.
-_AHEAD = 2
 # Seconds that a cluster has to close.
 _CLOSING = 60.0
 # Starting processes costs half a second and more; so many figures are drawn in less.
@@ -130,14 +121,14 @@ def _losses() -> Iterator[None]:
     try:
         yield
     except LOSSES as error:
-        _silence_loops()
+        silence_loops()
         raise SchedulerError(
             f"the worker processes were lost ({type(error).__name__}); was one killed, or is the "
             f"memory full? {KEPT}"
         ) from error
 
 
-def _silence_loops() -> dict[str, int]:
+def silence_loops() -> dict[str, int]:
     """Let Dask and event loops that lose their other end not say so at length; the levels before.
 
     Dask's loggers have levels of their own, each.
@@ -157,7 +148,7 @@ def _silence_loops() -> dict[str, int]:
 def _quiet() -> Iterator[None]:
     """Silent loops within the block, and after it where it ended by an error: what is left of them
     may speak up later."""
-    levels = _silence_loops()
+    levels = silence_loops()
     yield
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
@@ -233,92 +224,3 @@ def this_worker() -> tuple[str | int, int]:
 
     worker = get_worker()
     return worker.name, worker.state.nthreads
-
-
-def run(
-    client: Client, function: Callable[[WorkItem], Result], items: Sequence[WorkItem]
-) -> Iterator[tuple[WorkItem, Result]]:
-    """Run every item once, as :func:`run_queues` does, with a queue for each worker thread."""
-    return run_queues(client, function, partial(assign, items))
-
-
-def run_queues(
-    client: Client,
-    function: Callable[[Queued], Result],
-    split: Callable[[int], list[deque[Queued]]],
-    *,
-    by_worker: bool = False,
-    again: Callable[[Queued], bool] | None = None,
-) -> Iterator[tuple[Queued, Result]]:
-    """Run every item once; yields each with its result as it comes back, in any order.
-
-    ``split`` gives as many queues of items as it is asked for. Each worker thread, or ``by_worker``
-    each worker, has a queue of its own and at most a few items in flight, so the scheduler's memory
-    does not grow with the job. Dask gives the items of a worker that died to others. Raises
-    :class:`SchedulerError` when the cluster is lost, or the process that workers are forked from,
-    or when several workers died over one item, unless it is to be tried ``again``.
-    """
-    from distributed.scheduler import KilledWorker
-
-    threads = sorted(client.nthreads().items())
-    addresses = [address for address, count in threads for _ in range(1 if by_worker else count)]
-    queues = split(max(1, len(addresses)))
-    pending: dict[Future[Result], tuple[int, Queued]] = {}
-    completed: SimpleQueue[Future[Result]] = SimpleQueue()
-    limit = current_limit()
-    own = client.cluster is not None
-    server, watch = forkserver.server_pid() if own else None, WorkerWatch(client)
-
-    def submit_next(queue: int) -> None:
-        if not queues[queue]:
-            steal_work(queues, queue)
-        if queues[queue]:
-            submit(queue, queues[queue].popleft())
-
-    def submit(queue: int, item: Queued) -> None:
-        future = client.submit(
-            call_limited,
-            limit,
-            function,
-            item,
-            pure=False,
-            # None where all workers are just being started again.
-            workers=addresses[queue : queue + 1] or None,
-            allow_other_workers=bool(addresses),
-        )
-        pending[future] = (queue, item)
-        future.add_done_callback(completed.put)
-
-    for _ in range(_AHEAD):
-        for queue in range(len(queues)):
-            submit_next(queue)
-    try:
-        while pending:
-            try:
-                future = completed.get(timeout=WATCH_SECONDS)
-            except Empty:
-                if server is not None and child_ended(server):
-                    _silence_loops()
-                    raise SchedulerError(
-                        "the process that workers are forked from was lost; was it killed, or is "
-                        f"the memory full? {KEPT}"
-                    ) from None
-                if not own:
-                    watch.workers()
-                continue
-            queue, item = pending.pop(future)
-            try:
-                result = future.result()
-            except (KilledWorker, CancelledError) as error:
-                if again is not None and isinstance(error, KilledWorker) and again(item):
-                    submit(queue, item)
-                    continue
-                _silence_loops()
-                reason = str(error).partition("\n")[0] or type(error).__name__
-                raise SchedulerError(
-                    f"the Dask cluster gave up on a work item ({reason}); {KEPT}"
-                ) from error
-            submit_next(queue)
-            yield item, result
-    finally:
-        client.cancel(list(pending))

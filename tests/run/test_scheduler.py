@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,48 +17,13 @@ from fastcam.api import render
 from fastcam.demo.neck_set import SyntheticSet, make_test_set
 from fastcam.errors import InputError
 from fastcam.run import scheduler
+from tests.dask_cluster import Cluster
 from tests.process_tree import orderly, running, wait_until
-
-DASK = Path(sys.executable).parent / "dask"
-SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
     return make_test_set(tmp_path_factory.mktemp("set"), cases=4, slices=40, size=128)
-
-
-class Cluster:
-    """A scheduler and its workers, as processes of their own."""
-
-    def __init__(self, folder: Path, workers: int) -> None:
-        self.file = folder / "scheduler.json"
-        self.log = folder / "scheduler.log"
-        address = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        with self.log.open("w") as log:
-            self.scheduler = subprocess.Popen(
-                [DASK, "scheduler", "--scheduler-file", self.file, *address], stderr=log, stdout=log
-            )
-        self._wait(self.file.exists)
-        self.workers = [self._worker(folder / f"worker{n}") for n in range(workers)]
-
-    def _worker(self, folder: Path) -> subprocess.Popen[bytes]:
-        # --no-nanny: the process that is killed is the worker, and nobody starts it again.
-        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
-        command = [DASK, "worker", "--scheduler-file", self.file, "--local-directory", folder]
-        return subprocess.Popen([*command, *options], **SILENT)
-
-    def _wait(self, done) -> None:
-        for _ in range(600):
-            if done():
-                return
-            time.sleep(0.1)
-        raise AssertionError(self.log.read_text())
-
-    def close(self) -> None:
-        for process in [*self.workers, self.scheduler]:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ from fastcam.jobs.render.gallery import PAGE, check_page
 from fastcam.jobs.render.picture_page import write_picture_page
 from fastcam.options import Style
 from fastcam.read.inputs.preprocessing import Preprocessing
-from fastcam.run import scheduler, work_items
+from fastcam.run import queues, scheduler, work_items
 from fastcam.run.cgroups import cores
 from fastcam.run.failures import error_count
 from fastcam.run.files import TEMPORARY, make_folder, write_text
@@ -269,7 +269,7 @@ def _draw(
         progress.begin("figures", plan.figures)
         try:
             draw = partial(analyze_item, task)
-            for item, result in scheduler.run(client, draw, plan.items):
+            for item, result in queues.run(client, draw, plan.items):
                 folder.record(result.drawn, result.inputs)
                 failures += result.failures
                 count_failures(progress, error_count(result.failures))

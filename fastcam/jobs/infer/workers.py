@@ -30,6 +30,7 @@ from fastcam.jobs.infer.batch_task import (
 from fastcam.jobs.infer.preparation import Preparation
 from fastcam.jobs.infer.request import InferRequest
 from fastcam.read.inputs.inputs import Item
+from fastcam.run import queues
 from fastcam.run import scheduler as schedule
 from fastcam.run.cluster_watch import ask_each
 from fastcam.run.files import remove, remove_leftovers, write_text
@@ -261,7 +262,7 @@ def _run(
         before[part.numbers] = left
         return gets_ahead
 
-    return schedule.run_queues(
+    return queues.run_queues(
         client, work, partial(split_ranges, ranges), by_worker=True, again=again
     )
 

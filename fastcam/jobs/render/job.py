@@ -25,8 +25,8 @@ from fastcam.jobs.render.request import RenderRequest
 from fastcam.jobs.render.run_record import RunRecord
 from fastcam.options import MapChoice
 from fastcam.report.statistics import CaseStatistics
+from fastcam.run import queues, work_items
 from fastcam.run import scheduler as schedule
-from fastcam.run import work_items
 from fastcam.run.failures import error_count
 from fastcam.run.folder import RunFolder
 from fastcam.run.input_files import ALL_CASES, input_records
@@ -124,7 +124,7 @@ def _cluster(
 
 def _cohort_draw(client: Client, cohort: CohortPlan) -> Draw:
     """What draws on the scale of all cases, which is found first."""
-    limits = [pairs for _, pairs in schedule.run(client, cohort.limits, cohort.items)]
+    limits = [pairs for _, pairs in queues.run(client, cohort.limits, cohort.items)]
     return cohort.draw(joined_limits(limits))
 
 
@@ -141,7 +141,7 @@ def _draw(
         return
     progress.begin("figures", sum(map(work_items.figures_of, items)))
     try:
-        for item, result in schedule.run(client, draw, items):
+        for item, result in queues.run(client, draw, items):
             folder.record(result.figures, result.inputs)
             report.add_result(result)
             count_failures(progress, error_count(result.failures))
@@ -158,7 +158,7 @@ def _measure(
     rows: list[CaseStatistics] = []
     progress.begin("cases measured", len(statistics.cases))
     try:
-        for item, measured in schedule.run(client, statistics.measure, items):
+        for item, measured in queues.run(client, statistics.measure, items):
             rows += measured
             progress.advance(len(item))
     finally:

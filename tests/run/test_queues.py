@@ -1,0 +1,75 @@
+"""Items whose workers are lost, all of them, while new ones are started."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import distributed
+import pytest
+
+from fastcam.run.queues import run_queues
+from fastcam.run.scheduler import existing_cluster
+from tests.dask_cluster import Cluster
+
+ITEMS = list(range(40))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    started = Cluster(tmp_path, workers=1)
+    yield started
+    started.close()
+
+
+def square(number: int) -> int:
+    time.sleep(0.02)
+    return number * number
+
+
+def split(queues: int) -> list[deque[int]]:
+    return [deque(ITEMS[queue::queues]) for queue in range(queues)]
+
+
+def replace_workers(cluster: Cluster) -> None:
+    for worker in cluster.workers:
+        worker.kill()
+        worker.wait()
+    cluster.add_worker()
+
+
+def squares(cluster: Cluster, each: Callable[[int], None] = lambda _: None) -> dict[int, int]:
+    """Of all items; ``each`` is called with the number of those that are done."""
+    done: dict[int, int] = {}
+    with existing_cluster(str(cluster.file)) as client:
+        for item, result in run_queues(client, square, split):
+            assert item not in done
+            done[item] = result
+            each(len(done))
+    return done
+
+
+def test_items_of_a_cluster_that_had_no_worker_for_a_moment_are_run(cluster: Cluster) -> None:
+    def lose(done: int) -> None:
+        if done == 5:
+            replace_workers(cluster)
+
+    assert squares(cluster, lose) == {number: number**2 for number in ITEMS}
+
+
+def test_a_result_that_is_lost_before_it_was_fetched_is_made_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, fetched = distributed.Future.result, []
+
+    def lose(future: Any, timeout: float | None = None) -> Any:
+        fetched.append(future.key)
+        if len(fetched) == 5:
+            replace_workers(cluster)
+        return fetch(future, timeout)
+
+    monkeypatch.setattr(distributed.Future, "result", lose)
+    assert squares(cluster) == {number: number**2 for number in ITEMS}
