@@ -15,7 +15,6 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from fastcam.attribution.attention import vit_pass
-from fastcam.demo import vit
 from fastcam.jobs.vit.attention_views import attention_layers
 from fastcam.jobs.vit.position_embedding import position_embedding
 from fastcam.jobs.vit.request import VIEWS
@@ -321,32 +320,6 @@ def test_mistakes_are_one_line_and_write_nothing(
     assert said in outcome.err
     assert len([line for line in outcome.err.splitlines() if "warning" not in line]) == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_the_demo(fastcam: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said; the demo itself has its own tests."""
-
-    def short(folder: Path, log: Callable[[str], None]) -> vit.VitDemoScore:
-        log(f"figures into {folder}")
-        return vit.VitDemoScore(
-            images=9,
-            accuracy=0.9,
-            chance_accuracy=0.2,
-            attention_hits=0.96,
-            rollout_hits=0.91,
-            chance_hits=0.05,
-            brightest_hits=0.5,
-        )
-
-    monkeypatch.setattr(vit, "run_vit_demo", short)
-    made = fastcam("vit", "--demo", "--output-dir", tmp_path)
-    assert made.code == 0, made
-    assert f"figures into {tmp_path}" in made.err
-    lines = [" ".join(line.split()) for line in made.out.splitlines()]
-    assert "patch of highest CLS attention on the object 0.960 (a patch at random: 0.050)" in lines
-    assert "patch of highest rollout on the object 0.910 (a patch at random: 0.050)" in lines
-    said = json.loads(fastcam("vit", "--demo", "--output-dir", tmp_path, "--json").out)
-    assert said["rollout_hits"] == 0.91
 
 
 def test_names_of_files_and_functions_agree() -> None:

@@ -16,6 +16,7 @@ from fastcam.models.vit import VitSettings
 from tests.attribution.reducers import full
 
 from .. import families
+from ..model_builders import of_timm
 
 
 def matrices(model, batch):
@@ -49,8 +50,7 @@ def test_cls_rows(name, prefix):
 
 
 def test_rows_and_columns_are_not_exchanged():
-    options = {"img_size": (16, 40), "patch_size": 8, "depth": 1}
-    wide = families.family_models.timm.create_model("vit_tiny_patch16_224", **options).eval()  # type: ignore[arg-type]
+    wide = of_timm("vit_tiny_patch16_224", img_size=(16, 40), patch_size=8, depth=1)().eval()
     batch = torch.randn(1, 3, 16, 40)
     got = AttentionEngine(wide)(batch).maps["attention"]
     assert got.shape == (1, 1, 3, 2, 5)

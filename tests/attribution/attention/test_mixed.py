@@ -21,6 +21,7 @@ from fastcam.models.vit import VitSettings
 
 from .. import families
 from ..mixednets import DIM, HEADS, SIDE, Cbam, Hat
+from ..model_builders import of_timm
 
 GRID = (8, 12)
 
@@ -201,9 +202,7 @@ def test_gates_of_cbam() -> None:
 
 def test_gates_of_a_timm_se_resnet() -> None:
     torch.manual_seed(4)
-    model = families.family_models.timm.create_model(
-        "resnet10t", block_args={"attn_layer": "se"}
-    ).eval()
+    model = of_timm("resnet10t", block_args={"attn_layer": "se"})().eval()
     batch = torch.randn(2, 3, 64, 64)
     engine = MixedEngine(model, ["channel"], ["layer3"])
     made = engine(batch)
