@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import operator
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,11 +25,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     started.close()
 
 
-def square(number: int) -> int:
-    time.sleep(0.02)
-    return number * number
-
-
 def split(queues: int) -> list[deque[int]]:
     return [deque(ITEMS[queue::queues]) for queue in range(queues)]
 
@@ -41,11 +36,11 @@ def replace_workers(cluster: Cluster) -> None:
     cluster.add_worker()
 
 
-def squares(cluster: Cluster, each: Callable[[int], None] = lambda _: None) -> dict[int, int]:
+def negatives(cluster: Cluster, each: Callable[[int], None] = lambda _: None) -> dict[int, int]:
     """Of all items; ``each`` is called with the number of those that are done."""
     done: dict[int, int] = {}
     with existing_cluster(str(cluster.file)) as client:
-        for item, result in run_queues(client, square, split):
+        for item, result in run_queues(client, operator.neg, split):
             assert item not in done
             done[item] = result
             each(len(done))
@@ -57,7 +52,7 @@ def test_items_of_a_cluster_that_had_no_worker_for_a_moment_are_run(cluster: Clu
         if done == 5:
             replace_workers(cluster)
 
-    assert squares(cluster, lose) == {number: number**2 for number in ITEMS}
+    assert negatives(cluster, lose) == {number: -number for number in ITEMS}
 
 
 def test_a_result_that_is_lost_before_it_was_fetched_is_made_again(
@@ -72,4 +67,4 @@ def test_a_result_that_is_lost_before_it_was_fetched_is_made_again(
         return fetch(future, timeout)
 
     monkeypatch.setattr(distributed.Future, "result", lose)
-    assert squares(cluster) == {number: number**2 for number in ITEMS}
+    assert negatives(cluster) == {number: -number for number in ITEMS}

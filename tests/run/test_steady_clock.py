@@ -23,7 +23,8 @@ def clock():
     return wall() + step * looks
 
 time.time = clock
-from fastcam.run.scheduler import ClusterShape, local_cluster, run
+from fastcam.run.queues import run
+from fastcam.run.scheduler import ClusterShape, local_cluster
 from fastcam.run.work_items import CaseSlices
 
 items = [(CaseSlices(n, (0,), False, None, "", None, ""),) for n in range(40)]

@@ -18,8 +18,8 @@ import fastcam
 from fastcam.errors import InputError
 from fastcam.jobs.infer.batch_task import versions
 from fastcam.jobs.infer.workers import WorkerFacts, common_device, worker_facts
+from tests.dask_cluster import Cluster
 from tests.process_tree import kill, running
-from tests.run.test_scheduler import Cluster
 
 from .slice_samples import save
 
