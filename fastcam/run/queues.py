@@ -5,12 +5,14 @@ Nothing here knows what is done with an item. Results are small records; pixels 
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fastcam.errors import SchedulerError
 from fastcam.read.volumes.memory_limit import call_limited, current_limit
@@ -27,8 +29,6 @@ Result = TypeVar("Result")
 
 # Items given to a worker thread ahead of the one it works on, so that it never waits.
 _AHEAD = 2
-# A result is a small record: a scheduler that needs longer for one is busy, or lost it.
-_LONGEST_WAIT = 60.0
 
 
 def run(
@@ -109,6 +109,7 @@ class _WorkerQueues(Generic[Queued, Result]):
         self._completed: SimpleQueue[Future[Result]] = SimpleQueue()
         self._limit = current_limit()
         self._server = forkserver.server_pid() if client.cluster is not None else None
+        self._loop: Any = client.loop
         self._watch = WorkerWatch(client)
 
     def fill(self) -> None:
@@ -164,17 +165,16 @@ class _WorkerQueues(Generic[Queued, Result]):
         It lies with the worker until it is asked for: where that is lost just then, the item is run
         once more. :class:`_ResultLostError` where that was done here.
         """
-        wait = WATCH_SECONDS
-        while True:
-            try:
-                return future.result(timeout=wait)
-            except TimeoutError:
-                if future.status == "error":
-                    return future.result()
-                self._look_after_workers()
-                if future not in self.pending:
-                    raise _ResultLostError from None
-                wait = min(2 * wait, _LONGEST_WAIT)
+        # Not Future.result with a timeout: that cancels the request for all results that are being
+        # fetched, and the next one attaches itself to it.
+        fetched: concurrent.futures.Future[Result] = asyncio.run_coroutine_threadsafe(
+            self._client.gather(future, asynchronous=True), self._loop.asyncio_loop
+        )
+        while not wait((fetched,), WATCH_SECONDS).done:
+            self._look_after_workers()
+            if future not in self.pending:
+                raise _ResultLostError
+        return fetched.result()
 
     def _look_after_workers(self) -> None:
         """Raise :class:`SchedulerError` where no worker will come; where new ones came, let them
