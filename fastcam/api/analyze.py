@@ -30,7 +30,7 @@ from fastcam.errors import InputError
 from fastcam.inference.device import choose_device
 from fastcam.inference.dry_run import resolve_call
 from fastcam.jobs.analyze.job import analyze_images
-from fastcam.jobs.analyze.preparation import map_request, preprocessing_of
+from fastcam.jobs.analyze.preparation import map_request, one_target, preprocessing_of
 from fastcam.jobs.analyze.report import Analysis
 from fastcam.jobs.analyze.request import AnalyzeOptions, AnalyzeRequest, ModelPair
 from fastcam.jobs.analyze.results import ImageResult
@@ -83,8 +83,9 @@ class Analyzer:
     ``model``: a name as ``--model`` takes it, or a module of your own. ``layers``: dotted names, or
     "auto" for the last convolution of each stage; of a model with several inputs they are found
     when it runs. ``inputs``: of such a model the column of a table that goes into each argument of
-    its ``forward``. ``target``: the output to explain, None for the predicted one; ``output``:
-    which of the tensors that the model returns is its answer. ``windows``: the model sees an image
+    its ``forward``. ``target``: the output to explain, None for the predicted one, of a detector
+    "box:best", "box:2" or "box:label:3"; ``output``: which of the tensors that the model returns is
+    its answer. ``windows``: the model sees an image
     window by window, maps are stitched, and numbers of activations are of all windows together.
     ``asymmetry`` None: by the model's input channels. ``options``: how the report looks.
     ``output_dir`` is where :meth:`analyze_batch` writes, unless it is given another folder.
@@ -100,7 +101,7 @@ class Analyzer:
         *,
         layers: Sequence[str] | str = "auto",
         method: str = "gradcam",
-        target: int | None = None,
+        target: int | str | None = None,
         output: str | int | None = None,
         inputs: Mapping[str, str] | None = None,
         sign: Sign = "positive",
@@ -157,7 +158,7 @@ class Analyzer:
             preprocessing,
             name_list(layers),
             method=method,
-            target=target,
+            target=one_target(target),
             sign=sign,
             prefix_tokens=prefix_tokens,
             windows=windows,

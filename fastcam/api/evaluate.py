@@ -138,6 +138,8 @@ def evaluate(
 
     Of a segmentation the truth is in masks, whose pixels are the numbers of their classes: then
     ``table`` is None, and ``target`` what maps explain, as "seg:1"; by default every class but 0.
+    So it is of a detector, whose true boxes nobody has to know: ``target`` is "box:best", the
+    default, "box:2", "box:label:3", or several with commas between.
     Every keyword is the option of ``fastcam evaluate`` with the same name. ``model`` is a name, or
     a module of your own. ``explain``: "all", "errors", a number (the worst so many) or ids, drawn
     besides the best and the worst. ``faithfulness``: how many images its curves are measured on, 0
@@ -237,7 +239,8 @@ def evaluate(
     )
     test_set = prepared.test_set
     if compared:
-        sliced, many = prepared.slicing is not None, prepared.kind in ("multilabel", "segmentation")
+        sliced = prepared.slicing is not None
+        many = prepared.kind in ("multilabel", "segmentation", "detection")
         check_comparison(maps, bool(test_set.model_inputs), sliced, many)
     maps = _explaining(maps, prepared)
     request = EvaluateRequest(
@@ -296,11 +299,12 @@ def _explaining(maps: MapRequest, prepared: Preparation) -> MapRequest:
     if prepared.kind == "multilabel" and maps.is_targeted:
         # A map for each finding.
         return replace(maps, classes=tuple(range(prepared.classes)))
-    if prepared.kind == "segmentation":
+    if prepared.kind in ("segmentation", "detection"):
         if not maps.is_targeted:
+            what = "class" if prepared.kind == "segmentation" else "box"
             raise InputError(
-                f"--method {maps.methods[0]}: explains no class, and predictions are stored beside "
-                "maps that do; add gradcam or another such method"
+                f"--method {maps.methods[0]}: explains no {what}, and predictions are stored "
+                "beside maps that do; add gradcam or another such method"
             )
-        return replace(maps, segments=prepared.segments)
+        return replace(maps, segments=prepared.segments, boxes=prepared.boxes)
     return maps

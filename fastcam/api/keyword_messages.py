@@ -8,6 +8,7 @@ from functools import wraps
 from inspect import signature
 from typing import ParamSpec, TypeVar
 
+from fastcam.api.keyword_types import check_types
 from fastcam.errors import FastcamError, messages_name_options
 
 P = ParamSpec("P")
@@ -26,6 +27,8 @@ def keyword_messages(
 ) -> Callable[P, R]:
     """``function``, whose errors say ``image_size`` for ``--image-size``, but not for commands.
 
+    An argument of a kind that it doesn't take is an InputError, too.
+
     Where it takes ``**options``, ``options_of`` is the function whose keywords they are.
     """
     keywords = tuple(signature(function).parameters)
@@ -34,6 +37,7 @@ def keyword_messages(
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        check_types(function, args, kwargs, options_of)
         try:
             return function(*args, **kwargs)
         except FastcamError as error:

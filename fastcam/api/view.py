@@ -8,13 +8,14 @@ from functools import partial
 from html import escape
 from typing import Any
 
-from fastcam.api.arguments import path_list
+from fastcam.api.arguments import check_at_least, path_list
 from fastcam.api.keyword_messages import keyword_messages
 from fastcam.api.view_request import view_request
+from fastcam.errors import InputError
 from fastcam.figures.notebook_figure import Figure
 from fastcam.jobs.view.entrance import NoServerError
-from fastcam.jobs.view.opened_case import Limits, Look, PanelKind, Slot
-from fastcam.jobs.view.query import PictureQuery
+from fastcam.jobs.view.opened_case import PANEL_KINDS, Limits, Look, PanelKind, Slot
+from fastcam.jobs.view.query import PictureQuery, rising
 from fastcam.jobs.view.review_summary import ReviewSummary, review_files, review_summary
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.service import Service, open_service, start_thread
@@ -42,7 +43,8 @@ class ReadingRoom:
         service = self._service
         if self._proxy is None:
             return service.address
-        return f"{self._proxy.format(port=service.port).rstrip('/')}/{service.token}/"
+        root = self._proxy.replace("{port}", str(service.port)).rstrip("/")
+        return f"{root}/{service.token}/"
 
     def close(self) -> None:
         """End the server. Every judgement is on disk already."""
@@ -92,6 +94,7 @@ def view(
 
     Raises :class:`~fastcam.errors.InputError` where a run can't be opened.
     """
+    check_at_least("height", height, 1)
     request = view_request(runs, embedded=True, **options)
     if still:
         return StillRoom(Room(request), "figures that need no server")
@@ -105,7 +108,7 @@ def view(
 @partial(keyword_messages, options_of=view_request)
 def picture(
     run: PathLike,
-    case: str,
+    case: str | int,
     *,
     slice: int | None = None,
     panel: PanelKind = "overlay",
@@ -120,20 +123,26 @@ def picture(
 ) -> Figure:
     """One picture as the reading room shows it.
 
-    ``case`` is the case's name. ``slice`` counts as the run's own do, along ``axis`` of the file's
-    (z, y, x) where that isn't 0; None: the one with the highest heat, or the middle one along
-    another axis. ``map`` is the number, from 0, or the name of a map of the run; ``head`` counts
-    from 0, None is the mean of heads. ``window`` are the values that are shown black and white,
-    ``limits`` the heat at the ends of the color table; None: as figures have them. ``contour``
-    outlines the mask. ``aspect`` is as in :func:`~fastcam.render`: "mm" keeps the shape in the
-    body, "pixels" makes pixels square. ``options`` are the keywords of :func:`view_request`.
+    ``case`` is the case's name, or its number in the run, from 0. ``slice`` counts as the run's own
+    do, along ``axis`` of the file's (z, y, x) where that isn't 0; None: the one with the highest
+    heat, or the middle one along another axis. ``map`` is the number, from 0, or the name of a map
+    of the run; ``head`` counts from 0, None is the mean of heads. ``window`` are the values that
+    are shown black and white, ``limits`` the heat at the ends of the color table; None: as figures
+    have them. ``contour`` outlines the mask. ``aspect`` is as in :func:`~fastcam.render`: "mm"
+    keeps the shape in the body, "pixels" makes pixels square. ``options`` are the keywords of
+    :func:`view_request`.
 
     Raises :class:`~fastcam.errors.InputError` for wrong settings and unreadable runs,
     :class:`~fastcam.errors.CaseError` for a case or map that isn't there.
     """
+    if panel not in PANEL_KINDS:
+        raise InputError(f"panel {panel!r} is not known: use one of {', '.join(PANEL_KINDS)}")
     room = Room(view_request(run, **options))
     number = room.case_number(case)
     opened_case = room.open(0, number)
+    if axis not in opened_case.planes:
+        known = ", ".join(f"{number}" for number in opened_case.planes)
+        raise InputError(f"axis {axis}: {room.table.ids[number]} has pictures along {known}")
     if slice is None:
         slice = opened_case.facts()["best"] if axis == 0 else opened_case.planes[axis].depth // 2
     query = PictureQuery(
@@ -143,8 +152,8 @@ def picture(
         slot=Slot(map=room.map_number(map), head=head, axis=axis, index=slice),
         look=Look(
             style=replace(room.style, aspect=aspect or ""),
-            window=window,
-            limits=limits,
+            window=None if window is None else rising(f"window {window}", window),
+            limits=None if limits is None else rising(f"limits {limits}", limits),
             contour=contour,
         ),
     )
@@ -162,6 +171,8 @@ def review(folders: PathLike | Sequence[PathLike], *, run: PathLike | None = Non
     Raises :class:`~fastcam.errors.InputError` where there are no judgements.
     """
     paths = path_list(folders)
+    if not paths:
+        raise InputError("no folders given: give those that judgements are in, or the files")
     files = [file for path in paths for file in review_files(path)]
     verdicts = find_verdicts(paths[0]) if run is None else verdicts_of(as_path(run))
     return review_summary(files, verdicts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastcam.api.arguments import optional_path, path_list, volume_text
+from fastcam.api.arguments import optional_path, path_list, volume_text, window_pair
 from fastcam.jobs.view.request import (
     DEFAULT_MARKS,
     DEFAULT_MEMORY,
@@ -28,7 +28,7 @@ def view_request(
     slices: str = "all",
     volume: str | int | None = None,
     show_channel: int | None = None,
-    window: tuple[float, float] | None = None,
+    window: str | Sequence[float] | None = None,
     class_names: Sequence[str] = (),
     scale: Scale = "patient",
     style: StyleName = "standard",
@@ -62,7 +62,7 @@ def view_request(
             slices=slices,
             volume=volume_text(volume),
             show_channel=show_channel,
-            window=window,
+            window=window_pair("window", window),
         ),
         style=Style(
             style=style,

@@ -9,6 +9,8 @@ from typing import Any
 from fastcam.attribution.segment_target import target_texts
 from fastcam.errors import InputError
 
+# The label where there is no box.
+NO_BOX = -1
 _PREFIX = "box:"
 _TARGET = re.compile(r"box:(?:(best|[1-9]\d*)|label:(\d+))")
 

@@ -9,16 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.attribution.box_target import BoxTarget
+from fastcam.attribution.box_target import NO_BOX, BoxTarget
 
 _NAMES = ("boxes", "scores", "labels")
 # What is said where no box is named.
 NEEDS_BOX = (
-    "the model is a detector, which answers with boxes, scores and labels: give infer or explain "
-    "--target box:best, the score of the best box, box:N of the N-th, or box:label:CLASS"
+    "the model is a detector, which answers with boxes, scores and labels: give --target box:best, "
+    "the score of the best box, box:N of the N-th, or box:label:CLASS"
 )
-# The label where there is no box.
-NO_BOX = -1
 
 
 @dataclass(frozen=True)

@@ -105,11 +105,12 @@ def analyze(
         ),
     ] = "gradcam",
     target: Annotated[
-        int | None,
+        str | None,
         Option(
-            min=0,
+            metavar="N|box:WHICH",
             help="Output that the maps explain, by its number. Default: the predicted "
-            "class, or the value of a regression.",
+            "class, or the value of a regression. Of a detector the box whose score they explain: "
+            "box:best, box:N by falling score, or box:label:CLASS, the best of a class.",
             rich_help_panel=MAPS,
         ),
     ] = None,

@@ -68,8 +68,8 @@ def evaluate(
     table: Annotated[
         Path | None,
         Option(
-            help="True values: .csv, .xlsx, .xls, .ods or .parquet. Not of a segmentation: masks "
-            "are its truth.",
+            help="True values: .csv, .xlsx, .xls, .ods or .parquet. Not of a segmentation, whose "
+            "truth are masks, nor of a detector, which needs none.",
             show_default=False,
             rich_help_panel=_SET,
         ),
@@ -83,7 +83,8 @@ def evaluate(
             metavar="COLUMN",
             help="Column of the true values. Default: target, "
             "label, class, age, y or diagnosis, or the only one beside the ids. Of a segmentation "
-            "what is explained, as seg:1,seg:2@mask; default: every class but 0.",
+            "what is explained, as seg:1,seg:2@mask; default: every class but 0. Of a detector the "
+            "boxes that are explained, as box:best,box:label:3; default: box:best.",
             rich_help_panel=_SET,
         ),
     ] = None,
@@ -143,8 +144,8 @@ def evaluate(
         Option(
             metavar="all|errors|N|ID",
             help="Figures besides the best and the worst, in "
-            "explained/: of all, of errors above mean + 2 SD (or wrong classes), of the N "
-            "worst, or of an image; repeatable.",
+            "explained/: of all, of errors above mean + 2 SD (or wrong classes, or maps that are "
+            "highest outside of their box), of the N worst, or of an image; repeatable.",
             rich_help_panel=_REPORT,
         ),
     ] = None,
@@ -225,6 +226,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a model on a test set: metrics with intervals, plots, best and worst CAMs.
+
+    Of detectors, whose maps explain a box, it says how much of them lies inside the box and masks.
 
     The model runs once, into OUTPUT_DIR/run.zarr; run again, only the report is made again. Exit
     code 3: finished, but some images failed; they are in failures.csv.

@@ -144,7 +144,8 @@ class ComputeOptions:
     task: Annotated[
         Literal["auto", "classification", "multilabel", "regression", "segmentation", "detection"],
         Option(
-            help="What the outputs are; auto: classes, or a regression where there is one output.",
+            help="What the outputs are; auto: classes, or a regression where there is one output, "
+            "or what their kind says: an answer for every pixel, or boxes.",
             rich_help_panel=MODEL,
         ),
     ] = "auto"

@@ -80,10 +80,11 @@ def uniform_value(values: NDArray[np.float32]) -> float:
     return float(values.mean(dtype=np.float64))
 
 
-def two_signs(values: NDArray[np.float32]) -> bool:
-    """Whether values lie on both sides of zero, beyond the rounding of float32."""
+def has_negatives(values: NDArray[np.float32]) -> bool:
+    """Whether values lie below zero, beyond the rounding of float32: such a map has a diverging
+    table, even where all of it is below zero."""
     low, high = float(values.min()), float(values.max())
-    return min(-low, high) > _ROUNDING * max(-low, high)
+    return -low > _ROUNDING * max(-low, high)
 
 
 def bounds(values: NDArray[np.float32], diverging: bool) -> tuple[float, float]:
@@ -121,7 +122,7 @@ def map_scale(
     constant = is_constant(values)
     if attention and not constant and kind != "rank":
         return _attention_scale(values, kind, cohort)
-    if cohort is not None and cohort[0] < 0.0 < cohort[1] and diverging:
+    if cohort is not None and cohort[0] < 0.0 and diverging:
         cohort = -max(-cohort[0], cohort[1]), max(-cohort[0], cohort[1])
     if kind == "rank":
         sizes = np.abs(values)

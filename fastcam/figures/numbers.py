@@ -42,14 +42,15 @@ def tick(value: float, span: float, step: float = 0.0) -> str:
 
     >>> tick(0.0333, 0.0333), tick(0.0, 0.0333), tick(0.5, 1.0), tick(2.5e-6, 1e-5)
     ('0.0333', '0', '0.50', '2.5e-6')
-    >>> tick(0.00512, 0.00516, 4e-5), tick(0.9985, 1.0, 5e-4)
-    ('0.00512', '0.9985')
+    >>> tick(0.00512, 0.00516, 4e-5), tick(0.9985, 1.0, 5e-4), tick(-0.0003, 1.9)
+    ('0.00512', '0.9985', '0.00')
     """
     if value == 0.0:
         return "0"
     if span < _LEAST_PLAIN or span >= _MOST_PLAIN:
         return _scientific(value)
-    return _plain(value, span, step)
+    text = _plain(value, span, step)
+    return text.removeprefix("-") if float(text) == 0.0 else text
 
 
 def classic_weight(value: float) -> str:

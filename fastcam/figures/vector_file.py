@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,26 +34,40 @@ _FONT = "DejaVu Sans"
 
 def vector_sheet(sheet: Sheet, render_style: RenderStyle, kind: VectorFormat, dpi: float) -> bytes:
     """A figure as a file, laid out as its pixels are, ``dpi`` of them an inch."""
+    with vector_settings(render_style.fonts):
+        return _page_of(sheet, render_style, dpi).file(kind)
+
+
+def vector_report(figures: Iterable[tuple[Sheet, RenderStyle, float]]) -> bytes:
+    """Figures as the pages of one PDF file, each with its pixels an inch."""
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    buffer = io.BytesIO()
+    with vector_settings(), PdfPages(buffer, metadata=vector_metadata("pdf")) as report:
+        for sheet, render_style, dpi in figures:
+            with vector_settings(render_style.fonts):
+                _page_of(sheet, render_style, dpi).add_to(report)
+    return buffer.getvalue()
+
+
+def _page_of(sheet: Sheet, render_style: RenderStyle, dpi: float) -> _Page:
     lettering, palette = render_style.lettering, render_style.palette
     plan = layout.layout_of(sheet, lettering)
-    with vector_settings(render_style.fonts):
-        page = _Page(plan.width, plan.height, dpi, palette.background)
-        for panel, area in zip((p for row in sheet.rows for p in row), plan.areas, strict=True):
-            page.add_picture(draw_panel(_without_texts(panel), lettering), area.panel)
-            annotations = annotations_of(panel, lettering)
-            for box, color in zip(
-                annotations.backgrounds, annotations.background_colors, strict=True
-            ):
-                page.add_background(box, color, area.panel)
-            page.add_texts(annotations.lines, lettering.title, (area.panel.x, area.panel.y))
-            if area.bar is not None:
-                bar = np.empty((area.bar.height, area.bar.width, 3), np.uint8)
-                whole = layout.Rect(0, 0, area.bar.width, area.bar.height)
-                draw_bar(bar, None, panel, whole, lettering)
-                page.add_picture(bar, area.bar)
-        lines = texts_of(sheet, plan, lettering, palette)
-        page.add_texts(lines + ticks_of(sheet, plan, lettering, palette), lettering.title)
-        return page.file(kind)
+    page = _Page(plan.width, plan.height, dpi, palette.background)
+    for panel, area in zip((p for row in sheet.rows for p in row), plan.areas, strict=True):
+        page.add_picture(draw_panel(_without_texts(panel), lettering), area.panel)
+        annotations = annotations_of(panel, lettering)
+        for box, color in zip(annotations.backgrounds, annotations.background_colors, strict=True):
+            page.add_background(box, color, area.panel)
+        page.add_texts(annotations.lines, lettering.title, (area.panel.x, area.panel.y))
+        if area.bar is not None:
+            bar = np.empty((area.bar.height, area.bar.width, 3), np.uint8)
+            whole = layout.Rect(0, 0, area.bar.width, area.bar.height)
+            draw_bar(bar, None, panel, whole, lettering)
+            page.add_picture(bar, area.bar)
+    lines = texts_of(sheet, plan, lettering, palette)
+    page.add_texts(lines + ticks_of(sheet, plan, lettering, palette), lettering.title)
+    return page
 
 
 def vector_picture(pixels: NDArray[np.uint8], kind: VectorFormat, dpi: float) -> bytes:
@@ -159,6 +173,10 @@ class _Page:
                 va="baseline",
                 color=_color(line.color),
             )
+
+    def add_to(self, report: Any) -> None:
+        """The page as the next one of a ``PdfPages``."""
+        report.savefig(self._figure, dpi=self._dpi, facecolor="auto")
 
     def file(self, kind: VectorFormat) -> bytes:
         """The page as a file."""

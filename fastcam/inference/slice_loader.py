@@ -26,6 +26,7 @@ from fastcam.read.inputs.model_input import prepare_planes
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slicing import SliceTable, Slicing, unknown_slices
 from fastcam.read.inputs.volume_slices import VolumeChoice, open_slices
+from fastcam.storage.fetched_ahead import fetched_ahead
 
 _UNKNOWN = np.full((4, 4), np.nan)
 # Slices handed over at a time, and runs of them that a reader may be ahead: 128 slices of 224x224
@@ -138,13 +139,14 @@ class SliceInputs:
         slices = [int(self._table.index[row]) for row in rows]
         if min(slices) < 0:
             raise unknown_slices(source, self._slicing, self._axes, self._volume)
-        volume = open_slices(
-            source,
-            int(self._table.axis[case]),
-            self._slicing,
-            self._preprocessing,
-            VolumeChoice(self._axes, self._volume),
-        )
+        with fetched_ahead([source]):
+            volume = open_slices(
+                source,
+                int(self._table.axis[case]),
+                self._slicing,
+                self._preprocessing,
+                VolumeChoice(self._axes, self._volume),
+            )
         if max(slices) >= volume.shape[0]:
             raise CaseError(
                 f"{source}: has {volume.shape[0]} slices now, fewer than when the run began; "

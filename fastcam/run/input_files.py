@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,14 +17,12 @@ from typing import NamedTuple
 import xxhash
 
 from fastcam.storage.listing import listed
-from fastcam.storage.locations import as_path, files_below
+from fastcam.storage.locations import as_path, crowded, files_below
 from fastcam.storage.object_path import ObjectPath
 from fastcam.storage.object_state import ObjectState
 from fastcam.storage.parallel import side_by_side
 
 _PIECE = 1 << 20
-# Objects in a folder from which on it is listed: 1,000 a request.
-_MANY = 50
 # The place of what the figures of all cases are made of.
 ALL_CASES = 0
 # The path of a mask that was looked for and not there, when a case's figures were drawn.
@@ -97,11 +94,9 @@ def file_state(path: Path) -> FileState | None:
 def file_states(paths: Sequence[Path]) -> list[FileState | None]:
     """The state of each, those of objects in buckets asked for side by side, or listed where many
     lie in one folder."""
-    objects = [path for path in paths if isinstance(path, ObjectPath)]
-    if not objects:
+    if not any(isinstance(path, ObjectPath) for path in paths):
         return list(map(file_state, paths))
-    folders = Counter(path.parent for path in objects)
-    with listed(*(folder for folder, count in folders.items() if count >= _MANY)):
+    with listed(*crowded(paths)):
         return side_by_side(file_state, paths)
 
 

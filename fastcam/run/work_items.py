@@ -7,9 +7,9 @@ for a task, most of them Dask's messages, do not count, few enough that the core
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import TypeVar
 
 ITEM_FIGURES = 32
@@ -35,6 +35,7 @@ class CaseSlices:
         mask: file or folder of its mask; None where there is none.
         mask_missing: why there is none; empty where no mask is used.
         inputs: the other files that its figures are made of.
+        following: the case that is drawn next, without its figures; None after the last one.
     """
 
     case: int
@@ -45,6 +46,7 @@ class CaseSlices:
     mask: str | None
     mask_missing: str
     inputs: tuple[str, ...] = ()
+    following: CaseSlices | None = None
 
 
 WorkItem = tuple[CaseSlices, ...]
@@ -68,7 +70,7 @@ def work_items(cases: Iterable[CaseSlices]) -> list[WorkItem]:
             items.append(tuple(small))
             small.clear()
 
-    for case_slices in cases:
+    for case_slices in _with_following(cases):
         if len(case_slices.slices) <= ITEM_FIGURES // ITEM_CASES:
             small.append(case_slices)
             if len(small) == ITEM_CASES:
@@ -78,6 +80,12 @@ def work_items(cases: Iterable[CaseSlices]) -> list[WorkItem]:
         items += [(part,) for part in _equal_parts(case_slices, size)]
     close()
     return items
+
+
+def _with_following(cases: Sequence[CaseSlices]) -> Iterator[CaseSlices]:
+    for case_slices, after in zip_longest(cases, cases[1:]):
+        following = None if after is None else replace(after, slices=(), summary=False)
+        yield replace(case_slices, following=following)
 
 
 def _equal_parts(case_slices: CaseSlices, size: int) -> list[CaseSlices]:

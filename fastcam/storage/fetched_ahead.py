@@ -3,7 +3,8 @@ one request in the place of three an image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,20 +25,68 @@ def fetched_ahead(paths: Iterable[Path | None]) -> Iterator[None]:
     Large ones are looked at only. What isn't there or can't be fetched is asked for again where it
     is read, and raises there. Nothing happens for local paths and None.
     """
-    objects = [path for path in dict.fromkeys(paths) if isinstance(path, ObjectPath)]
+    objects = _objects(paths)
     if not objects:
         yield
         return
     found = [entry for entries in side_by_side(_looked_at, objects) for entry in entries]
+    chosen = within_limits(found)
+    contents = dict(zip(chosen, side_by_side(content_of, chosen), strict=True))
+    kept = {(path.scheme, path.key): (state, contents.get(path)) for path, state in found}
+    with keeping(kept):
+        yield
+
+
+@contextmanager
+def contents_ahead(paths: Iterable[Path | None]) -> Iterator[None]:
+    """As :func:`fetched_ahead`, of objects whose states nobody asks for: one request each. Of
+    folders and large objects nothing is known then."""
+    objects = _objects(paths)
+    if not objects:
+        yield
+        return
+    room, lock = _ALL, threading.Lock()
+
+    def fetch(path: ObjectPath) -> bytes | None:
+        nonlocal room
+        if room <= 0:
+            return None
+        try:
+            content = path.read_start_of(_EACH)
+        except OSError:
+            return None
+        with lock:
+            room -= len(content)
+        # One that is as long as what was asked for may be longer.
+        return content if len(content) < _EACH else None
+
+    contents = side_by_side(fetch, objects)
+    with keeping(
+        {(path.scheme, path.key): (None, c) for path, c in zip(objects, contents, strict=True)}
+    ):
+        yield
+
+
+def within_limits(found: Iterable[tuple[ObjectPath, ObjectState]]) -> list[ObjectPath]:
+    """Those of some objects that are small, until all of them together are no longer so."""
     chosen, room = [], _ALL
     for path, state in found:
         if state.st_size <= min(_EACH, room):
             room -= state.st_size
             chosen.append(path)
-    contents = dict(zip(chosen, side_by_side(_content, chosen), strict=True))
-    kept = {(path.scheme, path.key): (state, contents.get(path)) for path, state in found}
-    with keeping(kept):
-        yield
+    return chosen
+
+
+def content_of(path: ObjectPath) -> bytes | None:
+    """The content of an object; None where it can't be fetched."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _objects(paths: Iterable[Path | None]) -> Sequence[ObjectPath]:
+    return [path for path in dict.fromkeys(paths) if isinstance(path, ObjectPath)]
 
 
 def _looked_at(path: ObjectPath) -> list[tuple[ObjectPath, ObjectState]]:
@@ -45,10 +94,3 @@ def _looked_at(path: ObjectPath) -> list[tuple[ObjectPath, ObjectState]]:
         return path.tree_or_self()
     except OSError:
         return []
-
-
-def _content(path: ObjectPath) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None

@@ -128,6 +128,29 @@ def _listing_of(scheme: str, key: PurePosixPath) -> Listing | None:
     return None
 
 
+def is_unlisted(scheme: str, key: PurePosixPath) -> bool:
+    """Whether a listing that was made, and may be used, has no object ``key``."""
+    listing = _made_listing_of(scheme, key)
+    return listing is not None and key not in listing.objects
+
+
+def listed_state(scheme: str, key: PurePosixPath) -> ObjectState | None:
+    """The state of an object as far as it is known without a question; None where it isn't."""
+    if (kept := kept_state(scheme, key)) is not None:
+        return kept
+    listing = _made_listing_of(scheme, key)
+    return None if listing is None else listing.objects.get(key)
+
+
+def _made_listing_of(scheme: str, key: PurePosixPath) -> Listing | None:
+    with _lock:
+        for (other, folder), entry in _listed.items():
+            if other == scheme and key.is_relative_to(folder) and entry[1] is not None:
+                listing: Listing = entry[1]
+                return listing
+    return None
+
+
 def state(scheme: str, key: PurePosixPath) -> ObjectState | None:
     """The state of an object or a folder; None where there is neither."""
     if (kept := kept_state(scheme, key)) is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeGuard
+from typing import IO, TypeGuard, TypeVar
 from urllib.parse import unquote
 
 from fastcam.errors import InputError
@@ -14,7 +15,10 @@ from fastcam.storage.object_path import ObjectEntry, ObjectPath
 from fastcam.storage.object_store import SCHEMES, check_scheme
 from fastcam.storage.parallel import side_by_side
 
+Result = TypeVar("Result")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z0-9+.-]+)*)://(.*)", re.DOTALL)
+# Objects in a folder from which on it is listed: 1,000 a request.
+_MANY = 16
 # Parts of addresses that are keys: signed addresses of S3 and Google, tokens of Azure.
 _SECRET = re.compile(r"[?&](X-Amz-|X-Goog-|AWSAccessKeyId|Signature|sig=|sv=)", re.IGNORECASE)
 
@@ -83,11 +87,23 @@ def read_start(path: Path, count: int) -> bytes:
         return stream.read(count)
 
 
+def crowded(paths: Iterable[Path]) -> list[Path]:
+    """The folders in buckets in which many of ``paths`` lie: to list them takes fewer requests than
+    to ask for each."""
+    folders = Counter(path.parent for path in paths if isinstance(path, ObjectPath))
+    return [folder for folder, count in folders.items() if count >= _MANY]
+
+
 def absent(files: Sequence[Path]) -> list[Path]:
     """Those of ``files`` that are not there, objects in buckets asked for side by side."""
-    remote = any(isinstance(file, ObjectPath) for file in files)
-    found = side_by_side(_exists, files) if remote else [file.exists() for file in files]
+    found = on_each(_exists, files)
     return [file for file, there in zip(files, found, strict=True) if not there]
+
+
+def on_each(function: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result]:
+    """``function`` of each path, in order; side by side where some are objects in buckets."""
+    remote = any(isinstance(path, ObjectPath) for path in paths)
+    return side_by_side(function, paths) if remote else list(map(function, paths))
 
 
 def _exists(path: Path) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from fastcam.storage import listing
-from fastcam.storage.kept_objects import kept_content
+from fastcam.storage.kept_objects import START, kept_content, kept_start
 from fastcam.storage.object_name import ObjectName
 from fastcam.storage.object_state import ObjectState
 from fastcam.storage.object_store import ask, whole
@@ -52,17 +52,24 @@ class ObjectPath(ObjectName):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
         return state
 
+    def _kept(self) -> bytes | None:
+        return kept_content(self._scheme, self._key)
+
     def exists(self, **_: object) -> bool:
         """Whether there is an object of that name, or one below it."""
-        return listing.state(self._scheme, self._key) is not None
+        return self._kept() is not None or listing.state(self._scheme, self._key) is not None
 
     def is_file(self, **_: object) -> bool:
         """Whether there is an object of that name."""
+        if self._kept() is not None:
+            return True
         state = listing.state(self._scheme, self._key)
         return state is not None and stat.S_ISREG(state.st_mode)
 
     def is_dir(self, **_: object) -> bool:
         """Whether there are objects below it."""
+        if self._kept() is not None:
+            return False
         state = listing.state(self._scheme, self._key)
         return state is not None and stat.S_ISDIR(state.st_mode)
 
@@ -114,13 +121,27 @@ class ObjectPath(ObjectName):
 
     def read_bytes(self) -> bytes:
         """The object's bytes."""
-        kept = kept_content(self._scheme, self._key)
-        return whole(str(self)) if kept is None else kept
+        kept = self._kept()
+        if kept is not None:
+            return kept
+        if listing.is_unlisted(self._scheme, self._key):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
+        return whole(str(self))
 
     def read_start(self, count: int) -> bytes:
         """At most the first ``count`` bytes, without fetching more."""
-        if not self._state().st_size:
-            return b""
+        kept = self._kept()
+        if kept is None:
+            kept = kept_start(self._scheme, self._key)
+            if kept is not None and len(kept) == START < count:
+                kept = None
+        if kept is not None:
+            return kept[:count]
+        return self.read_start_of(count) if self._state().st_size else b""
+
+    def read_start_of(self, count: int) -> bytes:
+        """As :meth:`read_start`, of an object that isn't empty: some stores refuse to give the
+        start of one that is."""
         return bytes(ask(str(self), lambda fs, url: fs.cat_file(url, start=0, end=count)))
 
     def read_text(
@@ -154,7 +175,7 @@ class ObjectPath(ObjectName):
         return io.TextIOWrapper(file, encoding or "utf-8", errors or "strict", newline)
 
     def _fetched(self) -> IO[bytes]:
-        if self._state().st_size <= _IN_MEMORY:
+        if self._kept() is not None or self._state().st_size <= _IN_MEMORY:
             return io.BytesIO(self.read_bytes())
         with tempfile.NamedTemporaryFile(prefix="fastcam-") as named:
             self.fetch_to(Path(named.name))

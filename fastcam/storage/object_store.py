@@ -8,7 +8,9 @@ connection) with longer and longer breaks, and raises errors of its own kinds wh
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -32,6 +34,14 @@ _CONNECT, _READ = 10, 60
 # botocore tries so often, with breaks of up to 1, 2, 4 and 8 s, and s3fs all of that so often: an
 # endpoint that stays out of reach or busy ends a request within 30 s.
 _ATTEMPTS, _ROUNDS = 5, 2
+# What a store, or its package, says of a bucket that isn't there. Of gcsfs it is the address of the
+# request, which ends with the bucket, not with the name of an object.
+_NO_BUCKET = re.compile(
+    r"(bucket|container) does not exist|NoSuchBucket|ContainerNotFound|\bb/[^/\s]+/o$",
+    re.IGNORECASE,
+)
+# What gcsfs puts before the store's own words.
+_REQUEST = re.compile(r"^(Forbidden|Bad Request): \S+\n(?=.)")
 _PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}
 _file_systems: dict[tuple[int, str], Any] = {}
 _lock = threading.Lock()
@@ -72,20 +82,40 @@ def _new_file_system(scheme: str) -> Any:
     import fsspec
 
     check_scheme(scheme)
-    options: dict[str, Any] = {}
     if SCHEMES[scheme] == "s3":
-        # Its own number of connections is 10, fewer than figures that are put at once.
-        options["config_kwargs"] = {
-            "connect_timeout": _CONNECT,
-            "read_timeout": _READ,
-            "max_pool_connections": 32,
-            # Unlike botocore's older way, this one stops trying again where nothing succeeds.
-            "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
-        }
-    fs = fsspec.filesystem(scheme, use_listings_cache=False, **options)
-    if SCHEMES[scheme] == "s3":
-        fs.retries = _ROUNDS
+        return _amazon()
+    if SCHEMES[scheme] == "gcs":
+        return _google()
+    return fsspec.filesystem(scheme, use_listings_cache=False)
+
+
+def _amazon() -> Any:
+    import fsspec
+
+    # Its own number of connections is 10, fewer than figures that are put at once.
+    settings = {
+        "connect_timeout": _CONNECT,
+        "read_timeout": _READ,
+        "max_pool_connections": 32,
+        # Unlike botocore's older way, this one stops trying again where nothing succeeds.
+        "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
+    }
+    fs = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=settings)
+    fs.retries = _ROUNDS
     return fs
+
+
+def _google() -> Any:
+    from aiohttp import ClientTimeout
+    from gcsfs.core import GCSFileSystem
+
+    # It prints a traceback where it gives up; what is wrong is in the error.
+    logging.getLogger("gcsfs").addHandler(logging.NullHandler())
+    # Not the class that fsspec gives, which asks by gRPC what kind of bucket it is: that needs the
+    # right storage.buckets.get, which who may only read and write objects lacks, and is asked again
+    # at every request, with a warning, where it is refused or the network lets no gRPC through.
+    timeout = ClientTimeout(sock_connect=_CONNECT, sock_read=_READ)
+    return GCSFileSystem(use_listings_cache=False, requests_timeout=timeout)
 
 
 def ask(url: str, action: Callable[[Any, str], T]) -> T:
@@ -94,16 +124,23 @@ def ask(url: str, action: Callable[[Any, str], T]) -> T:
     try:
         return action(fs, url)
     except FileNotFoundError as error:
-        text = f"{_code(error)} {error}".lower()
-        missing = "bucket" in text or "container" in text
+        missing = _NO_BUCKET.search(f"{_code(error)} {error}")
         reason = "there is no such bucket" if missing else os.strerror(errno.ENOENT)
         raise FileNotFoundError(errno.ENOENT, reason, url) from error
-    except PermissionError as error:
-        raise PermissionError(errno.EACCES, f"permission denied ({_reason(error)})", url) from error
     except Exception as error:
         # Each package has error classes of its own, which share no base: botocore's, aiohttp's,
         # gcsfs's, Azure's.
-        raise OSError(errno.EIO, _reason(error), url) from error
+        reason = _reason(error)
+        if _is_refusal(error):
+            raise PermissionError(errno.EACCES, f"permission denied ({reason})", url) from error
+        raise OSError(errno.EIO, reason, url) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the store says that this may not be done; gcsfs has an OSError for 403 and its own
+    error for 401."""
+    refused = isinstance(error, OSError) and str(error).startswith("Forbidden: ")
+    return refused or isinstance(error, PermissionError) or getattr(error, "code", None) == 401
 
 
 def _code(error: BaseException) -> str:
@@ -118,6 +155,7 @@ def _code(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     """What went wrong, in one line, with the kind of error where the text alone says little."""
     own = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    own = _REQUEST.sub("", own)
     text = one_line(" ".join(own.split()))[:300]
     if text == "Bad Request":
         # All that S3 says of it where it sends no text.

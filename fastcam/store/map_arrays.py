@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
+from fastcam.storage.listing import listed
+from fastcam.storage.small_objects import small_objects
 from fastcam.store.map_fields import MapField
 from fastcam.store.map_schema import DONE, LABELS
 from fastcam.store.root import ZARR_ERRORS
@@ -81,6 +83,10 @@ class MapArrays(RowArrays):
     def damaged_rows(self) -> list[int]:
         """The rows of finished batches of which a map, a gate or a label map is gone, emptied or
         cut."""
+        with listed(self.path):
+            return self._rows_with_damage()
+
+    def _rows_with_damage(self) -> list[int]:
         names = [f"maps/{name}" for name in self.map_names]
         names += [f"gates/{name}" for name in self.gate_names]
         arrays = [self._array(name) for name in (*names, LABELS) if self._has(name)]
@@ -101,7 +107,8 @@ class MapArrays(RowArrays):
         with self._state_lock:
             if self._map_table is None:
                 try:
-                    self._map_table = _read_map_table(self.path)
+                    with small_objects(self.path / "maps", lambda way: way.name == "zarr.json"):
+                        self._map_table = _read_map_table(self.path)
                 except ZARR_ERRORS as error:
                     raise self._damaged(f"maps: {error}") from error
                 if not self._map_table and (self._known_status == DONE).any():

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +19,22 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError, InputError
 from fastcam.options import Sign
 from fastcam.read.inputs.slicing import SliceTable
+from fastcam.storage.fetched_ahead import contents_ahead
 from fastcam.storage.locations import as_path
 from fastcam.storage.object_path import ObjectPath
 from fastcam.storage.parallel import side_by_side
 from fastcam.store import map_schema
 from fastcam.store.evidence import shown_evidence
+from fastcam.store.folder_names import folder_of
 from fastcam.store.map_arrays import MapArrays
 from fastcam.store.map_batch import BatchRows, array_attributes, validate_batch, whole_chunk
 from fastcam.store.map_headers import has_outputs, headers_of
 from fastcam.store.map_schema import DONE, FAILED, OPEN, MapAttrs, MapHeader
+from fastcam.store.new_arrays import add_arrays
 from fastcam.store.root import ZARR_ERRORS, described, read_root, storable, write_setting
 from fastcam.store.shape_checks import check_store
 from fastcam.store.slice_headers import RowFailure, case_headers, row_failures
 from fastcam.store.slice_table import SLICES, read_table
-from fastcam.store.zarr_place import zarr_place
-
-if TYPE_CHECKING:
-    import zarr
 
 
 class MapStore(MapArrays):
@@ -126,7 +125,8 @@ class MapStore(MapArrays):
         """Every image without its maps, in the order of the run."""
         with self._state_lock:
             if self._headers is None:
-                self._headers = self._read_headers()
+                with described(self.path):
+                    self._headers = self._read_headers()
             return self._headers
 
     def map(self, name: str, index: int) -> NDArray[np.float32]:
@@ -265,28 +265,22 @@ class MapStore(MapArrays):
 
         After a kill in between some may be there already; they are empty, and used.
         """
-        import zarr
-
         names = [name.removeprefix("maps/") for name in columns if name.startswith("maps/")]
         if (self._known_status == DONE).any() and set(names) != set(self.map_names):
             raise InputError(
                 f"{self.path}: holds the maps {', '.join(self.map_names)}, this run makes "
                 f"{', '.join(names)}; remove the store or choose another output folder"
             )
-        root: zarr.Group | None = None
         dims = self.attrs.dims if self.table is None else 2
+        new = {name: values for name, values in columns.items() if name not in self._arrays}
+        if new:
+            attributes = partial(array_attributes, columns=list(columns), rows=rows, dims=dims)
+            add_arrays(self.path, new, self.row_count, self.batch, attributes)
+            self._map_table = None
+        with contents_ahead(self.path / folder_of(name) / "zarr.json" for name in new):
+            for name in new:
+                self._array(name)
         for name, values in columns.items():
-            if not self._has(name):
-                root = root or zarr.open_group(zarr_place(self.path), mode="r+", zarr_format=3)
-                map_schema.create_batch_array(
-                    root,
-                    name,
-                    values,
-                    count=self.row_count,
-                    batch=self.batch,
-                    attributes=array_attributes(name, list(columns), rows, dims),
-                )
-                self._map_table = None
             shape = self._array(name).tail
             if shape != values.shape[1:]:
                 raise InputError(

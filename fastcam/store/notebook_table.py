@@ -77,6 +77,7 @@ def _map_facts(store: MapFacts) -> dict[str, str]:
     counts = {name: sum(h.status == name for h in store.headers) for name in ("open", "failed")}
     return {
         "model": f"{attrs.model} {attrs.checkpoint}".strip(),
+        "weights": "random: the maps mean nothing" if attrs.settings.get("random_weights") else "",
         "images" if attrs.dims == 2 else "volumes": str(len(store)),
         **{name: str(count) for name, count in counts.items() if count},
         "maps": ", ".join(f"{name} {store.shape(name)}" for name in store.map_names),

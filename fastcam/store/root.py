@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError
 from fastcam.read.regular_files import read_regular
 from fastcam.run.files import write_bytes
-from fastcam.storage.fetched_ahead import fetched_ahead
-from fastcam.storage.listing import listed
-from fastcam.storage.object_path import ObjectPath
+from fastcam.storage.small_objects import small_objects
 
 SCHEMA_VERSION = 2
 # From this one on maps are raw; before, evidence is rectified as the run was told.
 RAW_SCHEMA = 2
 _KNOWN = (1, SCHEMA_VERSION)
+# The groups that say what is known of cases and rows, without maps and patches.
+_OF_CASES = ("cases", "done", "slices")
 
 # What Zarr raises on files that are gone, cut short or changed.
 ZARR_ERRORS = (
@@ -45,14 +45,17 @@ def read_json(path: Path) -> Any:
 @contextmanager
 def described(path: Path) -> Iterator[None]:
     """Within the block, what lies in a store in a bucket is answered from one listing, and the
-    descriptions of its arrays have been fetched side by side."""
-    with listed(path):
-        descriptions: list[Path] = []
-        if isinstance(path, ObjectPath):
-            with suppress(OSError):  # whoever reads the first one says so
-                descriptions = list(path.rglob("zarr.json"))
-        with fetched_ahead(descriptions):
-            yield
+    descriptions of its arrays, and what is known of its cases and rows, have been fetched side by
+    side; what was fetched before and hasn't changed since isn't fetched again."""
+    with small_objects(path, _is_known_first):
+        yield
+
+
+def _is_known_first(way: Path) -> bool:
+    """Whether the file at that way from a store is read when it is opened."""
+    # Pictures have no affines.
+    of_cases = way.parts[0] in _OF_CASES and way.parent.name != "affine"
+    return way.name == "zarr.json" or of_cases
 
 
 def read_root(path: Path) -> dict[str, Any]:

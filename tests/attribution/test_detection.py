@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from fastcam.attribution.batch_maps import answers_of, pixel_logits
 from fastcam.attribution.box_target import BoxTarget, boxes_in
 from fastcam.attribution.cam.engine import CamEngine
+from fastcam.attribution.cam.features import FeatureEngine
 from fastcam.attribution.cam.layers import default_layers
+from fastcam.attribution.cam.stages import stage_layers
 from fastcam.attribution.detection import (
     Detections,
     DetectionTargets,
@@ -117,6 +120,31 @@ def test_gradients_of_the_input_and_a_batch_without_boxes() -> None:
     assert not any(values.any() for values in alone.maps.values())
 
 
+def test_an_analysis_explains_the_box() -> None:
+    model, images = SquareDetector(), square_images()
+    request = MapRequest(("hirescam", "eigencam"), (LAYER, "backbone.0"), boxes=(BoxTarget(),))
+    result = FeatureEngine(model, request, "no", compiled=False)(images)
+    known = CamEngine(model, [LAYER], ["hirescam"], targets=_targets("box:best"))(images)
+    assert result.boxes is not None
+    assert known.boxes is not None
+    torch.testing.assert_close(result.boxes, known.boxes)
+    for row, cell in enumerate(((0, 1, 2), (0, 0, 1))):
+        expected, score = _hirescam(model, images[row : row + 1], cell)
+        torch.testing.assert_close(
+            result.maps[f"hirescam/{LAYER}"][row], expected, atol=1e-6, rtol=1e-5
+        )
+        assert result.output[row].tolist() == pytest.approx([score])
+    assert not result.maps[f"hirescam/{LAYER}"][2].any()
+    assert result.measures is not None
+    with torch.no_grad():
+        means = model.backbone(images).mean((1, 2, 3))
+    torch.testing.assert_close(result.measures[:, 0], means)
+    several = replace(request, boxes=(BoxTarget(1), BoxTarget(2)))
+    for wrong, halves in ((several, "no"), (request, "plain")):
+        with pytest.raises(InputError, match="--target"):
+            FeatureEngine(model, wrong, halves, compiled=False)
+
+
 def test_the_graph_may_end_where_there_is_no_box() -> None:
     class Cut(SquareDetector):
         def forward(self, images: Tensor) -> Any:
@@ -128,6 +156,9 @@ def test_the_graph_may_end_where_there_is_no_box() -> None:
 
     empty = square_images()[2:]
     maps = CamEngine(Cut(), [LAYER], targets=_targets("box:best"))(empty).maps
+    assert not maps[f"gradcam/{LAYER}"].any()
+    request = MapRequest(layers=(LAYER,), boxes=(BoxTarget(),))
+    maps = FeatureEngine(Cut(), request, "no", compiled=False)(empty).maps
     assert not maps[f"gradcam/{LAYER}"].any()
     assert (
         not GradientEngine(Cut(), ["saliency"], targets=_targets("box:1"))(empty)
@@ -223,6 +254,9 @@ def test_a_detector_of_torchvision() -> None:
     images = torch.rand(2, 3, 48, 64)
     layer = "backbone.body.layer4"
     assert default_layers(model, images[:1]) == (layer,)
+    # None of the feature pyramid, of the heads or of what reads single levels.
+    stages = [f"backbone.body.layer{number}.1.conv2" for number in (1, 2, 3, 4)]
+    assert stage_layers(model, torch.zeros_like(images[:1])) == tuple(stages)
     targets = _targets("box:best", "box:3", "box:9")
     result = CamEngine(model, [layer], ["hirescam"], targets=targets)(images)
     assert result.boxes is not None

@@ -245,6 +245,12 @@ def test_a_store_of_halves_is_drawn_on_both_by_render(
     assert drawn.code == 0, drawn
 
 
+def compared_headers(folder: Path) -> Any:
+    from fastcam.store.maps import MapStore
+
+    return MapStore.open(folder / "compare" / "run.zarr").headers
+
+
 def test_two_models(analyze: Call, images: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     namespace: dict[str, Any] = {}
@@ -258,9 +264,18 @@ def test_two_models(analyze: Call, images: Path, tmp_path: Path) -> None:
     made = analyze(images, "--checkpoint", weights, "--compare", other)
     assert made.code == 0, made
     found = results(tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    others = {header.id: header for header in compared_headers(tmp_path / "out")}
+    classes = sorted(path.name for path in images.iterdir())
     for image in found["images"]:
         assert (tmp_path / "out" / image["models_path"]).is_file()
         assert set(image["agreement"]) == set(LAYERS)
+        second = others[image["id"]]
+        own = f"same.safetensors: predicted {image['predicted_name']} {image['confidence']:.4f}, "
+        its = f"other.safetensors: predicted {classes[second.prediction]} {second.confidence:.4f}, "
+        assert own + ("correct" if image["right"] else "wrong") in page
+        right = image["class_folder"] == classes[second.prediction]
+        assert its + ("correct" if right else "wrong") in page
     shutil.rmtree(tmp_path / "out")
     shutil.copy(tmp_path / "same.safetensors", tmp_path / "twin.safetensors")
     analyze(images, "--checkpoint", weights, "--compare", tmp_path / "twin.safetensors")
@@ -358,7 +373,7 @@ def test_stopped_midway_goes_on(
     analyze: Call, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fastcam.jobs.analyze import item
-    from fastcam.run import scheduler
+    from fastcam.run import queues
 
     whole_item = item.analyze_item
     calls = []
@@ -374,7 +389,7 @@ def test_stopped_midway_goes_on(
             yield one, stop(function.args[0], one)
 
     with monkeypatch.context() as patched:
-        patched.setattr(scheduler, "run", run_here)
+        patched.setattr(queues, "run", run_here)
         stopped = analyze(images)
     assert stopped.code == 130, stopped
     assert "run the same command again" in stopped.err

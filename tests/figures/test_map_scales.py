@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from fastcam.figures.map_scales import bounds, is_constant, map_levels, map_scale
+from fastcam.figures.map_scales import bounds, has_negatives, is_constant, map_levels, map_scale
 
 RNG = np.random.default_rng(2)
 CAM = np.maximum(RNG.normal(size=(7, 5)), 0).astype(np.float32) * 0.03
@@ -51,6 +51,19 @@ def test_patient_begins_at_the_lowest_and_ends_at_the_highest_value() -> None:
     assert np.abs(levels - 255 * share).max() <= 1
     below = cells - np.float32(0.02)
     assert map_scale(below, "patient").limits == (float(below.min()), float(below.max()))
+
+
+@pytest.mark.parametrize(
+    ("values", "negative"),
+    [([-2, 1], True), ([-2, -1], True), ([-1, 0], True), ([0, 2], False), ([1, 2], False),
+     ([-1e-9, 2], False), ([0, 0], False)],
+)  # fmt: skip
+def test_a_map_with_negatives_is_signed(values: list[float], negative: bool) -> None:
+    cells = np.array([values], np.float32)
+    assert has_negatives(cells) == negative
+    if negative:
+        scale = map_scale(cells, "cohort", diverging=True, cohort=(values[0] - 1, values[1]))
+        assert scale.limits == (values[0] - 1, 1 - values[0])
 
 
 def test_cohort_takes_the_limits_it_is_given() -> None:

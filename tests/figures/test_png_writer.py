@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from functools import partial
 
 import cv2
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fastcam.errors import CaseError, OutputError
+from fastcam.figures import png_writer
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Panel, Sheet
 from fastcam.figures.figure_pixels import draw
@@ -105,6 +107,49 @@ def test_a_pile_writes_every_figure_once_and_in_order(tmp_path, kind):
         found = np.asarray(Image.open(tmp_path / f"{number}.{kind}").convert("RGB")).astype(int)
         off = np.abs(found - draw(sheet, render_style.lettering, render_style.palette))
         assert off.max() == 0 if kind == "png" else off.mean() < 4
+
+
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_what_is_written_behind_is_drawn_over_by_nobody(tmp_path, monkeypatch, count):
+    render_style = render_style_of(Style(), "", (), 100)
+    writing, threads = threading.Event(), set()
+    compress = png_writer.png_pieces
+
+    def slow_pieces(rows, dpi):
+        threads.add(threading.get_ident())
+        writing.wait(0.05)  # meanwhile the next figures are drawn
+        return compress(rows, dpi)
+
+    monkeypatch.setattr(png_writer, "png_pieces", slow_pieces)
+    done: dict[int, int] = {}
+    sheets = {}
+    with WriteBatch([Buffers() for _ in range(4)], behind=True) as batch:
+        for number in range(count):
+            panel = Panel("slice", 60, 60, image=ramp(60, 60) // (number + 1))
+            sheets[number] = Sheet(f"slice {number}", "right", (0, 120, 0), ((panel,),))
+            path = tmp_path / f"{number}.png"
+            batch.put(path, sheets[number], render_style, "png", partial(done.__setitem__, number))
+            assert list(done) == list(range(len(done)))
+            assert number + 1 - len(done) <= 4
+        batch.finish()
+    assert list(done) == list(range(count))
+    assert (threads == {threading.get_ident()}) == (count == 1)  # no thread for a single figure
+    for number, sheet in sheets.items():
+        assert done[number] == (tmp_path / f"{number}.png").stat().st_size
+        found = np.asarray(Image.open(tmp_path / f"{number}.png"))
+        drawn = draw(sheet, render_style.lettering, render_style.palette)
+        np.testing.assert_array_equal(found, drawn)
+
+
+def test_what_cannot_be_written_behind_ends_the_batch(tmp_path):
+    render_style = render_style_of(Style(), "", (), 100)
+    sheet = Sheet("a", "b", (0, 0, 0), ((Panel("slice", 60, 60, image=ramp(60, 60)),),))
+    done: list[int] = []
+    with WriteBatch([Buffers(), Buffers()], behind=True) as batch:
+        batch.put(tmp_path / "missing" / "a.png", sheet, render_style, "png", done.append)
+        with pytest.raises(OutputError, match="missing"):
+            batch.put(tmp_path / "b.png", sheet, render_style, "png", done.append)
+    assert not done
 
 
 def test_large_figures_wait_for_nobody(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,11 @@ def plans(draw) -> list[CaseSlices]:
     ]
 
 
+def bare(case_slices: CaseSlices) -> CaseSlices:
+    """A case without its figures."""
+    return replace(case_slices, slices=(), summary=False)
+
+
 def figures(items) -> Counter:
     return Counter((part.case, index) for item in items for part in item for index in part.slices)
 
@@ -51,6 +57,9 @@ def test_every_figure_and_summary_is_planned_once_in_items_of_about_32(planned):
             assert list(part.slices) == sorted(part.slices)
     order = [part.case for item in items for part in item]
     assert order == sorted(order)
+    for part in (part for item in items for part in item):
+        last = part.case == len(planned) - 1
+        assert part.following == (None if last else bare(planned[part.case + 1]))
     kept = {part.case for item in items for part in item}
     assert kept == {part.case for part in planned}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastcam.run.input_files import file_states
-from fastcam.storage.fetched_ahead import fetched_ahead
+from fastcam.storage.fetched_ahead import contents_ahead, fetched_ahead
 from fastcam.storage.listing import KeptListing, listed
 from fastcam.storage.locations import as_path
 from fastcam.storage.object_path import ObjectPath
@@ -137,3 +137,55 @@ def test_large_objects_are_not_fetched_ahead(
     with fetched_ahead([bucket / "large"]):
         assert [method for method, _ in object_server.requests] == ["PUT", "HEAD"]
         assert (bucket / "large").read_bytes() == b"x" * 11
+
+
+def test_contents_are_one_request_each(
+    bucket: ObjectPath, object_server: ObjectServer, monkeypatch
+) -> None:
+    monkeypatch.setattr("fastcam.storage.fetched_ahead._EACH", 10)
+    for name, content in (("a.png", b"nine byte"), ("b.png", b"ten bytes!"), ("c.png", b"")):
+        (bucket / name).write_bytes(content)
+    object_server.requests = []
+    with contents_ahead([bucket / name for name in ("a.png", "b.png", "c.png", "none.png")]):
+        assert [method for method, _ in object_server.requests] == ["GET"] * 4
+        object_server.requests = []
+        path = bucket / "a.png"
+        assert path.exists()
+        assert path.is_file()
+        assert not path.is_dir()
+        assert path.read_start(4) == b"nine"
+        with path.open("rb") as stream:
+            assert stream.read() == b"nine byte"
+        assert object_server.requests == []
+        # What may be cut, is empty or isn't there is asked for.
+        assert (bucket / "b.png").read_bytes() == b"ten bytes!"
+        assert (bucket / "c.png").read_bytes() == b""
+        assert not (bucket / "none.png").exists()
+        # Its state isn't known: an object that has changed meanwhile has another one.
+        path.write_bytes(b"other")
+        assert path.stat().st_size == 5
+
+
+def test_contents_ahead_have_a_limit(
+    bucket: ObjectPath, object_server: ObjectServer, monkeypatch
+) -> None:
+    monkeypatch.setattr("fastcam.storage.fetched_ahead._ALL", 20)
+    monkeypatch.setattr("fastcam.storage.parallel._AT_ONCE", 1)
+    paths = [bucket / f"{number}.png" for number in range(8)]
+    for path in paths:
+        path.write_bytes(b"ten bytes!")
+    object_server.requests = []
+    with contents_ahead(paths):
+        assert len(object_server.requests) == 2
+        assert [path.read_bytes() for path in paths] == [b"ten bytes!"] * 8
+
+
+def test_blocks_keep_what_those_around_them_keep(
+    bucket: ObjectPath, object_server: ObjectServer
+) -> None:
+    for name in ("a", "b"):
+        (bucket / name).write_bytes(name.encode())
+    with fetched_ahead([bucket / "a"]), contents_ahead([bucket / "b"]):
+        object_server.requests = []
+        assert (bucket / "a").read_bytes() + (bucket / "b").read_bytes() == b"ab"
+        assert object_server.requests == []

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -98,3 +103,82 @@ def test_without_credentials(
     with pytest.raises(OSError, match=r"(?i)credentials"):
         (bucket / "x").write_bytes(b"1")
     assert not object_server.requests
+
+
+def test_a_missing_folder_is_no_missing_bucket(bucket: ObjectPath) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        list((bucket / "my-bucket-of/container").iterdir())
+    assert error.value.strerror == os.strerror(errno.ENOENT)
+
+
+class HttpError(Exception):
+    """As gcsfs has it."""
+
+    code = 401
+
+
+# What gcsfs 2026.10 raises, taken from its answers to an emulator of Google's store.
+GOOGLE: list[tuple[Exception, type[OSError], str]] = [
+    (
+        OSError("Forbidden: http://h/upload/storage/v1/b/study/o\nme does not have access."),
+        PermissionError,
+        "permission denied (me does not have access.)",
+    ),
+    (
+        HttpError("Anonymous caller does not have access, 401"),
+        PermissionError,
+        "permission denied (HttpError: Anonymous caller does not have access, 401)",
+    ),
+    (ValueError("Bad Request: b/study/o/x\ninvalid thing"), OSError, "ValueError: invalid thing"),
+    (FileNotFoundError("b/study/o"), FileNotFoundError, "there is no such bucket"),
+    (
+        FileNotFoundError("http://h/upload/storage/v1/b/study/o"),
+        FileNotFoundError,
+        "there is no such bucket",
+    ),
+    (FileNotFoundError("b/study/o/bucket%2Fo"), FileNotFoundError, "No such file or directory"),
+    (
+        FileNotFoundError("http://h/download/storage/v1/b/study/o/x?alt=media"),
+        FileNotFoundError,
+        "No such file or directory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("raised", "kind", "reason"), GOOGLE)
+def test_what_google_answers(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, kind: type[OSError], reason: str
+) -> None:
+    def cat_file(url: str) -> bytes:
+        raise raised
+
+    monkeypatch.setattr(
+        "fastcam.storage.object_store.file_system",
+        lambda scheme: SimpleNamespace(cat_file=cat_file),
+    )
+    with pytest.raises(OSError, match=r".") as error:
+        ObjectPath("gs", "study/x").read_bytes()
+    assert type(error.value) is kind
+    assert error.value.strerror == reason
+    assert error.value.filename == "gs://study/x"
+
+
+def test_google_is_asked_by_http_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The class that fsspec gives asks by gRPC what kind of bucket it is, at each request where
+    that is refused."""
+    made: list[dict[str, Any]] = []
+    core = SimpleNamespace(GCSFileSystem=lambda **options: made.append(options) or "fs")
+    monkeypatch.setitem(sys.modules, "gcsfs", SimpleNamespace(core=core))
+    monkeypatch.setitem(sys.modules, "gcsfs.core", core)
+    monkeypatch.setattr(object_store, "check_scheme", lambda scheme: None)
+    monkeypatch.setattr(object_store, "_file_systems", {})
+    assert object_store.file_system("gs") == "fs"
+    assert object_store.file_system("gs") == "fs"
+    (options,) = made
+    assert options["use_listings_cache"] is False
+    timeout = options["requests_timeout"]
+    assert (timeout.sock_connect, timeout.sock_read) == (10, 60)
+    # Whoever has set up no logging sees none of the tracebacks that it logs.
+    assert any(isinstance(h, logging.NullHandler) for h in logging.getLogger("gcsfs").handlers)

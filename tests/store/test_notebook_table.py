@@ -28,3 +28,10 @@ def test_a_store_of_maps_in_a_notebook(tmp_path) -> None:
     assert table["model"] == "resnet18"
     assert "gradcam/layer3 (6, 6)" in table["maps"]
     assert "<b>" in table["where"]  # as text
+    assert "weights" not in table
+
+
+def test_random_weights_are_said(tmp_path) -> None:
+    store = image_store(tmp_path)
+    store.attrs.settings["random_weights"] = True
+    assert cells(store)["weights"] == "random: the maps mean nothing"

@@ -13,6 +13,7 @@ from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.attribution.cam.engine import CamEngine
 from fastcam.attribution.cam.formulas import GRADIENT_METHODS
 from fastcam.attribution.cam.split import Split, gradients_of
+from fastcam.attribution.detection import DetectionTargets
 from fastcam.attribution.modules import no_autocast
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
 from fastcam.attribution.targets import TargetScores
@@ -41,7 +42,8 @@ class FeatureEngine:
     image's measures are of the activations of all its windows together: what two of them cover
     counts twice.
 
-    Raises InputError where ``request`` names several classes, or windows of bilateral halves.
+    Raises InputError where ``request`` names several classes or boxes, and windows or boxes of
+    bilateral halves.
     """
 
     def __init__(
@@ -52,20 +54,27 @@ class FeatureEngine:
         compiled: bool,
         black: Sequence[float] = (0.0,),
     ) -> None:
-        if len(request.classes) > 1:
-            raise InputError("--target: an analysis explains one output of each image")
+        if len(request.classes) + len(request.boxes) > 1:
+            raise InputError("--target: an analysis explains one output, or box, of each image")
+        if request.boxes and halves != "no":
+            raise InputError(
+                f"--target {request.boxes[0]} and --asymmetry: a box lies on one image, and not on "
+                "its two halves; leave one of them out"
+            )
         if request.windows is not None and halves != "no":
             raise InputError(
                 "--window and --asymmetry: the left half's share is of the whole image, which such "
                 "a model compares with its right half; leave one of them out"
             )
+        targets: Targets = DetectionTargets(request.boxes) if request.boxes else None
+        targets = next(iter(request.classes), targets)
         self._halves = halves
         self._black = torch.tensor(black)[:, None, None]
         self._engine = _RecordingEngine(
             model,
             request.layers,
             request.methods,
-            targets=next(iter(request.classes), None),
+            targets=targets,
             prefix_tokens=request.prefix_tokens,
             # A hook at the input would not be seen by a compiled model.
             compile=compiled and halves == "no",
@@ -78,7 +87,7 @@ class FeatureEngine:
                 model,
                 self._measured,
                 request.windows,
-                targets=next(iter(request.classes), None),
+                targets=targets,
                 batch_size=request.settings.pass_size,
             )
 
@@ -147,12 +156,14 @@ class _RecordingEngine(CamEngine):
     def _gradient_maps(
         self, split: Split, scores: TargetScores, methods: Sequence[str], batch: Tensor
     ) -> dict[str, Tensor]:
-        gradients = gradients_of(scores.values.sum(), split)
+        boxes = scores.boxes is not None
+        gradients = gradients_of(scores.values.sum(), split, partly=boxes)
         self.input_gradient = gradients.pop(_INPUT, None)
         maps = {}
         with torch.no_grad(), no_autocast(batch):
             for layer, gradient in gradients.items():
-                self._check_reached(layer, split.activations[layer], gradient, batch)
+                if not boxes:
+                    self._check_reached(layer, split.activations[layer], gradient, batch)
                 gradient_maps = self._maps(layer, gradient, batch)
                 for method in methods:
                     formula = GRADIENT_METHODS[method]

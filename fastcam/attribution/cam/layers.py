@@ -145,7 +145,7 @@ def default_layer(model: nn.Module, example: Tensor, prefix_tokens: int | None =
 
 def _default(model: nn.Module, example: Tensor, prefix_tokens: int | None) -> Candidate:
     layers = _before_the_answer(model, example, candidates(model, example, prefix_tokens))
-    if layers and detections_in(frozen_forward(model, example), len(example)) is not None:
+    if layers and is_detector(model, example):
         names = before_the_boxes(model, example, [layer.name for layer in layers])
         return next(layer for layer in reversed(layers) if layer.name in names)
     if not layers:
@@ -156,6 +156,11 @@ def _default(model: nn.Module, example: Tensor, prefix_tokens: int | None) -> Ca
     if layers[-1].layout.order != "tokens":
         return layers[-1]
     return _last_reached(model, example, layers)
+
+
+def is_detector(model: nn.Module, example: Tensor) -> bool:
+    """Whether ``model`` answers ``example`` (b, c, *s) with boxes, scores and labels."""
+    return detections_in(frozen_forward(model, example), len(example)) is not None
 
 
 def _before_the_answer(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from fastcam.attribution.cam.layers import Candidate, candidates, default_layer
+from fastcam.attribution.cam.detector_layers import before_the_boxes
+from fastcam.attribution.cam.layers import Candidate, candidates, default_layer, is_detector
 from fastcam.attribution.cam.reshape import layout_of
 from fastcam.attribution.modules import ForwardHook, after_every_module, frozen_forward
 
@@ -28,14 +29,21 @@ def stage_layers(
     Of a ResNet: ``layer1.1.conv2`` ... ``layer4.1.conv2``. A convolution in one of several branches
     stands for the block that puts them together; shortcuts are passed over, and single convolutions
     at the start where four stages follow. Of a transformer of one resolution: the last patches
-    that reach the output, and three blocks evenly spaced before them. ``example`` (b, c, h, w) or
-    (b, c, d, h, w), one image. InputError where the model has no spatial layer.
+    that reach the output, and three blocks evenly spaced before them. Of a detector the stages that
+    all of its boxes depend on. ``example`` (b, c, h, w) or (b, c, d, h, w), one image. InputError
+    where the model has no spatial layer.
     """
     layers = candidates(model, example, prefix_tokens)
     last = default_layer(model, example, prefix_tokens)
     if next(c for c in layers if c.name == last).layout.order == "tokens":
         return _blocks(layers, last)
-    stages = _stages(_convolutions(model, example))
+    convolutions = _convolutions(model, example)
+    if is_detector(model, example):
+        names = [*(c.name for c in layers), *(c.name for c in convolutions)]
+        kept = set(before_the_boxes(model, example, names))
+        layers = [c for c in layers if c.name in kept]
+        convolutions = [c for c in convolutions if c.name in kept]
+    stages = _stages(convolutions)
     if len(stages) < 2:
         # Transformers of several resolutions have one convolution, which cuts the patches.
         ends: dict[tuple[int, ...], str] = {}

@@ -116,11 +116,13 @@ class ClassComparison:
 def class_groups(images: Sequence[ImageResult]) -> tuple[str, dict[str, list[int]]]:
     """How images are grouped, and the indices of each group by name.
 
-    By the folders of their classes where there are two or more, else by the predicted class.
+    By the folders of their classes where there are two or more, else by the predicted class. Images
+    in which a detector has no box to explain are in no group.
     """
-    by_folder = len({image.class_folder for image in images}) > 1
+    grouped = [(index, image) for index, image in enumerate(images) if not image.without_box]
+    by_folder = len({image.class_folder for _, image in grouped}) > 1
     groups: dict[str, list[int]] = {}
-    for index, image in enumerate(images):
+    for index, image in grouped:
         predicted = _ALL_IMAGES if image.predicted is None else image.predicted_name
         groups.setdefault(image.class_folder if by_folder else predicted, []).append(index)
     grouped_by = "folder" if by_folder else "predicted"

@@ -13,6 +13,8 @@ from fastcam.store.map_schema import MapHeader
 HEATMAPS, OVERLAYS, FEATURES = "gradcam_heatmaps", "overlay_images", "feature_maps"
 LAYERS, CLASSES, MODELS = "layer_comparison", "class_comparison", "model_comparison"
 FOLDERS = (HEATMAPS, OVERLAYS, FEATURES, LAYERS, CLASSES, MODELS)
+# In place of a class's name.
+NO_BOX_NAME = "no such box"
 # Together with the endings less than the 255 bytes that file systems allow.
 _LONGEST = {"image": 110, "layer": 60, "class": 50}
 
@@ -58,7 +60,7 @@ def naming_of(
     images = _distinct([_cut(header.id, "image") for header in headers])
     stems = _distinct(
         [
-            f"{image}_{_cut(layer, 'layer')}_{_cut(explained_output(header, classes), 'class')}"
+            f"{image}_{_cut(layer, 'layer')}_{_explained_part(header, classes)}"
             for image, header in zip(images, headers, strict=True)
             for layer in layers
         ]
@@ -68,6 +70,11 @@ def naming_of(
     return Naming(images, tuple(stems[start : start + count] for start in starts), kind)
 
 
+def _explained_part(header: MapHeader, classes: Sequence[str]) -> str:
+    name = "no-box" if is_without_box(header) else explained_output(header, classes)
+    return _cut(name, "class")
+
+
 def output_name(classes: Sequence[str], index: int | None) -> str:
     """The name of an output; of a regression, ``value``."""
     if index is None:
@@ -75,8 +82,26 @@ def output_name(classes: Sequence[str], index: int | None) -> str:
     return classes[index] if index < len(classes) else str(index)
 
 
+def predicted_class(header: MapHeader) -> int | None:
+    """The class that is predicted of an image, of a detector that of the box that is explained;
+    None of a regression, and where there is no such box."""
+    if len(header.boxes):
+        return None if is_without_box(header) else int(header.boxes[0, 4])
+    return header.prediction
+
+
+def is_without_box(header: MapHeader) -> bool:
+    """Whether a detector has not found the box that is explained: no map says anything."""
+    return len(header.boxes) > 0 and header.boxes[0, 4] < 0
+
+
 def explained_output(header: MapHeader, classes: Sequence[str]) -> str:
-    """The name of the output that an image's maps explain; of a regression, ``value``."""
+    """The name of the output that an image's maps explain, of a detector of the box's class; of a
+    regression, ``value``."""
+    if is_without_box(header):
+        return NO_BOX_NAME
+    if len(header.boxes):
+        return output_name(classes, predicted_class(header))
     if header.prediction is None and len(header.output) <= 1:
         return output_name(classes, None)
     target = int(header.targets[0]) if len(header.targets) else header.prediction
@@ -94,9 +119,11 @@ def class_names(
     """The names of a model's ``outputs``.
 
     They are ``names``, or else the class folders in alphabetical order, as torchvision's
-    ImageFolder counts them, where there are as many. InputError where ``names`` are too few or too
-    many.
+    ImageFolder counts them, where there are as many. Of a detector, whose classes nobody can count,
+    they are ``names``. InputError where ``names`` are too few or too many.
     """
+    if any(len(header.boxes) for header in headers):
+        return tuple(names)
     if names:
         if len(names) != outputs:
             raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.attribution.request import GRADIENT_X_INPUT
+from fastcam.figures.box_outlines import box_text
 from fastcam.figures.figure_parts import Sheet
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.render_style import RenderStyle
@@ -27,7 +28,7 @@ from fastcam.jobs.analyze.figures.sheets import (
     models_sheet,
     overlay_sheet,
 )
-from fastcam.jobs.analyze.figures.subject import Subject
+from fastcam.jobs.analyze.figures.subject import Subject, found_boxes
 from fastcam.jobs.analyze.map_statistics import (
     FeatureStatistics,
     correlation,
@@ -143,7 +144,8 @@ class _Images:
         if compared:
             pairs = {layer: (maps.values[layer], compared[layer]) for layer in compared}
             captions = _model_captions(task, index)
-            sheets.append((partial(models_sheet, subject, captions, pairs, agreement), several))
+            both = replace(subject, heading=models_heading(task, index))
+            sheets.append((partial(models_sheet, both, captions, pairs, agreement), several))
         return _ImageFigures(header, figure_paths(task, index), sheets)
 
 
@@ -217,6 +219,7 @@ def subject_of(task: AnalysisTask, index: int, heading: Heading) -> Subject:
             left_side=picture.left_side,
             facts=_shown_facts(picture.facts, task.style),
             name=input_name or picture.name,
+            boxes=found_boxes(header.boxes, store.attrs.preprocessing["size"]),
         )
 
     names = {
@@ -272,7 +275,8 @@ def _model_captions(task: AnalysisTask, index: int) -> tuple[str, str]:
 def heading_of(
     classes: Sequence[str], header: MapHeader, map_kind: str, brief: bool = False
 ) -> Heading:
-    """The texts above an image's figures; a regression gives its values instead of a class.
+    """The texts above an image's figures; a regression gives its values instead of a class, a
+    detector its box.
 
     ``map_kind`` is what kind of maps they show; ``brief`` is for figures of one panel.
     """
@@ -282,7 +286,34 @@ def heading_of(
     folder = class_folder(header)
     if folder in classes:
         parts.append(f"true {folder}")
-    if header.prediction is None:
+    parts += _answer(classes, header, "" if brief else "confidence ")
+    return Heading(f"{header.id}  ·  {map_kind}", "  ·  ".join(parts), right)
+
+
+def models_heading(task: AnalysisTask, index: int) -> Heading:
+    """The texts above an image's figures of two models: what each of them says. Right or wrong is
+    the first one where the other one has no maps, and none of both where they disagree."""
+    first = task.store.headers[index]
+    if task.other is None or not _is_compared(task, index):
+        return heading_of(task.classes, first, task.map_kind)
+    folder = class_folder(first)
+    parts = [f"true {folder}"] if folder in task.classes else []
+    rights = []
+    for name, header in zip(task.models, (first, task.other.headers[index]), strict=True):
+        right = is_right(task.classes, header)
+        judged = "" if right is None else ", correct" if right else ", wrong"
+        parts.append(f"{name}: {' '.join(_answer(task.classes, header, ''))}{judged}")
+        rights.append(right)
+    agreed = rights[0] if rights[0] == rights[1] else None
+    return Heading(f"{first.id}  ·  {task.map_kind}", "  ·  ".join(parts), agreed)
+
+
+def _answer(classes: Sequence[str], header: MapHeader, before_confidence: str) -> list[str]:
+    """What a model says of an image, and what its maps explain where that is something else."""
+    parts = []
+    if len(header.boxes):
+        parts.append(box_text(header.boxes[0], partial(output_name, classes)))
+    elif header.prediction is None:
         parts.append("predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4]))
     else:
         predicted = output_name(classes, header.prediction)
@@ -291,5 +322,5 @@ def heading_of(
         if output != predicted:
             parts.append(f"explained {output}")
     if header.prediction is not None and np.isfinite(header.confidence):
-        parts.append(f"{'' if brief else 'confidence '}{header.confidence:.4f}")
-    return Heading(f"{header.id}  ·  {map_kind}", "  ·  ".join(parts), right)
+        parts.append(f"{before_confidence}{header.confidence:.4f}")
+    return parts

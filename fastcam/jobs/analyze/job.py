@@ -24,7 +24,7 @@ from fastcam.figures.panel_order import MAP_PANELS, panel_names
 from fastcam.jobs.analyze.class_comparison import compare_classes
 from fastcam.jobs.analyze.cohort_files import write_cohort_files
 from fastcam.jobs.analyze.display_names import FOLDERS, class_names
-from fastcam.jobs.analyze.image_results import image_results
+from fastcam.jobs.analyze.image_results import image_results, same_predictions
 from fastcam.jobs.analyze.image_store import ImageStore
 from fastcam.jobs.analyze.item import AnalysisItem, ImageNumbers, analyze_item
 from fastcam.jobs.analyze.picture_groups import picture_groups
@@ -308,14 +308,10 @@ def _facts(request: AnalyzeRequest, stores: Sequence[ImageStore]) -> dict[str, A
     """About the run, for the files."""
     same = None
     if len(stores) > 1:
-        pairs = zip(stores[0].headers, stores[1].headers, strict=True)
-        same = sum(
-            a.prediction == b.prediction
-            for a, b in pairs
-            if a.status == b.status == "done" and a.prediction is not None
-        )
+        same = same_predictions(stores[0].headers, stores[1].headers)
     models, maps = request.models, request.maps
     windows = {} if maps.windows is None else {"windows": asdict(maps.windows)}
+    boxes = {"target": str(maps.boxes[0])} if maps.boxes else {}
     return {
         "model": models.model_info["model"],
         "checkpoint": str(models.model_info["checkpoint"] or ""),
@@ -326,6 +322,7 @@ def _facts(request: AnalyzeRequest, stores: Sequence[ImageStore]) -> dict[str, A
         "layers": list(maps.layers),
         "halves": request.preprocessing.halves,
         **windows,
+        **boxes,
     }
 
 

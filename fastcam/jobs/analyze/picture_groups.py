@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
-from fastcam.jobs.analyze.item import figure_paths, heading_of
+from fastcam.jobs.analyze.item import figure_paths, is_right, models_heading
 from fastcam.jobs.analyze.report import Analysis
 from fastcam.jobs.analyze.task import AnalysisTask
 from fastcam.jobs.render.picture_page import PICTURES, PictureGroup
@@ -20,8 +20,8 @@ def picture_groups(
         yield PictureGroup("all images", "", None, pictures, of_case=False)
     for index in indices:
         header = task.store.headers[index]
-        heading = heading_of(task.classes, header, task.map_kind)
+        heading = models_heading(task, index)
         # The layers beside each other stand for the image, then each by itself.
         paths = [path for path in figure_paths(task, index) if path in finished]
         paths.sort(key=lambda path: path != task.naming.layer_figure(index))
-        yield PictureGroup(header.id, heading.verdict, heading.correct, paths)
+        yield PictureGroup(header.id, heading.verdict, is_right(task.classes, header), paths)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from fastcam.attribution.box_target import BoxTarget
 from fastcam.attribution.cam.layers import called_layers, layer_modules
 from fastcam.attribution.cam.stages import stage_layers
 from fastcam.attribution.method_settings import MethodSettings
@@ -65,6 +66,24 @@ def _for_halves(numbers: Sequence[float], channels: int, asymmetry: bool) -> tup
     return (*numbers, *numbers) if twice else tuple(numbers)
 
 
+def one_target(target: int | str | None) -> int | BoxTarget | None:
+    """What an analysis explains, the number of an output or a box, as ``--target`` has it.
+
+    InputError for any other text.
+    """
+    if not isinstance(target, str):
+        return target
+    text = target.strip()
+    if text.startswith("box:"):
+        return BoxTarget.parse(text)
+    if not text.isdecimal():
+        raise InputError(
+            f"--target {target!r}: give the number of an output, or of a detector box:best, box:N "
+            "or box:label:CLASS"
+        )
+    return int(text)
+
+
 def map_request(
     model: nn.Module,
     preprocessing: Preprocessing,
@@ -72,7 +91,7 @@ def map_request(
     *,
     packed: PackedInputs | None = None,
     method: str = "gradcam",
-    target: int | None = None,
+    target: int | BoxTarget | None = None,
     sign: Sign = "positive",
     prefix_tokens: int | None = None,
     windows: WindowPlan | None = None,
@@ -80,6 +99,7 @@ def map_request(
 ) -> MapRequest:
     """The maps of an analysis; ``layers`` empty or "auto": the last convolution of each stage.
 
+    ``target``: the output that maps explain, or of a detector the box; None: what is predicted.
     ``packed``: how several inputs lie in a batch, where the model is called so. ``windows``: what
     the model sees of an image at a time, ``batch_size`` of them in a pass.
     InputError for a method that isn't a CAM and for layers that don't exist.
@@ -104,11 +124,13 @@ def map_request(
     names = _on_example(
         model, preprocessing, packed, lambda example: called_layers(model, names, example)
     )
-    classes = () if target is None else (target,)
+    boxes = (target,) if isinstance(target, BoxTarget) else ()
+    classes = (target,) if isinstance(target, int) else ()
     return MapRequest(
         (method,),
         names,
         classes,
+        boxes=boxes,
         sign=sign,
         prefix_tokens=prefix_tokens,
         windows=windows,

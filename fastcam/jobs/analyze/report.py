@@ -81,6 +81,12 @@ def summary_text(report: Analysis) -> str:
     if errors:
         parts.append(f"{len(errors)} failed")
     lines = [f"{', '.join(parts)}, in {sum(report.seconds.values()):.1f} s"]
+    without = sum(image.without_box for image in report.images)
+    if without:
+        lines.append(
+            f"{without} of {len(report.images)} images have no such box, and are left out of all "
+            "means and comparisons"
+        )
     lines += failure_lines(report.failures, report.output_dir)
     lines.append(f"report: {report.output_dir / REPORT}")
     lines.append(f"numbers: {report.output_dir / RESULTS}")
@@ -113,7 +119,9 @@ def _image(image: ImageResult) -> dict[str, Any]:
             # Only halves have them.
             del layer["feature_statistics"]["center_of_mass_right"]
             del layer["feature_statistics"]["peak_right"]
-    for name in ("left_share", "right_share", "models_path", "agreement"):
+    for name in ("left_share", "right_share", "models_path", "agreement", "box"):
         if not row[name] and row[name] != 0.0:
             del row[name]
+    if not row["without_box"]:
+        del row["without_box"]
     return row

@@ -57,9 +57,10 @@ class ImageResult:
         source: its file.
         size: height and width, in pixels.
         class_folder: the folder of its class; empty where there is none.
-        predicted: number of the predicted class; None for a regression.
+        predicted: number of the predicted class, of a detector that of the box that is explained;
+            None for a regression.
         predicted_name: its name, or "value".
-        confidence: its probability, 0 to 1; None for a regression.
+        confidence: its probability, of a detector the box's score, 0 to 1; None for a regression.
         right: whether it is the class of the folder; None where that is not known.
         explained: the output that the maps explain.
         output: the model's raw output.
@@ -70,6 +71,8 @@ class ImageResult:
         models_path: the figure of both models, likewise.
         agreement: by layer, Pearson's correlation of two models' normalized maps; empty without a
             second model.
+        box: of a detector the box whose score is explained, x1, y1, x2, y2 in pixels of the image.
+        without_box: whether a detector has no such box: its maps say nothing, and are in no mean.
     """
 
     id: str
@@ -88,3 +91,5 @@ class ImageResult:
     layers_path: str = ""
     models_path: str = ""
     agreement: Mapping[str, float | None] = field(default_factory=dict)
+    box: tuple[float, float, float, float] | None = None
+    without_box: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from torch import nn
 
 from fastcam.attribution.baselines import black_of
 from fastcam.attribution.batch_maps import BatchMaps
+from fastcam.attribution.box_target import NO_BOX
 from fastcam.attribution.cam.features import FeatureEngine
 from fastcam.attribution.engines import shown_maps
 from fastcam.attribution.model_call import ModelCall, called_as
 from fastcam.attribution.request import GRADIENT_X_INPUT, MapRequest
 from fastcam.errors import CaseError, InputError
 from fastcam.figures import fonts, glyph_atlas
+from fastcam.figures.box_outlines import box_text
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.render_style import render_style_of
@@ -28,12 +31,13 @@ from fastcam.figures.view_panels import figure_of_sheet
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
 from fastcam.inference.images import pixels_of
 from fastcam.inference.predictions import predictions_of
-from fastcam.jobs.analyze.display_names import output_name
+from fastcam.jobs.analyze.display_names import NO_BOX_NAME, output_name
 from fastcam.jobs.analyze.figures.sheets import LayerMaps, layers_sheet
-from fastcam.jobs.analyze.figures.subject import Subject
+from fastcam.jobs.analyze.figures.subject import Subject, found_boxes
 from fastcam.jobs.analyze.image_results import activation_statistics
 from fastcam.jobs.analyze.map_statistics import feature_statistics
 from fastcam.jobs.analyze.results import ImageResult, LayerResult
+from fastcam.jobs.infer.box_targets import image_corners
 from fastcam.jobs.infer.request import InferenceOptions
 from fastcam.options import Style
 from fastcam.read.inputs.images import read_image
@@ -86,7 +90,8 @@ def analyze_image(request: ImageRequest, image: Any) -> tuple[ImageResult, Layer
     batch = _run(request, prepared)
     maps = _layer_maps(request, batch, pixels.shape[:2])
     result = _result(request, batch, maps, path, pixels.shape[:2])
-    return result, maps, _figure(request, result, maps, pixels)
+    boxes = None if batch.boxes is None else batch.boxes[0].float().cpu().numpy()
+    return result, maps, _figure(request, result, maps, pixels, boxes)
 
 
 def _run(request: ImageRequest, prepared: NDArray[np.float32]) -> BatchMaps:
@@ -131,11 +136,7 @@ def _result(
 ) -> ImageResult:
     assert batch.measures is not None
     measures = batch.measures[0].float().cpu().numpy()
-    output = batch.output.float().cpu().numpy()
-    predictions = predictions_of(output, request.inference.task)
-    predicted = None if predictions.prediction is None else int(predictions.prediction[0])
-    target = None if batch.targets is None else int(batch.targets[0])
-    explained = None if predicted is None and output.shape[1] == 1 else target
+    answer = _answer(request, batch)
     share = float(measures[-1]) if request.preprocessing.halves != "no" else None
     activations = activation_statistics(measures, len(maps.values))
     return ImageResult(
@@ -143,23 +144,72 @@ def _result(
         source=path or Path(),
         size=size,
         class_folder="",
-        predicted=predicted,
-        predicted_name=output_name(request.class_names, predicted),
-        confidence=None if predictions.confidence is None else float(predictions.confidence[0]),
+        predicted=answer.predicted,
+        predicted_name=answer.predicted_name,
+        confidence=answer.confidence,
         right=None,
-        explained=output_name(request.class_names, explained),
-        output=tuple(float(value) for value in output[0]),
+        explained=answer.explained,
+        output=tuple(batch.output[0].float().tolist()),
         layers={
             layer: LayerResult(maps.statistics[layer], of_layer)
             for layer, of_layer in zip(maps.values, activations, strict=True)
         },
         left_share=share,
         right_share=None if share is None else 1.0 - share,
+        box=None
+        if answer.box is None
+        else image_corners(answer.box[:4].tolist(), size, request.preprocessing.settings),
+        without_box=batch.boxes is not None and answer.box is None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What the model says of the image: predicted class, its name and probability, what the maps
+    explain, and of a detector the box (6,), if there is one."""
+
+    predicted: int | None
+    predicted_name: str
+    confidence: float | None
+    explained: str
+    box: NDArray[np.float32] | None = None
+
+
+def _answer(request: ImageRequest, batch: BatchMaps) -> _Answer:
+    names = request.class_names
+    if batch.boxes is not None:
+        box = batch.boxes[0, 0].float().cpu().numpy()
+        if box[4] == NO_BOX:
+            return _Answer(
+                predicted=None, predicted_name=NO_BOX_NAME, confidence=None, explained=NO_BOX_NAME
+            )
+        name = output_name(names, int(box[4]))
+        return _Answer(
+            predicted=int(box[4]),
+            predicted_name=name,
+            confidence=float(box[5]),
+            explained=name,
+            box=box,
+        )
+    output = batch.output.float().cpu().numpy()
+    predictions = predictions_of(output, request.inference.task)
+    predicted = None if predictions.prediction is None else int(predictions.prediction[0])
+    target = None if batch.targets is None else int(batch.targets[0])
+    explained = None if predicted is None and output.shape[1] == 1 else target
+    return _Answer(
+        predicted=predicted,
+        predicted_name=output_name(names, predicted),
+        confidence=None if predictions.confidence is None else float(predictions.confidence[0]),
+        explained=output_name(names, explained),
     )
 
 
 def _figure(
-    request: ImageRequest, result: ImageResult, maps: LayerMaps, pixels: NDArray[np.uint8]
+    request: ImageRequest,
+    result: ImageResult,
+    maps: LayerMaps,
+    pixels: NDArray[np.uint8],
+    boxes: NDArray[np.float32] | None,
 ) -> Figure:
     preprocessing, style = request.preprocessing, request.style
     affine = None
@@ -167,7 +217,8 @@ def _figure(
         affine = slice_grid(result.source, (1, *pixels.shape[:2])).affine
     # Halves stay where the model had them.
     display = IDENTITY if preprocessing.halves != "no" else for_display(affine)
-    heading = _heading(result, request.maps.methods[0])
+    heading = _heading(request, result, boxes)
+    boxes = np.empty((0, 6), np.float32) if boxes is None else boxes
     subject = Subject(
         heading=heading,
         picture=np.ascontiguousarray(display.apply(input_picture(pixels, preprocessing))),
@@ -176,6 +227,7 @@ def _figure(
         display=display,
         left_side=left_side(affine, display),
         facts=SliceFacts(pixel_aspect=pixel_aspect(affine, display)),
+        boxes=found_boxes(boxes, preprocessing.size),
     )
     characters = glyph_atlas.alphabet([result.id, heading.verdict, *maps.values])
     render_style = render_style_of(
@@ -185,8 +237,12 @@ def _figure(
     return figure_of_sheet(sheet, render_style)
 
 
-def _heading(result: ImageResult, method: str) -> Heading:
-    title = f"{result.id}  ·  {method}"
+def _heading(
+    request: ImageRequest, result: ImageResult, boxes: NDArray[np.float32] | None
+) -> Heading:
+    title = f"{result.id}  ·  {request.maps.methods[0]}"
+    if boxes is not None:
+        return Heading(title, box_text(boxes[0], partial(output_name, request.class_names)))
     if result.predicted is None:
         values = ", ".join(f"{value:.4g}" for value in result.output[:4])
         return Heading(title, f"predicted {values}")

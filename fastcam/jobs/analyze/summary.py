@@ -24,7 +24,7 @@ def summary_report(report: Analysis, facts: Mapping[str, Any], language: Languag
     """The report's text.
 
     ``facts``: model, checkpoint, compare, same_predictions, layers, method and halves; windows
-    where the model saw such.
+    where the model saw such, target of a detector.
     """
     words = WORDS[language]
     lines = [words.title, "=" * width_of(words.title), "", *_head(report, facts, words)]
@@ -67,6 +67,11 @@ def _head(report: Analysis, facts: Mapping[str, Any], words: Words) -> list[str]
         (words.method, str(facts["method"])),
         (words.images, str(len(report.images))),
     ]
+    without = sum(image.without_box for image in report.images)
+    if without:
+        rows.append((words.without_box, words.left_out.format(without)))
+    if "target" in facts:
+        rows.insert(4, (words.target, str(facts["target"])))
     if facts["halves"] != "no":
         rows.insert(4, ("", words.halves[facts["halves"]]))
     if "windows" in facts:
@@ -164,7 +169,7 @@ def _images(images: Sequence[ImageResult], halves: bool, words: Words) -> list[s
     rows = [heading]
     for entry in images:
         prediction = entry.predicted_name
-        if entry.predicted is None:
+        if entry.predicted is None and not entry.without_box:
             prediction = ", ".join(f"{value:.4g}" for value in entry.output[:4])
         row = [
             one_line(entry.id),

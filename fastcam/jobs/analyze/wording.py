@@ -27,6 +27,9 @@ class Words:
         }
     )
     images: str = "Images"
+    target: str = "Explained"
+    without_box: str = "Without such a box"
+    left_out: str = "{}, left out of all means and comparisons"
     failed: str = "Failed"
     accuracy: str = "Right"
     confidence: str = "Mean confidence"
@@ -126,6 +129,9 @@ _ZH = Words(
         "mirror": "左右两半（右半镜像），按通道拼接",
     },
     images="图像数",
+    target="解释对象",
+    without_box="没有此框",
+    left_out="{}，不计入均值和比较",
     failed="失败",
     accuracy="正确",
     confidence="平均置信度",

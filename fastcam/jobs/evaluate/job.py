@@ -8,6 +8,7 @@ from typing import Any
 
 from fastcam.inference.device import choose_device
 from fastcam.jobs.evaluate.cases import evaluated_cases
+from fastcam.jobs.evaluate.detection_job import evaluate_detection
 from fastcam.jobs.evaluate.faithfulness_check import measure_faithfulness
 from fastcam.jobs.evaluate.figure_selection import EXPLAINED, draw_ends, draw_explained
 from fastcam.jobs.evaluate.files import write_numbers, write_plots, write_unmatched
@@ -29,6 +30,13 @@ from fastcam.run.failures import FAILURES, add_failures, write_failures
 from fastcam.run.progress import Progress
 from fastcam.store.map_rows import choose_rows
 from fastcam.store.maps import MapStore
+
+# Those that don't compare one answer an image with one true value.
+_OTHER_KINDS = {
+    "multilabel": evaluate_findings,
+    "segmentation": evaluate_segmentation,
+    "detection": evaluate_detection,
+}
 
 
 def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationReport:
@@ -52,10 +60,9 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         # It stayed on the CPU, and may have a share in what follows.
         request.model.to(choose_device(request.inference.options.device))
     store = MapStore.open(inferred.store)
-    if scoring.kind in ("multilabel", "segmentation"):
+    if scoring.kind in _OTHER_KINDS:
         facts = _facts(store, test_set, inferred)
-        evaluate = evaluate_findings if scoring.kind == "multilabel" else evaluate_segmentation
-        report = evaluate(request, inferred, store, facts, progress)
+        report = _OTHER_KINDS[scoring.kind](request, inferred, store, facts, progress)
         _finish(report)
         return report
     failures = [*test_set.failures, *inferred.failures]

@@ -106,7 +106,7 @@ def check_comparison(maps: MapRequest, several_inputs: bool, sliced: bool, many:
     for wrong, what in (
         (several_inputs, "models of one image"),
         (sliced, "images and whole volumes, not for slices"),
-        (many, "one answer an image, not for many findings or pixels"),
+        (many, "one answer an image, not for many findings, pixels or boxes"),
         (maps.windows is not None, "images that the model sees whole, not window by window"),
     ):
         if wrong:

@@ -11,12 +11,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from fastcam.attribution.box_target import BoxTarget
+from fastcam.attribution.model_call import ModelCall
 from fastcam.attribution.modules import device_of
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError
 from fastcam.inference.dry_run import resolve_call
 from fastcam.inference.predictions import Task
+from fastcam.jobs.evaluate.detection_set import (
+    boxes_to_explain,
+    check_no_boxes,
+    read_detection_set,
+)
 from fastcam.jobs.evaluate.masked_set import explained_segments, read_masked_set
 from fastcam.jobs.evaluate.metrics.regression import value_groups
 from fastcam.jobs.evaluate.metrics.segmentation import check_monai
@@ -47,6 +54,7 @@ class Preparation:
         slicing: which slices of volumes the model sees one by one; None: it sees all at once.
         test_set: the images with their true values.
         segments: of a segmentation what its maps explain.
+        boxes: of a detector the boxes whose scores they explain.
     """
 
     kind: Kind
@@ -54,6 +62,7 @@ class Preparation:
     slicing: Slicing | None
     test_set: EvaluationSet
     segments: tuple[SegmentTarget, ...] = ()
+    boxes: tuple[BoxTarget, ...] = ()
 
 
 def prepare(
@@ -74,24 +83,28 @@ def prepare(
     the table and the options don't go together.
     """
     inputs = model_inputs_of(choice)
-    outputs, dense = answer_size(model, preprocessing, output, inputs, windows)
-    kind, classes = task_kind(task, outputs, dense)
+    call = model_call(model, preprocessing, output, inputs, windows)
+    kind, classes = task_kind(task, call)
     if windows is not None and options.faithfulness_images:
         raise InputError(
             "--faithfulness is for images that the model sees whole, not window by window: leave "
             "it out"
         )
-    if kind in ("multilabel", "segmentation") and options.faithfulness_images:
+    if kind in ("multilabel", "segmentation", "detection") and options.faithfulness_images:
         raise InputError(
-            "--faithfulness is for one answer an image, not for many findings or pixels: leave it "
-            "out"
+            "--faithfulness is for one answer an image, not for many findings, pixels or boxes: "
+            "leave it out"
         )
+    if kind != "detection":
+        check_no_boxes(choice.target)
     if kind == "multilabel":
         # Its masks are in a folder for each finding.
         choice = replace(choice, mask_dir=None)
     dims, channels = len(preprocessing.size), preprocessing.channels
     if kind == "segmentation":
         return _segmentation(choice, classes, dims, channels, slice_options)
+    if kind == "detection":
+        return _detection(choice, dims, channels, slice_options)
     slicing = choose_slicing(
         lambda dims: [] if choice.columns else find_items(choice, dims, channels),
         dims,
@@ -141,12 +154,35 @@ def _segmentation(
     )
 
 
-def task_kind(task: Task, outputs: int, dense: bool = False) -> tuple[Kind, int]:
-    """What is evaluated, and the number of classes (0 for a regression).
+def _detection(
+    choice: SetChoice, dims: int, channels: int, slice_options: Mapping[str, Any]
+) -> Preparation:
+    """That of a model which answers with boxes."""
+    boxes = boxes_to_explain(choice.target)
+    slicing = choose_slicing(lambda dims: find_items(choice, dims, channels), dims, **slice_options)
+    if slicing is not None or dims != 2:
+        raise InputError(
+            f"--target {boxes[0]} is for images, and these are volumes, or slices of such: give "
+            "fastcam evaluate images"
+        )
+    test_set = read_detection_set(choice, boxes, channels)
+    return Preparation(kind="detection", classes=0, slicing=None, test_set=test_set, boxes=boxes)
 
-    InputError where a model's ``outputs``, of which there are so many for every pixel where it is
-    ``dense``, don't fit the ``task``.
+
+def task_kind(task: Task, call: ModelCall) -> tuple[Kind, int]:
+    """What is evaluated, and the number of classes (0 for a regression and a detector).
+
+    InputError where the model, which answers as ``call`` says, doesn't fit the ``task``.
     """
+    outputs, dense = call.outputs, call.dense
+    if call.boxes and task in ("auto", "detection"):
+        return "detection", 0
+    if call.boxes or task == "detection":
+        answers = "answers with boxes" if call.boxes else "gives no boxes, scores and labels"
+        raise InputError(
+            f"--task {task}: the model {answers}; leave it out"
+            + (", or give detection" if call.boxes else "")
+        )
     if dense and task in ("auto", "segmentation"):
         return "segmentation", outputs
     if dense or task == "segmentation":
@@ -154,11 +190,6 @@ def task_kind(task: Task, outputs: int, dense: bool = False) -> tuple[Kind, int]
         raise InputError(
             f"--task {task}: the model answers {answers}; leave it out, or choose another of the "
             "tensors that it returns with --output"
-        )
-    if task == "detection":
-        raise InputError(
-            "--task detection: fastcam evaluate compares one answer an image with a table; use "
-            "fastcam infer with --target box:best"
         )
     if task == "regression" or (task == "auto" and outputs == 1):
         if outputs != 1:
@@ -177,25 +208,18 @@ def task_kind(task: Task, outputs: int, dense: bool = False) -> tuple[Kind, int]
     return "classification", max(outputs, 2)
 
 
-def answer_size(
+def model_call(
     model: nn.Module,
     preprocessing: Preprocessing,
     output: str = "",
     inputs: Sequence[ModelInput] = (),
     windows: WindowPlan | None = None,
-) -> tuple[int, bool]:
-    """How many numbers the model gives for an image, or classes where it does for every pixel, and
-    whether it does. InputError where it fails on one.
+) -> ModelCall:
+    """How the model is called and what it answers with. InputError where it fails on its input.
 
     ``output``, ``inputs`` and ``windows`` as :func:`resolve_call` takes them.
     """
     device = device_of(model)
-    call = resolve_call(
+    return resolve_call(
         model, preprocessing, device, torch.float32, output=output, inputs=inputs, windows=windows
     )
-    if call.boxes:
-        raise InputError(
-            "the model is a detector: fastcam evaluate compares one answer an image with a table; "
-            "use fastcam infer with --target box:best"
-        )
-    return call.outputs, call.dense

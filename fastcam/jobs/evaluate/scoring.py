@@ -16,7 +16,7 @@ from fastcam.jobs.render.maps.captions import slice_answer
 from fastcam.read.inputs.finding_columns import label_values
 from fastcam.store.map_schema import MapHeader
 
-Kind = Literal["regression", "classification", "multilabel", "segmentation"]
+Kind = Literal["regression", "classification", "multilabel", "segmentation", "detection"]
 
 NO_CLASSES = np.empty(0, np.float32)
 _FOR = {"positive": "for", "negative": "against", "both": "red for, blue against"}

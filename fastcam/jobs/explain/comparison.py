@@ -140,7 +140,7 @@ class Comparison(ExplanationFigures):
             file = FILE_NAMES.get(method, method)
             for kind, panels in separate_panels(of_method, scales, style).items():
                 heading = titled(title, f"{method}, {kind}")
-                note = "  ·  ".join(filter(None, [self._random_note(), _notes(of_method)]))
+                note = _in_a_line(self._random_note(), _notes(of_method))
                 verdict = "" if style.classic else self.prediction_text(number, style)
                 figure = figure_of_rows(heading, verdict, panels, style, note)
                 yield f"{file}_{kind}", figure
@@ -151,15 +151,8 @@ class Comparison(ExplanationFigures):
         if not style.classic and style.panels[:1] in ((), ("image",)):
             panels = pictures_once(rows, panels, style)
         title = self.results[0].names[number]
-        notes = "  ·  ".join(
-            filter(
-                None,
-                [
-                    self._random_note(),
-                    _notes(rows, with_methods=True),
-                    _uniform_note(rows, scales),
-                ],
-            )
+        notes = _in_a_line(
+            self._random_note(), _uniform_note(rows, scales), _notes(rows, with_methods=True)
         )
         verdict = self.prediction_text(number, style)
         return figure_of_rows(title, verdict, panels, style, notes)
@@ -198,6 +191,14 @@ class Comparison(ExplanationFigures):
                 part = patched_part(result.images[number], cut.image, cut.grid, cut.size)
                 yield "patch_grid", grid_figure(part, cut.grid, cut.size, cut.prefix, title, style)
                 break
+
+
+def _in_a_line(*notes: str) -> str:
+    """Notes after each other: sentences as sentences, others with a dot between."""
+    line = ""
+    for note in filter(None, notes):
+        line += (" " if line.endswith(".") else "  ·  " if line else "") + note
+    return line
 
 
 def _uniform_note(rows: Sequence[Row], scales: Scales) -> str:

@@ -14,9 +14,9 @@ from fastcam.figures.map_scales import (
     MapScale,
     attention_bounds,
     bounds,
+    has_negatives,
     is_constant,
     map_scale,
-    two_signs,
 )
 from fastcam.jobs.explain.rows import RECONSTRUCTION, Row, RowMap
 
@@ -72,7 +72,7 @@ def _shared_scale(maps: Sequence[RowMap], scale: Scale, attention: bool, classic
     if attention:
         return _shared_attention(maps)
     values = np.concatenate([row_map.values.ravel() for row_map in maps])
-    signed = maps[0].signed or (not classic and two_signs(values))
+    signed = maps[0].signed or (not classic and has_negatives(values))
     shared = MapScale("patient", bounds(values, signed), signed, is_constant(values))
     signs = ", above and below 0" if signed and not classic else ""
     return {row_map: (shared, _shared_text(row_map) + signs) for row_map in maps}
@@ -100,7 +100,7 @@ def _own_scale(
     kind: Literal["slice", "rank", "patient"] = "patient"
     if scale in ("slice", "rank"):
         kind = scale
-    signed = row_map.signed or (not classic and two_signs(row_map.values))
+    signed = row_map.signed or (not classic and has_negatives(row_map.values))
     own = map_scale(row_map.values, kind, signed, attention=attention)
     texts = {"patient": "own scale", "slice": "min-max", "rank": "ranks"}
     text = texts[kind] + (", above and below 0" if signed and not classic else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastcam.errors import InputError, OutputError
+from fastcam.jobs.render.gallery_answers import answer_text, class_text, error_of, label_text
 from fastcam.jobs.render.gallery_columns import gallery_columns
 from fastcam.jobs.render.gallery_content import FailureRow, Gallery, GalleryCase, GalleryFigure
 from fastcam.jobs.render.page import GENERATOR, page_html
@@ -24,7 +24,6 @@ from fastcam.run.object_journal import journal_text
 from fastcam.run.processes import status_of
 from fastcam.storage.locations import is_url, relative_text, under
 from fastcam.store.map_rows import MapCase, method_of
-from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
 from fastcam.store.patches import RunStore
@@ -127,16 +126,6 @@ def read_gallery(folder: Path) -> Gallery:
 def _class_names(settings: Mapping[str, Any]) -> tuple[str, ...]:
     names = settings.get("class_names")
     return tuple(map(str, names)) if isinstance(names, list) else ()
-
-
-def _class_text(label: int, names: Sequence[str]) -> int | str:
-    return names[label] if 0 <= label < len(names) else label
-
-
-def _label_text(label: str, names: Sequence[str]) -> str:
-    """A label as tables have it: a number has its class's name."""
-    number = label.strip()
-    return str(_class_text(int(number), names)) if names and number.isdecimal() else label
 
 
 def _read_run(folder: Path) -> dict[str, Any]:
@@ -243,8 +232,8 @@ def _cases(
                 name=header.name,
                 true_label=""
                 if header.true_label is None
-                else _class_text(header.true_label, names),
-                predicted_label=_class_text(header.predicted_label, names),
+                else class_text(header.true_label, names),
+                predicted_label=class_text(header.predicted_label, names),
                 correct=header.correct,
                 confidence=header.confidence,
                 highest=float(store.case(number).weights.max()),
@@ -259,43 +248,22 @@ def _map_cases(
     summaries: dict[int, str],
     names: Sequence[str],
 ) -> Iterator[GalleryCase]:
-    several = store.attrs.settings.get("task") == "multilabel"
+    findings = store.attrs.settings.get("task") == "multilabel"
     for header in store.headers:
         figures = _by_slice(figures_by_case, header.place)
         if figures:
-            values = ", ".join(f"{value:.4g}" for value in header.output[:4])
             yield GalleryCase(
                 place=header.place,
                 name=header.id,
-                true_label=_label_text(header.label, names),
-                predicted_label=values
-                if header.prediction is None
-                else _findings_text(header)
-                if several
-                else _class_text(header.prediction, names),
+                true_label=label_text(header.label, names),
+                predicted_label=answer_text(header, names, findings),
                 correct=MapCase(header).right,
                 confidence=header.confidence,
                 highest=max(figure.high for figure in figures),
                 figures=figures,
                 summary=summaries.get(header.place),
-                error=_error(header),
+                error=error_of(header),
             )
-
-
-def _findings_text(header: MapHeader) -> int | str:
-    """Of several findings which are predicted, written as their labels are: ``1,0,1``."""
-    found = [str(int(share >= 0.5)) for share in header.probabilities]
-    return ",".join(found) if len(found) > 1 else int(header.prediction or 0)
-
-
-def _error(header: MapHeader) -> float:
-    """Of a regression with one output how far it is off; NaN of all else."""
-    if header.prediction is not None or len(header.output) != 1:
-        return math.nan
-    try:
-        return float(header.output[0]) - float(header.label)
-    except ValueError:
-        return math.nan
 
 
 def _by_slice(

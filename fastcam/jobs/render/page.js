@@ -56,7 +56,8 @@
     if (value === 0) return "0";
     if (exponents) return value.toExponential(2).replace("+", "");
     const decimals = 2 - Math.floor(Math.log10(Math.abs(value)));
-    return value.toFixed(Math.min(Math.max(decimals, 0), 20));
+    const least = Math.abs(value) < 1 ? 4 : 0; // as figures write it
+    return value.toFixed(Math.min(Math.max(decimals, least), 20));
   }
 
   function verdict(entry) {

@@ -66,8 +66,23 @@ def case_figures(
         own = replace(look.look, window=None, limits=None, style=style)
         query = replace(look, run=run, case=case, slot=slot, look=own, kind="overlay", linked=())
         sheet = opened_case.sheet(slot, room.look(query))
+        if room.request.judging.blind:
+            sheet = _without_answers(sheet, room.runs[run].maps[slot.map].name)
         render_style = prepared_style(style, *_picture_size(opened_case, sheet))
         yield CaseFigure(index, index == best, averages.get(index, 0.0), sheet, render_style)
+
+
+def _without_answers(sheet: Sheet, map_name: str) -> Sheet:
+    """The figure for a blind reader: without what was predicted, and which class its map, called
+    ``map_name``, explains."""
+    rows = tuple(
+        tuple(
+            replace(panel, caption=map_name) if len(panel.heat) and not len(panel.image) else panel
+            for panel in row
+        )
+        for row in sheet.rows
+    )
+    return replace(sheet, verdict="", rows=rows)
 
 
 def _picture_size(opened_case: OpenedCase, sheet: Sheet) -> tuple[int, int]:

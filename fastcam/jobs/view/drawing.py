@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +14,12 @@ from fastcam.errors import CaseError
 from fastcam.figures.figure_parts import NO_OUTLINES, Panel
 from fastcam.figures.figure_pixels import draw_panel
 from fastcam.figures.glyph_atlas import Lettering
-from fastcam.figures.map_figure import diverging_tables
+from fastcam.figures.map_figure import DIVERGING_TABLE, diverging_tables
+from fastcam.figures.numbers import tick
+from fastcam.figures.panel_order import ordered_panels
 from fastcam.figures.png_writer import png_pieces
+from fastcam.figures.render_style import blend_tables
+from fastcam.figures.slice_facts import CAPTION_SEPARATOR
 from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, PanelKind, Slot, panels_of
 
 CONTOUR_COLOR = np.array((80, 220, 255), np.uint8)
@@ -27,9 +32,12 @@ class Picture:
     Attributes:
         pixels: (h, w, 3) uint8 RGB.
         limits: the numbers at the ends of its color bar; None without heat.
+        ends: these numbers as figures write them.
         colors: the name of the color table of its heat.
         unit: what the limits are in; empty for the map's own unit.
         provisional: whether it is on another scale than was asked for, until that is known.
+        caption: what its figure says above it.
+        notes: what has to be said of its map.
     """
 
     pixels: NDArray[np.uint8]
@@ -37,25 +45,51 @@ class Picture:
     colors: str
     unit: str = ""
     provisional: bool = False
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
 
     def png(self, dpi: float | None = None) -> bytes:
         """The picture as a PNG file."""
         return b"".join(png_pieces(png.up_filter(self.pixels), dpi))
 
 
-def draw_picture(panel: Panel, lettering: Lettering, colors: str) -> Picture:
+def draw_picture(
+    panel: Panel, lettering: Lettering, colors: str, notes: tuple[str, ...]
+) -> Picture:
     """Draw one panel, whose heat has the color table called ``colors``."""
     limits = bar_limits(panel) if len(panel.heat) else None
-    return Picture(draw_panel(panel, lettering), limits, colors, panel.bar_caption)
+    # The page has the sides and the scale bar at its own edges, where zooming leaves them.
+    bare = replace(panel, left_side="", top_side="", scale_bar=(0, ""))
+    return Picture(
+        draw_panel(bare, lettering),
+        limits,
+        colors,
+        panel.bar_caption,
+        caption=panel.caption,
+        notes=notes,
+        ends=() if limits is None else bar_texts(panel, limits),
+    )
 
 
 def picture_panel(case: OpenedCase, slot: Slot, look: Look, kind: PanelKind) -> Panel:
-    """One panel of a case. CaseError where it has no such panel or map."""
+    """One panel of a case, as it stands alone in a figure: an overlay with the color bar, and each
+    with the letters of the sides, the scale bar, and beside its caption the place and the window.
+
+    CaseError where it has no such panel or map.
+    """
     panels = panels_of(case.sheet(slot, look))
     if kind not in panels:
         raise CaseError(f"has no {kind}")
-    # The page has the sides and the scale bar at its own edges, where zooming leaves them.
-    panel = replace(panels[kind], left_side="", top_side="", scale_bar=(0, ""))
+    image = panels["image"]
+    (panel,) = ordered_panels({name: [panel] for name, panel in panels.items()}, (kind,))
+    panel = replace(
+        panel,
+        aside=image.aside if kind == "image" else _place_and_window(image.caption),
+        left_side=image.left_side,
+        top_side=image.top_side,
+        scale_bar=image.scale_bar,
+    )
     if not look.contour or kind == "mask":
         return panel
     mask = case.mask_of(slot)
@@ -63,6 +97,11 @@ def picture_panel(case: OpenedCase, slot: Slot, look: Look, kind: PanelKind) -> 
         return panel
     line = contour(mask, panel.height, panel.width)
     return replace(panel, tint=line, tint_color=CONTOUR_COLOR, tint_alpha=1.0)
+
+
+def _place_and_window(caption: str) -> str:
+    """Of the caption of an image where it lies and how its grey levels are shown."""
+    return CAPTION_SEPARATOR.join(caption.split(CAPTION_SEPARATOR)[1:])
 
 
 def heat_limits(case: OpenedCase, slot: Slot, look: Look) -> Limits:
@@ -75,6 +114,12 @@ def bar_limits(panel: Panel) -> Limits:
     """The numbers at the ends of a panel's color bar."""
     low, high = panel.limits
     return low / panel.bar_unit, high / panel.bar_unit
+
+
+def bar_texts(panel: Panel, values: Sequence[float]) -> tuple[str, ...]:
+    """Evenly spaced numbers at a panel's color bar as figures write them."""
+    span, step = max(map(abs, values)), (values[-1] - values[0]) / 4
+    return tuple(panel.bar_text(value, span, step) for value in values)
 
 
 def difference_panel(
@@ -101,11 +146,15 @@ def difference_panel(
     difference = ((levels - others + 255) // 2).astype(np.uint8)
     return replace(
         panel,
-        caption="difference",
+        caption="difference of shares of their scales",
         heat=difference,
         limits=(-1.0, 1.0),
+        bar=blend_tables(DIVERGING_TABLE, 1.0, "only"),
         bar_unit=1.0,
         bar_caption="",
+        bar_zero=True,
+        bar_mark=None,
+        bar_text=tick,
         blend_tables=diverging_tables(look.style.heat_alpha, "heat"),
         outlines=NO_OUTLINES,
     )

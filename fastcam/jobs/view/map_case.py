@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.figures.figure_parts import Sheet
-from fastcam.figures.map_figure import DIVERGING_TABLE
+from fastcam.figures.map_figure import DIVERGING_TABLE, uniform_note
 from fastcam.figures.map_scales import MapScale
+from fastcam.figures.slice_geometry import slice_geometry
 from fastcam.jobs.render.maps.image import (
     FlatImage,
     OpenImage,
@@ -23,6 +24,7 @@ from fastcam.jobs.render.maps.image import (
 from fastcam.jobs.render.maps.map_task import MapFigures, MapTask, OpenMaps, open_inputs, scale_of
 from fastcam.jobs.render.maps.plan import VolumeHeat, heat_of
 from fastcam.jobs.view.image_planes import flat_plane, geometry_of
+from fastcam.jobs.view.numbered_maps import row_of
 from fastcam.jobs.view.opened_case import Limits, Look, OpenedCase, Reading, Slot
 from fastcam.jobs.view.planes import Plane, plane_of, position_of, raw_window
 from fastcam.jobs.view.run import prepared_style
@@ -33,35 +35,10 @@ from fastcam.read.volumes.slice_axis import slices_first, volume_along
 from fastcam.store.map_rows import MapCase, MapRow
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
+from fastcam.store.random_weights import RANDOM_WEIGHTS
 
 # The values of a map, and of a volume where along it they lie.
 Cut = tuple[NDArray[np.float32], VolumeHeat | None]
-
-
-def row_of(store: MapStore, rows: Sequence[MapRow], number: int, head: int | None) -> MapRow:
-    """The map of a number, from 0, and head. CaseError where there is none."""
-    if not 0 <= number < len(rows):
-        raise CaseError(f"has no map {number}")
-    row = rows[number]
-    if head is None:
-        return row
-    if head >= head_count(store, row):
-        raise CaseError(f"has no head {head} in {row.caption}")
-    return replace(row, head=head, caption=f"{name_of(row)} · head {head}")
-
-
-def name_of(row: MapRow) -> str:
-    """What a map is called: method and layer, and the target where there are several."""
-    name = row.caption.removesuffix(" · mean of heads")
-    return name if row.target is None else f"{name} · target {row.target + 1}"
-
-
-def head_count(store: MapStore, row: MapRow) -> int:
-    """How many heads of attention a map has; 0 where there is no choice."""
-    if row.layer is None:
-        return 0
-    count = store.shape(row.array)[1]
-    return count if count > 1 else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +165,17 @@ class MapViewCase(OpenedCase):
         sheet, _ = figures.sheet(slot.index)
         return sheet
 
+    def notes(self, slot: Slot, look: Look) -> tuple[str, ...]:
+        """Whether the weights were random, or the attention is all but uniform, and the map's own
+        note."""
+        row = row_of(self.store, self.rows, slot.map, slot.head)
+        scale, notes = self._scale(row, look), [row.note]
+        if scale.nearly_uniform and not look.style.classic:
+            notes.insert(0, uniform_note(scale.times_uniform or 0.0))
+        if self.store.attrs.settings.get("random_weights"):
+            notes.insert(0, RANDOM_WEIGHTS)
+        return tuple(filter(None, notes))
+
     def colors(self, slot: Slot, look: Look) -> str:
         """The diverging table where there is evidence for and against."""
         row = row_of(self.store, self.rows, slot.map, slot.head)
@@ -264,14 +252,15 @@ class MapViewCase(OpenedCase):
         if not axis:
             return image
         depth, height, width = image.volume.voxels.shape
-        plane = self.planes[axis]
+        plane, volume = self.planes[axis], volume_along(image.volume, axis)
         return replace(
             image,
-            volume=volume_along(image.volume, axis),
+            volume=volume,
             mask=image.mask and mask_along(image.mask, (depth, height, width), axis),
             field=(slice(0, plane.height), slice(0, plane.width)),
             display=plane.display,
-            left_side="",
+            left_side=plane.letters[0],
+            geometry=slice_geometry(volume, plane.display, image.window, plane.depth),
         )
 
     def mask_of(self, slot: Slot) -> NDArray[np.uint8] | None:

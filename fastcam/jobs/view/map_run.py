@@ -19,7 +19,8 @@ from fastcam.jobs.render.maps.image import (
     open_volume_image,
 )
 from fastcam.jobs.render.maps.plan import locate_maps
-from fastcam.jobs.view.map_case import MapViewCase, head_count, name_of, row_of
+from fastcam.jobs.view.map_case import MapViewCase
+from fastcam.jobs.view.numbered_maps import head_count, name_of, row_of
 from fastcam.jobs.view.opened_case import Limits
 from fastcam.jobs.view.run import CaseRow, MapFacts, ViewRun
 from fastcam.options import MapChoice, Sources, Style, layer_of_call

@@ -111,6 +111,10 @@ class OpenedCase(ABC):
     def sheet(self, slot: Slot, look: Look) -> Sheet:
         """The figure that the picture is a panel of. CaseError where there is no such map."""
 
+    @abstractmethod
+    def notes(self, slot: Slot, look: Look) -> tuple[str, ...]:
+        """What has to be said of a map, as below the header of its figure."""
+
     def colors(self, slot: Slot, look: Look) -> str:
         """The name of the color table of a picture's heat."""
         return look.style.colormap

@@ -160,6 +160,12 @@ def pair(query: Mapping[str, str], name: str) -> Limits | None:
         low, high = map(float, text.split(","))
     except ValueError:
         low = high = math.nan
+    return rising(f"{name}={text!r:.60}", (low, high))
+
+
+def rising(told: str, limits: Limits) -> Limits:
+    """The limits, if they are two finite numbers that rise; else InputError that says ``told``."""
+    low, high = limits
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"{name}={text!r:.60}: give two numbers, the lower one first")
-    return low, high
+        raise InputError(f"{told}: give two numbers, the lower one first")
+    return limits

@@ -19,8 +19,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fastcam.errors import InputError, OutputError
+from fastcam.jobs.view.request import ViewRequest
 from fastcam.read.regular_files import check_regular
 from fastcam.run.csv_cells import csv_cell, original_text
+from fastcam.storage.object_path import ObjectPath
 
 NAME = "review.tsv"
 _NOTHING = "n/a"
@@ -74,6 +76,17 @@ class ReviewFile:
         """
         return read_review(self.path)
 
+    def check_place(self) -> None:
+        """InputError where judgements can't be written."""
+        folder = self.path.absolute().parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent  # those that are missing are made for the first judgement
+        place = self.path if self.path.exists() else folder
+        if not (folder.is_dir() and os.access(place, os.W_OK)):
+            raise InputError(
+                f"{self.path}: judgements can't be written there; give another --review"
+            )
+
     def append(self, judgement: Judgement) -> Judgement:
         """Add a judgement, with the time; it is on the disk when this returns.
 
@@ -82,6 +95,7 @@ class ReviewFile:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         stamped = Judgement(**{**vars(judgement), "time": now})
         with self._lock, _write_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(
                 self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666
             )
@@ -166,3 +180,18 @@ def _write_errors(path: Path) -> Iterator[None]:
             f"{path}: the judgement can't be written: {error.strerror or error}; give another "
             "--review"
         ) from error
+
+
+def review_path(request: ViewRequest) -> Path:
+    """The file of a room's judgements: as asked for, or beside the first run."""
+    judging, first = request.judging, request.runs[0]
+    if isinstance(judging.file, ObjectPath):
+        raise InputError(f"--review {judging.file}: give a file of this machine")
+    if judging.file is not None:
+        return judging.file
+    inside = first.is_dir() and not (first / "zarr.json").exists()
+    folder = first if inside else first.resolve().parent
+    if isinstance(folder, ObjectPath):  # where lines can't be added to a file
+        folder = Path.cwd()
+    reader = re.sub(r"[^\w.-]+", "_", judging.reader).strip("._")
+    return folder / (f"review-{reader}.tsv" if reader else NAME)

@@ -6,10 +6,8 @@ It knows nothing of HTTP: every method takes and gives plain values, from any th
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fastcam._version import __version__
@@ -34,15 +32,13 @@ from fastcam.jobs.view.query import (
     PictureQuery,
     number,
     parse_picture,
-    whole_number,
 )
 from fastcam.jobs.view.regions import region_text
 from fastcam.jobs.view.request import ViewRequest
-from fastcam.jobs.view.review_file import NAME, Judgement, ReviewFile, latest
+from fastcam.jobs.view.review_file import Judgement, ReviewFile, latest, review_path
 from fastcam.jobs.view.room_facts import color_tables, look_fields, run_facts
 from fastcam.jobs.view.run import CaseRow, ViewRun, prepared_style
 from fastcam.options import COLORMAPS, Style
-from fastcam.storage.object_path import ObjectPath
 
 _LONGEST_TEXT = 10_000
 
@@ -65,8 +61,11 @@ class Room:
         self._cases: CaseCache[OpenedCase] = CaseCache(request.memory)
         self._cohorts = CohortScales(self.runs)
         self.review = ReviewFile(review_path(request))
-        # A file of something else is said before the room opens, not at the first judgement.
+        # A file of something else is said before the room opens, not at the first judgement, and so
+        # is a place that was asked for; beside a run of somebody else one may still look.
         self.review.read()
+        if request.judging.file is not None:
+            self.review.check_place()
 
     def _first_style(self) -> Style:
         """The look asked for, or where none was that of the first run's figures."""
@@ -153,7 +152,7 @@ class Room:
         """Draw a picture. CaseError where there is no such case, map or slice."""
         panel = self.panel(query)
         lettering = prepared_style(query.look.style, *_size(panel)).lettering
-        return draw_picture(panel, lettering, self.colors(query))
+        return draw_picture(panel, lettering, self.colors(query), self.notes(query))
 
     def colors(self, query: PictureQuery) -> str:
         """The name of the color table of a picture's heat."""
@@ -161,9 +160,20 @@ class Room:
             return DIVERGING_TABLE
         return self.open(query.run, query.case).colors(query.slot, query.look)
 
+    def notes(self, query: PictureQuery) -> tuple[str, ...]:
+        """What has to be said of the maps of a picture, each once."""
+        if query.kind in ("image", "mask"):
+            return ()
+        own = self.open(query.run, query.case).notes(query.slot, self.look(query))
+        if query.other is None:
+            return own
+        other, slot = self._reference(query, query.other)
+        its = other.notes(slot, self._look(query, query.other.run, slot))
+        return tuple(dict.fromkeys([*own, *its]))
+
     def panel(self, query: PictureQuery) -> Panel:
         """What :meth:`draw` draws."""
-        opened_case = self._opened_at(query.run, query.case, query.slot.axis)
+        opened_case = self._opened_at(query.run, query.case, query.slot)
         look = self._look(query, query.run, query.slot)
         if query.kind != "difference":
             return picture_panel(opened_case, query.slot, look, query.kind)
@@ -172,21 +182,25 @@ class Room:
         other_look = self._look(query, query.other.run, slot)
         return difference_panel(opened_case, query.slot, look, other, slot, other_look)
 
-    def _opened_at(self, run: int, case: int, axis: int) -> OpenedCase:
-        """A case that has pictures along an axis."""
-        opened_case = self.open(run, case)
-        if axis not in opened_case.planes:
-            raise CaseError(f"has no pictures along axis {axis}")
+    def _opened_at(self, run: int, case: int, slot: Slot) -> OpenedCase:
+        """A case that has the plane and the map of a picture. CaseError where it has not."""
+        opened_case, maps = self.open(run, case), self.runs[run].maps
+        if slot.axis not in opened_case.planes:
+            raise CaseError(f"has no pictures along axis {slot.axis}")
+        if not 0 <= slot.map < len(maps):
+            raise CaseError(f"has no map {slot.map}")
+        if slot.head is not None and not 0 <= slot.head < maps[slot.map].heads:
+            raise CaseError(f"has no head {slot.head} in {maps[slot.map].name}")
         return opened_case
 
     def _reference(self, query: PictureQuery, reference: MapReference) -> tuple[OpenedCase, Slot]:
         """Another map at the same slice of the file."""
-        slot = query.slot
-        other = self._opened_at(reference.run, query.case, slot.axis)
-        index = slot.index
-        if slot.axis == 0:
-            index += self.open(query.run, query.case).first - other.first
-        return other, replace(slot, map=reference.map, head=reference.head, index=index)
+        slot = replace(query.slot, map=reference.map, head=reference.head)
+        other = self._opened_at(reference.run, query.case, slot)
+        if slot.axis != 0:
+            return other, slot
+        first = self.open(query.run, query.case).first
+        return other, replace(slot, index=slot.index + first - other.first)
 
     def look(self, query: PictureQuery) -> Look:
         """The look of a picture's own map."""
@@ -214,7 +228,7 @@ class Room:
         across, down = number(query, "x", None), number(query, "y", None)
         if not (0 <= across < 1 and 0 <= down < 1):
             raise CaseError("the place is outside the picture")
-        opened_case = self._opened_at(picture.run, picture.case, picture.slot.axis)
+        opened_case = self._opened_at(picture.run, picture.case, picture.slot)
         look = self._look(picture, picture.run, picture.slot)
         return finite(opened_case.reading(picture.slot, look, across, down).facts())
 
@@ -243,14 +257,9 @@ class Room:
             if content.get(name) is not None
         }
         picture = parse_picture(query, self.style)
-        opened_case = self.open(picture.run, picture.case)
         slot = picture.slot
-        plane = opened_case.planes.get(slot.axis)
-        if plane is None:
-            raise CaseError(f"has no pictures along axis {slot.axis}")
+        plane = self._opened_at(picture.run, picture.case, slot).planes[slot.axis]
         run = self.runs[picture.run]
-        if slot.map >= len(run.maps):
-            raise CaseError(f"has no map {slot.map}")
         method = run.maps[slot.map].name
         judgement = Judgement(
             case=self.table.ids[picture.case],
@@ -263,13 +272,18 @@ class Room:
         )
         return vars(self.review.append(judgement))
 
-    def case_number(self, name: str) -> int:
-        """The number in the table of the case called ``name``."""
-        if name not in self.table.ids:
-            near = difflib.get_close_matches(name, self.table.ids, n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise InputError(f"{name!r} is not among the {len(self.table.ids)} cases{hint}")
-        return self.table.ids.index(name)
+    def case_number(self, case: str | int) -> int:
+        """The number in the table of the case of a name, or of a number, negative from the end."""
+        names = self.table.ids
+        if isinstance(case, str):
+            if case not in names:
+                near = difflib.get_close_matches(case, names, n=3)
+                hint = f"; did you mean {', '.join(near)}?" if near else ""
+                raise InputError(f"{case!r} is not among the {len(names)} cases{hint}")
+            return names.index(case)
+        if not -len(names) <= case < len(names):
+            raise InputError(f"case {case}: there are {len(names)} cases, counted from 0")
+        return case % len(names)
 
     def map_number(self, name: int | str) -> int:
         """The number of a map of the first run by its name; a number is one already."""
@@ -306,21 +320,6 @@ class Room:
         return index
 
 
-def review_path(request: ViewRequest) -> Path:
-    """The file of a room's judgements: as asked for, or beside the first run."""
-    judging, first = request.judging, request.runs[0]
-    if isinstance(judging.file, ObjectPath):
-        raise InputError(f"--review {judging.file}: give a file of this machine")
-    if judging.file is not None:
-        return judging.file
-    inside = first.is_dir() and not (first / "zarr.json").exists()
-    folder = first if inside else first.resolve().parent
-    if isinstance(folder, ObjectPath):  # where lines can't be added to a file
-        folder = Path.cwd()
-    reader = re.sub(r"[^\w.-]+", "_", judging.reader).strip("._")
-    return folder / (f"review-{reader}.tsv" if reader else NAME)
-
-
 def _text(content: Mapping[str, Any], name: str) -> str:
     text = content.get(name) or ""
     if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
@@ -336,8 +335,3 @@ def _on_own_scale(query: PictureQuery) -> PictureQuery:
 
 def _size(panel: Panel) -> tuple[int, int]:
     return panel.height, panel.width
-
-
-def case_number(query: Mapping[str, str]) -> int:
-    """The number of the case that the parameters of an address name."""
-    return whole_number(query, "case", 0)

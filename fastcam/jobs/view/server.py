@@ -14,7 +14,7 @@ from fastcam.jobs.view.downloads import page_file, report_file
 from fastcam.jobs.view.entrance import App, json_answer
 from fastcam.jobs.view.page_folder import FOLDER, write_folder
 from fastcam.jobs.view.query import parse_picture, whole_number
-from fastcam.jobs.view.room import Room, case_number
+from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.volume_files import volume_file
 from fastcam.options import VectorFormat
 
@@ -35,7 +35,7 @@ def api_of(room: Room) -> App:
 
     routes = [
         route("/room", lambda _: json_answer(room.facts())),
-        route("/case", lambda asked: json_answer(room.case_facts(case_number(_query(asked))))),
+        route("/case", lambda asked: json_answer(room.case_facts(_case(_query(asked))))),
         route("/picture", lambda request: _picture(room, _query(request))),
         route("/reading", lambda request: json_answer(room.reading(_query(request)))),
         route("/page", lambda request: _page(room, request)),
@@ -103,8 +103,12 @@ def _picture(room: Room, query: Mapping[str, str]) -> Response:
         headers["content-disposition"] = 'attachment; filename="picture.png"'
     if picture.limits is not None:
         headers["x-limits"] = ",".join(map(repr, map(float, picture.limits)))
+        headers["x-ends"] = ",".join(picture.ends)
         headers["x-colors"] = picture.colors
         headers["x-unit"] = quote(picture.unit)
+    if not room.request.judging.blind:  # a caption names the class that is explained
+        headers["x-caption"] = quote(picture.caption)
+    headers["x-notes"] = quote("\n".join(picture.notes))
     return Response(picture.png(), headers=headers, media_type="image/png")
 
 
@@ -154,6 +158,11 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
             yield piece
 
 
+def _case(query: Mapping[str, str]) -> int:
+    """The number of the case that is asked for."""
+    return whole_number(query, "case", 0)
+
+
 def _cases(query: Mapping[str, str]) -> list[int]:
     """The numbers of the cases that are asked for."""
     texts = query.get("cases", "").split(",")
@@ -171,5 +180,5 @@ def _download(content: bytes, name: str) -> Response:
 def _prefetch(room: Room, query: Mapping[str, str]) -> Response:
     from starlette.responses import Response
 
-    room.prefetch(case_number(query))
+    room.prefetch(_case(query))
     return Response(status_code=204)

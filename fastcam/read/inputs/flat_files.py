@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from fastcam.read.volumes.dicom_header import plane_of, position_of
 from fastcam.read.volumes.dicom_series import reading
 from fastcam.read.volumes.nifti import nifti_channels
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, PICTURE_SUFFIXES, is_dicom
-from fastcam.storage.locations import readable
+from fastcam.storage.object_starts import by_starts, header_of
 
 IMAGE_SUFFIXES = (*PICTURE_SUFFIXES, ".webp")
 _TAGS = [
@@ -34,8 +35,10 @@ def flat_files(files: Sequence[Path]) -> list[Path]:
     left out, as are files of several slices, and NIfTI files that can't be read.
     """
     flat = {file for file in files if file.name.lower().endswith(IMAGE_SUFFIXES)}
-    flat |= {file for file in files if is_nifti_name(file) and _is_flat_nifti(file)}
-    flat |= set(_flat_dicom([file for file in files if file not in flat and may_be_dicom(file)]))
+    nifti = [file for file in files if is_nifti_name(file)]
+    flat |= set(itertools.compress(nifti, by_starts(_is_flat_nifti, nifti)))
+    others = [file for file in files if file not in flat]
+    flat |= set(_flat_dicom(list(itertools.compress(others, by_starts(may_be_dicom, others)))))
     return [file for file in files if file in flat]
 
 
@@ -63,23 +66,21 @@ def may_be_dicom(path: Path) -> bool:
 
 def stacked_files(files: Sequence[Path]) -> list[Path]:
     """Those of a folder's DICOM files, beside its images, that are slices of volumes or volumes."""
-    stacked = []
-    for file in files:
-        try:
-            if may_be_dicom(file) and is_dicom(file) and _holds_image(file):
-                stacked.append(file)
-        except CaseError:
-            continue  # no image
-    return stacked
+    return list(itertools.compress(files, by_starts(_is_stacked, files)))
+
+
+def _is_stacked(path: Path) -> bool:
+    try:
+        return may_be_dicom(path) and is_dicom(path) and _holds_image(path)
+    except CaseError:
+        return False
 
 
 def _holds_image(path: Path) -> bool:
     from pydicom import dcmread
 
-    with reading(path):
-        header = dcmread(
-            readable(path), stop_before_pixels=True, specific_tags=["Rows"], force=True
-        )
+    with reading(path), header_of(path) as file:
+        header = dcmread(file, stop_before_pixels=True, specific_tags=["Rows"], force=True)
     return "Rows" in header
 
 
@@ -94,13 +95,11 @@ def _is_flat_nifti(path: Path) -> bool:
 def _flat_dicom(files: Sequence[Path]) -> list[Path]:
     series: defaultdict[Any, list[tuple[Path, Any]]] = defaultdict(list)
     flat: list[Path] = []
-    for file in files:
-        try:
-            uid, plane, position = _position(file)
-        except CaseError:
+    for file, place in zip(files, by_starts(_position, files), strict=True):
+        if place is None:
             flat.append(file)  # its name says so: what is wrong is said where it is read
-            continue
-        if uid is not None:
+        elif place[0] is not None:
+            uid, plane, position = place
             series[uid, plane].append((file, position))
     for (_, plane), members in series.items():
         places = {position for _, position in members}
@@ -109,15 +108,22 @@ def _flat_dicom(files: Sequence[Path]) -> list[Path]:
     return flat
 
 
-def _position(path: Path) -> tuple[str | None, Any, Any]:
+def _position(path: Path) -> tuple[str | None, Any, Any] | None:
     """(series, plane, position) of a DICOM image; no series where it is no image, or of several
-    frames."""
+    frames. None where it can't be read."""
+    try:
+        return _read_position(path)
+    except CaseError:
+        return None
+
+
+def _read_position(path: Path) -> tuple[str | None, Any, Any]:
     from pydicom import dcmread
 
     if not is_dicom(path):
         raise CaseError(f"{path}: is not a DICOM file; copy it again or take it away")
-    with reading(path):
-        header = dcmread(readable(path), stop_before_pixels=True, specific_tags=_TAGS, force=True)
+    with reading(path), header_of(path) as file:
+        header = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
         if "Rows" not in header or int(header.get("NumberOfFrames") or 1) > 1:
             return None, None, None
         plane = plane_of(header, 0)

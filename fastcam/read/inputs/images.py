@@ -19,6 +19,7 @@ from fastcam.read.inputs.slice_images import (
     nifti_picture,
 )
 from fastcam.read.volumes.pictures import open_picture
+from fastcam.read.volumes.png_levels import png_levels
 from fastcam.read.volumes.sources import PICTURE_SUFFIXES
 from fastcam.read.volumes.voxels import Volume
 
@@ -78,7 +79,8 @@ def _decode_picture(path: Path, grey: GreyLevels) -> NDArray[Any] | Image.Image:
     with open_picture(path) as image:
         mode = image.mode
         if mode in ("I", "F") or mode.startswith("I;16"):
-            return _windowed(np.array(image), grey)[:, :, None]
+            levels = png_levels(image)
+            return _windowed(np.array(image) if levels is None else levels, grey)[:, :, None]
         target = "L" if mode in ("1", "L", "LA", "La") else "RGB"
         if grey != FILE_LEVELS:
             if target == "RGB":

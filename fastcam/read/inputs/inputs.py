@@ -79,8 +79,12 @@ def find_inputs(
     if dims not in (2, 3):
         raise InputError(f"dims {dims}: images have 2, volumes 3")
     paths = [as_path(source) for source in sources]
-    with listed(*(path for path in paths if not glob.has_magic(path.name)), mask_dir):
-        return _found(paths, pattern, table, mask_dir, dims, channels)
+    try:
+        with listed(*(path for path in paths if not glob.has_magic(path.name)), mask_dir):
+            return _found(paths, pattern, table, mask_dir, dims, channels)
+    except (FileNotFoundError, PermissionError) as error:
+        # A bucket that isn't there, or isn't the user's to list.
+        raise InputError(f"{error.filename}: can't be read: {error.strerror}") from error
 
 
 def _found(

@@ -11,7 +11,10 @@ from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.slice_images import is_nifti_name
 from fastcam.read.inputs.slicing import Pool, Slicing
 from fastcam.read.volumes.slice_axis import Plane
-from fastcam.read.volumes.sources import ITK_SUFFIXES
+from fastcam.read.volumes.sources import ITK_SUFFIXES, is_picture
+from fastcam.storage.listing import listed
+from fastcam.storage.locations import crowded, on_each
+from fastcam.storage.object_starts import by_starts
 
 # Files of these are volumes, whatever they hold; DICOM and NIfTI files may be of one slice.
 _VOLUMES = (".npy", ".npz", *ITK_SUFFIXES)
@@ -68,13 +71,25 @@ def holds_volumes(find: Callable[[int], Sequence[Item]]) -> bool:
         else:
             return True
         raise
-    volumes = [item for item in items if is_volume(item.source)]
-    if volumes and len(volumes) < len(items):
-        image = next(item for item in items if not is_volume(item.source))
+    kinds = _kinds([item.source for item in items])
+    volumes, images = ([source for source, is_one in kinds if is_one is k] for k in (True, False))
+    if volumes and images:
         raise InputError(
-            f"{volumes[0].source} is a volume and {image.source} an image: give one kind at a time"
+            f"{volumes[0]} is a volume and {images[0]} an image: give one kind at a time"
         )
     return bool(volumes)
+
+
+def _kinds(sources: Sequence[Path]) -> list[tuple[Path, bool]]:
+    """The sources, each with whether it is a volume."""
+    # Of a picture only the name counts, unless it is that of a folder.
+    pictures = [source for source in sources if is_picture(source)]
+    others = [source for source in sources if not is_picture(source)]
+    with listed(*crowded(sources)):
+        return [
+            *zip(pictures, on_each(is_volume, pictures), strict=True),
+            *zip(others, by_starts(is_volume, others), strict=True),
+        ]
 
 
 def is_volume(source: Path) -> bool:

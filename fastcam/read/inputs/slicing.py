@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,9 @@ from fastcam.read.volumes.channels import channel_count, channels_grid
 from fastcam.read.volumes.geometry import Grid
 from fastcam.read.volumes.slice_axis import Plane, array_axis, plane_of_slices, slices_first
 from fastcam.read.volumes.volumes import open_volume, volume_grid
+from fastcam.storage.listing import listed
+from fastcam.storage.locations import crowded
+from fastcam.storage.object_starts import by_starts
 
 Pool = Literal["mean", "max", "noisy-or"]
 # Channels of a model of pictures in color.
@@ -197,9 +200,13 @@ def plan_slices(
     lengths, axis_of, indices = [], [], []
     planes: list[Plane | None] = []
     reasons = []
-    for item in items:
+    sources = [item.source for item in items]
+    with listed(*crowded(sources)):
+        grids = by_starts(partial(_grid_or_reason, axes=axes, volume=volume), sources)
+    for item, grid in zip(items, grids, strict=True):
         try:
-            grid = _grid(item.source, axes, volume)
+            if isinstance(grid, CaseError):
+                raise grid
             axis = array_axis(grid, slicing.axis, item.source)
             depth = grid.shape[slices_first(axis)[0]]
             slices = chosen_slices(slicing.slices, depth, item.source)
@@ -216,6 +223,13 @@ def plan_slices(
     offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     own = () if slicing.axis else tuple(planes)
     return SliceTable(offset, np.array(axis_of, np.int32), np.concatenate(indices), own)
+
+
+def _grid_or_reason(source: Path, axes: Axes, volume: str | None) -> Grid | CaseError:
+    try:
+        return _grid(source, axes, volume)
+    except CaseError as error:
+        return error
 
 
 def _grid(source: Path, axes: Axes, volume: str | None) -> Grid:

@@ -21,6 +21,7 @@ from fastcam.read.volumes.memory_limit import check_memory
 from fastcam.read.volumes.nifti_names import names_of
 from fastcam.read.volumes.voxels import Volume, luminance, native
 from fastcam.storage.object_path import ObjectPath
+from fastcam.storage.object_starts import header_of
 
 _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
 # Deflate makes nothing smaller than 1/1032; a header that asks for more than the file can hold is
@@ -91,13 +92,13 @@ def _volume(header: Any, path: Path, voxels: NDArray[Any]) -> Volume:
 
 def nifti_shape(path: Path, volume: str | None = None) -> tuple[int, int, int]:
     """(z, y, x) from the header alone."""
-    with _reading(path) as stream:
+    with _reading(path, header_only=True) as stream:
         return _one_volume(_header(stream, path), path, volume)[1]
 
 
 def nifti_grid(path: Path, volume: str | None = None) -> Grid:
     """Where the voxels lie, from the header alone."""
-    with _reading(path) as stream:
+    with _reading(path, header_only=True) as stream:
         header = _header(stream, path)
         _, shape, _ = _one_volume(header, path, volume)
     return _grid(header, shape, path)
@@ -106,7 +107,7 @@ def nifti_grid(path: Path, volume: str | None = None) -> Grid:
 def nifti_channels(path: Path) -> tuple[int, Grid]:
     """How many volumes lie along the fourth axis, and where the voxels of each lie, from the
     header alone."""
-    with _reading(path) as stream:
+    with _reading(path, header_only=True) as stream:
         header = _header(stream, path)
         count, shape, _ = _layout(header, path)
     return count, _grid(header, shape, path)
@@ -141,7 +142,7 @@ class NiftiHeader:
 
 def nifti_header(path: Path) -> NiftiHeader:
     """All that the header alone says. CaseError where it is damaged."""
-    with _reading(path) as stream:
+    with _reading(path, header_only=True) as stream:
         header = _header(stream, path)
     count, shape, dtype = _layout(header, path)
     affine, has_affine, warnings = _placement(header, shape, path)
@@ -169,8 +170,10 @@ def _grid(header: Any, shape: Shape, path: Path) -> Grid:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[IO[bytes]]:
+def _reading(path: Path, header_only: bool = False) -> Iterator[IO[bytes]]:
     """The file's inflated bytes; whatever goes wrong while they are read is a CaseError.
+
+    ``header_only``: no more than the header will be read.
 
     isal's igzip, because inflating is most of the time: 9.5 MB of head CT take 5 ms here and
     16 ms with zlib, 100 MiB of noisier 16-bit voxels 0.25 s and 0.58 s.
@@ -180,7 +183,7 @@ def _reading(path: Path) -> Iterator[IO[bytes]]:
 
     try:
         if isinstance(path, ObjectPath):
-            with path.open("rb") as packed:
+            with header_of(path, buffered=False) if header_only else path.open("rb") as packed:
                 if path.name.endswith(".gz"):
                     with igzip.open(packed, "rb") as stream:
                         yield stream

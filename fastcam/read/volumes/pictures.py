@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError
 from fastcam.read.regular_files import check_regular_case, unreadable
 from fastcam.read.volumes.memory_limit import check_memory
+from fastcam.read.volumes.png_levels import png_levels
 from fastcam.read.volumes.voxels import Volume
 from fastcam.storage.locations import readable
 
@@ -95,6 +96,9 @@ def _grey(image: Image.Image, labels: bool) -> NDArray[Any]:
     mode = image.mode
     if labels and mode == "P" and _is_label_map(image):
         return np.array(image).astype(bool).astype(np.uint8)
+    levels = png_levels(image)
+    if levels is not None:
+        return levels
     if mode == "I":
         pixels = np.array(image)
         # What Pillow calls I is most often a 16-bit PNG or PGM.

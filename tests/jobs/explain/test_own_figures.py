@@ -35,6 +35,22 @@ def test_what_has_to_be_said_stands_below_the_title() -> None:
         assert figure.note == (note if name.startswith("window") else f"window: {note}")
 
 
+def test_sentences_follow_each_other_as_sentences() -> None:
+    even = attention(("a",))[0], np.full((2, 1, 3, 6, 8), 1 / 49, np.float32)
+    even[1][..., 0, :] *= 1.02
+    note = "layer a only"
+    window = attention(("b",), method="window", note=note)
+    one = explanation({"attention": even, "window": window}, random_weights=True)
+    sheet, _ = sheet_and_panels(Comparison((one,), ("",)).figure, 0, panel_size=SIDE)
+    assert sheet.note == f"Random weights: these maps mean nothing. window: {note}"
+    alone = explanation({"attention": even}, random_weights=True)
+    sheet, _ = sheet_and_panels(Comparison((alone,), ("",)).figure, 0, panel_size=SIDE)
+    assert sheet.note == (
+        "Random weights: these maps mean nothing. "
+        "Attention is all but uniform: nowhere more than 1.02 × uniform."
+    )
+
+
 def _sheets(one: Explanation, style: StyleName = "standard") -> dict[str, Any]:
     several = Comparison((one,), ("",))
     names: list[str] = []

@@ -12,8 +12,10 @@ from PIL import Image
 import fastcam
 from fastcam.errors import InputError
 from fastcam.figures.box_outlines import with_boxes
+from fastcam.jobs.infer.box_targets import image_corners
 from fastcam.jobs.render.maps.captions import RenderCaptions, row_captions, row_note
 from fastcam.options import MapChoice
+from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.store.map_rows import choose_rows
 from fastcam.store.maps import MapStore
 
@@ -109,6 +111,14 @@ def test_what_a_detector_needs(images: Path, tmp_path: Path) -> None:
             )
     with pytest.raises(InputError, match="the model is a detector"):
         fastcam.explain(SquareDetector(), images / "im0.png", **_options())
+
+
+def test_a_box_in_pixels_of_its_image() -> None:
+    stretched = {"size": (30, 20), "fit": "stretch"}
+    assert image_corners([5, 10, 20, 30], (60, 80), stretched) == (20, 20, 80, 60)
+    # Of 80 x 60 pixels the middle 60 x 60 are seen, at half their size.
+    cropped = Preprocessing(size=(30, 30), fit="crop").settings
+    assert image_corners([0, 10, 20, 30], (60, 80), cropped) == (10, 20, 50, 60)
 
 
 def test_a_box_is_turned_with_its_picture() -> None:

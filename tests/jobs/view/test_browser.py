@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from fastcam.jobs.view.service import running
-from tests.jobs.view.browser_hands import middle, pixels, point, reading, shown, wait_for
+from tests.jobs.view.browser_hands import (
+    middle,
+    pixels,
+    point,
+    reading,
+    shown,
+    wait_for,
+    wait_for_panes,
+)
 from tests.jobs.view.sample_rooms import ask, service_of
 
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -74,7 +82,7 @@ def test_look_follows_its_form(service, new_page) -> None:
     wait_for(page, colormap="viridis")
     page.get_by_label("Scale of").select_option("rank")
     wait_for(page, scale="rank")
-    assert page.locator(".bar-box").inner_text().split() == ["0", "1"]
+    assert page.locator(".bar-box").inner_text().split() == ["0", "1.00", "rank"]
     page.get_by_role("slider", name="Boxes").fill("0")
     wait_for(page, top="0")
     page.get_by_label("From – to, low").fill("0.1")
@@ -85,6 +93,35 @@ def test_look_follows_its_form(service, new_page) -> None:
     wait_for(page, alpha="0.5", colormap="jet")
     page.wait_for_timeout(50)
     assert (pixels(page) == before).all()
+
+
+def test_what_a_figure_says_of_a_picture_stands_above_it(service, new_page) -> None:
+    page = new_page(service.address)
+    caption = page.locator(".pane-caption")
+    assert "color scale: per patient; overlay" in caption.inner_text()
+    assert page.locator(".bar-box").inner_text().split()[-1] == "weight"
+    page.get_by_label("Panel", exact=True).first.select_option("image")
+    wait_for(page, kind="image")
+    assert caption.inner_text().startswith("slice")
+
+
+def test_a_phone_shows_which_case_it_is_and_the_close_button_of_each_picture(
+    service, new_page
+) -> None:
+    page = new_page(service.address, 390, 844)
+    title = page.locator("#title").bounding_box()
+    assert title["width"] > 100
+    assert page.locator("#verdict").is_visible()
+    for _ in range(2):
+        page.get_by_role("button", name="Compare").click()
+    wait_for_panes(page, 3)
+    for width in (390, 1400):
+        page.set_viewport_size({"width": width, "height": 844})
+        for number in range(3):
+            box = page.get_by_label(f"Close picture {number + 1}").bounding_box()
+            pane = page.locator(".pane").nth(number).bounding_box()
+            assert pane["x"] <= box["x"]
+            assert box["x"] + box["width"] <= pane["x"] + pane["width"]
 
 
 def test_the_address_carries_the_view(service, new_page) -> None:

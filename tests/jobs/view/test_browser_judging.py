@@ -113,6 +113,7 @@ def test_a_judgement_that_cannot_be_written_is_not_called_saved(tmp_path, new_pa
     with running(service_of(tmp_path, judging=judging)) as served:
         page = new_page(served.address, errors=True)
         folder.rmdir()
+        folder.write_text("")
         page.keyboard.press("1")
         page.wait_for_function(
             "() => document.querySelector('#judge').innerText.includes('NOT SAVED')"
@@ -127,4 +128,5 @@ def test_a_blind_reader_sees_no_answer(tmp_path, new_page) -> None:
         text = page.locator("body").inner_text()
         for word in ("correct", "predicted", "true 1", "0.9"):
             assert word not in text
+        assert page.locator(".pane-caption").inner_text() == ""
         page.context.close()

@@ -187,7 +187,7 @@ def test_a_difference_and_a_swipe_are_views(two_runs, new_page) -> None:
     page = new_page(two_runs.address)
     page.get_by_label("Panel", exact=True).select_option("difference")
     wait_for(page, kind="difference", other="1.0.mean")
-    assert page.locator(".bar-box").inner_text().split() == ["-1", "1"]
+    assert page.locator(".bar-box").inner_text().split() == ["-1.00", "1.00"]
     page.get_by_label("Panel", exact=True).select_option("swipe")
     page.wait_for_selector(".pane[data-under]")
     line = page.get_by_label("Line between the two pictures")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import zlib
 from xml.etree import ElementTree
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fastcam
 from fastcam.errors import InputError
 from fastcam.jobs.view.downloads import page_file, report_file
+from fastcam.jobs.view.request import Judging
 from fastcam.jobs.view.room import Room
-from tests.jobs.view.sample_rooms import patch_request
+from tests.jobs.view.sample_rooms import map_room, patch_request
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -25,25 +28,67 @@ def room(tmp_path) -> Room:
     return Room(patch_request(tmp_path))
 
 
-def test_svg_has_texts_boxes_and_the_pixels_of_the_picture(room) -> None:
-    query = {"slice": "3", "size": "128", "top": "2"}
-    tree = ElementTree.fromstring(page_file(room, [query, {**query, "kind": "image"}], "svg"))
+def texts_and_images(content: bytes) -> tuple[set[str], list[np.ndarray]]:
+    tree = ElementTree.fromstring(content)
     texts = {"".join(node.itertext()) for node in tree.iter(f"{SVG}text")}
-    assert {"p0  ·  axial slice 3", "attention, overlay", "attention, image"} & texts
-    assert "p0  ·  axial slice 3" in texts
+    links = [node.attrib["{http://www.w3.org/1999/xlink}href"] for node in tree.iter(f"{SVG}image")]
+    files = [io.BytesIO(base64.b64decode(text.partition(",")[2])) for text in links]
+    return texts, [np.asarray(Image.open(file).convert("RGB")) for file in files]
+
+
+def test_svg_has_texts_and_the_pixels_of_the_picture(room) -> None:
+    query = {"slice": "3", "dpi": "72"}
+    content = page_file(room, [{**query, "top": "2"}, {**query, "kind": "image"}], "svg")
+    texts, _ = texts_and_images(content)
+    assert "p0  ·  axial slice 3 of 7" in texts
     labels = [text for text in texts if text.endswith(("0.5000", "0.3000"))]
     assert len(labels) == 2  # the weights at the boxes
-    (width,) = re.findall(r"([\d.]+)pt", tree.attrib["width"])
+    # What figures say of it: the scale, the sides, millimeters.
+    assert any("color scale: per patient" in text for text in texts)
+    assert {"A", "R", "0", "0.5000"} <= {text.rpartition(" ")[2] for text in texts}
+    assert any(text.endswith(" mm") for text in texts)
+    (width,) = re.findall(r'width="([\d.]+)pt"', content.decode())
     assert float(width) == pytest.approx(180 / 25.4 * 72, abs=0.1)
-    images = [
-        node.attrib["{http://www.w3.org/1999/xlink}href"] for node in tree.iter(f"{SVG}image")
+    _, images = texts_and_images(page_file(room, [{**query, "top": "0"}], "svg"))
+    request = room.request
+    expected = fastcam.picture(
+        request.runs[0], "p0", slice=3, root_dir=request.sources.root_dir, top_k=0,
+        panel_size=512, window=None,
+    )  # fmt: skip
+    assert (images[0] == expected.pixels).all()
+
+
+def test_a_page_has_the_pixels_and_the_letters_that_paper_asks_for(room) -> None:
+    query = {"slice": "3", "width": "85", "dpi": "200", "size": "64"}
+    content = page_file(room, [query, {**query, "kind": "heat"}], "svg")
+    _, images = texts_and_images(content)
+    assert max(images[0].shape) >= 85 / 25.4 * 200 / 2
+    sizes = [
+        float(size)
+        for size in re.findall(r"font(?:-size)?: ?(?:[\w.]+ )*?([\d.]+)px", content.decode())
     ]
-    files = [io.BytesIO(base64.b64decode(text.partition(",")[2])) for text in images]
-    decoded = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-    plain = np.asarray(room.picture({**query, "top": "0"}).pixels)
-    colors = {tuple(color) for color in plain.reshape(-1, 3).tolist()}
-    overlay = {tuple(color) for color in decoded[0].reshape(-1, 3).tolist()}
-    assert len(overlay & colors) > 0.9 * len(colors)
+    assert min(sizes) >= 7 - 0.01
+
+
+def test_random_weights_are_said_on_every_page(tmp_path) -> None:
+    room = map_room(tmp_path)
+    attrs = json.loads((room.runs[0].path / "zarr.json").read_text())
+    attrs["attributes"]["settings"]["random_weights"] = True
+    (room.runs[0].path / "zarr.json").write_text(json.dumps(attrs))
+    room = Room(room.request)
+    texts, _ = texts_and_images(page_file(room, [{"dpi": "72"}], "svg"))
+    assert any("Random weights" in text for text in texts)
+    texts, _ = texts_and_images(page_file(room, [{"dpi": "72", "kind": "image"}], "svg"))
+    assert not any("Random weights" in text for text in texts)
+    assert room.picture({}).notes[0].startswith("Random weights")
+
+
+def test_a_blind_page_tells_nothing(tmp_path) -> None:
+    room = Room(patch_request(tmp_path, judging=Judging(blind=True)))
+    texts, _ = texts_and_images(page_file(room, [{"slice": "3", "dpi": "72"}], "svg"))
+    assert "p0  ·  axial slice 3 of 7" in texts
+    for word in ("correct", "wrong", "true", "predicted", "confidence"):
+        assert not any(word in text for text in texts)
 
 
 def test_pdf_has_fonts_of_type_42(room) -> None:
@@ -88,7 +133,9 @@ def test_a_case_that_cannot_be_opened_has_a_page_that_says_so(tmp_path) -> None:
 def test_what_is_no_page_is_said(room, query) -> None:
     with pytest.raises(InputError):
         page_file(room, [{"slice": "3", **query}], "pdf")
-    with pytest.raises(InputError, match="too narrow"):
-        page_file(room, [{"slice": "3", "width": "25"}] * 3, "pdf")
+    with pytest.raises(InputError, match="too narrow for 6"):
+        page_file(room, [{"slice": "3", "width": "30", "dpi": "72"}] * 6, "pdf")
     with pytest.raises(InputError, match="no picture"):
         page_file(room, [], "svg")
+    with pytest.raises(InputError, match="at most 12"):
+        page_file(room, [{"slice": "3"}] * 13, "svg")

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from PIL import Image
 
 import fastcam
 from fastcam.errors import InputError
+from fastcam.jobs.view.case_figures import case_figures
 from fastcam.jobs.view.page_folder import write_folder
+from fastcam.jobs.view.query import parse_picture
 from fastcam.jobs.view.request import Judging
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.service import running
@@ -74,6 +77,21 @@ def test_one_figure_of_each_case_and_none_of_the_answer(tmp_path) -> None:
     assert "<td>p1<td>" in page  # among the failures
     told = {(case["label"], case["prediction"], case["right"]) for case in cases_of(data(folder))}
     assert told == {("", "", None)}
+
+
+@pytest.mark.parametrize("kind", ["patches", "maps"])
+def test_figures_of_a_blind_room_have_no_answer(tmp_path, kind) -> None:
+    request = patch_request(tmp_path) if kind == "patches" else map_room(tmp_path).request
+    seen = Room(request)
+    blind = Room(replace(request, judging=Judging(blind=True)))
+    look = parse_picture({}, seen.style)
+    (told,) = case_figures(seen, 0, 0, look, every_slice=False)
+    (silent,) = case_figures(blind, 0, 0, look, every_slice=False)
+    assert "predicted" in told.sheet.verdict
+    texts = [silent.sheet.title, silent.sheet.verdict, silent.sheet.note]
+    texts += [panel.caption for row in silent.sheet.rows for panel in row]
+    for word in ("predicted", "true", "correct", "wrong", "target", "confidence"):
+        assert not any(word in text for text in texts)
 
 
 def test_maps_have_a_page_too(tmp_path) -> None:

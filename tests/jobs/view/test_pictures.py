@@ -218,3 +218,25 @@ def test_the_function_draws_what_the_room_shows(tmp_path) -> None:
     ).all()
     with pytest.raises(InputError, match="did you mean p1"):
         fastcam.picture(request.runs[0], "p11", root_dir=tmp_path / "images")
+
+
+@pytest.mark.parametrize("codes", ["LPS", "ASL"])
+def test_pictures_across_slices_have_the_shape_in_the_body(tmp_path, codes) -> None:
+    request = patch_request(tmp_path, codes=codes)
+    image = loaded(tmp_path / "images" / "p0.nii.gz")
+    sides = zip(image.shape, image.header.get_zooms(), strict=True)
+    extent = [count * step for count, step in sides][::-1]  # z, y, x
+    room = Room(request)
+    for axis in (0, 1, 2):
+        drawn = fastcam.picture(
+            request.runs[0], 0, slice=2, axis=axis, root_dir=tmp_path / "images", panel_size=600
+        ).pixels
+        height, width = drawn.shape[:2]
+        plane = room.open(0, 0).planes[axis]
+        others = [extent[other] for other in range(3) if other != axis]
+        down, across = reversed(others) if plane.display.transpose else others
+        assert height / width == pytest.approx(down / across, rel=0.02)
+        query = parse_picture({"slice": "2", "axis": str(axis)}, room.style)
+        panel = room.panel(query)
+        assert (panel.left_side, panel.top_side) == (plane.letters[0], plane.letters[2])
+        assert panel.scale_bar[1].endswith(" mm")

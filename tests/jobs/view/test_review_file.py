@@ -121,7 +121,21 @@ def test_another_file_is_left_alone(tmp_path) -> None:
     with pytest.raises(InputError, match="has no columns case and mark"):
         read_review(path)
     with pytest.raises(OutputError, match="give another --review"):
-        ReviewFile(tmp_path / "none" / "review.tsv").append(Judgement(case="a"))
+        ReviewFile(path / "review.tsv").append(Judgement(case="a"))
+
+
+def test_folders_of_a_file_are_made_for_the_first_judgement(tmp_path) -> None:
+    file = ReviewFile(tmp_path / "a" / "b" / "review.tsv")
+    file.check_place()
+    assert not (tmp_path / "a").exists()
+    file.append(Judgement(case="p0", mark="1"))
+    assert [judgement.case for judgement in file.read()] == ["p0"]
+
+
+def test_a_place_where_nothing_can_be_written(tmp_path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="judgements can't be written there; give another"):
+        ReviewFile(tmp_path / "file" / "review.tsv").check_place()
 
 
 def test_the_columns_of_the_format() -> None:

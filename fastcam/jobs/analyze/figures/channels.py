@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastcam.figures import fonts, glyph_atlas
 from fastcam.figures.figure_parts import Panel, Sheet
 from fastcam.figures.map_figure import NO_EVIDENCE, map_pair
-from fastcam.figures.map_scales import is_constant, map_scale, two_signs
+from fastcam.figures.map_scales import has_negatives, is_constant, map_scale
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.render_style import render_style_of
 from fastcam.figures.view_panels import figure_of_sheet, shrunk
@@ -40,13 +40,15 @@ def channels_figure(
         height, width = over.panel_size(replace(style, panel_size=_PANEL_SIZE))
         picture = shrunk(over.picture, height, width)
         row = [Panel(layer, height, width, image=picture, left_side=over.left_side)]
+        # Of a layer without ReLU all of them, so that zero has one color.
+        signed = any(has_negatives(channel.activations) for channel in of_layer)
         for channel in of_layer:
             values = channel.activations
             note = f", {NO_EVIDENCE}" if is_constant(values) else ""
             heat, _ = map_pair(
                 picture,
                 over.whole_map(values, height, width),
-                map_scale(values, "patient", two_signs(values) and not style.classic),
+                map_scale(values, "patient", signed and not style.classic),
                 (f"channel {channel.number}{note}", ""),
                 height,
                 width,

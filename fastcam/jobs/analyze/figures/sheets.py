@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.figures.contours import CONTOUR_COLORS
 from fastcam.figures.figure_parts import NO_OUTLINES, Outlines, Panel, Sheet
 from fastcam.figures.map_figure import NO_EVIDENCE, Heading, map_pair
-from fastcam.figures.map_scales import MapScale, map_scale, two_signs
+from fastcam.figures.map_scales import MapScale, has_negatives, map_scale
 from fastcam.figures.panel_order import ordered_panels, ordered_rows
 from fastcam.figures.render_style import RenderStyle
 from fastcam.figures.view_panels import panel_size, row_ranges, shrunk
@@ -27,6 +28,8 @@ _PEAK_COLORS = np.array(
     np.uint8,
 )
 _PEAK_SIDE = 13
+# Of the lines around what a detector has found.
+_BOX_WIDTH = 2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,7 +90,8 @@ def layers_sheet(subject: Subject, maps: LayerMaps, render_style: RenderStyle) -
         if maps.at_input is None:
             peaks = _peaks(subject, maps, names, height, width)
             peaks = replace(peaks, clear=not style.classic)
-            below = _image_panel(subject, "peaks of the layers", height, width, peaks)
+            drawn = subject.with_drawn_boxes()
+            below = _image_panel(drawn, "peaks of the layers", height, width, peaks)
         else:
             below = _input_panel(subject, maps.at_input, height, width, style)
         # A bar at each overlay, too: the columns stay in line.
@@ -186,7 +190,7 @@ def _image_panel(
         whole_caption=own,
         aside=facts.series if own else "",
         image=shrunk(subject.picture, height, width),
-        outlines=outlines,
+        outlines=_found(subject, height, width) if outlines is NO_OUTLINES else outlines,
         left_side=subject.left_side,
         top_side=facts.top_side,
         scale_bar=facts.scale_bar(subject.picture.shape[1], width),
@@ -203,7 +207,7 @@ def _pair(
     limits: tuple[float, float] | None = None,
 ) -> tuple[Panel, Panel]:
     """Heat and overlay of a layer's map, each with its caption and the line between halves."""
-    both = two_signs(values) and not style.classic
+    both = has_negatives(values) and not style.classic
     scale = map_scale(values, "patient", both)
     if limits is not None and not scale.constant:
         scale = MapScale("patient", (-limits[1], limits[1]) if both else limits, both)
@@ -219,7 +223,7 @@ def _pair(
         height,
         width,
         style,
-        outlines=_midline(subject, height, width),
+        outlines=_lines(subject, height, width),
     )
 
 
@@ -239,7 +243,7 @@ def _difference(
         height,
         width,
         style,
-        outlines=_midline(subject, height, width),
+        outlines=_lines(subject, height, width),
     )
 
 
@@ -266,17 +270,34 @@ def _input_panel(
         width,
         style,
         bar=False,
-        outlines=_midline(subject, height, width, texts),
+        outlines=_lines(subject, height, width, texts),
     )
     return overlay
 
 
-def _midline(subject: Subject, height: int, width: int, texts: tuple[str, ...] = ()) -> Outlines:
+def _lines(subject: Subject, height: int, width: int, texts: tuple[str, ...] = ()) -> Outlines:
+    """The line between halves, or the boxes of a detector, on a panel of this size."""
     if subject.halves == "no":
-        return NO_OUTLINES
+        return _found(subject, height, width)
     middle = width // 2
     boxes = np.array([(0, 0, middle, height), (middle, 0, width, height)], np.int32)
     return Outlines(boxes, np.array([_LINE, _LINE], np.uint8), np.ones(2, np.int32), tuple(texts))
+
+
+def _found(subject: Subject, height: int, width: int) -> Outlines:
+    """What a detector has found."""
+    count = len(subject.boxes)
+    if not count:
+        return NO_OUTLINES
+    height, width = subject.display.size(height, width)
+    sides = np.array([width, height] * 2)
+    corners = np.clip(np.rint(subject.boxes * sides), 0, sides).astype(np.int32)
+    colors = np.array([CONTOUR_COLORS[n % len(CONTOUR_COLORS)] for n in range(count)], np.uint8)
+    return Outlines(
+        subject.display.boxes(corners, height, width).astype(np.int32),
+        colors,
+        np.full(count, _BOX_WIDTH, np.int32),
+    )
 
 
 def _peaks(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.attribution.box_target import NO_BOX
 from fastcam.figures import layout
+from fastcam.figures.box_outlines import with_boxes
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
 from fastcam.figures.view_panels import panel_size
@@ -18,6 +20,14 @@ from fastcam.read.volumes.orientation import IDENTITY, Orientation
 
 # What the picture is called where there is one.
 ONLY_IMAGE = "image"
+
+
+def found_boxes(boxes: NDArray[np.float32], size: Sequence[int]) -> NDArray[np.float32]:
+    """Those of ``boxes`` (t, 6) that there are, as :attr:`Subject.boxes`; ``size`` is that of the
+    model's input."""
+    sides = np.array([size[-1], size[-2]] * 2, np.float32)
+    there: NDArray[np.float32] = boxes[boxes[:, 4] != NO_BOX, :4] / sides
+    return there
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +44,8 @@ class Subject:
         left_side: the letter of the patient's side at the left edge, where it is known.
         name: what the picture is called.
         facts: what else is known of a slice.
+        boxes: (t, 4) float32 x1, y1, x2, y2 in shares of the picture before it was turned: what a
+            detector has found and is explained.
         over: by layer the picture that its map lies over, where that is another one.
     """
 
@@ -45,6 +57,7 @@ class Subject:
     left_side: str = ""
     name: str = ONLY_IMAGE
     facts: SliceFacts = NO_FACTS
+    boxes: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
     over: Mapping[str, Subject] = field(default_factory=dict)
 
     def panel_size(self, style: Style) -> tuple[int, int]:
@@ -58,6 +71,14 @@ class Subject:
 
     def _aspect(self, style: Style) -> float:
         return style.shown_aspect(self.facts.pixel_aspect)
+
+    def with_drawn_boxes(self) -> Subject:
+        """The same with its boxes as a part of the picture, where other lines come over them."""
+        if not len(self.boxes):
+            return self
+        boxes = np.pad(self.boxes, ((0, 0), (0, 2)))
+        picture = with_boxes(self.picture, boxes, (1, 1), turn=self.display.apply)
+        return replace(self, picture=picture, boxes=self.boxes[:0])
 
     def of(self, layer: str) -> Subject:
         """That with the picture which the map of ``layer`` lies over."""

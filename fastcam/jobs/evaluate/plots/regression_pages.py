@@ -125,7 +125,7 @@ def groups_page(evaluation: Evaluation) -> bytes:
             label=name.upper(),
         )
         if labelled:
-            texts = ["" if h is None else f"{h:.3g}" for h in heights]
+            texts = ["" if h is None else f"{h:#.3g}".rstrip(".") for h in heights]
             above.bar_label(bars, texts, size=8.5, color=DARK, padding=2)
     for axes in (above, below):
         axes.grid(axis="x", visible=False)
@@ -184,13 +184,9 @@ def _scatter(
     if line is not None:
         slope, intercept = line
         reach = np.array([true.min(), true.max()])
-        axes.plot(
-            reach,
-            slope * reach + intercept,
-            color=BLUE,
-            linewidth=1.6,
-            label=f"fit: {slope:.3g} x {'+' if intercept >= 0 else '−'} {abs(intercept):.3g}",
-        )
+        sign = "+" if intercept >= 0 else "-"
+        label = f"fit: {slope:.3g} x {sign} {abs(intercept):.3g}".replace("-", "−")
+        axes.plot(reach, slope * reach + intercept, color=BLUE, linewidth=1.6, label=label)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_aspect("equal")

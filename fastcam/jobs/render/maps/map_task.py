@@ -21,8 +21,8 @@ from fastcam.figures.map_scales import (
     MapScale,
     attention_bounds,
     bounds,
+    has_negatives,
     map_scale,
-    two_signs,
 )
 from fastcam.figures.render_style import RenderStyle, render_style_of
 from fastcam.jobs.render.maps.captions import Captions, RenderCaptions, row_captions, row_note
@@ -275,7 +275,7 @@ def scale_of(
     """The scale of a row's map (h, w) or (d, h, w), raw; ``cohort`` from :func:`bounds_item`."""
     if style.classic:
         return map_scale(values, style.scale, row.signed, cohort)
-    both = row.signed or two_signs(values) or (cohort is not None and cohort[0] < 0 < cohort[1])
+    both = row.signed or has_negatives(values) or (cohort is not None and cohort[0] < 0)
     return map_scale(values, style.scale, both, cohort, attention=row.is_attention)
 
 

@@ -81,9 +81,7 @@ class PatchTask:
 
     def open(self, case_slices: CaseSlices) -> PatchFigures:
         """Open a case. CaseError where its volume can't be read or doesn't fit its patches."""
-        case_data, scale = _recent.get(
-            (self, case_slices.case), partial(_open_case, self, case_slices)
-        )
+        case_data, scale = _opened_case(self, case_slices)
         if self.mode == "all_slices":
             make_folder(self.output_dir / file_names.case_folder(case_data.case))
         aspect = self.style.shown_aspect(case_data.geometry.facts.pixel_aspect)
@@ -105,6 +103,12 @@ class PatchFigures(CaseFigures):
     def warnings(self) -> tuple[str, ...]:
         """What is odd about the volume and its mask, and why there is none, if one was wanted."""
         return self.case_data.warnings
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the volume and its mask."""
+        mask = self.case_data.mask
+        return self.case_data.volume.voxels.nbytes + (0 if mask is None else mask.inside.nbytes)
 
     def figure(self, index: int) -> CaseFigure:
         """The figure of slice ``index``; draw it before the next one is made."""
@@ -151,7 +155,11 @@ _recent: RecentCache[tuple[OpenCase, CaseScale]] = RecentCache()
 
 def render_item(task: PatchTask, item: WorkItem) -> ItemResult:
     """Draw and write all figures of an item: see ``worker_loop.draw_item``."""
-    return draw_item(task, item)
+    return draw_item(task, item, partial(_opened_case, task))
+
+
+def _opened_case(task: PatchTask, case_slices: CaseSlices) -> tuple[OpenCase, CaseScale]:
+    return _recent.get((task, case_slices.case), partial(_open_case, task, case_slices))
 
 
 def _open_case(task: PatchTask, case_slices: CaseSlices) -> tuple[OpenCase, CaseScale]:

@@ -18,11 +18,11 @@ export class LookForm {
     this.slider("alpha", "Heat", 0, 1, 0.01, (x) => `${Math.round(x * 100)} %`);
     this.choice("colormap", "Colors", room.colormaps.map((name) => [name, name]));
     this.choice("blend", "Blend", [
-      ["auto", "as the style has it"], ["flat", "the same everywhere"], ["heat", "grows with heat"],
+      ["auto", "by the style"], ["flat", "same everywhere"], ["heat", "grows with heat"],
     ]);
     this.choice("scale", "Scale of", SCALES);
     this.pair("limits", "From – to", "heat at the ends of the color table");
-    this.pair("window", "Grey window", "values shown black and white");
+    this.pair("window", "Gray window", "values shown black and white");
     this.slider("top", "Boxes", 0, 20, 1, String);
     this.check("contour", "Outline of the mask");
     this.check("link", "One scale for all pictures");

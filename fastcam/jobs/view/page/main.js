@@ -182,8 +182,19 @@ function showTitle() {
     return element("span", { className: verdict }, parts.join("  ·  "));
   });
   byId("verdict").replaceChildren(...words);
-  const notes = facts.runs.flatMap((own) => own.warnings ?? []);
-  byId("notes").replaceChildren(...notes.map((text) => element("p", {}, text)));
+  byId("verdict").title = words.map((word) => word.textContent).join("\n");
+}
+
+// What is odd about the runs that are looked at, and about the case.
+function showNotes() {
+  if (!facts) return;
+  const looked = new Set(state.panes.map((pane) => pane.run));
+  const notes = facts.runs.flatMap((own, number) => [
+    ...(looked.has(number) ? room.runs[number].notes : []), ...(own.warnings ?? []),
+  ]);
+  byId("notes").replaceChildren(
+    ...[...new Set(notes)].map((text) => element("p", {}, text)),
+  );
 }
 
 // Keys.
@@ -313,8 +324,6 @@ async function begin() {
   volume.begin();
   listen(changed);
   await judge.build();
-  const notes = room.runs.flatMap((run) => run.notes);
-  byId("notes").replaceChildren(...notes.map((text) => element("p", {}, text)));
   const open = location.hash ? undefined : judge.firstOpen(table.order);
   await openCase(open ?? state.case, null, hasPlace);
 }
@@ -330,6 +339,7 @@ function changed(changes) {
   if ("search" in changes || "filters" in changes || "sort" in changes) table.refresh();
   if ("tool" in changes) tools.showTool();
   if ("case" in changes) showTitle();
+  if ("case" in changes || "panes" in changes) showNotes();
   if ("look" in changes || "case" in changes) look.show();
   showPanes();
   if ("at" in changes) strip.show();

@@ -32,6 +32,7 @@ export class Pane {
 
   build() {
     this.head = element("header", { className: "pane-head" });
+    this.caption = element("p", { className: "pane-caption" });
     this.canvas = element("canvas", { className: "picture" });
     this.under = element("canvas", { className: "picture under", hidden: true });
     this.marks = document.createElementNS(SVG, "svg");
@@ -71,6 +72,7 @@ export class Pane {
       "section",
       { className: "pane", tabIndex: 0 },
       this.head,
+      this.caption,
       this.stage,
       element("footer", {}, this.barBox, this.readout),
     );
@@ -144,9 +146,10 @@ export class Pane {
   }
 
   choice(label, options, value, changes) {
+    const shown = options.find(([key]) => String(key) === String(value))?.[1] ?? "";
     const select = element(
       "select",
-      { title: label },
+      { title: `${label}: ${shown}` },
       ...options.map(([key, text]) => element("option", { value: key }, text)),
     );
     select.setAttribute("aria-label", label);
@@ -307,6 +310,7 @@ export class Pane {
     this.line.hidden = !swipe;
     this.edge.hidden = !swipe;
     this.canvas.style.clipPath = swipe ? `inset(0 ${(1 - state.swipe) * 100}% 0 0)` : "";
+    if (!swipe) this.underNotes = [];
     if (!swipe) return;
     this.edge.style.left = `${state.swipe * 100}%`;
     this.line.value = state.swipe;
@@ -316,6 +320,8 @@ export class Pane {
     const query = pictureQuery(facts, { ...other, kind: "overlay", axis }, state.at);
     const picture = await loadPicture(`api/picture?${query}`).catch(() => null);
     if (!picture || ticket !== this.underTicket) return;
+    this.underNotes = picture.notes;
+    this.showCaption();
     this.under.width = picture.bitmap.width;
     this.under.height = picture.bitmap.height;
     this.under.getContext("2d").drawImage(picture.bitmap, 0, 0);
@@ -337,7 +343,7 @@ export class Pane {
     this.loading = false;
   }
 
-  draw({ bitmap, limits, colors, unit, provisional }, sequence) {
+  draw({ bitmap, limits, ends, colors, unit, caption, notes, provisional }, sequence) {
     this.shown = sequence;
     this.wait(provisional, sequence);
     this.error.hidden = true;
@@ -347,7 +353,9 @@ export class Pane {
       this.canvas.height = bitmap.height;
     }
     this.canvas.getContext("2d").drawImage(bitmap, 0, 0);
-    this.showBar(limits, colors, unit);
+    this.showBar(limits, ends, colors, unit);
+    this.said = { caption, notes };
+    this.showCaption();
     if (sequence === this.sequence) {
       this.root.dataset.address = this.address;
       pictureShown();
@@ -373,10 +381,21 @@ export class Pane {
     this.error.hidden = false;
     this.error.textContent = text;
     this.barBox.hidden = true;
+    this.said = { caption: "", notes: [] };
+    this.showCaption();
     pictureShown();
   }
 
-  showBar(limits, colors, unit) {
+  // What the figure of the picture says of it: first what has to be known, then what it is.
+  showCaption() {
+    const { caption, notes } = this.said ?? { caption: "", notes: [] };
+    const all = [...new Set([...notes, ...(this.underNotes ?? [])])].join(" ");
+    const said = all ? [element("strong", {}, all), " "] : [];
+    this.caption.replaceChildren(...said, caption);
+    this.caption.title = this.caption.textContent;
+  }
+
+  showBar(limits, ends, colors, unit) {
     this.limits = limits;
     this.barBox.hidden = !limits;
     if (!limits) return;
@@ -385,8 +404,8 @@ export class Pane {
       this.barTable = table;
       this.bar.getContext("2d").putImageData(new ImageData(table, 256, 1), 0, 0);
     }
-    this.low.textContent = shortNumber(limits[0]);
-    this.high.textContent = [shortNumber(limits[1]), unit].filter(Boolean).join(" ");
+    this.low.textContent = ends[0];
+    this.high.textContent = [ends[1], unit].filter(Boolean).join(" ");
     this.unit = unit;
   }
 

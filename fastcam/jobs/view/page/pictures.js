@@ -72,8 +72,11 @@ async function fetched(address) {
   const picture = {
     bitmap: await createImageBitmap(await answer.blob()),
     limits: limits ? limits.split(",").map(Number) : null,
+    ends: (answer.headers.get("x-ends") ?? "").split(","),
     colors: answer.headers.get("x-colors"),
     unit: decodeURIComponent(answer.headers.get("x-unit") ?? ""),
+    caption: decodeURIComponent(answer.headers.get("x-caption") ?? ""),
+    notes: decodeURIComponent(answer.headers.get("x-notes") ?? "").split("\n").filter(Boolean),
     provisional: answer.headers.has("x-provisional"),
   };
   if (picture.provisional) return picture; // asked for again until its scale is known

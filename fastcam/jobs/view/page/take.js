@@ -24,7 +24,7 @@ export class TakeAlong {
       control.addEventListener("click", act);
       return control;
     };
-    this.width = element("input", { type: "number", min: 20, max: 1000, value: 180 });
+    this.width = element("input", { type: "number", min: 30, max: 1000, value: 180 });
     this.width.setAttribute("aria-label", "Width on paper in mm");
     this.slices = element(
       "select", {},

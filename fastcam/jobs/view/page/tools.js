@@ -1,4 +1,4 @@
-// What the pointer does on a picture: crosshair, moving, grey window, ruler, regions.
+// What the pointer does on a picture: crosshair, moving, gray window, ruler, regions.
 // Each has a key, and works from the keyboard: Shift with arrows moves the crosshair, Enter clicks.
 
 import { element, state, update } from "./state.js";
@@ -6,7 +6,7 @@ import { element, state, update } from "./state.js";
 export const TOOLS = [
   ["cross", "Crosshair", "v", "M8 1v5M8 10v5M1 8h5M10 8h5"],
   ["pan", "Move", "h", "M8 1v14M1 8h14M6 3l2-2 2 2M6 13l2 2 2-2M3 6L1 8l2 2M13 6l2 2-2 2"],
-  ["window", "Grey window", "w", "M8 2a6 6 0 1 0 0 12zM8 2a6 6 0 0 1 0 12"],
+  ["window", "Gray window", "w", "M8 2a6 6 0 1 0 0 12zM8 2a6 6 0 0 1 0 12"],
   ["ruler", "Ruler", "m", "M1 11L11 1l4 4L5 15zM4 8l2 2M7 5l2 2"],
   ["box", "Box", "x", "M2 3.5h12v9H2z"],
   ["lasso", "Lasso", "l", "M8 2c4 0 6 2 6 4s-2 4-6 4-6-2-6-4 2-4 6-4zM5 10c-2 1-1 3 0 3s2-1 0-3"],
@@ -127,7 +127,7 @@ export class Tools {
     const span = high - low;
     const wide = Math.max(span * Math.exp(dx / 200), Math.abs(span) * 1e-3);
     const center = (low + high) / 2 - (dy / 300) * span;
-    const window = [center - wide / 2, center + wide / 2].map((x) => Number(x.toPrecision(6)));
+    const window = [center - wide / 2, center + wide / 2].map((x) => Number(x.toPrecision(4)));
     if (window[0] < window[1]) update({ look: { ...state.look, window } }, event);
   }
 

@@ -1,0 +1,36 @@
+"""The maps of a store as the room numbers and calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fastcam.errors import CaseError
+from fastcam.store.map_rows import MapRow
+from fastcam.store.maps import MapStore
+
+
+def row_of(store: MapStore, rows: Sequence[MapRow], number: int, head: int | None) -> MapRow:
+    """The map of a number, from 0, and head. CaseError where there is none."""
+    if not 0 <= number < len(rows):
+        raise CaseError(f"has no map {number}")
+    row = rows[number]
+    if head is None:
+        return row
+    if not 0 <= head < head_count(store, row):
+        raise CaseError(f"has no head {head} in {row.caption}")
+    return replace(row, head=head, caption=f"{name_of(row)} · head {head}")
+
+
+def name_of(row: MapRow) -> str:
+    """What a map is called: method and layer, and the target where there are several."""
+    name = row.caption.removesuffix(" · mean of heads")
+    return name if row.target is None else f"{name} · target {row.target + 1}"
+
+
+def head_count(store: MapStore, row: MapRow) -> int:
+    """How many heads of attention a map has; 0 where there is no choice."""
+    if row.layer is None:
+        return 0
+    count = store.shape(row.array)[1]
+    return count if count > 1 else 0
