@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 SIDE = 32
@@ -64,3 +67,12 @@ def square_images() -> Tensor:
     images[0, 0, 24:32, 0:8] = -1.5
     images[1, 0, 0:8, 8:16] = 1.6
     return images
+
+
+def write_square_images(folder: Path) -> Path:
+    """Those images as PNG files, each twice as large as the model sees it."""
+    folder.mkdir()
+    for number, image in enumerate(square_images()[:, 0]):
+        pixels = (image.numpy() * 50 + 100).astype(np.uint8)
+        Image.fromarray(pixels).resize((2 * SIDE, 2 * SIDE), 0).save(folder / f"im{number}.png")
+    return folder

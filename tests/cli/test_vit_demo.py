@@ -12,24 +12,6 @@ import pytest
 from fastcam.demo import vit
 
 Call = Callable[..., Any]
-FILES = [
-    "vis_1_patch_grid.png",
-    "vis_2_position_embedding.png",
-    "vis_3_attention_layers.png",
-    "vis_4_all_heads.png",
-    "vis_5_attention_distance.png",
-    "vis_6_cls_evolution.png",
-    "vis_7_attention_rollout.png",
-]
-PAGE = "index.html"
-OF_EACH = [FILES[at] for at in (0, 2, 3, 5, 6)]
-NO_CLS = """
-from fastcam.models.vit import VisionTransformer, VitSettings
-
-def factory():
-    return VisionTransformer(VitSettings(dim=12, depth=2, heads=3, patch_size=(8, 8),
-        image_size=(32, 32), num_classes=3, class_token=False, mean_pooling=True))
-"""
 
 
 def test_the_demo(fastcam: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

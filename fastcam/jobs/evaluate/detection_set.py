@@ -6,7 +6,13 @@ from dataclasses import replace
 
 from fastcam.attribution.box_target import BoxTarget
 from fastcam.errors import InputError
-from fastcam.jobs.evaluate.test_set import EvaluationSet, SetChoice, find_items, left_out_notes
+from fastcam.jobs.evaluate.test_set import (
+    EvaluationSet,
+    SetChoice,
+    find_items,
+    left_out_notes,
+    refuse_table,
+)
 from fastcam.read.inputs.mask_pairs import with_masks_beside
 
 
@@ -17,16 +23,11 @@ def read_detection_set(
 
     InputError where there is no image, and for a table and what belongs to it.
     """
-    for option, value in (
-        ("--table", choice.table),
-        ("--id-column", choice.id_column),
-        ("--input", next(iter(choice.columns), None)),
-    ):
-        if value is not None:
-            raise InputError(
-                f"{option} {value}: of a detector the map of a box is measured against the box and "
-                "a mask, and no true value is compared; leave it out"
-            )
+    refuse_table(
+        choice,
+        "of a detector the map of a box is measured against the box and a mask, and no true "
+        "value is compared; leave it out",
+    )
     items = find_items(choice, 2, channels)
     if choice.mask_dir is None:
         items = with_masks_beside(items)

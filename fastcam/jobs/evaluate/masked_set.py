@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.errors import InputError
-from fastcam.jobs.evaluate.test_set import EvaluationSet, SetChoice, find_items, left_out_notes
+from fastcam.jobs.evaluate.test_set import (
+    EvaluationSet,
+    SetChoice,
+    find_items,
+    left_out_notes,
+    refuse_table,
+)
 from fastcam.read.inputs.id_match import Unmatched
 from fastcam.read.inputs.mask_pairs import with_masks_beside
 
@@ -18,16 +24,11 @@ def read_masked_set(choice: SetChoice, classes: int, dims: int, channels: int) -
     Images without a mask are left out and listed. InputError where none has one, and for a table
     and what belongs to it.
     """
-    for option, value in (
-        ("--table", choice.table),
-        ("--id-column", choice.id_column),
-        ("--input", next(iter(choice.columns), None)),
-    ):
-        if value is not None:
-            raise InputError(
-                f"{option} {value}: of a segmentation the true classes are those of the masks' "
-                "pixels; leave it out, and give --mask-dir"
-            )
+    refuse_table(
+        choice,
+        "of a segmentation the true classes are those of the masks' pixels; leave it out, and give "
+        "--mask-dir",
+    )
     names = choice.class_names
     if names and len(names) != classes:
         raise InputError(f"--class-names: {len(names)} names, and the model has {classes} classes")

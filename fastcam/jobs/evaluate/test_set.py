@@ -253,3 +253,14 @@ def _notes(choice: SetChoice, items: tuple[Item, ...], targets: Targets) -> list
     if len(set(targets.values.values())) == 1 and len(items) > 1:
         notes.append("all images have the same true value: nothing that compares them is defined")
     return notes
+
+
+def refuse_table(choice: SetChoice, reason: str) -> None:
+    """InputError, with the ``reason``, for a table and what belongs to it."""
+    for option, value in (
+        ("--table", choice.table),
+        ("--id-column", choice.id_column),
+        ("--input", next(iter(choice.columns), None)),
+    ):
+        if value is not None:
+            raise InputError(f"{option} {value}: {reason}")

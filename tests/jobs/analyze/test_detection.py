@@ -24,7 +24,7 @@ from fastcam.options import Style
 from fastcam.read.volumes.orientation import Orientation
 from fastcam.store.maps import MapStore
 
-from ...attribution.detectors import CELL, SIDE, SquareDetector, square_images
+from ...attribution.detectors import CELL, SIDE, SquareDetector, square_images, write_square_images
 
 LAYERS = ["backbone.0", "backbone.2"]
 OPTIONS: dict[str, Any] = {
@@ -40,12 +40,7 @@ OPTIONS: dict[str, Any] = {
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     """A bright and a dark square, a bright one, nothing; each twice as large as it is seen."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number, image in enumerate(square_images()[:, 0]):
-        pixels = (image.numpy() * 50 + 100).astype(np.uint8)
-        Image.fromarray(pixels).resize((2 * SIDE, 2 * SIDE), 0).save(folder / f"im{number}.png")
-    return folder
+    return write_square_images(tmp_path / "images")
 
 
 def _analyzer(tmp_path: Path, target: Any = "box:best", **options: Any) -> fastcam.Analyzer:

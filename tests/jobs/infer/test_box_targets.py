@@ -19,17 +19,12 @@ from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.store.map_rows import choose_rows
 from fastcam.store.maps import MapStore
 
-from ...attribution.detectors import SIDE, SquareDetector, square_images
+from ...attribution.detectors import SIDE, SquareDetector, write_square_images
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number, image in enumerate(square_images()[:, 0]):
-        pixels = (image.numpy() * 50 + 100).astype(np.uint8)
-        Image.fromarray(pixels).resize((2 * SIDE, 2 * SIDE), 0).save(folder / f"im{number}.png")
-    return folder
+    return write_square_images(tmp_path / "images")
 
 
 def _options(**options: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastcam.jobs.evaluate.detection_cases import DetectedCase
 from fastcam.jobs.evaluate.metrics.detection import TargetMetrics
+from fastcam.jobs.evaluate.plots.chance_line import chance_line
 from fastcam.report.plots import (
     BLUE,
     DARK,
@@ -62,9 +63,9 @@ def detection_page(
         write_placeholder(scores, "no image has such a box")
     for x, (number, (name, color, marker)) in enumerate(strips):
         dots_and_box(shares, _numbers(cases, number, f"share_inside_{name}"), x, color, marker)
-        _chance(shares, x, _numbers(cases, number, f"{name}_area"))
+        chance_line(shares, x, _numbers(cases, number, f"{name}_area"))
         _bar(peaks, x, _numbers(cases, number, f"peak_inside_{name}"), color)
-        _chance(peaks, x, _numbers(cases, number, f"{name}_area"))
+        chance_line(peaks, x, _numbers(cases, number, f"{name}_area"))
     return page_png(page)
 
 
@@ -94,24 +95,3 @@ def _bar(axes: Axes, x: int, hits: NDArray[np.float64], color: str) -> None:
     axes.bar(x, share, 0.5, color=color, alpha=0.75, zorder=2)
     text = f"{share:.0%}  ({int(hits.sum())})"
     axes.text(x, share + 0.02, text, ha="center", size=10, color=DARK, zorder=5)
-
-
-def _chance(axes: Axes, x: int, areas: NDArray[np.float64]) -> None:
-    if not areas.size:
-        return
-    level = float(areas.mean())
-    axes.hlines(
-        level, x - 0.46, x + 0.46, color=DARK, linestyles=(0, (4, 3)), linewidth=1.6, zorder=4
-    )
-    axes.annotate(
-        f"{level:.2f}",
-        (x + 0.46, level),
-        (0, 3),
-        textcoords="offset points",
-        ha="right",
-        size=8.5,
-        color=DARK,
-        zorder=6,
-        annotation_clip=False,
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0, "alpha": 0.8},
-    )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastcam.jobs.evaluate.metrics.localization import (
     GroupLocalization,
@@ -16,6 +15,7 @@ from fastcam.jobs.evaluate.metrics.localization import (
     numbers,
     split_by_good,
 )
+from fastcam.jobs.evaluate.plots.chance_line import chance_line
 from fastcam.report.plots import (
     BAD,
     DARK,
@@ -91,7 +91,7 @@ def _strip(
         write_placeholder(axes, "no map could be measured")
     for x, (group, color) in enumerate(zip(groups, (GOOD, BAD), strict=True)):
         dots_and_box(axes, numbers(group, measure), x, color, "o^"[x])
-        _chance(axes, x, numbers(group, chance))
+        chance_line(axes, x, numbers(group, chance))
 
 
 def _pointing(axes: Axes, summary: LocalizationSummary, names: tuple[str, str]) -> None:
@@ -115,36 +115,9 @@ def _pointing(axes: Axes, summary: LocalizationSummary, names: tuple[str, str]) 
             color=DARK,
             zorder=5,
         )
-        _chance(axes, x, np.array([group.chance_hit_rate]))
+        chance_line(axes, x, np.array([group.chance_hit_rate]))
 
 
 def _name_groups(axes: Axes, counts: Sequence[int], names: tuple[str, str]) -> None:
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], [f"{n}\nn = {c:,}" for n, c in zip(names, counts, strict=True)])
-
-
-def _chance(axes: Axes, x: int, values: NDArray[np.float64]) -> None:
-    if not values.size:
-        return
-    level = float(values.mean())
-    axes.hlines(
-        level,
-        x - 0.46,
-        x + 0.42,
-        color=DARK,
-        linestyles=(0, (4, 3)),
-        linewidth=1.6,
-        zorder=4,
-    )
-    axes.annotate(
-        f"{level:.2f}",
-        (x + 0.42, level),
-        (0, 3),
-        textcoords="offset points",
-        ha="right",
-        size=8.5,
-        color=DARK,
-        zorder=6,
-        annotation_clip=False,
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0, "alpha": 0.8},
-    )
