@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -79,7 +81,22 @@ def _checked(iterator: Any) -> Iterator[Any]:
     try:
         yield from iterator
     except (RuntimeError, OSError, EOFError) as error:
-        # One that has read all that it was given ended by itself, with 0.
-        if all(reader.exitcode in (None, 0) for reader in iterator._workers):
+        if not _one_is_lost(iterator._workers):
             raise
         raise SchedulerError(_LOST) from error
+
+
+def _one_is_lost(readers: Sequence[BaseProcess]) -> bool:
+    """Whether one of ``readers`` was ended by something else than the end of its work.
+
+    The system closes a killed process's connections, which is what fails here, before the process
+    counts as ended: its end is waited for a second.
+    """
+    last = time.monotonic() + 1.0
+    while True:
+        # One that has read all that it was given ended by itself, with 0.
+        if any(reader.exitcode not in (None, 0) for reader in readers):
+            return True
+        if time.monotonic() > last:
+            return False
+        time.sleep(0.01)

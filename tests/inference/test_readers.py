@@ -77,6 +77,47 @@ def test_a_reader_that_is_killed_while_they_start(
     assert signal.getsignal(signal.SIGCHLD) is before
 
 
+class Ending:
+    """A reader whose exit code is known only when it was asked for a few times."""
+
+    def __init__(self, *codes: int | None) -> None:
+        self._codes = list(codes)
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._codes.pop(0) if len(self._codes) > 1 else self._codes[0]
+
+
+class Broken:
+    """An iterator of a DataLoader whose connection to its readers breaks."""
+
+    def __init__(self, *readers: Ending) -> None:
+        self._workers = readers
+
+    def __iter__(self) -> Iterator[object]:
+        return self
+
+    def __next__(self) -> object:
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize(
+    ("readers", "error"),
+    [
+        ([Ending(None, None, -signal.SIGKILL)], SchedulerError),
+        ([Ending(0), Ending(None, None, None, -signal.SIGKILL)], SchedulerError),
+        ([Ending(None)], ConnectionResetError),
+        ([Ending(0), Ending(0)], ConnectionResetError),
+    ],
+)
+def test_a_connection_breaks_before_its_reader_counts_as_ended(
+    monkeypatch: pytest.MonkeyPatch, readers: list[Ending], error: type[Exception]
+) -> None:
+    monkeypatch.setattr(DataLoader, "__iter__", lambda _: Broken(*readers))
+    with pytest.raises(error):
+        next(read_ahead(Blocked(), 1, 1, batch_size=None))
+
+
 _FAULTS = """
 import resource
 import numpy as np
