@@ -13,8 +13,8 @@ from fastcam.api.keyword_messages import keyword_messages
 from fastcam.api.view_request import view_request
 from fastcam.errors import InputError
 from fastcam.figures.notebook_figure import Figure
-from fastcam.jobs.view.entrance import NoServerError
 from fastcam.jobs.view.opened_case import PANEL_KINDS, Limits, Look, PanelKind, Slot
+from fastcam.jobs.view.page_server import NoServerError
 from fastcam.jobs.view.query import PictureQuery, rising
 from fastcam.jobs.view.review_summary import ReviewSummary, review_files, review_summary
 from fastcam.jobs.view.room import Room

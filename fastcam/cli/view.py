@@ -137,7 +137,7 @@ def view(
     """
     from fastcam.api.view_request import view_request
     from fastcam.cli.parsing import parse_marks, parse_names
-    from fastcam.jobs.view.entrance import App, open_entrance
+    from fastcam.jobs.view.page_server import App, open_page_server
 
     request = view_request(
         runs,
@@ -164,8 +164,8 @@ def view(
         **vars(heat),
     )
     request.check_runs()
-    entrance = open_entrance(request.sharing)
-    for line in entrance.lines:
+    page_server = open_page_server(request.sharing)
+    for line in page_server.lines:
         typer.echo(one_line(line))
 
     def open_it() -> App:
@@ -174,4 +174,4 @@ def view(
 
         return open_room(request)
 
-    entrance.serve(open_it, server.browser)
+    page_server.serve(open_it, server.browser)

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, quote
 
 from fastcam.errors import FastcamError, InputError
 from fastcam.jobs.view.downloads import page_file, report_file
-from fastcam.jobs.view.entrance import App, json_answer
 from fastcam.jobs.view.page_folder import FOLDER, write_folder
+from fastcam.jobs.view.page_server import App, json_answer
 from fastcam.jobs.view.query import parse_picture, whole_number
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.volume_files import volume_file

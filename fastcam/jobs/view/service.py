@@ -1,4 +1,4 @@
-"""Serving a reading room: opening it behind its entrance, and the end of it."""
+"""Serving a reading room: opening it behind its page, and the end of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fastcam.figures import warmup
-from fastcam.jobs.view.entrance import App, Entrance, open_entrance
+from fastcam.jobs.view.page_server import App, PageServer, open_page_server
 from fastcam.jobs.view.request import ViewRequest
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.server import api_of
@@ -17,47 +17,47 @@ from fastcam.jobs.view.server import api_of
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """A room that is open, and its entrance, which takes connections already.
+    """A room that is open, and the server of its page, which takes connections already.
 
     Attributes:
         room: the room.
-        entrance: its port.
+        page_server: it, with its port.
     """
 
     room: Room
-    entrance: Entrance
+    page_server: PageServer
 
     @property
     def address(self) -> str:
         """What the browser opens."""
-        return self.entrance.address
+        return self.page_server.address
 
     @property
     def port(self) -> int:
         """The port's number."""
-        return self.entrance.port
+        return self.page_server.port
 
     @property
     def token(self) -> str:
         """What addresses begin with."""
-        return self.entrance.token
+        return self.page_server.token
 
     @property
     def listener(self) -> socket.socket:
         """The socket."""
-        return self.entrance.listener
+        return self.page_server.listener
 
 
 def open_service(request: ViewRequest) -> Service:
     """Open the runs of a request and take a port. InputError where either can't be."""
-    entrance = open_entrance(request.sharing)
+    page_server = open_page_server(request.sharing)
     try:
         room = Room(request)
     except BaseException:
-        entrance.listener.close()
+        page_server.listener.close()
         raise
-    entrance.room.set_result(api_of(room))
-    return Service(room, entrance)
+    page_server.room.set_result(api_of(room))
+    return Service(room, page_server)
 
 
 def open_room(request: ViewRequest) -> App:
@@ -80,7 +80,7 @@ def running(service: Service) -> Iterator[Service]:
 
 def start_thread(service: Service) -> Callable[[], None]:
     """Serve in a thread of its own; what ends it."""
-    server = service.entrance.server()
+    server = service.page_server.server()
     # Signals are the main thread's.
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [service.listener]}, daemon=True

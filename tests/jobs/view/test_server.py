@@ -23,7 +23,7 @@ def test_it_listens_on_this_machine_only(service) -> None:
     assert service.listener.getsockname()[0] == "127.0.0.1"
     assert service.address.startswith(f"http://127.0.0.1:{service.port}/")
     assert len(service.token) > 24
-    assert f"-L {service.port}:127.0.0.1:{service.port}" in "\n".join(service.entrance.lines)
+    assert f"-L {service.port}:127.0.0.1:{service.port}" in "\n".join(service.page_server.lines)
 
 
 def test_nothing_is_there_without_the_token(service) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 import fastcam
 from fastcam.errors import InputError
-from fastcam.jobs.view import entrance
+from fastcam.jobs.view import page_server
 from tests.jobs.view.sample_rooms import patch_run
 
 
@@ -27,9 +27,9 @@ def test_figures_instead_of_a_room(tmp_path, monkeypatch) -> None:
     (tmp_path / "images" / "p2.nii.gz").unlink()
 
     def missing():
-        raise entrance.NoServerError("fastcam view needs starlette and uvicorn")
+        raise page_server.NoServerError("fastcam view needs starlette and uvicorn")
 
-    monkeypatch.setattr(entrance, "needed_uvicorn", missing)
+    monkeypatch.setattr(page_server, "needed_uvicorn", missing)
     shown = fastcam.view(run, root_dir=tmp_path / "images")
     html = shown._repr_html_()
     assert "needs starlette and uvicorn" in html

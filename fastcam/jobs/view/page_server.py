@@ -1,4 +1,4 @@
-"""The reading room's entrance: its port, who is let in, and the page.
+"""The page's server: its port, who is let in, and the page while the room is opened.
 
 It needs neither the runs nor the kernels, so that a browser loads the page while these are loaded;
 what the page asks of the room waits until it is open. Everything lies below ``/<token>/``, and all
@@ -62,7 +62,7 @@ def _pending() -> Future[App]:
 
 
 @dataclass(frozen=True, eq=False)
-class Entrance:
+class PageServer:
     """A port that takes connections, and the room behind it once it is open.
 
     Attributes:
@@ -166,11 +166,11 @@ class Entrance:
             self.room.result()
 
 
-def open_entrance(sharing: Sharing) -> Entrance:
+def open_page_server(sharing: Sharing) -> PageServer:
     """Take a port. InputError where it can't be had; NoServerError where none can, or the server's
     libraries are missing."""
     needed_uvicorn()
-    return Entrance(sharing, _listener(sharing))
+    return PageServer(sharing, _listener(sharing))
 
 
 def needed_uvicorn() -> Any:
