@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,9 +148,11 @@ class Comparison(ExplanationFigures):
         yield from self._figures_beside_maps(number, title, style)
 
     def _combined(self, number: int, rows: Sequence[Row], scales: Scales, style: Style) -> Figure:
-        panels = [combined_panels(row, scales, style) for row in rows]
+        of_groups = [combined_panels(row, scales, style) for row in rows]
         if not style.classic and style.panels[:1] in ((), ("image",)):
-            panels = pictures_once(rows, panels, style)
+            panels = pictures_once(rows, of_groups, style)
+        else:
+            panels = [list(itertools.chain(*of_row)) for of_row in of_groups]
         title = self.results[0].names[number]
         notes = _in_a_line(
             self._random_note(), _uniform_note(rows, scales), _notes(rows, with_methods=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,9 +22,9 @@ from fastcam.options import PanelName, Style
 _LEAST_PACKED = 3
 
 
-def combined_panels(row: Row, scales: Scales, style: Style) -> list[Panel]:
-    """For each picture: the picture, its maps as heat, its maps over it."""
-    panels: list[Panel] = []
+def combined_panels(row: Row, scales: Scales, style: Style) -> list[list[Panel]]:
+    """For each group: the picture, its maps as heat, its maps over it."""
+    panels: list[list[Panel]] = []
     for group in row.groups:
         aspect = style.shown_aspect(group.facts.pixel_aspect)
         height, width = panel_size(group.picture, style.panel_size, aspect)
@@ -51,28 +50,41 @@ def combined_panels(row: Row, scales: Scales, style: Style) -> list[Panel]:
             "heat": [heat for heat, _ in pairs],
             "overlay": [overlay for _, overlay in pairs],
         }
-        panels += ordered_panels(of_group, style.panels)
+        panels.append([*ordered_panels(of_group, style.panels)])
     return panels
 
 
 def pictures_once(
-    rows: Sequence[Row], panels: Sequence[list[Panel]], style: Style
+    rows: Sequence[Row], panels: Sequence[list[list[Panel]]], style: Style
 ) -> list[list[Panel]]:
-    """The panels without the first picture of a row where the row above begins with it, too: there
-    is nothing in its place, so that what is beside it stays below what is alike. Many maps of one
-    picture stand two in a row."""
-    neighbors = itertools.pairwise(row.groups[0] for row in rows)
-    repeated = [False, *(same_picture(above, below) for above, below in neighbors)]
+    """The panels of ``combined_panels``, which begin with their group's picture, without a picture
+    that the rows above have shown last in the same place: there is nothing in its place, so that
+    what is beside it stays below what is alike. Many maps of one picture stand two in a row."""
+    repeated = [*_shown_above(rows)]
     single = all(len(row.groups) == len(row.groups[0].maps) == 1 for row in rows)
-    if single and all(repeated[1:]) and len(rows) >= _LEAST_PACKED:
-        seconds = [*(of_row[1:] for of_row in panels[1::2]), []]
+    if single and all(of_row[0] for of_row in repeated[1:]) and len(rows) >= _LEAST_PACKED:
+        seconds = [*(of_row[0][1:] for of_row in panels[1::2]), []]
         pairs = zip(panels[::2], seconds, strict=False)
-        panels = [[*first, *second] for first, second in pairs]
+        panels = [[[*first[0], *second]] for first, second in pairs]
     once = []
-    for (picture, *others), again in zip(panels, repeated, strict=False):
-        shown = empty_panel(picture.height, picture.width, style) if again else picture
-        once.append([shown, *others])
+    for of_row, again in zip(panels, repeated, strict=False):
+        shown = []
+        for (picture, *others), above in zip(of_row, again, strict=True):
+            empty = empty_panel(picture.height, picture.width, style)
+            shown += [empty if above else picture, *others]
+        once.append(shown)
     return once
+
+
+def _shown_above(rows: Sequence[Row]) -> Iterator[list[bool]]:
+    """Of each row's groups whether the last one above in its place lies over the same picture."""
+    last: list[Group] = []
+    for row in rows:
+        yield [
+            place < len(last) and same_picture(last[place], group)
+            for place, group in enumerate(row.groups)
+        ]
+        last[: len(row.groups)] = row.groups
 
 
 def separate_panels(

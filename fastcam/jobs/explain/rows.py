@@ -251,15 +251,14 @@ def _reconstruction_rows(result: ExplanationData, index: int) -> Iterator[Row]:
             support = f"{name}: {of_class.names[number]}" if of_class.names else f"support {name}"
             groups = [Group(picture, support, (received,))]
             if not number:
-                caption = f"{name}: error"
+                share = f" {reconstruction.probability[index, column]:.4f}"
+                caption = f"{name}{share * reconstruction.trained}: error"
                 error = RowMap(
                     caption=caption,
                     values=_finite(of_class.error[index], caption),
                     unit=(RECONSTRUCTION, "error"),
                 )
-                share = f" · {name} {reconstruction.probability[index, column]:.4f}"
-                query = "query" + share * reconstruction.trained
-                groups.append(Group(result.images[index], query, (error,), mark))
+                groups.append(Group(result.images[index], "query", (error,), mark))
             yield Row(RECONSTRUCTION, tuple(groups))
 
 

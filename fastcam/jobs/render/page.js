@@ -29,7 +29,7 @@
   let scrolled = 0; // where the list was before a case was opened
   let opened = null; // place of the case whose slices are listed
   let large = null; // {entry, at}: the figure at large
-  const mixing = { on: false, alpha: 0.5, byHeat: false, map: 0 }; // how the figure at large is mixed
+  const mixing = { on: false, ...data.mixed, map: 0 }; // how the figure at large is mixed
 
   function columnValues(values) {
     return values.of ? cases.map(KNOWN_COLUMNS[values.of]) : unpackedColumn(values, cases.length);
@@ -201,7 +201,7 @@
     if (columns.text) fields.set("columns", columns.text);
     if ($("sort").value !== usualSort) fields.set("sort", $("sort").value);
     if (mixing.on) fields.set("mix", mixing.alpha);
-    if (mixing.on && mixing.byHeat) fields.set("blend", "heat");
+    if (mixing.on && canBlend) fields.set("blend", mixing.byHeat ? "heat" : "flat");
     return String(fields) && `?${fields}`;
   }
 
@@ -594,6 +594,7 @@
 
   const title = document.title;
   const canBlend = [data, data.other ?? data].every(({ heat }) => heat.length === 4);
+  mixing.byHeat &&= canBlend;
   const columnsShown = ownColumns();
   const columns = new ColumnFilters($("columns"), columnsShown, () => {
     showColumnCount();

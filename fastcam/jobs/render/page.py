@@ -96,7 +96,9 @@ def _count(gallery: Gallery) -> str:
     right = sum(verdicts)
     whole = "" if count == gallery.available else f" of {gallery.available:,}"
     cases = "case" if not whole and count == 1 else "cases"
-    counts = f"{count:,}{whole} {cases}, {_many(figures, 'figure')}"
+    others = len(gallery.cases) - count if gallery.pictures else 0
+    summaries = f" and {others:,} {'summary' if others == 1 else 'summaries'}" if others else ""
+    counts = f"{count:,}{whole} {cases}{summaries}, {_many(figures, 'figure')}"
     if not verdicts:
         return f"{counts}."
     unknown = f", {count - len(verdicts):,} without a label" if len(verdicts) < count else ""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
 from fastcam_kernels import colormap
 
+from fastcam.errors import InputError
 from fastcam.jobs.render.gallery_content import Gallery, GalleryCase
 from fastcam.jobs.render.page_columns import packed, rounded
 from fastcam.jobs.render.page_paths import Pattern, case_fields, coded, figure_fields
-from fastcam.options import COLORMAPS
+from fastcam.options import COLORMAPS, Style
 from fastcam.read.inputs.case_columns import CaseColumn
 
 _Value = TypeVar("_Value", bound=Hashable)
@@ -46,6 +47,7 @@ def page_data(gallery: Gallery) -> dict[str, Any]:
         "flat": gallery.flat,
         "pictures": gallery.pictures,
         "run": gallery.run,
+        "mixed": _mixed(gallery.settings, gallery.maps),
         **_cases(gallery),
         "columns": [_column(column, gallery.cases) for column in gallery.columns],
     }
@@ -56,6 +58,18 @@ def page_data(gallery: Gallery) -> dict[str, Any]:
             **_cases(gallery.other),
         }
     return data
+
+
+def _mixed(settings: Mapping[str, Any], maps: bool) -> dict[str, Any]:
+    """How the figures' own overlays are mixed, as the page begins to mix; settings come from a
+    file, and those that no figure can have count as the usual ones."""
+    given = {name: settings[name] for name in ("heat_alpha", "blend", "style") if name in settings}
+    try:
+        style = Style(**given)
+    except (InputError, TypeError):
+        style = Style()
+    blend = style.map_blend if maps else style.patch_blend
+    return {"alpha": style.heat_alpha, "byHeat": blend == "heat"}
 
 
 def _cases(gallery: Gallery) -> dict[str, Any]:

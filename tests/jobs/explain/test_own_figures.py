@@ -14,7 +14,7 @@ from fastcam.options import Style, StyleName
 
 from ...figures.expected_pixels import bilinear
 from ..vit.passes import sheet_and_panels
-from .samples import PICTURES, SIDE, attention, cam, explanation
+from .samples import PICTURES, SIDE, attention, cam, explanation, reconstruction
 
 STYLE: dict[str, Any] = {"panel_size": SIDE, "heat_alpha": 0.4, "style": "classic"}
 
@@ -49,6 +49,20 @@ def test_sentences_follow_each_other_as_sentences() -> None:
         "Random weights: these maps mean nothing. "
         "Attention is all but uniform: nowhere more than 1.02 × uniform."
     )
+
+
+def test_the_query_is_shown_once() -> None:
+    one = explanation({}, reconstruction=reconstruction(shots=2))
+    style: dict[str, Any] = {**STYLE, "style": "standard"}
+    sheet, _ = sheet_and_panels(Comparison((one,), ("",)).figure, 0, **style)
+    first, more, second, _ = sheet.rows
+    assert [len(row) for row in sheet.rows] == [6, 3, 6, 3]
+    assert first[3].caption == "query"
+    assert (second[3].caption, second[3].image.shape) == ("", (1, 1, 3))
+    assert all(row[0].image.shape[:2] == PICTURES[0].shape[:2] for row in (first, more, second))
+    errors = [row[4].caption for row in (first, second)]
+    names = list(one.reconstruction.classes) if one.reconstruction else []
+    assert [caption.split()[0] for caption in errors] == names
 
 
 def _sheets(one: Explanation, style: StyleName = "standard") -> dict[str, Any]:

@@ -139,6 +139,7 @@ def places(heat: np.ndarray) -> Iterator[tuple[float, float]]:
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
 def test_heat_is_laid_over_the_image(folder: Path, open_page: Any, alpha: float) -> None:
     page, row = opened_best(folder, open_page)
+    page.get_by_label("Blend").select_option("flat")
     page.get_by_role("slider", name="Heat").fill(str(alpha))
     page.wait_for_function("() => document.querySelector('.stage').classList.contains('mixed')")
     image, heat = parts(folder / "one", row)
@@ -155,6 +156,27 @@ def test_heat_is_laid_over_the_image(folder: Path, open_page: Any, alpha: float)
         differences.append(np.abs(color - near.mean(axis=(0, 1))).max())
     assert np.median(differences) < 4
     assert f"mix={alpha:g}" in page.url
+
+
+def test_mixing_begins_as_the_overlay_is_mixed(folder: Path, open_page: Any) -> None:
+    page, row = opened_best(folder, open_page)
+    page.keyboard.press("m")
+    page.wait_for_function("() => document.querySelector('.stage').classList.contains('mixed')")
+    drawn = fastcam.picture(
+        folder / "one", row["case"], slice=int(row["slice"]), panel="overlay", panel_size=256
+    )
+    wanted = np.asarray(drawn.pixels, float)
+    _, heat = parts(folder / "one", row)
+    side, bar = len(heat), int(row["panels"].split()[-1])
+    screen = Screen(page, side + bar, side)
+    differences = []
+    for across, down in places(heat):
+        y, x = int(down * side), int(across * side)
+        near = wanted[y - 2 : y + 3, x - 2 : x + 3].mean(axis=(0, 1))
+        differences.append(np.abs(screen.color(across, down) - near).max())
+    assert len(differences) > 20
+    assert np.median(differences) < 8  # 28 where it begins flat
+    assert page.url.endswith("?mix=0.5&blend=heat")
 
 
 def test_where_there_is_no_heat_the_image_stays(folder: Path, open_page: Any) -> None:
@@ -191,7 +213,7 @@ def test_wheel_and_keys(folder: Path, open_page: Any) -> None:
     page.keyboard.press("d")
     assert page.locator("#alpha-said").inner_text() == "55 %"
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("() => location.hash.includes('/1?mix=0.55')")
+    page.wait_for_function("() => location.hash.includes('/1?mix=0.55&blend=heat')")
     assert "mixed" in page.locator(".stage").first.get_attribute("class")
     page.keyboard.press("m")
     page.wait_for_function("() => !document.querySelector('.stage').classList.contains('mixed')")

@@ -58,7 +58,11 @@ def test_a_page_of_somebody_else_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("groups", "said"),
-    [(["a"], "1 case, 2 figures."), (["a", "b"], "2 cases, 3 figures."), ([], "1 figure.")],
+    [
+        (["a"], "1 case and 1 summary, 2 figures."),
+        (["a", "b"], "2 cases and 1 summary, 3 figures."),
+        ([], "1 figure."),
+    ],
 )
 def test_what_belongs_to_no_case_is_none(tmp_path: Path, groups: list[str], said: str) -> None:
     shown = [PictureGroup(name, "", None, [f"{name}.png"]) for name in groups]
