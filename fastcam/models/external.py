@@ -43,7 +43,7 @@ def build(name: str, state: State, sizes: Sizes) -> tuple[nn.Module, bool]:
     Raises InputError when the library is not installed or there is no such model in it.
     """
     if file := _FILE.fullmatch(name):
-        return build_from_file(file[1], file[2], sizes), False
+        return build_from_file(file[1], file[2], sizes, loads=state is not None)
     library, _, rest = name.partition(":")
     builder = {"timm": _timm, "torchvision": _torchvision, "monai": _monai}[library]
     with import_errors(library, library):

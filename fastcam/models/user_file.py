@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.util
 import inspect
+import io
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from fastcam.errors import InputError, one_line
 from fastcam.models.model_files import module_of
 from fastcam.models.sizes import Sizes
 from fastcam.read.regular_files import check_regular
 
+# Any but the one that models are built with.
+_OTHER_SEED = 1
 
-def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
-    """What ``factory()`` of ``file`` returns; the file may import its neighbors.
+
+def build_from_file(file: str, factory: str, sizes: Sizes, loads: bool) -> tuple[nn.Module, bool]:
+    """What ``factory()`` of ``file`` returns, and whether its weights are random; the file may
+    import its neighbors.
+
+    Nobody says whether a factory loads weights. Where nothing ``loads`` them afterwards it is
+    called a second time, with other random numbers: they are random if no weight is the same then.
 
     ``num_classes``, ``in_channels`` and ``image_size`` are its arguments where ``sizes`` has them
     and the factory takes them. Raises InputError when there is no such file or function, its code
@@ -42,15 +54,52 @@ def build_from_file(file: str, factory: str, sizes: Sizes) -> nn.Module:
         model = vars(module)[factory]
     except KeyError as error:
         raise InputError(_no_such(path, factory, module)) from error
-    if not isinstance(model, nn.Module | torch.export.ExportedProgram):
-        if not callable(model):
-            raise InputError(f"{label}: is a {type(model).__name__}, not a function")
-        options = _options(label, model, sizes)
-        with _neighbours(folder), _own_errors(label, folder):
-            model = model(**options)
-    if not isinstance(model, nn.Module | torch.export.ExportedProgram):
-        raise InputError(f"{label}: returns a {type(model).__name__}, not a torch.nn.Module")
-    return module_of(model)
+    if isinstance(model, nn.Module | torch.export.ExportedProgram):
+        return module_of(model), False
+    if not callable(model):
+        raise InputError(f"{label}: is a {type(model).__name__}, not a function")
+    make = partial(model, **_options(label, model, sizes))
+    with _neighbours(folder), _own_errors(label, folder):
+        made = make()
+    if not isinstance(made, nn.Module | torch.export.ExportedProgram):
+        raise InputError(f"{label}: returns a {type(made).__name__}, not a torch.nn.Module")
+    built = module_of(made)
+    if loads or not isinstance(made, nn.Module):
+        return built, False
+    with _neighbours(folder):
+        return built, _is_random(built, make)
+
+
+def _is_random(built: nn.Module, make: Callable[[], Any]) -> bool:
+    """Whether ``make`` gives other weights with other random numbers."""
+    silent = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with torch.random.fork_rng(devices=[]), silent[0], silent[1], warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(_OTHER_SEED)
+        try:
+            again = make()
+        except Exception:  # noqa: BLE001
+            # The user's own code may raise anything; one that can't be called twice has loaded
+            # something, as far as anybody knows.
+            return False
+    if not isinstance(again, nn.Module):
+        return False
+    others = again.state_dict()
+    # Of a norm all weights are 1, and all biases 0, whether or not they are random.
+    drawn = [
+        (name, weight)
+        for name, weight in built.state_dict().items()
+        if isinstance(weight, torch.Tensor)
+        and weight.is_floating_point()
+        and not _is_constant(weight)
+    ]
+    return bool(drawn) and not any(
+        name in others and torch.equal(weight, others[name]) for name, weight in drawn
+    )
+
+
+def _is_constant(weight: torch.Tensor) -> bool:
+    return is_lazy(weight) or weight.numel() == 0 or bool((weight == weight.flatten()[0]).all())
 
 
 def _run(path: Path) -> ModuleType:

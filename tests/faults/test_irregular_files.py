@@ -43,7 +43,7 @@ READERS: list[tuple[str, Callable[[Path], object]]] = [
     *((f"g{suffix}", volume_grid) for suffix in (".nii.gz", ".npy", ".dcm", ".mha")),
     ("p.png", read_image),
     ("l.txt", lambda path: find_inputs([path])),
-    ("m.py", lambda path: build_from_file(str(path), "make", Sizes())),
+    ("m.py", lambda path: build_from_file(str(path), "make", Sizes(), loads=False)),
     ("f.ttf", lambda path: Style(font=path)),
     ("folder/slice1.png", lambda path: open_volume(path.parent)),
     ("series/000001", lambda path: open_volume(path.parent)),

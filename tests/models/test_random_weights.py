@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -28,10 +31,81 @@ def test_they_are_the_same_in_every_run_and_leave_the_random_state_alone(name: s
 
 
 @pytest.mark.filterwarnings("ignore:.*weights are random")
-def test_loaded_weights_and_models_of_ones_own_are_not_random(tmp_path) -> None:
+def test_loaded_weights_and_models_of_ones_own_are_not_random(tmp_path: Path) -> None:
     random = load_model("resnet18", num_classes=2)
     path = tmp_path / "a.pth"
     torch.save(random.state_dict(), path)
     assert read_state_dict(path)
     assert not has_random_weights(load_model("resnet18", path))
     assert not has_random_weights(load_model(nn.Conv2d(1, 1, 1)))
+
+
+FACTORIES = """
+import torch
+from pathlib import Path
+from torch import nn
+count = []
+
+def random():
+    return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+
+def loaded():
+    model = random()
+    model.load_state_dict(torch.load(Path(__file__).with_name("w.pth")))
+    return model
+
+def backbone_loaded():
+    return nn.Sequential(loaded(), nn.Linear(3, 2))
+
+def once():
+    if count:
+        raise RuntimeError("a second time")
+    count.append(1)
+    return random()
+
+def constant():
+    return nn.BatchNorm1d(3)
+
+def lazy():
+    return nn.Sequential(nn.LazyLinear(3))
+
+def speaks():
+    print("made")
+    return random()
+
+def changes_the_one_it_has(model=random()):
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "expected"),
+    [
+        ("random", True),
+        ("speaks", True),
+        ("loaded", False),
+        ("backbone_loaded", False),
+        ("once", False),
+        ("constant", False),
+        ("lazy", False),
+        ("changes_the_one_it_has", False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_a_factory_that_loads_nothing_gives_random_weights(
+    factory: str, expected: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(FACTORIES, encoding="utf-8")
+    saved = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
+    torch.save(saved, tmp_path / "w.pth")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        torch.manual_seed(5)
+        model = load_model(f"{file}:{factory}")
+    assert has_random_weights(model) == expected
+    assert any("weights are random" in str(warning.message) for warning in said) == expected
+    assert capsys.readouterr().out == "made\n" * (factory == "speaks")
+    if factory == "random":
+        again = load_model(f"{file}:{factory}", tmp_path / "w.pth")
+        assert not has_random_weights(again)
