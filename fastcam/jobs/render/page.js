@@ -593,7 +593,7 @@
   }
 
   const title = document.title;
-  const canBlend = [data, data.other ?? data].every(({ heat }) => heat.length === 4);
+  const canBlend = [data, data.other ?? data].every(({ heat }) => heat.plain);
   mixing.byHeat &&= canBlend;
   const columnsShown = ownColumns();
   const columns = new ColumnFilters($("columns"), columnsShown, () => {
@@ -602,12 +602,10 @@
   });
   $("more-filters").hidden = !columnsShown.length;
   offerSorts();
-  const stages = [...document.querySelectorAll(".stage")].map((root) => new Stage(root));
+  const stages = [...document.querySelectorAll(".stage")].map((root, number) =>
+    new Stage(root, `by-heat-${number}`, [data, data.other ?? data][number].heat));
   if (!data.other) stages.pop().root.remove();
   $("stages").classList.toggle("two", Boolean(data.other));
-  for (const [id, of] of canBlend ? [["by-heat", data], ["by-heat-beside", data.other ?? data]] : []) {
-    $(id).firstElementChild.setAttribute("values", `1 0 0 0 0 0 1 0 0 0 0 0 1 0 0 ${of.heat.join(" ")} 0`);
-  }
   const usualSort = cases.some((entry) => entry.size !== null) ? "-size" : "place";
   for (const option of $("sort").querySelectorAll(".number")) {
     const key = option.value.replace("-", "");

@@ -8,14 +8,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
-import numpy as np
-from fastcam_kernels import colormap
-
 from fastcam.errors import InputError
 from fastcam.jobs.render.gallery_content import Gallery, GalleryCase
 from fastcam.jobs.render.page_columns import packed, rounded
+from fastcam.jobs.render.page_heat import heat_filters
 from fastcam.jobs.render.page_paths import Pattern, case_fields, coded, figure_fields
-from fastcam.options import COLORMAPS, Style
+from fastcam.options import Style
 from fastcam.read.inputs.case_columns import CaseColumn
 
 _Value = TypeVar("_Value", bound=Hashable)
@@ -74,7 +72,7 @@ def _mixed(settings: Mapping[str, Any], maps: bool) -> dict[str, Any]:
 
 def _cases(gallery: Gallery) -> dict[str, Any]:
     """The cases and their figures as columns, the patterns of paths and where panels lie, both
-    the commonest first, and what of colors makes heat."""
+    the commonest first, and how a browser finds the heat of colors."""
     cases = gallery.cases
     figures = [figure for case in cases for figure in case.figures]
     layouts = _numbered(figure.panels for figure in figures)
@@ -107,7 +105,10 @@ def _cases(gallery: Gallery) -> dict[str, Any]:
         },
         "patterns": [pattern.text for pattern in patterns],
         "layouts": list(layouts) if any(layouts) else [],
-        "heat": _level_of_color(str(gallery.settings.get("colormap", ""))),
+        "heat": heat_filters(
+            str(gallery.settings.get("colormap", "")),
+            patches=not gallery.maps and gallery.settings.get("style") != "classic",
+        ),
     }
 
 
@@ -151,18 +152,6 @@ def _column(column: CaseColumn, cases: Sequence[GalleryCase]) -> dict[str, Any]:
     if known is not None and values == list(map(known, cases)):
         return {"name": column.name, "kind": column.kind, "values": {"of": column.name}}
     return {"name": column.name, "kind": column.kind, "values": packed(values)}
-
-
-def _level_of_color(name: str) -> list[float]:
-    """Weights of R, G and B, 0 to 1, and a constant, whose sum is nearest to the level, 0 to 1, of
-    a color of the table, and 0 at its lowest: with it a browser blends by heat. Empty where there
-    is no such table."""
-    if name not in COLORMAPS:
-        return []
-    colors = colormap.table(name).astype(np.float64) / 255
-    levels = np.linspace(0, 1, len(colors))
-    weights, *_ = np.linalg.lstsq(colors - colors[0], levels, rcond=None)
-    return [round(float(weight), 4) for weight in (*weights, -colors[0] @ weights)]
 
 
 def json_text(data: object) -> str:
