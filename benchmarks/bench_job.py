@@ -6,9 +6,11 @@ is that of all its processes together, looked at every five seconds (a look take
 time, which two workers would miss): the sum of their proportional set sizes, in which shared pages
 count once, and of their resident sizes, in which they count in every process.
 
+`--bind` gives each run as many cores as it has workers, as on a machine with no more of them: one
+worker uses up to two cores otherwise.
 `--shapes 2x1,0x2` compares worker processes and threads in each (0: threads of the main process).
 
-Run: python -m benchmarks.bench_job [--quick] [--folder DIR] [--rounds 2] [--json FILE]
+Run: python -m benchmarks.bench_job [--quick] [--folder DIR] [--rounds 2] [--bind] [--json FILE]
 The test set (2.9 GB) and the figures (about 2 GB a run, removed after it) go into DIR.
 """
 
@@ -24,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,11 +74,26 @@ def _memory(process: subprocess.Popen[bytes]) -> tuple[float, float]:
     return pss / 2**20, rss / 2**20
 
 
-def run_job(inputs: SyntheticSet, name: str, command: list[str], output: Path) -> Run:
+@contextlib.contextmanager
+def _bound(cores: int | None) -> Iterator[None]:
+    """This process, and what it starts, on so many cores; on all of them for None."""
+    if cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def run_job(name: str, command: list[str], output: Path, cores: int | None) -> Run:
     """Run a command to its end, watching its memory."""
     shutil.rmtree(output, ignore_errors=True)
     start = time.perf_counter()
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    with _bound(cores):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     pss = rss = 0.0
     wait = _FIRST
     while process.poll() is None:
@@ -142,6 +160,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--shapes", default="")
+    parser.add_argument("--bind", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--run-shape", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -170,7 +189,8 @@ def main() -> None:
         runs: dict[str, list[Run]] = {name: [] for name in commands}
         for turn in range(1 if options.quick else options.rounds):
             for name, command in commands.items():
-                runs[name].append(run_job(inputs, name, command, output))
+                bound = int(name.split()[0]) if options.bind and not options.shapes else None
+                runs[name].append(run_job(name, command, output, bound))
                 run = runs[name][-1]
                 print(
                     f"round {turn + 1}  {name:>10}: {run.seconds:7.1f} s  {run.rate:6.0f} figures/s"
