@@ -14,6 +14,7 @@ from fastcam.attribution.cam.layers import candidates, default_layers
 from fastcam.attribution.engines import default_method
 from fastcam.attribution.layer_names import split_call, unwrapped
 from fastcam.attribution.model_call import check_arguments
+from fastcam.errors import InputError
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.jobs.inspect.contents import Inventory
 from fastcam.models import registry
@@ -84,8 +85,14 @@ def describe_model(model: str, checkpoint: PathLike | None = None, **options: An
     preprocessing = resolve_preprocessing(loaded, options.get("image_size"))
     check_arguments(loaded, several=False)
     example = torch.zeros(1, preprocessing.channels, *preprocessing.size)
-    layers = candidates(loaded, example)
-    by_default = default_layers(loaded, example)
+    try:
+        layers = candidates(loaded, example)
+        by_default = default_layers(loaded, example)
+    except RuntimeError as error:
+        raise InputError(
+            f"the model fails on a batch of shape {tuple(example.shape)}: "
+            f"{str(error).splitlines()[0]}; check --image-size and --in-channels"
+        ) from error
     millions = sum(p.numel() for p in loaded.parameters()) / 1e6
     size = " x ".join(map(str, preprocessing.size))
     rows = [

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
 from fastcam.attribution.request import Augmentation
-from fastcam.attribution.segmentation import SegmentationTargets
+from fastcam.attribution.segmentation import SegmentationTargets, with_regions
 from fastcam.errors import InputError
 
 DEVIATION = "-deviation"
@@ -42,12 +42,15 @@ class AugmentedEngine:
     explained and the output are those of the image as it is.
 
     ``kind``: "flips" along each axis and, of images, both; "rotations" by quarter turns in the
-    plane, of square images; "shifts" by a sixteenth of each side, either way.
+    plane, of square images; "shifts" by a sixteenth of each side, either way. ``usual``: what the
+    engine explains where a call doesn't say it; of a segmentation the pixels that are summed move
+    with the image.
     """
 
-    def __init__(self, engine: Engine, kind: Augmentation) -> None:
+    def __init__(self, engine: Engine, kind: Augmentation, usual: Targets = None) -> None:
         self._engine = engine
         self._kind = kind
+        self._usual = usual
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w) or (b, c, d, h, w), and their deviations.
@@ -56,11 +59,17 @@ class AugmentedEngine:
         """
         size = tuple(batch.shape[2:])
         plain = self._engine(batch, targets)
-        if plain.targets is not None and not isinstance(targets, SegmentationTargets):
+        targets = self._usual if targets is None else targets
+        segments = targets if isinstance(targets, SegmentationTargets) else None
+        if segments is not None and plain.labels is not None:
+            segments = with_regions(segments, plain.labels, plain.output.shape[1], size)
+        if plain.targets is not None and segments is None:
             several = any(_has_targets(v, plain, len(size)) for v in plain.maps.values())
             targets = plain.targets if several else plain.targets[:, 0]
         maps = {name: [values] for name, values in plain.maps.items()}
         for transform in transforms_of(self._kind, size):
+            if segments is not None and segments.regions is not None:
+                targets = replace(segments, regions=transform.change(segments.regions))
             of_changed = self._engine(transform.change(batch), targets)
             for name, values in of_changed.maps.items():
                 maps[name].append(transform.undo(values))

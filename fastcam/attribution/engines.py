@@ -42,7 +42,8 @@ def build_engine(
     engine = _window_engine(model, request, targets, compiled)
     if request.augmentation is None:
         return engine
-    return AugmentedEngine(engine, request.augmentation)
+    usual = _requested_targets(request) if targets is None else targets
+    return AugmentedEngine(engine, request.augmentation, usual)
 
 
 def build_shown_engine(model: nn.Module, request: MapRequest, targets: Targets = None) -> Engine:

@@ -124,6 +124,13 @@ def check_arguments(
             "take several (--input)"
         )
         raise InputError(f"{kind}.forward takes {', '.join(required)}: {remedy}")
+    if [p.name for p in parameters][:2] == ["input_ids", "pixel_values"]:
+        # All have a default, and an image given by its place would be taken for a text.
+        raise InputError(
+            f"{kind}.forward takes texts before images: give fastcam explain or infer the texts "
+            "that images are compared with, as in --target 'text:a photo of a cat'; or save the "
+            "vision model alone into a folder of its own"
+        )
     if not any(p.kind in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL) for p in parameters):
         raise InputError(
             f"{kind}.forward takes no image: it has no argument that is given by its place; name "

@@ -80,6 +80,19 @@ def segment(
     return Segmentation(labels, stacked, shares)
 
 
+def with_regions(
+    targets: SegmentationTargets, labels: Tensor, classes: int, image: Sequence[int]
+) -> SegmentationTargets:
+    """``targets`` with their regions, (b, t, *image), where ``labels`` (b, *s) are predicted of
+    ``classes`` classes."""
+    if targets.regions is not None:
+        return targets
+    regions = [_region(t, targets.masks, labels, image, classes) for t in targets.targets]
+    return SegmentationTargets(
+        targets.targets, regions=resized_regions(torch.stack(regions, 1), tuple(image))
+    )
+
+
 def segment_scores(logits: Tensor, targets: SegmentationTargets, regions: Tensor) -> Tensor:
     """Σ of each target's logits over its region: (b, t), in the graph of ``logits`` (b, c, *s)."""
     columns = []

@@ -29,7 +29,8 @@ def texts_of(
         top = last - (len(texts) - 1) * plan.caption_pitch
         for number, text in enumerate(texts):
             y = top + number * plan.caption_pitch
-            lines.append(TextLine(font, font.fit(text, room), x, y, palette.caption))
+            width = room if number == len(texts) - 1 else area.caption.width
+            lines.append(TextLine(font, font.fit(text, width), x, y, palette.caption))
     return lines
 
 

@@ -28,7 +28,7 @@ _BAR_GAP = 8
 _BAR_WIDTH = 15
 _TICK_WIDTH = 52
 _LEAST_CELL = 250  # so that captions of narrow panels can still be read
-_MOST_CAPTION_LINES = 3
+_MOST_CAPTION_LINES = 4
 # Letters of what stands aside of a caption; fewer say nothing.
 _LEAST_ASIDE = 4
 _LEAST_BAR = 60  # so that the numbers beside the bars of low panels can
@@ -194,8 +194,8 @@ def layout_of(sheet: Sheet, lettering: Lettering) -> Layout:
     lines += len(note_lines(sheet.note, plan.header.width, lettering))
     captions = 1
     panels = list(zip((p for row in sheet.rows for p in row), plan.areas, strict=True))
-    whole = (len(caption_lines(*entry, lettering)) for entry in panels if entry[0].whole_caption)
-    if lettering.scale > 1.0 or any(count > 1 for count in whole):
+    # The look of --style classic has no panel whose caption must stay whole, and one line.
+    if lettering.scale > 1.0 or any(panel.whole_caption for panel, _ in panels):
         captions = max(len(caption_lines(*entry, lettering)) for entry in panels)
     return plan if lines == captions == 1 else arrange(cells, lines, zoom, captions, letters)
 
@@ -217,7 +217,7 @@ def caption_room(panel: Panel, area: PanelArea, lettering: Lettering) -> int:
 
 
 def caption_lines(panel: Panel, area: PanelArea, lettering: Lettering) -> list[str]:
-    """A panel's caption in three lines at most, of which the last may be too long; in as many as it
+    """A panel's caption in four lines at most, of which the last may be too long; in as many as it
     takes where it must stay whole. After it what stands aside, as far as there is room."""
     room = caption_room(panel, area, lettering)
     if lettering.caption.width(panel.caption) <= room:
@@ -225,10 +225,21 @@ def caption_lines(panel: Panel, area: PanelArea, lettering: Lettering) -> list[s
     elif panel.whole_caption:
         lines = _parts_as_lines(panel.caption, room, lettering)
     else:
-        lines = note_lines(panel.caption, room, lettering)
-        whole, rest = lines[: _MOST_CAPTION_LINES - 1], lines[_MOST_CAPTION_LINES - 1 :]
-        lines = [*whole, " ".join(rest)] if rest else whole
+        lines = _lines_above_bar(panel.caption, area.caption.width, room, lettering)
     return [*lines[:-1], _with_aside(lines[-1], panel.aside, room, lettering)]
+
+
+def _lines_above_bar(caption: str, width: int, room: int, lettering: Lettering) -> list[str]:
+    """A caption's words as lines of ``width`` pixels, the last of ``room``, which is beside the
+    caption of a bar; where more than four would be needed the fourth is too long."""
+    lines = note_lines(caption, width, lettering)
+    if lettering.caption.width(lines[-1]) > room:
+        words = lines[-1].split()
+        ends = (" ".join(words[at:]) for at in range(1, len(words)))
+        end = next((end for end in ends if lettering.caption.width(end) <= room), "")
+        lines[-1:] = [lines[-1].removesuffix(end).rstrip(), end]
+    whole, rest = lines[: _MOST_CAPTION_LINES - 1], lines[_MOST_CAPTION_LINES - 1 :]
+    return [*whole, " ".join(rest).strip()] if rest else whole
 
 
 def caption_line(panel: Panel, area: PanelArea, lettering: Lettering) -> str:

@@ -24,7 +24,7 @@ from fastcam.figures.glyph_atlas import Color, TextLine
 from fastcam.figures.panel_annotations import annotations_of
 from fastcam.figures.paper import POINTS_PER_INCH
 from fastcam.figures.render_style import RenderStyle
-from fastcam.options import VectorFormat
+from fastcam.options import USUAL_DPI, VectorFormat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,6 +77,15 @@ def vector_picture(pixels: NDArray[np.uint8], kind: VectorFormat, dpi: float) ->
         page = _Page(width, height, dpi, np.full(3, 255, np.uint8))
         page.add_picture(pixels, layout.Rect(0, 0, width, height))
         return page.file(kind)
+
+
+def vector_plots(page: Figure, kind: VectorFormat) -> bytes:
+    """A page of plots as a file, as large as it was made; images in it have 300 pixels an inch."""
+    buffer = io.BytesIO()
+    metadata = vector_metadata(kind)
+    with vector_settings():
+        page.savefig(buffer, format=kind, dpi=USUAL_DPI, metadata=metadata, facecolor="auto")
+    return buffer.getvalue()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ class Predictions:
     the share of the pixels that are predicted as each class, and for a detection, whose output are
     the scores of the boxes that are explained.
 
-    - ``prediction`` (n,) int64, the class
+    - ``prediction`` (n,) int64, the class; of one output for multilabel, between two classes, 1
+      from a probability of 0.5 on
     - ``probability`` (n, k) float32, 0 to 1, by softmax, or one by one for multilabel
     - ``confidence`` (n,) float32, the predicted class's probability
     """
@@ -49,8 +50,14 @@ def predictions_of(output: NDArray[Any], task: Task = "auto") -> Predictions:
         )
     wide = output.astype(np.float64)
     probability = softmax(wide, axis=1) if task == "classification" else expit(wide)
-    predicted = output.argmax(axis=1)
-    confidence = np.take_along_axis(probability, predicted[:, None], axis=1)[:, 0]
+    if probability.shape[1] == 1:
+        # The one output between two classes is the probability of the second.
+        second = probability[:, 0]
+        predicted = (second >= 0.5).astype(np.int64)
+        confidence = np.maximum(second, 1.0 - second)
+    else:
+        predicted = output.argmax(axis=1)
+        confidence = np.take_along_axis(probability, predicted[:, None], axis=1)[:, 0]
     return Predictions(
         predicted.astype(np.int64), probability.astype(np.float32), confidence.astype(np.float32)
     )

@@ -116,12 +116,13 @@ def new_page(
     return page
 
 
-def page_figure(page: Page) -> Figure:
-    """The page's pixels, (h, w, 3) uint8 RGB, as a figure."""
+def page_figure(page: Page, style: Style) -> Figure:
+    """The page as a figure, whose files say the style's pixels an inch: its pixels, (h, w, 3) uint8
+    RGB, and for pdf and svg its lines and texts."""
     canvas: Any = page.canvas
     canvas.draw()
     pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-    return Figure(pixels)
+    return Figure(pixels, dpi=style.file_dpi, page=page)
 
 
 def page_png(page: Page) -> bytes:

@@ -31,8 +31,8 @@ class FigureRecord:
         limits: of a figure of several maps, JSON ``{"map": [low, high], ...}``; else empty.
         size: bytes of the file; None where that wasn't recorded.
         panels: where the image and the heat lie on it, ``"W H,x y w h,x y w h b,..."`` in pixels:
-            the figure's size, the image, and each panel of heat with the width of its bar; empty
-            where it has no such panels.
+            the figure's size, the image, and each panel of heat with the width of its bar, and a
+            ``1`` where it is for and against; empty where it has no such panels.
     """
 
     path: str

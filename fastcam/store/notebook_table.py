@@ -35,9 +35,13 @@ class MapFacts(Protocol):
 
 
 class NotebookTable:
-    """Base of the run stores, which gives them a table in notebooks."""
+    """Base of the run stores: a table in notebooks; and wherever a path is asked for, a store that
+    is open will do."""
 
     path: Path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def _repr_html_(self) -> str:
         store = cast("PatchFacts | MapFacts", self)

@@ -23,7 +23,8 @@ def pooled_probability(
 
     For each class by itself the mean, the highest, or the noisy-or ``1 - prod(1 - p)``, the
     probability that at least one slice shows it if slices are independent (Pearl 1988, section
-    4.3.2). Of "max" and "noisy-or" the classes need not add up to 1. Ties: the lowest class.
+    4.3.2). Of "max" and "noisy-or" the classes need not add up to 1. Ties: the lowest class. One
+    output between two classes (k is 1) is the probability of class 1, predicted from 0.5 on.
     """
     wide = probability.astype(np.float64)
     if pool == "mean":
@@ -36,6 +37,8 @@ def pooled_probability(
         with np.errstate(divide="ignore"):
             order = -np.log1p(-wide).sum(axis=0)
         pooled = -np.expm1(-order)
+    if len(pooled) == 1:
+        return pooled.astype(np.float32), int(pooled[0] >= 0.5)
     return pooled.astype(np.float32), int(order.argmax())
 
 

@@ -141,5 +141,7 @@ def _pooled(answers: SliceAnswers, pool: str) -> dict[str, Any]:
     if classes:
         probability, prediction = pooled_probability(answers.probability, pool)
         pooled["probabilities"], pooled["prediction"] = probability, prediction
-        pooled["confidence"] = float(probability[prediction])
+        # Of one output between two classes it is that of the second.
+        share = float(probability[prediction if len(probability) > 1 else 0])
+        pooled["confidence"] = max(share, 1.0 - share) if len(probability) == 1 else share
     return pooled

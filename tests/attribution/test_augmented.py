@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fastcam.attribution.augmented import transforms_of
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.request import MapRequest
+from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.errors import InputError
 
 from .nets import Small
@@ -101,3 +102,22 @@ def test_turns_need_squares() -> None:
         build_engine(_model(2), request)(_images(8, 10))
     with pytest.raises(InputError, match="--tta 'blur'"):
         MapRequest(("gradcam",), augmentation="blur")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["flips", "rotations", "shifts"])
+def test_pixels_of_a_segmentation_move_with_the_image(kind: Any) -> None:
+    """A map made of the pixel alone lies where the pixel is, however the image is changed."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+    request = MapRequest(
+        ("hirescam",), ("1",), segments=(SegmentTarget.parse("seg:1@5,2"),), augmentation=kind
+    )
+    images = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    result = build_engine(model, request)(images)
+    values = result.maps["hirescam/1"].reshape(2, 16, 16)
+    expected = torch.zeros(2, 16, 16)
+    expected[:, 2, 5] = 2 * (images[:, 0, 2, 5] + 1)
+    torch.testing.assert_close(values, expected)
+    assert float(result.maps["hirescam-deviation/1"].abs().max()) < 1e-6

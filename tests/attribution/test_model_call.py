@@ -149,6 +149,14 @@ class PlaceOnly(nn.Module):
         return x
 
 
+class TextFirst(nn.Module):
+    """Called as CLIP and SigLIP are."""
+
+    def forward(self, input_ids: Any = None, pixel_values: Any = None) -> Tensor:
+        output: Tensor = pixel_values.mean((2, 3))
+        return output
+
+
 def test_arguments_that_fit() -> None:
     check_arguments(Optional())
     check_arguments(Optional(), inputs("x", "mask"))
@@ -171,6 +179,7 @@ def test_arguments_that_fit() -> None:
         (Optional(), ("mask",), r"also takes x"),
         (ByKeyword(), (), r"takes no image"),
         (PlaceOnly(), ("x", "y"), r"has no argument 'x'"),
+        (TextFirst(), (), r"TextFirst.forward takes texts before images: .*--target 'text:a photo"),
     ],
 )
 def test_arguments_that_do_not_fit(model: nn.Module, names: tuple[str, ...], message: str) -> None:

@@ -67,3 +67,18 @@ def test_what_it_cannot_look_into(fastcam: Call, tmp_path: Path, name: str) -> N
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
     assert str(tmp_path / name) in outcome.err
+
+
+def test_a_size_that_the_model_cannot_see(fastcam: Call, tmp_path: Path) -> None:
+    model = tmp_path / "fixed.py"
+    model.write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 6 * 6, 2))\n"
+    )
+    assert fastcam("inspect", "--model", f"{model}:build", "--image-size", 8).code == 0
+    outcome = fastcam("inspect", "--model", f"{model}:build", "--image-size", 9)
+    assert outcome.code == 2
+    line = outcome.err.splitlines()[-1]
+    assert "the model fails on a batch of shape (1, 3, 9, 9)" in line
+    assert "check --image-size" in line

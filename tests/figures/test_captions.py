@@ -55,3 +55,35 @@ def test_without_room_for_facts_there_are_more_lines() -> None:
     assert shown(FACTS, "slice, mask in red, prediction outlined", 64)[-1].startswith(
         "C 40 W 80 HU"
     )
+
+
+HEAT = "attention · blocks.3.attn · mean of heads, color scale: per patient, above and below 0"
+
+
+@pytest.mark.parametrize("side", [32, 80, 128, 200, 260])
+@pytest.mark.parametrize("bar_caption", ["", "× uniform"])
+def test_captions_of_heat_are_whole_beside_those_of_bars(side: int, bar_caption: str) -> None:
+    render_style = render_style_of(Style(), "·…×", (), side)
+    image = Panel("image", side, side, whole_caption=True)
+    heat = Panel(HEAT, side, side, bar=render_style.heat_tables, bar_caption=bar_caption)
+    sheet = Sheet("case", "", (0, 0, 0), ((image, heat, Panel("overlay", side, side)),))
+    plan = layout.layout_of(sheet, render_style.lettering)
+    area = plan.areas[1]
+    above = [
+        line
+        for line in texts_of(sheet, plan, render_style.lettering, PALETTES["light"])
+        if line.x >= area.caption.x and line.x < plan.areas[2].caption.x and line.text
+    ]
+    unit = [line for line in above if line.text == bar_caption]
+    words = sorted((line for line in above if line not in unit), key=lambda line: line.y)
+    assert " ".join(line.text for line in words) == HEAT
+    for line in words:
+        end = line.x + line.font.width(line.text)
+        assert end <= area.caption.x + area.caption.width
+        assert all(other.y != line.y or end < other.x for other in unit)
+
+
+def test_classic_captions_keep_to_a_line() -> None:
+    lettering = render_style_of(Style(style="classic"), "·…", (), 128).lettering
+    sheet = Sheet("case", "", (0, 0, 0), ((Panel(HEAT, 128, 128),),))
+    assert layout.layout_of(sheet, lettering).caption_lines == 1

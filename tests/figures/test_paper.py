@@ -58,13 +58,13 @@ def test_a_width_without_room_for_letters_is_refused() -> None:
 def test_captions_in_large_letters_go_on_in_the_next_line() -> None:
     sheet, render_style = drawn(replace(LOOK, font_scale=2.5))
     plan = layout.layout_of(sheet, render_style.lettering)
-    assert plan.caption_lines == 3
+    assert plan.caption_lines == 4
     for panel, area in zip(sheet.rows[0], plan.areas, strict=True):
         lines = layout.caption_lines(panel, area, render_style.lettering)
         # A line ends where the sign between two parts would stand.
         assert " ".join(lines).replace("·", "").split() == panel.caption.replace("·", "").split()
         assert area.panel.y == area.caption.y + area.caption.height
-    usual, plain = drawn(LOOK)
+    usual, plain = drawn(replace(LOOK, panel_size=512))
     assert layout.layout_of(usual, plain.lettering).caption_lines == 1
 
 

@@ -39,3 +39,12 @@ def test_one_class_is_none() -> None:
 def test_unknown_task() -> None:
     with pytest.raises(InputError, match="--task 'x' is not known"):
         predictions_of(np.zeros((1, 1), np.float32), "x")  # type: ignore[arg-type]
+
+
+def test_one_output_between_two_classes() -> None:
+    """Its sigmoid is the probability of class 1."""
+    said = predictions_of(np.log([[4.0], [0.25], [1.0]]), "multilabel")
+    assert said.prediction is not None
+    assert said.prediction.tolist() == [1, 0, 1]
+    np.testing.assert_allclose(said.probability, [[0.8], [0.2], [0.5]], atol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(said.confidence, [0.8, 0.8, 0.5], atol=1e-6)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import torch
 import fastcam
 from fastcam.errors import InputError
 from fastcam.models.text_similarity import TextSimilarity, text_similarity, texts_in
+from fastcam.options import Style
 
 from ..torchvision_import import torchvision  # isort: skip
 import transformers
@@ -107,7 +108,9 @@ def test_infer_by_texts(tmp_path: Path) -> None:
     assert store.attrs.settings["texts"] == list(TEXTS)
 
 
-def test_explain_by_texts_on_the_command_line(tmp_path: Path) -> None:
+def test_explain_by_texts_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from PIL import Image
     from typer.testing import CliRunner
 
@@ -119,9 +122,18 @@ def test_explain_by_texts_on_the_command_line(tmp_path: Path) -> None:
     arguments += ["--method", "legrad"]
     arguments += [part for text in TEXTS for part in ("--target", f"text:{text}")]
     arguments += ["--output-dir", str(tmp_path / "out"), "--device", "cpu"]
+    drawn = []
+
+    def caption(self: Style, label: int) -> str:
+        drawn.append(named(self, label))
+        return drawn[-1]
+
+    named = Style.class_caption
+    monkeypatch.setattr(Style, "class_caption", caption)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "a_explained.png").is_file()
+    assert set(drawn) == set(TEXTS)
 
 
 def test_what_has_no_texts() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastcam.figures.notebook_figure import Figure
 from fastcam.models.vit import VisionTransformer, VitSettings
+from fastcam.options import Style
 from fastcam.report import plots
 
 
@@ -21,9 +22,9 @@ def pages(view: ModuleType) -> Iterator[list[Any]]:
     """While it is open, the matplotlib page of every figure that the module ``view`` makes."""
     kept: list[Any] = []
 
-    def page_figure(page: Any) -> Figure:
+    def page_figure(page: Any, style: Style) -> Figure:
         kept.append(page)
-        return plots.page_figure(page)
+        return plots.page_figure(page, style)
 
     with mock.patch.object(view, "page_figure", page_figure):
         yield kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -28,7 +29,7 @@ def test_pixels_are_the_page(tmp_path: Path) -> None:
     axes.set_axis_off()
     # Red at the top left, blue at the bottom right, nothing elsewhere.
     axes.imshow([[[255, 0, 0], [255, 255, 255]], [[255, 255, 255], [0, 0, 255]]], aspect="auto")
-    figure = page_figure(page)
+    figure = page_figure(page, Style())
     assert figure.pixels.shape == (150, 300, 3)
     assert figure.pixels.dtype == np.uint8
     assert figure.pixels.flags.c_contiguous
@@ -41,14 +42,14 @@ def test_pixels_are_the_page(tmp_path: Path) -> None:
 
 def test_the_theme_is_that_of_the_other_figures() -> None:
     page = new_page(1, 1, Style(theme="dark"))
-    assert page_figure(page).pixels[0, 0].tolist() == [20, 21, 24]
+    assert page_figure(page, Style()).pixels[0, 0].tolist() == [20, 21, 24]
     assert plot_style(Style()).background == "#ffffff"
 
 
 def test_no_global_figures() -> None:
     import matplotlib.pyplot as plt
 
-    page_figure(new_page(1, 1, Style()))
+    page_figure(new_page(1, 1, Style()), Style())
     assert plt.get_fignums() == []
 
 
@@ -58,7 +59,7 @@ def test_titles_are_no_formulas_and_have_all_letters() -> None:
         warnings.simplefilter("error")
         write_title(page, "case_$1$ · é \U000f0000", "a note with $", Style())
         frame(page.add_subplot(), "$x_1$", Style())
-        page_figure(page)
+        page_figure(page, Style())
 
 
 def test_letters_that_no_font_has_are_boxes() -> None:
@@ -81,3 +82,26 @@ def test_shades_are_seen_on_the_paper(theme: Literal["light", "dark"]) -> None:
 def _luminance(color: np.ndarray) -> float:
     linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("kind", ["pdf", "svg"])
+def test_plots_in_vector_files_are_lines_and_texts(tmp_path: Path, kind: str) -> None:
+    page = new_page(4, 3, Style())
+    frame(page.add_axes((0.2, 0.2, 0.7, 0.6)), "attention by layer", Style(), "layer", "pixels")
+    content = page_figure(page, Style()).save(tmp_path / f"a.{kind}").read_bytes()
+    if kind == "svg":
+        texts = re.findall(r"<text[^>]*>([^<]*)</text>", content.decode())
+        assert {"attention by layer", "layer", "pixels"} <= set(texts)
+        assert b"<image" not in content
+    else:
+        assert b"/Subtype /Type0" in content  # with fonts of Type 42
+        assert b"/FontFile2" in content
+        assert b"/Subtype /Image" not in content
+        assert b"/MediaBox [ 0 0 288 216 ]" in content
+
+
+def test_files_of_plots_say_their_pixels_an_inch(tmp_path: Path) -> None:
+    style = Style(dpi=600)
+    path = page_figure(new_page(1, 1, style), style).save(tmp_path / "a.png")
+    with Image.open(path) as saved:
+        assert saved.info["dpi"] == pytest.approx((600, 600), abs=0.1)

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+from typing import Any
 from xml.etree import ElementTree
 
+import fastcam
+from fastcam.api.keyword_types import check_types
+from fastcam.api.view_request import view_request
 from tests.sample_map_stores import image_store
 from tests.sample_runs import make_case, make_store
 
@@ -35,3 +40,11 @@ def test_random_weights_are_said(tmp_path) -> None:
     store = image_store(tmp_path)
     store.attrs.settings["random_weights"] = True
     assert cells(store)["weights"] == "random: the maps mean nothing"
+
+
+def test_an_open_store_will_do_for_its_path(tmp_path) -> None:
+    store = make_store(tmp_path, make_case(1, "a", [0]))
+    assert os.fspath(store) == str(store.path)
+    assert view_request(store, root_dir=tmp_path).runs == (store.path,)
+    view: Any = fastcam.view
+    check_types(view.__wrapped__, (store,), {}, view_request)

@@ -189,9 +189,10 @@ class MixedEngine:
                 f"{model}: none of its {len(omissions)} {kind}s can be placed: {name}: {reason}"
             )
         if not positions:
+            other = any(record.kind in _ATTENTION for record in records)
             raise InputError(
                 f"--method {method}: {model} has no {kind}; looked for {description}; found "
-                f"{_summary(records)}"
+                f"{_summary(records)}" + "; --method attention shows all attention" * other
             )
         kinds = {self._kind_of(position.path) for position in positions}
         unplaced = {n: reason for n, reason in omissions.items() if self._kind_of(n) in kinds}

@@ -74,7 +74,8 @@ def as_dict(report: Analysis) -> dict[str, Any]:
 
 def summary_text(report: Analysis) -> str:
     """A few lines for people: what was done, where it is, and what went wrong."""
-    parts = [f"{len(report.images)} images, {report.figures_drawn} figures drawn"]
+    count = len(report.images)
+    parts = [f"{count} image{'s' * (count != 1)}, {report.figures_drawn} figures drawn"]
     if report.figures_existing:
         parts.append(f"{report.figures_existing} were there already")
     errors = [failure for failure in report.failures if failure.level == "error"]

@@ -101,7 +101,8 @@ def _render_request(
         sources=Sources(
             axes=request.inference.inputs.axes, show_channel=request.options.show_channel
         ),
-        style=request.options.style,
+        # What the gallery and the viewer call the classes.
+        style=replace(request.options.style, class_names=request.scoring.names),
         selection=selection,
         captions=request.scoring,
     )

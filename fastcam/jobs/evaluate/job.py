@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from fastcam.inference.device import choose_device
 from fastcam.jobs.evaluate.cases import evaluated_cases
 from fastcam.jobs.evaluate.detection_job import evaluate_detection
@@ -14,7 +17,7 @@ from fastcam.jobs.evaluate.figure_selection import EXPLAINED, draw_ends, draw_ex
 from fastcam.jobs.evaluate.files import write_numbers, write_plots, write_unmatched
 from fastcam.jobs.evaluate.findings_job import evaluate_findings
 from fastcam.jobs.evaluate.method_check import compare_methods
-from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, evaluation_of
+from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation, evaluation_of
 from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
 from fastcam.jobs.evaluate.metrics.stability import stability_lines
 from fastcam.jobs.evaluate.report import EvaluationReport
@@ -26,6 +29,7 @@ from fastcam.jobs.infer.report import InferReport
 from fastcam.jobs.render.gallery import PAGE, check_page
 from fastcam.jobs.render.picture_page import PICTURES, PictureGroup, write_picture_page
 from fastcam.options import MapChoice
+from fastcam.read.inputs.finding_columns import label_values
 from fastcam.run.failures import FAILURES, add_failures, write_failures
 from fastcam.run.progress import Progress
 from fastcam.store.map_rows import choose_rows
@@ -63,6 +67,7 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
     if scoring.kind in _OTHER_KINDS:
         facts = _facts(store, test_set, inferred)
         report = _OTHER_KINDS[scoring.kind](request, inferred, store, facts, progress)
+        report.notes += _stability(request, store, report.evaluation)
         _finish(report)
         return report
     failures = [*test_set.failures, *inferred.failures]
@@ -101,15 +106,31 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
             names, lines = compare_methods(request, store, evaluation, failures, progress)
             report.files += [output_dir / name for name in names]
             report.notes += lines
-    headers = [store.headers[case.place - 1] for case in cases]
-    report.notes += stability_lines(
-        headers,
-        [case.good for case in cases],
-        store.measure_names,
-        str(store.attrs.settings.get("augmentation", "")),
-    )
+    report.notes += _stability(request, store, evaluation)
     _finish(report)
     return report
+
+
+def _stability(request: EvaluateRequest, store: MapStore, evaluation: Evaluation) -> list[str]:
+    """How stable the maps of right and of wrong predictions are; of many findings each by itself.
+
+    Of a segmentation, whose maps are of classes, an image is right as a whole or not.
+    """
+    headers = [store.headers[case.place - 1] for case in evaluation.cases]
+    good: ArrayLike = [case.good for case in evaluation.cases]
+    targets: Sequence[str] = ("",)
+    if evaluation.kind == "multilabel":
+        true = np.array([label_values(header.label) for header in headers])
+        found = np.array([case.probability for case in evaluation.cases]) >= 0.5
+        good = np.where(np.isnan(true), np.nan, (true == 1) == found)
+        targets = evaluation.names
+    elif evaluation.kind == "segmentation":
+        targets = [str(segment) for segment in request.inference.maps.segments]
+        # A map of no pixels says nothing, and isn't unstable.
+        pixels = np.array([header.pixels for header in headers]).reshape(len(headers), -1)
+        good = np.where(pixels > 0, np.array(good, np.float64)[:, None], np.nan)
+    kind = str(store.attrs.settings.get("augmentation", ""))
+    return stability_lines(headers, good, store.measure_names, kind, targets) if headers else []
 
 
 def _finish(report: EvaluationReport) -> None:

@@ -53,4 +53,4 @@ def channel_bars(
         axes.set_xlim(-0.6, max(len(channels), 1) - 0.4)
         axes.set_ylim(0, 1)
         axes.grid(axis="x", visible=False)
-    return page_figure(page)
+    return page_figure(page, style)

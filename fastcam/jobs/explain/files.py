@@ -92,6 +92,8 @@ def write_explanations(
     texts = texts_in([text for row in targets or () for text in row])
     if texts:
         targets = [list(range(len(texts)))]
+        names = options.style.class_names or texts
+        options = replace(options, style=replace(options.style, class_names=names))
     for choice in models:
         log_step(f"loading {choice.name}")
         model = choice.load()

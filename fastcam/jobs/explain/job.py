@@ -240,13 +240,13 @@ class _Run:
         task = "segmentation" if self.labels is not None else task
         task = "detection" if self.boxes is not None else task
         predictions = predictions_of(raw, task)
-        probability = predictions.probability
+        prediction, probability = predictions.prediction, predictions.probability
         if self.output is None and self.reconstruction is not None:
-            probability = self.reconstruction.probability
+            prediction, probability = raw.argmax(axis=1), self.reconstruction.probability
         names = {name: name.partition("/")[2] or name if one_method else name for name in self.maps}
         return Explanation(
             maps={names[name]: values for name, values in self.maps.items()},
-            prediction=raw[:, 0] if predictions.prediction is None else predictions.prediction,
+            prediction=raw[:, 0] if prediction is None else prediction,
             probability=probability,
             output=raw,
             targets=None if self.targets is None else self.targets.cpu().numpy(),

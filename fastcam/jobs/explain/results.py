@@ -13,7 +13,7 @@ from fastcam.attribution.box_target import BoxTarget
 from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.errors import InputError
 from fastcam.figures.box_outlines import box_text
-from fastcam.figures.class_texts import with_class
+from fastcam.figures.class_texts import area_text
 from fastcam.figures.picture_display import PictureDisplay
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.read.volumes.orientation import Orientation
@@ -199,16 +199,15 @@ class ExplanationData:
             if self.boxes is not None:
                 parts.append("; ".join(box_text(box, class_text) for box in self.boxes[index]))
             elif self.labels is not None:
-                shares = (
-                    f"{class_text(c)} on {share:.1%}"
-                    for c, share in enumerate(self.output[index, :4])
-                )
-                parts.append(with_class(f"{', '.join(shares)} of the pixels"))
+                parts.append(area_text(self.output[index].tolist(), class_text))
             elif self.probability is None:
                 parts.append(f"output {float(self.output[index, 0]):.4g}")
             else:
                 predicted = int(self.prediction[index])
-                share = float(self.probability[index, predicted])
+                of_classes = self.probability[index].tolist()
+                # Of one output between two classes it is that of the second.
+                one = len(of_classes) == 1
+                share = max(of_classes[0], 1 - of_classes[0]) if one else of_classes[predicted]
                 parts.append(f"predicted {class_text(predicted)}  ·  confidence {share:.4f}")
         if self.reconstruction is not None:
             shares = self.reconstruction.probability[index]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastcam.errors import InputError
 from fastcam.figures.box_outlines import with_boxes
+from fastcam.figures.class_texts import pixel_count
 from fastcam.figures.contours import outlined
 from fastcam.figures.picture_display import AS_STORED
 from fastcam.figures.slice_facts import NO_FACTS, SliceFacts
@@ -200,7 +201,7 @@ def _segment_text(result: ExplanationData, index: int, target: int) -> str:
         return f"{result.box_targets[target]}{missing}"
     if result.pixels is None or target >= len(result.segments):
         return ""
-    return f"{result.segments[target]}, {result.pixels[index, target]} pixels"
+    return f"{result.segments[target]}, {pixel_count(int(result.pixels[index, target]))}"
 
 
 def _measure_texts(fact: MapFacts, index: int, target: int) -> list[str]:

@@ -31,7 +31,9 @@ from fastcam.store.patches import RunStore
 PAGE = "index.html"
 _BESIDE = (FIGURES, FAILURES, RUN, "statistics.csv", "statistics.json", "statistics.png")
 _N = r"\d{1,6}"
-_PANELS = re.compile(f"{_N} {_N},{_N} {_N} {_N} {_N}(,{_N} {_N} {_N} {_N} {_N})+")
+# What an evaluation is of; detectors and segmentations don't say.
+_OF_CLASSES = ("classes", "classification")
+_PANELS = re.compile(f"{_N} {_N},{_N} {_N} {_N} {_N}(,{_N} {_N} {_N} {_N} {_N}( 1)?)+")
 # Where the generator stands in a page: a tenth of this.
 _HEAD = 4096
 
@@ -124,7 +126,10 @@ def read_gallery(folder: Path) -> Gallery:
 
 
 def _class_names(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    names = settings.get("class_names")
+    names, judging = settings.get("class_names"), settings.get("judging")
+    # An evaluation has its classes from the table, too; the names of a regression are no classes.
+    if not names and isinstance(judging, dict) and judging.get("kind", "classes") in _OF_CLASSES:
+        names = judging.get("names")
     return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
@@ -255,7 +260,7 @@ def _map_cases(
             yield GalleryCase(
                 place=header.place,
                 name=header.id,
-                true_label=label_text(header.label, names),
+                true_label=label_text(header.label, names, findings),
                 predicted_label=answer_text(header, names, findings),
                 correct=MapCase(header).right,
                 confidence=header.confidence,

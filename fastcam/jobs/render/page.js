@@ -53,7 +53,7 @@
   function digits(value, count) {
     if (value === null) return "–";
     if (count) return value.toFixed(count);
-    if (value === 0) return "0";
+    if (value === 0 || Math.abs(value) < 1e-6 * highest) return "0"; // float32 leaves as much over
     if (exponents) return value.toExponential(2).replace("+", "");
     const decimals = 2 - Math.floor(Math.log10(Math.abs(value)));
     const least = Math.abs(value) < 1 ? 4 : 0; // as figures write it
@@ -301,7 +301,7 @@
     $("case").hidden = false;
     document.title = `${entry.name} · ${title}`;
     $("case-name").textContent = `${entry.place} ${entry.name}`;
-    $("case-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · ${figureCount(entry)}`);
+    $("case-facts").replaceChildren(verdict(entry), ` ${[facts(entry), figureCount(entry)].filter(Boolean).join(" · ")}`);
     if (entry.summary) {
       const link = element("a", "", "summary");
       link.href = url(pathOf(entry.folder, entry) + pathOf(entry.summary, entry));
@@ -337,7 +337,8 @@
     large = { entry, at };
     $("large-name").textContent = `${entry.place} ${entry.name}`;
     const count = entry.figures.length;
-    $("large-facts").replaceChildren(verdict(entry), ` ${facts(entry)} · `,
+    const said = facts(entry);
+    $("large-facts").replaceChildren(verdict(entry), said === "" ? "" : ` ${said} · `,
       element("b", "", sliceFacts(entry, at)), count > 1 ? ` (${at + 1} of ${count}) ` : " ",
       ...(isBest(entry, at) ? [badge()] : []));
     $("large-file").href = urlOf(entry, at);
@@ -448,14 +449,19 @@
     URL.revokeObjectURL(link.href);
   }
 
+  function lineCount(count, kind) {
+    return `${count.toLocaleString()} ${kind} line${count === 1 ? "" : "s"}`;
+  }
+
   async function loadReview() {
     const [file] = $("load-review").files;
     if (!file) return;
-    const count = review.addText(await file.text());
+    const read = review.addText(await file.text());
     $("load-review").value = "";
     arrange();
-    showReview(count < 0 ? `${file.name} is not a file of marks: it has no columns case and mark.` :
-      `${count} new line${count === 1 ? "" : "s"} from ${file.name}.`);
+    showReview(read ? `${lineCount(read.added, "new")} from ${file.name}.` +
+      (read.unread ? ` ${lineCount(read.unread, "broken")} left out.` : "") :
+      `${file.name} is not a file of marks: it has no columns case and mark.`);
   }
 
   function goTo(target) {

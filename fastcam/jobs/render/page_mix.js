@@ -9,7 +9,7 @@ class Stage {
     this.filters = {};
     for (const kind of Object.keys(heat)) {
       this.filters[kind] = `${name}-${kind}`;
-      root.append(heatFilter(this.filters[kind], heat[kind]));
+      document.getElementById("filters").append(heatFilter(this.filters[kind], heat[kind]));
     }
     this.image = root.querySelector("img");
     [this.under, this.over] = root.querySelectorAll("canvas");
@@ -64,8 +64,9 @@ class Stage {
 // A filter that makes each color as opaque as it is hot: curves over R, G and B, and over three
 // mixtures of them, add up to the heat.
 function heatFilter(name, { mixtures, curves, weights, constant }) {
+  const { namespaceURI } = document.getElementById("filters");
   const made = (tag, attributes, ...parts) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    const node = document.createElementNS(namespaceURI, tag);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
     node.append(...parts);
     return node;
@@ -86,11 +87,10 @@ function heatFilter(name, { mixtures, curves, weights, constant }) {
   const mixed = matrix([...mixtures.map(([red, green, blue, more]) => [red, green, blue, 0, more]), [0, 0, 0, 1, 0]], { in: "SourceGraphic" });
   parts[0].setAttribute("in", "SourceGraphic");
   parts.splice(2, 0, mixed);
-  const filter = made("filter", { id: name, x: 0, y: 0, width: "100%", height: "100%", "color-interpolation-filters": "sRGB" },
+  return made("filter", { id: name, x: 0, y: 0, width: "100%", height: "100%", "color-interpolation-filters": "sRGB" },
     ...parts,
     made("feComposite", { operator: "arithmetic", in: "sum-0", in2: "sum-3", k1: 0, k2: sums[0], k3: sums[1], k4: constant, result: "heat" }),
     made("feComposite", { operator: "in", in: "SourceGraphic", in2: "heat" }));
-  return made("svg", { width: 0, height: 0, "aria-hidden": "true" }, filter);
 }
 
 // "W H,x y w h,x y w h b,..." as figures.csv has it: the figure, its image, its heats.

@@ -83,24 +83,27 @@ const review = (() => {
     return [COLUMNS, ...rows].map((row) => `${row.join("\t")}\n`).join("");
   }
 
-  // How many lines of a file are new here; -1 for a file of something else.
+  // How many lines of a file are new here, and how many are no judgements; null for a file of
+  // something else.
   function addText(text) {
     const [head, ...rows] = text.replace(/^\ufeff/, "").split(/\r?\n/);
     const names = head.split("\t");
-    if (!names.includes("case") || !names.includes("mark")) return -1;
+    if (!names.includes("case") || !names.includes("mark")) return null;
     const known = new Set(lines.map((line) => JSON.stringify(line)));
-    let count = 0;
-    for (const row of rows) {
+    let [added, unread] = [0, 0];
+    for (const row of rows.filter((text) => text.trim())) {
       const cells = row.split("\t");
-      if (cells.length !== names.length) continue;
-      const line = judgement(Object.fromEntries(names.map((name, at) => [name, original(cells[at])])));
-      if (!line.case || (line.time && !TIME.test(line.time)) || known.has(JSON.stringify(line))) continue;
+      const line = judgement(Object.fromEntries(names.map((name, at) => [name, original(cells[at] ?? "")])));
+      const isWhole = cells.length === names.length && line.case && (!line.time || TIME.test(line.time));
+      unread += Number(!isWhole);
+      if (!isWhole || known.has(JSON.stringify(line))) continue;
+      known.add(JSON.stringify(line));
       lines.push(line);
-      count += 1;
+      added += 1;
     }
     lines.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
     keep();
-    return count;
+    return { added, unread };
   }
 
   return { MARKS, of, add, readAs, toText, addText, reader: () => reader, count: () => latest.size };

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastcam.errors import CaseError
 from fastcam.figures.map_scales import attention_bounds, bounds
+from fastcam.jobs.render.gallery_answers import answer_text, label_text
 from fastcam.jobs.render.maps.image import (
     OpenImage,
     SliceView,
@@ -49,7 +50,7 @@ class MapRun(ViewRun):
         class_names: tuple[str, ...] = (),
     ) -> None:
         self.name, self.path, self.style = name, path, style
-        self._class_text = Style(class_names=class_names).class_text
+        self._class_names = class_names
         self.store = store
         run = store.attrs.settings.get("volume")
         if run and sources.volume is None:
@@ -67,7 +68,8 @@ class MapRun(ViewRun):
     @cached_property
     def cases(self) -> Sequence[CaseRow]:
         """Every image or volume, in the order of the run."""
-        return tuple(_row_of(header, self._class_text) for header in self.store.headers)
+        findings = self.store.attrs.settings.get("task") == "multilabel"
+        return tuple(_row_of(h, self._class_names, findings) for h in self.store.headers)
 
     @cached_property
     def maps(self) -> Sequence[MapFacts]:
@@ -120,14 +122,11 @@ def _every_row(store: MapStore) -> tuple[MapRow, ...]:
     return choose_rows(store, MapChoice(methods, tuple(every)))
 
 
-def _row_of(header: MapHeader, class_text: Callable[[int], str]) -> CaseRow:
+def _row_of(header: MapHeader, names: Sequence[str], findings: bool) -> CaseRow:
     case = MapCase(header)
     label = header.label
-    if header.prediction is None:
-        prediction = ", ".join(f"{value:.4g}" for value in header.output[:4].tolist())
-    else:
-        prediction = class_text(header.prediction)
-        label = class_text(int(label)) if label.isascii() and label.isdecimal() else label
+    if header.prediction is not None:
+        label = label_text(label, names, findings)
     numbers = {
         f"p{number}": round(share, _DIGITS)
         for number, share in enumerate(header.probabilities[:10].tolist())
@@ -141,7 +140,7 @@ def _row_of(header: MapHeader, class_text: Callable[[int], str]) -> CaseRow:
         id=header.id,
         group=header.group,
         label=label,
-        prediction=prediction,
+        prediction=str(answer_text(header, names, findings)),
         correct=case.right,
         confidence=header.confidence if np.isfinite(header.confidence) else None,
         numbers=numbers,

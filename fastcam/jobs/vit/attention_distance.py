@@ -100,7 +100,7 @@ def attention_distance(
             axes.set_title(axes.get_title(loc="left"), loc="left", color=color)
     _legend(page, style)
     _bars(page.add_subplot(spread[0, -1]), heads, highest, style)
-    return page_figure(page)
+    return page_figure(page, style)
 
 
 def distances_of(vit: VitPass) -> NDArray[np.float32]:

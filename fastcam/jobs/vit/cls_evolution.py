@@ -116,7 +116,7 @@ def cls_evolution(
         _same_limits(column)
     for axes, track in zip(rows, tracks, strict=True):
         _step_labels(axes[0], track, style)
-    return page_figure(page)
+    return page_figure(page, style)
 
 
 def tokens_of(vit: VitPass, index: int) -> NDArray[np.float64]:

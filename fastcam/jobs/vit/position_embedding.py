@@ -124,7 +124,7 @@ def position_embedding(
         _planes(page, axes[2:], plane, positions.grid, style)
         for plot in axes[2:]:
             _same_limits(plot, planes)
-    return page_figure(page)
+    return page_figure(page, style)
 
 
 def _note(positions: Positions) -> str:

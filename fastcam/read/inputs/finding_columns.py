@@ -60,7 +60,7 @@ def finding_columns(
     if target is not None:
         parts = [part.strip() for part in target.split(",") if part.strip()]
         columns = tuple(table.column("--target", part) for part in parts)
-        if len(columns) == 1 and count > 1:
+        if len(columns) == 1 and count > 1 and not _is_finding(table, columns[0]):
             return columns
     elif names and all(name in table.columns for name in names):
         columns = tuple(names)

@@ -17,6 +17,8 @@ import fastcam
 from fastcam.errors import InputError
 from fastcam.jobs.evaluate.detection_cases import box_pixels
 from fastcam.jobs.evaluate.detection_scoring import DetectionScoring
+from fastcam.jobs.view.open_runs import open_runs
+from fastcam.jobs.view.request import ViewRequest
 from fastcam.store.maps import MapStore
 
 from ...attribution.detectors import SIDE, SquareDetector, square_images
@@ -146,7 +148,11 @@ def test_every_number_by_hand(folder: Path) -> None:
     assert report.figures is not None
     assert report.figures.drawn == 3
     page = (out / "explained" / "index.html").read_text(encoding="utf-8")
-    assert "box of 0, score 0." in page
+    scores = [header.boxes[0, 5] for header in store.headers]
+    assert "box of bright, score 0." in page
+    assert "box of dark, score 0." in page
+    (viewed,) = open_runs(ViewRequest(runs=(out / "explained",)))
+    assert viewed.cases[1].prediction == f"box of bright, score {scores[1]:.3f}; no such box"
     assert "images_without_row" not in content
     for name in ("boxes.csv", "evaluation_results.png", "hirescam_best_sample.png", "index.html"):
         assert (out / name).is_file()

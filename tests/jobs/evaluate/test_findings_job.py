@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 import fastcam
 from fastcam.errors import InputError
+from fastcam.jobs.render.gallery import read_gallery
+from fastcam.jobs.view.open_runs import open_runs
+from fastcam.jobs.view.request import ViewRequest
 
 SIZE, COUNT = 24, 24
 NAMES = ("Edema", "Mass", "Nodule")
@@ -118,8 +121,16 @@ def test_many_findings(test_set: Path, tmp_path: Path) -> None:
             assert verdicts[row["id"]][name] == expected
     page = (tmp_path / "explained" / "index.html").read_text()
     worst = next(row for row in predictions if row["id"] in page)
-    said = ",".join(str(int(float(worst[f"{name}_probability"]) >= 0.5)) for name in NAMES)
-    assert f'"{said}"' in page
+    found = [name for name in NAMES if float(worst[f"{name}_probability"]) >= 0.5]
+    assert f'"{", ".join(found) or "no finding"}"' in page
+    gallery = read_gallery(tmp_path / "explained")
+    (viewed,) = open_runs(ViewRequest(runs=(tmp_path / "explained",)))
+    seen = {row.id: row for row in viewed.cases}
+    for case in gallery.cases:
+        present = [name for name in NAMES if table[case.name][name] == "1"]
+        assert case.true_label == (", ".join(present) or "no finding")
+        own = seen[case.name]
+        assert (own.label, own.prediction) == (case.true_label, case.predicted_label)
     assert all(f'"name":"{name}"' in page.replace(" ", "") for name in NAMES)
     store = fastcam.open_store(tmp_path / "run.zarr")
     assert store.map("hirescam/features", 0).shape == (3, SIZE, SIZE)

@@ -11,6 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from fastcam.jobs.render.gallery import read_gallery
+from fastcam.jobs.view.open_runs import open_runs
+from fastcam.jobs.view.request import ViewRequest
 from fastcam.store.maps import MapStore
 
 from .brightness import GREYS, Brightness, read, run
@@ -129,14 +132,14 @@ def test_good_is_green_and_bad_is_red(folder: Path) -> None:
 def test_panels_are_image_with_mask_then_overlay_then_map(folder: Path) -> None:
     run(folder)
     found = Image.open(folder / "out/gradcam_worst_sample.png").convert("RGB")
-    # Panels of 64x53 pixels, 262 apart: layout.arrange.
+    # Panels of 64x53 pixels, 262 apart, under captions of two lines: layout.arrange.
     grey = GREYS[5]
     # The mask, over the left half, in red of weight 0.3.
-    assert found.getpixel((20, 105)) == (161, 84, 84)  # 0.7 of 120, and 0.3 of 255 on red
-    assert found.getpixel((60, 105)) == (grey,) * 3
+    assert found.getpixel((20, 124)) == (161, 84, 84)  # 0.7 of 120, and 0.3 of 255 on red
+    assert found.getpixel((60, 124)) == (grey,) * 3
     # The map has one value: the lowest colour of JET, (0, 0, 128), and half of it over the image.
-    assert found.getpixel((274 + 30, 105)) == (grey // 2, grey // 2, grey // 2 + 64)
-    assert found.getpixel((536 + 30, 105)) == (0, 0, 128)
+    assert found.getpixel((274 + 30, 124)) == (grey // 2, grey // 2, grey // 2 + 64)
+    assert found.getpixel((536 + 30, 124)) == (0, 0, 128)
 
 
 def test_a_classification(plotted: Path) -> None:
@@ -151,6 +154,8 @@ def test_a_classification(plotted: Path) -> None:
     assert found["confusion"] == [[2, 0], [1, 3]]
     assert found["worst"] == "im0"
     assert [path.name for path in (plotted / "out/explained").glob("*.png")] == ["001_im0.png"]
+    (case,) = read_gallery(plotted / "out/explained").cases
+    assert (case.true_label, case.predicted_label) == ("light", "dark")
     assert "classes in sorted order: dark, light" in report.notes[0]
     assert not (plotted / "out/bland_altman.png").exists()
 
@@ -161,9 +166,17 @@ def test_one_output_between_two_classes(folder: Path) -> None:
     model = Brightness()
     with torch.no_grad():
         model.head.bias = nn.Parameter(torch.tensor([-128.0]))
-    report = run(folder, model, task="multilabel")
+    report = run(folder, model, task="multilabel", explain=["all"], class_names=("dark", "bright"))
     assert report.metrics["accuracy"] == 1.0
     assert report.metrics["auc"] == 1.0
+    gallery = read_gallery(folder / "out" / "explained")
+    for case, grey in zip(gallery.cases, GREYS, strict=True):
+        name = "bright" if grey > 128 else "dark"
+        assert (case.true_label, case.predicted_label, case.correct) == (name, name, True)
+        assert case.confidence == pytest.approx(1 / (1 + np.exp(-abs(grey - 128))), abs=1e-4)
+    (viewed,) = open_runs(ViewRequest(runs=(folder / "out" / "explained",)))
+    assert [row.prediction for row in viewed.cases] == [c.predicted_label for c in gallery.cases]
+    assert all(row.correct for row in viewed.cases)
 
 
 def test_one_class_only_has_no_auc(folder: Path) -> None:

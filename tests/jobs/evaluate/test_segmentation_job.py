@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import fastcam
 from fastcam.errors import InputError
+from fastcam.jobs.render.gallery import read_gallery
 
 SIDE = 24
 GREY = {0: 0, 1: 120, 2: 255}
@@ -129,6 +130,12 @@ def test_pictures(pictures: Path, tmp_path: Path) -> None:
         assert (output / name).is_file()
     lines = list(csv.DictReader((output / "classes.csv").open()))
     assert [line["name"] for line in lines] == ["class 1", "class 2", "mean"]
+    # What is predicted of the page's images, by the areas of its squares.
+    said = {case.name: case.predicted_label for case in read_gallery(output / "explained").cases}
+    whole = SIDE * SIDE
+    for name, areas in (("missed", (whole - 64, 64, 0)), ("invented", (whole - 64, 0, 64))):
+        none, one, two = (f"{area / whole:.1%}" for area in areas)
+        assert said[name] == f"class 0 on {none}, class 1 on {one}, class 2 on {two} of the pixels"
 
 
 def test_the_mask_decides_on_its_own_pixels(tmp_path: Path) -> None:
@@ -209,3 +216,17 @@ def test_without_monai(pictures: Path, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "monai", None)
     with pytest.raises(InputError, match=r"monai is not installed: pip install 'fastcam\[monai\]'"):
         fastcam.evaluate(Levels(), pictures / "Images", None, tmp_path / "out", **OPTIONS, **PLAIN)
+
+
+def test_stability_is_of_maps_that_explain_some_pixel(pictures: Path, tmp_path: Path) -> None:
+    report = fastcam.evaluate(
+        Levels(), pictures / "Images", None, tmp_path / "out", task="segmentation", tta="flips",
+        **OPTIONS, **PLAIN,
+    )  # fmt: skip
+    lines = [note for note in report.notes if note.startswith("stability of hirescam/features")]
+    # Class 1 is predicted of "same", "moved" and, wrongly as a whole, "missed"; class 2 of the same
+    # and "invented". The model sees every pixel by itself: changed back, all maps are alike.
+    assert [line.partition("features, ")[2] for line in lines] == [
+        "seg:1 under flips, median: right 1.000 (n = 2), wrong 1.000 (n = 1)",
+        "seg:2 under flips, median: right 1.000 (n = 1), wrong 1.000 (n = 1)",
+    ]

@@ -10,6 +10,7 @@ import pytest
 
 from fastcam.jobs.explain import channel_bars as channelbars
 from fastcam.jobs.explain.channel_bars import MOST, TOP, channel_bars, top_channels
+from fastcam.options import Style
 
 RNG = np.random.default_rng(2)
 
@@ -19,9 +20,9 @@ def pages(gates: dict[str, np.ndarray]) -> Any:
     seen = []
     whole = channelbars.page_figure  # type: ignore[attr-defined]
 
-    def watched(page: Any) -> Any:
+    def watched(page: Any, style: Style) -> Any:
         seen.append(page)
-        return whole(page)
+        return whole(page, style)
 
     with patch.object(channelbars, "page_figure", watched):
         figure = channel_bars(gates, "image")

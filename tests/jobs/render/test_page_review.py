@@ -116,6 +116,19 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
     empty.keyboard.press("Escape")
     empty.wait_for_selector(".judged:not(:empty)")
     assert empty.locator(".judged").first.inner_text() == "mark 3 · 12345 is no mark"
+    empty.set_input_files("#load-review", saved)  # once more
+    empty.wait_for_selector("#review-said:has-text('0 new lines')")
+    assert "left out" not in empty.locator("#review-said").inner_text()
+    head, *rows = saved.read_text(encoding="utf-8").splitlines()
+    later = rows[0].replace("T", "U")  # the time is none
+    broken = tmp_path / "broken.tsv"
+    broken.write_bytes(
+        "\ufeff".encode()
+        + "\r\n".join([head, rows[0].rpartition("\t")[0], later, "\x00\x01", "", ""]).encode()
+        + b"\xff\xfe"
+    )
+    empty.set_input_files("#load-review", broken)
+    empty.wait_for_selector("#review-said:has-text('0 new lines from broken.tsv. 4 broken lines')")
     wrong = tmp_path / "other.tsv"
     wrong.write_text("a\tb\n1\t2\n")
     empty.set_input_files("#load-review", wrong)

@@ -122,6 +122,24 @@ def test_a_judgement_that_cannot_be_written_is_not_called_saved(tmp_path, new_pa
         page.context.close()
 
 
+def test_a_server_that_has_ended_is_said(tmp_path, new_page) -> None:
+    with running(service_of(tmp_path)) as served:
+        page = new_page(served.address, errors=True)
+        page.keyboard.press("1")
+        page.wait_for_function(
+            "() => document.querySelector('#judge').innerText.includes('saved in')"
+        )
+        with_older_token = f"{served.address.rstrip('/')}x/"
+        page.route("**/api/judgement", lambda route: route.continue_(url=with_older_token))
+        page.keyboard.press("2")
+        page.get_by_text("NOT SAVED: this address is of an earlier fastcam view").wait_for()
+        page.unroute("**/api/judgement")
+    page.keyboard.press("3")
+    page.get_by_text("NOT SAVED: the server doesn't answer").wait_for()
+    assert page.locator(".marks-row button[aria-pressed=true]").inner_text() == "1"
+    page.context.close()
+
+
 def test_a_blind_reader_sees_no_answer(tmp_path, new_page) -> None:
     with running(service_of(tmp_path, judging=Judging(blind=True))) as served:
         page = new_page(served.address)

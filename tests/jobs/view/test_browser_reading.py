@@ -135,6 +135,23 @@ def test_three_planes_share_a_crosshair(service, new_page) -> None:
         assert reading(page, number)["voxel"] == said["voxel"]
 
 
+def test_pictures_fill_their_planes(service, new_page) -> None:
+    """They lie in the middle of their panes, as large as fits, also where these have just come."""
+    page = new_page(service.address)
+    for key, count in (("c", 2), ("t", 3)):
+        page.keyboard.press(key)
+        wait_for_panes(page, count)
+        page.wait_for_timeout(300)
+        for number in range(count):
+            stage = page.locator(".stage").nth(number).bounding_box()
+            frame = page.locator(".frame").nth(number).bounding_box()
+            for side, start in (("width", "x"), ("height", "y")):
+                room = stage[side] - frame[side]
+                assert frame[start] - stage[start] == pytest.approx(room / 2, abs=0.5)
+            rooms = [stage[side] - frame[side] for side in ("width", "height")]
+            assert min(rooms) == pytest.approx(0, abs=0.5)
+
+
 def test_the_crosshair_moves_by_keys(service, new_page) -> None:
     page = new_page(service.address)
     page.keyboard.press("Shift+ArrowRight")

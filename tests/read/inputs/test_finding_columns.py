@@ -68,3 +68,9 @@ def test_what_is_no_finding() -> None:
     rows = {0: Row(2, {"A": "1", "B": "2"})}
     targets = finding_targets(rows, ("A", "B"), (), 2)
     assert targets.errors[0] == "row 2: B is '2', which is none of 1, 0, -1 and empty"
+
+
+def test_one_finding_is_no_list_of_several() -> None:
+    rows = [Row(2, {"id": "a", "A": "1", "B": "0"}), Row(3, {"id": "b", "A": "", "B": "1"})]
+    with pytest.raises(InputError, match=r"2 outputs, and 1 columns are findings \(A\): name them"):
+        finding_columns(Table(Path("t.csv"), ("id", "A", "B"), tuple(rows)), "A", (), "id", 2)

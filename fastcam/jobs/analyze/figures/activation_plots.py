@@ -68,7 +68,7 @@ def activation_page(
             _line(axes, values, series, len(largest))
         _name_layers(axes, layers)
     _legend(page.add_subplot(grid[1, 2]), largest, {n: len(groups[n]) for n in largest}, style)
-    return page_figure(page)
+    return page_figure(page, style)
 
 
 def shares_page(
@@ -107,7 +107,7 @@ def shares_page(
         tick.set_fontproperties(font)
         tick.set_fontsize(NUMBER_SIZE)
         tick.set_text(text)
-    return page_figure(page)
+    return page_figure(page, style)
 
 
 def _largest(groups: Mapping[str, Sequence[int]]) -> list[str]:

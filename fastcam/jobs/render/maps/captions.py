@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastcam.figures.box_outlines import box_text
-from fastcam.figures.class_texts import with_class
+from fastcam.figures.class_texts import area_text, pixel_count
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.store.map_rows import MapCase, MapRow
@@ -85,10 +85,7 @@ class RenderCaptions:
         if len(header.boxes):
             prediction = "; ".join(box_text(box, self._text) for box in header.boxes)
         elif len(header.pixels):
-            shares = (
-                f"{self._text(c)} on {share:.1%}" for c, share in enumerate(header.output[:4])
-            )
-            prediction = with_class(f"{', '.join(shares)} of the pixels")
+            prediction = area_text(header.output.tolist(), self._text)
         elif header.prediction is None:
             prediction = "predicted " + ", ".join(f"{value:.4g}" for value in header.output[:4])
         else:
@@ -144,7 +141,7 @@ def row_note(row: MapRow, header: MapHeader) -> str:
     ]
     number = row.target or 0
     if row.segment and number < len(header.pixels):
-        numbers.append(f"{row.segment}, {header.pixels[number]} pixels")
+        numbers.append(f"{row.segment}, {pixel_count(int(header.pixels[number]))}")
     elif row.segment and number < len(header.boxes) and header.boxes[number, 4] < 0:
         numbers.append(f"{row.segment}: no such box, no evidence")
     elif row.segment:

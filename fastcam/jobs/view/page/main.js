@@ -118,7 +118,13 @@ function showPanes() {
     panes = state.panes.map((_, number) => new Pane(number, tools));
     box.replaceChildren(...panes.map((pane) => pane.root));
     box.dataset.count = panes.length;
+    resized.disconnect();
+    for (const pane of panes) resized.observe(pane.stage);
   }
+  // Before pictures are laid out: it changes how large the panes are.
+  const planes = new Set(state.panes.map((pane) => pane.axis)).size > 1;
+  byId("planes").setAttribute("aria-pressed", String(planes));
+  box.classList.toggle("three-planes", planes && panes.length === 3);
   for (const pane of panes) {
     const key = JSON.stringify([state.case, pane.spec, state.panes.length]);
     if (pane.key !== key) {
@@ -127,10 +133,12 @@ function showPanes() {
     }
     pane.show(facts);
   }
-  const planes = new Set(state.panes.map((pane) => pane.axis)).size > 1;
-  byId("planes").setAttribute("aria-pressed", String(planes));
-  box.classList.toggle("three-planes", planes && panes.length === 3);
 }
+
+// A pane's stage also changes where the window doesn't: other panes come, a caption takes two lines.
+const resized = new ResizeObserver(
+  () => facts && panes.forEach((pane) => pane.facts && pane.layOut(facts)),
+);
 
 let aheadTimer = 0;
 
@@ -374,7 +382,4 @@ window.addEventListener("hashchange", () => {
   table.refresh();
   openCase(index, null, hasPlace);
 });
-new ResizeObserver(() => facts && panes.forEach((pane) => pane.facts && pane.layOut(facts))).observe(
-  byId("panes"),
-);
 begin();

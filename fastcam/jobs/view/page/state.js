@@ -42,10 +42,17 @@ export function pictureShown() {
 }
 
 export async function getJson(address, options) {
-  const answer = await fetch(address, options);
-  const content = await answer.json().catch(() => ({ error: `${answer.status}` }));
-  if (!answer.ok) throw new Error(content.error ?? String(answer.status));
+  const answer = await fetch(address, options).catch(() => {
+    throw new Error("the server doesn't answer; start fastcam view again and open its new address");
+  });
+  const content = await answer.json().catch(() => ({ error: statusText(answer.status) }));
+  if (!answer.ok) throw new Error(content.error ?? statusText(answer.status));
   return content;
+}
+
+// Answers to those who don't know the token have no text.
+function statusText(status) {
+  return status === 404 ? "this address is of an earlier fastcam view; open the new one" : `${status}`;
 }
 
 // Address: everything that differs from how the room opens.

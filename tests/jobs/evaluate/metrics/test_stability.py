@@ -36,3 +36,14 @@ def test_groups_that_are_empty_or_small() -> None:
     (line,) = stability_lines(headers, [True, True], ("gradcam: stability",), "shifts")
     assert line.endswith("median: right 0.600 (n = 2), wrong none")
     assert stability_lines(headers, [True, True], ("other",), "shifts") == []
+
+
+def test_each_finding_by_itself() -> None:
+    """Where one is not known the image counts for nothing."""
+    headers: Any = [_Header(0.1, 0.2), _Header(0.3, 0.4), _Header(0.5, 0.6)]
+    good = np.array([[1, 0], [0, np.nan], [1, 1]])
+    names = ("gradcam: stability",) * 2
+    assert stability_lines(headers, good, names, "flips", ("Edema", "Mass")) == [
+        "stability of gradcam, Edema under flips, median: right 0.300 (n = 2), wrong 0.300 (n = 1)",
+        "stability of gradcam, Mass under flips, median: right 0.600 (n = 1), wrong 0.200 (n = 1)",
+    ]

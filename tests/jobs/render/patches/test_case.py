@@ -147,10 +147,12 @@ def test_the_box_lies_on_the_bright_square_however_the_volume_lies(codes: str, t
         )
         cell = layout.Cell(size[1], size[0])
         cells = (cell, cell, layout.Cell(size[1], size[0], bar=True), cell)
-        for lines in (1, 2):
-            plan = layout.arrange((cells,), lines, 1.0)
+        for lines, captions in itertools.product((1, 2), (1, 2, 3, 4)):
+            plan = layout.arrange((cells,), lines, 1.0, captions)
             if (plan.height, plan.width) == canvas.shape[:2]:
                 break
+        else:
+            pytest.fail("the canvas has no such layout")
         slice_panel, overlay = (
             canvas[p.y : p.y + p.height, p.x : p.x + p.width]
             for p in (plan.areas[0].panel, plan.areas[3].panel)
