@@ -11,7 +11,8 @@ from fastcam.jobs.evaluate.cases import evaluated_case
 from fastcam.jobs.evaluate.detection_cases import DetectedCase, detected_cases
 from fastcam.jobs.evaluate.detection_files import boxes_csv, detected_cases_csv, detection_json
 from fastcam.jobs.evaluate.detection_scoring import DetectionScoring
-from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
+from fastcam.jobs.evaluate.figure_selection import add_figures
+from fastcam.jobs.evaluate.files import write_results
 from fastcam.jobs.evaluate.metrics.bootstrap import Estimate
 from fastcam.jobs.evaluate.metrics.detection import TargetMetrics, target_metrics
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
@@ -21,8 +22,6 @@ from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateRequest
 from fastcam.jobs.infer.box_targets import box_notes
 from fastcam.jobs.infer.report import InferReport
-from fastcam.run.failures import add_failures
-from fastcam.run.files import write_bytes, write_text
 from fastcam.run.progress import Progress
 from fastcam.store.maps import MapStore
 
@@ -71,25 +70,19 @@ def evaluate_detection(
         "boxes.csv": boxes_csv(metrics),
         "predictions.csv": detected_cases_csv(detected, metrics, scoring),
     }
-    for name, text in texts.items():
-        write_text(output_dir / name, text)
-    page = output_dir / "evaluation_results.png"
-    write_bytes(page, [detection_page(detected, metrics, evaluation.remark)])
+    page = detection_page(detected, metrics, evaluation.remark)
     # They say of images without a box what is said again below.
     of_run = [note for note in inferred.notes if note not in box_notes(store)]
     report = EvaluationReport(
         output_dir=output_dir,
         inferred=inferred,
         evaluation=evaluation,
-        files=[*(output_dir / name for name in texts), page],
+        files=write_results(output_dir, texts, page),
         notes=[*test_set.notes, *of_run, *itertools.chain(*map(_lines, metrics))],
         failures=failures,
     )
     if evaluation.cases:
-        files, problems = draw_ends(request, store, evaluation)
-        report.files += files
-        add_failures(failures, problems)
-        report.figures = draw_explained(request, store, evaluation, progress)
+        add_figures(report, request, store, progress)
     return report
 
 

@@ -12,12 +12,14 @@ from fastcam.errors import CaseError
 from fastcam.figures import warmup
 from fastcam.jobs.evaluate.metrics.error_samples import high_threshold
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
+from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateRequest, FigureChoice
 from fastcam.jobs.render import job
 from fastcam.jobs.render.maps.job import MapSource
 from fastcam.jobs.render.report import RenderReport
 from fastcam.jobs.render.request import RenderRequest
 from fastcam.options import Selection, Sources
+from fastcam.run.failures import add_failures
 from fastcam.run.folder import RUN
 from fastcam.run.progress import Progress
 from fastcam.run.records import Failure
@@ -25,6 +27,16 @@ from fastcam.store.map_rows import MapRow, method_of
 from fastcam.store.maps import MapStore
 
 EXPLAINED = "explained"
+
+
+def add_figures(
+    report: EvaluationReport, request: EvaluateRequest, store: MapStore, progress: Progress
+) -> None:
+    """Draw the best, the worst and the chosen images of ``report``, and list them there."""
+    files, problems = draw_ends(request, store, report.evaluation)
+    report.files += files
+    add_failures(report.failures, problems)
+    report.figures = draw_explained(request, store, report.evaluation, progress)
 
 
 def draw_ends(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from fastcam.read.inputs.id_match import Unmatched
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_bytes, write_text
 
-_LOCALIZATION = "localization.png"
+_RESULTS, _LOCALIZATION = "evaluation_results.png", "localization.png"
 
 
 def write_numbers(evaluation: Evaluation, output_dir: Path) -> list[Path]:
@@ -48,17 +48,25 @@ def write_numbers(evaluation: Evaluation, output_dir: Path) -> list[Path]:
     return [output_dir / name for name in texts]
 
 
+def write_results(output_dir: Path, texts: Mapping[str, str], page: bytes) -> list[Path]:
+    """Write ``texts``, by the names of their files, and the ``page`` of plots; the files."""
+    for name, text in texts.items():
+        write_text(output_dir / name, text)
+    write_bytes(output_dir / _RESULTS, [page])
+    return [*(output_dir / name for name in texts), output_dir / _RESULTS]
+
+
 def write_plots(evaluation: Evaluation, output_dir: Path) -> list[Path]:
     """Write the pages of plots; the files."""
     regression = evaluation.kind == "regression"
     if regression:
         pages = {
-            "evaluation_results.png": results_page(evaluation),
+            _RESULTS: results_page(evaluation),
             "bland_altman.png": bland_altman_page(evaluation),
             "age_group_comparison.png": groups_page(evaluation),
         }
     else:
-        pages = {"evaluation_results.png": classification_page(evaluation)}
+        pages = {_RESULTS: classification_page(evaluation)}
     if evaluation.localizations:
         names = ("right", "wrong")
         if regression:

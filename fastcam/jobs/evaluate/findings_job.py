@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from fastcam.jobs.evaluate.cases import evaluated_case
-from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
+from fastcam.jobs.evaluate.figure_selection import add_figures
+from fastcam.jobs.evaluate.files import write_results
 from fastcam.jobs.evaluate.findings_maps import draw_finding_ends, maps_by_finding, write_filters
 from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
@@ -27,7 +28,6 @@ from fastcam.read.inputs.finding_columns import label_values
 from fastcam.report.json_text import json_text
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.failures import add_failures
-from fastcam.run.files import write_bytes, write_text
 from fastcam.run.progress import Progress
 from fastcam.store.maps import MapStore
 
@@ -74,25 +74,21 @@ def evaluate_findings(
         "findings.csv": _findings_csv(metrics, localization),
         "predictions.csv": _predictions_csv(cases, true, names),
     }
-    for name, text in texts.items():
-        write_text(output_dir / name, text)
-    page = output_dir / "evaluation_results.png"
-    write_bytes(page, [findings_page(true, probability, metrics, evaluation.remark)])
+    page = findings_page(true, probability, metrics, evaluation.remark)
     report = EvaluationReport(
         output_dir=output_dir,
         inferred=inferred,
         evaluation=evaluation,
         unmatched=test_set.unmatched,
-        files=[*(output_dir / name for name in texts), page],
+        files=write_results(output_dir, texts, page),
         notes=[*test_set.notes, *inferred.notes, *_lines(metrics, localization)],
         failures=failures,
     )
     if cases:
-        files, problems = draw_ends(request, store, evaluation)
-        of_findings, more = draw_finding_ends(request, store, maps)
-        report.files += [*files, *of_findings]
-        add_failures(failures, [*problems, *more])
-        report.figures = draw_explained(request, store, evaluation, progress)
+        add_figures(report, request, store, progress)
+        files, problems = draw_finding_ends(request, store, maps)
+        report.files += files
+        add_failures(failures, problems)
         report.files += write_filters(request, cases, true)
     return report
 

@@ -13,7 +13,7 @@ from fastcam.inference.device import choose_device
 from fastcam.jobs.evaluate.cases import evaluated_cases
 from fastcam.jobs.evaluate.detection_job import evaluate_detection
 from fastcam.jobs.evaluate.faithfulness_check import measure_faithfulness
-from fastcam.jobs.evaluate.figure_selection import EXPLAINED, draw_ends, draw_explained
+from fastcam.jobs.evaluate.figure_selection import EXPLAINED, add_figures
 from fastcam.jobs.evaluate.files import write_numbers, write_plots, write_unmatched
 from fastcam.jobs.evaluate.findings_job import evaluate_findings
 from fastcam.jobs.evaluate.method_check import compare_methods
@@ -30,7 +30,7 @@ from fastcam.jobs.render.gallery import PAGE, check_page
 from fastcam.jobs.render.picture_page import PICTURES, PictureGroup, write_picture_page
 from fastcam.options import MapChoice
 from fastcam.read.inputs.finding_columns import label_values
-from fastcam.run.failures import FAILURES, add_failures, write_failures
+from fastcam.run.failures import FAILURES, write_failures
 from fastcam.run.progress import Progress
 from fastcam.store.map_rows import choose_rows
 from fastcam.store.maps import MapStore
@@ -94,10 +94,7 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         failures=failures,
     )
     if cases:
-        files, problems = draw_ends(request, store, evaluation)
-        report.files += files
-        add_failures(failures, problems)
-        report.figures = draw_explained(request, store, evaluation, progress)
+        add_figures(report, request, store, progress)
         if options.faithfulness_images:
             names, verdicts = measure_faithfulness(request, store, evaluation, progress)
             report.files += [output_dir / name for name in names]

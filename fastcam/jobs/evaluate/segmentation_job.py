@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from fastcam.jobs.evaluate.cases import evaluated_case
-from fastcam.jobs.evaluate.figure_selection import draw_ends, draw_explained
+from fastcam.jobs.evaluate.figure_selection import add_figures
+from fastcam.jobs.evaluate.files import write_results
 from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
 from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
 from fastcam.jobs.evaluate.metrics.segmentation import (
@@ -28,8 +29,6 @@ from fastcam.jobs.evaluate.segmentation_files import (
 )
 from fastcam.jobs.evaluate.segmentation_scoring import SegmentationScoring
 from fastcam.jobs.infer.report import InferReport
-from fastcam.run.failures import add_failures
-from fastcam.run.files import write_bytes, write_text
 from fastcam.run.progress import Progress
 from fastcam.store.maps import MapStore
 
@@ -74,24 +73,18 @@ def evaluate_segmentation(
         "classes.csv": classes_csv(evaluation.metrics, metrics, localization),
         "predictions.csv": segmented_cases_csv(segmented, evaluation.cases, metrics),
     }
-    for name, text in texts.items():
-        write_text(output_dir / name, text)
-    page = output_dir / "evaluation_results.png"
-    write_bytes(page, [segmentation_page(segmented, metrics, measure.unit, evaluation.remark)])
+    page = segmentation_page(segmented, metrics, measure.unit, evaluation.remark)
     report = EvaluationReport(
         output_dir=output_dir,
         inferred=inferred,
         evaluation=evaluation,
         unmatched=test_set.unmatched,
-        files=[*(output_dir / name for name in texts), page],
+        files=write_results(output_dir, texts, page),
         notes=[*test_set.notes, *inferred.notes, *_lines(metrics, localization, measure.unit)],
         failures=failures,
     )
     if segmented:
-        files, problems = draw_ends(request, store, evaluation)
-        report.files += files
-        add_failures(failures, problems)
-        report.figures = draw_explained(request, store, evaluation, progress)
+        add_figures(report, request, store, progress)
     return report
 
 
