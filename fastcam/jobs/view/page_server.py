@@ -39,8 +39,9 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {frames}"
 )
-# A notebook shows the room in a frame, and is served by this machine.
-_NOTEBOOKS = "'self' http://localhost:* http://127.0.0.1:*"
+# A notebook shows the room in a frame: one that this machine serves, a file that was saved, or one
+# in VS Code, whose panels and window have schemes of their own.
+_NOTEBOOKS = "'self' http://localhost:* http://127.0.0.1:* file: vscode-webview: vscode-file:"
 # Seconds that a browser has to come and hear why there is no room.
 _LAST_WORDS = 3.0
 
