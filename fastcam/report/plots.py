@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from fastcam.figures import fonts
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.render_style import PALETTES
-from fastcam.options import Style, Theme
+from fastcam.figures.vector_file import vector_plots
+from fastcam.options import PictureFormat, Style, Theme, VectorFormat
+from fastcam.run.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,6 +133,23 @@ def page_png(page: Page) -> bytes:
     content = io.BytesIO()
     page.savefig(content, format="png", dpi=DPI)
     return content.getvalue()
+
+
+def write_plot_page(path: Path, page: Page, kind: PictureFormat) -> list[Path]:
+    """Write the page as PNG, and for pdf and svg also as lines and texts, beside it; the files.
+
+    Those of another kind, which an earlier run may have left, are removed: they show its results.
+    """
+    write_bytes(path, [page_png(page)])
+    paths = [path]
+    for vector in get_args(VectorFormat):
+        beside = path.with_suffix(f".{vector}")
+        if vector == kind:
+            write_bytes(beside, [vector_plots(page, vector)])
+            paths.append(beside)
+        else:
+            beside.unlink(missing_ok=True)
+    return paths
 
 
 def write_remark(page: Page, remark: str) -> None:

@@ -27,7 +27,7 @@ def evaluated(aged: Aged, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out: Path = tmp_path_factory.mktemp("evaluated")
     with pytest.MonkeyPatch.context() as patch:
         # What the plots look like is not asked here.
-        patch.setattr("fastcam.jobs.evaluate.job.write_plots", lambda evaluation, output_dir: [])
+        patch.setattr("fastcam.jobs.evaluate.job.write_plots", lambda *arguments: [])
         fastcam.evaluate(
             aged.name,
             aged.folder / IMAGES,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastcam.options import Style
+from fastcam.options import PictureFormat, Style
 from fastcam.report.plots import (
     drawable_text,
     frame,
@@ -19,6 +19,7 @@ from fastcam.report.plots import (
     page_figure,
     plot_style,
     series_colors,
+    write_plot_page,
     write_title,
 )
 
@@ -98,6 +99,25 @@ def test_plots_in_vector_files_are_lines_and_texts(tmp_path: Path, kind: str) ->
         assert b"/FontFile2" in content
         assert b"/Subtype /Image" not in content
         assert b"/MediaBox [ 0 0 288 216 ]" in content
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "pdf", "svg"])
+def test_pages_of_reports_are_png_and_lines_beside_it(tmp_path: Path, kind: PictureFormat) -> None:
+    page = new_page(4, 3, constrained=True)
+    frame(page.add_subplot(), "attention by layer", None, "layer", "pixels")
+    for earlier in ("pdf", "svg", "txt"):
+        (tmp_path / f"results.{earlier}").write_text("earlier", encoding="utf-8")
+    paths = write_plot_page(tmp_path / "results.png", page, kind)
+    assert {path.name for path in tmp_path.iterdir()} - {"results.txt"} == {p.name for p in paths}
+    beside = [f"results.{kind}"] if kind in ("pdf", "svg") else []
+    assert [path.name for path in paths] == ["results.png", *beside]
+    assert Image.open(paths[0]).size == (600, 450)
+    content = paths[-1].read_bytes()
+    if kind == "svg":
+        assert "attention by layer" in re.findall(r"<text[^>]*>([^<]*)</text>", content.decode())
+    elif kind == "pdf":
+        assert b"/FontFile2" in content
+        assert b"/Subtype /Image" not in content
 
 
 def test_files_of_plots_say_their_pixels_an_inch(tmp_path: Path) -> None:

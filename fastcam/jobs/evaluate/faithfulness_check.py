@@ -26,7 +26,8 @@ from fastcam.jobs.infer.preparation import call_of
 from fastcam.options import MapChoice
 from fastcam.read.inputs.inputs import Item
 from fastcam.report.json_text import json_text
-from fastcam.run.files import write_bytes, write_text
+from fastcam.report.plots import write_plot_page
+from fastcam.run.files import write_text
 from fastcam.run.progress import Progress
 from fastcam.store.map_rows import MapRow, choose_rows, method_of
 from fastcam.store.maps import MapStore
@@ -91,9 +92,10 @@ def measure_faithfulness(
     write_text(request.output_dir / JSON, json_text(content, indent=1))
     title = f"{row.caption}, {len(indices)} images"
     title += f"   {evaluation.remark}" if evaluation.remark else ""
-    write_bytes(request.output_dir / PAGE, [faithfulness_page(curves, randomization, title)])
+    page = faithfulness_page(curves, randomization, title)
+    pages = write_plot_page(request.output_dir / PAGE, page, request.options.style.format)
     verdicts: list[str] = summary["verdicts"]
-    return [JSON, PAGE], verdicts
+    return [JSON, *(path.name for path in pages)], verdicts
 
 
 @dataclass(frozen=True, eq=False)

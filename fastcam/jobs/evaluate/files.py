@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastcam.jobs.evaluate.metrics.error_samples import high_errors, low_errors, samples_text
 from fastcam.jobs.evaluate.metrics.evaluation import (
@@ -23,9 +25,14 @@ from fastcam.jobs.evaluate.plots.regression_pages import (
     results_page,
 )
 from fastcam.jobs.evaluate.report import METRICS, UNMATCHED
+from fastcam.options import PictureFormat
 from fastcam.read.inputs.id_match import Unmatched
+from fastcam.report.plots import write_plot_page
 from fastcam.run.csv_cells import csv_row
-from fastcam.run.files import write_bytes, write_text
+from fastcam.run.files import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Page
 
 _RESULTS, _LOCALIZATION = "evaluation_results.png", "localization.png"
 
@@ -48,16 +55,19 @@ def write_numbers(evaluation: Evaluation, output_dir: Path) -> list[Path]:
     return [output_dir / name for name in texts]
 
 
-def write_results(output_dir: Path, texts: Mapping[str, str], page: bytes) -> list[Path]:
-    """Write ``texts``, by the names of their files, and the ``page`` of plots; the files."""
+def write_results(
+    output_dir: Path, texts: Mapping[str, str], page: Page, kind: PictureFormat
+) -> list[Path]:
+    """Write ``texts``, by the names of their files, and the ``page`` of plots, of a ``kind`` of
+    lines and texts as such, too; the files."""
     for name, text in texts.items():
         write_text(output_dir / name, text)
-    write_bytes(output_dir / _RESULTS, [page])
-    return [*(output_dir / name for name in texts), output_dir / _RESULTS]
+    paths = [output_dir / name for name in texts]
+    return [*paths, *write_plot_page(output_dir / _RESULTS, page, kind)]
 
 
-def write_plots(evaluation: Evaluation, output_dir: Path) -> list[Path]:
-    """Write the pages of plots; the files."""
+def write_plots(evaluation: Evaluation, output_dir: Path, kind: PictureFormat) -> list[Path]:
+    """Write the pages of plots, of a ``kind`` of lines and texts as such, too; the files."""
     regression = evaluation.kind == "regression"
     if regression:
         pages = {
@@ -76,9 +86,8 @@ def write_plots(evaluation: Evaluation, output_dir: Path) -> list[Path]:
         pages[_LOCALIZATION] = localization_page(
             evaluation.localizations, good, names, evaluation.remark
         )
-    for name, content in pages.items():
-        write_bytes(output_dir / name, [content])
-    return [output_dir / name for name in pages]
+    written = (write_plot_page(output_dir / name, page, kind) for name, page in pages.items())
+    return [*itertools.chain(*written)]
 
 
 def write_unmatched(unmatched: Sequence[Unmatched], output_dir: Path) -> list[Path]:

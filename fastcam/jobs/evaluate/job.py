@@ -89,7 +89,10 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         inferred=inferred,
         evaluation=evaluation,
         unmatched=test_set.unmatched,
-        files=[*write_numbers(evaluation, output_dir), *write_plots(evaluation, output_dir)],
+        files=[
+            *write_numbers(evaluation, output_dir),
+            *write_plots(evaluation, output_dir, options.style.format),
+        ],
         notes=[*test_set.notes, *inferred.notes],
         failures=failures,
     )

@@ -98,7 +98,9 @@ def compare_methods(
     lines = statements(methods, differences)
     title = f"{len(rows)} maps of {len(indices)} images"
     title += f"   {evaluation.remark}" if evaluation.remark else ""
-    return write_methods(request.output_dir, methods, differences, lines, title), lines
+    kind = request.options.style.format
+    files = write_methods(request.output_dir, methods, differences, lines, title, kind)
+    return files, lines
 
 
 def check_comparison(maps: MapRequest, several_inputs: bool, sliced: bool, many: bool) -> None:

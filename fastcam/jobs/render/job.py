@@ -94,9 +94,7 @@ def render(
                     _draw(client, draw, plan, folder, progress, report)
                 if plan.statistics is not None:
                     with report.timed("statistics"):
-                        report.statistics = _measure(
-                            client, plan.statistics, request.output_dir.resolve(), progress
-                        )
+                        report.statistics = _measure(client, plan.statistics, request, progress)
     return report
 
 
@@ -151,9 +149,9 @@ def _draw(
 
 
 def _measure(
-    client: Client, statistics: StatisticsPlan, output_dir: Path, progress: Progress
+    client: Client, statistics: StatisticsPlan, request: RenderRequest, progress: Progress
 ) -> list[Path]:
-    """Write the statistics of the cases into ``output_dir``; the files."""
+    """Write the statistics of the cases beside the figures; the files."""
     items = work_items.batches(statistics.cases, work_items.ITEM_CASES)
     rows: list[CaseStatistics] = []
     progress.begin("cases measured", len(statistics.cases))
@@ -164,4 +162,4 @@ def _measure(
     finally:
         progress.end()
     rows.sort(key=lambda row: row.place)
-    return write_statistics(output_dir, rows)
+    return write_statistics(request.output_dir.resolve(), rows, request.style.format)

@@ -12,7 +12,7 @@ from .brightness import write_set
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The test set; plots, which take longer than all else, are not drawn."""
-    monkeypatch.setattr("fastcam.jobs.evaluate.job.write_plots", lambda evaluation, output_dir: [])
+    monkeypatch.setattr("fastcam.jobs.evaluate.job.write_plots", lambda *arguments: [])
     return write_set(tmp_path)
 
 

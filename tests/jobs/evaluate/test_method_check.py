@@ -47,7 +47,7 @@ class Blobs(nn.Module):
 @pytest.fixture
 def halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     job = "fastcam.jobs.evaluate.job"
-    monkeypatch.setattr(f"{job}.write_plots", lambda evaluation, output_dir: [])
+    monkeypatch.setattr(f"{job}.write_plots", lambda *arguments: [])
     monkeypatch.setattr(f"{job}.add_figures", lambda *arguments: None)
     rng = np.random.default_rng(0)
     for name in ("Images", "Masks"):

@@ -16,7 +16,6 @@ from fastcam.report.plots import (
     drawable_text,
     frame,
     new_page,
-    page_png,
     shorten_name,
     write_placeholder,
     write_remark,
@@ -24,13 +23,14 @@ from fastcam.report.plots import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
 
 # More curves, or numbers in cells, can't be distinguished.
 _MOST_CURVES = 10
 _MOST_NUMBERS = 15
 
 
-def classification_page(evaluation: Evaluation) -> bytes:
+def classification_page(evaluation: Evaluation) -> Page:
     """``evaluation_results.png`` of a classification."""
     page = new_page(17.5, 6.2, constrained=True)
     write_remark(page, evaluation.remark)
@@ -48,7 +48,7 @@ def classification_page(evaluation: Evaluation) -> bytes:
         _calibration(calibration, true, predicted, shares)
     for axes in (curves, calibration):
         axes.set_aspect("equal")
-    return page_png(page)
+    return page
 
 
 def _metric_text(evaluation: Evaluation, name: str) -> str:

@@ -19,13 +19,13 @@ from fastcam.report.plots import (
     dots_and_box,
     frame,
     new_page,
-    page_png,
     write_placeholder,
     write_remark,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
 
 # More targets than these can't be named below a plot.
 _MOST_TARGETS = 8
@@ -34,7 +34,7 @@ _PARTS = (("box", BLUE, "o"), ("mask", GOOD, "^"))
 
 def detection_page(
     cases: Sequence[DetectedCase], targets: Sequence[TargetMetrics], remark: str = ""
-) -> bytes:
+) -> Page:
     """``evaluation_results.png``: scores, share of the map inside the box and the mask, and the
     pointing game, by target; a dot an image that has such a box.
 
@@ -66,7 +66,7 @@ def detection_page(
         chance_line(shares, x, _numbers(cases, number, f"{name}_area"))
         _bar(peaks, x, _numbers(cases, number, f"peak_inside_{name}"), color)
         chance_line(peaks, x, _numbers(cases, number, f"{name}_area"))
-    return page_png(page)
+    return page
 
 
 def _strip_name(target: TargetMetrics, name: str) -> str:

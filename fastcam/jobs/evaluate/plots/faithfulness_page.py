@@ -13,13 +13,13 @@ from fastcam.report.plots import (
     FAINT,
     frame,
     new_page,
-    page_png,
     shorten_name,
     write_placeholder,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
 
     from fastcam.attribution.faithfulness.parameter_randomization import Randomization
     from fastcam.attribution.faithfulness.perturbation_curves import Curves
@@ -37,8 +37,8 @@ _GAMES = (
 
 def faithfulness_page(
     curves: Curves | None, randomization: Randomization | None, title: str = ""
-) -> bytes:
-    """The page as PNG bytes, 2250 x 900 pixels.
+) -> Page:
+    """The page, 2250 x 900 pixels as PNG.
 
     Curves: median over the images, the band from the lower to the upper quartile. Correlation: a
     line is the mean over the images, the band again the quartiles, grey what noise reaches in 95 %.
@@ -51,7 +51,7 @@ def faithfulness_page(
     for panel, (game, name, x) in zip(axes, _GAMES, strict=False):
         _game(panel, curves, game, name, x)
     _depth(axes[2], randomization)
-    return page_png(page)
+    return page
 
 
 def _game(axes: Axes, curves: Curves | None, game: str, title: str, x: str) -> None:

@@ -14,7 +14,6 @@ from fastcam.report.plots import (
     drawable_text,
     frame,
     new_page,
-    page_png,
     shorten_name,
     write_placeholder,
     write_remark,
@@ -22,6 +21,7 @@ from fastcam.report.plots import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
 
 # More curves can't be distinguished.
 _MOST_CURVES = 10
@@ -29,7 +29,7 @@ _MOST_CURVES = 10
 
 def findings_page(
     true: Floats, probability: Floats, metrics: FindingsMetrics, remark: str = ""
-) -> bytes:
+) -> Page:
     """``evaluation_results.png`` of ``true`` and ``probability`` (n, k); ``remark`` above."""
     height = max(6.2, 0.36 * len(metrics.findings) + 1.6)
     page = new_page(17.5, height, constrained=True)
@@ -48,7 +48,7 @@ def findings_page(
         write_placeholder(bars, "no image was evaluated")
     for axes in (curves, calibration):
         axes.set_aspect("equal")
-    return page_png(page)
+    return page
 
 
 def _bars(axes: Axes, metrics: FindingsMetrics) -> None:

@@ -24,13 +24,13 @@ from fastcam.report.plots import (
     dots_and_box,
     frame,
     new_page,
-    page_png,
     write_placeholder,
 )
 from fastcam.report.statistics import rank_sum_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
 
 _STRIPS = (
     ("share", "Share of the map inside the mask", "share of the map", "area"),
@@ -43,8 +43,8 @@ def localization_page(
     good: Sequence[bool | None],
     names: tuple[str, str] = ("good", "bad"),
     note: str = "",
-) -> bytes:
-    """The page as PNG bytes, 2100 x 840 pixels; ``names`` are those of the two groups.
+) -> Page:
+    """The page, 2100 x 840 pixels as PNG; ``names`` are those of the two groups.
 
     A dot is an image; a box has the quartiles and the median, its whiskers the 5th and 95th
     percentile. The broken line is chance: the mean area of the masks. ``note`` stands in the title.
@@ -69,7 +69,7 @@ def localization_page(
     for panel, strip in zip(axes, _STRIPS, strict=False):
         _strip(panel, summary, groups, names, *strip)
     _pointing(axes[2], summary, names)
-    return page_png(page)
+    return page
 
 
 def _strip(

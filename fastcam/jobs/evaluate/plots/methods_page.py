@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from fastcam.report.plots import (
     FAINT,
     frame,
     new_page,
-    page_png,
     shorten_name,
     write_placeholder,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Page
 
 _COLUMNS = 3
 
@@ -27,8 +30,8 @@ def methods_page(
     means: Sequence[Mapping[str, Estimate]],
     measures: Sequence[str],
     title: str,
-) -> bytes:
-    """The page as PNG bytes. ``means`` of each of ``methods`` by measure; baselines are gray, and
+) -> Page:
+    """The page. ``means`` of each of ``methods`` by measure; baselines are gray, and
     a dotted line carries each of them down the panel."""
     count = max(len(measures), 1)
     columns = min(count, _COLUMNS)
@@ -60,4 +63,4 @@ def methods_page(
         frame(axes, f"{name}\n", x=f"{'high' if high else 'low'} is good")
         axes.set_yticks(range(len(methods)), names, fontsize=9)
         axes.set_ylim(len(methods) - 0.5, -0.5)
-    return page_png(page)
+    return page

@@ -17,13 +17,13 @@ from fastcam.report.plots import (
     GOOD,
     frame,
     new_page,
-    page_png,
     write_placeholder,
     write_remark,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
     from numpy.typing import NDArray
 
 # Width of a bar; groups are 1 apart.
@@ -34,7 +34,7 @@ _IN_UNIT = ("mae", "rmse")
 _MOST_LABELS = 16
 
 
-def results_page(evaluation: Evaluation) -> bytes:
+def results_page(evaluation: Evaluation) -> Page:
     """``evaluation_results.png``: predicted against true with the identity and the fit, and how
     the errors are distributed."""
     page = new_page(13, 6.2, constrained=True)
@@ -53,10 +53,10 @@ def results_page(evaluation: Evaluation) -> bytes:
         _histogram(right, error, evaluation)
     else:
         write_placeholder(right, "no image was evaluated")
-    return page_png(page)
+    return page
 
 
-def bland_altman_page(evaluation: Evaluation) -> bytes:
+def bland_altman_page(evaluation: Evaluation) -> Page:
     """``bland_altman.png``: difference against mean, bias and limits of agreement with their
     intervals (Bland & Altman 1986)."""
     page = new_page(10.5, 6.4, constrained=True)
@@ -72,7 +72,7 @@ def bland_altman_page(evaluation: Evaluation) -> bytes:
     )
     if not true.size:
         write_placeholder(axes, "no image was evaluated")
-        return page_png(page)
+        return page
     size, alpha = _dots(true.size)
     for part, color, marker in ((good, GOOD, "o"), (~good, BAD, "^")):
         axes.scatter(
@@ -95,10 +95,10 @@ def bland_altman_page(evaluation: Evaluation) -> bytes:
     note = f"bands: 95 % interval (bootstrap)   green: |error| < {evaluation.good_below:g}"
     note = evaluation.with_unit(note)
     axes.text(1.0, 1.012, note, transform=axes.transAxes, ha="right", size=9, color=DARK)
-    return page_png(page)
+    return page
 
 
-def groups_page(evaluation: Evaluation) -> bytes:
+def groups_page(evaluation: Evaluation) -> Page:
     """``age_group_comparison.png``: MAE, RMSE and number of images by group of the true value."""
     groups = evaluation.groups
     page = new_page(float(np.clip(4.5 + 0.85 * len(groups), 8, 24)), 6.6, constrained=True)
@@ -112,7 +112,7 @@ def groups_page(evaluation: Evaluation) -> bytes:
     frame(below, "", x=f"true {evaluation.target_text}", y="images")
     if not groups:
         write_placeholder(above, "no image was evaluated")
-        return page_png(page)
+        return page
     positions = np.arange(len(groups))
     labelled = len(groups) <= _MOST_LABELS
     for shift, name, color in ((-0.5, "mae", BLUE), (0.5, "rmse", "#dd8a28")):
@@ -137,7 +137,7 @@ def groups_page(evaluation: Evaluation) -> bytes:
     below.margins(y=0.3)
     rotation = {} if len(groups) <= 12 else {"rotation": 45, "ha": "right"}
     below.set_xticks(positions, [group_name(group) for group in groups], **rotation)
-    return page_png(page)
+    return page
 
 
 def _columns(evaluation: Evaluation) -> tuple[Floats, Floats, NDArray[np.bool_]]:

@@ -18,7 +18,6 @@ from fastcam.report.plots import (
     drawable_text,
     frame,
     new_page,
-    page_png,
     shorten_name,
     write_placeholder,
     write_remark,
@@ -26,6 +25,7 @@ from fastcam.report.plots import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
 
 # More classes than these can't be named below a plot.
 _MOST_CLASSES = 20
@@ -36,7 +36,7 @@ def segmentation_page(
     metrics: Sequence[ClassMetrics],
     unit: str,
     remark: str = "",
-) -> bytes:
+) -> Page:
     """``evaluation_results.png``: a dot an image, a box a class.
 
     Distances are in ``unit``; ``remark`` stands above. Of more than 20 classes the first 20 are
@@ -66,7 +66,7 @@ def segmentation_page(
             )
     for axes, metric in ((dice, "dice"), (distance, "hausdorff95")):
         _means(axes, drawn, metric)
-    return page_png(page)
+    return page
 
 
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:

@@ -10,23 +10,28 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from fastcam.jobs.render.patches.statistics_plots import statistics_page
+from fastcam.options import PictureFormat
+from fastcam.report.plots import write_plot_page
 from fastcam.report.statistics import METRICS, CaseStatistics, CohortStatistics, summarize
 from fastcam.run.csv_cells import csv_record
-from fastcam.run.files import write_bytes, write_text
+from fastcam.run.files import write_text
 
 
-def write_statistics(folder: Path, rows: Sequence[CaseStatistics]) -> list[Path]:
-    """Write ``statistics.json``, ``.csv`` and ``.png`` into ``folder``; returns their paths.
+def write_statistics(
+    folder: Path, rows: Sequence[CaseStatistics], kind: PictureFormat = "png"
+) -> list[Path]:
+    """Write ``statistics.json``, ``.csv`` and ``.png`` into ``folder``, the plots of a ``kind`` of
+    lines and texts as such, too; returns their paths.
 
     JSON: ``metrics`` (what each means), ``cohort`` and ``cases``; a value that is unknown is null
     there and empty in the CSV. Raises ``OutputError``.
     """
     cohort = summarize(rows)
-    paths = [folder / f"statistics.{suffix}" for suffix in ("json", "csv", "png")]
+    paths = [folder / f"statistics.{suffix}" for suffix in ("json", "csv")]
     write_text(paths[0], _as_json(cohort, rows))
     write_text(paths[1], _as_csv(rows))
-    write_bytes(paths[2], [statistics_page(cohort, rows)])
-    return paths
+    page = statistics_page(cohort, rows)
+    return [*paths, *write_plot_page(folder / "statistics.png", page, kind)]
 
 
 def _as_json(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.report.plots import BAD, DARK, FAINT, GOOD, dots_and_box, new_page, page_png
+from fastcam.report.plots import BAD, DARK, FAINT, GOOD, dots_and_box, new_page
 from fastcam.report.statistics import (
     CaseStatistics,
     CohortStatistics,
@@ -38,8 +38,8 @@ _SCATTERS = (
 )
 
 
-def statistics_page(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) -> bytes:
-    """The page as PNG bytes, 2100 x 1485 pixels.
+def statistics_page(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) -> Figure:
+    """The page, 2100 x 1485 pixels as PNG.
 
     A dot is a case; a box has the quartiles and the median, its whiskers the 5th and 95th
     percentile. Names of cases don't appear: no font has all their letters.
@@ -54,7 +54,7 @@ def statistics_page(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) ->
     for at, (metric, label, title) in enumerate(_SCATTERS):
         _scatter(page.add_subplot(grid[2, at]), rows, metric, label, title)
     _table(page.add_subplot(grid[2, 2:]), cohort)
-    return page_png(page)
+    return page
 
 
 def _header(page: Figure, cohort: CohortStatistics) -> None:

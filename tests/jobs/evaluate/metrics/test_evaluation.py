@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fastcam.jobs.evaluate.files import write_plots
 from fastcam.jobs.evaluate.metrics.error_samples import (
     high_errors,
     high_threshold,
@@ -30,6 +32,7 @@ from fastcam.jobs.evaluate.plots.regression_pages import (
     groups_page,
     results_page,
 )
+from fastcam.report.plots import page_png
 
 
 def regression(errors: list[float], good_below: float = 5.0, **options: object) -> Evaluation:
@@ -166,9 +169,20 @@ PAGES = (results_page, bland_altman_page, groups_page)
 @pytest.mark.parametrize("errors", [[], [3.0], [0.0, 0.0], [1.0, -2.0, 40.0, 5.0]])
 def test_plots_of_any_number_of_images(errors: list[float]) -> None:
     for page in PAGES:
-        picture = np.asarray(Image.open(io.BytesIO(page(regression(errors)))).convert("RGB"))
+        picture = np.asarray(
+            Image.open(io.BytesIO(page_png(page(regression(errors))))).convert("RGB")
+        )
         assert picture.shape[0] > 800
         assert len(np.unique(picture[::4, ::4] @ [65536, 256, 1])) > 5
+
+
+def test_plots_are_lines_and_texts_too_where_figures_are(tmp_path: Path) -> None:
+    files = write_plots(regression([1.0, -2.0, 4.0]), tmp_path, "pdf")
+    names = ["evaluation_results", "bland_altman", "age_group_comparison"]
+    assert [path.name for path in files] == [
+        f"{n}.{kind}" for n in names for kind in ("png", "pdf")
+    ]
+    assert all(b"/FontFile2" in path.read_bytes() for path in files[1::2])
 
 
 def test_plots_of_classes() -> None:
@@ -179,4 +193,4 @@ def test_plots_of_classes() -> None:
         evaluation_of("classification", "kind", 5.0, one, classes=2),
         evaluation_of("classification", "kind", 5.0, [], classes=2),
     ):
-        assert Image.open(io.BytesIO(classification_page(found))).size[0] > 2000
+        assert Image.open(io.BytesIO(page_png(classification_page(found)))).size[0] > 2000

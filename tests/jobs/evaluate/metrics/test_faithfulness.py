@@ -16,6 +16,7 @@ from fastcam.attribution.faithfulness.parameter_randomization import Randomizati
 from fastcam.attribution.faithfulness.perturbation_curves import Curves
 from fastcam.jobs.evaluate.metrics.faithfulness import faithfulness_summary
 from fastcam.jobs.evaluate.plots.faithfulness_page import faithfulness_page
+from fastcam.report.plots import page_png
 
 
 def curves(gain: float, count: int = 10, centre: bool = True) -> Curves:
@@ -121,6 +122,6 @@ def test_maps_that_ignore_the_weights_are_named(last: float, words: str) -> None
     ],
 )
 def test_a_page_of_whatever_there_is(given: tuple[Any, Any]) -> None:
-    page = Image.open(io.BytesIO(faithfulness_page(*given, "a title with $ and _")))
+    page = Image.open(io.BytesIO(page_png(faithfulness_page(*given, "a title with $ and _"))))
     assert page.size == (2250, 900)
     json.dumps(faithfulness_summary(*given), allow_nan=False)
