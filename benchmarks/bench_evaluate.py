@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pkgutil
 import shutil
 import statistics
 import tempfile
@@ -43,12 +44,13 @@ from fastcam.api.analyze import Analyzer
 from fastcam.api.evaluate import evaluate
 from fastcam.api.render import render
 from fastcam.inference.device import choose_device
-from fastcam.jobs.evaluate import job
 from fastcam.models.resnet import ResNet
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 # What evaluate draws with, and where analyze puts the figures of each image.
-DRAWING = ("write_plots", "draw_ends", "draw_explained")
+_JOB = "fastcam.jobs.evaluate"
+DRAWING = (f"{_JOB}.job.write_plots", f"{_JOB}.job.add_figures")
+_EXPLAINED = f"{_JOB}.figure_selection.draw_explained"
 PER_IMAGE = ("gradcam_heatmaps", "overlay_images", "layer_comparison")
 # A way's seconds, and those of them that were spent on drawing.
 Way = Callable[[], tuple[float, float]]
@@ -89,8 +91,7 @@ def drawing_timed(calls: Sequence[str] = DRAWING) -> Iterator[list[float]]:
 
     with ExitStack() as stack:
         for name in calls:
-            function = f"fastcam.jobs.evaluate.job.{name}"
-            stack.enter_context(mock.patch(function, watched(getattr(job, name))))
+            stack.enter_context(mock.patch(name, watched(pkgutil.resolve_name(name))))
         yield spent
 
 
@@ -160,7 +161,7 @@ def figure_rates(model: nn.Module, folder: Path, options: argparse.Namespace) ->
     analysed = analyzer.analyze_batch(folder / "Images", "*.jpg", output_dir=out, overwrite=True)
     paths = [path for name in PER_IMAGE for path in (out / name).glob("*.png")]
     rates = {"analyze": megapixels(paths) / analysed.seconds["draw"]}
-    with drawing_timed(["draw_explained"]) as spent:
+    with drawing_timed([_EXPLAINED]) as spent:
         run_evaluate(model, folder, options, explain="all")
     explained = (folder / "evaluated" / "explained").glob("*.png")
     rates["evaluate"] = megapixels(explained) / sum(spent)
