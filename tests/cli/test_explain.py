@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -236,7 +237,10 @@ def test_layers_and_checkpoints_are_compared(
     cell, bar = layout.Cell(64, 64), layout.Cell(64, 64, True)
     shape = Image.open(out / "grey_explained.png").size
     row = (cell, bar, bar, cell, cell)
-    plans = [layout.arrange((row, row), lines, 1.0) for lines in (1, 2)]
+    plans = [
+        layout.arrange((row, row), lines, 1.0, captions)
+        for lines, captions in itertools.product((1, 2), (1, 2, 3, 4))
+    ]
     assert shape in [(plan.width, plan.height) for plan in plans]
 
 
