@@ -1,4 +1,4 @@
-"""Pages of plots by matplotlib, as figures in the theme of the others or as PNG files of a report.
+"""Pages of plots by matplotlib, in the theme of the other figures or of a report.
 
 Functions that take a ``style`` draw in its theme. Without one they draw for a report: on white, in
 the colors ``GOOD``, ``BAD``, ``DARK``, ``FAINT`` and ``BLUE``.
@@ -6,10 +6,8 @@ the colors ``GOOD``, ``BAD``, ``DARK``, ``FAINT`` and ``BLUE``.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +15,7 @@ from numpy.typing import NDArray
 from fastcam.figures import fonts
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.render_style import PALETTES
-from fastcam.figures.vector_file import vector_plots
-from fastcam.options import PictureFormat, Style, Theme, VectorFormat
-from fastcam.run.files import write_bytes
+from fastcam.options import Style, Theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,30 +122,6 @@ def page_figure(page: Page, style: Style) -> Figure:
     canvas.draw()
     pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
     return Figure(pixels, dpi=style.file_dpi, page=page)
-
-
-def page_png(page: Page) -> bytes:
-    """The page as a PNG file."""
-    content = io.BytesIO()
-    page.savefig(content, format="png", dpi=DPI)
-    return content.getvalue()
-
-
-def write_plot_page(path: Path, page: Page, kind: PictureFormat) -> list[Path]:
-    """Write the page as PNG, and for pdf and svg also as lines and texts, beside it; the files.
-
-    Those of another kind, which an earlier run may have left, are removed: they show its results.
-    """
-    write_bytes(path, [page_png(page)])
-    paths = [path]
-    for vector in get_args(VectorFormat):
-        beside = path.with_suffix(f".{vector}")
-        if vector == kind:
-            write_bytes(beside, [vector_plots(page, vector)])
-            paths.append(beside)
-        else:
-            beside.unlink(missing_ok=True)
-    return paths
 
 
 def write_remark(page: Page, remark: str) -> None:

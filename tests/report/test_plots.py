@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fastcam.options import PictureFormat, Style
+from fastcam.report.plot_files import write_plot_page
 from fastcam.report.plots import (
     drawable_text,
     frame,
@@ -19,7 +20,6 @@ from fastcam.report.plots import (
     page_figure,
     plot_style,
     series_colors,
-    write_plot_page,
     write_title,
 )
 

@@ -26,7 +26,7 @@ from fastcam.jobs.infer.preparation import call_of
 from fastcam.options import MapChoice
 from fastcam.read.inputs.inputs import Item
 from fastcam.report.json_text import json_text
-from fastcam.report.plots import write_plot_page
+from fastcam.report.plot_files import write_plot_page
 from fastcam.run.files import write_text
 from fastcam.run.progress import Progress
 from fastcam.store.map_rows import MapRow, choose_rows, method_of

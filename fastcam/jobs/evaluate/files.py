@@ -27,7 +27,7 @@ from fastcam.jobs.evaluate.plots.regression_pages import (
 from fastcam.jobs.evaluate.report import METRICS, UNMATCHED
 from fastcam.options import PictureFormat
 from fastcam.read.inputs.id_match import Unmatched
-from fastcam.report.plots import write_plot_page
+from fastcam.report.plot_files import write_plot_page
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_text
 

@@ -18,7 +18,7 @@ from fastcam.jobs.evaluate.metrics.method_comparison import (
 )
 from fastcam.jobs.evaluate.plots.methods_page import methods_page
 from fastcam.options import PictureFormat
-from fastcam.report.plots import write_plot_page
+from fastcam.report.plot_files import write_plot_page
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_text
 

@@ -12,7 +12,8 @@ from PIL import Image
 from fastcam import load_model
 from fastcam.jobs.evaluate.metrics.evaluation import RANDOM_NUMBERS
 from fastcam.jobs.evaluate.report import as_dict, summary_text
-from fastcam.report.plots import new_page, page_png, write_remark
+from fastcam.report.plot_files import page_png
+from fastcam.report.plots import new_page, write_remark
 
 from .brightness import Brightness, read, run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastcam.jobs.render.patches.statistics_plots import statistics_page
 from fastcam.options import PictureFormat
-from fastcam.report.plots import write_plot_page
+from fastcam.report.plot_files import write_plot_page
 from fastcam.report.statistics import METRICS, CaseStatistics, CohortStatistics, summarize
 from fastcam.run.csv_cells import csv_record
 from fastcam.run.files import write_text

@@ -32,7 +32,7 @@ from fastcam.jobs.evaluate.plots.regression_pages import (
     groups_page,
     results_page,
 )
-from fastcam.report.plots import page_png
+from fastcam.report.plot_files import page_png
 
 
 def regression(errors: list[float], good_below: float = 5.0, **options: object) -> Evaluation:

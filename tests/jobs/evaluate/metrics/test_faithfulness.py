@@ -16,7 +16,7 @@ from fastcam.attribution.faithfulness.parameter_randomization import Randomizati
 from fastcam.attribution.faithfulness.perturbation_curves import Curves
 from fastcam.jobs.evaluate.metrics.faithfulness import faithfulness_summary
 from fastcam.jobs.evaluate.plots.faithfulness_page import faithfulness_page
-from fastcam.report.plots import page_png
+from fastcam.report.plot_files import page_png
 
 
 def curves(gain: float, count: int = 10, centre: bool = True) -> Curves:
