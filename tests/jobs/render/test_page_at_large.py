@@ -21,7 +21,6 @@ from fastcam.jobs.render.gallery import write_page
 from fastcam.jobs.view.opened_case import PanelKind
 from fastcam.run.journal import whole_rows
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 VIEWPORT = {"width": 1400, "height": 900}
 
 
@@ -39,18 +38,6 @@ def folder(neck: SyntheticSet, tmp_path_factory: pytest.TempPathFactory) -> Path
     table = "id,age,site\nneck_001,71,north\nneck_002,64,south\nneck_003,80,north\n"
     (folder / "ages.csv").write_text(table, encoding="utf-8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +22,10 @@ from fastcam.jobs.render.picture_page import PictureGroup, write_picture_page
 from fastcam.options import COLORMAPS
 from tests.sample_map_stores import image_store
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CELL, CELLS = 32, 16  # a cell for each level
 SIDE = CELL * CELLS
 LEVELS = np.arange(256).reshape(CELLS, CELLS)
 GREYS = (LEVELS * 37 + 90) % 256
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def write_page(folder: Path, colors: np.ndarray, *, maps: bool, signed: bool, **settings) -> Path:
