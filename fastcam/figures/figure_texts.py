@@ -39,10 +39,7 @@ def _header(
 ) -> list[TextLine]:
     area, font = plan.header, lettering.title
     note = layout.note_lines(sheet.note, area.width, lettering)
-    two_lines = area.height > plan.header_line * (1 + len(note))
-    verdict = font.fit(sheet.verdict, area.width)
-    title = font.fit(sheet.title, area.width)
-    right = area.x + area.width - font.width(verdict)
+    title, verdict = layout.header_lines(sheet, area.width, lettering)
     y = area.y - 2
     below = y + area.height - len(note) * plan.header_line
     lines = [
@@ -55,14 +52,13 @@ def _header(
         )
         for at, line in enumerate(note)
     ]
-    return [
-        *lines,
-        TextLine(font, title, area.x, y, palette.title),
-        TextLine(
-            font,
-            verdict,
-            area.x if two_lines else right,
-            y + plan.header_line if two_lines else y,
-            sheet.verdict_color,
-        ),
+    colors = [*(palette.title for _ in title), *(sheet.verdict_color for _ in verdict)]
+    lines += [
+        TextLine(font, font.fit(line, area.width), area.x, y + at * plan.header_line, color)
+        for at, (line, color) in enumerate(zip([*title, *verdict], colors, strict=True))
     ]
+    if not verdict:
+        at_right = font.fit(sheet.verdict, area.width)
+        x = area.x + area.width - font.width(at_right)
+        lines.append(TextLine(font, at_right, x, y, sheet.verdict_color))
+    return lines

@@ -15,7 +15,7 @@ from fastcam_kernels.filtered_rows import filters_of
 from numpy.typing import NDArray
 
 from fastcam.figures.figure_parts import Panel, Sheet
-from fastcam.figures.glyph_atlas import Lettering
+from fastcam.figures.glyph_atlas import BitmapFont, Lettering
 from fastcam.figures.slice_facts import CAPTION_SEPARATOR
 
 # At zoom 1 (panels of up to 512 pixels); all grow with the panels.
@@ -189,15 +189,35 @@ def layout_of(sheet: Sheet, lettering: Lettering) -> Layout:
         tuple(Cell(p.width, p.height, p.bar is not None) for p in row) for row in sheet.rows
     )
     plan = arrange(cells, 1, zoom, 1, letters)
-    room = lettering.title.width(sheet.title) + lettering.title.width(sheet.verdict)
-    lines = 2 if room + 2 * lettering.title.height > plan.header.width else 1
+    title, verdict = header_lines(sheet, plan.header.width, lettering)
+    lines = len(title) + len(verdict)
     lines += len(note_lines(sheet.note, plan.header.width, lettering))
     captions = 1
     panels = list(zip((p for row in sheet.rows for p in row), plan.areas, strict=True))
-    # The look of --style classic has no panel whose caption must stay whole, and one line.
-    if lettering.scale > 1.0 or any(panel.whole_caption for panel, _ in panels):
+    if _has_lines(sheet, lettering):
         captions = max(len(caption_lines(*entry, lettering)) for entry in panels)
     return plan if lines == captions == 1 else arrange(cells, lines, zoom, captions, letters)
+
+
+def _has_lines(sheet: Sheet, lettering: Lettering) -> bool:
+    """Whether texts go on in further lines. The look of --style classic has none: none of its
+    captions must stay whole."""
+    return lettering.scale > 1.0 or any(p.whole_caption for row in sheet.rows for p in row)
+
+
+def header_lines(sheet: Sheet, width: int, lettering: Lettering) -> tuple[list[str], list[str]]:
+    """The lines of the header's title and of its verdict, each as long as the words allow.
+
+    Without lines of a verdict the title has one, and the verdict stands at its right.
+    """
+    font = lettering.title
+    room = font.width(sheet.title) + font.width(sheet.verdict)
+    if room + 2 * font.height <= width:
+        return [sheet.title], []
+    if not _has_lines(sheet, lettering):
+        return [sheet.title], [sheet.verdict]
+    title = _parts_as_lines(sheet.title, width, font)
+    return title, _parts_as_lines(sheet.verdict, width, font) if sheet.verdict else []
 
 
 def bar_caption_x(panel: Panel, area: PanelArea, lettering: Lettering) -> int:
@@ -223,7 +243,7 @@ def caption_lines(panel: Panel, area: PanelArea, lettering: Lettering) -> list[s
     if lettering.caption.width(panel.caption) <= room:
         lines = [panel.caption]
     elif panel.whole_caption:
-        lines = _parts_as_lines(panel.caption, room, lettering)
+        lines = _parts_as_lines(panel.caption, room, lettering.caption)
     else:
         lines = _lines_above_bar(panel.caption, area.caption.width, room, lettering)
     return [*lines[:-1], _with_aside(lines[-1], panel.aside, room, lettering)]
@@ -248,15 +268,15 @@ def caption_line(panel: Panel, area: PanelArea, lettering: Lettering) -> str:
     return _with_aside(panel.caption, panel.aside, room, lettering)
 
 
-def _parts_as_lines(caption: str, room: int, lettering: Lettering) -> list[str]:
-    """A caption's parts as lines, each broken between words only where it is too long by itself."""
+def _parts_as_lines(text: str, room: int, font: BitmapFont) -> list[str]:
+    """A text's parts as lines, each broken between words only where it is too long by itself."""
     lines: list[str] = []
-    for part in caption.split(CAPTION_SEPARATOR):
+    for part in text.split(CAPTION_SEPARATOR):
         longer = CAPTION_SEPARATOR.join([*lines[-1:], part])
-        if lines and lettering.caption.width(longer) <= room:
+        if lines and font.width(longer) <= room:
             lines[-1] = longer
         else:
-            lines += note_lines(part, room, lettering)
+            lines += _word_lines(part, room, font)
     return lines
 
 
@@ -271,10 +291,16 @@ def _with_aside(line: str, aside: str, room: int, lettering: Lettering) -> str:
 
 def note_lines(note: str, width: int, lettering: Lettering) -> list[str]:
     """The note's words as lines of at most ``width`` pixels, or of one word."""
+    return _word_lines(note, width, lettering.caption)
+
+
+def _word_lines(text: str, width: int, font: BitmapFont) -> list[str]:
+    if font.width(text) <= width:
+        return [text] if text else []
     lines: list[str] = []
-    for word in note.split():
+    for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and lettering.caption.width(longer) <= width:
+        if lines and font.width(longer) <= width:
             lines[-1] = longer
         else:
             lines.append(word)

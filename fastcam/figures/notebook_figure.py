@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import numpy as np
 from fastcam_kernels import png
@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from fastcam.errors import InputError
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Sheet
+from fastcam.figures.paper_plots import PlotPage, fit_to_paper
 from fastcam.figures.png_writer import png_pieces, write_picture, write_sheet
 from fastcam.figures.render_style import RenderStyle
 from fastcam.figures.vector_file import vector_plots
-from fastcam.options import PictureFormat
+from fastcam.options import PictureFormat, Style
 from fastcam.run.files import write_bytes
 from fastcam.storage.locations import as_path
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Page
 
 _SUFFIXES: dict[str, PictureFormat] = {
     **{f".{kind}": kind for kind in get_args(PictureFormat)},
@@ -38,14 +36,16 @@ class Figure:
         sheet: what was drawn, where texts can be written as such; None for a picture.
         render_style: how ``sheet`` was drawn.
         dpi: pixels an inch that files say; None for no word of them.
-        page: matplotlib's page of plots, which pdf and svg have as lines and texts; None for none.
+        page: plots, which pdf and svg have as lines and texts; None for none.
+        style: how ``page`` was drawn.
     """
 
     pixels: NDArray[np.uint8]
     sheet: Sheet | None = None
     render_style: RenderStyle | None = None
     dpi: float | None = None
-    page: Page | None = None
+    page: PlotPage | None = None
+    style: Style | None = None
 
     def save(self, path: Path | str) -> Path:
         """Write the figure, as a whole file or not at all; its path.
@@ -61,7 +61,8 @@ class Figure:
                 f"{path}: can't be a figure; end its name in .png, .jpg, .webp, .pdf or .svg"
             )
         if self.page is not None and (kind == "pdf" or kind == "svg"):
-            write_bytes(path, [vector_plots(self.page, kind)])
+            fit_to_paper(self.page, replace(self.style or Style(), format=kind))
+            write_bytes(path, [vector_plots(self.page.page, kind)])
         elif self.sheet is not None and self.render_style is not None and kind in ("pdf", "svg"):
             style = replace(self.render_style.style, format=kind)
             write_sheet(path, self.sheet, replace(self.render_style, style=style), kind, Buffers())

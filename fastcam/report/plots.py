@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastcam.figures import fonts
 from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.paper_plots import PlotPage, fit_to_paper
 from fastcam.figures.render_style import PALETTES
 from fastcam.options import Style, Theme
 
@@ -115,13 +116,19 @@ def new_page(
     return page
 
 
-def page_figure(page: Page, style: Style) -> Figure:
-    """The page as a figure, whose files say the style's pixels an inch: its pixels, (h, w, 3) uint8
-    RGB, and for pdf and svg its lines and texts."""
-    canvas: Any = page.canvas
+def page_figure(plots: Page | PlotPage, style: Style) -> Figure:
+    """The page as a figure, on paper as the style says: its pixels, (h, w, 3) uint8 RGB, and for
+    pdf and svg its lines and texts.
+
+    Raster files say the page's pixels an inch where it has a width on paper, else the style's.
+    """
+    plots = plots if isinstance(plots, PlotPage) else PlotPage(plots)
+    fit_to_paper(plots, style)
+    canvas: Any = plots.page.canvas
     canvas.draw()
     pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-    return Figure(pixels, dpi=style.file_dpi, page=page)
+    dpi = style.file_dpi if style.paper_width is None else plots.page.dpi
+    return Figure(pixels, dpi=dpi, page=plots, style=style)
 
 
 def write_remark(page: Page, remark: str) -> None:

@@ -15,6 +15,7 @@ from fastcam.errors import InputError
 from fastcam.figures import layout
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Sheet
+from fastcam.figures.figure_texts import texts_of
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.paper import on_paper
 from fastcam.figures.png_writer import WriteBatch, write_sheet
@@ -66,6 +67,28 @@ def test_captions_in_large_letters_go_on_in_the_next_line() -> None:
         assert area.panel.y == area.caption.y + area.caption.height
     usual, plain = drawn(replace(LOOK, panel_size=512))
     assert layout.layout_of(usual, plain.lettering).caption_lines == 1
+
+
+@pytest.mark.parametrize("scale", [1.6, 2.5, 4.0])
+def test_large_letters_beside_small_panels_leave_the_header_whole(scale: float) -> None:
+    style = replace(LOOK, font_scale=scale, panel_size=256, panels=("image", "overlay"))
+    sheet, render_style = drawn(style)
+    lettering = render_style.lettering
+    plan = layout.layout_of(sheet, lettering)
+    title, verdict = layout.header_lines(sheet, plan.header.width, lettering)
+    # A line ends where the sign between two parts would stand.
+    for lines, text in ((title, sheet.title), (verdict, sheet.verdict)):
+        assert " ".join(lines).replace("·", "").split() == text.replace("·", "").split()
+    assert len(verdict) > 1
+    written = [
+        line for line in texts_of(sheet, plan, lettering, render_style.palette)
+        if line.font is lettering.title
+    ]  # fmt: skip
+    assert [line.text for line in written] == [*title, *verdict]
+    assert all(line.x + line.font.width(line.text) <= plan.width for line in written)
+    below = [line.y + line.font.height for line in written]
+    assert all(later.y >= end - 6 for later, end in zip(written[1:], below, strict=False))
+    assert below[-1] <= plan.areas[0].caption.y + 6
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.paper_plots import PlotPage
 from fastcam.models.vit import VisionTransformer, VitSettings
 from fastcam.options import Style
 from fastcam.report import plots
@@ -23,7 +24,7 @@ def pages(view: ModuleType) -> Iterator[list[Any]]:
     kept: list[Any] = []
 
     def page_figure(page: Any, style: Style) -> Figure:
-        kept.append(page)
+        kept.append(page.page if isinstance(page, PlotPage) else page)
         return plots.page_figure(page, style)
 
     with mock.patch.object(view, "page_figure", page_figure):

@@ -98,7 +98,8 @@ def test_plots_in_vector_files_are_lines_and_texts(tmp_path: Path, kind: str) ->
         assert b"/Subtype /Type0" in content  # with fonts of Type 42
         assert b"/FontFile2" in content
         assert b"/Subtype /Image" not in content
-        assert b"/MediaBox [ 0 0 288 216 ]" in content
+        # 180 mm, as figures without a width on paper.
+        assert b"/MediaBox [ 0 0 510.23" in content
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "pdf", "svg"])
@@ -107,11 +108,14 @@ def test_pages_of_reports_are_png_and_lines_beside_it(tmp_path: Path, kind: Pict
     frame(page.add_subplot(), "attention by layer", None, "layer", "pixels")
     for earlier in ("pdf", "svg", "txt"):
         (tmp_path / f"results.{earlier}").write_text("earlier", encoding="utf-8")
-    paths = write_plot_page(tmp_path / "results.png", page, kind)
+    paths = write_plot_page(tmp_path / "results.png", page, Style(format=kind))
     assert {path.name for path in tmp_path.iterdir()} - {"results.txt"} == {p.name for p in paths}
     beside = [f"results.{kind}"] if kind in ("pdf", "svg") else []
     assert [path.name for path in paths] == ["results.png", *beside]
-    assert Image.open(paths[0]).size == (600, 450)
+    if beside:
+        assert Image.open(paths[0]).width == pytest.approx(180 / 25.4 * 300, abs=1)
+    else:
+        assert Image.open(paths[0]).size == (600, 450)
     content = paths[-1].read_bytes()
     if kind == "svg":
         assert "attention by layer" in re.findall(r"<text[^>]*>([^<]*)</text>", content.decode())

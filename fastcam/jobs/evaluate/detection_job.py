@@ -77,7 +77,7 @@ def evaluate_detection(
         output_dir=output_dir,
         inferred=inferred,
         evaluation=evaluation,
-        files=write_results(output_dir, texts, page, request.options.style.format),
+        files=write_results(output_dir, texts, page, request.options.style),
         notes=[*test_set.notes, *of_run, *itertools.chain(*map(_lines, metrics))],
         failures=failures,
     )

@@ -93,7 +93,7 @@ def measure_faithfulness(
     title = f"{row.caption}, {len(indices)} images"
     title += f"   {evaluation.remark}" if evaluation.remark else ""
     page = faithfulness_page(curves, randomization, title)
-    pages = write_plot_page(request.output_dir / PAGE, page, request.options.style.format)
+    pages = write_plot_page(request.output_dir / PAGE, page, request.options.style)
     verdicts: list[str] = summary["verdicts"]
     return [JSON, *(path.name for path in pages)], verdicts
 

@@ -25,7 +25,7 @@ from fastcam.jobs.evaluate.plots.regression_pages import (
     results_page,
 )
 from fastcam.jobs.evaluate.report import METRICS, UNMATCHED
-from fastcam.options import PictureFormat
+from fastcam.options import Style
 from fastcam.read.inputs.id_match import Unmatched
 from fastcam.report.plot_files import write_plot_page
 from fastcam.run.csv_cells import csv_row
@@ -56,18 +56,17 @@ def write_numbers(evaluation: Evaluation, output_dir: Path) -> list[Path]:
 
 
 def write_results(
-    output_dir: Path, texts: Mapping[str, str], page: Page, kind: PictureFormat
+    output_dir: Path, texts: Mapping[str, str], page: Page, style: Style
 ) -> list[Path]:
-    """Write ``texts``, by the names of their files, and the ``page`` of plots, of a ``kind`` of
-    lines and texts as such, too; the files."""
+    """Write ``texts``, by the names of their files, and the ``page`` of plots; the files."""
     for name, text in texts.items():
         write_text(output_dir / name, text)
     paths = [output_dir / name for name in texts]
-    return [*paths, *write_plot_page(output_dir / _RESULTS, page, kind)]
+    return [*paths, *write_plot_page(output_dir / _RESULTS, page, style)]
 
 
-def write_plots(evaluation: Evaluation, output_dir: Path, kind: PictureFormat) -> list[Path]:
-    """Write the pages of plots, of a ``kind`` of lines and texts as such, too; the files."""
+def write_plots(evaluation: Evaluation, output_dir: Path, style: Style) -> list[Path]:
+    """Write the pages of plots; the files."""
     regression = evaluation.kind == "regression"
     if regression:
         pages = {
@@ -86,7 +85,7 @@ def write_plots(evaluation: Evaluation, output_dir: Path, kind: PictureFormat) -
         pages[_LOCALIZATION] = localization_page(
             evaluation.localizations, good, names, evaluation.remark
         )
-    written = (write_plot_page(output_dir / name, page, kind) for name, page in pages.items())
+    written = (write_plot_page(output_dir / name, page, style) for name, page in pages.items())
     return [*itertools.chain(*written)]
 
 

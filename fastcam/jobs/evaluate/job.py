@@ -91,7 +91,7 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
         unmatched=test_set.unmatched,
         files=[
             *write_numbers(evaluation, output_dir),
-            *write_plots(evaluation, output_dir, options.style.format),
+            *write_plots(evaluation, output_dir, options.style),
         ],
         notes=[*test_set.notes, *inferred.notes],
         failures=failures,

@@ -98,8 +98,8 @@ def compare_methods(
     lines = statements(methods, differences)
     title = f"{len(rows)} maps of {len(indices)} images"
     title += f"   {evaluation.remark}" if evaluation.remark else ""
-    kind = request.options.style.format
-    files = write_methods(request.output_dir, methods, differences, lines, title, kind)
+    style = request.options.style
+    files = write_methods(request.output_dir, methods, differences, lines, title, style)
     return files, lines
 
 

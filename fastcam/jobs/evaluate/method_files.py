@@ -17,7 +17,7 @@ from fastcam.jobs.evaluate.metrics.method_comparison import (
     measured_by,
 )
 from fastcam.jobs.evaluate.plots.methods_page import methods_page
-from fastcam.options import PictureFormat
+from fastcam.options import Style
 from fastcam.report.plot_files import write_plot_page
 from fastcam.run.csv_cells import csv_row
 from fastcam.run.files import write_text
@@ -41,15 +41,15 @@ def write_methods(
     differences: Sequence[Difference],
     lines: Sequence[str],
     title: str,
-    kind: PictureFormat,
+    style: Style,
 ) -> list[str]:
-    """Write all files, plots in a ``kind`` of lines and texts as such, too; their names."""
+    """Write all files; their names."""
     means = [means_of(method) for method in methods]
     measures = measured_by(methods)
     write_text(output_dir / TABLE, _table(methods, means, measures))
     write_text(output_dir / DIFFERENCES, _differences(differences))
     page = methods_page(methods, means, measures, title)
-    plots = [path.name for path in write_plot_page(output_dir / PLOT, page, kind)]
+    plots = [path.name for path in write_plot_page(output_dir / PLOT, page, style)]
     write_text(output_dir / PAGE, _page(methods, means, measures, lines, title))
     return [TABLE, DIFFERENCES, *plots, PAGE]
 

@@ -79,7 +79,7 @@ def evaluate_segmentation(
         inferred=inferred,
         evaluation=evaluation,
         unmatched=test_set.unmatched,
-        files=write_results(output_dir, texts, page, request.options.style.format),
+        files=write_results(output_dir, texts, page, request.options.style),
         notes=[*test_set.notes, *inferred.notes, *_lines(metrics, localization, measure.unit)],
         failures=failures,
     )

@@ -162,4 +162,4 @@ def _measure(
     finally:
         progress.end()
     rows.sort(key=lambda row: row.place)
-    return write_statistics(request.output_dir.resolve(), rows, request.style.format)
+    return write_statistics(request.output_dir.resolve(), rows, request.style)

@@ -15,12 +15,15 @@ from torch import nn
 
 from fastcam.attribution.attention.vit_pass import VitPass
 from fastcam.errors import InputError
+from fastcam.figures.paper import POINTS_PER_INCH
+from fastcam.figures.paper_plots import PlotPage
 from fastcam.figures.view_panels import titled
 from fastcam.jobs.vit.position_embedding import two_components
 from fastcam.jobs.vit.subject import passes_of, subject_of
 from fastcam.jobs.vit.track_labels import label_positions
 from fastcam.options import Style
 from fastcam.report.plots import (
+    DPI,
     NUMBER_SIZE,
     frame,
     new_page,
@@ -33,6 +36,7 @@ from fastcam.report.plots import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
 
     from fastcam.figures.notebook_figure import Figure
 
@@ -114,9 +118,8 @@ def cls_evolution(
         rows.append(axes)
     for column in zip(*rows, strict=True):
         _same_limits(column)
-    for axes, track in zip(rows, tracks, strict=True):
-        _step_labels(axes[0], track, style)
-    return page_figure(page, style)
+    steps = _StepLabels([axes[0] for axes in rows], tracks, style)
+    return page_figure(PlotPage(page, steps, rows_apart=True), style)
 
 
 def tokens_of(vit: VitPass, index: int) -> NDArray[np.float64]:
@@ -190,27 +193,48 @@ def _track(axes: Axes, track: Track, style: Style) -> None:
     )
 
 
-def _step_labels(axes: Axes, track: Track, style: Style) -> None:
-    """Block numbers at the steps. The limits of the axes must be set by now."""
-    pixels = axes.transData.transform(track.points)
-    words = ["in", *map(str, range(len(pixels) - 1))]
-    sizes = np.array([(len(word) * _DIGIT[0], _DIGIT[1]) for word in words], np.float64)
-    radii = np.full(len(pixels), _DOT)
-    radii[[0, -1]] = _SQUARE, _STAR
-    for step, (x, y) in label_positions(pixels, radii, sizes).items():
-        right, up = (x, y) - pixels[step]
-        axes.annotate(
-            words[step],
-            track.points[step],
-            xytext=(right, up),
-            textcoords="offset pixels",
-            ha="center",
-            va="center_baseline",
-            size=NUMBER_SIZE,
-            color=plot_style(style).title,
-            zorder=5,
-            annotation_clip=False,
-        )
+class _StepLabels:
+    """Block numbers at the steps of each of the plots. Their limits must be set."""
+
+    def __init__(self, plots: Sequence[Axes], tracks: Sequence[Track], style: Style) -> None:
+        self._tracks = list(zip(plots, tracks, strict=True))
+        self._color = plot_style(style).title
+        self._written: list[Annotation] = []
+
+    def clear(self) -> None:
+        """Remove them."""
+        for label in self._written:
+            label.remove()
+        self._written = []
+
+    def place(self) -> None:
+        """Put them where they have room."""
+        for axes, track in self._tracks:
+            self._place(axes, track)
+
+    def _place(self, axes: Axes, track: Track) -> None:
+        # A pixel of a page as it is made, in points.
+        pixel = POINTS_PER_INCH / DPI
+        points = axes.transData.transform(track.points) * POINTS_PER_INCH / axes.figure.dpi
+        words = ["in", *map(str, range(len(points) - 1))]
+        sizes = np.array([(len(word) * _DIGIT[0], _DIGIT[1]) for word in words], np.float64)
+        radii = np.full(len(points), _DOT)
+        radii[[0, -1]] = _SQUARE, _STAR
+        for step, at in label_positions(points / pixel, radii, sizes).items():
+            right, up = at * pixel - points[step]
+            label = axes.annotate(
+                words[step],
+                track.points[step],
+                xytext=(right, up),
+                textcoords="offset points",
+                ha="center",
+                va="center_baseline",
+                size=NUMBER_SIZE,
+                color=self._color,
+                zorder=5,
+                annotation_clip=False,
+            )
+            self._written.append(label)
 
 
 def _curve(axes: Axes, values: NDArray[np.float64], title: str, unit: str, style: Style) -> None:

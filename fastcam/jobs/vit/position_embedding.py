@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fastcam.attribution.attention.tokens import count_prefix, patch_size, whole_patches
 from fastcam.errors import InputError
 from fastcam.figures.notebook_figure import Figure
+from fastcam.figures.paper_plots import PlotPage
 from fastcam.figures.view_panels import titled
 from fastcam.inference.images import resolve_preprocessing
 from fastcam.options import Style
@@ -124,7 +125,7 @@ def position_embedding(
         _planes(page, axes[2:], plane, positions.grid, style)
         for plot in axes[2:]:
             _same_limits(plot, planes)
-    return page_figure(page, style)
+    return page_figure(PlotPage(page, rows_apart=True), style)
 
 
 def _note(positions: Positions) -> str:
@@ -284,6 +285,7 @@ def _centre(
     )
     of_centre = values[row * columns + column].reshape(grid)
     drawing = axes.imshow(of_centre, cmap=_COLORMAP, vmin=low, vmax=1.0, interpolation="nearest")
+    axes.locator_params(integer=True)
     axes.add_patch(
         Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=2)
     )

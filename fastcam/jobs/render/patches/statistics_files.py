@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from fastcam.jobs.render.patches.statistics_plots import statistics_page
-from fastcam.options import PictureFormat
+from fastcam.options import Style
 from fastcam.report.plot_files import write_plot_page
 from fastcam.report.statistics import METRICS, CaseStatistics, CohortStatistics, summarize
 from fastcam.run.csv_cells import csv_record
@@ -18,10 +18,9 @@ from fastcam.run.files import write_text
 
 
 def write_statistics(
-    folder: Path, rows: Sequence[CaseStatistics], kind: PictureFormat = "png"
+    folder: Path, rows: Sequence[CaseStatistics], style: Style | None = None
 ) -> list[Path]:
-    """Write ``statistics.json``, ``.csv`` and ``.png`` into ``folder``, the plots of a ``kind`` of
-    lines and texts as such, too; returns their paths.
+    """Write ``statistics.json``, ``.csv`` and ``.png`` into ``folder``; returns their paths.
 
     JSON: ``metrics`` (what each means), ``cohort`` and ``cases``; a value that is unknown is null
     there and empty in the CSV. Raises ``OutputError``.
@@ -31,7 +30,7 @@ def write_statistics(
     write_text(paths[0], _as_json(cohort, rows))
     write_text(paths[1], _as_csv(rows))
     page = statistics_page(cohort, rows)
-    return [*paths, *write_plot_page(folder / "statistics.png", page, kind)]
+    return [*paths, *write_plot_page(folder / "statistics.png", page, style or Style())]
 
 
 def _as_json(cohort: CohortStatistics, rows: Sequence[CaseStatistics]) -> str:

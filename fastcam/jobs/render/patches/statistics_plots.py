@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +81,22 @@ def _strip(
     meaning: str,
     whole_range: bool,
 ) -> None:
-    _frame(axes, title)
+    _frame(axes)
     groups = [[row for row in rows if row.correct is correct] for correct in (True, False)]
     values = [known_values(group, metric) for group in groups]
     words = rank_sum_text(cohort.metrics[metric].test, [group.size for group in values])
-    axes.text(0, 1.04, words, transform=axes.transAxes, size=9.5, color="#555555")
+    # A space where there are none, so that there is something for the name to stand on.
+    below = axes.set_title(words or "\N{NO-BREAK SPACE}", size=9.5, loc="left", color="#555555")
+    name: dict[str, Any] = {"size": 11, "weight": "bold", "color": DARK, "annotation_clip": False}
+    axes.annotate(
+        title,
+        (0, 1),
+        xytext=(0, 4),
+        xycoords=below,
+        textcoords="offset points",
+        va="bottom",
+        **name,
+    )
     _set_limits(axes, np.concatenate(values), whole_range)
     for column, (group, color) in enumerate(zip(values, (GOOD, BAD), strict=True)):
         dots_and_box(axes, group, column, color, "o^"[column])
@@ -99,7 +110,8 @@ def _strip(
 def _scatter(
     axes: Axes, rows: Sequence[CaseStatistics], metric: str, label: str, title: str
 ) -> None:
-    _frame(axes, title)
+    axes.set_title(title, size=11, weight="bold", loc="left", color=DARK, pad=22)
+    _frame(axes)
     cases = [row for row in rows if getattr(row, metric) is not None and row.correct is not None]
     confidences = known_values(cases, "confidence")
     values = known_values(cases, metric)
@@ -161,8 +173,7 @@ def _table(axes: Axes, cohort: CohortStatistics) -> None:
             cell.PAD = 0.01
 
 
-def _frame(axes: Axes, title: str) -> None:
-    axes.set_title(title, size=11, weight="bold", loc="left", color=DARK, pad=22)
+def _frame(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(labelsize=9, color=FAINT, labelcolor=DARK)

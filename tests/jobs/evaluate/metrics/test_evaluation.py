@@ -32,6 +32,7 @@ from fastcam.jobs.evaluate.plots.regression_pages import (
     groups_page,
     results_page,
 )
+from fastcam.options import Style
 from fastcam.report.plot_files import page_png
 
 
@@ -177,7 +178,7 @@ def test_plots_of_any_number_of_images(errors: list[float]) -> None:
 
 
 def test_plots_are_lines_and_texts_too_where_figures_are(tmp_path: Path) -> None:
-    files = write_plots(regression([1.0, -2.0, 4.0]), tmp_path, "pdf")
+    files = write_plots(regression([1.0, -2.0, 4.0]), tmp_path, Style(format="pdf"))
     names = ["evaluation_results", "bland_altman", "age_group_comparison"]
     assert [path.name for path in files] == [
         f"{n}.{kind}" for n in names for kind in ("png", "pdf")
