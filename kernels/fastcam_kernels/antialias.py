@@ -7,7 +7,7 @@ first along x, then along y, rounded to 8 bits in between). The models of today 
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ BICUBIC: Final = 2
 _BITS = 22
 _HALF = 1 << (_BITS - 1)
 # Columns that are turned while they are in the first-level cache, and rows of a strip.
-_BLOCK, _STRIP = 32, 64
+_BLOCK, _STRIP = 32, 128
 
 
 @kernel
@@ -80,6 +80,17 @@ def _pack_columns(pixels: NDArray[np.uint8], top: int, rows: int, out: NDArray[n
 
 
 @kernel
+def _turn_words(words: NDArray[np.uint32], top: int, rows: int, out: NDArray[np.uint32]) -> None:
+    """``rows`` rows of (h, w) from ``top`` on, columns as rows: (w, rows)."""
+    width = words.shape[1]
+    for left in range(0, width, _BLOCK):
+        for y in range(rows):
+            row = words[top + y]
+            for x in range(np.uint64(left), np.uint64(min(left + _BLOCK, width))):
+                out[x, np.uint64(y)] = row[x]
+
+
+@kernel
 def _add(
     words: NDArray[np.uint32], row: int, weight: np.int32, channels: int, sums: NDArray[np.int32]
 ) -> None:
@@ -99,6 +110,36 @@ def _add(
 
 
 @kernel
+def _add_two(
+    words: NDArray[np.uint32],
+    row: int,
+    weight: np.int32,
+    next_weight: np.int32,
+    channels: int,
+    sums: NDArray[np.int32],
+) -> None:
+    """A row of words and the next one, weighted, to the sums (c, n): these are half the work."""
+    line, after, byte = words[row], words[row + 1], np.uint32(255)
+    if channels == 1:
+        grey = sums[0]
+        for x in range(line.shape[0]):
+            grey[x] += np.int32(line[x]) * weight + np.int32(after[x]) * next_weight
+        return
+    red, green, blue = sums[0], sums[1], sums[2]
+    for x in range(line.shape[0]):
+        word, other = line[x], after[x]
+        red[x] += np.int32(word & byte) * weight + np.int32(other & byte) * next_weight
+        green[x] += (
+            np.int32((word >> np.uint32(8)) & byte) * weight
+            + np.int32((other >> np.uint32(8)) & byte) * next_weight
+        )
+        blue[x] += (
+            np.int32((word >> np.uint32(16)) & byte) * weight
+            + np.int32((other >> np.uint32(16)) & byte) * next_weight
+        )
+
+
+@kernel
 def _round(sums: NDArray[np.int32]) -> None:
     """Sums of weights in 2**-22 to levels 0 to 255, in place."""
     for channel in range(sums.shape[0]):
@@ -110,9 +151,27 @@ def _round(sums: NDArray[np.int32]) -> None:
 
 
 @kernel
-def _narrowed(pixels: NDArray[np.uint8], width: int, method: int) -> NDArray[np.uint32]:
-    """(h, w, c) resized along x, a word a pixel: (h, width)."""
-    height, channels = pixels.shape[0], pixels.shape[2]
+def _weighted(
+    words: NDArray[np.uint32],
+    first: int,
+    weights: NDArray[np.int32],
+    count: int,
+    sums: NDArray[np.int32],
+) -> None:
+    """The sums (c, n) of ``count`` weighted rows from ``first`` on, as levels 0 to 255."""
+    sums[:] = np.int32(_HALF)
+    channels = sums.shape[0]
+    for k in range(0, count - 1, 2):
+        _add_two(words, first + k, weights[k], weights[k + 1], channels, sums)
+    if count % 2:
+        _add(words, first + count - 1, weights[count - 1], channels, sums)
+    _round(sums)
+
+
+@kernel
+def _narrowed(pixels: NDArray[Any], channels: int, width: int, method: int) -> NDArray[np.uint32]:
+    """(h, w, c) uint8, or (h, w) a word a pixel, resized along x, a word a pixel: (h, width)."""
+    height = pixels.shape[0]
     first, count, weights = _weights(pixels.shape[1], width, method)
     out = np.empty((height, width), np.uint32)
     # Strip by strip, so that what is turned stays in the second-level cache.
@@ -121,12 +180,12 @@ def _narrowed(pixels: NDArray[np.uint8], width: int, method: int) -> NDArray[np.
     sums = np.empty((channels, _STRIP), np.int32)
     for top in range(0, height, _STRIP):
         rows = min(_STRIP, height - top)
-        _pack_columns(pixels, top, rows, columns)
+        if pixels.ndim == 2:
+            _turn_words(pixels, top, rows, columns)
+        else:
+            _pack_columns(pixels, top, rows, columns)
         for i in range(width):
-            sums[:] = np.int32(_HALF)
-            for k in range(count[i]):
-                _add(columns, first[i] + k, weights[i, k], channels, sums)
-            _round(sums)
+            _weighted(columns, first[i], weights[i], count[i], sums)
             word = narrow[i]
             for y in range(word.shape[0]):
                 word[y] = np.uint32(sums[0, y])
@@ -141,16 +200,13 @@ def _narrowed(pixels: NDArray[np.uint8], width: int, method: int) -> NDArray[np.
 
 
 @kernel
-def _resize(pixels: NDArray[np.uint8], method: int, out: NDArray[np.uint8]) -> None:
+def _resize(pixels: NDArray[Any], method: int, out: NDArray[np.uint8]) -> None:
     channels, height, width = out.shape
-    words = _narrowed(pixels, width, method)
+    words = _narrowed(pixels, channels, width, method)
     first, count, weights = _weights(words.shape[0], height, method)
     sums = np.empty((channels, width), np.int32)
     for i in range(height):
-        sums[:] = np.int32(_HALF)
-        for k in range(count[i]):
-            _add(words, first[i] + k, weights[i, k], channels, sums)
-        _round(sums)
+        _weighted(words, first[i], weights[i], count[i], sums)
         for channel in range(channels):
             for x in range(width):
                 out[channel, i, x] = np.uint8(sums[channel, x])
@@ -178,8 +234,31 @@ def resize_planes(
     """
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or min(*pixels.shape, height, width) < 1:
         raise ValueError(f"can't resize {pixels.shape} to {height}x{width}; give (h, w, 1 or 3)")
-    if method not in (BILINEAR, BICUBIC):
-        raise ValueError(f"resize method {method} is unknown; use BILINEAR or BICUBIC")
+    _check_method(method)
     out = np.empty((pixels.shape[2], height, width), np.uint8)
     _resize(plain(pixels, np.uint8), method, out)
     return out
+
+
+def resize_words(
+    words: NDArray[np.uint32], height: int, width: int, method: int
+) -> NDArray[np.uint8]:
+    """(h, w) uint32 -> planes (3, height, width) uint8, as :func:`resize_planes`.
+
+    A word is a pixel as Pillow keeps it: red in the lowest byte, then green and blue; the highest
+    byte counts for nothing. ValueError for other shapes and methods.
+    """
+    if words.ndim != 2 or min(*words.shape, height, width) < 1:
+        raise ValueError(f"can't resize {words.shape} to {height}x{width}; give (h, w)")
+    _check_method(method)
+    # As plain does it, of the read-only arrays that buffers of other libraries are.
+    words = np.ascontiguousarray(words, np.uint32).view()
+    words.flags.writeable = False
+    out = np.empty((3, height, width), np.uint8)
+    _resize(words, method, out)
+    return out
+
+
+def _check_method(method: int) -> None:
+    if method not in (BILINEAR, BICUBIC):
+        raise ValueError(f"resize method {method} is unknown; use BILINEAR or BICUBIC")

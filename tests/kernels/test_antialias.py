@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fastcam_kernels.antialias import BICUBIC, BILINEAR, columns_last, resize_planes
+from fastcam_kernels.antialias import BICUBIC, BILINEAR, columns_last, resize_planes, resize_words
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -37,6 +37,12 @@ def test_every_number_is_pillows(sizes, channels, method, extremes, seed):
     found = resize_planes(pixels, new_height, new_width, method)
     expected = by_pillow(pixels, new_height, new_width, method)
     np.testing.assert_array_equal(found, expected)
+    if channels == 3:
+        # The highest byte holds what is to count for nothing.
+        fourth = rng.integers(0, 256, (height, width, 1), np.uint8)
+        words = np.concatenate([pixels, fourth], 2).view("<u4")[:, :, 0]
+        found = resize_words(words, new_height, new_width, method)
+        np.testing.assert_array_equal(found, expected)
 
 
 @settings(max_examples=150, deadline=None)
@@ -81,3 +87,12 @@ def test_views_are_read_as_they_are():
 def test_what_cant_be_resized(shape, size, method):
     with pytest.raises(ValueError, match="resize"):
         resize_planes(np.zeros(shape, np.uint8), size[0], size[1], method)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "method"),
+    [((9, 9, 1), (4, 4), 1), ((0, 9), (4, 4), 1), ((9, 9), (4, 0), 1), ((9, 9), (4, 4), 0)],
+)
+def test_what_words_cant_be_resized(shape, size, method):
+    with pytest.raises(ValueError, match="resize"):
+        resize_words(np.zeros(shape, np.uint32), size[0], size[1], method)

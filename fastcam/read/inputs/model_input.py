@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastcam_kernels.antialias import BICUBIC, BILINEAR, columns_last, resize_planes
+from fastcam_kernels.antialias import (
+    BICUBIC,
+    BILINEAR,
+    columns_last,
+    resize_planes,
+    resize_words,
+)
+from fastcam_kernels.level_tables import through_tables
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.read.inputs import bilateral_halves
-from fastcam.read.inputs.images import pixels_of_picture
+from fastcam.read.inputs.images import pixels_of_picture, words_of_picture
 from fastcam.read.inputs.preprocessing import Interpolation, Preprocessing, resize_and_crop
 from fastcam.read.volumes.voxels import luminance, windowed
 
@@ -32,9 +40,9 @@ def prepare(image: NDArray[Any] | Image.Image, preprocessing: Preprocessing) -> 
 
     Pillow resizes it, antialiased, as the transforms do that models are trained with: "crop" is
     torchvision's ``Resize`` and ``CenterCrop``. Then it is divided by 255 and normalized. Grey is
-    repeated for several channels, three colors become luma (ITU-R BT.601) for one. CaseError
-    where the image is too small, has another number of channels, or is to be cut into halves and
-    has an odd width.
+    repeated for several channels, three colors become luma (ITU-R BT.601) for one. What has 8 bits
+    comes with its channels last in memory. CaseError where the image is too small, has another
+    number of channels, or is to be cut into halves and has an odd width.
     """
     if preprocessing.halves != "no":
         halves = bilateral_halves.cut(pixels_of_picture(image), preprocessing)
@@ -53,9 +61,18 @@ def prepare(image: NDArray[Any] | Image.Image, preprocessing: Preprocessing) -> 
     else:
         width, height = image.size
         _check_size((height, width))
-    # Planes of bytes first: floats with the colors side by side take 0.7 ms longer, 224x224.
-    planes = np.ascontiguousarray(_fitted(image, height, width, preprocessing))
-    return prepare_planes(planes, preprocessing)
+    planes = _fitted(image, height, width, preprocessing)
+    if planes.dtype == np.uint8:
+        # Channels last in memory, as models of images take them: 0.15 ms less for 3x224x224.
+        return np.moveaxis(through_tables(planes, _tables(preprocessing)), 2, 0)
+    return prepare_planes(np.ascontiguousarray(planes), preprocessing)
+
+
+@lru_cache(maxsize=16)
+def _tables(preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """(c, 256): what :func:`prepare_planes` makes of each level of 8 bits."""
+    levels = np.arange(256, dtype=np.float32).reshape(1, 256, 1)
+    return np.ascontiguousarray(prepare_planes(levels, preprocessing)[:, :, 0])
 
 
 def prepare_planes(planes: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
@@ -171,7 +188,10 @@ def _resized(
     if own == size:
         return np.moveaxis(pixels_of_picture(image), 2, 0)
     if in_kernel and columns_last(own, size):
-        return resize_planes(pixels_of_picture(image), height, width, _KERNELS[interpolation])
+        kernel = _KERNELS[interpolation]
+        if not isinstance(image, np.ndarray) and image.mode == "RGB":
+            return resize_words(words_of_picture(image), height, width, kernel)
+        return resize_planes(pixels_of_picture(image), height, width, kernel)
     if not isinstance(image, np.ndarray):
         return np.moveaxis(pixels_of_picture(image.resize(size, method)), 2, 0)
     dtype = np.uint8 if of_bytes else np.float32

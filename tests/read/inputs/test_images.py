@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fastcam.errors import CaseError
-from fastcam.read.inputs.images import read_image
+from fastcam.read.inputs.images import read_image, words_of_picture
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 17), np.uint8)
@@ -137,3 +137,12 @@ def test_what_is_no_image(tmp_path: Path) -> None:
     for path in (tmp_path / "a.png", tmp_path / "none.png", tmp_path):
         with pytest.raises(CaseError, match=str(path)):
             read_image(path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (640, 480), (3000, 1)])
+def test_words_are_the_pixels(size):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    words = words_of_picture(Image.fromarray(pixels))
+    assert words.shape == size
+    for channel in range(3):
+        np.testing.assert_array_equal((words >> (8 * channel)) & 255, pixels[:, :, channel])

@@ -13,7 +13,13 @@ from PIL import Image
 from fastcam.errors import CaseError
 from fastcam.read.inputs.images import decode_image
 from fastcam.read.inputs.model_input import prepare, prepare_channels
-from fastcam.read.inputs.preprocessing import MEAN, STD, Preprocessing, input_region
+from fastcam.read.inputs.preprocessing import (
+    MEAN,
+    STD,
+    Preprocessing,
+    input_region,
+    resize_and_crop,
+)
 
 from ...torchvision_import import torchvision  # isort: skip
 
@@ -44,7 +50,7 @@ def test_crop_is_torchvisions(shape: tuple[int, int], interpolation: str) -> Non
     expected = (expected - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
     found = prepare(image, preprocessing)
     assert found.dtype == np.float32
-    assert found.flags.c_contiguous
+    assert np.moveaxis(found, 0, 2).flags.c_contiguous  # as models of images take them
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -171,6 +177,20 @@ def test_volumes_turned_and_with_gaps() -> None:
         prepare_channels([(voxels[:, :1], (0.0, 1.0))], preprocessing)
 
 
+@pytest.mark.parametrize("fit", ["stretch", "crop"])
+@pytest.mark.parametrize("shape", [(37, 53, 1), (37, 53, 3), (24, 24, 3)])
+def test_bytes_are_prepared_as_the_formula_says_to_the_last_bit(shape, fit):
+    pixels = RNG.integers(0, 256, shape, np.uint8)
+    preprocessing = Preprocessing(size=(24, 24), fit=fit)
+    (high, wide), (top, left) = resize_and_crop(shape[0], shape[1], preprocessing)
+    picture = Image.fromarray(pixels[:, :, 0] if shape[2] == 1 else pixels)
+    resized = np.asarray(picture.resize((wide, high), Image.Resampling.BILINEAR))
+    cut = resized.reshape(high, wide, -1)[top : top + 24, left : left + 24].astype(np.float32)
+    expected = (cut / np.float32(255) - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    found = prepare(pixels, preprocessing)
+    np.testing.assert_array_equal(np.moveaxis(found, 0, 2), expected)
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
@@ -189,5 +209,4 @@ def test_a_decoded_picture_is_prepared_as_its_pixels_are(tmp_path, mode, channel
     decoded = decode_image(tmp_path / "a.png")
     assert not isinstance(decoded, np.ndarray)
     found = prepare(decoded, preprocessing)
-    assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, prepare(pixels.reshape(40, 30, -1), preprocessing))

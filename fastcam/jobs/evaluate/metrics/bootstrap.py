@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,11 @@ class Estimate:
 
 
 def estimates(
-    names: Sequence[str], values: Sequence[float], count: int, statistic: Statistic
+    names: Sequence[str],
+    values: Sequence[float],
+    count: int,
+    statistic: Statistic,
+    distances: Collection[str] = (),
 ) -> dict[str, Estimate]:
     """``values`` by name, each with its percentile bootstrap interval (Efron & Tibshirani 1993).
 
@@ -44,6 +48,11 @@ def estimates(
     undefined, say without a case of one class; these resamples are left out. The interval is None
     for fewer than two cases, and where more than half of the resamples are left out. The seed is
     fixed: the same cases give the same interval.
+
+    ``distances``: those of ``names`` that add up how far shares lie from what they should be. Cases
+    that are drawn twice bring noise of their own, so that resamples lie farther off than the cases
+    do, and often all above the value: these intervals are moved until the median of the resamples
+    is the value, and end at 0.
     """
     plain = [float(value) if np.isfinite(value) else None for value in values]
     if count < 2:
@@ -74,6 +83,8 @@ def estimates(
         if value is None or 2 * finite.size < row.size:
             intervals[name] = Estimate(value)
         else:
-            low, high = np.quantile(finite, [tail, 1.0 - tail]).tolist()
+            low, middle, high = np.quantile(finite, [tail, 0.5, 1.0 - tail]).tolist()
+            if name in distances:
+                low, high = max(0.0, low + value - middle), high + value - middle
             intervals[name] = Estimate(value, low, high)
     return intervals

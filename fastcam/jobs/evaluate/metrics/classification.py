@@ -23,6 +23,9 @@ METRICS = {
     "confidence (Guo et al. 2017)",
 }
 
+# Sums of distances between shares, whose resamples lie too high.
+DISTANCES = ("calibration_error",)
+
 Classes = NDArray[np.int64]
 
 
@@ -71,7 +74,7 @@ def classification_metrics(
             ]
         )[[0, 1, 3, 2, 4]]
 
-    return estimates(list(values), list(values.values()), true.size, resample_metrics)
+    return estimates(list(values), list(values.values()), true.size, resample_metrics, DISTANCES)
 
 
 def confusion_counts(true: Classes, predicted: Classes, count: int) -> NDArray[np.int64]:

@@ -23,6 +23,8 @@ METRICS = {
 }
 # Of all findings together, and their mean.
 OVERALL = ("auc", "average_precision", "brier", "calibration_error")
+# Sums of distances between shares, whose resamples lie too high.
+DISTANCES = ("calibration_error",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ def _estimates(names: object, count: int, values: object) -> dict[str, Estimate]
     if not count:
         return dict.fromkeys(listed, Estimate(None))
     whole = values(np.arange(count)[None])[:, 0]  # type: ignore[operator]
-    return estimates(listed, whole.tolist(), count, values)  # type: ignore[arg-type]
+    return estimates(listed, whole.tolist(), count, values, DISTANCES)  # type: ignore[arg-type]
 
 
 class _Column:

@@ -236,7 +236,9 @@ let opacity = null;
 
 function key(event) {
   const target = event.target;
-  const typing = target.matches("input:not([type=range]):not([type=checkbox]), textarea, select");
+  const typing = target.matches(
+    "input:not([type=range]):not([type=checkbox]), textarea:not([readonly]), select",
+  );
   if (event.key === "Escape") {
     if (typing) target.blur();
     tools.clear();

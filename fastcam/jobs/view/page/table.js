@@ -1,5 +1,6 @@
 // The table of cases: sorted and filtered here, only the rows in sight are in the page.
 
+import { columnStyle, columnWidths } from "./columns.js";
 import { element, room, shortNumber, state, update } from "./state.js";
 
 const ROW = 26; // pixels
@@ -34,6 +35,7 @@ export class CaseTable {
       widen.setAttribute("aria-pressed", String(this.wide));
       document.body.classList.toggle("wide-table", this.wide);
       this.showHead();
+      this.fitColumns();
       this.showRows();
     });
   }
@@ -48,6 +50,23 @@ export class CaseTable {
     this.fillFilters();
     this.search.value = state.search;
     this.refresh();
+    this.fitColumns();
+  }
+
+  // The table is as wide as its columns, within what the page allows.
+  fitColumns() {
+    const widths = columnWidths({
+      ids: room.table.ids,
+      columns: this.shownColumns.map((column) => ({
+        name: column.name, texts: column.values.map((value) => cellText(column, value)),
+      })),
+      cellFont: getComputedStyle(this.grid).font,
+      headFont: getComputedStyle(this.head.querySelector("button")).font,
+      wide: this.wide,
+    });
+    for (const [name, value] of Object.entries(columnStyle(widths))) {
+      document.body.style.setProperty(name, value);
+    }
   }
 
   get shownColumns() {
@@ -176,7 +195,6 @@ export class CaseTable {
       return cell;
     });
     this.head.replaceChildren(...cells);
-    this.grid.style.setProperty("--columns", cells.length - 1);
     this.grid.setAttribute("aria-rowcount", this.order.length);
   }
 
@@ -193,14 +211,16 @@ export class CaseTable {
   row(at) {
     const index = this.order[at];
     const cells = [element("span", { className: "cell id" }, room.table.ids[index])];
-    cells[0].title = room.table.ids[index];
     for (const column of this.shownColumns) {
       const value = column.values[index];
       const cell = element("span", { className: `cell ${column.kind}` }, cellText(column, value));
       if (column.kind === "verdict") cell.classList.add(String(value));
       cells.push(cell);
     }
-    for (const cell of cells) cell.setAttribute("role", "gridcell");
+    for (const cell of cells) {
+      cell.setAttribute("role", "gridcell");
+      cell.title = cell.textContent;
+    }
     const row = element("div", { className: "table-row", id: `case-${index}` }, ...cells);
     row.setAttribute("role", "row");
     row.setAttribute("aria-rowindex", at + 1);

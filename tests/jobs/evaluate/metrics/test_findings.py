@@ -83,9 +83,7 @@ def test_resamples_are_as_one_by_one() -> None:
 def test_intervals_contain_their_values() -> None:
     result = findings_metrics(*_set(), list("abcd"))
     for metrics in (result.micro, result.macro, *(f.metrics for f in result.findings)):
-        for name, estimate in metrics.items():
-            if name == "calibration_error":
-                continue  # resamples have fewer distinct images, and so larger errors
+        for estimate in metrics.values():
             assert estimate.low is not None
             assert estimate.value is not None
             assert estimate.high is not None
