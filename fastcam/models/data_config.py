@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +17,14 @@ from fastcam.read.inputs.preprocessing import MEAN, STD, Interpolation, Preproce
 
 _SIDE = 224
 # PIL's numbers, as Hugging Face writes them; Lanczos is nearest to bicubic.
-_PIL: dict[int, Interpolation] = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}
+_PIL: dict[Any, Interpolation] = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}
+
+# Image processors of Hugging Face (transformers 5.23) that resize so unless their file has another
+# number; the others are bilinear.
+_BICUBIC = (
+    *("Beit", "Bit", "Blip", "ChineseCLIP", "CLIP", "ConvNext", "DeiT", "EfficientNet", "Flava"),
+    *("Levit", "MobileViT", "Perceiver", "PoolFormer", "Pvt", "Siglip", "Vilt"),
+)
 
 
 def preprocessing_of(
@@ -154,10 +162,17 @@ def _huggingface(
             mean=for_channels([m / unit for m in mean], channels),
             std=for_channels([s / unit for s in std], channels),
             fit="crop" if crops else "stretch",
-            interpolation=_PIL.get(config.get("resample", 2), "bilinear"),
+            interpolation=_PIL.get(config.get("resample"), _usual_interpolation(config)),
         )
     except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise InputError(f"{file}: can't be understood: {error}") from error
+
+
+def _usual_interpolation(config: dict[str, Any]) -> Interpolation:
+    """That of an image processor whose file doesn't say it."""
+    name = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
+    kind = re.sub("(ImageProcessor(Fast|Pil)?|FeatureExtractor)$", "", name)
+    return "bicubic" if kind in _BICUBIC else "bilinear"
 
 
 def _sides(sides: object) -> tuple[int, ...] | None:

@@ -24,7 +24,8 @@ _ATTENTION = ("attention", "pooling", "rollout", "window", "channel", "overlap")
 # Of these, shares of attention: a gate of a channel is none.
 _SHARES = ("attention", "pooling", "rollout", "window", "overlap")
 # Magnitudes.
-_UNSIGNED = (*_ATTENTION, "saliency", "smoothgrad", "legrad", "chefer")
+_MAGNITUDES = ("saliency", "smoothgrad")
+_UNSIGNED = (*_ATTENTION, *_MAGNITUDES, "legrad", "chefer")
 _UNTARGETED = (*_ATTENTION, "eigencam")
 # A standard deviation over changed images.
 _DEVIATION = "-deviation"
@@ -75,6 +76,16 @@ class MapRow:
     def is_targeted(self) -> bool:
         """Whether it explains an output."""
         return method_of(self.array).removesuffix(_DEVIATION) not in _UNTARGETED
+
+    @property
+    def is_deviation(self) -> bool:
+        """Whether it is a standard deviation over changed images."""
+        return method_of(self.array).endswith(_DEVIATION)
+
+    @property
+    def is_magnitude(self) -> bool:
+        """Whether it is how much the output changes with a pixel, in whichever direction."""
+        return method_of(self.array) in _MAGNITUDES
 
     def read(self, store: MapStore, index: int) -> NDArray[np.float32]:
         """The map (h, w) or (d, h, w) float32 of an image, what is shown of it, not scaled;
@@ -216,6 +227,11 @@ def segments_of(store: MapStore) -> tuple[str, ...]:
     return tuple(map(str, store.attrs.settings.get("segments", ())))
 
 
+def compared_texts(store: MapStore) -> tuple[str, ...]:
+    """The texts that the outputs of a store are the similarities to; none of other stores."""
+    return tuple(map(str, store.attrs.settings.get("texts", ())))
+
+
 def segment_labels(store: MapStore) -> tuple[int, ...]:
     """Of a segmentation the classes that are explained; none of other stores."""
     numbers = (text.partition(":")[2].partition("@")[0] for text in segments_of(store))
@@ -224,8 +240,8 @@ def segment_labels(store: MapStore) -> tuple[int, ...]:
 
 def _segment(store: MapStore, name: str, target: int) -> str:
     """What a map of a segmentation, a detector or similarities explains; empty of all else."""
-    settings = store.attrs.settings
-    names = segments_of(store) or tuple(map(str, settings.get("boxes", settings.get("texts", ()))))
+    boxes = tuple(map(str, store.attrs.settings.get("boxes", ())))
+    names = segments_of(store) or boxes or compared_texts(store)
     texts = names if method_of(name) not in _UNTARGETED else ()
     return texts[target] if target < len(texts) else ""
 

@@ -109,6 +109,27 @@ def test_huggingface_folder_gives_what_its_processor_does(tmp_path: Path) -> Non
     np.testing.assert_allclose(ours.transpose(2, 0, 1), theirs["pixel_values"][0], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("CLIPImageProcessor", "SiglipImageProcessor", "Siglip2ImageProcessor"),
+        *("ViTImageProcessor", "BitImageProcessor", "ConvNextImageProcessor"),
+        *("BeitImageProcessor", "DeiTImageProcessor", "SegformerImageProcessor"),
+        *("MobileViTImageProcessor", "DINOv3ViTImageProcessor", "PvtImageProcessor"),
+    ],
+)
+def test_a_processors_file_that_says_no_interpolation_means_its_own(
+    tmp_path: Path, name: str
+) -> None:
+    import transformers
+
+    own = getattr(transformers, name).resample
+    expected = {2: "bilinear", 3: "bicubic"}[int(own)]
+    for kind in (name, f"{name}Fast", name.replace("ImageProcessor", "FeatureExtractor")):
+        model = hf_model(tmp_path, image_processor_type=kind)
+        assert preprocessing_of(model).interpolation == expected, kind
+
+
 def test_huggingface_settings(tmp_path: Path) -> None:
     crop = {"do_center_crop": True, "crop_size": {"height": 28, "width": 28}, "resample": 2}
     assert preprocessing_of(hf_model(tmp_path, **crop)).fit == "crop"

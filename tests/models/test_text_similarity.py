@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,19 @@ def test_infer_by_texts(tmp_path: Path) -> None:
     assert store.headers[0].output.shape == (2,)
     assert store.headers[0].targets.tolist() == [0, 1]
     assert store.attrs.settings["texts"] == list(TEXTS)
+    # Figures and page call the outputs by their texts.
+    prediction = store.headers[0].prediction
+    assert prediction is not None
+    fastcam.render(store.path, output_dir=tmp_path / "figures", format="svg", workers=1)
+    (figure,) = (tmp_path / "figures").glob("*.svg")
+    texts = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", figure.read_text("utf-8")))
+    assert f"predicted {TEXTS[prediction]}" in texts
+    assert TEXTS[prediction] in (tmp_path / "figures" / "index.html").read_text("utf-8")
+    fastcam.render(
+        store.path, output_dir=tmp_path / "named", format="svg", class_names=["cat", "dog"]
+    )
+    (figure,) = (tmp_path / "named").glob("*.svg")
+    assert f"predicted {['cat', 'dog'][prediction]}" in figure.read_text("utf-8")
 
 
 def test_explain_by_texts_on_the_command_line(

@@ -14,6 +14,7 @@ from fastcam.figures.map_figure import Heading
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.jobs.render.maps.captions import slice_answer
 from fastcam.read.inputs.finding_columns import label_values
+from fastcam.store.map_rows import MapRow
 from fastcam.store.map_schema import MapHeader
 
 Kind = Literal["regression", "classification", "multilabel", "segmentation", "detection"]
@@ -25,6 +26,7 @@ _RAISES = {
     "negative": "what lowers the output",
     "both": "red raises, blue lowers the output",
 }
+_CHANGES = "what changes the output"
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,14 +161,16 @@ class Scoring:
         parts += filter(None, [slice_answer(header, index, self.value_text)])
         return Heading(title, "  ·  ".join(parts), score.good)
 
-    def caption(self, caption: str, header: MapHeader, target: int | None) -> str:
-        """``caption`` and what the map shows: for or against which output."""
-        return ", ".join(filter(None, [caption, self.evidence(header, target)]))
+    def caption(self, row: MapRow, header: MapHeader, target: int | None) -> str:
+        """The caption of a row, and what its map shows: for or against which output."""
+        return ", ".join(filter(None, [row.caption, self.evidence(row, header, target)]))
 
-    def evidence(self, header: MapHeader, target: int | None) -> str:
+    def evidence(self, row: MapRow, header: MapHeader, target: int | None) -> str:
         """What a map shows, for its caption: for or against which output; None: of no output."""
         if self.kind == "regression":
-            return _RAISES[self.sign]
+            if row.is_deviation or not row.is_targeted:
+                return ""
+            return _CHANGES if row.is_magnitude else _RAISES[self.sign]
         if target is None:
             return ""
         # The one output between two classes speaks for the second.

@@ -19,6 +19,7 @@ from fastcam.read.regular_files import check_regular
 from fastcam.read.results.results import Results, read_results
 from fastcam.run.folder import RUN, STORE
 from fastcam.storage.locations import as_path, under
+from fastcam.store.map_rows import compared_texts
 from fastcam.store.maps import MapStore
 from fastcam.store.open import open_store
 from fastcam.store.patches import RunStore
@@ -65,7 +66,7 @@ def _open_run(path: Path, name: str, request: ViewRequest) -> ViewRun:
         if not sources.root_dir.is_dir():
             raise InputError(f"--root-dir {sources.root_dir}: is not a folder")
         store = MapStore.open(content, sources.root_dir)
-    return MapRun(name, path, store, sources, style, class_names)
+    return MapRun(name, path, store, sources, style, class_names or compared_texts(store))
 
 
 def _of_folder(folder: Path) -> tuple[Path, dict[str, Any]]:

@@ -72,7 +72,7 @@ def finding_columns(
         raise InputError(
             f"{table.path}: the model has {count} outputs, and {len(columns)} columns are findings "
             f"({few(columns) or 'none'}): name them in the order of the outputs, "
-            "--target A,B,C, or one column of lists with --class-names A,B,C"
+            "--target A,B,C, or the one column of lists, --target COLUMN --class-names A,B,C"
         )
     return columns
 
@@ -82,8 +82,9 @@ def finding_targets(
 ) -> FindingTargets:
     """The values of ``columns``, or of the lists in the only one.
 
-    A list has the names of what is present, with ``|``, ``;`` or commas between, or nothing; its
-    findings are ``names``. InputError where these are another number than ``count``.
+    A list has the names of what is present, with ``|``, ``;`` or commas between, or nothing; or a
+    value for each finding, ``[1, 0, , -1]``. Its findings are ``names``. InputError where these are
+    another number than ``count``.
     """
     if len(columns) == 1 and count > 1:
         if len(names) != count:
@@ -105,16 +106,8 @@ def finding_targets(
                 "empty"
             )
             continue
-        for column, value in parsed.items():
-            if value == _UNCERTAIN:
-                uncertain[column] = uncertain.get(column, 0) + 1
-        labels = tuple(
-            math.nan if value is None or value == _UNCERTAIN else value for value in parsed.values()
-        )
-        if all(map(math.isnan, labels)):
-            errors[index] = f"row {row.number}: none of its findings is known"
-        else:
-            values[index] = labels
+        known = {name: value for name, value in parsed.items() if value is not None}
+        _keep(index, row, known, (values, errors, uncertain))
     names_of_findings = tuple(names) if len(names) == len(columns) else tuple(columns)
     return FindingTargets(names_of_findings, values, errors, uncertain)
 
@@ -122,8 +115,19 @@ def finding_targets(
 def _lists(rows: Mapping[int, Row], column: str, names: tuple[str, ...]) -> FindingTargets:
     values: dict[int, tuple[float, ...]] = {}
     errors: dict[int, str] = {}
+    uncertain: dict[str, int] = {}
     for index, row in rows.items():
-        text = row.cells[column].strip().strip("[]")
+        text = row.cells[column].strip().strip("[]()")
+        numbers = _numbers(text, names)
+        if numbers is not None and len(numbers) != len(names):
+            errors[index] = (
+                f"row {row.number}: {column} has {len(numbers)} values, and there are "
+                f"{len(names)} findings"
+            )
+            continue
+        if numbers is not None:
+            _keep(index, row, dict(zip(names, numbers, strict=True)), (values, errors, uncertain))
+            continue
         parts = [part.strip("'\" ") for part in _SEPARATORS.split(text) if part.strip("'\" ")]
         other = next((part for part in parts if part not in names), None)
         if other is not None and other.casefold() not in ("none", "no finding"):
@@ -133,7 +137,38 @@ def _lists(rows: Mapping[int, Row], column: str, names: tuple[str, ...]) -> Find
             )
             continue
         values[index] = tuple(float(name in parts) for name in names)
-    return FindingTargets(names, values, errors, {})
+    return FindingTargets(names, values, errors, uncertain)
+
+
+def _numbers(text: str, names: Sequence[str]) -> list[float] | None:
+    """The values that a list of numbers has; None for one of names, or of nothing."""
+    parts = [part.strip("'\" ") for part in _SEPARATORS.split(text.strip())]
+    found = [_value(part) for part in parts]
+    known = [value for value in found if value is not None]
+    if len(known) < len(found) or any(part in names for part in parts):
+        return None
+    # "none" says that nothing is present; nothing between separators says nothing.
+    if not any(parts) or (len(parts) == 1 and math.isnan(known[0])):
+        return None
+    return known
+
+
+def _keep(
+    index: int,
+    row: Row,
+    parsed: Mapping[str, float],
+    found: tuple[dict[int, tuple[float, ...]], dict[int, str], dict[str, int]],
+) -> None:
+    """Keep the values of a row among those ``found``: values, errors, and how many are -1."""
+    values, errors, uncertain = found
+    for name, value in parsed.items():
+        if value == _UNCERTAIN:
+            uncertain[name] = uncertain.get(name, 0) + 1
+    labels = tuple(math.nan if value == _UNCERTAIN else value for value in parsed.values())
+    if all(map(math.isnan, labels)):
+        errors[index] = f"row {row.number}: none of its findings is known"
+    else:
+        values[index] = labels
 
 
 def _is_finding(table: Table, column: str) -> bool:

@@ -19,6 +19,7 @@ from fastcam.jobs.evaluate.detection_cases import box_pixels
 from fastcam.jobs.evaluate.detection_scoring import DetectionScoring
 from fastcam.jobs.view.open_runs import open_runs
 from fastcam.jobs.view.request import ViewRequest
+from fastcam.store.map_rows import MapRow
 from fastcam.store.maps import MapStore
 
 from ...attribution.detectors import SIDE, SquareDetector, square_images
@@ -175,7 +176,7 @@ def test_headings_say_what_is_inside(folder: Path) -> None:
     assert heading.correct is None
     assert scoring.heading(third).verdict == "no such box"
     assert scoring.score(third) is None
-    assert scoring.evidence(first, 0) == "for class 0"
+    assert scoring.evidence(MapRow(array="gradcam", caption="gradcam"), first, 0) == "for class 0"
 
 
 def test_nothing_found_anywhere(folder: Path) -> None:

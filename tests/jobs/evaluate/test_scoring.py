@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from fastcam.jobs.evaluate.scoring import Scoring
+from fastcam.store.map_rows import MapRow
 from fastcam.store.map_schema import MapHeader
+
+CAM = MapRow(array="gradcam/layer4", caption="gradcam")
 
 
 def header(output: list[float], label: str, probabilities: tuple[float, ...] = ()) -> MapHeader:
@@ -69,9 +72,9 @@ def test_classes() -> None:
     assert scoring.heading(asked).verdict == (
         "wrong  ·  true owl  ·  predicted dog  ·  probability 0.6000"
     )
-    assert scoring.evidence(asked, 1) == "for class dog"
-    assert scoring.evidence(asked, None) == ""
-    assert Scoring("classification", sign="negative").evidence(asked, 1) == "against class 1"
+    assert scoring.evidence(CAM, asked, 1) == "for class dog"
+    assert scoring.evidence(CAM, asked, None) == ""
+    assert Scoring("classification", sign="negative").evidence(CAM, asked, 1) == "against class 1"
 
 
 @pytest.mark.parametrize(
@@ -86,8 +89,8 @@ def test_classes() -> None:
 def test_a_name_that_says_class_is_not_said_twice(sign: str, name: str, text: str) -> None:
     asked = header([0.1, 2.0], "1", (0.1, 0.9))
     scoring = Scoring("classification", names=("class 0", name), sign=sign)
-    assert scoring.evidence(asked, 1) == text
-    assert scoring.caption("gradcam", asked, 1) == f"gradcam, {text}"
+    assert scoring.evidence(CAM, asked, 1) == text
+    assert scoring.caption(CAM, asked, 1) == f"gradcam, {text}"
 
 
 @pytest.mark.parametrize(("share", "answer"), [(0.5, 1), (0.49, 0), (0.9, 1)])
@@ -98,7 +101,7 @@ def test_one_output_between_two_classes(share: float, answer: int) -> None:
     assert score.error == pytest.approx(1 - share)
     assert score.probability.tolist() == pytest.approx([1 - share, share])
     one = header([1.0], "1", (share,))
-    assert Scoring("classification").evidence(one, 0) == "for class 1"
+    assert Scoring("classification").evidence(CAM, one, 0) == "for class 1"
 
 
 def test_who_has_no_label_is_not_judged() -> None:
@@ -110,4 +113,26 @@ def test_who_has_no_label_is_not_judged() -> None:
     ("sign", "words"), [("positive", "raises"), ("negative", "lowers"), ("both", "blue lowers")]
 )
 def test_the_figure_says_which_evidence(sign: str, words: str) -> None:
-    assert words in Scoring("regression", sign=sign).evidence(header([1.0], ""), None)
+    assert words in Scoring("regression", sign=sign).evidence(CAM, header([1.0], ""), None)
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        ("gradcam/layer4", "what raises the output"),
+        ("integrated-gradients", "what raises the output"),
+        ("legrad", "what raises the output"),
+        ("saliency", "what changes the output"),
+        ("smoothgrad", "what changes the output"),
+        ("eigencam/layer4", ""),
+        ("attention", ""),
+        ("rollout", ""),
+        ("gradcam-deviation/layer4", ""),
+    ],
+)
+def test_maps_without_a_direction_do_not_say_that_the_output_rises(array: str, text: str) -> None:
+    row = MapRow(array=array, caption="a map")
+    assert Scoring("regression").evidence(row, header([1.0], ""), None) == text
+    assert Scoring("regression").caption(row, header([1.0], ""), None).removeprefix("a map") == (
+        f", {text}" if text else ""
+    )

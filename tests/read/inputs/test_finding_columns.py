@@ -53,6 +53,41 @@ def test_lists_of_findings() -> None:
         finding_targets(rows, ("all",), (), 3)
 
 
+@pytest.mark.parametrize(
+    ("cell", "values", "uncertain"),
+    [
+        ("[1, 0, nan]", "1,0,", {}),
+        ("1|0|1", "1,0,1", {}),
+        ("(1.0; -1; 0)", "1,,0", {"Mass": 1}),
+        ("1,,0", "1,,0", {}),
+        ("['1', '0', '1']", "1,0,1", {}),
+        ("true, false, False", "1,0,0", {}),
+        ("", "0,0,0", {}),
+        ("none", "0,0,0", {}),
+    ],
+)
+def test_lists_of_values(cell: str, values: str, uncertain: dict[str, int]) -> None:
+    targets = finding_targets({7: Row(9, {"all": cell})}, ("all",), NAMES, 3)
+    assert targets.errors == {}
+    assert targets.texts == {7: values}
+
+    assert targets.uncertain == uncertain
+
+
+@pytest.mark.parametrize(
+    ("cell", "error"),
+    [
+        ("[1, 0]", "row 9: all has 2 values, and there are 3 findings"),
+        ("[nan, nan, nan]", "row 9: none of its findings is known"),
+        ("[1, 0, 2]", "row 9: all has '1', which is none of the findings"),
+    ],
+)
+def test_lists_of_values_that_say_nothing(cell: str, error: str) -> None:
+    targets = finding_targets({7: Row(9, {"all": cell})}, ("all",), NAMES, 3)
+    assert targets.texts == {}
+    assert targets.errors[7].startswith(error)
+
+
 def test_another_number_of_columns() -> None:
     with pytest.raises(InputError, match="the model has 5 outputs, and 3 columns are findings"):
         finding_columns(_table(), None, (), "id", 5)

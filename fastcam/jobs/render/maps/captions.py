@@ -39,8 +39,8 @@ class Captions(Protocol):
         """The texts above the figure of an image, or of slice ``index`` of a volume, which is the
         ``best`` one or not."""
 
-    def caption(self, caption: str, header: MapHeader, target: int | None) -> str:
-        """``caption`` of a row and what its map is evidence of: output ``target``, or none."""
+    def caption(self, row: MapRow, header: MapHeader, target: int | None) -> str:
+        """The caption of a row, and what its map is evidence of: output ``target``, or none."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class RenderCaptions:
         parts += filter(None, [slice_answer(header, index, self._text)])
         return Heading(title, "  ·  ".join(parts), case.right)
 
-    def caption(self, caption: str, header: MapHeader, target: int | None) -> str:
-        """``caption`` and the output that the map explains."""
-        return caption if target is None else f"{caption} · target {self._text(target)}"
+    def caption(self, row: MapRow, header: MapHeader, target: int | None) -> str:
+        """The caption of a row, and the output that its map explains."""
+        return row.caption if target is None else f"{row.caption} · target {self._text(target)}"
 
     def _text(self, label: int) -> str:
         """The name of a class, or its number."""
@@ -129,7 +129,7 @@ def row_captions(
     rows: Sequence[MapRow], header: MapHeader, captions: Captions, index: int | None = None
 ) -> list[str]:
     """The caption of each row on the figure of an image, or of slice ``index`` of a volume."""
-    return [captions.caption(row.caption, header, _target(row, header, index)) for row in rows]
+    return [captions.caption(row, header, _target(row, header, index)) for row in rows]
 
 
 def row_note(row: MapRow, header: MapHeader) -> str:

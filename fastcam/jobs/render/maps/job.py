@@ -14,7 +14,7 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.png_writer import write_sheet
 from fastcam.jobs.render.case_selection import select
 from fastcam.jobs.render.fingerprint import style_fingerprint
-from fastcam.jobs.render.maps.captions import texts_of
+from fastcam.jobs.render.maps.captions import RenderCaptions, texts_of
 from fastcam.jobs.render.maps.map_task import (
     MapFigures,
     MapTask,
@@ -32,7 +32,7 @@ from fastcam.run import work_items
 from fastcam.run.folder import RunFolder
 from fastcam.run.records import Failure
 from fastcam.run.work_items import CaseSlices
-from fastcam.store.map_rows import MapCase, MapRow, choose_rows
+from fastcam.store.map_rows import MapCase, MapRow, choose_rows, compared_texts
 from fastcam.store.maps import MapStore
 
 
@@ -59,6 +59,7 @@ class MapSource:
             store = MapStore.open(request.results, request.sources.root_dir)
         _check_options(request, store)
         _check_channel(request, store)
+        request = _named_by_texts(request, store)
         mask_dir = request.sources.mask_dir
         masks = SourceIndex(mask_dir, mask=True) if mask_dir is not None else None
         return cls(request, store, choose_rows(store, request.choice), masks)
@@ -217,6 +218,16 @@ def _sources(request: RenderRequest, store: MapStore) -> Sources:
 
 def _cohort_draw(task: MapTask, limits: Sequence[Limits]) -> Draw:
     return partial(render_map_item, replace(task, cohort=tuple(limits)))
+
+
+def _named_by_texts(request: RenderRequest, store: MapStore) -> RenderRequest:
+    """A request whose classes are called as the texts that the outputs belong to, where they have
+    no other names."""
+    texts = compared_texts(store)
+    if not texts or request.style.class_names or not isinstance(request.captions, RenderCaptions):
+        return request
+    style = replace(request.style, class_names=texts)
+    return replace(request, style=style, captions=replace(request.captions, class_names=texts))
 
 
 def _check_options(request: RenderRequest, store: MapStore) -> None:
