@@ -6,6 +6,7 @@ import glob
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from fastcam.errors import InputError, NoInputsError
@@ -128,7 +129,7 @@ class _Source:
     label: str = ""
     channels: bool = False
 
-    @property
+    @cached_property
     def relative(self) -> str:
         case = _case(self.source)
         if self.channels:
