@@ -21,7 +21,7 @@ from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.service import Service, open_service, start_thread
 from fastcam.jobs.view.still_pictures import still_html
 from fastcam.jobs.view.verdicts import find_verdicts, verdicts_of
-from fastcam.options import Aspect, PathLike
+from fastcam.options import USUAL_DPI, Aspect, PathLike
 from fastcam.storage.locations import as_path
 
 
@@ -157,7 +157,7 @@ def picture(
             contour=contour,
         ),
     )
-    return Figure(room.draw(query).pixels)
+    return Figure(room.draw(query).pixels, dpi=USUAL_DPI)
 
 
 @keyword_messages

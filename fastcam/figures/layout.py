@@ -6,6 +6,7 @@ it and, where it shows heat, a color bar with numbers to its right.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -120,6 +121,12 @@ def enlarged(
 def stretched(height: int, width: int, pixel_aspect: float) -> tuple[float, float]:
     """(height, width) whose pixels are square, of pixels of ``pixel_aspect``; none is shrunk."""
     return height * max(1.0, pixel_aspect), width * max(1.0, 1.0 / pixel_aspect)
+
+
+def row_ranges(count: int, most: int) -> list[range]:
+    """``count`` numbers from 0 in rows of nearly the same length, none longer than ``most``."""
+    across = math.ceil(count / math.ceil(count / most))
+    return [range(start, min(start + across, count)) for start in range(0, count, across)]
 
 
 @lru_cache(maxsize=64)
@@ -276,7 +283,7 @@ def _parts_as_lines(text: str, room: int, font: BitmapFont) -> list[str]:
         if lines and font.width(longer) <= room:
             lines[-1] = longer
         else:
-            lines += _word_lines(part, room, font)
+            lines += [line.removesuffix(" ·") for line in _word_lines(part, room, font)]
     return lines
 
 

@@ -13,7 +13,7 @@ def panel_places(sheet: Sheet, render_style: RenderStyle) -> str:
     the image and of each panel of heat that is as large, with the columns ``b`` of its bar and
     numbers right of it, and a ``1`` behind where heat is evidence for and against. Empty where
     there is no such pair."""
-    render_style, _ = on_paper(sheet, render_style)
+    sheet, render_style, _ = on_paper(sheet, render_style)
     plan = layout_of(sheet, render_style.lettering)
     panels = [panel for row in sheet.rows for panel in row]
     image: Rect | None = None

@@ -40,7 +40,7 @@ def write_sheet(
     buffers: Buffers,
 ) -> int:
     """Draw a figure and write it as a whole file or not at all; its size in bytes."""
-    render_style, dpi = on_paper(sheet, render_style)
+    sheet, render_style, dpi = on_paper(sheet, render_style)
     if kind == "pdf" or kind == "svg":
         return write_bytes(path, [vector_sheet(sheet, render_style, kind, dpi or USUAL_DPI)])
     if kind == "png":
@@ -105,7 +105,7 @@ class WriteBatch:
         if kind != "png":
             on_written(write_sheet(path, sheet, render_style, kind, self._halves[0][0]))
             return
-        render_style, dpi = on_paper(sheet, render_style)
+        sheet, render_style, dpi = on_paper(sheet, render_style)
         figure_buffers = self._halves[0][len(self._pending)]
         rows = draw_rows(sheet, render_style.lettering, render_style.palette, figure_buffers)
         self._pending.append(_Drawn(path, rows, dpi, on_written))

@@ -91,8 +91,9 @@ def _file_of(page: Figure, kind: VectorFormat, dpi: float) -> bytes:
     content = buffer.getvalue()
     if kind == "pdf":
         return content
-    # Facts of a header stand two spaces apart, which browsers would make one.
-    return content.replace(b"<svg ", b'<svg xml:space="preserve" ', 1)
+    # Facts of a header stand two spaces apart, which browsers make one but where a text itself says
+    # otherwise.
+    return content.replace(b"<text ", b'<text xml:space="preserve" ')
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -173,12 +172,6 @@ def empty_panel(height: int, width: int, style: Style) -> Panel:
     return Panel("", height, width, image=background)
 
 
-def row_ranges(count: int, most: int) -> list[range]:
-    """``count`` numbers from 0 in rows of nearly the same length, none longer than ``most``."""
-    across = math.ceil(count / math.ceil(count / most))
-    return [range(start, min(start + across, count)) for start in range(0, count, across)]
-
-
 def figure_of_rows(
     title: str, verdict: str, rows: Sequence[Sequence[Panel]], style: Style, note: str = ""
 ) -> Figure:
@@ -196,9 +189,9 @@ def figure_of_rows(
 
 def figure_of_sheet(sheet: Sheet, render_style: RenderStyle) -> Figure:
     """A figure, with letters for its width on paper where its style has one."""
-    render_style, dpi = on_paper(sheet, render_style)
-    pixels = draw(sheet, render_style.lettering, render_style.palette)
-    return Figure(pixels, sheet, render_style, dpi)
+    shown, fitted, dpi = on_paper(sheet, render_style)
+    pixels = draw(shown, fitted.lettering, fitted.palette)
+    return Figure(pixels, shown, fitted, dpi)
 
 
 def titled(title: str, subject: str) -> str:

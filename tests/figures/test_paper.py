@@ -20,7 +20,7 @@ from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.paper import on_paper
 from fastcam.figures.png_writer import WriteBatch, write_sheet
 from fastcam.figures.render_style import RenderStyle
-from fastcam.figures.view_panels import figure_of_sheet
+from fastcam.figures.view_panels import empty_panel, figure_of_sheet
 from fastcam.options import PanelName, PictureFormat, Style
 
 from .test_classic import map_figure, patch_figure
@@ -37,8 +37,9 @@ def drawn(style: Style) -> tuple[Sheet, RenderStyle]:
 def test_the_smallest_letters_have_seven_points_at_the_width_on_paper(width, font_scale) -> None:
     style = replace(LOOK, width_mm=width, font_scale=font_scale)
     sheet, render_style = drawn(style)
-    fitted, dpi = on_paper(sheet, render_style)
+    shown, fitted, dpi = on_paper(sheet, render_style)
     assert dpi is not None
+    assert shown == sheet
     columns = layout.layout_of(sheet, fitted.lettering).width
     assert columns / dpi * 25.4 == pytest.approx(width)
     assert fitted.lettering.tick.size / dpi * 72 >= 7.0
@@ -50,9 +51,41 @@ def test_the_smallest_letters_have_seven_points_at_the_width_on_paper(width, fon
         assert smaller.lettering.tick.size * 72 * width / 25.4 / columns < 7.0
 
 
+@pytest.mark.parametrize("figure", [patch_figure, map_figure])
+@pytest.mark.parametrize("width", [50.0, 85.0])
+def test_panels_without_room_beside_each_other_go_on_below(figure, width) -> None:
+    sheet, render_style = figure(replace(LOOK, panel_size=512, width_mm=width))
+    # As layers of a model stand: five beside each other.
+    row = (sheet.rows[0] * 2)[:5]
+    sheet = replace(sheet, rows=(row, row))
+    shown, fitted, dpi = on_paper(sheet, render_style)
+    assert dpi is not None
+    assert [panel for row in shown.rows for panel in row] == [*row, *row]
+    assert len(shown.rows[0]) < 5
+    plan = layout.layout_of(shown, fitted.lettering)
+    assert plan.width / dpi * 25.4 == pytest.approx(width)
+    assert fitted.lettering.tick.size / dpi * 72 >= 7.0
+    assert max(panel.width for panel in row) / dpi * 25.4 >= 20.0
+    # Nothing reaches beyond the page, or over another.
+    areas = [area.panel for area in plan.areas]
+    assert all(area.x + area.width <= plan.width for area in areas)
+    assert all(area.y + area.height <= plan.height for area in areas)
+
+
+def test_places_left_free_in_a_row_are_not_in_broken_rows() -> None:
+    sheet, render_style = map_figure(replace(LOOK, panel_size=512, width_mm=85.0))
+    image, *maps = sheet.rows[0]
+    blank = empty_panel(image.height, image.width, LOOK)
+    sheet = replace(sheet, rows=((image, *maps, *maps), (blank, *maps, *maps)))
+    shown, _, _ = on_paper(sheet, render_style)
+    assert [panel for row in shown.rows for panel in row] == [image, *maps * 4]
+    wide, _, _ = on_paper(sheet, replace(render_style, style=replace(LOOK, width_mm=400.0)))
+    assert wide == sheet
+
+
 def test_a_width_without_room_for_letters_is_refused() -> None:
-    sheet, render_style = drawn(replace(LOOK, width_mm=30.0))
-    with pytest.raises(InputError, match=r"--width-mm 30: 4 panels .* smaller --panel-size"):
+    sheet, render_style = drawn(replace(LOOK, width_mm=30.0, panel_size=512))
+    with pytest.raises(InputError, match=r"--width-mm 30: .* smaller --panel-size"):
         on_paper(sheet, render_style)
 
 

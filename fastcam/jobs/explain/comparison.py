@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fastcam.errors import InputError
 from fastcam.figures.map_figure import uniform_note
@@ -24,7 +24,7 @@ from fastcam.jobs.explain.panels import combined_panels, pictures_once, separate
 from fastcam.jobs.explain.results import ExplanationData, Head, check_index
 from fastcam.jobs.explain.rows import Row, rows_of
 from fastcam.jobs.explain.scales import Scale, Scales, scales_of
-from fastcam.options import Style
+from fastcam.options import PictureFormat, Style
 from fastcam.read.inputs.inputs import stem_of
 from fastcam.run import file_names
 from fastcam.run.files import make_folder
@@ -82,8 +82,15 @@ class ExplanationFigures(ABC):
         for each method (``patch_attention`` for attention); ``channel_bars`` with the gates of
         channel attention; ``patch_grid`` of a model that cuts its images into patches. Such files
         are replaced; none is written when an error is raised. Other arguments as :meth:`figure`'s.
+        InputError for the name of a picture: ``figure().save("a.pdf")`` writes one.
         """
-        return self._comparison().write(as_path(folder), index, scale, head, Style(**style))
+        path = as_path(folder)
+        if path.suffix.lower().lstrip(".") in get_args(PictureFormat) and not path.is_dir():
+            raise InputError(
+                f"{path}: save() writes several files into a folder; give a folder's name, or "
+                f'write the combined figure by .figure().save("{path.name}")'
+            )
+        return self._comparison().write(path, index, scale, head, Style(**style))
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,6 +87,9 @@ def _digest(text: str) -> str:
 
 def _count(gallery: Gallery) -> str:
     figures = sum(len(case.figures) for case in gallery.cases)
+    pdfs = sum(name.lower().endswith(".pdf") for name in gallery.files)
+    if not figures and gallery.pictures and pdfs:
+        return f"{_many(pdfs, 'figure')} as PDF, linked below: browsers show none within a page."
     if not figures:
         return f"No figures yet of {_many(gallery.available, 'case')}."
     count = gallery.available if gallery.pictures else len(gallery.cases)

@@ -6,12 +6,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+from PIL import Image
+
 from fastcam.errors import CaseError, InputError
 from fastcam.figures import fonts
 from fastcam.figures.figure_parts import Panel, Sheet
 from fastcam.figures.glyph_atlas import alphabet
 from fastcam.figures.paper import LEAST_POINTS, MM_PER_INCH, POINTS_PER_INCH, on_paper
 from fastcam.figures.render_style import RenderStyle, render_style_of
+from fastcam.figures.slice_facts import CAPTION_SEPARATOR
 from fastcam.figures.vector_file import vector_report, vector_sheet
 from fastcam.jobs.view.opened_case import Look, PanelKind, Slot
 from fastcam.jobs.view.query import PictureQuery, number, parse_picture
@@ -31,6 +35,23 @@ MOST_REPORT_CASES = 500
 
 # A figure, how it is drawn, and its pixels an inch.
 _Page = tuple[Sheet, RenderStyle, float]
+
+
+def picture_file(room: Room, query: Mapping[str, str]) -> bytes:
+    """The picture that an address asks for as a PNG file with the shape in the body; its longer
+    side has ``size`` pixels, 300 of them an inch."""
+    asked = parse_picture(query, room.style)
+    size = asked.look.style.panel_size
+    # The room's pages stretch pixels to the shape in the body; files have it.
+    style = replace(asked.look.style, aspect="")
+    picture = room.picture_now(replace(asked, look=replace(asked.look, style=style)))
+    height, width, _ = picture.pixels.shape
+    if size < max(height, width):
+        scale = size / max(height, width)
+        smaller = max(1, round(width * scale)), max(1, round(height * scale))
+        shrunk = Image.fromarray(picture.pixels).resize(smaller, Image.Resampling.LANCZOS)
+        picture = replace(picture, pixels=np.asarray(shrunk))
+    return picture.png(USUAL_DPI)
 
 
 def page_file(room: Room, queries: Sequence[Mapping[str, str]], kind: VectorFormat) -> bytes:
@@ -71,12 +92,19 @@ def _page_of(room: Room, pictures: Sequence[PictureQuery], width: float, dpi: fl
         panel_size=max(side, pictures[0].look.style.panel_size),
         width_mm=width,
     )
+    images = {(shown.run, shown.slot.axis) for shown in pictures if shown.kind == "image"}
     panels: list[Panel] = []
     notes: list[str] = []
     for picture in pictures:
         asked = replace(picture, look=replace(picture.look, style=style))
         panel = room.panel(asked)
-        panels.append(replace(panel, caption=_caption(room, asked, panel), whole_caption=True))
+        caption = _caption(room, asked, panel)
+        if picture.kind != "image" and panel.aside:
+            # Place and window; an image has them in its caption.
+            seen = (picture.run, picture.slot.axis) in images
+            caption = caption if seen else CAPTION_SEPARATOR.join([caption, panel.aside])
+            panel = replace(panel, aside="")
+        panels.append(replace(panel, caption=caption, whole_caption=True))
         notes += room.notes(asked)
     title, verdict = _heading(room, pictures[0])
     note = " ".join(dict.fromkeys(notes))
@@ -106,7 +134,7 @@ def _on_page(
         render_style = render_style.with_letters(scale)
     color = render_style.palette.verdict(correct)
     sheet = Sheet(title, verdict, color, (tuple(panels),), note)
-    render_style, dpi = on_paper(sheet, render_style)
+    sheet, render_style, dpi = on_paper(sheet, render_style)
     return sheet, render_style, dpi or USUAL_DPI
 
 

@@ -143,7 +143,10 @@ class Room:
     def picture(self, query: Mapping[str, str]) -> Picture:
         """The picture that the parameters of an address ask for; it doesn't wait for a scale over
         all cases: as long as that is not known it is one on the case's scale."""
-        asked = parse_picture(query, self.style)
+        return self.picture_now(parse_picture(query, self.style))
+
+    def picture_now(self, asked: PictureQuery) -> Picture:
+        """:meth:`picture` of parameters that are read already."""
         if self._knows_scales(asked):
             return self.draw(asked)
         return replace(self.draw(_on_own_scale(asked)), provisional=True)

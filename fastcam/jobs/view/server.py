@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import parse_qsl, quote
 
 from fastcam.errors import FastcamError, InputError
-from fastcam.jobs.view.downloads import page_file, report_file
+from fastcam.jobs.view.downloads import page_file, picture_file, report_file
 from fastcam.jobs.view.page_folder import FOLDER, write_folder
 from fastcam.jobs.view.page_server import App, json_answer
 from fastcam.jobs.view.query import parse_picture, whole_number
@@ -95,12 +95,12 @@ def _query(request: Request) -> Mapping[str, str]:
 def _picture(room: Room, query: Mapping[str, str]) -> Response:
     from starlette.responses import Response
 
+    if "file" in query:
+        return _download(picture_file(room, query), "picture.png")
     picture = room.picture(query)
     headers = {"cache-control": "private, max-age=3600"}
     if picture.provisional:
         headers = {"cache-control": "no-store", "x-provisional": "1"}
-    if "file" in query:
-        headers["content-disposition"] = 'attachment; filename="picture.png"'
     if picture.limits is not None:
         headers["x-limits"] = ",".join(map(repr, map(float, picture.limits)))
         headers["x-ends"] = ",".join(picture.ends)
@@ -172,7 +172,7 @@ def _cases(query: Mapping[str, str]) -> list[int]:
 def _download(content: bytes, name: str) -> Response:
     from starlette.responses import Response
 
-    kinds = {"pdf": "application/pdf", "svg": "image/svg+xml"}
+    kinds = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png"}
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(content, headers=headers, media_type=kinds[name.rpartition(".")[2]])
 

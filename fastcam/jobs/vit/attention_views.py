@@ -13,6 +13,7 @@ from torch import nn
 from fastcam.attribution.attention.vit_pass import VitPass
 from fastcam.attribution.request import Fusion
 from fastcam.figures.figure_parts import Panel
+from fastcam.figures.layout import row_ranges
 from fastcam.figures.notebook_figure import Figure
 from fastcam.figures.numbered_patches import grid_figure
 from fastcam.figures.panel_order import ordered_panels, ordered_rows
@@ -24,7 +25,6 @@ from fastcam.figures.view_panels import (
     figure_of_rows,
     image_panel,
     map_panels,
-    row_ranges,
     shared_limits,
     shown_attention,
     titled,

@@ -228,6 +228,12 @@ def test_file_names(tmp_path) -> None:
     assert sorted(written) == sorted((tmp_path / "out").iterdir())
     first = np.asarray(Image.open(written[0]))
     assert np.array_equal(first, one.figure(panel_size=SIDE).pixels)
+    for name in ("a.pdf", "b.PNG"):
+        with pytest.raises(
+            InputError, match=rf'{name}: .* give a folder.*figure\(\)\.save\("{name}'
+        ):
+            one.save(tmp_path / name, panel_size=SIDE)
+        assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize(

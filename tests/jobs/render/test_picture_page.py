@@ -41,6 +41,14 @@ def test_groups_are_cases_and_files_their_figures(tmp_path: Path) -> None:
     assert "Color map" not in text
 
 
+def test_a_page_over_pdf_files_alone_says_where_they_are(tmp_path: Path) -> None:
+    groups = [PictureGroup("a", "", None, ["a/x.pdf", "a/y.PDF"])]
+    text = write_picture_page(tmp_path, "vit", groups, files=["r.json"]).read_text("utf-8")
+    assert "2 figures as PDF, linked below" in text
+    assert "No figures yet" not in text
+    assert "No figures yet" in write_picture_page(tmp_path, "vit", []).read_text("utf-8")
+
+
 def test_random_weights_stand_in_the_title(tmp_path: Path) -> None:
     groups = [PictureGroup("a", "", None, ["a.png"])]
     plain = write_picture_page(tmp_path, "t", groups).read_text(encoding="utf-8")

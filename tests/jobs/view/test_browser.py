@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fastcam.jobs.view.service import running
+from fastcam.jobs.view.service import open_service, running
+from fastcam.options import Style
 from tests.jobs.view.browser_hands import (
     middle,
     pixels,
@@ -20,7 +22,7 @@ from tests.jobs.view.browser_hands import (
     wait_for,
     wait_for_panes,
 )
-from tests.jobs.view.sample_rooms import ask, service_of
+from tests.jobs.view.sample_rooms import ask, patch_request, service_of
 
 HOSTILE = '<img src=x onerror="document.title=1">'
 
@@ -167,3 +169,41 @@ def test_a_reading_is_what_lies_under_the_pointer(service, new_page) -> None:
     assert reading(page) == json.loads(content)
     image = reading(page)["image"][0]
     assert f"image {image:g}" in page.locator(".readout").first.inner_text()
+
+
+def test_the_columns_of_the_table_are_whole(tmp_path, new_page) -> None:
+    """Name, true and predicted class, right or wrong, confidence, also of long names and two runs;
+    on small screens the table scrolls."""
+    style = Style(class_names=("Stable", "Unstable"))
+    request = patch_request(tmp_path, names=("p0", "patient_000123"), style=style)
+    for runs in (request.runs, request.runs * 2):
+        names = ("resnet", "vit")[: len(runs)] if len(runs) > 1 else ()
+        with running(open_service(replace(request, runs=runs, names=names))) as served:
+            page = new_page(served.address)
+            for width, height in ((1400, 900), (1000, 800), (390, 844)):
+                page.set_viewport_size({"width": width, "height": height})
+                if width == 390:
+                    page.get_by_role("button", name="Cases").click()
+                cells = page.locator("#table-head button, .table-row .cell")
+                shown = cells.evaluate_all(
+                    "nodes => nodes.map((node) => [node.textContent, node.scrollWidth,"
+                    " node.clientWidth, node.getBoundingClientRect().right])"
+                )
+                assert {"id", "label", "Unstable", "0.9000"} < {text for text, *_ in shown}
+                assert not [text for text, needed, has, _ in shown if needed > has]
+                edge = page.locator("#table").evaluate("node => node.scrollWidth")
+                assert max(right for *_, right in shown) <= edge + 1
+                if width == 1400:  # at once in sight
+                    assert edge <= page.locator("#cases").bounding_box()["width"]
+            page.context.close()
+
+
+def test_keys_work_after_the_line_of_python_was_copied(service, new_page) -> None:
+    page = new_page(service.address)
+    page.get_by_role("button", name="Python").click()
+    page.wait_for_selector("#take textarea:visible")
+    page.keyboard.press("ArrowDown")
+    wait_for(page, slice=4)
+    page.keyboard.press("n")
+    page.keyboard.type("t1")  # a note is text
+    assert page.locator("#panes").get_attribute("data-count") == "1"

@@ -15,7 +15,7 @@ from PIL import Image
 
 import fastcam
 from fastcam.errors import InputError
-from fastcam.jobs.view.downloads import page_file, report_file
+from fastcam.jobs.view.downloads import page_file, picture_file, report_file
 from fastcam.jobs.view.request import Judging
 from fastcam.jobs.view.room import Room
 from tests.jobs.view.sample_rooms import map_room, patch_request
@@ -56,6 +56,40 @@ def test_svg_has_texts_and_the_pixels_of_the_picture(room) -> None:
         panel_size=512, window=None,
     )  # fmt: skip
     assert (images[0] == expected.pixels).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_png_is_as_large_as_was_asked_for_and_has_the_shape_in_the_body(room, axis) -> None:
+    """The sample's voxels are boxes; the pixels are those of the line of Python."""
+    index = {0: 3, 1: 5, 2: 9}[axis]
+    query = {"slice": f"{index}", "axis": f"{axis}"}
+    spacing = [length for place, length in enumerate((3.0, 0.75, 1.5)) if place != axis]
+    voxels = [count for place, count in enumerate((7, 16, 20)) if place != axis]
+    down, across = np.multiply(spacing, voxels)
+    for size in (32, 300, 1024):
+        with Image.open(io.BytesIO(picture_file(room, {**query, "size": f"{size}"}))) as picture:
+            assert max(picture.size) == size
+            assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+            width, height = picture.size
+            if size > 32:
+                assert width / height == pytest.approx(across / down, rel=0.02)
+                drawn = np.asarray(picture.convert("RGB"))
+                expected = fastcam.picture(
+                    room.request.runs[0], "p0", slice=index, axis=axis, panel_size=size,
+                    root_dir=room.request.sources.root_dir,
+                )  # fmt: skip
+                assert (drawn == expected.pixels).all()
+
+
+def test_place_and_window_are_whole_on_a_page_of_an_overlay_alone(room) -> None:
+    query = {"slice": "3", "dpi": "72", "width": "60"}
+    texts, _ = texts_and_images(page_file(room, [query], "svg"))
+    window = next(text for text in texts if re.search(r"C -?\d+ W \d+", text))
+    assert "…" not in "".join(texts)
+    both = page_file(room, [query, {**query, "kind": "image"}], "svg")
+    texts, _ = texts_and_images(both)
+    assert sum("W " in text for text in texts) == 1  # above the image
+    assert re.search(r"W \d+", window)[0] in " ".join(texts)
 
 
 def test_a_page_has_the_pixels_and_the_letters_that_paper_asks_for(room) -> None:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from fastcam.figures.contours import CONTOUR_COLORS
 from fastcam.figures.figure_parts import NO_OUTLINES, Outlines, Panel, Sheet
+from fastcam.figures.layout import row_ranges
 from fastcam.figures.map_figure import NO_EVIDENCE, Heading, map_pair
 from fastcam.figures.map_scales import MapScale, has_negatives, map_scale
 from fastcam.figures.panel_order import ordered_panels, ordered_rows
 from fastcam.figures.render_style import RenderStyle
-from fastcam.figures.view_panels import panel_size, row_ranges, shrunk
+from fastcam.figures.view_panels import panel_size, shrunk
 from fastcam.jobs.analyze.figures.subject import ONLY_IMAGE, Subject
 from fastcam.jobs.analyze.map_statistics import FeatureStatistics, normalized
 from fastcam.options import PanelName, Style

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,15 @@ from fastcam.report.plots import DARK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+# The ground of a text that lines may cross.
+OVER_LINES: dict[str, Any] = {
+    "boxstyle": "square,pad=0.1",
+    "facecolor": "white",
+    "linewidth": 0,
+    "alpha": 0.8,
+}
 
 
 def chance_line(axes: Axes, x: int, values: NDArray[np.float64]) -> None:
@@ -38,5 +47,5 @@ def chance_line(axes: Axes, x: int, values: NDArray[np.float64]) -> None:
         color=DARK,
         zorder=6,
         annotation_clip=False,
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0, "alpha": 0.8},
+        bbox=OVER_LINES,
     )

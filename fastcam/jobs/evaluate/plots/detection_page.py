@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastcam.jobs.evaluate.detection_cases import DetectedCase
 from fastcam.jobs.evaluate.metrics.detection import TargetMetrics
-from fastcam.jobs.evaluate.plots.chance_line import chance_line
+from fastcam.jobs.evaluate.plots.chance_line import OVER_LINES, chance_line
 from fastcam.report.plots import (
     BLUE,
     DARK,
@@ -94,4 +94,4 @@ def _bar(axes: Axes, x: int, hits: NDArray[np.float64], color: str) -> None:
     share = float(hits.mean())
     axes.bar(x, share, 0.5, color=color, alpha=0.75, zorder=2)
     text = f"{share:.0%}  ({int(hits.sum())})"
-    axes.text(x, share + 0.02, text, ha="center", size=10, color=DARK, zorder=5)
+    axes.text(x, share + 0.02, text, ha="center", size=10, color=DARK, zorder=5, bbox=OVER_LINES)

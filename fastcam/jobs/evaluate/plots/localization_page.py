@@ -15,7 +15,7 @@ from fastcam.jobs.evaluate.metrics.localization import (
     numbers,
     split_by_good,
 )
-from fastcam.jobs.evaluate.plots.chance_line import chance_line
+from fastcam.jobs.evaluate.plots.chance_line import OVER_LINES, chance_line
 from fastcam.report.plots import (
     BAD,
     DARK,
@@ -114,6 +114,7 @@ def _pointing(axes: Axes, summary: LocalizationSummary, names: tuple[str, str]) 
             size=10,
             color=DARK,
             zorder=5,
+            bbox=OVER_LINES,
         )
         chance_line(axes, x, np.array([group.chance_hit_rate]))
 

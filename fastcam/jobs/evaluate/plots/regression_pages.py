@@ -64,9 +64,12 @@ def bland_altman_page(evaluation: Evaluation) -> Page:
     axes = page.subplots()
     true, predicted, good = _columns(evaluation)
     target = evaluation.target_text
+    # In the title, which is broken into lines where the page is narrow.
+    note = f"bands: 95 % interval (bootstrap)   green: |error| < {evaluation.good_below:g}"
     frame(
         axes,
-        f"Predicted and true {evaluation.target}: bias ± {LIMITS} SD (n - 1)",
+        f"Predicted and true {evaluation.target}: bias ± {LIMITS} SD (n - 1)\n"
+        f"{evaluation.with_unit(note)}",
         x=f"mean of predicted and true {target}",
         y=" ".join(filter(None, ["predicted − true", evaluation.unit and f"({evaluation.unit})"])),
     )
@@ -92,9 +95,6 @@ def bland_altman_page(evaluation: Evaluation) -> Page:
     ):
         _level(axes, evaluation.metrics[name], label, style)
     axes.margins(x=0.04, y=0.12)
-    note = f"bands: 95 % interval (bootstrap)   green: |error| < {evaluation.good_below:g}"
-    note = evaluation.with_unit(note)
-    axes.text(1.0, 1.012, note, transform=axes.transAxes, ha="right", size=9, color=DARK)
     return page
 
 

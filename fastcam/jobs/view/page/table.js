@@ -1,6 +1,6 @@
 // The table of cases: sorted and filtered here, only the rows in sight are in the page.
 
-import { columnStyle, columnWidths } from "./columns.js";
+import { columnStyle, columnWidths, headText } from "./columns.js";
 import { element, room, shortNumber, state, update } from "./state.js";
 
 const ROW = 26; // pixels
@@ -183,8 +183,7 @@ export class CaseTable {
   showHead() {
     const cells = [{ name: "id" }, ...this.shownColumns].map(({ name }) => {
       const sorted = state.sort.column === name;
-      const arrow = sorted ? (state.sort.down ? " ↓" : " ↑") : "";
-      const button = element("button", { type: "button", title: `Sort by ${name}` }, name + arrow);
+      const button = element("button", { type: "button", title: `Sort by ${name}` }, headText(name));
       button.addEventListener("click", (event) =>
         update({ sort: { column: name, down: sorted && !state.sort.down } }, event),
       );
@@ -282,7 +281,9 @@ function testOf(column, value) {
   return (i) => values[i].toLowerCase().includes(part);
 }
 
-function cellText({ kind }, value) {
+function cellText({ name, kind }, value) {
+  // As the header and figures write it.
+  if (name.startsWith("confidence") && typeof value === "number") return value.toFixed(4);
   if (kind === "verdict") return value === null ? "" : value ? "✓" : "✗";
   if (kind === "number") return value === null ? "" : shortNumber(value);
   return value ?? "";
