@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from fastcam.figures.layout import row_ranges
 from fastcam.figures.paper import LEAST_POINTS, MM_PER_INCH
 from fastcam.figures.plot_header import Header
 from fastcam.figures.plot_room import has_room
@@ -140,7 +141,8 @@ def _fit(plots: PlotPage, width: float, letters: float) -> float:
     titles = Titles(page)
     shrunk = width / natural
     while True:
-        most = _even(int(max(1, min(columns, width // _NARROWEST))), columns)
+        most = int(max(1, min(columns, width // _NARROWEST)))
+        most = len(row_ranges(columns, most)[0])
         for beside, taller in [
             *((count, 1.0) for count in range(most, 0, -1)),
             *((1, taller) for taller in _TALLER),
@@ -153,11 +155,6 @@ def _fit(plots: PlotPage, width: float, letters: float) -> float:
             return width
         # No letters of 7 points have room: the narrowest page that has.
         width *= 1.2
-
-
-def _even(most: int, columns: int) -> int:
-    """The fewest of ``columns`` plots beside each other that take no more rows than ``most`` do."""
-    return math.ceil(columns / math.ceil(columns / most))
 
 
 def _places(page: Page) -> tuple[list[_Place], int]:
