@@ -28,6 +28,7 @@ DATA = {
     "fastcam/jobs/render/page_filters.js",
     "fastcam/jobs/render/page_mix.js",
     "fastcam/jobs/render/page_review.js",
+    "fastcam/jobs/view/page/columns.js",
     "fastcam/jobs/view/page/judge.js",
     "fastcam/jobs/view/page/look.js",
     "fastcam/jobs/view/page/main.js",

@@ -139,7 +139,6 @@ def _fit(plots: PlotPage, width: float, letters: float) -> float:
     scale_letters(page, letters)
     head = Header(page)
     titles = Titles(page)
-    shrunk = width / natural
     while True:
         most = int(max(1, min(columns, width // _NARROWEST)))
         most = len(row_ranges(columns, most)[0])
@@ -147,7 +146,7 @@ def _fit(plots: PlotPage, width: float, letters: float) -> float:
             *((count, 1.0) for count in range(most, 0, -1)),
             *((1, taller) for taller in _TALLER),
         ]:
-            lower = shrunk * columns / beside, taller
+            lower = width / natural * columns / beside, taller
             _arrange(plots, places, columns, (width, beside, lower), head, titles)
             if has_room(page):
                 return width
