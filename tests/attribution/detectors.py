@@ -60,6 +60,39 @@ def _boxes_of(scores: Tensor) -> dict[str, Tensor]:
     return {"boxes": corners, "labels": labels, "scores": scores[labels, rows, columns]}
 
 
+def random_squares(count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Images (n, 1, 32, 32) of bright and dark squares in noise, and where they are: (n, 2, 4, 4),
+    1 in the cell of a square of the label."""
+    images = torch.from_numpy(rng.normal(0, 0.3, (count, 1, SIDE, SIDE)).astype(np.float32))
+    cells = torch.zeros(count, 2, SIDE // CELL, SIDE // CELL)
+    for image, of_image in zip(images, cells, strict=True):
+        places = rng.choice((SIDE // CELL) ** 2, int(rng.integers(1, 4)), replace=False)
+        for row, column in zip(*divmod(places, SIDE // CELL), strict=True):
+            label = int(rng.integers(2))
+            of_image[label, row, column] = 1.0
+            part = image[0, row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
+            part += 1.0 - 2.0 * label
+    return images, cells
+
+
+def trained_detector(seed: int = 0) -> SquareDetector:
+    """A :class:`SquareDetector` of eight channels that learnt its weights from such images."""
+    torch.manual_seed(seed)
+    model = SquareDetector()
+    model.backbone = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.AvgPool2d(CELL))
+    model.head = nn.Conv2d(8, 2, 3, padding=1)
+    rng = np.random.default_rng(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(150):
+        images, cells = random_squares(32, rng)
+        logits = model.head(model.backbone(images))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, cells)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
 def square_images() -> Tensor:
     """(3, 1, 32, 32): a bright and a weaker dark square; a bright one; nothing."""
     images = torch.zeros(3, 1, SIDE, SIDE)

@@ -30,7 +30,13 @@ from fastcam.attribution.request import MapRequest
 from fastcam.errors import InputError
 
 from ..torchvision_import import OPERATORS, torchvision
-from .detectors import CELL, SquareDetector, square_images
+from .detectors import (
+    CELL,
+    SquareDetector,
+    random_squares,
+    square_images,
+    trained_detector,
+)
 
 LAYER = "backbone.2"
 
@@ -78,6 +84,33 @@ def _hirescam(model: SquareDetector, image: Tensor, cell: tuple[int, int, int]) 
     score = model.head(activations).sigmoid()[0][cell]
     (gradient,) = torch.autograd.grad(score, activations)
     return (activations * gradient).sum(1)[0].detach(), score.item()
+
+
+def test_maps_of_a_trained_detector() -> None:
+    """Against autograd, and against where the squares are."""
+    model = trained_detector()
+    images, cells = random_squares(24, np.random.default_rng(9))
+    targets = _targets("box:best", "box:label:0", "box:label:1")
+    result = CamEngine(model, [LAYER], ["hirescam"], targets=targets)(images)
+    assert result.boxes is not None
+    checked = 0
+    for row in range(len(images)):
+        assert set(result.boxes[row, 1:, 4].tolist()) <= {0.0, 1.0, -1.0}
+        for column in range(3):
+            x, y, _, _, label, score = result.boxes[row, column].tolist()
+            found = result.maps[f"hirescam/{LAYER}"][row, column]
+            if label < 0:
+                # No such square is there, and none was found.
+                assert not cells[row, column - 1].any()
+                continue
+            cell = int(label), int(y) // CELL, int(x) // CELL
+            assert cells[row][cell] == 1
+            expected, own_score = _hirescam(model, images[row : row + 1], cell)
+            torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+            assert score == pytest.approx(own_score, abs=1e-6)
+            assert divmod(int(found.argmax()), found.shape[1]) == cell[1:]
+            checked += 1
+    assert checked > 40
 
 
 @pytest.mark.parametrize("form", ["list", "tuple", "named", "mapping"])
