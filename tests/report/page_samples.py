@@ -31,6 +31,22 @@ from .plot_pixels import noise, vit
 _NAMES = ("atelectasis of the left lung", "cardiomegaly", "没有发现", "pleural effusion, both")
 
 
+def _case(
+    index: int, true: float, predicted: float, error: float, shares: tuple[float, ...] = ()
+) -> EvaluatedCase:
+    """A case of a classification with its ``shares``, or of a regression."""
+    return EvaluatedCase(
+        place=index + 1,
+        id=f"c{index}",
+        file=f"c{index}.png",
+        true=true,
+        predicted=predicted,
+        error=error,
+        good=predicted == true if shares else abs(error) < 5,
+        probability=shares,
+    )
+
+
 def classes(count: int) -> Any:
     """Results of a classification whose classes have long names."""
     rng = np.random.default_rng(7)
@@ -38,18 +54,7 @@ def classes(count: int) -> Any:
     for index in range(120):
         shares = rng.dirichlet(np.full(count, 0.4))
         true = int(np.argmax(shares)) if rng.random() < 0.7 else int(rng.integers(count))
-        cases.append(
-            EvaluatedCase(
-                place=index + 1,
-                id=f"c{index}",
-                file=f"c{index}.png",
-                true=true,
-                predicted=float(np.argmax(shares)),
-                error=1 - shares[true],
-                good=bool(np.argmax(shares) == true),
-                probability=tuple(shares),
-            )
-        )
+        cases.append(_case(index, true, float(np.argmax(shares)), 1 - shares[true], tuple(shares)))
     names = tuple(f"{_NAMES[at % 4]} {at}" for at in range(count))
     return evaluation_of("classification", "finding", 5.0, cases, names=names, classes=count)
 
@@ -60,18 +65,7 @@ def ages() -> Any:
     cases = []
     for index in range(80):
         true, error = float(rng.uniform(20, 90)), float(rng.normal(0, 6))
-        good = abs(error) < 5
-        cases.append(
-            EvaluatedCase(
-                place=index + 1,
-                id=f"c{index}",
-                file=f"c{index}.png",
-                true=true,
-                predicted=true + error,
-                error=error,
-                good=good,
-            )
-        )
+        cases.append(_case(index, true, true + error, error))
     return evaluation_of("regression", "age", 5.0, cases, unit="years")
 
 
