@@ -19,6 +19,7 @@ from fastcam.errors import InputError
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -67,8 +68,8 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManag
 
 
 def batch_on(device: torch.device, tensors: Sequence[Tensor] | Tensor) -> Tensor:
-    """Tensors (c, *size) on the host as one batch (n, c, *size) on the device, channels last where
-    they are images. They may be the rows of one tensor.
+    """Tensors (c, *size) on the host as one batch (n, c, *size) on the device. They may be the rows
+    of one tensor. Numbers of images lie channels last, levels (uint8) plane by plane.
 
     For a GPU they are stacked in pinned memory, from which it copies while it computes.
     """
@@ -82,18 +83,17 @@ def batch_on(device: torch.device, tensors: Sequence[Tensor] | Tensor) -> Tensor
     else:
         batch = tensors if isinstance(tensors, Tensor) else torch.stack(list(tensors))
     batch = batch.to(device, non_blocking=True)
-    return batch.contiguous(memory_format=_layout(batch.ndim))
+    return batch.contiguous(memory_format=_layout(batch.ndim, batch.dtype))
 
 
 def stacked(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors (c, *size) of one shape and type as one (n, c, *size), channels last.
+    """Tensors (c, *size) of one shape and type as one (n, c, *size), laid out as by `batch_on`.
 
     In a process that reads for another one it lies in shared memory from the beginning, so that it
     need not be copied there.
     """
     shape, dtype = (len(tensors), *tensors[0].shape), tensors[0].dtype
-    # Tensors of (c, ...) without two or three axes of size have no such layout.
-    layout = _layout(len(shape)) if len(shape) in (4, 5) else torch.contiguous_format
+    layout = _layout(len(shape), dtype)
     if get_worker_info() is None:
         batch = torch.empty(shape, dtype=dtype, memory_format=layout)
     else:
@@ -105,8 +105,11 @@ def stacked(tensors: Sequence[Tensor]) -> Tensor:
     return batch
 
 
-def _layout(axes: int) -> torch.memory_format:
-    return torch.channels_last if axes == 4 else torch.channels_last_3d
+def _layout(axes: int, dtype: torch.dtype) -> torch.memory_format:
+    if dtype != torch.uint8 and axes in _CHANNELS_LAST:
+        return _CHANNELS_LAST[axes]
+    # Tensors of (c, ...) without two or three axes of size have no other layout.
+    return torch.contiguous_format
 
 
 class Offload:

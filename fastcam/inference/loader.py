@@ -16,12 +16,13 @@ from torch.utils.data import Dataset
 from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import CaseError
 from fastcam.inference.device import batch_on, stacked
+from fastcam.inference.input_levels import values_of
 from fastcam.inference.readers import read_ahead
 from fastcam.options import Axes
 from fastcam.read.constant_images import constant_input_warning
 from fastcam.read.inputs.images import decode_image
 from fastcam.read.inputs.inputs import Item
-from fastcam.read.inputs.model_input import prepare, prepare_mask
+from fastcam.read.inputs.model_input import prepare_levels, prepare_mask
 from fastcam.read.inputs.named_inputs import InputValue
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slice_images import slice_warnings
@@ -44,13 +45,16 @@ class LoadedInput:
     """One image or volume as the model takes it.
 
     - ``index``: 0-based, among the run's inputs
-    - ``tensor`` (c, *size) float32, preprocessed; None where it can't be read
+    - ``tensor`` (c, *size) float32, preprocessed; with ``tables`` (1 or c, h, w) uint8, before it
+      is normalized; None where it can't be read
     - ``reason``: why there is no tensor, empty where there is one
     - ``shape``: the source's (z, y, x) in pixels, with z = 1 for an image; (0, 0, 0) without tensor
     - ``affine`` (4, 4), from a volume's (x, y, z) indices to mm; NaN where unknown
     - ``warnings``: what is odd about an image or volume that was read
     - ``mask`` (*size) bool, the mask at the size of the model's input; None where it isn't read, or
       there is none
+    - ``tables`` (c, 256) float32: what the model takes for each level of ``tensor``, where that is
+      of 8 bits; one plane of it is of every channel
     """
 
     index: int
@@ -60,6 +64,13 @@ class LoadedInput:
     affine: NDArray[np.float64]
     warnings: tuple[str, ...] = ()
     mask: Tensor | None = None
+    tables: NDArray[np.float32] | None = None
+
+    @property
+    def values(self) -> Tensor:
+        """(c, *size) float32, preprocessed."""
+        assert self.tensor is not None
+        return self.tensor if self.tables is None else values_of(self.tensor, self.tables)
 
 
 class InputBatches(Protocol):
@@ -150,14 +161,14 @@ class Inputs(Dataset[LoadedInput]):
         if len(self._preprocessing.size) == 3:
             return self._volume(index, path)
         image = decode_image(path, self._preprocessing.grey)
-        pixels = prepare(image, self._preprocessing)
+        pixels, tables = prepare_levels(image, self._preprocessing)
         if isinstance(image, np.ndarray):
             height, width = image.shape[:2]
         else:
             width, height = image.size
         warnings = (*slice_warnings(path), *constant_input_warning(path, pixels))
-        tensor = torch.from_numpy(pixels)
-        return LoadedInput(index, tensor, "", (1, height, width), _UNKNOWN, warnings)
+        tensor, shape = torch.from_numpy(pixels), (1, height, width)
+        return LoadedInput(index, tensor, "", shape, _UNKNOWN, warnings, tables=tables)
 
     def _several(
         self, index: int, values: Sequence[InputValue], packed: PackedInputs
@@ -168,9 +179,9 @@ class Inputs(Dataset[LoadedInput]):
             raise CaseError(reason)
         loaded = [self._load_named(index, value) for value in values if is_path(value)]
         numbers = [value for value in values if isinstance(value, float)]
-        tensors = [entry.tensor for entry in loaded if entry.tensor is not None]
+        tensor = packed.pack([entry.values for entry in loaded], numbers)
         warnings = tuple(text for entry in loaded for text in entry.warnings)
-        return replace(loaded[0], tensor=packed.pack(tensors, numbers), warnings=warnings)
+        return replace(loaded[0], tensor=tensor, warnings=warnings, tables=None)
 
     def _load_named(self, index: int, path: Path) -> LoadedInput:
         """One of several images; what is wrong with it names its file."""
@@ -215,7 +226,7 @@ def _packed(inputs: list[LoadedInput]) -> tuple[list[LoadedInput], Tensor | None
     (3, 224, 224) as one are a quarter more images a second where the model costs nothing.
     """
     tensors = [entry.tensor for entry in inputs if entry.tensor is not None]
-    if len({tensor.shape for tensor in tensors}) != 1:
+    if len({(tensor.shape, tensor.dtype) for tensor in tensors}) != 1:
         return inputs, None
     return [replace(e, tensor=None) for e in inputs], stacked(tensors)
 
@@ -229,14 +240,24 @@ def _unpacked(batch: tuple[list[LoadedInput], Tensor | None]) -> list[LoadedInpu
 
 
 def stack_inputs(inputs: Sequence[LoadedInput], device: torch.device) -> Tensor:
-    """The tensors of a batch (n, c, *size) on the device, channels last where they are images."""
-    tensors = [entry.tensor for entry in inputs if entry.tensor is not None]
+    """What a batch is to the model: (n, c, *size) float32 on the device, channels last where it is
+    images."""
+    read = [entry for entry in inputs if entry.tensor is not None]
+    tensors = [entry.tensor for entry in read if entry.tensor is not None]
+    tables = read[0].tables
+    kinds = {(tensor.shape, tensor.dtype) for tensor in tensors}
+    if tables is None or len(kinds) != 1:
+        return batch_on(device, _as_one([entry.values for entry in read]))
+    # Levels travel to the device, a quarter of the bytes of the values.
+    return values_of(batch_on(device, _as_one(tensors)), tables)
+
+
+def _as_one(tensors: Sequence[Tensor]) -> Tensor | Sequence[Tensor]:
+    """The tensor of which ``tensors`` are the rows, as a reader stacked them; else themselves."""
     whole = tensors[0]._base
-    # Rows of one tensor, as a reader stacked them.
-    if whole is not None and whole.shape == (len(tensors), *tensors[0].shape):
-        offsets = [number * whole.stride(0) for number in range(len(tensors))]
-        if [t.storage_offset() for t in tensors] == offsets and all(
-            t._base is whole for t in tensors
-        ):
-            return batch_on(device, whole)
-    return batch_on(device, tensors)
+    if whole is None or whole.shape != (len(tensors), *tensors[0].shape):
+        return tensors
+    offsets = [number * whole.stride(0) for number in range(len(tensors))]
+    if [tensor.storage_offset() for tensor in tensors] != offsets:
+        return tensors
+    return whole if all(tensor._base is whole for tensor in tensors) else tensors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import signal
 import threading
 import time
@@ -61,6 +62,8 @@ def _begin(_reader: int) -> None:
     """Runs first in each reader."""
     end_with_parent()
     keep_freed_memory()
+    # What came with the fork is not looked at by every collection: it would be copied by that.
+    gc.freeze()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 

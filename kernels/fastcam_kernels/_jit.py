@@ -10,7 +10,9 @@ cache folder (Numba's own fall-back).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -54,3 +56,28 @@ def kernel(function: Function) -> Function:
         # compile in every process rather than not at all.
         compiled = njit(nogil=True, error_model="numpy")(function)
     return cast(Function, compiled)
+
+
+@contextmanager
+def without_blas() -> Iterator[None]:
+    """While it is open Numba takes BLAS for missing, as where SciPy isn't installed.
+
+    The first function that a process compiles or loads has Numba import scipy.linalg, to see
+    whether matrices can be multiplied: 0.2 of 0.4 s. No kernel does that. It is for processes that
+    run nobody else's code: functions compiled in them can't multiply matrices afterwards.
+    """
+    from numba.np import linalg
+
+    before = getattr(linalg, "ensure_blas", None)
+    if before is None or "numba.np.arraymath" in sys.modules:
+        yield
+        return
+
+    def missing() -> None:
+        raise ImportError("not looked for")
+
+    linalg.ensure_blas = missing
+    try:
+        yield
+    finally:
+        linalg.ensure_blas = before

@@ -13,25 +13,28 @@ from fastcam_kernels._jit import kernel
 def _through(
     planes: NDArray[np.uint8], tables: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
-    height, width, channels = out.shape
-    several = planes.shape[0] > 1
-    for y in range(height):
-        for channel in range(channels):
-            levels, table = planes[channel if several else 0, y], tables[channel]
-            for x in range(width):
-                out[y, x, channel] = table[np.uint64(levels[x])]
+    count, height, width, channels = out.shape
+    several = planes.shape[1] > 1
+    for image in range(count):
+        for y in range(height):
+            for channel in range(channels):
+                levels, table = planes[image, channel if several else 0, y], tables[channel]
+                for x in range(width):
+                    out[image, y, x, channel] = table[np.uint64(levels[x])]
 
 
 def through_tables(planes: NDArray[np.uint8], tables: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(c or 1, h, w) uint8 and tables (c, 256) float32 -> (h, w, c) float32.
+    """(..., c or 1, h, w) uint8 and tables (c, 256) float32 -> (..., h, w, c) float32.
 
     One plane goes through every table. ValueError for other shapes.
     """
-    if planes.ndim != 3 or tables.shape[1:] != (256,) or planes.shape[0] not in (1, len(tables)):
+    if planes.ndim < 3 or tables.shape[1:] != (256,) or planes.shape[-3] not in (1, len(tables)):
         raise ValueError(
-            f"can't look {planes.shape} up in tables of {tables.shape}; give (c or 1, h, w) and "
-            "(c, 256)"
+            f"can't look {planes.shape} up in tables of {tables.shape}; give (..., c or 1, h, w) "
+            "and (c, 256)"
         )
-    out = np.empty((*planes.shape[1:], len(tables)), np.float32)
-    _through(plain(planes, np.uint8), plain(tables, np.float32), out)
+    before, (height, width) = planes.shape[:-3], planes.shape[-2:]
+    out = np.empty((*before, height, width, len(tables)), np.float32)
+    images = plain(planes, np.uint8).reshape(-1, *planes.shape[-3:])
+    _through(images, plain(tables, np.float32), out.reshape(-1, *out.shape[-3:]))
     return out

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fastcam.errors import InputError
@@ -16,6 +18,7 @@ from fastcam.inference.device import (
     choose_precision,
     stacked,
 )
+from fastcam.inference.input_levels import values_of
 
 CPU = torch.device("cpu")
 
@@ -117,3 +120,34 @@ def test_stacked_rows_are_the_tensors_themselves(shape: tuple[int, ...]) -> None
         assert torch.equal(batch_on(CPU, whole), batch_on(CPU, tensors))
         # Channels last already: nothing is copied.
         assert batch_on(CPU, whole).data_ptr() == whole.data_ptr()
+
+
+def test_levels_lie_plane_by_plane() -> None:
+    levels = list(torch.randint(0, 256, (4, 3, 5, 4), dtype=torch.uint8))
+    assert stacked(levels).is_contiguous()
+    assert batch_on(CPU, levels).is_contiguous()
+
+
+def _levels_and_tables() -> tuple[Tensor, NDArray[np.float32]]:
+    levels = torch.randint(0, 256, (2, 3, 5, 4), dtype=torch.uint8)
+    return levels, np.random.default_rng(0).normal(size=(3, 256)).astype(np.float32)
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_levels_become_values(planes: int) -> None:
+    levels, tables = _levels_and_tables()
+    found = values_of(levels[:, :planes], tables)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for channel in range(3):
+        expected = tables[channel][levels[:, channel % planes].numpy()]
+        np.testing.assert_array_equal(found[:, channel].numpy(), expected)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("planes", [1, 3])
+def test_levels_become_the_same_values_on_a_gpu(planes: int) -> None:
+    levels, tables = _levels_and_tables()
+    found = values_of(batch_on(torch.device("cuda"), levels[:, :planes]), tables)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found.cpu(), values_of(levels[:, :planes], tables))

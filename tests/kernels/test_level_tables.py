@@ -11,19 +11,20 @@ from hypothesis import strategies as st
     st.tuples(st.integers(1, 40), st.integers(1, 40)),
     st.integers(1, 4),
     st.booleans(),
+    st.sampled_from([(), (1,), (3,), (2, 2)]),
     st.integers(0, 10**6),
 )
-def test_every_level_is_looked_up_in_its_channel(size, channels, one, seed):
+def test_every_level_is_looked_up_in_its_channel(size, channels, one, before, seed):
     rng = np.random.default_rng(seed)
-    planes = rng.integers(0, 256, (1 if one else channels, *size), np.uint8)
+    planes = rng.integers(0, 256, (*before, 1 if one else channels, *size), np.uint8)
     tables = rng.normal(size=(channels, 256)).astype(np.float32)
     found = through_tables(planes, tables)
-    assert found.shape == (*size, channels)
+    assert found.shape == (*before, *size, channels)
     assert found.dtype == np.float32
     assert found.flags.c_contiguous
     for channel in range(channels):
-        expected = tables[channel][planes[0 if one else channel]]
-        np.testing.assert_array_equal(found[:, :, channel], expected)
+        expected = tables[channel][planes[..., 0 if one else channel, :, :]]
+        np.testing.assert_array_equal(found[..., channel], expected)
 
 
 def test_views_are_copied():
