@@ -137,7 +137,8 @@ def view(
     """
     from fastcam.api.view_request import view_request
     from fastcam.cli.parsing import parse_marks, parse_names
-    from fastcam.jobs.view.page_server import App, open_page_server
+    from fastcam.jobs.view.opening import open_room
+    from fastcam.jobs.view.page_server import open_page_server
 
     request = view_request(
         runs,
@@ -168,10 +169,5 @@ def view(
     for line in page_server.lines:
         typer.echo(one_line(line))
 
-    def open_it() -> App:
-        # What draws takes most of a second to load: the browser begins meanwhile.
-        from fastcam.jobs.view.service import open_room
-
-        return open_room(request)
-
-    page_server.serve(open_it, server.browser)
+    # What draws takes most of a second to load: the browser begins meanwhile.
+    page_server.serve(lambda: open_room(request), server.browser)

@@ -1,4 +1,4 @@
-"""Serving a reading room: opening it behind its page, and the end of it."""
+"""Serving a reading room beside other code, as of a notebook: its opening and its end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fastcam.figures import warmup
-from fastcam.jobs.view.page_server import App, PageServer, open_page_server
+from fastcam.jobs.view.page_server import PageServer, open_page_server
 from fastcam.jobs.view.request import ViewRequest
 from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.server import api_of
@@ -58,14 +57,6 @@ def open_service(request: ViewRequest) -> Service:
         raise
     page_server.room.set_result(api_of(room))
     return Service(room, page_server)
-
-
-def open_room(request: ViewRequest) -> App:
-    """The application of a room, while the kernels are loaded and its first case is opened."""
-    threading.Thread(target=warmup.warm_up, daemon=True).start()
-    room = Room(request)
-    threading.Thread(target=room.prepare, daemon=True).start()
-    return api_of(room)
 
 
 @contextlib.contextmanager

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from fastcam.errors import InputError
+from fastcam.jobs.view.opening import open_room
 from fastcam.jobs.view.page_server import open_page_server
 from fastcam.jobs.view.request import Sharing
-from fastcam.jobs.view.service import open_room
 from tests.jobs.view.sample_rooms import patch_request
 
 
