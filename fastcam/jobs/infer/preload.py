@@ -16,5 +16,6 @@ from fastcam.store.chunk_files import lock_by_thread
 lock_by_thread()
 use_steady_clock()
 # Memory pages of what is imported stay shared among the workers.
+gc.enable()
 gc.collect()
 gc.freeze()

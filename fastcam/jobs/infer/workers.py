@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 # Modules that the fork server imports, so that workers start with all they need.
-PRELOAD = ("fastcam.jobs.infer.preload",)
+PRELOAD = ("fastcam.run.collection_off", "fastcam.jobs.infer.preload")
 _LEASE = ".workers-"
 _SECONDS_TO_RESTART = 30
 

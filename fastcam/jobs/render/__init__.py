@@ -1,4 +1,4 @@
 """The job of ``fastcam render``: figures of patch attention and of maps."""
 
 # Modules that the fork server imports, so that workers start with all they need.
-PRELOAD = ("fastcam.jobs.render.preload",)
+PRELOAD = ("fastcam.run.collection_off", "fastcam.jobs.render.preload")

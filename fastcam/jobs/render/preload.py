@@ -9,6 +9,7 @@ import gc
 
 import distributed.nanny  # noqa: F401
 import nibabel.nifti1  # noqa: F401
+from fastcam_kernels._jit import without_blas
 
 from fastcam.figures import warmup
 from fastcam.jobs.render.patches import measure  # noqa: F401
@@ -21,9 +22,11 @@ use_steady_clock()
 if (
     not warmup.needed()
 ):  # else the main process compiles them, and workers load what it has compiled
-    warmup.warm_up()
+    with without_blas():  # workers draw, and run nobody else's code
+        warmup.warm_up()
 
 # What is imported stays: the garbage collector need not look through it in every worker, and the
 # memory pages it lies on stay shared.
+gc.enable()
 gc.collect()
 gc.freeze()
