@@ -19,6 +19,7 @@ from fastcam.run.files import remove
 from fastcam.run.scheduler import existing_cluster
 from fastcam.storage import object_store
 from fastcam.storage.locations import as_path
+from tests.stored_volumes import write_series
 
 BUCKET = "memory://in-memory-test"
 
@@ -69,6 +70,34 @@ def test_maps_and_figures_are_those_of_a_disk(images: Path, tmp_path: Path) -> N
         assert figure.read_bytes() == (tmp_path / "figures" / name).read_bytes()
     again = fastcam.render(f"{BUCKET}/run/run.zarr", output_dir=f"{BUCKET}/figures", workers=2)
     assert again.drawn == 0
+
+
+def test_dicom_series_are_those_of_a_disk(images: Path, tmp_path: Path) -> None:
+    """A folder of slices for each case: both the model's slices and the figures."""
+    rng = np.random.default_rng(2)
+    for case in ("a", "b"):
+        local = tmp_path / "series" / case
+        write_series(local, rng.integers(-500, 1500, (4, 20, 18)), np.diag([0.5, 0.7, 2.0, 1.0]))
+        far_folder = as_path(f"{BUCKET}/series/{case}")
+        far_folder.mkdir(parents=True, exist_ok=True)
+        for file in local.iterdir():
+            (far_folder / file.name).write_bytes(file.read_bytes())
+    options: dict[str, Any] = {"layers": ["layer"], "slices": "all", "device": "cpu"}
+    far = fastcam.infer(Net(), f"{BUCKET}/series", f"{BUCKET}/slices", workers=1, **options)
+    near = fastcam.infer(Net(), tmp_path / "series", tmp_path / "slices", workers=0, **options)
+    assert far.failures == near.failures == []
+    stores = fastcam.open_store(f"{BUCKET}/slices/run.zarr"), fastcam.open_store(near.store)
+    for index in range(2):
+        maps = [store.map("gradcam/layer", index) for store in stores]
+        np.testing.assert_array_equal(maps[0], maps[1])
+        assert np.ptp(maps[0]) > 0
+    fastcam.render(f"{BUCKET}/slices/run.zarr", output_dir=f"{BUCKET}/drawn", workers=2)
+    fastcam.render(near.store, output_dir=tmp_path / "drawn")
+    names = sorted(path.name for path in (tmp_path / "drawn").glob("*.png"))
+    assert names
+    for name in names:
+        figure = as_path(f"{BUCKET}/drawn") / name
+        assert figure.read_bytes() == (tmp_path / "drawn" / name).read_bytes()
 
 
 def test_other_processes_are_refused(images: Path) -> None:
