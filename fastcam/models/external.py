@@ -108,13 +108,20 @@ def _timm(name: str, state: State, sizes: Sizes) -> nn.Module:
         cfg = timm.get_pretrained_cfg(name)
         head = _rows(state, getattr(cfg, "classifier", None), 0)
         stem = _rows(state, getattr(cfg, "first_conv", None), 1)
-        if is_vit(state):
-            grid = positions_of(state, image_size, f"timm:{name}").grid
-            patch = state["patch_embed.proj.weight"].shape[2:]
-            image_size = image_size or (grid[0] * patch[0], grid[1] * patch[1])
-            head = 0 if "head.weight" not in state else head
+        if head is None and is_vit(state) and "head.weight" not in state:
+            head = 0
         options = {"num_classes": head, "in_chans": stem} | options
         options = {key: value for key, value in options.items() if value is not None}
+    model = _timm_model(timm, name, options, image_size)
+    if state is not None and image_size is None and is_vit(state):
+        trained = _size_of_positions(state, model, f"timm:{name}")
+        model = model if trained is None else _timm_model(timm, name, options, trained)
+    return model
+
+
+def _timm_model(
+    timm: Any, name: str, options: dict[str, Any], image_size: tuple[int, int] | None
+) -> nn.Module:
     size = {} if image_size is None else {"img_size": image_size}
     try:
         model: nn.Module = timm.create_model(name, pretrained=False, **options, **size)
@@ -124,6 +131,21 @@ def _timm(name: str, state: State, sizes: Sizes) -> nn.Module:
             raise
         model = timm.create_model(name, pretrained=False, **options)
     return model
+
+
+def _size_of_positions(state: dict[str, Tensor], model: Any, source: str) -> tuple[int, int] | None:
+    """The image size (h, w) that the positions in ``state`` are for, from that of ``model`` and its
+    own; None where they are as many.
+
+    Patches needn't be as large as their convolution: Hiera's overlap, and a hybrid's lie on the
+    features of a CNN. InputError where the positions make no square grid.
+    """
+    own = model.state_dict()
+    if not is_vit(own) or own["pos_embed"].shape[1] == state["pos_embed"].shape[1]:
+        return None
+    trained, usual = (positions_of(each, None, source).grid for each in (state, own))
+    height, width = model.pretrained_cfg["input_size"][-2:]
+    return trained[0] * height // usual[0], trained[1] * width // usual[1]
 
 
 def _torchvision(name: str, state: State, sizes: Sizes) -> nn.Module:

@@ -44,15 +44,13 @@ def load_huggingface(
     transformers = importlib.import_module("transformers")
     if state is None:
         state, source = _own_weights(path), folder
-    classifier = any(name.endswith("ForImageClassification") for name in architectures)
-    auto = transformers.AutoModelForImageClassification if classifier else transformers.AutoModel
     try:
         with _quietly(transformers):
             config = transformers.AutoConfig.from_pretrained(
                 path, local_files_only=True, trust_remote_code=False
             )
             _resize(config, state, sizes)
-            empty = auto.from_config(config, trust_remote_code=False)
+            empty = _empty_model(transformers, config, architectures)
             state = align_prefix(state, empty.state_dict().keys())
             model, loading_info = type(empty).from_pretrained(
                 None,
@@ -111,6 +109,23 @@ def _architectures(path: Path) -> list[str]:
         ) from error
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{file}: is not the config of a Hugging Face model: {error}") from error
+
+
+def _empty_model(transformers: Any, config: Any, architectures: list[str]) -> Any:
+    """The model that the folder was saved from, its weights still to come: of the class that the
+    config names, or, of a class that transformers hasn't, what it takes for such a config."""
+    for name in architectures:
+        named: Any = getattr(transformers, name, None) if name.isidentifier() else None
+        if (
+            isinstance(named, type)
+            and issubclass(named, transformers.PreTrainedModel)
+            and getattr(named, "config_class", None) is type(config)
+        ):
+            model_class: Any = named
+            return model_class._from_config(config)
+    classifier = any(name.endswith("ForImageClassification") for name in architectures)
+    auto = transformers.AutoModelForImageClassification if classifier else transformers.AutoModel
+    return auto.from_config(config, trust_remote_code=False)
 
 
 def _resize(config: Any, state: dict[str, Tensor], sizes: Sizes) -> None:

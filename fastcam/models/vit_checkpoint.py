@@ -100,7 +100,7 @@ def positions_of(
     rows = state["pos_embed"].shape[1]
     patch_h, patch_w = state["patch_embed.proj.weight"].shape[2:]
     registers = state["reg_token"].shape[1] if "reg_token" in state else 0
-    prefix = registers + ("cls_token" in state)
+    prefix = registers + ("cls_token" in state) + ("dist_token" in state)
     # Models with registers give no positions to prefix tokens, those without mostly do.
     prefixes = dict.fromkeys((0, prefix) if registers else (prefix, 0))
     for count in prefixes:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,6 +55,31 @@ def test_timm_by_its_checkpoint(tmp_path: Path) -> None:
         load_model("timm:test_vit", tmp_path / "v.pth", num_classes=9)
     with pytest.raises(InputError, match="another architecture"):
         load_model("timm:resnet10t", tmp_path / "v.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        # Patches overlap; a second token before the patches; patches of a CNN's features; as usual.
+        ("hiera_tiny_224", {}),
+        ("hiera_tiny_224", {"img_size": (96, 96)}),
+        ("deit_tiny_distilled_patch16_224", {}),
+        ("deit_tiny_distilled_patch16_224", {"img_size": (64, 64)}),
+        ("vit_tiny_r_s16_p8_224", {}),
+        ("vit_tiny_r_s16_p8_224", {"img_size": (128, 128)}),
+        ("vit_tiny_patch16_224", {"img_size": (64, 64)}),
+    ],
+)
+def test_timm_transformers_by_their_checkpoints(
+    name: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    made = timm.create_model(name, num_classes=4, **options).eval()
+    torch.save(made.state_dict(), tmp_path / "w.pth")
+    model = load_model(f"timm:{name}", tmp_path / "w.pth")
+    assert_same(model, made, 3, *options.get("img_size", (224, 224)))
 
 
 def test_timm_has_no_such_model() -> None:
@@ -186,6 +212,47 @@ def test_huggingface_backbone_without_a_classifier(hf_folder: Path) -> None:
     torch.manual_seed(0)
     ViTModel(load_model(f"hf:{hf_folder}").config).save_pretrained(hf_folder)  # type: ignore[arg-type]
     assert type(load_model(f"hf:{hf_folder}")) is ViTModel
+
+
+_SIZES: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+          "intermediate_size": 64, "image_size": 32, "patch_size": 8}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "options"),
+    [
+        ("SegformerForSemanticSegmentation", "SegformerConfig",
+         {"depths": [1] * 4, "hidden_sizes": [8, 8, 16, 16], "num_attention_heads": [1, 1, 2, 2],
+          "decoder_hidden_size": 8, "num_labels": 3}),
+        ("CLIPVisionModelWithProjection", "CLIPVisionConfig", {**_SIZES, "projection_dim": 16}),
+        ("ViTForMaskedImageModeling", "ViTConfig", {**_SIZES, "encoder_stride": 8}),
+    ],
+)  # fmt: skip
+def test_huggingface_models_are_loaded_as_what_they_were_saved_from(
+    name: str, config: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    import transformers
+
+    torch.manual_seed(0)
+    saved = getattr(transformers, name)(getattr(transformers, config)(**options)).eval()
+    saved.save_pretrained(tmp_path)
+    model = load_model(f"hf:{tmp_path}")
+    assert type(model) is type(saved)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, answer = (m(images).to_tuple()[0] for m in (saved, model))
+    assert torch.equal(answer, expected)
+
+
+def test_huggingface_classes_of_other_configs_are_passed_over(hf_folder: Path) -> None:
+    from transformers import ViTForImageClassification
+
+    config = json.loads((hf_folder / "config.json").read_text())
+    # A model of texts, none of transformers', and something that is no model.
+    for names in (["BertForImageClassification", "BertModel"], ["pipeline", "..", "OwnForImage"]):
+        config["architectures"] = [*names, "MineForImageClassification"]
+        (hf_folder / "config.json").write_text(json.dumps(config))
+        assert type(load_model(f"hf:{hf_folder}")) is ViTForImageClassification
 
 
 def test_huggingface_folders_that_are_none(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def _whole_layers(
             continue
         positions = key_positions(index, record, context, "mean")
         if isinstance(positions, str):
-            _refuse(context, record, positions)
+            _refuse(context, record, positions, _instead(records, context))
         elif positions.kind == "windows":
             _refuse(context, record, "it attends within windows")
         elif n != m or b != context.batch:
@@ -274,11 +274,19 @@ def _check_count(record: Record, positions: KeyPositions, context: PassContext) 
         )
 
 
-def _refuse(context: PassContext, record: Record, reason: str) -> None:
+def _instead(records: Sequence[Record], context: PassContext) -> str:
+    """The method that has maps of such a model: attention, if any of it shows places."""
+    for index, record in enumerate(records):
+        if not isinstance(key_positions(index, record, context, "mean"), str):
+            return "attention"
+    return "gradcam"
+
+
+def _refuse(context: PassContext, record: Record, reason: str, instead: str = "attention") -> None:
     raise InputError(
         f"{_name(context)}: the Vision Transformer views need layers that attend from all tokens "
         f"to all tokens; {record.path or 'the model itself'}: {reason}; use fastcam explain "
-        "--method attention"
+        f"--method {instead}"
     )
 
 

@@ -17,9 +17,9 @@ from fastcam.jobs.evaluate.figure_selection import EXPLAINED, add_figures
 from fastcam.jobs.evaluate.files import write_numbers, write_plots, write_unmatched
 from fastcam.jobs.evaluate.findings_job import evaluate_findings
 from fastcam.jobs.evaluate.method_check import compare_methods
-from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation, evaluation_of
+from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, evaluation_of
 from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary, compare_groups
-from fastcam.jobs.evaluate.metrics.stability import stability_lines
+from fastcam.jobs.evaluate.metrics.stability import STABILITY, stability_of, stability_table
 from fastcam.jobs.evaluate.report import EvaluationReport
 from fastcam.jobs.evaluate.request import EvaluateRequest
 from fastcam.jobs.evaluate.segmentation_job import evaluate_segmentation
@@ -31,6 +31,7 @@ from fastcam.jobs.render.picture_page import PICTURES, PictureGroup, write_pictu
 from fastcam.options import MapChoice
 from fastcam.read.inputs.finding_columns import label_values
 from fastcam.run.failures import FAILURES, write_failures
+from fastcam.run.files import write_text
 from fastcam.run.progress import Progress
 from fastcam.store.map_rows import choose_rows
 from fastcam.store.maps import MapStore
@@ -67,7 +68,7 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
     if scoring.kind in _OTHER_KINDS:
         facts = _facts(store, test_set, inferred)
         report = _OTHER_KINDS[scoring.kind](request, inferred, store, facts, progress)
-        report.notes += _stability(request, store, report.evaluation)
+        _add_stability(report, request, store)
         _finish(report)
         return report
     failures = [*test_set.failures, *inferred.failures]
@@ -106,16 +107,18 @@ def evaluate_set(request: EvaluateRequest, progress: Progress) -> EvaluationRepo
             names, lines = compare_methods(request, store, evaluation, failures, progress)
             report.files += [output_dir / name for name in names]
             report.notes += lines
-    report.notes += _stability(request, store, evaluation)
+    _add_stability(report, request, store)
     _finish(report)
     return report
 
 
-def _stability(request: EvaluateRequest, store: MapStore, evaluation: Evaluation) -> list[str]:
-    """How stable the maps of right and of wrong predictions are; of many findings each by itself.
+def _add_stability(report: EvaluationReport, request: EvaluateRequest, store: MapStore) -> None:
+    """Say how stable the maps of right and of wrong predictions are, and write it down; of many
+    findings each by itself.
 
     Of a segmentation, whose maps are of classes, an image is right as a whole or not.
     """
+    evaluation = report.evaluation
     headers = [store.headers[case.place - 1] for case in evaluation.cases]
     good: ArrayLike = [case.good for case in evaluation.cases]
     targets: Sequence[str] = ("",)
@@ -130,7 +133,11 @@ def _stability(request: EvaluateRequest, store: MapStore, evaluation: Evaluation
         pixels = np.array([header.pixels for header in headers]).reshape(len(headers), -1)
         good = np.where(pixels > 0, np.array(good, np.float64)[:, None], np.nan)
     kind = str(store.attrs.settings.get("augmentation", ""))
-    return stability_lines(headers, good, store.measure_names, kind, targets) if headers else []
+    stabilities = stability_of(headers, good, store.measure_names, kind, targets) if headers else []
+    if stabilities:
+        write_text(report.output_dir / STABILITY, stability_table(stabilities))
+        report.files.append(report.output_dir / STABILITY)
+        report.notes += [one.line for one in stabilities]
 
 
 def _finish(report: EvaluationReport) -> None:

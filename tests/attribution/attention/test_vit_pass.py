@@ -123,6 +123,15 @@ def test_partial_attention_is_refused(name: str) -> None:
         run_vit(families.build(name), families.images(name))
 
 
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("timm swin", "attention"), ("timm xcit", "attention"), ("timm edgenext", "gradcam")],
+)
+def test_another_method_is_named_that_the_model_has(name: str, method: str) -> None:
+    with pytest.raises(InputError, match=f"use fastcam explain --method {method}$"):
+        run_vit(families.build(name), families.images(name))
+
+
 @pytest.mark.parametrize("name", CNN)
 def test_a_cnn_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"has no attention .* use a CAM method"):
