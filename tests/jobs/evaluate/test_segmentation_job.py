@@ -230,3 +230,10 @@ def test_stability_is_of_maps_that_explain_some_pixel(pictures: Path, tmp_path: 
         "seg:1 under flips, median: right 1.000 (n = 2), wrong 1.000 (n = 1)",
         "seg:2 under flips, median: right 1.000 (n = 1), wrong 1.000 (n = 1)",
     ]
+    with (tmp_path / "out" / "stability.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["map"] == "hirescam/features"]
+    assert [(row["target"], row["right_images"], row["wrong_images"]) for row in rows] == [
+        ("seg:1", "2", "1"),
+        ("seg:2", "1", "1"),
+    ]
+    assert "stability.csv" in (tmp_path / "out" / "index.html").read_text("utf-8")
