@@ -265,12 +265,14 @@ def _whole_layers(
 
 def _check_count(record: Record, positions: KeyPositions, context: PassContext) -> None:
     rows, columns = positions.grid
-    if record.shape[2] != rows * columns + context.prefix.count:
+    tokens = record.shape[2]
+    if tokens != rows * columns + context.prefix.count:
+        before = max(0, tokens - rows * columns)
         _refuse(
             context,
             record,
-            f"its {record.shape[2]} tokens are not {context.prefix.count} before a grid of "
-            f"{rows}×{columns} patches ({context.prefix.source}); give --prefix-tokens",
+            f"its {tokens} tokens are not {context.prefix.count} before a grid of {rows}×{columns} "
+            f"patches ({context.prefix.source}); give --prefix-tokens {before}",
         )
 
 
