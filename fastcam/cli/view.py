@@ -175,6 +175,6 @@ def view(
         gc.disable()
         from fastcam.jobs.view.opening import open_room
 
-        return open_room(request)
+        return open_room(request, typer.echo)
 
     page_server.serve(open_it, server.browser)

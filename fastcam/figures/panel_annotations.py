@@ -101,11 +101,16 @@ def annotations_of(panel: Panel, lettering: Lettering) -> Annotations:
     return texts
 
 
+def label_size(text: str, lettering: Lettering) -> tuple[int, int]:
+    """Width and height of a label of a box with its background, in pixels."""
+    return lettering.label.width(text) + 6, lettering.label.height
+
+
 def _add_labels(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
     lines, font = panel.outlines, lettering.label
     if not lines.texts:
         return
-    sizes = np.array([(font.width(t) + 6, font.height) for t in lines.texts], dtype=np.int32)
+    sizes = np.array([label_size(text, lettering) for text in lines.texts], dtype=np.int32)
     positions_of = clear_positions if lines.clear else label_placement.label_positions
     positions = positions_of(
         lines.boxes[: len(lines.texts)], sizes, panel.width, panel.height, _GAP

@@ -9,6 +9,7 @@ from fastcam.errors import InputError
 from fastcam.figures.figure_parts import Panel, Sheet
 from fastcam.figures.layout import layout_of, row_ranges
 from fastcam.figures.render_style import RenderStyle
+from fastcam.figures.short_labels import with_short_labels
 
 # What journals ask for at least.
 LEAST_POINTS = 7.0
@@ -23,7 +24,8 @@ def on_paper(sheet: Sheet, render_style: RenderStyle) -> tuple[Sheet, RenderStyl
 
     Without a width on paper all are as they were given. With one, all pixels go on that width, and
     letters grow until the smallest have 7 points. Where that leaves hardly room for the pictures,
-    fewer stand beside each other, and the others below. InputError where even one has none.
+    fewer stand beside each other, and the others below; where labels would cover them, boxes have
+    numbers. InputError where even one has none.
     """
     width = render_style.style.paper_width
     if width is None:
@@ -32,6 +34,9 @@ def on_paper(sheet: Sheet, render_style: RenderStyle) -> tuple[Sheet, RenderStyl
     for most in range(max(len(row) for row in sheet.rows), 0, -1):
         broken = _broken(sheet, most)
         fitted = _with_letters(broken, render_style, width)
+        if fitted is not None and not render_style.style.classic:
+            broken = with_short_labels(broken, fitted[0].lettering)
+            fitted = _with_letters(broken, fitted[0], width)
         if fitted is None:
             continue
         found = broken, *fitted

@@ -196,8 +196,9 @@ def _sheet(
         )
     ]
     is_best = index == case.best_slice and (style.classic or not _without_evidence(case))
+    title = f"{case.name}  ·  {facts.index_text(index, style.classic)}"
     return Sheet(
-        title=f"{case.name}  ·  {facts.index_text(index)}{'  ·  BEST' if is_best else ''}",
+        title=f"{title}  ·  BEST" if is_best else title,
         verdict=_verdict(case, style),
         verdict_color=render_style.palette.verdict(case.correct),
         rows=(ordered_panels(panels, style.panels),),

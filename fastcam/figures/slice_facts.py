@@ -58,9 +58,11 @@ class SliceFacts:
     series: str = ""
     index: int = -1
 
-    def index_text(self, index: int) -> str:
-        """``slice 008 of 154``: the number that files have, counted from 0."""
-        return f"slice {index:03d}" + (f" of {self.depth}" if self.depth else "")
+    def index_text(self, index: int, classic: bool = False) -> str:
+        """``slice 8 of 154``, counted from 0 as files are; of style ``classic`` ``slice 008``."""
+        if classic:
+            return f"slice {index:03d}"
+        return f"slice {index}" + (f" of {self.depth}" if self.depth else "")
 
     def caption(self, name: str) -> str:
         """The caption of the slice's panel; the name of the series stands aside."""

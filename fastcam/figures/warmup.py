@@ -17,6 +17,9 @@ from fastcam.figures.render_style import render_style_of
 from fastcam.options import Style
 from fastcam.read.results.case import Case
 
+# What is said before.
+NOTE = "first run: compiling the kernels, once for this installation"
+
 
 def needed() -> bool:
     """Whether the kernels of this version have not been compiled on this machine yet."""

@@ -39,7 +39,7 @@ def test_the_smallest_letters_have_seven_points_at_the_width_on_paper(width, fon
     sheet, render_style = drawn(style)
     shown, fitted, dpi = on_paper(sheet, render_style)
     assert dpi is not None
-    assert shown == sheet
+    assert [panel.caption for panel in shown.rows[0]] == [panel.caption for panel in sheet.rows[0]]
     columns = layout.layout_of(sheet, fitted.lettering).width
     assert columns / dpi * 25.4 == pytest.approx(width)
     assert fitted.lettering.tick.size / dpi * 72 >= 7.0
@@ -60,7 +60,8 @@ def test_panels_without_room_beside_each_other_go_on_below(figure, width) -> Non
     sheet = replace(sheet, rows=(row, row))
     shown, fitted, dpi = on_paper(sheet, render_style)
     assert dpi is not None
-    assert [panel for row in shown.rows for panel in row] == [*row, *row]
+    captions = [panel.caption for row in shown.rows for panel in row]
+    assert captions == [panel.caption for panel in [*row, *row]]
     assert len(shown.rows[0]) < 5
     plan = layout.layout_of(shown, fitted.lettering)
     assert plan.width / dpi * 25.4 == pytest.approx(width)
@@ -168,7 +169,7 @@ def sizes_of(svg: str) -> list[float]:
 
 
 def test_an_svg_has_texts_as_text_and_panels_as_pixels(tmp_path: Path) -> None:
-    sheet, render_style = drawn(replace(LOOK, format="svg"))
+    sheet, render_style = drawn(replace(LOOK, format="svg", panel_size=512))
     write_sheet(tmp_path / "a.svg", sheet, render_style, "svg", Buffers())
     svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)

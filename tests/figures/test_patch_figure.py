@@ -213,7 +213,7 @@ def test_the_header_says_who_where_and_how_sure_in_green_or_red():
             case = expected_pixels.make_case(boxes, [0.7, 0.3], [5, 6], "站 7", correct)
             style = Style(panel_size=64, theme=theme)
             canvas, _, sheet, _ = expected_pixels.figure(case, grey, style, index=5)
-            assert sheet.title == "站 7  ·  slice 005  ·  BEST"
+            assert sheet.title == "站 7  ·  slice 5  ·  BEST"
             told = [("correct", 1), ("wrong", 0)][not correct]
             assert (
                 sheet.verdict == f"{told[0]}  ·  true 1  predicted {told[1]}  ·  confidence 0.9000"

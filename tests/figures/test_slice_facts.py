@@ -17,8 +17,10 @@ def test_positions_name_the_side_instead_of_a_sign() -> None:
 
 
 def test_slices_are_counted_from_0_as_their_files_are() -> None:
-    assert SliceFacts(154).index_text(8) == "slice 008 of 154"
-    assert NO_FACTS.index_text(8) == "slice 008"
+    assert SliceFacts(154).index_text(8) == "slice 8 of 154"
+    assert NO_FACTS.index_text(8) == "slice 8"
+    for facts in (SliceFacts(154), NO_FACTS):
+        assert facts.index_text(8, classic=True) == "slice 008"
 
 
 def test_a_caption_has_what_is_known() -> None:
@@ -28,7 +30,7 @@ def test_a_caption_has_what_is_known() -> None:
 
 def test_a_caption_may_have_the_number_of_the_slice() -> None:
     assert SliceFacts(154, "S 5 mm", index=8).numbered_caption("image") == (
-        "image, slice 008 of 154  ·  S 5 mm"
+        "image, slice 8 of 154  ·  S 5 mm"
     )
     for facts in (NO_FACTS, SliceFacts(154), SliceFacts(1, index=0)):
         assert facts.numbered_caption("image") == "image"

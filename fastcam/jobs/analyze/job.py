@@ -261,7 +261,7 @@ def _draw(
     if plan.figures:
         folder.record((), input_records(ALL_CASES, task.fonts))
     if plan.figures and warmup.needed():
-        progress.note("first run: compiling the kernels, once for this installation")
+        progress.note(warmup.NOTE)
         warmup.warm_up()
     results = []
     shape = scheduler.cluster_shape(workers or cores(), plan.figures)

@@ -136,8 +136,7 @@ class Scoring:
         where good."""
         title = "/".join(filter(None, [header.group, header.source.name]))
         if index is not None:
-            depth = 0 if self.classic else header.shape[0]
-            title += f"  ·  {SliceFacts(depth).index_text(index)}"
+            title += f"  ·  {SliceFacts(header.shape[0]).index_text(index, self.classic)}"
         score = self.score(header)
         if score is None:
             return Heading(title, "no true value")

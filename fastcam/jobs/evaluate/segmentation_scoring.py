@@ -60,8 +60,7 @@ class SegmentationScoring(Scoring):
         """The file's name, and which slice of a volume; Dice coefficients, green where good."""
         title = "/".join(filter(None, [header.group, header.source.name]))
         if index is not None:
-            depth = 0 if self.classic else header.shape[0]
-            title += f"  ·  {SliceFacts(depth).index_text(index)}"
+            title += f"  ·  {SliceFacts(header.shape[0]).index_text(index, self.classic)}"
         score, overlaps = self.score(header), self._by_place.get(header.place, ())
         if score is None:
             return Heading(title, "not measured")

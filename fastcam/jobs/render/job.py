@@ -79,7 +79,7 @@ def render(
             report.add_plan(plan)
             count_failures(progress, error_count(plan.figures.failures))
         if plan.figures.cases and warmup.needed():
-            progress.note("first run: compiling the kernels, once for this installation")
+            progress.note(warmup.NOTE)
             with report.timed("compile"):
                 warmup.warm_up()
         if plan.figures.cases:

@@ -460,8 +460,16 @@
     $("load-review").value = "";
     arrange();
     showReview(read ? `${lineCount(read.added, "new")} from ${file.name}.` +
-      (read.unread ? ` ${lineCount(read.unread, "broken")} left out.` : "") :
+      (read.unread ? ` ${lineCount(read.unread, "broken")} left out.` : "") + ofWhom() :
       `${file.name} is not a file of marks: it has no columns case and mark.`);
+  }
+
+  // Whose marks the page shows, where it has those of others, too.
+  function ofWhom() {
+    const others = review.readers().filter((name) => name && name !== review.reader());
+    if (!others.length) return "";
+    return ` Shown are those of ${review.reader() || "no reader"}; for others write the name under ` +
+      `Reader beside a figure: ${others.join(", ")}.`;
   }
 
   function goTo(target) {
@@ -556,8 +564,8 @@
 
   // What cases can be filtered and sorted by: what their cards say, and the columns of files.
 
-  function cardColumn(name, key, kind) {
-    const values = cases.map((entry) => (kind === "number" ? entry[key] : String(entry[key] ?? "")));
+  function cardColumn(name, key, kind, of = cases) {
+    const values = of.map((entry) => (kind === "number" ? entry?.[key] ?? null : String(entry?.[key] ?? "")));
     const known = new Set(values.filter((value) => value !== null && value !== ""));
     const few = known.size <= 24 ? "choice" : "text";
     return known.size > 1 ? [{ name, kind: kind === "number" ? kind : few, values }] : [];
@@ -572,14 +580,23 @@
       if (entry.right === theirs) return entry.right ? "both right" : "both wrong";
       return `only ${entry.right ? data.run : data.other.run} right`;
     });
-    return [{ name: "the two runs", kind: "choice", values }];
+    return values.some(Boolean) ? [{ name: "the two runs", kind: "choice", values }] : [];
+  }
+
+  // What the other run says of the cases.
+  function otherColumns() {
+    if (!data.other) return [];
+    const theirs = cases.map((entry) => otherOf.get(entry.name));
+    const column = (name, key, kind) => cardColumn(`${name}, ${data.other.run}`, key, kind, theirs);
+    return [...column("predicted", "prediction", ""), ...column("confidence", "confidence", "number"),
+      ...column(`highest ${value}`, "highest", "number"), ...column("error", "error", "number")];
   }
 
   function ownColumns() {
     const said = data.pictures ? [] : [
       ...cardColumn("true label", "label", ""), ...cardColumn("predicted", "prediction", ""),
       ...cardColumn("confidence", "confidence", "number"), ...cardColumn(`highest ${value}`, "highest", "number"),
-      ...cardColumn("error", "error", "number"),
+      ...cardColumn("error", "error", "number"), ...otherColumns(),
     ];
     const known = new Set(said.map((column) => column.name));
     return [...bothColumn(), ...said, ...fileColumns.filter((column) => !known.has(column.name))];

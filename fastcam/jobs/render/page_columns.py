@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 _BETWEEN = "|"
@@ -24,10 +24,35 @@ _MOST_DECIMALS, _LARGEST = 15, 2**53
 
 
 def rounded(value: float | None) -> float | None:
-    """A number to five digits, and to four decimals at least; None where it is none."""
+    """A number to five digits, seldom more, and to four decimals at least; None where it is none.
+
+    Rounded once more it gives what the number itself gives: 0.01574978, which figures write as
+    0.0157, is 0.015749 instead of 0.01575.
+    """
     if value is None or not math.isfinite(value):
         return None
+    near = _five_digits(value)
+    # No other number can be rounded to another side than the one that it stands for.
+    if not repr(near).partition("e")[0].rstrip("0.").endswith("5"):
+        return near
+    unit = 10.0 ** (math.floor(math.log10(abs(near))) - 4) if abs(near) < 10 else 1e-4
+    others = (near, _five_digits(near - unit), _five_digits(near + unit), float(f"{value:.7g}"))
+    return next((to for to in others if _is_written_alike(to, value)), near)
+
+
+def _five_digits(value: float) -> float:
     return float(f"{value:.5g}") if abs(value) < 10 else round(value, 4)
+
+
+def _is_written_alike(short: float, value: float) -> bool:
+    """Whether a browser rounds ``short`` as Python does ``value``: to four decimals, and to three
+    and four digits. Of two numbers as near a browser takes the one farther from 0."""
+    exact = Decimal(short)
+    for text in (f"{value:.4f}", f"{value:.2e}", f"{value:.3e}"):
+        wanted = Decimal(text)
+        if exact.quantize(wanted, ROUND_HALF_UP) != wanted:
+            return False
+    return True
 
 
 def packed(values: Sequence[Any]) -> Any:

@@ -54,6 +54,11 @@ const review = (() => {
     return line && (line.mark || line.note) ? line : undefined;
   }
 
+  // Cases with a mark or a note: one whose mark was taken back has neither.
+  function count() {
+    return [...latest.keys()].filter(of).length;
+  }
+
   function add(values) {
     lines.push(judgement({ ...values, reader, time: new Date().toISOString() }));
     return keep();
@@ -102,9 +107,16 @@ const review = (() => {
       added += 1;
     }
     lines.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+    // Who has judged nothing here, and loads the marks of one reader, is that reader.
+    if (!reader && readers().length === 1) [reader] = readers();
     keep();
     return { added, unread };
   }
 
-  return { MARKS, of, add, readAs, toText, addText, reader: () => reader, count: () => latest.size };
+  // Everybody whose lines are here.
+  function readers() {
+    return [...new Set(lines.map((line) => line.reader))];
+  }
+
+  return { MARKS, of, add, readAs, toText, addText, readers, reader: () => reader, count };
 })();

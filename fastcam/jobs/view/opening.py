@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Callable
 
 from fastcam_kernels._jit import without_blas
 
@@ -14,13 +15,16 @@ from fastcam.jobs.view.room import Room
 from fastcam.jobs.view.server import api_of
 
 
-def open_room(request: ViewRequest) -> App:
+def open_room(request: ViewRequest, note: Callable[[str], None]) -> App:
     """The application of a room, while the kernels are loaded and its first case is opened.
 
-    Garbage is collected from then on: what is made on the way stays.
+    ``note`` is told what takes long. Garbage is collected from then on: what is made on the way
+    stays.
     """
     gc.disable()
     try:
+        if warmup.needed():
+            note(warmup.NOTE)
         loading = threading.Thread(target=_load_kernels, daemon=True)
         loading.start()
         room = Room(request)

@@ -69,6 +69,7 @@ def read_dicom(paths: Sequence[Path], volume: str | None = None, voi: bool = Tru
         warnings=(*selection.warnings, *pixels.warnings),
         unit=pixels.unit if mapping is None or not voi else "",
         series=pixels.series,
+        modality=pixels.modality,
     )
     return decoded if pixels.padding is None else with_black_padding(decoded, pixels.padding)
 
@@ -106,7 +107,7 @@ class _Pixels:
     - ``rescales``: (slope, intercept) of each slice
     - ``mappings``: how each slice is shown, where that is no straight window
     - ``padding`` (z, y, x): None where there is none
-    - ``unit``, ``series``: as a ``Volume`` has them
+    - ``unit``, ``series``, ``modality``: as a ``Volume`` has them
     - ``warnings``: what is left out of a file
     """
 
@@ -116,6 +117,7 @@ class _Pixels:
     padding: NDArray[np.bool_] | None = None
     unit: str = ""
     series: str = ""
+    modality: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -136,6 +138,7 @@ def _decoded(selection: ChosenVolume) -> _Pixels:
             raw = raw if table is None else table.map(raw)
             pixels.unit = unit_of(image) if table is None else ""
             pixels.series = series_of(image)
+            pixels.modality = str(image.get("Modality") or "")
             if images := _uncounted(image):
                 pixels.warnings.append(
                     f"{path}: its pixels are those of {images} more images than its header counts: "

@@ -74,7 +74,7 @@ def _volume(header: Any, path: Path, voxels: NDArray[Any]) -> Volume:
     affine, has_affine, warnings = _placement(header, (depth, height, width), path)
     slope, intercept = _scaling(header, path)
     low, high = float(header["cal_min"]), float(header["cal_max"])
-    series, unit = names_of(path, header)
+    series, unit, modality = names_of(path, header)
     if voxels.dtype.names:
         voxels = luminance(np.stack([voxels[name] for name in "RGB"], axis=-1))
     return Volume(
@@ -87,6 +87,7 @@ def _volume(header: Any, path: Path, voxels: NDArray[Any]) -> Volume:
         warnings=warnings,
         unit=unit,
         series=series,
+        modality=modality,
     )
 
 

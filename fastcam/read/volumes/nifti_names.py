@@ -21,8 +21,8 @@ _OF_PROGRAMS = re.compile(
 )
 
 
-def names_of(path: Path, header: Any) -> tuple[str, str]:
-    """(series, unit) of a NIfTI file with nibabel's ``header``; empty where they aren't said.
+def names_of(path: Path, header: Any) -> tuple[str, str, str]:
+    """(series, unit, modality) of a NIfTI file with nibabel's ``header``; empty: not said.
 
     They are from the JSON file beside it, which also says that a CT has Hounsfield units. Else the
     series is the header's ``intent_name``, or its ``descrip`` where that isn't a program's.
@@ -30,14 +30,15 @@ def names_of(path: Path, header: Any) -> tuple[str, str]:
     facts = _sidecar(path)
     series = next((text for name in _SERIES if (text := _text(facts.get(name)))), "")
     unit = _text(facts.get("Units"))
-    if not unit and facts.get("Modality") == "CT":
+    modality = _text(facts.get("Modality"))
+    if not unit and modality == "CT":
         unit = "HU"
     if not series:
         series = _text(_decoded(header["intent_name"]))
     described = _text(_decoded(header["descrip"]))
     if not series and not _OF_PROGRAMS.search(described):
         series = described
-    return series, unit
+    return series, unit, modality
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Volume:
       left out of percentiles, and black in the window.
     - ``unit``: of the quantity, such as HU; empty where the file doesn't say it
     - ``series``: what the scanner calls the series or its sequence; empty where it isn't known
+    - ``modality``: DICOM's word for what made the picture, such as CT; empty where it isn't known
     """
 
     voxels: NDArray[Any]
@@ -54,6 +55,7 @@ class Volume:
     padding: float | None = None
     unit: str = ""
     series: str = ""
+    modality: str = ""
 
     @property
     def grid(self) -> Grid:

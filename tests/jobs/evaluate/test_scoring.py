@@ -50,7 +50,7 @@ def test_the_heading_of_a_regression() -> None:
     heading = Scoring("regression", 5.0).heading(header([27.25], "30.0"))
     assert heading.title == "s/a.png"
     volume = replace(header([1.0], "1.0"), shape=(154, 8, 8))
-    assert Scoring("regression").heading(volume, 7).title == "s/a.png  ·  slice 007 of 154"
+    assert Scoring("regression").heading(volume, 7).title == "s/a.png  ·  slice 7 of 154"
     classic = Scoring("regression", classic=True)
     assert classic.heading(volume, 7).title == "s/a.png  ·  slice 007"
     assert heading.verdict == "true 30  ·  predicted 27.25  ·  error -2.75"

@@ -141,6 +141,6 @@ def test_figures_of_a_volume_say_which_slice_and_which_sides() -> None:
             assert (panel.left_side, panel.top_side) == sides
             assert bool(panel.scale_bar[1]) == known
         image = sheets["first_explained"].rows[0][0]
-        caption = "image, slice 060 of 154  ·  S 5.6 mm"
+        caption = "image, slice 60 of 154  ·  S 5.6 mm"
         assert image.caption == (caption if known else "image")
         assert image.aside == ("T1w" if known else "")

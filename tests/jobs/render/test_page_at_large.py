@@ -250,6 +250,11 @@ def test_two_runs_beside_each_other(folder: Path, open_page: Any) -> None:
     page.wait_for_function("() => document.querySelectorAll('.stage.mixed').length === 2")
     page.goto(f"{path.as_uri()}#3/0")
     page.get_by_text("This case has no figures there.").wait_for()
+    # Cases can be filtered by what the other run says, too.
+    page = open_page(path)
+    page.get_by_text("More filters").click()
+    page.get_by_label("highest weight, two from", exact=True).fill("0")
+    assert "neck_003" not in names(page)
 
 
 def test_runs_of_other_cases_are_refused(folder: Path, tmp_path: Path) -> None:

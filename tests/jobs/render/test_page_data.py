@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +38,41 @@ _COLUMNS = st.one_of(
     st.lists(st.one_of(st.integers(0, 2), st.text(max_size=2))),
     st.tuples(st.integers(-5, 5), st.integers(0, 20)).map(lambda o: list(range(o[0], sum(o)))),
 )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.015749780325374257, "0.0157"),  # 0.01575 would be 0.0158
+        (0.006150002, "0.0062"),  # 0.00615 lies below it in binary
+        (0.03125, "0.0312"),  # as near to 0.0313, which a browser takes
+        (0.53125, "0.5312"),
+        (0.99995001, "1.0000"),
+        (3.862506, "3.8625"),
+        (0.5, "0.5000"),
+        (-0.015749780325374257, "-0.0157"),
+    ],
+)
+def test_a_page_writes_numbers_as_figures_do(value: float, text: str) -> None:
+    assert f"{value:.4f}" == text
+    shown = rounded(value)
+    assert shown is not None
+    assert shown == pytest.approx(value, rel=1.1e-4, abs=5e-5)
+    assert _by_a_browser(shown) == text
+
+
+@given(st.floats(-1, 1, width=32))
+def test_rounding_twice_is_rounding_once(value: float) -> None:
+    shown = rounded(value)
+    assert shown is not None
+    assert float(_by_a_browser(shown)) == float(f"{value:.4f}")
+
+
+def _by_a_browser(value: float) -> str:
+    """``Number.prototype.toFixed(4)``: of two texts as near the larger number, of its size."""
+    size = Fraction(abs(value)) * 10**4
+    whole = math.floor(size + Fraction(1, 2))
+    return f"{'-' if value < 0 else ''}{whole // 10**4}.{whole % 10**4:04d}"
 
 
 @settings(deadline=None)

@@ -110,9 +110,11 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
     empty.set_input_files("#load-review", saved)
     empty.wait_for_selector("#review-said:not(:empty)")
     assert f"{len(judgements)} new lines" in empty.locator("#review-said").inner_text()
+    # They are seen at once: nobody else has judged here.
+    assert empty.locator("#judged").inner_text() == "2 cases judged."
+    assert "Shown are" not in empty.locator("#review-said").inner_text()
     empty.goto((folder / "index.html").as_uri() + "#1/4")
-    empty.fill("#reader", "anna")
-    empty.keyboard.press("Tab")
+    assert empty.locator("#reader").input_value() == "anna"
     empty.keyboard.press("Escape")
     empty.wait_for_selector(".judged:not(:empty)")
     assert empty.locator(".judged").first.inner_text() == "mark 3 · 12345 is no mark"
@@ -129,6 +131,11 @@ def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_p
     )
     empty.set_input_files("#load-review", broken)
     empty.wait_for_selector("#review-said:has-text('0 new lines from broken.tsv. 4 broken lines')")
+    second = tmp_path / "second.tsv"
+    second.write_text(f"{head}\n{rows[0].replace('anna', 'bo')}\n")
+    empty.set_input_files("#load-review", second)
+    empty.wait_for_selector("#review-said:has-text('Shown are those of anna; for others')")
+    assert empty.locator("#review-said").inner_text().endswith(": bo.")
     wrong = tmp_path / "other.tsv"
     wrong.write_text("a\tb\n1\t2\n")
     empty.set_input_files("#load-review", wrong)

@@ -91,3 +91,20 @@ def test_the_page_says_so_and_draws_again(tmp_path, new_page) -> None:
         assert (pixels(page) == final).all()
         assert np.any(final != before)
         page.close()
+
+
+def test_the_page_says_that_a_picture_takes_long(tmp_path, new_page) -> None:
+    from fastcam.jobs.view.service import running
+
+    with running(service_of(tmp_path)) as served:
+        page = new_page(served.address)
+        wait_for(page, case=0)
+        held: list[Any] = []
+        page.route("**/api/picture?*", lambda route: held.append(route))
+        page.get_by_role("slider", name="Heat").fill("0.31")  # no neighbor, fetched before
+        note = page.locator(".pane-waiting")
+        note.wait_for(state="visible")
+        assert "being drawn" in note.inner_text()
+        page.unroute("**/api/picture?*")  # what was held goes on
+        note.wait_for(state="hidden")
+        page.close()

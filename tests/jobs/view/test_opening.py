@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from fastcam.errors import FastcamError
+from fastcam.figures import warmup
 from fastcam.jobs.view.opening import open_room
 from tests.jobs.view.sample_rooms import patch_request
 
@@ -21,16 +22,24 @@ def _end_of_preparation() -> None:
 
 
 def test_garbage_is_collected_once_the_room_is_open(tmp_path) -> None:
-    open_room(patch_request(tmp_path))
+    open_room(patch_request(tmp_path), print)
     _end_of_preparation()
     assert gc.isenabled()
+
+
+def test_that_kernels_are_compiled_is_said(tmp_path, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(warmup, "needed", lambda: True)
+    open_room(patch_request(tmp_path), said.append)
+    _end_of_preparation()
+    assert said == ["first run: compiling the kernels, once for this installation"]
 
 
 def test_garbage_is_collected_where_no_room_opens(tmp_path) -> None:
     request = patch_request(tmp_path)
     (request.runs[0] / "zarr.json").write_text("{")
     with pytest.raises(FastcamError, match=r"zarr"):
-        open_room(request)
+        open_room(request, print)
     assert gc.isenabled()
 
 

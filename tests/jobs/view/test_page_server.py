@@ -51,7 +51,7 @@ def test_the_page_comes_before_the_room(tmp_path) -> None:
     assert ask(page_server, "")[0] == 200
     assert ask(page_server, "static/main.js")[0] == 200
     assert facts.answer is None
-    page_server.room.set_result(open_room(request))
+    page_server.room.set_result(open_room(request, print))
     facts.join(30)
     assert facts.answer is not None
     status, content = facts.answer

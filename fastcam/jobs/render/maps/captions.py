@@ -76,8 +76,8 @@ class RenderCaptions:
         case = MapCase(header)
         title = case.name
         if index is not None:
-            depth = 0 if self.classic else header.shape[0]
-            title += f"  ·  {SliceFacts(depth).index_text(index)}" + ("  ·  BEST" if best else "")
+            title += f"  ·  {SliceFacts(header.shape[0]).index_text(index, self.classic)}"
+            title += "  ·  BEST" if best else ""
         parts = []
         if case.right is not None:
             parts.append("correct" if case.right else "wrong")

@@ -20,7 +20,7 @@ from fastcam.figures.slice_geometry import (
     pixel_aspect,
     slice_geometry,
 )
-from fastcam.jobs.render.display import display_of, flips_of, open_mask
+from fastcam.jobs.render.display import display_of, flips_of, open_mask, window_warning
 from fastcam.options import Orient, Sources
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.images import read_image
@@ -230,7 +230,7 @@ def open_volume_image(
         field,
         display.orientation,
         display.left_side,
-        (*volume.warnings, *warnings),
+        (*volume.warnings, *window_warning(sources.window, volume, source), *warnings),
         slice_geometry(volume, display.orientation, window, len(volume.voxels)),
     )
 

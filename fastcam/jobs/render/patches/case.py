@@ -16,7 +16,7 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.patch_figure import SlicePatches, SlicePicture, slice_patches
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.figures.slice_geometry import NO_GEOMETRY, SliceGeometry, slice_geometry
-from fastcam.jobs.render.display import display_of, flips_of, open_mask
+from fastcam.jobs.render.display import display_of, flips_of, open_mask, window_warning
 from fastcam.options import Sources
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.results.case import Case
@@ -127,6 +127,7 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
         mask_notice=notice,
         warnings=(
             *volume.warnings,
+            *window_warning(sources.window, volume, image),
             *warnings,
             *_sticking_out(case, height, width, sources),
         ),

@@ -11,6 +11,9 @@ const KINDS = [
   ["difference", "difference"], ["swipe", "swipe"],
 ];
 const AGAIN = 700; // ms until a picture whose scale is not known is asked for again
+const SLOW = 1200; // ms after which is said what is waited for
+const SCALING = "The scale of all cases is being computed; this is the case's own.";
+const DRAWING = "The picture is being drawn; the first one after an installation takes a minute.";
 const BAR_STEPS = [1, 2, 5, 10, 20, 50, 100, 200]; // mm
 
 export class Pane {
@@ -42,10 +45,7 @@ export class Pane {
     );
     this.scaleBar = element("p", { className: "scale-bar" });
     this.error = element("p", { className: "pane-error", hidden: true });
-    this.waiting = element(
-      "p", { className: "pane-waiting", hidden: true },
-      "The scale of all cases is being computed; this is the case's own.",
-    );
+    this.waiting = element("p", { className: "pane-waiting", hidden: true });
     this.waiting.setAttribute("role", "status");
     this.line = element("input", {
       type: "range", className: "swipe", min: 0, max: 1, step: 0.005, value: state.swipe,
@@ -333,11 +333,14 @@ export class Pane {
     while (this.next) {
       const { address, sequence } = this.next;
       this.next = null;
+      const slow = setTimeout(() => this.say(DRAWING), SLOW);
       try {
         const picture = await loadPicture(address);
         if (sequence > this.shown) this.draw(picture, sequence);
       } catch (error) {
         if (sequence === this.sequence) this.fail(error.message);
+      } finally {
+        clearTimeout(slow);
       }
     }
     this.loading = false;
@@ -364,7 +367,7 @@ export class Pane {
 
   // The scale of all cases is being found: the case's own stands in for it until then.
   wait(provisional, sequence) {
-    this.waiting.hidden = !provisional;
+    this.say(provisional ? SCALING : "");
     clearTimeout(this.again);
     if (!provisional) return;
     this.again = setTimeout(() => {
@@ -375,8 +378,15 @@ export class Pane {
     }, AGAIN);
   }
 
+  // What is waited for, below the picture; nothing hides it.
+  say(text) {
+    this.waiting.textContent = text;
+    this.waiting.hidden = !text;
+  }
+
   fail(text) {
     this.address = "";
+    this.say("");
     this.canvas.hidden = true;
     this.error.hidden = false;
     this.error.textContent = text;
