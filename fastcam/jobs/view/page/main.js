@@ -72,10 +72,17 @@ async function openCase(index, event, keepPlace = false) {
   if (own && index !== state.case) changes.look = { ...state.look, window: null };
   update(changes, event);
   strip.begin(facts, table.order);
+  fetchStrip(ticket);
   judge.begin(index);
   table.follow();
   const after = table.neighbour(1);
   if (after !== undefined) setTimeout(() => ahead(after, ticket), 400);
+}
+
+function fetchStrip(ticket) {
+  if (ticket !== opening) return;
+  if (panes.some((pane) => pane.loading)) setTimeout(() => fetchStrip(ticket), 20);
+  else strip.fetch();
 }
 
 async function ahead(index, ticket) {
@@ -310,6 +317,8 @@ function addPane(event) {
 
 async function begin() {
   const slow = setTimeout(() => (byId("notes").textContent = "The run is being opened …"), 500);
+  // Both wait for the room; the case is needed right after it.
+  if (!location.hash) loadFacts(0).catch(() => null);
   try {
     Object.assign(room, await getJson("api/room"));
   } catch (error) {
