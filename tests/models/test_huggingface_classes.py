@@ -10,6 +10,8 @@ import torch
 
 from fastcam.models.registry import load_model
 
+from ..torchvision_import import torchvision  # noqa: F401  transformers imports it
+
 pytestmark = pytest.mark.filterwarnings("ignore:.*weights are random")
 
 _SIZES: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
