@@ -22,8 +22,8 @@ from fastcam.inference.batch_halving import Halving, out_of_memory
 from fastcam.inference.device import Copies, Offload, arithmetic
 from fastcam.inference.loader import InputBatches, LoadedInput, stack_inputs
 from fastcam.inference.predictions import Task, predictions_of
-from fastcam.inference.readers import keep_freed_memory
 from fastcam.inference.writer import Writer
+from fastcam.run.freed_memory import keep_freed_memory
 from fastcam.run.progress import Progress, count_failures
 from fastcam.store.map_batch import BatchRows
 from fastcam.store.map_fields import MapField

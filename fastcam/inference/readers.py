@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import signal
 import threading
@@ -15,6 +13,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from fastcam.errors import SchedulerError
+from fastcam.run.freed_memory import keep_freed_memory
 from fastcam.run.processes import end_with_parent
 from fastcam.run.stops import STOPS, stops_deferred
 
@@ -22,9 +21,6 @@ _LOST = (
     "a process that reads images was lost; was it killed, or is the memory full? what is finished "
     "is kept: run the same command again to go on"
 )
-
-# Parameters of glibc's mallopt(3).
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def read_ahead(data: Dataset[Any], readers: int, prefetch: int, **options: Any) -> Iterator[Any]:
@@ -65,19 +61,6 @@ def _begin(_reader: int) -> None:
     # What came with the fork is not looked at by every collection: it would be copied by that.
     gc.freeze()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep the memory that its arrays free, up to 256 MiB, for the next ones.
-
-    glibc gives arrays of a MiB back to the system at once, and the pages of the next image's have
-    to be cleared again: a 16-bit PNG of 512x512 takes 9.9 ms of CPU time instead of 7.4. Other C
-    libraries have no such setting.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-        library.mallopt(_M_TRIM_THRESHOLD, 256 << 20)
 
 
 def _checked(iterator: Any) -> Iterator[Any]:

@@ -121,7 +121,7 @@ def test_a_connection_breaks_before_its_reader_counts_as_ended(
 _FAULTS = """
 import resource
 import numpy as np
-from fastcam.inference.readers import keep_freed_memory
+from fastcam.run.freed_memory import keep_freed_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(50):
