@@ -1,18 +1,15 @@
-"""Chunks that Zarr packs: that they are whole, and what they unpack to, before they are read."""
+"""Chunks of texts that Zarr packs: what they unpack to, before it is done."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from fastcam.read.regular_files import read_regular
 from fastcam.storage.locations import files_below
-from fastcam.storage.object_path import ObjectPath
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 # Bytes that a chunk may unpack to, at least and for each byte of it.
 _LEAST, _PER_BYTE = 64 << 20, 100
-_HEADER = 16
 
 
 def check_packed_texts(folder: Path, rows: int) -> None:
@@ -20,30 +17,14 @@ def check_packed_texts(folder: Path, rows: int) -> None:
     begins with another number of texts than ``rows``, for which the codec would make room."""
     for file in files_below(folder):
         if file.name != "zarr.json":
-            _check(read_regular(file), rows, folder.name)
+            unpacked_texts(read_regular(file), rows, folder.name)
 
 
-def check_packed_numbers(file: Path, chunk_bytes: int) -> None:
-    """ValueError where a chunk of numbers isn't one of ``chunk_bytes`` that Blosc packed, in its
-    whole length: Blosc itself would read on behind the end of a file cut short. One that isn't
-    there is well."""
-    if isinstance(file, ObjectPath):  # Zarr may find another one a moment later: put, it is whole
-        return
-    try:
-        with file.open("rb") as stream:
-            header, size = stream.read(_HEADER), os.fstat(stream.fileno()).st_size
-    except FileNotFoundError:
-        return
-    # Both lengths stand in the header of 16 bytes.
-    unpacked = int.from_bytes(header[4:8], "little")
-    packed = int.from_bytes(header[12:16], "little")
-    # What can't be packed is stored as it is, behind the header.
-    whole = packed == size <= chunk_bytes + _HEADER and unpacked == chunk_bytes
-    if len(header) < _HEADER or not whole:
-        raise ValueError(f"the chunk {file.name} is not whole")
+def unpacked_texts(data: bytes, rows: int, name: str) -> bytes:
+    """A chunk of texts of the array ``name`` as vlen-utf8 has it, unpacked where zstd packed it.
 
-
-def _check(data: bytes, rows: int, name: str) -> None:
+    ValueError as :func:`check_packed_texts`.
+    """
     from numcodecs.zstd import Zstd
 
     if data.startswith(_MAGIC):
@@ -53,6 +34,7 @@ def _check(data: bytes, rows: int, name: str) -> None:
         data = bytes(Zstd().decode(data))
     if int.from_bytes(data[:4], "little") != rows:
         raise ValueError(f"{name} has a chunk that is not whole")
+    return data
 
 
 def _content_size(frame: bytes) -> int:

@@ -52,6 +52,40 @@ def test_zarr_and_the_files_agree(
         assert chunks.read_all().dtype == stored.dtype
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 9),
+    st.integers(1, 5),
+    st.lists(st.integers(1, 4), max_size=2),
+    st.sampled_from(["float32", "int64", "bool", "float64"]),
+    st.data(),
+)
+def test_arrays_of_zarr_s_defaults(
+    count: int, chunk: int, tail: list[int], dtype: str, data: st.DataObject
+) -> None:
+    values = np.random.default_rng(count).integers(-9, 9, (count, *tail)).astype(dtype)
+    texts = np.array([f"颈{number}" * (number + 1) for number in range(count)], dtype=object)
+    with tempfile.TemporaryDirectory() as folder:
+        group = zarr.create_group(Path(folder), zarr_format=3)
+        how: dict[str, Any] = {"compressors": zarr.codecs.BloscCodec(cname="zstd")}
+        numbers = group.create_array(
+            "x", shape=values.shape, chunks=(chunk, *tail), dtype=dtype, **how
+        )
+        numbers[:] = values
+        group.create_array("t", shape=(count,), chunks=(chunk,), dtype="string")[:] = texts
+        start = data.draw(st.integers(0, count))
+        stop = data.draw(st.integers(start, count))
+        for name, expected in (("x", values), ("t", texts)):
+            chunks = Chunks(Path(folder) / name)
+            np.testing.assert_array_equal(chunks.read_rows(start, stop), expected[start:stop])
+            np.testing.assert_array_equal(chunks.read_all(), expected)
+            assert chunks.read_all().dtype == expected.dtype
+        if count:
+            Chunks(Path(folder) / "t").write(0, texts[:chunk][::-1])
+            written = zarr.open_array(Path(folder) / "t", mode="r")[:]
+            assert np.asarray(written).tolist() == [*texts[:chunk][::-1], *texts[chunk:]]
+
+
 def test_text(tmp_path: Path) -> None:
     chunks = make(tmp_path, (5,), TEXT, None, 2)
     texts = np.array(["", "颈\n", "x" * 999, "d", "e"], dtype=object)
@@ -94,7 +128,7 @@ def test_a_cut_chunk_is_noticed(tmp_path: Path, cut: int) -> None:
     [
         {"compressors": None},
         {"chunks": (2, 1)},
-        {"chunk_key_encoding": {"name": "default", "separator": "/"}},
+        {"chunk_key_encoding": {"name": "v2", "separator": "."}},
         {"dtype": "uint64"},
     ],
 )

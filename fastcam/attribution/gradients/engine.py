@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastcam.attribution.baselines import baseline_images, image_slices, map_name
 from fastcam.attribution.batch_maps import BatchMaps, Targets, check_batch
+from fastcam.attribution.gradients.baseline_output import BaselineOutput
 from fastcam.attribution.gradients.formulas import (
     input_x_gradient,
     integrated_gradients,
@@ -17,6 +18,7 @@ from fastcam.attribution.gradients.formulas import (
     saliency,
 )
 from fastcam.attribution.input_engine import InputEngine
+from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.modules import as_input, gradient_pass, no_autocast
 from fastcam.attribution.nonfinite import keep_finite
 from fastcam.attribution.targets import Score, TargetScores, score_of, target_scores
@@ -46,6 +48,17 @@ class GradientEngine(InputEngine):
     y(x'))| / |y(x) - y(x')|, 0 where the map accounts for all of the difference (Sundararajan et
     al. 2017, proposition 1).
     """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        methods: Sequence[str],
+        *,
+        targets: Targets = None,
+        settings: MethodSettings | None = None,
+    ) -> None:
+        super().__init__(model, methods, targets=targets, settings=settings)
+        self._baseline_output = BaselineOutput(self._model)
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w) or (b, c, d, h, w), named by their methods.
@@ -148,7 +161,9 @@ class GradientEngine(InputEngine):
             start = baseline_images(batch, kind, self._settings.black)
             start = _with_channels(start, batch, numbers)
             rows = torch.arange(len(batch), device=batch.device)
-            difference = scores.values.detach().float() - score(self._model(start), rows).float()
+            alike = kind in ("black", "zero") and numbers is None
+            empty = score(self._baseline_output(start, alike), rows)
+            difference = scores.values.detach().float() - empty.float()
         totals: list[Tensor] = []
         for position, weight in path_nodes(self._settings.steps):
             images = torch.lerp(start, batch, position)
