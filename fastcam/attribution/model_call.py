@@ -78,7 +78,19 @@ def called_as(model: nn.Module, call: ModelCall) -> Iterator[None]:
 def _own_input(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """A forward pre-hook that gives a model a copy of its images: one that writes into them, as in
     ``x -= mean``, would change what its next pass sees, and the caller's own tensor."""
-    return tuple(value.clone() if isinstance(value, Tensor) else value for value in args)
+    return tuple(_copied(value) if isinstance(value, Tensor) else value for value in args)
+
+
+def _copied(images: Tensor) -> Tensor:
+    """``images`` in a tensor of its own. On a CPU they are copied when somebody writes into either,
+    which hardly a model does: at once it is 0.25 ms for each image of 3x224x224."""
+    lazy = hasattr(torch, "_lazy_clone") and not torch.compiler.is_compiling()
+    if images.device.type != "cpu" or not lazy:
+        return images.clone()
+    try:
+        return torch._lazy_clone(images)
+    except RuntimeError:  # memory of another library: NumPy's, shared, pinned
+        return images.clone()
 
 
 class _AnswerHook:

@@ -16,7 +16,11 @@ def values_of(levels: Tensor, tables: NDArray[np.float32]) -> Tensor:
     values are those of the tables, to the bit, whatever the device.
     """
     if levels.device.type == "cpu":
-        return torch.from_numpy(through_tables(levels.numpy(), tables)).movedim(-1, -3)
+        shape = (*levels.shape[:-3], *levels.shape[-2:], len(tables))
+        # PyTorch's own memory, of which a copy can be put off until somebody writes into it.
+        values = torch.empty(shape)
+        through_tables(levels.numpy(), tables, values.numpy())
+        return values.movedim(-1, -3)
     first = 256 * torch.arange(len(tables), dtype=torch.int32, device=levels.device)
     places = levels.movedim(-3, -1).int() + first
     flat = torch.from_numpy(tables.reshape(-1).copy()).to(levels.device)

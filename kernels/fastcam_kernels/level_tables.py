@@ -23,10 +23,15 @@ def _through(
                     out[image, y, x, channel] = table[np.uint64(levels[x])]
 
 
-def through_tables(planes: NDArray[np.uint8], tables: NDArray[np.float32]) -> NDArray[np.float32]:
+def through_tables(
+    planes: NDArray[np.uint8],
+    tables: NDArray[np.float32],
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
     """(..., c or 1, h, w) uint8 and tables (c, 256) float32 -> (..., h, w, c) float32.
 
-    One plane goes through every table. ValueError for other shapes.
+    One plane goes through every table. The values are written to ``out``, contiguous, where that is
+    given. ValueError for other shapes.
     """
     if planes.ndim < 3 or tables.shape[1:] != (256,) or planes.shape[-3] not in (1, len(tables)):
         raise ValueError(
@@ -34,7 +39,11 @@ def through_tables(planes: NDArray[np.uint8], tables: NDArray[np.float32]) -> ND
             "and (c, 256)"
         )
     before, (height, width) = planes.shape[:-3], planes.shape[-2:]
-    out = np.empty((*before, height, width, len(tables)), np.float32)
+    shape = (*before, height, width, len(tables))
+    if out is None:
+        out = np.empty(shape, np.float32)
+    if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise ValueError(f"can't write {shape} float32 to {out.shape} {out.dtype}")
     images = plain(planes, np.uint8).reshape(-1, *planes.shape[-3:])
     _through(images, plain(tables, np.float32), out.reshape(-1, *out.shape[-3:]))
     return out

@@ -212,3 +212,61 @@ def test_a_model_that_writes_into_its_input(method: str) -> None:
     np.testing.assert_allclose(found.output, expected.output, atol=1e-6)
     for name, values in expected.maps.items():
         np.testing.assert_allclose(found.maps[name], values, atol=1e-6)
+
+
+def by_numpy(images: Tensor) -> None:
+    images.numpy()[...] = 7
+
+
+def by_dlpack(images: Tensor) -> None:
+    torch.utils.dlpack.from_dlpack(images).fill_(7)
+
+
+def by_view(images: Tensor) -> None:
+    images.data[0].view(-1)[::2] = 7
+
+
+def by_out(images: Tensor) -> None:
+    torch.add(images, 1, out=images)
+
+
+def by_storage(images: Tensor) -> None:
+    images.untyped_storage()[:16] = 7
+
+
+WRITES = [Tensor.zero_, by_numpy, by_dlpack, by_view, by_out, by_storage]
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_whatever_a_model_writes_into_its_images_stays_its_own(
+    write: Callable[[Tensor], object], shared: bool
+) -> None:
+    class Writing(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            seen = images.sum((1, 2, 3))
+            write(images)
+            assert not torch.equal(images.sum((1, 2, 3)), seen)
+            return seen
+
+    values = np.random.default_rng(0).random((2, 3, 8, 8)).astype(np.float32)
+    images = torch.from_numpy(values.copy()) if shared else torch.tensor(values)
+    model = Writing()
+    with called_as(model, ModelCall()), torch.no_grad():
+        first, second = model(images), model(images)
+    np.testing.assert_array_equal(images.numpy(), values)
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    torch.testing.assert_close(first, torch.tensor(values.sum((1, 2, 3))))
+
+
+def test_a_write_into_the_images_does_not_reach_the_model_s_own() -> None:
+    class Keeping(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            self.kept = images
+            return images.sum((1, 2, 3))
+
+    images, model = torch.ones(2, 3, 4, 4), Keeping()
+    with called_as(model, ModelCall()):
+        model(images)
+    images.zero_()
+    assert bool((model.kept == 1).all())

@@ -41,3 +41,14 @@ def test_views_are_copied():
 def test_other_shapes_are_refused(planes, tables):
     with pytest.raises(ValueError, match="give"):
         through_tables(np.zeros(planes, np.uint8), np.zeros(tables, np.float32))
+
+
+def test_values_are_written_where_they_are_wanted():
+    planes = np.arange(24, dtype=np.uint8).reshape(1, 4, 6)
+    tables = np.arange(512, dtype=np.float32).reshape(2, 256)
+    out = np.full((4, 6, 2), np.nan, np.float32)
+    assert through_tables(planes, tables, out) is out
+    np.testing.assert_array_equal(out, through_tables(planes, tables))
+    for wrong in (np.empty((4, 6, 3), np.float32), np.empty((4, 6, 2)), out.swapaxes(0, 1)):
+        with pytest.raises(ValueError, match="can't write"):
+            through_tables(planes, tables, wrong)
