@@ -28,7 +28,7 @@ Readers = Annotated[
     int | None,
     Option(
         min=0,
-        help="Processes that read images; default: 1 on a CPU, up to 8 on CUDA.",
+        help="Processes that read images; default: one a core, up to 8; 1 for volumes on a CPU.",
         rich_help_panel=RUN,
     ),
 ]

@@ -19,7 +19,7 @@ from fastcam.attribution.segment_target import SegmentTarget
 from fastcam.attribution.segmentation import SegmentationTargets
 from fastcam.errors import InputError
 from fastcam.inference.batch_halving import Halving, out_of_memory
-from fastcam.inference.device import Copies, Offload, arithmetic
+from fastcam.inference.device import Copies, Offload, arithmetic, takes_all_cores
 from fastcam.inference.loader import InputBatches, LoadedInput, stack_inputs
 from fastcam.inference.predictions import Task, predictions_of
 from fastcam.inference.writer import Writer
@@ -109,7 +109,8 @@ def run_batches(
         # ResNet-50 in bf16 takes 24 to 27 ms an image instead of 27 to 31: 8 to 10 ms of the
         # system, which clears fresh pages for every layer's values, become 0.1.
         keep_freed_memory()
-    loader = inputs.batches(batches, settings.readers)
+    in_turns = takes_all_cores(settings.device)
+    loader = inputs.batches(batches, settings.readers, in_turns)
     progress.begin(inputs.unit, sum(map(len, batches)))
     try:
         with Writer() as writer:

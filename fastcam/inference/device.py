@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from fastcam.errors import InputError
+from fastcam.run.cgroups import cores
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -65,6 +66,11 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManag
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype)
+
+
+def takes_all_cores(device: torch.device) -> bool:
+    """Whether a model on ``device`` computes with all the cores that this process may use."""
+    return device.type == "cpu" and torch.get_num_threads() >= cores()
 
 
 def batch_on(device: torch.device, tensors: Sequence[Tensor] | Tensor) -> Tensor:

@@ -204,7 +204,7 @@ def _prepare(
         display,
         left_side(affine, display),
         SliceFacts(pixel_aspect=pixel_aspect(affine, display)),
-        (*slice_warnings(path), *constant_input_warning(path, values)),
+        (*slice_warnings(path, preprocessing.grey), *constant_input_warning(path, values)),
     )
 
 

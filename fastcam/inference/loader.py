@@ -17,7 +17,7 @@ from fastcam.attribution.packed_inputs import PackedInputs
 from fastcam.errors import CaseError
 from fastcam.inference.device import batch_on, stacked
 from fastcam.inference.input_levels import values_of
-from fastcam.inference.readers import read_ahead
+from fastcam.inference.readers import await_turn, read_ahead
 from fastcam.options import Axes
 from fastcam.read.constant_images import constant_input_warning
 from fastcam.read.inputs.images import decode_image
@@ -81,9 +81,11 @@ class InputBatches(Protocol):
 
     unit: str
 
-    def batches(self, batches: Sequence[range], readers: int) -> Iterator[list[LoadedInput]]:
+    def batches(
+        self, batches: Sequence[range], readers: int, in_turns: bool = False
+    ) -> Iterator[list[LoadedInput]]:
         """The inputs of each batch of rows, in order, read by ``readers`` processes (0: by the
-        caller)."""
+        caller); ``in_turns``: not while the caller needs the cores."""
 
 
 class Inputs(Dataset[LoadedInput]):
@@ -126,6 +128,7 @@ class Inputs(Dataset[LoadedInput]):
         return [file for file in files if is_path(file)]
 
     def __getitem__(self, index: int) -> LoadedInput:
+        await_turn()
         item = self._items[index]
         try:
             if self._packed is None:
@@ -166,7 +169,8 @@ class Inputs(Dataset[LoadedInput]):
             height, width = image.shape[:2]
         else:
             width, height = image.size
-        warnings = (*slice_warnings(path), *constant_input_warning(path, pixels))
+        said = slice_warnings(path, self._preprocessing.grey)
+        warnings = (*said, *constant_input_warning(path, pixels))
         tensor, shape = torch.from_numpy(pixels), (1, height, width)
         return LoadedInput(index, tensor, "", shape, _UNKNOWN, warnings, tables=tables)
 
@@ -202,12 +206,16 @@ class Inputs(Dataset[LoadedInput]):
         warnings = tuple(dict.fromkeys(text for one in volumes for text in one.warnings))
         return LoadedInput(index, torch.from_numpy(voxels), "", shape, affine, warnings)
 
-    def batches(self, batches: Sequence[range], readers: int) -> Iterator[list[LoadedInput]]:
+    def batches(
+        self, batches: Sequence[range], readers: int, in_turns: bool = False
+    ) -> Iterator[list[LoadedInput]]:
         """As :class:`InputBatches` has it."""
         if readers and batches:
             self._load_readers_code(batches[0][0])
         numbers = [list(batch) for batch in batches]
-        loader = read_ahead(self, readers, _AHEAD, batch_sampler=numbers, collate_fn=_packed)
+        loader = read_ahead(
+            self, readers, _AHEAD, in_turns, batch_sampler=numbers, collate_fn=_packed
+        )
         return map(_unpacked, loader)
 
     def _load_readers_code(self, index: int) -> None:

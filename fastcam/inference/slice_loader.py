@@ -83,8 +83,11 @@ class SliceInputs:
     def __len__(self) -> int:
         return len(self._table)
 
-    def batches(self, batches: Sequence[range], readers: int) -> Iterator[list[LoadedInput]]:
-        """As :class:`~fastcam.inference.loader.InputBatches` has it."""
+    def batches(
+        self, batches: Sequence[range], readers: int, in_turns: bool = False
+    ) -> Iterator[list[LoadedInput]]:
+        """As :class:`~fastcam.inference.loader.InputBatches` has it, but always ahead: a volume is
+        decoded at once, on one core."""
         rows = [row for batch in batches for row in batch]
         waiting: list[LoadedInput] = []
         runs = self._runs(rows, readers)

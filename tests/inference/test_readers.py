@@ -7,13 +7,16 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import GeneratorType
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from fastcam.errors import SchedulerError
-from fastcam.inference.readers import read_ahead
+from fastcam.inference.readers import await_turn, read_ahead
 
 _STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
@@ -142,3 +145,54 @@ def test_readers_keep_the_memory_of_arrays() -> None:
     before, after = map(int, run.stdout.split())
     assert before > 1000
     assert after < before / 10
+
+
+class Counted(Dataset[int]):
+    """Numbers, of each of which a file tells that it was read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, index: int) -> int:
+        await_turn()
+        (self.folder / str(index)).touch()
+        return index
+
+    def read(self) -> int:
+        return len(list(self.folder.iterdir()))
+
+
+def test_readers_in_turns_rest_while_the_caller_works(tmp_path: Path) -> None:
+    data = Counted(tmp_path)
+    found = []
+    for batch in read_ahead(data, 2, 2, True, batch_size=2, collate_fn=list):
+        before = data.read()
+        time.sleep(0.05)
+        # What each of them had begun when the batch was there.
+        assert data.read() <= before + 2
+        found.append(batch)
+    assert found == [[i, i + 1] for i in range(0, 24, 2)]
+
+
+def test_readers_in_turns_end_with_a_caller_that_leaves(tmp_path: Path) -> None:
+    ahead = read_ahead(Counted(tmp_path), 2, 2, True, batch_size=2, collate_fn=list)
+    assert next(ahead) == [0, 1]
+    assert isinstance(ahead, GeneratorType)
+    readers = ahead.gi_frame.f_locals["iterator"]._workers
+    ahead.close()
+    del ahead
+    # PyTorch kills readers that don't end within five seconds.
+    assert [reader.exitcode for reader in readers] == [0, 0]
+
+
+def test_a_reader_goes_on_when_its_turn_does_not_come(tmp_path: Path) -> None:
+    data = Counted(tmp_path)
+    ahead = read_ahead(data, 1, 2, True, batch_size=1, collate_fn=list)
+    next(ahead)
+    last = time.monotonic() + 20
+    while data.read() < 3 and time.monotonic() < last:
+        time.sleep(0.1)
+    assert data.read() >= 3

@@ -16,7 +16,7 @@ from fastcam.attribution.model_call import ModelCall
 from fastcam.attribution.modules import weight_type
 from fastcam.errors import InputError
 from fastcam.inference.batches import BatchSettings
-from fastcam.inference.device import choose_device, choose_precision
+from fastcam.inference.device import choose_device, choose_precision, takes_all_cores
 from fastcam.inference.dry_run import task_of
 from fastcam.inference.loader import InputBatches, Inputs
 from fastcam.jobs.infer.box_targets import check_no_slices
@@ -116,12 +116,24 @@ class InferPlan:
             device=self.device,
             dtype=self.dtype,
             batch_size=options.batch_size,
-            readers=_readers(options.readers, self.device.type),
+            readers=self._readers(),
             task=task_of(call, options.task),
             slow=maps.is_slow,
             segments=maps.segments if self.with_masks else (),
             targets=self.labels,
         )
+
+    def _readers(self) -> int:
+        """Processes that decode inputs. On a CPU the model needs the cores: of images that are
+        read in turns with it as many as there are, of volumes one."""
+        if uses_memory():
+            return 0
+        if self.request.options.readers is not None:
+            return self.request.options.readers
+        of_images = self.table is None and len(self.request.preprocessing.size) == 2
+        if self.device.type == "cuda" or (of_images and takes_all_cores(self.device)):
+            return min(_MOST_READERS, cores())
+        return 1
 
     def inputs(self, call: ModelCall, table: SliceTable | None) -> InputBatches:
         """What is read for the model; ``table``: the slices as the store has them."""
@@ -210,15 +222,6 @@ def _labels(items: Sequence[Item], table: SliceTable | None) -> Tensor:
             )
     labels = torch.tensor([int(item.label) for item in items])
     return labels if table is None else labels[torch.from_numpy(table.cases)]
-
-
-def _readers(readers: int | None, device_type: str) -> int:
-    """Processes that decode images. On a CPU the model needs the cores: one is enough."""
-    if uses_memory():
-        return 0
-    if readers is not None:
-        return readers
-    return min(_MOST_READERS, cores()) if device_type == "cuda" else 1
 
 
 def _attrs(
