@@ -152,3 +152,18 @@ def test_a_scheduler_that_is_killed_is_one_line(cluster, made, tmp_path):
         ending = command.finish()
     orderly(ending, codes=(1,))
     assert "the Dask cluster gave up" in ending.err
+
+
+_CLUSTER = """
+import sys
+from fastcam.run.scheduler import ClusterShape, local_cluster
+with local_cluster(ClusterShape(1, 1), ["math"]) as client:
+    print(client.submit(abs, -3).result(), "pandas" in sys.modules)
+"""
+
+
+def test_dask_imports_nothing_for_a_fork_server_that_runs() -> None:
+    pytest.importorskip("pandas")
+    command = [sys.executable, "-c", _CLUSTER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["3", "False"], done.stderr
