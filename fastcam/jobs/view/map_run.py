@@ -75,9 +75,26 @@ class MapRun(ViewRun):
     def maps(self) -> Sequence[MapFacts]:
         """Every map: each layer of attention, and each target, by itself."""
         return tuple(
-            MapFacts(name=name_of(row), heads=head_count(self.store, row), note=row.note)
+            MapFacts(
+                name=name_of(row, self._output_of(row)),
+                heads=head_count(self.store, row),
+                note=row.note,
+            )
             for row in self.rows
         )
+
+    def _output_of(self, row: MapRow) -> str:
+        """The output that a map explains, where it is the same of all images; else empty."""
+        number = row.target
+        if number is None or row.segment:
+            return row.segment
+        of_images = [h.targets[number] for h in self.store.headers if number < len(h.targets)]
+        outputs = {int(output) for output in of_images} - {-1}
+        if len(outputs) != 1:
+            return ""
+        (output,) = outputs
+        named = 0 <= output < len(self._class_names)
+        return self._class_names[output] if named else str(output)
 
     def open(self, index: int) -> MapViewCase:
         """Open an image or volume. CaseError where it can't be read or has no maps."""

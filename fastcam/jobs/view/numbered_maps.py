@@ -22,10 +22,13 @@ def row_of(store: MapStore, rows: Sequence[MapRow], number: int, head: int | Non
     return replace(row, head=head, caption=f"{name_of(row)} · head {head}")
 
 
-def name_of(row: MapRow) -> str:
-    """What a map is called: method and layer, and the target where there are several."""
+def name_of(row: MapRow, output: str = "") -> str:
+    """What a map is called: method and layer, and the target where there are several: the
+    ``output`` that it explains of every image, or which of an image's own it is."""
     name = row.caption.removesuffix(" · mean of heads")
-    return name if row.target is None else f"{name} · target {row.target + 1}"
+    if row.target is None:
+        return name
+    return f"{name} · target {output}" if output else f"{name} · target {row.target + 1} of each"
 
 
 def head_count(store: MapStore, row: MapRow) -> int:
