@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from fastcam.errors import InputError
 from fastcam.read.axis_order import Axes as Axes
+from fastcam.read.volumes.named_windows import WINDOWS as WINDOWS
 
 Mode = Literal["best_slice", "all_slices"]
 Scale = Literal["slice", "patient", "cohort", "rank"]
@@ -287,21 +288,6 @@ class MapChoice:
             raise _unknown_head(self.head)
         if self.sign is not None:
             _one_of("sign", self.sign, get_args(Sign))
-
-
-# Center and width in HU, as radiologists set them.
-WINDOWS = {
-    "brain": (40.0, 80.0),
-    "subdural": (75.0, 215.0),
-    "stroke": (40.0, 40.0),
-    "temporal-bone": (600.0, 2800.0),
-    "bone": (400.0, 1800.0),
-    "lung": (-600.0, 1500.0),
-    "mediastinum": (50.0, 350.0),
-    "abdomen": (50.0, 400.0),
-    "liver": (30.0, 150.0),
-    "spine": (50.0, 250.0),
-}
 
 
 def parse_window(option: str, text: str | None) -> tuple[float, float] | None:

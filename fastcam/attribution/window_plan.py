@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -58,6 +59,16 @@ class WindowPlan:
                 f"{' x '.join(map(str, image))}"
             )
         return tuple(min(side, extent) for side, extent in zip(sizes, image, strict=True))
+
+    def warn_if_whole(self, image: Sequence[int]) -> None:
+        """A UserWarning where one window is all of an ``image`` of that size: nothing is gained."""
+        if self.sides(image) == tuple(image):
+            pixels = " x ".join(map(str, image))
+            warnings.warn(
+                f"--window {self.text}: the model's input has {pixels} pixels, which one window "
+                "sees in one pass: the maps are those without --window",
+                stacklevel=2,
+            )
 
     def starts(self, image: Sequence[int]) -> list[tuple[int, ...]]:
         """The first pixel of each window; the last ones end where the image does."""

@@ -24,15 +24,17 @@ def with_boxes(
     uint8.
 
     ``boxes`` (t, 6): x1, y1, x2, y2, label, score, in pixels of an image of ``size`` (h, w) that
-    lies over the whole picture; none is drawn where the label is below 0. Parts outside of the
-    picture are drawn at its edge. ``turn``: how the picture was flipped and transposed before.
+    lies over the whole picture; none is drawn where the label is below 0. Where lines cross, that
+    of the earlier box is in front. Parts outside of the picture are drawn at its edge. ``turn``:
+    how the picture was flipped and transposed before.
     """
     if turn is not None:
         boxes, size = _turned(boxes, (size[-2], size[-1]), turn)
     height, width = picture.shape[:2]
     canvas = np.ascontiguousarray(np.broadcast_to(picture, (height, width, 3))).copy()
     line = max(1, round(min(height, width) * _WIDTH))
-    for number, (*corners, label, _) in enumerate(boxes.tolist()):
+    # The last first: of targets that chose the same box its line has the first one's color.
+    for number, (*corners, label, _) in reversed([*enumerate(boxes.tolist())]):
         if label < 0:
             continue
         left, right = (_pixel(x, width, size[-1]) for x in (corners[0], corners[2]))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastcam.figures.clear_labels import clear_positions
 from fastcam.figures.figure_parts import Outlines, Panel
 from fastcam.figures.glyph_atlas import Lettering, TextLine
+from fastcam.figures.line_breaks import break_lines
 
 _SIDE_COLOR, _NOTICE_COLOR = (235, 235, 235), (200, 200, 200)
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -126,13 +127,18 @@ def _add_labels(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
 def _add_notice(texts: Annotations, panel: Panel, lettering: Lettering) -> None:
     if not panel.notice:
         return
-    font = lettering.caption
-    notice = font.fit(panel.notice, panel.width - 8)
-    width = font.width(notice)
-    x, y = (panel.width - width) // 2, (panel.height - font.height) // 2
-    if panel.heat.size:
-        texts.background(x - 3, y, x + width + 3, y + font.height, _BLACK)
-    texts.lines.append(TextLine(font, notice, x, y, _NOTICE_COLOR))
+    font, room = lettering.caption, panel.width - 8
+    lines = break_lines(panel.notice, room, font.width).split("\n")
+    if len(lines) * font.height > panel.height // 2:  # it would hide the picture
+        lines = [panel.notice]
+    top = (panel.height - len(lines) * font.height) // 2
+    for number, line in enumerate(lines):
+        notice, y = font.fit(line, room), top + number * font.height
+        width = font.width(notice)
+        x = (panel.width - width) // 2
+        if panel.heat.size:
+            texts.background(x - 3, y, x + width + 3, y + font.height, _BLACK)
+        texts.lines.append(TextLine(font, notice, x, y, _NOTICE_COLOR))
 
 
 def _add_letters(texts: Annotations, panel: Panel, lettering: Lettering) -> None:

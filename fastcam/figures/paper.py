@@ -23,9 +23,10 @@ def on_paper(sheet: Sheet, render_style: RenderStyle) -> tuple[Sheet, RenderStyl
     """A figure as it is drawn, how, and the pixels an inch of its file; None for no word of them.
 
     Without a width on paper all are as they were given. With one, all pixels go on that width, and
-    letters grow until the smallest have 7 points. Where that leaves hardly room for the pictures,
-    fewer stand beside each other, and the others below; where labels would cover them, boxes have
-    numbers. InputError where even one has none.
+    letters grow until the smallest have 7 points, or as many times that as the style's
+    ``font_scale`` says. Where that leaves hardly room for the pictures, fewer stand beside each
+    other, and the others below; where labels would cover them, boxes have numbers. InputError where
+    even one has none.
     """
     width = render_style.style.paper_width
     if width is None:
@@ -46,9 +47,14 @@ def on_paper(sheet: Sheet, render_style: RenderStyle) -> tuple[Sheet, RenderStyl
     if found is not None:
         return found
     raise InputError(
-        f"--width-mm {width:g}: leaves no room for letters of {LEAST_POINTS:g} points; give a "
-        "larger width, or a smaller --panel-size"
+        f"--width-mm {width:g}: leaves no room for letters of {_points(render_style):g} points; "
+        "give a larger width, or a smaller --panel-size or --font-scale"
     )
+
+
+def _points(render_style: RenderStyle) -> float:
+    """How many points the smallest letters have at least."""
+    return LEAST_POINTS * max(1.0, render_style.style.font_scale)
 
 
 def _broken(sheet: Sheet, most: int) -> Sheet:
@@ -74,16 +80,17 @@ def _is_blank(panel: Panel) -> bool:
 def _with_letters(
     sheet: Sheet, render_style: RenderStyle, width: float
 ) -> tuple[RenderStyle, float] | None:
-    """Letters of 7 points at least on a ``width`` in mm, and the pixels an inch; None where they
-    would be larger than anything else."""
+    """Letters of 7 points at least on a ``width`` in mm, as many times larger as the style asks
+    for, and the pixels an inch; None where they would be larger than anything else."""
     scale = render_style.lettering.scale
-    while scale <= _LARGEST_LETTERS:
+    least = _points(render_style)
+    while scale <= _LARGEST_LETTERS * least / LEAST_POINTS:
         plan = layout_of(sheet, render_style.lettering)
         dpi = plan.width * MM_PER_INCH / width
         points = render_style.lettering.tick.size * POINTS_PER_INCH / dpi
-        if points >= LEAST_POINTS:
+        if points >= least:
             return render_style, dpi
         # In steps, so that the figures of a run share their glyphs.
-        scale = math.ceil(20 * scale * max(1.01, LEAST_POINTS / points)) / 20
+        scale = math.ceil(20 * scale * max(1.01, least / points)) / 20
         render_style = render_style.with_letters(scale)
     return None

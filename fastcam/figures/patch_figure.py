@@ -28,7 +28,8 @@ OTHER_COLOR = (255, 255, 0)
 WITHOUT_PATCH = (40, 40, 40)
 TOP_WIDTH = 3
 OTHER_WIDTH = 1
-_NO_EVIDENCE = "no evidence: every patch weighs the same"
+# On the heat. The header says why: it is there without a heat panel, too.
+_NO_EVIDENCE = "no evidence"
 _BAR_CAPTIONS: dict[Scale, str] = {
     "slice": "weight",
     "patient": "weight",
@@ -234,9 +235,11 @@ def times_uniform(case: Case) -> float:
 
 
 def uniform_note(case: Case) -> str:
-    """What a figure says of attention that is all but uniform over a case; else empty."""
-    if case.weights.size < 2 or _without_evidence(case):
+    """What a figure says of attention that is uniform over a case, or all but; else empty."""
+    if case.weights.size < 2:
         return ""
+    if _without_evidence(case):
+        return "No evidence: every patch of this case weighs the same."
     highest = times_uniform(case)
     if highest >= NEARLY_UNIFORM:
         return ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastcam.figures.line_breaks import break_lines
 from fastcam.figures.plot_texts import line_length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Page
+    from matplotlib.legend import Legend
     from matplotlib.text import Text
 
 
@@ -60,6 +61,8 @@ class Header:
             if together:
                 top += max(high for _, high in sizes) + _BETWEEN
         self._legend_top = top
+        for legend in list(self._page.legends):
+            _narrow(self._page, legend, width - 2 * _ASIDE)
         for legend in self._page.legends:
             legend.set_in_layout(False)
             legend.set_loc("upper left")
@@ -77,3 +80,22 @@ class Header:
     def _size(self, text: Text) -> tuple[float, float]:
         box = text.get_window_extent()
         return box.width / self._page.dpi, box.height / self._page.dpi
+
+
+def _narrow(page: Page, legend: Legend, width: float) -> None:
+    """Put another legend in the place of one that is wider than ``width`` inches, with as many of
+    its entries beside each other as have room."""
+    texts = legend.get_texts()
+    for columns in range(len(texts) - 1, 0, -1):
+        if legend.get_window_extent().width <= width * page.dpi:
+            return
+        handles: list[Any] = [handle for handle in legend.legend_handles if handle is not None]
+        legend.remove()
+        legend = page.legend(
+            handles=handles,
+            labels=[text.get_text() for text in texts],
+            ncols=columns,
+            prop=texts[0].get_fontproperties(),
+            labelcolor=texts[0].get_color(),
+            frameon=legend.get_frame_on(),
+        )

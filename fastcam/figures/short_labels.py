@@ -10,8 +10,8 @@ from fastcam.figures.panel_annotations import label_size
 from fastcam.figures.slice_facts import CAPTION_SEPARATOR
 
 # Of a picture, by its labels together: three weights in letters of 7 points cover 0.10 of a picture
-# of 38 mm, one of four on 180 mm, and 0.14 of one of 32 mm, one of two on 85 mm.
-_MOST_COVERED = 0.12
+# of 38 mm, one of four on 180 mm, and 0.06 of one of 50 mm, one of three.
+_MOST_COVERED = 0.08
 
 
 def with_short_labels(sheet: Sheet, lettering: Lettering) -> Sheet:

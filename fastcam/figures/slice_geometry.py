@@ -48,11 +48,10 @@ def slice_geometry(
     """
     if volume.affine is None:
         return SliceGeometry(SliceFacts(depth=depth))
-    low, high = (end * volume.slope + volume.intercept for end in window)
     top_side = orientation.left_side(volume.affine, turn.then(orientation.TRANSPOSE))
     facts = SliceFacts(
         depth,
-        window=window_text(low, high, volume.unit),
+        window=_window_text(volume, window),
         top_side=top_side,
         pixel_aspect=pixel_aspect(volume.affine, turn),
         series=_shortened(volume.series),
@@ -62,6 +61,15 @@ def slice_geometry(
     across = 1 if turn.transpose else 0
     pixel_width = float(np.linalg.norm(volume.affine[:3, across]))
     return SliceGeometry(replace(facts, pixel_width=pixel_width), _position(volume))
+
+
+def _window_text(volume: Volume, window: tuple[float, float]) -> str:
+    """Center and width of a window (low, high) in raw voxels; of the file's own as it has them."""
+    if volume.written_window is not None and np.allclose(sorted(window), sorted(volume.window)):
+        center, width = volume.written_window
+        return window_text(center - width / 2, center + width / 2, volume.unit)
+    low, high = (end * volume.slope + volume.intercept for end in window)
+    return window_text(low, high, volume.unit)
 
 
 def _shortened(series: str) -> str:

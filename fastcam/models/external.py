@@ -108,8 +108,9 @@ def _timm(name: str, state: State, sizes: Sizes) -> nn.Module:
         cfg = timm.get_pretrained_cfg(name)
         head = _rows(state, getattr(cfg, "classifier", None), 0)
         stem = _rows(state, getattr(cfg, "first_conv", None), 1)
-        if head is None and is_vit(state) and "head.weight" not in state:
-            head = 0
+        # A trunk saved without its classifier; the stem tells that the file is of this model.
+        if head is None and (stem is not None or is_vit(state)):
+            head = 0 if _has_none_of(state, getattr(cfg, "classifier", None)) else None
         options = {"num_classes": head, "in_chans": stem} | options
         options = {key: value for key, value in options.items() if value is not None}
     model = _timm_model(timm, name, options, image_size)
@@ -241,6 +242,13 @@ def _rows(state: dict[str, Tensor], module: object, axis: int) -> int | None:
     names = module if isinstance(module, tuple | list) else [module]
     weight = state.get(f"{names[0]}.weight")
     return None if weight is None or weight.ndim <= axis else weight.shape[axis]
+
+
+def _has_none_of(state: dict[str, Tensor], modules: object) -> bool:
+    """Whether the state dict has no tensor of ``modules``, a name or several; False for no name."""
+    names = modules if isinstance(modules, tuple | list) else [modules]
+    prefixes = tuple(f"{name}." for name in names if isinstance(name, str))
+    return bool(prefixes) and not any(key.startswith(prefixes) for key in state)
 
 
 def _stem(model: nn.Module) -> tuple[str, nn.Conv2d | None]:

@@ -21,6 +21,7 @@ from fastcam.models.checkpoints import (
     mismatch,
     read_weights,
 )
+from fastcam.models.patch_inputs import take_images
 from fastcam.models.sizes import Sizes, plane_of
 from fastcam.read.regular_files import check_regular
 
@@ -76,6 +77,7 @@ def load_huggingface(
     # Where preprocessing_of() finds the folder again.
     model.config._name_or_path = str(path)
     loaded: nn.Module = model
+    take_images(loaded)
     return loaded, report
 
 

@@ -35,7 +35,8 @@ class TextSimilarity(nn.Module):
         zero = torch.zeros(1)
         self.register_buffer("bias", zero if bias is None else bias.detach().reshape(1))
         # Where the size of its images is found.
-        self.image_size: Any = model.config.vision_config.image_size
+        own = model.vision_model
+        self.image_size: Any = getattr(own, "image_size", None) or own.config.image_size
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Images (b, c, h, w) to similarities (b, k)."""

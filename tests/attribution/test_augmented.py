@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import fastcam
 from fastcam.attribution.augmented import transforms_of
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.request import MapRequest
@@ -69,6 +70,30 @@ def test_average_and_deviation_are_a_plain_loop(dims: int) -> None:
     assert result.targets is not None
     assert result.targets[:, 0].tolist() == classes.tolist()
     torch.testing.assert_close(result.output, model(images).detach())
+
+
+@pytest.mark.parametrize("methods", ["gradcam", ["gradcam", "saliency"]])
+def test_explain_gives_average_and_deviation(methods: Any) -> None:
+    """Also where one method's maps are called by their layers alone."""
+    model, images = _model(2), _images(8, 10)
+    result = fastcam.explain(
+        model, images, methods, layers=["two"], target=3, sign="both", tta="flips"
+    )
+    plain = [
+        np.flip(
+            fastcam.explain(model, images.flip(axes), layers=["two"], target=3, sign="both").maps[
+                "two"
+            ],
+            axes,
+        )
+        for axes in ((), (-2,), (-1,), (-2, -1))
+    ]
+    average = "two" if methods == "gradcam" else "gradcam/two"
+    np.testing.assert_allclose(result.maps[average], np.mean(plain, 0), atol=1e-6)
+    deviation = result.maps["gradcam-deviation/two"]
+    np.testing.assert_allclose(deviation, np.std(plain, 0), atol=1e-6)
+    assert result.facts[average].method == "gradcam"
+    assert result.facts["gradcam-deviation/two"].method == "gradcam-deviation"
 
 
 def test_a_model_that_turns_with_its_image_is_stable() -> None:

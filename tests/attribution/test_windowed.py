@@ -14,6 +14,7 @@ from monai.inferers import sliding_window_inference
 from monai.inferers.utils import _get_scan_interval
 from torch import Tensor, nn
 
+import fastcam
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.request import MapRequest
@@ -163,6 +164,19 @@ def test_targets_by_image_and_several() -> None:
 def test_settings_are_checked(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         WindowPlan(**wrong)
+
+
+@pytest.mark.parametrize("size", [(64,), (16, 20), (16, 64)])
+def test_a_window_that_sees_everything_is_told(size: tuple[int, ...]) -> None:
+    model, images = _Local(2, dense=False).eval(), torch.randn(1, 1, 16, 20)
+    with pytest.warns(UserWarning, match=f"--window {size[0]}.*: the model's input has 16 x 20"):
+        fastcam.explain(model, images, "saliency", windows=WindowPlan(size))
+
+
+@pytest.mark.filterwarnings("error")
+def test_windows_that_are_stitched_are_not_warned_of() -> None:
+    model, images = _Local(2, dense=False).eval(), torch.randn(1, 1, 16, 20)
+    fastcam.explain(model, images, "saliency", windows=WindowPlan((16, 16)))
 
 
 def test_wrong_axes() -> None:

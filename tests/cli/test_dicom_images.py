@@ -18,7 +18,7 @@ from fastcam.api.explain import explain
 from fastcam.store.maps import MapStore
 
 from ..messages import one_line
-from ..read.volumes.dicom_files import dataset
+from ..read.volumes.dicom_files import MR_IMAGE, dataset
 
 Call = Callable[..., Any]
 NETS = """
@@ -329,3 +329,18 @@ def test_the_model_is_looked_at_first(fastcam: Call, nets: Path, tmp_path: Path)
     (tmp_path / "text.xyz").write_text("text")
     said = fastcam("explain", tmp_path / "text.xyz", "--model", f"{nets}:images", *out)
     assert "text.xyz: is not an image: a model of images takes" in said.err.splitlines()[-1]
+
+
+def test_explain_says_that_a_window_of_ct_is_not_for_mr(
+    fastcam: Call, nets: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mr"
+    folder.mkdir()
+    dataset(pictures(3, 1)[0], MR_IMAGE).save_as(folder / "a.dcm")
+    for window, said in (("brain", True), ("40,90", False)):
+        ran = fastcam(
+            *("explain", folder / "a.dcm", "--model", f"{nets}:images", *SMALL),
+            *("--window-level", window, "--output-dir", tmp_path / window),
+        )
+        assert ran.code == 0, ran.err
+        assert ("a.dcm: the window brain is in HU, but this is MR; " in ran.err) == said

@@ -15,7 +15,7 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Outlines, Panel, Sheet
 from fastcam.figures.figure_pixels import draw, draw_rows
 from fastcam.figures.glyph_atlas import prepare
-from fastcam.figures.panel_annotations import panel_text
+from fastcam.figures.panel_annotations import annotations_of, panel_text
 from fastcam.figures.png_writer import png_pieces
 from fastcam.figures.render_style import PALETTES, blend_tables
 
@@ -310,3 +310,16 @@ def test_a_notice_stands_in_the_middle_of_its_panel():
 def test_a_notice_in_a_panel_without_room_for_it_is_no_error(height, width):
     panel = Panel("mask", height, width, notice="no mask found")
     draw(Sheet("", "", (0, 0, 0), ((panel,),)), LETTERS, PALETTES["dark"])
+
+
+@pytest.mark.parametrize(("height", "lines"), [(200, 3), (30, 1)])
+def test_a_notice_wider_than_its_panel_goes_on_below(height, lines):
+    """Every word is there, in lines that don't lie over each other, as far as there is room."""
+    text = "no evidence: every patch weighs the same"
+    shown = annotations_of(Panel("", height, 150, notice=text), LETTERS).lines
+    assert len(shown) == lines
+    assert (" ".join(line.text for line in shown) == text) == (lines > 1)
+    assert all(line.x >= 4 and line.x + line.font.width(line.text) <= 146 for line in shown)
+    for above, below in itertools.pairwise(shown):
+        assert below.y - above.y == LETTERS.caption.height
+    assert abs(shown[0].y + shown[-1].y + LETTERS.caption.height - height) <= 1

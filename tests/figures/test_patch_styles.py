@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,10 @@ def test_a_case_whose_patches_weigh_the_same_has_no_evidence_and_no_best_slice()
         said = "no evidence" in sheet.rows[0][1].notice
         assert said == (style == "standard")
         assert ("BEST" in sheet.title) != said
+        # Also where there is no heat panel to say it on.
+        look = replace(look, panels=("overlay",))
+        _, _, sheet, _ = expected_pixels.figure(case, noise(64, 64), look)
+        assert ("every patch of this case weighs the same" in sheet.note) == said
 
 
 def test_classes_are_called_by_their_names():

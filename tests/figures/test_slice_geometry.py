@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from fastcam.figures.slice_geometry import pixel_aspect, slice_geometry
 from fastcam.read.volumes.orientation import IDENTITY, TRANSPOSE, for_display, left_side
 from fastcam.read.volumes.volumes import open_volume
 from fastcam.read.volumes.voxels import Volume
+from tests.read.volumes.dicom_files import dataset
 
 AFFINE = np.array(
     [[-0.8, 0, 0, 40.0], [0, 1.2, 0, -33.0], [0, 0, 2.5, -11.5], [0, 0, 0, 1.0]], np.float64
@@ -58,6 +61,29 @@ def test_the_window_is_in_the_unit_of_the_file() -> None:
     turn = for_display(AFFINE)
     assert slice_geometry(volume, turn, (512.0, 552.0), 2).facts.window == "C 40 W 80"
     assert slice_geometry(volume, turn, (552.0, 512.0), 2).facts.window == "C 40 W 80"
+
+
+@pytest.mark.parametrize("function", [None, "LINEAR_EXACT"])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_the_window_of_a_dicom_file_is_called_as_its_header_does(
+    tmp_path: Path, function: str | None, photometric: str
+) -> None:
+    """Its linear window of 50 and 400 reaches from -150 to 249 HU, PS3.3 C.11.2.1.2."""
+    tags = {} if function is None else {"VOILUTFunction": function}
+    image = dataset(
+        np.arange(2000, dtype=np.uint16).reshape(40, 50), WindowCenter=50, WindowWidth=400,
+        RescaleIntercept=-1024, RescaleSlope=1, RescaleType="HU", PixelSpacing=[1, 1],
+        ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+        PhotometricInterpretation=photometric, **tags,
+    )  # fmt: skip
+    image.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    volume = open_volume(tmp_path / "a.dcm")
+    ends = [-150.0, 250.0] if function else [-150.0, 249.0]
+    assert sorted(volume.slope * end + volume.intercept for end in volume.window) == ends
+    turn = for_display(volume.affine)
+    assert slice_geometry(volume, turn, volume.window, 1).facts.window == "C 50 W 400 HU"
+    own = (1024.0, 1104.0)  # stored values
+    assert slice_geometry(volume, turn, own, 1).facts.window == "C 40 W 80 HU"
 
 
 def test_unit_and_series_are_named() -> None:

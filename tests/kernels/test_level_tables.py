@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from fastcam_kernels.level_tables import through_tables
@@ -49,6 +51,7 @@ def test_values_are_written_where_they_are_wanted():
     out = np.full((4, 6, 2), np.nan, np.float32)
     assert through_tables(planes, tables, out) is out
     np.testing.assert_array_equal(out, through_tables(planes, tables))
+    wrong: Any
     for wrong in (np.empty((4, 6, 3), np.float32), np.empty((4, 6, 2)), out.swapaxes(0, 1)):
         with pytest.raises(ValueError, match="can't write"):
             through_tables(planes, tables, wrong)

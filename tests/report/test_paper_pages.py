@@ -82,7 +82,18 @@ def test_at_180_mm_every_letter_can_be_read(name: str, tmp_path: Path) -> None:
     assert pixels.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["four classes", "errors", "CLS", "channels", "localization"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "four classes",
+        "errors",
+        "CLS",
+        "channels",
+        "localization",
+        "distances",
+        "distances of two",
+    ],
+)
 def test_in_one_column_of_a_journal(name: str, tmp_path: Path) -> None:
     page = PAGES[name]().page
     paths = write_plot_page(tmp_path / "page.png", page, Style(width_mm=85, format="svg"))
@@ -94,6 +105,27 @@ def test_in_one_column_of_a_journal(name: str, tmp_path: Path) -> None:
     assert len(sizes) > 5
     assert min(sizes) >= 7
     check(page)
+
+
+def test_a_legend_too_wide_for_the_page_has_fewer_columns() -> None:
+    """The same entries with their colors, below each other; where there is room they stay."""
+    wide, narrow = PAGES["distances"](), PAGES["distances"]()
+    fit_to_paper(wide, Style(width_mm=180))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_to_paper(narrow, Style(width_mm=85))
+    places = []
+    for plots in (wide, narrow):
+        (legend,) = plots.page.legends
+        texts = legend.get_texts()
+        assert [t.get_text() for t in texts] == [
+            "a head, colored by its number",
+            "mean of the layer",
+        ]
+        assert legend.legend_handles[1].get_color() == plots.page.axes[0].lines[0].get_color()
+        places.append([text.get_window_extent().y0 for text in texts])
+    assert places[0][0] == pytest.approx(places[0][1], abs=1)
+    assert places[1][0] > places[1][1] + 10
 
 
 def test_a_page_too_narrow_for_its_letters_is_wider_and_says_so() -> None:

@@ -51,7 +51,7 @@ def key_positions(
             f"{b} attention matrices for {context.batch} images: windows whose arrangement isn't "
             "known (no window_size, partition_size or patch_size around them)"
         )
-    if _attends_channels(record, context):
+    if attends_channels(record, context):
         return f"it attends from channel to channel ({n}×{m}), not between places"
     grid_and_prefix = _grid(m, context) or _followed_grid(record.path, m, context)
     if grid_and_prefix is None:
@@ -246,7 +246,7 @@ def _input_tokens(path: str, context: PassContext) -> set[int]:
     return {shape[1] * shape[2], shape[2] * shape[3]} if len(shape) == 4 else set()
 
 
-def _attends_channels(record: Record, context: PassContext) -> bool:
+def attends_channels(record: Record, context: PassContext) -> bool:
     """Cross-covariance (El-Nouby et al. 2021): heads times queries are the channels of what the
     module was given, and the places are another number."""
     _, h, n, m = record.shape

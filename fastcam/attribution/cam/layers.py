@@ -198,7 +198,8 @@ def layer_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module
         if name not in modules:
             near = [n for n in modules if n.endswith(f".{name}")][:3]
             near = near or difflib.get_close_matches(name, modules, n=3, cutoff=0.4)
-            hint = f"did you mean {', '.join(near)}?" if near else "it has no layers"
+            listed = [*modules][:5] + (["…"] if len(modules) > 5 else [])
+            hint = f"did you mean {', '.join(near)}?" if near else f"it has {', '.join(listed)}"
             raise InputError(
                 f"--layer {name!r} does not exist in {type(model).__name__}: {hint} "
                 "(fastcam inspect --model lists those with maps)"

@@ -28,9 +28,9 @@ from fastcam.attribution.relevance.layer_scores import alike, block_gradients, b
 from fastcam.attribution.relevance.plan import KINDS, RelevancePlan, plan_relevance
 from fastcam.attribution.relevance.rules import (
     LayerFlow,
-    chefer_step,
     gradient_attention,
     legrad,
+    token_relevance,
 )
 from fastcam.attribution.targets import Score, TargetScores, score_of, target_scores
 from fastcam.errors import InputError
@@ -166,9 +166,16 @@ class RelevanceEngine:
         attention; a tensor within the model may be written into by what follows."""
         calls: list[AttentionCall] = []
         blocks = plan.blocks if "legrad" in self._methods and plan.own_scores else ()
+
+        def keep(call: AttentionCall) -> None:
+            # Weights by positions alone (ConViT) hang on frozen parameters, and in no graph.
+            if call.flow is not None and not call.flow.output.requires_grad:
+                call.flow.output.requires_grad_()
+            calls.append(call)
+
         with (
             block_outputs(self._model, blocks) as outputs,
-            capture(self._model, calls.append, KINDS, paths=self._paths),
+            capture(self._model, keep, KINDS, paths=self._paths),
         ):
             returned = self._model(batch.requires_grad_())
         if [call.attention.shape for call in calls] != plan.shapes:
@@ -265,21 +272,18 @@ class RelevanceEngine:
         return gradient
 
     def _chefer(self, forward: _Pass, plan: RelevancePlan, gradients: Sequence[Tensor]) -> Tensor:
-        """The relevance of the patches (b, *grid) for the token, or the tokens, read by the
-        head."""
-        calls = [call for call in forward.calls if call.attention.shape[2] > 1]
-        b, _, n, _ = calls[0].attention.shape
-        first = self._prefix.count
-        relevance = torch.zeros(b, n, device=forward.batch.device)
+        """The relevance of the patches (b, *grid) for what the head reads: CLS, the patches' mean,
+        or what a query of its own takes out of them."""
+        b, first = len(forward.batch), self._prefix.count
+        n = max(keys for _, _, _, keys in plan.shapes)
+        read = torch.zeros(b, n, device=forward.batch.device)
         if self.query == "cls" and not pools_patches(self._model):
-            relevance[:, 0] = 1.0
+            read[:, 0] = 1.0
         else:
-            relevance[:, first:] = 1.0 / (n - first)
+            read[:, first:] = 1.0 / (n - first)
         with torch.no_grad():
-            for number in reversed(range(len(forward.calls))):
-                if forward.calls[number].attention.shape[2] > 1:
-                    flow = _flow(forward.calls[number], gradients[number])
-                    relevance = chefer_step(flow, relevance)
+            flows = [_flow(*pair) for pair in zip(forward.calls, gradients, strict=True)]
+            relevance = token_relevance(flows, read)
         grid = next(iter(plan.maps.values()))[0].grid
         return relevance[:, n - math.prod(grid) :].reshape(b, *grid)
 

@@ -13,6 +13,7 @@ from fastcam.attribution.attention.attention_plan import plan_maps
 from fastcam.attribution.attention.capture import capture
 from fastcam.attribution.attention.checks import input_shapes
 from fastcam.attribution.attention.first_tokens import blocks_of
+from fastcam.attribution.attention.key_positions import attends_channels
 from fastcam.attribution.attention.linear_attention import reweighed_sums
 from fastcam.attribution.attention.places import KeyPositions, PassContext
 from fastcam.attribution.attention.records import Kind, Record, nothing
@@ -75,7 +76,7 @@ def plan_relevance(
     context = PassContext(model, len(batch), size, patch, prefix, shapes, grids, anew)
     plan = plan_maps(model, records, context, query, layer_ids)
     if same_tokens:
-        _check_tokens(model, records, len(batch))
+        _check_tokens(records, context)
     maps = {name: group for name, group in plan.maps.items() if group[0].kind != "pooling"}
     shown = {position.index for group in maps.values() for position in group}
     # A head that pools the patches by a query of its own reads what the blocks give: it is none.
@@ -93,25 +94,26 @@ def _block_of(paths: Sequence[str], blocks: Sequence[str]) -> Iterator[tuple[str
                 yield path, number
 
 
-def _check_tokens(model: nn.Module, records: Sequence[Record], batch: int) -> None:
-    """InputError unless all layers attend among the same tokens of an image."""
-    square = {record.shape[2] for record in records if record.shape[2] > 1}
-    irregular = next(
-        (
-            record
-            for record in records
-            if record.shape[2] > 1
-            and (record.shape[2] != record.shape[3] or record.shape[0] != batch)
-        ),
-        None,
-    )
-    if irregular is not None or len(square) != 1:
-        description = (
-            f"{irregular.path}: {irregular.shape}"
-            if irregular
-            else f"tokens: {', '.join(map(str, sorted(square))) or 'none'}"
-        )
+def _check_tokens(records: Sequence[Record], context: PassContext) -> None:
+    """InputError unless all layers attend among the same tokens of an image, but for one query
+    after them: the head's own, or CLS that joins late."""
+    queries = [record.shape[2] for record in records]
+    among, tokens = max(queries), max(record.shape[3] for record in records)
+    late = among < tokens
+    first_single = queries.index(1) if 1 in queries else len(queries)
+    singles = len(queries) - first_single
+    wrong = "" if among > 1 and (late or singles < 2) else f"tokens: {among}, {singles} times one"
+    if among not in (tokens, tokens - context.prefix.count):
+        wrong = f"{among} of {tokens} tokens"
+    for number, record in enumerate(records):
+        b, _, n, m = record.shape
+        several = n == m == among and number < first_single
+        single = n == 1 and m in (tokens, tokens if late else tokens - context.prefix.count)
+        if b != context.batch or not (several or single) or attends_channels(record, context):
+            wrong = f"{record.path}: {record.shape}"
+            break
+    if wrong:
         raise InputError(
-            f"--method chefer: {type(model).__name__} has layers that don't attend from all tokens "
-            f"to all tokens, the same in each ({description}); use legrad or gradattention"
+            f"--method chefer: {type(context.model).__name__} has layers that don't attend from "
+            f"all tokens to all tokens, the same in each ({wrong}); use legrad or gradattention"
         )

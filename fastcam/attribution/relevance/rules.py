@@ -6,7 +6,7 @@ memory: :class:`Attention` and :class:`AttentionGradient` recompute the rows tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,16 +58,42 @@ def legrad(layer: LayerFlow) -> Tensor:
     return torch.stack(sums).sum(0) / (h * n)
 
 
-def chefer_step(layer: LayerFlow, relevance: Tensor) -> Tensor:
-    """r (I + Ā) for rows r (b, n), with Ā the mean over heads of (∇A ⊙ A)⁺ (Chefer et al. 2021,
+def token_relevance(layers: Sequence[LayerFlow], read: Tensor) -> Tensor:
+    """Relevance (b, t) of t tokens for what the head reads of them, ``read`` (b, t): r ← r + r Ā
+    from the last layer to the first, with Ā the mean over heads of (∇A ⊙ A)⁺ (Chefer et al. 2021,
     ICCV, eq. 5 and 6).
 
     Their R ← R + Ā R, from the first layer to the last, is (I + Ā_L) … (I + Ā_1); a row of it goes
     through the layers from the last to the first, and no product of two matrices is made.
+
+    ``layers``, in their order, attend from all tokens to all, or from one query. If these tokens
+    are as many as t, one query at the end is the head's own, and reads them in the place of
+    ``read`` (their eq. 10), unless nothing comes of it. If they are fewer, they are the last of the
+    t, and one query is the first token, which joins them late (CaiT): its layers change it alone.
     """
+    count = read.shape[1]
+    among = max(layer.attention.shape[2] for layer in layers)
+    relevance, before = read.clone(), [*layers]
+    if among == count and layers[-1].attention.shape[2] == 1:
+        pooling = before.pop()
+        if pooling.gradient.gradient.any():
+            relevance.zero_()
+            read_by = _through(pooling, read.new_ones(len(read), 1))
+            relevance[:, count - read_by.shape[1] :] = read_by
+    for layer in reversed(before):
+        _, _, queries, keys = layer.attention.shape
+        rows = relevance[:, :1] if queries == 1 else relevance[:, count - queries :]
+        relevance[:, count - keys :] += _through(layer, rows)
+    return relevance
+
+
+def _through(layer: LayerFlow, relevance: Tensor) -> Tensor:
+    """r Ā (b, m) of rows r (b, n)."""
     h = layer.attention.shape[1]
-    total = relevance.clone()
+    total: Tensor | None = None
     for part in layer.blocks():
         positive = layer.products(part).relu_().sum(1).div_(h)
-        total += torch.einsum("br,brm->bm", relevance[:, part], positive)
+        values = torch.einsum("br,brm->bm", relevance[:, part], positive)
+        total = values if total is None else total + values
+    assert total is not None
     return total

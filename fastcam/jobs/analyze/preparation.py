@@ -105,6 +105,7 @@ def map_request(
     InputError for a method that isn't a CAM and for layers that don't exist.
     """
     if windows is not None:
+        windows.warn_if_whole(preprocessing.size)
         preprocessing = replace(preprocessing, size=windows.sides(preprocessing.size))
     if method not in CAM_METHODS:
         raise InputError(f"--method {method!r}: analyze compares CAMs: {', '.join(CAM_METHODS)}")

@@ -120,6 +120,8 @@ def _add_stability(report: EvaluationReport, request: EvaluateRequest, store: Ma
     """
     evaluation = report.evaluation
     headers = [store.headers[case.place - 1] for case in evaluation.cases]
+    if not headers:
+        return
     good: ArrayLike = [case.good for case in evaluation.cases]
     targets: Sequence[str] = ("",)
     if evaluation.kind == "multilabel":
@@ -133,7 +135,7 @@ def _add_stability(report: EvaluationReport, request: EvaluateRequest, store: Ma
         pixels = np.array([header.pixels for header in headers]).reshape(len(headers), -1)
         good = np.where(pixels > 0, np.array(good, np.float64)[:, None], np.nan)
     kind = str(store.attrs.settings.get("augmentation", ""))
-    stabilities = stability_of(headers, good, store.measure_names, kind, targets) if headers else []
+    stabilities = stability_of(headers, good, store.measure_names, kind, targets)
     if stabilities:
         write_text(report.output_dir / STABILITY, stability_table(stabilities))
         report.files.append(report.output_dir / STABILITY)

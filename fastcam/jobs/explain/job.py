@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.attribution.attention.tokens import count_prefix, patch_size
+from fastcam.attribution.augmented import DEVIATION
 from fastcam.attribution.batch_maps import BatchMaps
 from fastcam.attribution.box_target import boxes_in
 from fastcam.attribution.engines import build_shown_engine
@@ -75,6 +76,8 @@ def explain_images(
     if any(target.region == "mask" for target in segments):
         raise InputError("--target seg:CLASS@mask: masks are for fastcam infer (--mask-dir)")
     targets = None if segments or boxes else targets
+    if request.windows is not None:
+        request.windows.warn_if_whole(tuple(images.batch.shape[2:]))
     settings = request.method_settings.of_run(black, request.batch_size, request.task)
     request = replace(request, method_settings=settings, segments=segments, boxes=boxes)
     run = _Run(model=model.to(device), images=images, request=request, device=device, dtype=dtype)
@@ -243,7 +246,7 @@ class _Run:
         prediction, probability = predictions.prediction, predictions.probability
         if self.output is None and self.reconstruction is not None:
             prediction, probability = raw.argmax(axis=1), self.reconstruction.probability
-        names = {name: name.partition("/")[2] or name if one_method else name for name in self.maps}
+        names = {name: _short(name) if one_method else name for name in self.maps}
         return Explanation(
             maps={names[name]: values for name, values in self.maps.items()},
             prediction=raw[:, 0] if prediction is None else prediction,
@@ -275,6 +278,12 @@ class _Run:
     def _parts(self) -> list[slice]:
         count, size = len(self.images.batch), self.request.batch_size
         return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _short(name: str) -> str:
+    """A map of the only method by its layer; a deviation lies beside it, and keeps its name."""
+    method, _, layer = name.partition("/")
+    return name if not layer or method.endswith(DEVIATION) else layer
 
 
 def _measures(result: BatchMaps, map_name: str) -> tuple[tuple[str, NDArray[np.float32]], ...]:

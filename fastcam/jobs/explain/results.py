@@ -110,7 +110,7 @@ class ExplanationData:
       evidence that ``sign`` keeps: (n, h, w); (n, targets, h, w) for
       several targets an image; (n, layers, heads, h, w) for attention of any kind; volumes have
       (d, h, w) for (h, w). With one method the names are those of the layers, with several
-      METHOD/LAYER
+      METHOD/LAYER; deviations of ``tta`` are always METHOD-deviation/LAYER
     - ``prediction`` (n,) int64 classes, or (n,) float32 values of a regression
     - ``probability`` (n, classes) float32; None for a regression
     - ``output`` (n, k) float32, raw

@@ -80,6 +80,8 @@ def prepare(
     whatever is wrong with layers, targets, labels, inputs, outputs and sizes, OutputError where the
     disk has too little space.
     """
+    if request.maps.windows is not None:
+        request.maps.windows.warn_if_whole(request.preprocessing.size)
     unfinished = rows if store is None else store.open_rows()
     if not unfinished:
         return Preparation(ModelCall(), request.maps, attrs)

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
-from fastcam.options import WINDOWS, Axes, Orient
+from fastcam.options import Axes, Orient
 from fastcam.read.volumes import masks, orientation
 from fastcam.read.volumes.geometry import Grid
-from fastcam.read.volumes.voxels import Volume
 from fastcam.storage.locations import as_path
 
 
@@ -33,17 +32,6 @@ def display_of(affine: NDArray[np.float64] | None, orient: Orient) -> Display:
     turned = orient == "radiological"
     display = orientation.for_display(affine) if turned else orientation.IDENTITY
     return Display(display, orientation.left_side(affine, display))
-
-
-def window_warning(window: tuple[float, float] | None, volume: Volume, source: object) -> list[str]:
-    """That a named window, which is in HU, is asked for of what the file says is no CT."""
-    names = [name for name, known in WINDOWS.items() if known == window]
-    if not names or volume.modality in ("", "CT"):
-        return []
-    return [
-        f"{source}: the window {names[0]} is in HU, but this is {volume.modality}; give "
-        "--window C,W in the file's own values, or leave it out"
-    ]
 
 
 def open_mask(

@@ -74,7 +74,7 @@ def attention_distance(
     count, layers, _ = distances[0].shape
     averaged = f"mean of {count} images" if count > 1 else "one image"
     note = (
-        "Queries are the patches; attention is renormalised over the patches. "
+        "Queries are the patches; attention is renormalized over the patches. "
         f"{_thirds_text(layers)}"
     )
     write_title(page, titled(title, f"mean attention distance, {averaged}"), note, style)

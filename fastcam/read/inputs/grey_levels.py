@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastcam_kernels.grey import percentiles
 from numpy.typing import NDArray
 
 from fastcam.errors import InputError
+from fastcam.read.volumes.named_windows import window_warning
 from fastcam.read.volumes.voxels import Volume, windowed
 
 _WHITE = np.float32(255)
@@ -61,6 +63,13 @@ class GreyLevels:
         """What was given, as plain values by the names of the fields; empty for the file's own."""
         values = {"window_level": self.window_level, "percentiles": self.percentiles}
         return {name: list(pair) for name, pair in values.items() if pair is not None}
+
+    def with_warnings(self, volumes: Sequence[Volume], source: Path) -> list[Volume]:
+        """The volumes of ``source``, of which one says, where it is so, that the window is one of
+        CT and they are none."""
+        first, *others = volumes
+        more = window_warning(self.window_level, first.modality, source)
+        return [replace(first, warnings=(*first.warnings, *more)), *others]
 
     def window(self, volume: Volume) -> tuple[float, float]:
         """(low, high) in the unit of the raw voxels: low becomes black, high white.

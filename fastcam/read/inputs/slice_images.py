@@ -17,6 +17,7 @@ from fastcam.read.inputs.grey_levels import GreyLevels, grey_picture
 from fastcam.read.volumes.dicom import dicom_grid, open_image, read_dicom
 from fastcam.read.volumes.dicom_series import open_series, reading
 from fastcam.read.volumes.geometry import Grid, Shape
+from fastcam.read.volumes.named_windows import window_name, window_warning
 from fastcam.read.volumes.nifti import nifti_grid, nifti_shape, read_nifti
 from fastcam.read.volumes.slice_axis import grid_along, volume_along
 from fastcam.read.volumes.sources import DICOM_SUFFIXES, is_dicom, is_picture
@@ -73,13 +74,16 @@ def slice_grid(path: Path, shape: Shape) -> Grid:
     return dicom_grid([path]) if is_dicom_file(path) else Grid(shape)
 
 
-def slice_warnings(path: Path) -> tuple[str, ...]:
-    """What a reader of an image should know, as a DICOM header says it; nothing where it can't be
-    read."""
-    if not is_dicom_file(path):
-        return ()
+def slice_warnings(path: Path, grey: GreyLevels) -> tuple[str, ...]:
+    """What a reader of an image in the window of ``grey`` should know, as its header says it;
+    nothing where it can't be read."""
     with contextlib.suppress(CaseError):
-        return open_series([path]).choose(None).warnings
+        if is_dicom_file(path):
+            chosen = open_series([path]).choose(None)
+            modality = str(chosen.frames[0].header.get("Modality") or "")
+            return (*chosen.warnings, *window_warning(grey.window_level, modality, path))
+        if window_name(grey.window_level) and is_nifti_name(path):
+            return window_warning(grey.window_level, read_nifti_slice(path).modality, path)
     return ()
 
 

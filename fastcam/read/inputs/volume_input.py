@@ -29,11 +29,12 @@ def open_input(
     # As a VOI LUT shows them, unless the window is the user's.
     own = preprocessing.grey == GreyLevels()
     if preprocessing.channels == 1:
-        return [open_volume(path, axes, volume=volume, voi=own)]
+        volumes = [open_volume(path, axes, volume=volume, voi=own)]
+        return preprocessing.grey.with_warnings(volumes, path)
     count = 1 if volume is not None else channel_count(path)
     if count != preprocessing.channels:
         raise CaseError(f"{path}: {wrong_channels(count, preprocessing.channels)}")
-    return open_channels(path, axes, voi=own)
+    return preprocessing.grey.with_warnings(open_channels(path, axes, voi=own), path)
 
 
 def volume_input(volumes: Sequence[Volume], preprocessing: Preprocessing) -> NDArray[np.float32]:

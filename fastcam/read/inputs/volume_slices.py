@@ -104,7 +104,8 @@ def open_slices(
         volumes = open_channels(source, choice.axes, voi)
     else:
         volumes = [open_volume(source, choice.axes, volume=choice.volume, voi=voi)]
-    return VolumeSlices(volumes, axis, slicing, preprocessing)
+    warned = preprocessing.grey.with_warnings(volumes, source)
+    return VolumeSlices(warned, axis, slicing, preprocessing)
 
 
 class _Planes:

@@ -54,16 +54,19 @@ def read_dicom(paths: Sequence[Path], volume: str | None = None, voi: bool = Tru
         slope, intercept = 1.0, 0.0
     middle = len(headers) // 2
     window, mapping = headers[middle].window, pixels.mappings[middle]
+    written = headers[middle].written_window
     if mapping is not None and voi:
         mappings = [own or mapping for own in pixels.mappings]
         voxels = _display_levels(voxels, slope, intercept, mappings)
         slope, intercept, window = 1.0, 0.0, (0.0, float(mapping.highest))
+        written = None
     decoded = Volume(
         voxels=voxels,
         affine=placed_at(selection),
         slope=slope,
         intercept=intercept,
         file_window=window,
+        written_window=written,
         inverted=headers[0].inverted,
         uneven=selection.plan.uneven,
         warnings=(*selection.warnings, *pixels.warnings),

@@ -49,6 +49,7 @@ class SliceHeader:
     - ``size``: rows and columns
     - ``rescale``: (slope, intercept) from stored values to the quantity; (1, 0) where none is given
     - ``window``: (low, high) in the quantity's unit, None where none is given
+    - ``written_window``: the same as the header has it, (center, width)
     - ``inverted``: low values are bright (MONOCHROME1)
     - ``position`` (3,): where the first pixel lies, DICOM's patient coordinates in mm, or None
     - ``plane`` (6,): directions of a row, then of a column, or None
@@ -61,6 +62,7 @@ class SliceHeader:
     size: tuple[int, int]
     rescale: tuple[float, float]
     window: tuple[float, float] | None
+    written_window: tuple[float, float] | None
     inverted: bool
     position: tuple[float, float, float] | None
     plane: tuple[float, ...] | None
@@ -83,6 +85,7 @@ def slice_header(image: Any, frame: int) -> SliceHeader:
         size=(int(image.Rows), int(image.Columns)),
         rescale=(first_number(slope) or 1.0, first_number(intercept) or 0.0),
         window=_window(image, frame),
+        written_window=_written_window(image, frame),
         inverted=image.get("PhotometricInterpretation") == "MONOCHROME1",
         position=position,
         plane=plane_of(image, frame),
@@ -198,12 +201,21 @@ def position_of(image: Any, frame: int) -> tuple[tuple[float, float, float] | No
     return (x, y, z), True
 
 
-def _window(image: Any, frame: int) -> tuple[float, float] | None:
-    """(low, high) in rescaled units, PS3.3 C.11.2.1.2."""
+def _written_window(image: Any, frame: int) -> tuple[float, float] | None:
+    """(center, width) in rescaled units; None for numbers that make no window."""
     center = first_number(frame_value(image, frame, "WindowCenter", "FrameVOILUTSequence"))
     width = first_number(frame_value(image, frame, "WindowWidth", "FrameVOILUTSequence"))
     if center is None or width is None or not width >= 1 or not math.isfinite(center + width):
         return None
+    return center, width
+
+
+def _window(image: Any, frame: int) -> tuple[float, float] | None:
+    """(low, high) in rescaled units, PS3.3 C.11.2.1.2."""
+    written = _written_window(image, frame)
+    if written is None:
+        return None
+    center, width = written
     if frame_value(image, frame, "VOILUTFunction", "FrameVOILUTSequence") == "LINEAR_EXACT":
         return center - width / 2, center + width / 2
     return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2

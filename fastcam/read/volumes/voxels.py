@@ -31,6 +31,9 @@ class Volume:
       has none, as pictures and arrays
     - ``slope``, ``intercept``: of the quantity, in its unit
     - ``file_window``: (low, high) in the quantity's unit, None where the file gives none
+    - ``written_window``: (center, width) as the file has them; DICOM's linear window reaches from
+      half a unit below one end to half below the other. None where the middle and width of
+      ``file_window`` are meant
     - ``inverted``: low values are bright (DICOM MONOCHROME1)
     - ``placed``: whether the file itself says where the voxels lie; else ``affine`` is only the
       usual one for a file that doesn't, good enough to turn slices by
@@ -48,6 +51,7 @@ class Volume:
     slope: float = 1.0
     intercept: float = 0.0
     file_window: tuple[float, float] | None = None
+    written_window: tuple[float, float] | None = None
     inverted: bool = False
     placed: bool = True
     uneven: str = ""

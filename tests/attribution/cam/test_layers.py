@@ -96,5 +96,7 @@ def test_names() -> None:
         layer_modules(model, ["layer4", "layer5"])
     with pytest.raises(InputError, match=r"did you mean 0\.layer4\?"):
         layer_modules(nn.Sequential(model), ["layer4"])
+    with pytest.raises(InputError, match=r"'layer9' does not exist in Sequential: it has 0, 1 \("):
+        layer_modules(nn.Sequential(nn.ReLU(), nn.Linear(1, 1)), ["layer9"])
     with pytest.raises(InputError, match="'' does not exist"):
         layer_modules(model, [""])

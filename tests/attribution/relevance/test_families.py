@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution.layer_names import split_call
 from fastcam.attribution.relevance.engine import RelevanceEngine
+from fastcam.errors import InputError
 
 from .. import families  # isort: skip
 from timm.models.maxxvit import grid_reverse
@@ -199,3 +200,61 @@ def test_gradattention_and_legrad(name):
         assert (head is None) == ("last layer's score" in result.notes.get(legrad, ""))
         assert mean.max() > 0
     assert shown == len(chosen)
+
+
+# By family how many tokens are before the patches, and what is read: CLS, the patches' mean, or
+# what a query of the head's own takes out of them.
+CHEFER = {
+    "timm cait": (1, "cls"),
+    "timm siglip": (0, "pooled"),
+    "hf siglip, vision": (0, "mean"),
+    "timm perception encoder, core": (1, "pooled"),
+}
+
+
+@pytest.mark.parametrize("name", CHEFER)
+def test_chefer_reads_what_the_head_reads(name):
+    """Whole matrices over all tokens, 0 where a layer has none of them (eq. 5, 6 and 10)."""
+    prefix, read = CHEFER[name]
+    model, images = families.build(name), families.images(name)
+    values = RelevanceEngine(model, ["chefer"], targets=_TARGET)(images).maps["chefer"]
+    with _weights(model) as found:
+        output = model(images)
+    found = [(path, w) for path, w in found if read != "mean" or w.shape[2] > 1]
+    gradients = torch.autograd.grad(output[:, _TARGET].sum(), [w for _, w in found])
+    count = 16 + prefix
+    relevance = torch.eye(count).expand(len(images), -1, -1)
+    rows = {"cls": slice(0, 1), "mean": slice(prefix, None), "pooled": slice(0)}[read]
+    for (_, weights), gradient in zip(found, gradients, strict=True):
+        mean = (weights * gradient).detach().clamp(min=0).mean(1)
+        if read == "pooled" and mean.shape[1] == 1:
+            rows, relevance = slice(0, 1), mean @ relevance
+            continue
+        whole = torch.zeros(len(images), count, count)
+        queries = slice(0, 1) if mean.shape[1] == 1 else slice(count - mean.shape[1], None)
+        whole[:, queries, count - mean.shape[2] :] = mean
+        relevance = relevance + whole @ relevance
+    expected = relevance[:, rows, prefix:].mean(1).reshape(-1, 4, 4)
+    torch.testing.assert_close(values, expected, rtol=1e-3, atol=1e-4 * float(expected.max()))
+
+
+@pytest.mark.parametrize("name", ["timm xcit", "timm convit"])
+def test_chefer_says_where_tokens_differ(name):
+    """XCiT's layers attend from channel to channel; ConViT's CLS joins tokens that go on."""
+    with pytest.raises(InputError, match=r"--method chefer: .* use legrad or gradattention"):
+        RelevanceEngine(families.build(name), ["chefer"], targets=0)(families.images(name))
+
+
+def test_weights_by_positions_alone() -> None:
+    """ConViT's positional attention doesn't hang on the image; its CLS layer is shown."""
+    model, images = families.build("timm convit"), families.images("timm convit")
+    result = RelevanceEngine(model, ["gradattention", "legrad"], targets=_TARGET)(images)
+    with _weights(model) as found:
+        output = model(images)
+    (gradient,) = torch.autograd.grad(output[:, _TARGET].sum(), [found[-1][1]])
+    weights = found[-1][1].detach()
+    assert weights.shape[2] == weights.shape[3]
+    side = round((weights.shape[3] - 1) ** 0.5)
+    row = (weights * gradient)[:, :, 0, 1:].reshape(len(images), 1, -1, side, side)
+    torch.testing.assert_close(result.maps["gradattention"], row, rtol=1e-3, atol=1e-7)
+    assert float(result.maps["legrad"].max()) > 0

@@ -210,6 +210,19 @@ def test_a_mask_of_other_numbers_is_named(pictures: Path, tmp_path: Path) -> Non
     assert len(report.evaluation.cases) == len(CASES) - 1
 
 
+def test_masks_that_all_have_other_numbers(pictures: Path, tmp_path: Path) -> None:
+    for mask in (pictures / "Masks").iterdir():
+        Image.fromarray(np.full((SIDE, SIDE), 7, np.uint8)).save(mask)
+    report = fastcam.evaluate(
+        Levels(), pictures / "Images", None, tmp_path / "out", tta="flips", **OPTIONS, **PLAIN
+    )
+    assert report.exit_code == 1
+    assert not report.evaluation.cases
+    reasons = [failure.reason for failure in report.failures if failure.level == "error"]
+    assert len(reasons) == len(CASES)
+    assert all("the mask has the value 7" in reason for reason in reasons)
+
+
 def test_without_monai(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "monai"]:
         monkeypatch.delitem(sys.modules, name)

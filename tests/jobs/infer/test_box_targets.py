@@ -138,3 +138,15 @@ def test_a_box_is_turned_with_its_picture() -> None:
         for found, wanted in ((rows, wanted_rows), (columns, wanted_columns)):
             assert abs(int(found.min()) - int(wanted.min())) <= 1
             assert abs(int(found.max()) - int(wanted.max())) <= 1
+
+
+def test_a_box_of_two_targets_has_the_first_ones_color() -> None:
+    box = [2.0, 2.0, 9.0, 9.0, 0.0, 1.0]
+    other = [2.0, 2.0, 15.0, 15.0, 1.0, 0.5]
+    drawn = with_boxes(
+        np.zeros((20, 20, 1), np.uint8), np.array([box, other, box], np.float32), (20, 20)
+    )
+    colors = {tuple(pixel) for pixel in drawn[drawn.any(-1)].tolist()}
+    assert colors == {(0, 255, 0), (255, 220, 0)}
+    assert drawn[2, 2].tolist() == [0, 255, 0]
+    assert drawn[15, 15].tolist() == [255, 220, 0]

@@ -181,6 +181,12 @@ def test_windows(images: Path, tmp_path: Path) -> None:
     assert store.attrs.settings["windows"]["size"] == [8]
 
 
+def test_one_window_for_all_is_told_once(images: Path, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="--window 32: .* 16 x 16 pixels") as told:
+        _infer(Net(), images, tmp_path / "o", method="saliency", windows=fastcam.WindowPlan((32,)))
+    assert len([one for one in told if "--window" in str(one.message)]) == 1
+
+
 def test_a_model_never_sees_more_than_a_window(images: Path, tmp_path: Path) -> None:
     """Also before the run: a whole input may be more than fits into memory."""
     sizes: set[tuple[int, ...]] = set()

@@ -9,8 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from fastcam.jobs.render.display import window_warning
-from fastcam.options import WINDOWS
+from fastcam.read.volumes.named_windows import WINDOWS, window_warning
 from fastcam.read.volumes.volumes import open_volume
 
 BRAIN = (40.0, 80.0)
@@ -39,15 +38,15 @@ def volume_of(folder: Path, modality: str | None):
 def test_a_window_in_hu_is_not_for_other_images(tmp_path: Path, modality, window, told) -> None:
     volume = volume_of(tmp_path, modality)
     assert volume.modality == (modality or "")
-    warnings = window_warning(window, volume, "a.nii.gz")
+    warnings = window_warning(window, volume.modality, "a.nii.gz")
     assert bool(warnings) == told
     if told:
         (text,) = warnings
         assert text.startswith(f"a.nii.gz: the window brain is in HU, but this is {modality}; ")
-        assert "--window C,W" in text
+        assert "--window-level C,W" in text
 
 
 @pytest.mark.parametrize("name", list(WINDOWS))
 def test_each_of_the_names_is_told(tmp_path: Path, name: str) -> None:
-    (text,) = window_warning(WINDOWS[name], volume_of(tmp_path, "MR"), "a")
+    (text,) = window_warning(WINDOWS[name], volume_of(tmp_path, "MR").modality, "a")
     assert f"the window {name} is" in text

@@ -62,6 +62,13 @@ def opened(context: Any, folder: Path, address: str = "") -> tuple[Any, list[str
 
 def test_marks_are_kept_saved_and_loaded_again(context: Any, folder: Path, tmp_path: Path) -> None:
     page, complaints = opened(context, folder, "#1/4")
+    looks = [
+        page.locator(place).first.evaluate(
+            "node => [getComputedStyle(node).borderRadius, getComputedStyle(node).borderTopColor]"
+        )
+        for place in ("#find", "#note", "#reader", "#marks button")
+    ]
+    assert len({tuple(look) for look in looks}) == 1  # controls of one kind
     page.fill("#reader", "anna")
     page.fill("#note", "12345 is no mark")
     page.keyboard.press("Tab")

@@ -7,12 +7,14 @@ import json
 from dataclasses import replace
 from urllib.parse import unquote
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
+from fastcam.jobs.view.request import ViewRequest
 from fastcam.jobs.view.service import open_service, running
-from fastcam.options import Style
+from fastcam.options import Sources, Style
 from tests.jobs.view.browser_hands import (
     middle,
     pixels,
@@ -23,6 +25,7 @@ from tests.jobs.view.browser_hands import (
     wait_for_panes,
 )
 from tests.jobs.view.sample_rooms import ask, patch_request, service_of
+from tests.sample_runs import make_case, make_store
 
 HOSTILE = '<img src=x onerror="document.title=1">'
 
@@ -124,6 +127,70 @@ def test_a_phone_shows_which_case_it_is_and_the_close_button_of_each_picture(
             pane = page.locator(".pane").nth(number).bounding_box()
             assert pane["x"] <= box["x"]
             assert box["x"] + box["width"] <= pane["x"] + pane["width"]
+
+
+LONG = "a_name_that_is_rather_long_as_of_a_hospital_0010"
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_long_names_and_what_is_known_of_a_case_are_whole(tmp_path, new_page, runs: int) -> None:
+    """Also in the frame of a notebook, which is 950 pixels wide."""
+    style = Style(class_names=("Stable disease", "Unstable disease"))
+    request = patch_request(tmp_path, names=("p0", LONG), style=style)
+    names = ("resnet50", "vit_small_of_march")[:runs] if runs > 1 else ()
+    request = replace(request, runs=request.runs * runs, names=names)
+    with running(open_service(request)) as served:
+        page = new_page(served.address)
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("name => document.querySelector('#title').textContent === name",
+                               arg=LONG)  # fmt: skip
+        for width, height in ((1400, 900), (1200, 800), (950, 760), (800, 760), (390, 844)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(100)
+            for name in ("title", "verdict"):
+                cut = page.locator(f"#{name}").evaluate(
+                    "node => [node.scrollWidth - node.clientWidth,"
+                    " node.scrollHeight - node.clientHeight]"
+                )
+                assert max(cut) <= 1, (width, name, cut)
+            boxes = [
+                page.locator(place).first.bounding_box()
+                for place in ("#title", "#verdict", "#toolbar", "#planes", "#compare", "nav")
+            ]
+            for number, one in enumerate(boxes):
+                assert one["x"] >= 0
+                assert one["x"] + one["width"] <= width
+                for other in boxes[number + 1 :]:
+                    aside = one["x"] + one["width"] <= other["x"] + 1
+                    aside |= other["x"] + other["width"] <= one["x"] + 1
+                    above = one["y"] + one["height"] <= other["y"] + 1
+                    above |= other["y"] + other["height"] <= one["y"] + 1
+                    assert aside or above, (width, one, other)
+        page.context.close()
+
+
+def test_small_pictures_have_their_slices_number_whole(tmp_path, new_page) -> None:
+    rng = np.random.default_rng(0)
+    case = make_case(
+        1,
+        "p0",
+        slices=list(range(95, 130)),
+        weights=rng.random(35).tolist(),
+        boxes=[[1, 2, 7, 9]] * 35,
+    )
+    (tmp_path / "images").mkdir()
+    voxels = rng.integers(0, 99, (20, 16, 140)).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "images" / "p0.nii.gz")
+    runs = (make_store(tmp_path, case).path,)
+    request = ViewRequest(runs=runs, sources=Sources(root_dir=tmp_path / "images"))
+    with running(open_service(request)) as served:
+        page = new_page(served.address)
+        texts = page.locator("#strip .small span")
+        texts.first.wait_for()
+        assert texts.last.inner_text().startswith("slice 1")
+        cut = texts.evaluate_all("nodes => nodes.map((n) => n.scrollWidth - n.clientWidth)")
+        assert max(cut) <= 0
+        page.context.close()
 
 
 def test_the_address_carries_the_view(service, new_page) -> None:

@@ -208,6 +208,11 @@ def test_a_difference_and_a_swipe_are_views(two_runs, new_page) -> None:
     page.get_by_label("Panel", exact=True).select_option("swipe")
     page.wait_for_selector(".pane[data-under]")
     line = page.get_by_label("Line between the two pictures")
+    # The slider lies over nothing that is to be read.
+    top = line.bounding_box()["y"]
+    for place in (".scale-bar", ".letter.bottom"):
+        box = page.locator(place).first.bounding_box()
+        assert box["y"] + box["height"] <= top
     line.fill("0.25")
     clip = page.locator(".picture:not(.under)").first.evaluate("node => node.style.clipPath")
     assert "75%" in clip

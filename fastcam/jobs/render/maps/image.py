@@ -20,7 +20,7 @@ from fastcam.figures.slice_geometry import (
     pixel_aspect,
     slice_geometry,
 )
-from fastcam.jobs.render.display import display_of, flips_of, open_mask, window_warning
+from fastcam.jobs.render.display import display_of, flips_of, open_mask
 from fastcam.options import Orient, Sources
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.images import read_image
@@ -32,6 +32,7 @@ from fastcam.read.inputs.slice_images import slice_grid
 from fastcam.read.volumes import masks, orientation, volumes
 from fastcam.read.volumes.channels import open_channel
 from fastcam.read.volumes.masks import mask_along
+from fastcam.read.volumes.named_windows import window_warning
 from fastcam.read.volumes.slice_axis import volume_along
 from fastcam.read.volumes.voxels import Volume
 from fastcam.store.map_schema import MapHeader
@@ -230,7 +231,7 @@ def open_volume_image(
         field,
         display.orientation,
         display.left_side,
-        (*volume.warnings, *window_warning(sources.window, volume, source), *warnings),
+        (*volume.warnings, *window_warning(sources.window, volume.modality, source), *warnings),
         slice_geometry(volume, display.orientation, window, len(volume.voxels)),
     )
 

@@ -16,11 +16,12 @@ from fastcam.figures.buffers import Buffers
 from fastcam.figures.patch_figure import SlicePatches, SlicePicture, slice_patches
 from fastcam.figures.slice_facts import SliceFacts
 from fastcam.figures.slice_geometry import NO_GEOMETRY, SliceGeometry, slice_geometry
-from fastcam.jobs.render.display import display_of, flips_of, open_mask, window_warning
+from fastcam.jobs.render.display import display_of, flips_of, open_mask
 from fastcam.options import Sources
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
+from fastcam.read.volumes.named_windows import window_warning
 from fastcam.read.volumes.voxels import Volume
 from fastcam.storage.locations import as_path
 
@@ -127,7 +128,7 @@ def open_case(case: Case, image: str, mask: str | None, missing: str, sources: S
         mask_notice=notice,
         warnings=(
             *volume.warnings,
-            *window_warning(sources.window, volume, image),
+            *window_warning(sources.window, volume.modality, image),
             *warnings,
             *_sticking_out(case, height, width, sources),
         ),
