@@ -107,11 +107,13 @@ def _timm(name: str, state: State, sizes: Sizes) -> nn.Module:
         state = align_prefix(state, SIGNATURE_KEYS)
         cfg = timm.get_pretrained_cfg(name)
         head = _rows(state, getattr(cfg, "classifier", None), 0)
-        stem = _rows(state, getattr(cfg, "first_conv", None), 1)
+        stem = _weight(state, getattr(cfg, "first_conv", None))
+        # A linear layer (NaFlexViT) has as many columns as a patch has numbers.
+        channels = stem.shape[1] if stem is not None and stem.ndim > 2 else None
         # A trunk saved without its classifier; the stem tells that the file is of this model.
         if head is None and (stem is not None or is_vit(state)):
             head = 0 if _has_none_of(state, getattr(cfg, "classifier", None)) else None
-        options = {"num_classes": head, "in_chans": stem} | options
+        options = {"num_classes": head, "in_chans": channels} | options
         options = {key: value for key, value in options.items() if value is not None}
     model = _timm_model(timm, name, options, image_size)
     if state is not None and image_size is None and is_vit(state):
@@ -239,9 +241,14 @@ def _arguments(text: str, query: str) -> dict[str, Any]:
 
 def _rows(state: dict[str, Tensor], module: object, axis: int) -> int | None:
     """The size of a layer's weight along ``axis``, where the state dict has the layer."""
-    names = module if isinstance(module, tuple | list) else [module]
-    weight = state.get(f"{names[0]}.weight")
+    weight = _weight(state, module)
     return None if weight is None or weight.ndim <= axis else weight.shape[axis]
+
+
+def _weight(state: dict[str, Tensor], module: object) -> Tensor | None:
+    """A layer's weight, of several the first one's, where the state dict has it."""
+    names = module if isinstance(module, tuple | list) else [module]
+    return state.get(f"{names[0]}.weight")
 
 
 def _has_none_of(state: dict[str, Tensor], modules: object) -> bool:

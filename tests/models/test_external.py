@@ -68,6 +68,7 @@ def test_timm_by_its_checkpoint(tmp_path: Path) -> None:
         ("vit_tiny_r_s16_p8_224", {}),
         ("vit_tiny_r_s16_p8_224", {"img_size": (128, 128)}),
         ("vit_tiny_patch16_224", {"img_size": (64, 64)}),
+        ("naflexvit_base_patch16_gap", {}),
     ],
 )
 def test_timm_transformers_by_their_checkpoints(
