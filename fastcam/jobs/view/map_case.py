@@ -116,7 +116,8 @@ class MapViewCase(OpenedCase):
         return self._cut(self.rows[0], 0)[1]
 
     def facts(self) -> dict[str, Any]:
-        """Slices, their mean heat, geometry, window and warnings."""
+        """Slices, their mean heat, those that the model saw where these aren't all, geometry,
+        window and warnings."""
         heat, image = self._first_heat, self.image
         window: list[float] | None = None
         if isinstance(image, VolumeImage):
@@ -129,6 +130,7 @@ class MapViewCase(OpenedCase):
             "slices": {}
             if heat is None
             else {str(index): mean for index, mean in heat.slice_averages.items()},
+            "seen": None if heat is None or heat.model_slices is None else list(heat.model_slices),
             "planes": {str(axis): plane.facts() for axis, plane in self.planes.items()},
             "window": window,
             "channels": image.picture.image.shape[2] if isinstance(image, FlatImage) else 1,

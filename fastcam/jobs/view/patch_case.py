@@ -125,6 +125,7 @@ class PatchCase(OpenedCase):
             "first": case_data.first,
             "best": case.best_slice,
             "slices": {str(index): mean for index, mean in case.slice_averages.items()},
+            "seen": None,
             "planes": {str(axis): plane.facts() for axis, plane in self.planes.items()},
             "window": list(window),
             "channels": 1,

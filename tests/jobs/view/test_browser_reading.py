@@ -6,7 +6,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import fastcam
 from fastcam.jobs.view.request import ViewRequest
 from fastcam.jobs.view.service import open_service, running
 from fastcam.options import Sources
@@ -20,7 +23,7 @@ from tests.jobs.view.browser_hands import (
     wait_for,
     wait_for_panes,
 )
-from tests.jobs.view.sample_rooms import SPACING, loaded, patch_run, service_of
+from tests.jobs.view.sample_rooms import SPACING, loaded, patch_run, save_volume, service_of
 from tests.sample_map_stores import image_store, volume_store
 
 
@@ -250,3 +253,27 @@ def test_a_case_of_one_run_only_says_so(tmp_path, new_page) -> None:
         page.keyboard.press("ArrowRight")
         wait_for(page, 1, case=1)
         page.context.close()
+
+
+def test_of_some_slices_no_others_are_fetched_ahead(tmp_path, new_page) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    (tmp_path / "images").mkdir()
+    save_volume(tmp_path / "images" / "a.nii.gz")
+    report = fastcam.infer(
+        model, tmp_path / "images", tmp_path / "out", method="gradcam", layers=["1"],
+        image_size=16, slices="3-4", mean=0.0, std=1.0,
+    )  # fmt: skip
+    fetched = []
+    with running(open_service(ViewRequest(runs=(report.store,)))) as served:
+        page = new_page(served.address)
+        page.on("request", lambda request: fetched.append(request.url))
+        first = shown(page)["slice"]
+        page.locator(".stage").first.hover()
+        page.mouse.wheel(0, 100 if first == "3" else -100)
+        wait_for(page, slice="4" if first == "3" else "3")
+        page.wait_for_timeout(500)  # what is fetched ahead has been asked for
+    asked = {url.partition("slice=")[2].partition("&")[0] for url in fetched if "slice=" in url}
+    assert asked <= {"3", "4"}

@@ -169,6 +169,8 @@ function fetchAhead(delay) {
           at[axis] += sign * away;
           const number = axis === 0 ? at[0] - own.first : at[axis];
           if (number < 0 || number >= plane.depth) continue;
+          const bare = rest.kind === "image" || rest.kind === "mask";
+          if (axis === 0 && own.seen && !bare && !own.seen.includes(number)) continue;
           addresses.push(`api/picture?${pictureQuery(facts, { axis, ...rest }, at)}`);
         }
       }
