@@ -83,25 +83,6 @@ def test_timm_transformers_by_their_checkpoints(
     assert_same(model, made, 3, *options.get("img_size", (224, 224)))
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["levit_128s", "pit_ti_distilled_224", "swin_tiny_patch4_window7_224", "resnet10t", "test_vit"],
-)
-def test_timm_trunks_saved_without_their_classifier(name: str, tmp_path: Path) -> None:
-    import timm
-
-    torch.manual_seed(0)
-    made: Any = timm.create_model(name, num_classes=0).eval()
-    torch.save(made.state_dict(), tmp_path / "w.pth")
-    model = load_model(f"timm:{name}", tmp_path / "w.pth")
-    side = made.pretrained_cfg["input_size"][-1]
-    assert_same(model, made, 3, side, side)
-    assert model.num_classes == 0
-    # A classifier that is asked for is missed.
-    with pytest.raises(InputError, match="missing in the file"):
-        load_model(f"timm:{name}", tmp_path / "w.pth", num_classes=3)
-
-
 def test_timm_has_no_such_model() -> None:
     with pytest.raises(
         InputError, match=r"timm has no model 'resnet10x': did you mean .*resnet10t"
