@@ -158,17 +158,6 @@ def _add_two(
 
 
 @kernel
-def _round(sums: NDArray[np.int32]) -> None:
-    """Sums of weights in 2**-22 to levels 0 to 255, in place."""
-    for channel in range(sums.shape[0]):
-        values = sums[channel]
-        for x in range(values.shape[0]):
-            level = values[x] >> np.int32(_BITS)
-            level = level if level > 0 else np.int32(0)
-            values[x] = level if level < 255 else np.int32(255)
-
-
-@kernel
 def _few_weighted(
     words: NDArray[np.uint32],
     first: int,
@@ -225,12 +214,11 @@ def _weighted(
         _add_two(words, first + k, weights[k], weights[k + 1], channels, sums)
     if count % 2:
         _add(words, first + count - 1, weights[count - 1], channels, sums)
-    _round(sums)
     for i in range(out.shape[0]):
-        out[i] = np.uint32(sums[0, i])
+        out[i] = _level(sums[0, i])
     for channel in range(1, channels):
         for i in range(out.shape[0]):
-            out[i] |= np.uint32(sums[channel, i]) << np.uint32(8 * channel)
+            out[i] |= _level(sums[channel, i]) << np.uint32(8 * channel)
 
 
 @kernel

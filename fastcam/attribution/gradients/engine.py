@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastcam.attribution.baselines import baseline_images, image_slices, map_name
 from fastcam.attribution.batch_maps import BatchMaps, Targets, check_batch
@@ -18,7 +19,6 @@ from fastcam.attribution.gradients.formulas import (
     saliency,
 )
 from fastcam.attribution.input_engine import InputEngine
-from fastcam.attribution.method_settings import MethodSettings
 from fastcam.attribution.modules import as_input, gradient_pass, no_autocast
 from fastcam.attribution.nonfinite import keep_finite
 from fastcam.attribution.targets import Score, TargetScores, score_of, target_scores
@@ -49,16 +49,9 @@ class GradientEngine(InputEngine):
     al. 2017, proposition 1).
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        methods: Sequence[str],
-        *,
-        targets: Targets = None,
-        settings: MethodSettings | None = None,
-    ) -> None:
-        super().__init__(model, methods, targets=targets, settings=settings)
-        self._baseline_output = BaselineOutput(self._model)
+    @cached_property
+    def _baseline_output(self) -> BaselineOutput:
+        return BaselineOutput(self._model)
 
     def __call__(self, batch: Tensor, targets: Targets = None) -> BatchMaps:
         """Maps of ``batch`` (b, c, h, w) or (b, c, d, h, w), named by their methods.
