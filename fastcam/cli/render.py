@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fastcam.cli.geometry_options import SOURCES, GeometryOptions
+from fastcam.cli.late_collector import LateCollector
 from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP, SIGN_OF_STORE_HELP
 from fastcam.cli.model_options import ShowChannel
 from fastcam.cli.option_groups import expand_groups
@@ -200,48 +201,52 @@ def render(
     from fastcam.jobs.render import PRELOAD
     from fastcam.run import forkserver
 
-    if workers != 1 and scheduler is None:
-        forkserver.start(PRELOAD)
-    from fastcam.api.render import render as run_render
-    from fastcam.jobs.render.report import as_dict, summary_text
+    with LateCollector() as collector:
+        if workers != 1 and scheduler is None:
+            forkserver.start(PRELOAD)
+        from fastcam_kernels._jit import without_blas
 
-    report = run_render(
-        results,
-        root_dir=root_dir,
-        output_dir=output_dir,
-        mask_dir=mask_dir,
-        mode=mode,
-        patients=parse_patients(patient),
-        only_errors=only_errors,
-        offset=offset,
-        max_samples=max_samples,
-        every_slice=every_slice,
-        methods=split_methods(method),
-        layers=split_layers(layer),
-        head=parse_head(head),
-        sign=sign,
-        analyze_stats=analyze_stats,
-        **vars(geometry),
-        show_channel=show_channel,
-        window=parse_window("window", window),
-        class_names=parse_names(class_names),
-        scale=scale,
-        top_k=top_k,
-        panel_size=panel_size,
-        aspect=aspect,
-        theme=theme,
-        language=language,
-        font=font,
-        format=format,
-        workers=workers,
-        scheduler=scheduler,
-        follow=follow,
-        overwrite=overwrite,
-        trust_inputs=trust_inputs,
-        max_memory=max_memory,
-        progress=stderr_progress(),
-        panels=parse_panels(panels),
-        **vars(heat),
-        **vars(paper),
-    )
+        from fastcam.api.render import render as run_render
+        from fastcam.jobs.render.report import as_dict, summary_text
+
+        with without_blas():
+            report = run_render(
+                results,
+                root_dir=root_dir,
+                output_dir=output_dir,
+                mask_dir=mask_dir,
+                mode=mode,
+                patients=parse_patients(patient),
+                only_errors=only_errors,
+                offset=offset,
+                max_samples=max_samples,
+                every_slice=every_slice,
+                methods=split_methods(method),
+                layers=split_layers(layer),
+                head=parse_head(head),
+                sign=sign,
+                analyze_stats=analyze_stats,
+                **vars(geometry),
+                show_channel=show_channel,
+                window=parse_window("window", window),
+                class_names=parse_names(class_names),
+                scale=scale,
+                top_k=top_k,
+                panel_size=panel_size,
+                aspect=aspect,
+                theme=theme,
+                language=language,
+                font=font,
+                format=format,
+                workers=workers,
+                scheduler=scheduler,
+                follow=follow,
+                overwrite=overwrite,
+                trust_inputs=trust_inputs,
+                max_memory=max_memory,
+                progress=stderr_progress(collector),
+                panels=parse_panels(panels),
+                **vars(heat),
+                **vars(paper),
+            )
     end_command(report, as_dict, summary_text, as_json)

@@ -109,30 +109,30 @@ class LineProgress:
         self._write(f"{self._unit}: {self._count}/{self._total}, {rate}")
 
 
-class LoggedProgress:
-    """What ``shown`` shows, and lines of it in the log file."""
+class SeveralProgress:
+    """Each of ``several``, one after the other."""
 
-    def __init__(self, shown: Progress) -> None:
-        self._both: tuple[Progress, ...] = (shown, LineProgress(log_lines, _SECONDS_IN_LOG))
+    def __init__(self, *several: Progress) -> None:
+        self._several = several
 
     def note(self, text: str) -> None:
         """As :class:`Progress` has it."""
-        for progress in self._both:
+        for progress in self._several:
             progress.note(text)
 
     def begin(self, unit: str, total: int) -> None:
         """As :class:`Progress` has it."""
-        for progress in self._both:
+        for progress in self._several:
             progress.begin(unit, total)
 
     def advance(self, count: int) -> None:
         """As :class:`Progress` has it."""
-        for progress in self._both:
+        for progress in self._several:
             progress.advance(count)
 
     def end(self) -> None:
         """As :class:`Progress` has it."""
-        for progress in self._both:
+        for progress in self._several:
             progress.end()
 
 
@@ -140,11 +140,14 @@ def _write_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def stderr_progress() -> Progress:
+def stderr_progress(*others: Progress) -> Progress:
     """The bar where stderr is a terminal, the lines where it is not; of a command with a log file
-    lines in that, too."""
-    shown = TerminalProgress() if sys.stderr.isatty() else LineProgress()
-    return LoggedProgress(shown) if is_logged() else shown
+    lines in that, too. ``others`` are told as well."""
+    several: list[Progress] = [TerminalProgress() if sys.stderr.isatty() else LineProgress()]
+    if is_logged():
+        several.append(LineProgress(log_lines, _SECONDS_IN_LOG))
+    several += others
+    return several[0] if len(several) == 1 else SeveralProgress(*several)
 
 
 def print_report(data: dict[str, Any] | None, text: str) -> None:

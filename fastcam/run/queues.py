@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, wait
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from fastcam.errors import SchedulerError
 from fastcam.read.volumes.memory_limit import call_limited, current_limit
@@ -20,7 +20,7 @@ from fastcam.run import forkserver
 from fastcam.run.cluster_watch import KEPT, LOSSES, WATCH_SECONDS, WorkerWatch
 from fastcam.run.processes import child_ended
 from fastcam.run.scheduler import silence_loops
-from fastcam.run.work_items import Queued, WorkItem, assign, steal_work
+from fastcam.run.work_items import ItemSizes, Queued, WorkItem, assign, figures_of, steal_work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -38,6 +38,24 @@ def run(
     return run_queues(client, function, partial(assign, items))
 
 
+def run_cut(
+    client: Client, function: Callable[[WorkItem], Result], items: Sequence[WorkItem]
+) -> Iterator[tuple[WorkItem, Result]]:
+    """Run every item as :func:`run` does, in parts that take about a second; yields the parts."""
+    sizes = ItemSizes(figures_of(part for item in items for part in item))
+    return run_queues(client, function, partial(assign, items), sizes=sizes)
+
+
+class Sizes(Protocol[Queued]):
+    """How much of an item is run at once."""
+
+    def cut(self, item: Queued, queues: int) -> tuple[Queued, Queued | None]:
+        """What of an item is run, where there are so many queues, and what stays in the queue."""
+
+    def done(self, item: Queued) -> None:
+        """What was cut off has been run."""
+
+
 def run_queues(
     client: Client,
     function: Callable[[Queued], Result],
@@ -45,18 +63,20 @@ def run_queues(
     *,
     by_worker: bool = False,
     again: Callable[[Queued], bool] | None = None,
+    sizes: Sizes[Queued] | None = None,
 ) -> Iterator[tuple[Queued, Result]]:
     """Run every item once; yields each with its result as it comes back, in any order.
 
     ``split`` gives as many queues of items as it is asked for. Each worker thread, or ``by_worker``
     each worker, has a queue of its own and at most a few items in flight, so the scheduler's memory
-    does not grow with the job. The items of a worker that died are given to others. Raises
-    :class:`SchedulerError` when the cluster is lost, or the process that workers are forked from,
-    or when several workers died over one item, unless it is to be tried ``again``.
+    does not grow with the job. With ``sizes`` they are run in parts, and the parts are yielded. The
+    items of a worker that died are given to others. Raises :class:`SchedulerError` when the cluster
+    is lost, or the process that workers are forked from, or when several workers died over one
+    item, unless it is to be tried ``again``.
     """
     from distributed.scheduler import KilledWorker
 
-    queues = _WorkerQueues(client, function, split, by_worker=by_worker)
+    queues = _WorkerQueues(client, function, split, by_worker=by_worker, sizes=sizes)
     queues.fill()
     try:
         for future in queues.completed():
@@ -76,6 +96,8 @@ def run_queues(
                     f"the Dask cluster gave up on a work item ({reason}); {KEPT}"
                 ) from error
             queues.forget(future)
+            if sizes is not None:
+                sizes.done(item)
             queues.submit_next(queue)
             yield item, result
     finally:
@@ -96,8 +118,9 @@ class _WorkerQueues(Generic[Queued, Result]):
         split: Callable[[int], list[deque[Queued]]],
         *,
         by_worker: bool,
+        sizes: Sizes[Queued] | None,
     ) -> None:
-        self._client, self._function = client, function
+        self._client, self._function, self._sizes = client, function, sizes
         threads = sorted(client.nthreads().items())
         # Of queue q, where there were workers yet.
         self._addresses = [
@@ -123,7 +146,12 @@ class _WorkerQueues(Generic[Queued, Result]):
         if not self._queues[queue]:
             steal_work(self._queues, queue)
         if self._queues[queue]:
-            self.submit(queue, self._queues[queue].popleft())
+            item, rest = self._queues[queue].popleft(), None
+            if self._sizes is not None:
+                item, rest = self._sizes.cut(item, len(self._queues))
+            if rest is not None:
+                self._queues[queue].appendleft(rest)
+            self.submit(queue, item)
 
     def submit(self, queue: int, item: Queued) -> None:
         """Submit an item of a queue, to its worker if that has time for it."""

@@ -1,22 +1,28 @@
 """Planning: which cases, which slices, in which work items. Integers and names, no pixels.
 
-A work item is 32 figures or more that share a volume: enough that the main process's 8 ms of work
-for a task, most of them Dask's messages, do not count, few enough that the cores end together.
+A work item is figures that share a volume. Queues hold them in parts that can be given to other
+workers; a worker gets as many at once as keep it busy for about a second (:class:`ItemSizes`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
+from time import perf_counter
 from typing import TypeVar
 
+# Of an item before it is known how long a figure takes.
 ITEM_FIGURES = 32
-# A job of more figures than 32 times this has larger items rather than more of them, up to three
-# times as large: 10,000 figures are 200 items of 50 where they were 400 of 25, which takes 1.8 s
-# of the main process's CPU time instead of 3.1 (on a busy machine without AVX-512).
-_MANY_ITEMS = 128
+# Figures of a queue's items: the most that are ever given to a worker at once.
+_MOST_FIGURES = 4 * ITEM_FIGURES
+# An item takes the main process 6 ms, most of them Dask's messages, and a worker 4: with a second
+# of work in each they are a hundredth. Of more than 64 queues each has longer items.
+_ITEM_SECONDS, _SECONDS_PER_QUEUE = 1.0, 1 / 64
+# What is left of a job is cut into so many items for each queue, that the cores end together; not
+# below so many figures.
+_LAST_ITEMS, _FEWEST_FIGURES = 3, 16
 # Cases of one figure each are still a volume each to decode: few enough of them to an item that
 # progress stays visible.
 ITEM_CASES = 4
@@ -60,8 +66,6 @@ def figures_of(item: Iterable[CaseSlices]) -> int:
 
 def work_items(cases: Iterable[CaseSlices]) -> list[WorkItem]:
     """Cut cases with many figures into items, put cases with few together."""
-    cases = list(cases)
-    size = min(max(ITEM_FIGURES, figures_of(cases) // _MANY_ITEMS), 3 * ITEM_FIGURES)
     items: list[WorkItem] = []
     small: list[CaseSlices] = []
 
@@ -70,14 +74,14 @@ def work_items(cases: Iterable[CaseSlices]) -> list[WorkItem]:
             items.append(tuple(small))
             small.clear()
 
-    for case_slices in _with_following(cases):
+    for case_slices in _with_following(list(cases)):
         if len(case_slices.slices) <= ITEM_FIGURES // ITEM_CASES:
             small.append(case_slices)
             if len(small) == ITEM_CASES:
                 close()
             continue
         close()
-        items += [(part,) for part in _equal_parts(case_slices, size)]
+        items += [(part,) for part in _equal_parts(case_slices, _MOST_FIGURES)]
     close()
     return items
 
@@ -89,7 +93,7 @@ def _with_following(cases: Sequence[CaseSlices]) -> Iterator[CaseSlices]:
 
 
 def _equal_parts(case_slices: CaseSlices, size: int) -> list[CaseSlices]:
-    """A case in parts of at most ``size`` figures: 33 are 17 and 16, not 32 and 1."""
+    """A case in parts of at most ``size`` figures: 129 are 65 and 64, not 128 and 1."""
     slices = case_slices.slices
     parts = -(-len(slices) // size)
     bounds = [len(slices) * part // parts for part in range(parts + 1)]
@@ -101,6 +105,45 @@ def _equal_parts(case_slices: CaseSlices, size: int) -> list[CaseSlices]:
         )
         for start, stop in pairwise(bounds)
     ]
+
+
+class ItemSizes:
+    """How many figures a worker is given at once.
+
+    As many as take it about a second, by what the figures of the job have taken so far; near the
+    end fewer, so that the workers end together.
+    """
+
+    def __init__(self, figures: int, clock: Callable[[], float] = perf_counter) -> None:
+        """``figures``: of the whole job. The time counts from here."""
+        self._given = self._done = 0
+        self._figures, self._clock, self._start = figures, clock, clock()
+
+    def done(self, item: WorkItem) -> None:
+        """An item has been drawn."""
+        self._done += figures_of(item)
+
+    def cut(self, item: WorkItem, queues: int) -> tuple[WorkItem, WorkItem | None]:
+        """What a worker gets of a queue's next item, where there are so many queues, and what stays
+        in the queue; None where nothing stays."""
+        count = figures_of(item)
+        parts = round(count / self._size(queues))
+        if len(item) != 1 or parts < 2:
+            self._given += count
+            return item, None
+        (whole,) = item
+        first = -(-count // parts)
+        self._given += first
+        part = replace(whole, slices=whole.slices[:first])
+        return (part,), (replace(whole, slices=whole.slices[first:], summary=False),)
+
+    def _size(self, queues: int) -> float:
+        size = float(ITEM_FIGURES)
+        if self._done:
+            each = (self._clock() - self._start) * queues / self._done
+            size = max(_ITEM_SECONDS, _SECONDS_PER_QUEUE * queues) / each if each else _MOST_FIGURES
+        left = (self._figures - self._given) / (_LAST_ITEMS * queues)
+        return max(1.0, min(size, max(left, _FEWEST_FIGURES), _MOST_FIGURES))
 
 
 def batches(cases: Sequence[CaseSlices], size: int) -> list[WorkItem]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fastcam.cli import terminal
 from fastcam.errors import one_line, plain_lines
+from fastcam.run.progress import NoProgress
 
 
 class _Terminal(io.StringIO):
@@ -24,6 +25,26 @@ def test_which(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(terminal.stderr_progress(), terminal.LineProgress)
     monkeypatch.setattr(sys, "stderr", _Terminal())
     assert isinstance(terminal.stderr_progress(), terminal.TerminalProgress)
+
+
+def test_others_are_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    told: list[tuple[str, object]] = []
+
+    class Other(NoProgress):
+        def begin(self, what: str, total: int) -> None:
+            told.append((what, total))
+
+        def advance(self, count: int) -> None:
+            told.append(("", count))
+
+    shown = terminal.stderr_progress(Other())
+    shown.note("a")
+    shown.begin("figures", 3)
+    shown.advance(2)
+    shown.end()
+    assert told == [("figures", 3), ("", 2)]
+    assert "figures: 2/3" in sys.stderr.getvalue()  # type: ignore[attr-defined]
 
 
 def test_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

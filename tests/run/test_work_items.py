@@ -3,12 +3,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastcam.run import work_items
-from fastcam.run.work_items import CaseSlices
+from fastcam.run.work_items import CaseSlices, WorkItem
 
 
 @st.composite
@@ -38,18 +37,16 @@ def figures(items) -> Counter:
 
 
 @given(plans())
-def test_every_figure_and_summary_is_planned_once_in_items_of_about_32(planned):
+def test_every_figure_and_summary_is_planned_once_in_items_of_at_most_128(planned):
     items = work_items.work_items(planned)
     wanted = Counter((part.case, index) for part in planned for index in part.slices)
     assert figures(items) == wanted
     assert Counter(part.case for item in items for part in item if part.summary) == Counter(
         part.case for part in planned if part.summary
     )
-    # A large job's items grow to a 128th of it, and up to three times 32.
-    longest = min(max(32, sum(len(part.slices) for part in planned) // 128), 96)
     for item in items:
         assert item
-        assert 0 <= work_items.figures_of(item) <= longest
+        assert 0 <= work_items.figures_of(item) <= 128
         assert len(item) <= work_items.ITEM_CASES
         for part in item:
             original = planned[part.case]
@@ -69,17 +66,95 @@ def test_the_parts_of_a_case_are_equal(count):
     items = work_items.work_items([CaseSlices(0, tuple(range(count)), True, "", "", None, "")])
     sizes = [work_items.figures_of(item) for item in items]
     assert max(sizes) - min(sizes) <= 1
-    assert len(sizes) == -(-count // 32)
+    assert len(sizes) == -(-count // 128)
 
 
-@pytest.mark.parametrize(
-    ("cases", "count", "items"), [(40, 100, 160), (60, 100, 180), (100, 100, 200), (300, 100, 600)]
-)
-def test_large_jobs_have_larger_items(cases, count, items):
-    planned = [CaseSlices(k, tuple(range(count)), True, "", "", None, "") for k in range(cases)]
-    found = work_items.work_items(planned)
-    assert len(found) == items
-    assert max(map(work_items.figures_of, found)) <= 3 * work_items.ITEM_FIGURES
+class _Time:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 7.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def cut_up(planned: list[CaseSlices], queues: int, seconds: float) -> list[list[WorkItem]]:
+    """The items that each worker is given, two ahead, where a figure takes so long."""
+    time = _Time()
+    items = work_items.work_items(planned)
+    waiting = work_items.assign(items, queues)
+    sizes = work_items.ItemSizes(sum(map(work_items.figures_of, items)), time)
+    given: list[list[WorkItem]] = [[] for _ in range(queues)]
+    begun = [0] * queues
+    ready = [0.0] * queues
+
+    def give(queue: int) -> None:
+        if not waiting[queue]:
+            work_items.steal_work(waiting, queue)
+        if waiting[queue]:
+            part, rest = sizes.cut(waiting[queue].popleft(), queues)
+            if rest is not None:
+                waiting[queue].appendleft(rest)
+            given[queue].append(part)
+
+    for _ in range(2):
+        for queue in range(queues):
+            give(queue)
+    while any(len(parts) > done for parts, done in zip(given, begun, strict=True)):
+        # Whoever ends next.
+        ends = {
+            queue: ready[queue] + seconds * work_items.figures_of(given[queue][begun[queue]])
+            for queue in range(queues)
+            if begun[queue] < len(given[queue])
+        }
+        queue = min(ends, key=ends.__getitem__)
+        ready[queue], time.now = ends[queue], 7.0 + ends[queue]
+        item = given[queue][begun[queue]]
+        begun[queue] += 1
+        sizes.done(item)
+        give(queue)
+    return given
+
+
+def job(cases: int, count: int) -> list[CaseSlices]:
+    return [CaseSlices(k, tuple(range(count)), True, "", "", None, "") for k in range(cases)]
+
+
+@given(plans(), st.integers(1, 8), st.sampled_from([0.0, 0.001, 0.3, 40.0]))
+def test_cutting_loses_nothing(planned, queues, seconds):
+    parts = [part for given in cut_up(planned, queues, seconds) for item in given for part in item]
+    wanted = Counter((part.case, index) for part in planned for index in part.slices)
+    assert Counter((part.case, index) for part in parts for index in part.slices) == wanted
+    assert Counter(part.case for part in parts if part.summary) == Counter(
+        part.case for part in planned if part.summary
+    )
+    assert {part.case for part in parts} == {part.case for part in planned}
+
+
+def test_quick_figures_are_given_a_hundred_at_a_time_and_the_last_ones_fewer():
+    given = cut_up(job(100, 100), 2, 0.005)
+    sizes = [[work_items.figures_of(item) for item in items] for items in given]
+    assert sum(map(len, sizes)) < 125  # 400 items of 25 otherwise
+    for queue in sizes:
+        assert queue[0] <= 34  # nothing is known yet
+        assert set(queue[4:40]) <= {100}
+        assert queue[-1] <= 34
+    # The workers end within the time of the last items.
+    assert abs(sum(sizes[0]) - sum(sizes[1])) <= 34
+
+
+def test_slow_figures_are_given_one_by_one():
+    """Else progress would stand still for minutes, and a stop lose them."""
+    sizes = [work_items.figures_of(item) for item in cut_up(job(3, 100), 1, 2.0)[0]]
+    assert sizes[0] == 34  # nothing is known yet
+    assert set(sizes[2:]) == {1}
+
+
+def test_many_workers_have_longer_items():
+    """The main process takes 6 ms for each."""
+    (first, *_) = cut_up(job(4000, 100), 256, 0.1)
+    assert max(map(work_items.figures_of, first)) in range(34, 51)  # four seconds
 
 
 @given(plans(), st.integers(1, 20))

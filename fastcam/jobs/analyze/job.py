@@ -281,9 +281,10 @@ def _draw(
 
 
 def _image_numbers(items: Sequence[AnalysisItem]) -> list[ImageNumbers]:
-    """The numbers of all images, in the run's order."""
-    numbers = [entry for item in items for entry in item.numbers]
-    return sorted(numbers, key=lambda entry: entry.image)
+    """The numbers of all images, in the run's order, of each once: an image of many figures is
+    measured in every item that draws some."""
+    numbers = {entry.image: entry for item in items for entry in item.numbers}
+    return sorted(numbers.values(), key=lambda entry: entry.image)
 
 
 def _map_values(

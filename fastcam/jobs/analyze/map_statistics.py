@@ -94,7 +94,7 @@ def feature_statistics(
         center_of_mass=None,
         peak=None,
     )
-    if is_constant(values):
+    if not scaled.any():
         return statistics
     row, column = _center_of_mass(scaled)
     top, left = np.unravel_index(int(scaled.argmax()), scaled.shape)

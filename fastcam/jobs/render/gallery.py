@@ -15,6 +15,7 @@ from fastcam.jobs.render.gallery_answers import answer_text, class_text, error_o
 from fastcam.jobs.render.gallery_columns import gallery_columns
 from fastcam.jobs.render.gallery_content import FailureRow, Gallery, GalleryCase, GalleryFigure
 from fastcam.jobs.render.page import GENERATOR, page_html
+from fastcam.read.collector import collector_paused
 from fastcam.read.regular_files import check_regular
 from fastcam.run.failures import FAILURES
 from fastcam.run.files import write_text
@@ -54,16 +55,17 @@ def write_page(
     Raises :class:`InputError` when a folder isn't a run's output, and :class:`OutputError` when the
     page can't be written or a page of somebody else is in the way.
     """
-    gallery = read_gallery(folder)
-    gallery = replace(gallery, columns=gallery_columns(folder, gallery.cases, table, id_column))
-    path = folder / PAGE
-    if other is not None:
-        if other.resolve() == folder.resolve():
-            raise InputError(f"{other}: is given twice; give the output folders of two runs")
-        gallery = beside(gallery, folder, other)
-        path = folder / f"compare-{other.resolve().name}.html"
-    check_page(path)
-    write_text(path, page_html(gallery))
+    with collector_paused():
+        gallery = read_gallery(folder)
+        gallery = replace(gallery, columns=gallery_columns(folder, gallery.cases, table, id_column))
+        path = folder / PAGE
+        if other is not None:
+            if other.resolve() == folder.resolve():
+                raise InputError(f"{other}: is given twice; give the output folders of two runs")
+            gallery = beside(gallery, folder, other)
+            path = folder / f"compare-{other.resolve().name}.html"
+        check_page(path)
+        write_text(path, page_html(gallery))
     return path
 
 

@@ -139,7 +139,7 @@ def _draw(
         return
     progress.begin("figures", sum(map(work_items.figures_of, items)))
     try:
-        for item, result in queues.run(client, draw, items):
+        for item, result in queues.run_cut(client, draw, items):
             folder.record(result.figures, result.inputs)
             report.add_result(result)
             count_failures(progress, error_count(result.failures))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import mmap
 import pickle
 import struct
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastcam.errors import InputError, one_line
+from fastcam.read.collector import collector_paused
 from fastcam.read.results import pickle_cost, pickle_scan, tensors
 from fastcam.read.results.deep_stack import call_deep, stack_for_tuples
 from fastcam.read.results.numpy_stand_ins import STAND_INS, Sealed
@@ -111,21 +111,8 @@ def unpickle(
     unpickler = _Unpickler(file, encoding="latin1")
     unpickler.names = ALLOWED | dict(names or {})
     unpickler.storage = storage
-    with _collector_paused():
+    with collector_paused():
         return call_deep(unpickler.load, stack_for_tuples(cost.depth))
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    # 240,000 position dicts: 0.7 s without the garbage collector looking at them all over and
-    # over, 2.0 s with it. Nothing here makes garbage in cycles.
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class _Unpickler(pickle.Unpickler):

@@ -73,6 +73,16 @@ def test_a_map_of_one_value_has_no_place(value: float) -> None:
     assert not normalized(np.full((2, 2), value, np.float32)).any()
 
 
+def test_a_map_that_is_of_one_value_in_the_image_has_no_place() -> None:
+    """One of its cells is a rounding apart, which is lost when it is made smaller."""
+    values = np.full((16, 16), 0.625, np.float32)
+    values[3, 4] = np.nextafter(values[3, 4], np.float32(1))
+    found = feature_statistics(values, (0, 0, 7, 7))
+    assert found.activation_area == 0
+    assert found.center_of_mass is None
+    assert found.peak is None
+
+
 @pytest.mark.parametrize(("halves", "x"), [("plain", 16 + 5), ("mirror", 31 - 5)])
 def test_halves_have_the_place_twice(halves: str, x: int) -> None:
     cells = np.zeros((8, 16), np.float32)
