@@ -33,6 +33,8 @@ class ModelCall:
     - ``outputs``: how many numbers the answer has; 0 where that isn't known
     - ``dense``: whether it has these for every pixel
     - ``boxes``: whether it is a detector's, of boxes, scores and labels
+    - ``norms``: names of convolutions and of the batch normalizations that may be folded into them,
+      see :mod:`fastcam.attribution.folded_norms`
     """
 
     output: str = ""
@@ -40,6 +42,7 @@ class ModelCall:
     outputs: int = 0
     dense: bool = False
     boxes: bool = False
+    norms: tuple[tuple[str, str], ...] = ()
 
 
 @contextmanager

@@ -68,6 +68,16 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManag
     return torch.autocast(device.type, dtype)
 
 
+def folds_norms(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether batch normalizations are computed by the convolutions before them: on a CPU in low
+    precision.
+
+    In float32 the numbers are those of the model as it is; a GPU adds the bias in a step of its
+    own, which takes as long as the normalization.
+    """
+    return device.type == "cpu" and dtype != torch.float32
+
+
 def takes_all_cores(device: torch.device) -> bool:
     """Whether a model on ``device`` computes with all the cores that this process may use."""
     return device.type == "cpu" and torch.get_num_threads() >= cores()

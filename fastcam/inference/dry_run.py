@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from fastcam.attribution.batch_maps import BatchMaps, Engine, logits_of
 from fastcam.attribution.detection import NEEDS_BOX, detections_in
+from fastcam.attribution.folded_norms import NormPair, seen_pairs
 from fastcam.attribution.layer_inputs import layers_of_every_image, with_layers
 from fastcam.attribution.model_call import ModelCall, called_as, check_arguments
 from fastcam.attribution.modules import frozen_forward
@@ -29,7 +31,7 @@ from fastcam.attribution.window_plan import WindowPlan
 from fastcam.errors import InputError, OutputError
 from fastcam.inference.batch_halving import Halving, out_of_memory
 from fastcam.inference.batches import engine_on
-from fastcam.inference.device import arithmetic
+from fastcam.inference.device import arithmetic, folds_norms
 from fastcam.inference.predictions import Task, predictions_of
 from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
@@ -97,12 +99,14 @@ def resolve_call(
         preprocessing = replace(preprocessing, size=windows.sides(preprocessing.size))
     packed = PackedInputs.of(inputs, preprocessing.channels) if inputs else None
     batch = noise_batch(preprocessing, packed, device)
+    pairs: list[NormPair] = []
     with called_as(model, ModelCall(packed=packed)), arithmetic(device, dtype):
-        returned, batch = _forward(model, batch)
+        with seen_pairs(model) if folds_norms(device, dtype) else nullcontext(pairs) as pairs:
+            returned, batch = _forward(model, batch)
         if packed is not None and len(packed.images) > 1:
             packed = with_layers(model, packed, batch)
     if not output and detections_in(returned, len(batch)) is not None:
-        return ModelCall(packed=packed, boxes=True)
+        return ModelCall(packed=packed, boxes=True, norms=tuple(pairs))
     try:
         answer = find_answer(returned, output, len(batch))
         logits, dense = logits_of(answer.tensor), False
@@ -115,7 +119,7 @@ def resolve_call(
             "images; it must give a row for each: check --output, or wrap the model"
         )
     outputs = max(logits.shape[1], 2) if dense else logits.shape[1]
-    return ModelCall(answer.name, packed, outputs, dense)
+    return ModelCall(answer.name, packed, outputs, dense, norms=tuple(pairs))
 
 
 def _pixel_answer(returned: Any, output: str, count: int, error: InputError) -> OutputTensor:

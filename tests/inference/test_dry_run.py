@@ -59,6 +59,14 @@ def test_the_answer_is_found_once_for_all_batches() -> None:
         call(Answers(lambda x: (x, x[:, :2])))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_normalizations_are_looked_for_in_low_precision_alone(dtype: torch.dtype) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), Answers(lambda x: x)).eval()
+    model[2].encoder = nn.Identity()
+    found = resolve_call(model, SMALL, CPU, dtype)
+    assert found.norms == ((("0", "1"),) if dtype == torch.bfloat16 else ())
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

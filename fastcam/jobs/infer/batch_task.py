@@ -50,6 +50,7 @@ class BatchTask:
     - ``weights``: fingerprint of the model's weights
     - ``store``: path of the store, whose first batch is there
     - ``lease``: a file that is there as long as the run goes on: without it nothing is written
+    - ``folder``: the run's working directory, from which relative paths lead
     - ``devices``: of the workers of one machine by their number; empty: "auto", or ``device``
     - ``device``: "cpu" or "cuda"
     - ``versions``: of fastcam and PyTorch
@@ -64,6 +65,7 @@ class BatchTask:
     weights: str
     store: Path
     lease: Path
+    folder: Path
     devices: tuple[str, ...]
     device: str
     versions: tuple[str, str]
@@ -99,12 +101,17 @@ def run_range(task: BatchTask, part: BatchRange) -> RangeResult:
     The model is made when a process first works for a run. One range at a time: hooks on a model
     are for one caller.
     """
-    with _lock:
+    with _lock, _working_in(task.folder):
         if _runs and _runs[0].task.lease != task.lease:
             _runs.pop().close()
         if not _runs:
             _runs.append(_WorkerRun(task))
         return _runs[0].run(part)
+
+
+def _working_in(folder: Path) -> contextlib.AbstractContextManager[None]:
+    # A worker that doesn't see it has whole paths only: that of relative ones is asked for before.
+    return contextlib.chdir(folder) if folder.is_dir() else contextlib.nullcontext()
 
 
 _lock = threading.Lock()

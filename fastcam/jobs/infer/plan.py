@@ -121,6 +121,7 @@ class InferPlan:
             slow=maps.is_slow,
             segments=maps.segments if self.with_masks else (),
             targets=self.labels,
+            norms=call.norms,
         )
 
     def _readers(self) -> int:

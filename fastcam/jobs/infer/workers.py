@@ -182,6 +182,7 @@ def worker_task(
         weights=str(store.attrs.settings["weights"]),
         store=store.path.resolve(),
         lease=store.path,
+        folder=Path.cwd(),
         devices=workers.devices,
         device=workers.device,
         versions=versions(),

@@ -161,6 +161,23 @@ def test_a_cluster_and_slices_of_volumes(folder: Path) -> None:
         cluster.close()
 
 
+def test_relative_paths_on_workers_that_started_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = infer(folder, "one")
+    cluster = Cluster(folder, workers=1)
+    try:
+        monkeypatch.chdir(folder)
+        far = {**OPTIONS, "scheduler": "scheduler.json"}
+        report = fastcam.infer("nets.py:Net", "images", "two", **far)
+        assert (report.done, report.failed) == (one.done, one.failed)
+    finally:
+        cluster.close()
+    # In the reason of the image that can't be read, the path is as it was given.
+    fastcam.infer("nets.py:Net", "images", "three", **OPTIONS)
+    assert contents(folder / "two") == contents(folder / "three")
+
+
 def test_what_workers_must_have() -> None:
     own = versions()
     fine = WorkerFacts(own, False, ())
