@@ -118,6 +118,11 @@ def twice(net: Any, values: Tensor) -> Tensor:
     return net.norm(values) + net.norm(net.conv(values))
 
 
+def convolved_again(net: Any, values: Tensor) -> Tensor:
+    net.conv(torch.ones(1, 3, 4, 4))
+    return net.norm(values)
+
+
 def looked_at(net: Any, values: Tensor) -> Tensor:
     factor = values.max().item()
     return net.norm(values) * factor
@@ -137,7 +142,8 @@ MIDDLES: dict[str, Callable[[Any, Tensor], Any]] = {
         values, net.norm.running_mean, net.norm.running_var
     ),
     "convolved twice, normalized once": lambda net, values: net.norm(values) + net.conv(values),
-    "normalized twice": lambda net, values: net.norm(values) + net.norm(torch.ones_like(values)),
+    "normalized twice": lambda net, values: net.norm(values) + net.norm(torch.ones(1, 3, 1, 1)),
+    "convolved twice": convolved_again,
     "used as well": twice,
 }
 
@@ -279,9 +285,14 @@ def test_only_in_the_arithmetic_it_is_for() -> None:
     model = with_statistics(Net())
     batch = torch.randn(2, 3, 6, 6)
     pairs = pairs_of(model, batch)
+    wanted = model(batch)
+    with torch.autocast("cpu", torch.float16):
+        half = model(batch)
     with folded(model, pairs, BF16, answer(model)) as quick:
-        assert torch.equal(quick(batch).output, model.norm(model.conv(batch)))
+        assert torch.equal(quick(batch).output, wanted)
         assert quick(batch).output.dtype == torch.float32
+        with torch.autocast("cpu", torch.float16):
+            assert torch.equal(quick(batch).output, half)
     assert "forward" not in vars(model.conv)
 
 
