@@ -34,6 +34,7 @@ from fastcam.cli import (
 )
 from fastcam.cli.help_levels import FIRST_OPTIONS, short_help, with_help_all
 from fastcam.cli.log_file import log_lines, with_log_file
+from fastcam.cli.lost_terminal import outlive_terminal
 from fastcam.cli.run_options import RUN
 from fastcam.cli.url_arguments import with_urls
 from fastcam.errors import FastcamError, one_line, option_messages
@@ -171,6 +172,7 @@ def _show_warning(
 def run() -> None:
     """Run the command line; exit codes as docs/reference and `fastcam help resume` list them."""
     warnings.showwarning = _show_warning
+    outlive_terminal()
     # Batch systems end a job that is out of time by SIGTERM, and a terminal or SSH connection that
     # is closed sends SIGHUP, unless nohup has it ignored: leave the records true, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -192,7 +192,9 @@ def read_state(folder: Path) -> RunState:
             f"{folder}: {missing}; give the --output-dir of a run of infer, render, evaluate or "
             "analyze that has begun"
         ) from error
-    except (OSError, ValueError, LookupError, TypeError, StopIteration, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (ValueError, LookupError, TypeError, StopIteration, RecursionError) as error:
         raise InputError(
             f"{path}: does not say how far a run is ({type(error).__name__}); the next run of the "
             "same command writes it again"

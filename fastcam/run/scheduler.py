@@ -6,6 +6,7 @@ Nothing here knows what is done with an item. Results are small records; pixels 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import signal
 import sys
@@ -31,6 +32,8 @@ Result = TypeVar("Result")
 
 # Seconds that a cluster has to close.
 _CLOSING = 60.0
+# Bytes of a scheduler file, which has some hundred.
+_LONGEST_FILE = 1 << 20
 # Starting processes costs half a second and more; so many figures are drawn in less.
 _FEW = 64
 
@@ -199,7 +202,8 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
     if "://" in scheduler or (":" in scheduler and not Path(scheduler).exists()):
         location = {"address": scheduler}
     elif Path(scheduler).is_file():
-        location = {"scheduler_file": scheduler}
+        # Dask waits half a minute for any other file to become one.
+        location = {"address": _address_in(Path(scheduler))}
     else:
         raise InputError(
             f"--scheduler {scheduler}: neither an address such as tcp://host:8786 nor an existing "
@@ -218,6 +222,20 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
                 f"`dask worker`"
             ) from error
         yield client
+
+
+def _address_in(file: Path) -> str:
+    """The address in a scheduler file, which is JSON; InputError where there is none."""
+    try:
+        address = json.loads(file.read_bytes()[:_LONGEST_FILE])["address"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        address = None
+    if not isinstance(address, str):
+        raise InputError(
+            f"--scheduler {file}: has no scheduler's address; give the file that "
+            f"`dask scheduler --scheduler-file FILE` writes"
+        )
+    return address
 
 
 def this_worker() -> tuple[str | int, int]:

@@ -231,6 +231,9 @@ class Chunks:
         first = start // self.rows
         chunks = range(first, -(-stop // self.rows))
         if isinstance(self._folder, ObjectPath):
+            # Threads that import it at the same time may find half of it.
+            import numcodecs  # noqa: F401
+
             parts = side_by_side(self.read, chunks)
         else:
             parts = [self.read(index) for index in chunks]

@@ -76,11 +76,13 @@ def test_any_convolution(
     dims: int, groups: int, stride: int, dilation: int, bias: bool, affine: bool, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d), (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    conv, norm = (kind[dims - 1] for kind in kinds)
-    options = {"stride": stride, "padding": 1, "dilation": dilation, "groups": groups, "bias": bias}
+    convs: tuple[Any, ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    norms: tuple[Any, ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    conv, norm = convs[dims - 1], norms[dims - 1]
+    options: dict[str, Any] = {"stride": stride, "dilation": dilation, "groups": groups}
     model = nn.Sequential(
-        conv(4, 6, 3, **options), norm(6, affine=affine, eps=1e-3), nn.ReLU(inplace=True),
+        conv(4, 6, 3, padding=1, bias=bias, **options), norm(6, affine=affine, eps=1e-3),
+        nn.ReLU(inplace=True),
         conv(6, 4, 1), norm(4), nn.Flatten(),
     )  # fmt: skip
     with_statistics(model, seed)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastcam.run.run_status import read_state
 from tests.process_tree import Ending, running, wait_until
 
 # A model that says when it is being made, and takes its time.
@@ -55,3 +60,43 @@ def test_a_signal_ends_a_command_by_one_line(tmp_path: Path, job: str, number: i
     assert all(line.startswith("[") for line in lines[:-1])  # the steps of explain
     assert ending.out == ""
     assert not out.exists() or not list(out.iterdir())
+
+
+WAITING = """
+import time
+from pathlib import Path
+
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 2, 3)
+
+    def forward(self, x):
+        here = Path(__file__).parent
+        (here / "begun").touch()
+        while (here / "open").exists():
+            time.sleep(0.05)
+        return self.layer(x).mean((2, 3))
+"""
+
+
+def test_a_run_outlives_a_terminal_that_sends_no_signal(tmp_path: Path) -> None:
+    """As one that was started in the background, and disowned."""
+    (tmp_path / "net.py").write_text(WAITING, encoding="utf-8")
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "image.png")
+    (tmp_path / "open").touch()
+    out = tmp_path / "out"
+    model = ["--model", tmp_path / "net.py:Net", "--layer", "layer"]
+    args = ["infer", tmp_path / "image.png", *model, "--image-size", 32, "--output-dir", out]
+    far, near = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastcam", *map(str, args)], stdout=near, stderr=near
+    )
+    os.close(near)
+    wait_until(lambda: (tmp_path / "begun").exists() or process.poll() is not None, 120)
+    os.close(far)
+    (tmp_path / "open").unlink()
+    assert process.wait(60) == 0
+    assert read_state(out).status == "finished"

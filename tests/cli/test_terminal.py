@@ -28,7 +28,8 @@ def test_which(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_others_are_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
     told: list[tuple[str, object]] = []
 
     class Other(NoProgress):
@@ -44,7 +45,7 @@ def test_others_are_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     shown.advance(2)
     shown.end()
     assert told == [("figures", 3), ("", 2)]
-    assert "figures: 2/3" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "figures: 2/3" in written.getvalue()
 
 
 def test_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,19 @@ def test_an_analysis(
     assert len(of_images) == _COUNT
 
 
+def test_a_folder_of_which_an_evaluation_needs_two_images(
+    bucket: ObjectPath, object_server: ObjectServer, run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    put_pictures(bucket, tmp_path)
+    (tmp_path / "table.csv").write_text("image,label\np00,0\np01,1\n")
+    object_server.requests = []
+    table = ("--table", tmp_path / "table.csv", "--target", "label")
+    options = ("--device", "cpu", "--output-dir", tmp_path / "out")
+    run("evaluate", "--image-dir", bucket / "in", *table, *options)
+    asked_for = {path for method, path in object_server.requests if method == "HEAD"}
+    assert sum("/in/p" in path for path in asked_for) == 2
+
+
 def dicom(number: int) -> Dataset:
     values = np.random.default_rng(number).integers(0, 1000, (64, 160), np.uint16)
     data = Dataset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -133,8 +134,17 @@ def test_files_that_say_nothing(tmp_path: Path, content: str) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / PROGRESS)
-    with pytest.raises(InputError, match="does not say how far"):
+    with pytest.raises(InputError, match="can't be read: is not a regular file"):
         read_state(tmp_path)
+
+
+def test_why_a_bucket_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bytes:
+        raise OSError(errno.EIO, "ExpiredToken: the token has expired", str(path))
+
+    monkeypatch.setattr("fastcam.run.run_status.read_regular", refused)
+    with pytest.raises(InputError, match=r"progress\.json: can't be read: ExpiredToken: the token"):
+        read_state(Path("figures"))
 
 
 def test_folders_without_a_run(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,22 @@ def test_an_address_serves_as_well_as_a_file(cluster, made, tmp_path):
     address = json.loads(cluster.file.read_text())["address"]
     report = draw(made, tmp_path / "out", scheduler=address, max_samples=1)
     assert report.drawn == 40
+
+
+def test_relative_paths_on_workers_that_started_elsewhere(cluster, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [os.path.relpath(folder) for folder in (made.images, made.masks)]
+    near = replace(made, images=Path(folders[0]), masks=Path(folders[1]))
+    assert draw(near, Path("out"), scheduler=str(cluster.file), max_samples=1).drawn == 40
+
+
+@pytest.mark.parametrize("content", ["image,label\n", "{}", '{"address": 5}', "[]", "[" * 9999])
+def test_a_file_that_is_no_scheduler_file(made, tmp_path, content):
+    file = tmp_path / "few.csv"
+    file.write_text(content)
+    with pytest.raises(InputError, match=r"few\.csv: has no scheduler's address"):
+        draw(made, tmp_path / "a", scheduler=str(file))
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_scheduler_that_is_not_there(made, tmp_path):

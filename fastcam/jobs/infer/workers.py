@@ -90,7 +90,7 @@ def resolve_workers(choice: WorkerChoice, device: str, paths: Sequence[Path]) ->
     ``device``: the option ``--device``.
     """
     if choice.scheduler is None:
-        devices = worker_devices(choice.devices or "all", device)
+        devices = worker_devices("all" if choice.devices is None else choice.devices, device)
         kind = devices[0].partition(":")[0]
         return Workers(
             load=choice.load, scheduler=None, devices=devices, device=kind, count=len(devices)

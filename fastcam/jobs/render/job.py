@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastcam.errors import InputError
 from fastcam.figures import warmup
 from fastcam.jobs.render import PRELOAD
+from fastcam.jobs.render.far_workers import check_workers
 from fastcam.jobs.render.maps.job import MapSource
 from fastcam.jobs.render.patches.job import PatchSource
 from fastcam.jobs.render.patches.statistics_files import write_statistics
@@ -54,6 +57,8 @@ def render(
     """
     progress = progress or NoProgress()
     report = RenderReport(output_dir=request.output_dir)
+    if scheduler is not None:
+        request = _whole_paths(request)
     source = _source(request)
     if scheduler is not None:
         with schedule.existing_cluster(scheduler):
@@ -85,7 +90,7 @@ def render(
         if plan.figures.cases:
             folder.record((), input_records(ALL_CASES, plan.fonts))
         if plan.figures.cases or plan.statistics is not None:
-            with _cluster(workers, scheduler, plan.figures.left) as client:
+            with _cluster(workers, scheduler, plan.figures.left, request) as client:
                 draw = plan.draw
                 if plan.cohort is not None:
                     with report.timed("scale"):
@@ -112,12 +117,30 @@ def _source(request: RenderRequest) -> RenderSource:
     return PatchSource.of(request)
 
 
+def _whole_paths(request: RenderRequest) -> RenderRequest:
+    """The request for workers that may have started in another folder."""
+    root, masks = request.sources.root_dir, request.sources.mask_dir
+    sources = replace(
+        request.sources,
+        root_dir=None if root is None else root.absolute(),
+        mask_dir=None if masks is None else masks.absolute(),
+    )
+    return replace(request, sources=sources)
+
+
+@contextlib.contextmanager
 def _cluster(
-    workers: int, scheduler: str | None, figures: int
-) -> contextlib.AbstractContextManager[Client]:
-    if scheduler is not None:
-        return schedule.existing_cluster(scheduler)
-    return schedule.local_cluster(schedule.cluster_shape(workers, figures), PRELOAD)
+    workers: int, scheduler: str | None, figures: int, request: RenderRequest
+) -> Iterator[Client]:
+    if scheduler is None:
+        shape = schedule.cluster_shape(workers, figures)
+        with schedule.local_cluster(shape, PRELOAD) as client:
+            yield client
+        return
+    sources = request.sources
+    with schedule.existing_cluster(scheduler) as client:
+        check_workers(client, scheduler, (request.output_dir, sources.root_dir, sources.mask_dir))
+        yield client
 
 
 def _cohort_draw(client: Client, cohort: CohortPlan) -> Draw:

@@ -128,9 +128,7 @@ def _slices_beside(images: set[Path]) -> list[Path]:
     return [
         file
         for parent in {image.parent for image in images}
-        for file in stacked_files(
-            [file for file in parent.iterdir() if file.is_file() and file not in images]
-        )
+        for file in stacked_files([file for file in _files_in(parent) if file not in images])
     ]
 
 
@@ -142,6 +140,11 @@ def _other_files(folder: Path, skipped: Path | None) -> list[Path]:
     return [
         file
         for parent in {volume.parent for volume in volumes if not volume.is_dir()}
-        for file in parent.iterdir()
-        if file.name.lower().endswith(suffixes) and file not in volumes and file.is_file()
+        for file in _files_in(parent)
+        if file.name.lower().endswith(suffixes) and file not in volumes
     ]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    # From the folder's listing: in a bucket each question of its own would be a request.
+    return [as_path(entry.path) for entry in entries(folder) if entry.is_file()]

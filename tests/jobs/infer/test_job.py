@@ -252,8 +252,11 @@ class Normalized(Small):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norms = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(6)])
-        for norm in self.norms:
+        norms = [nn.BatchNorm2d(4), nn.BatchNorm2d(6)]
+        self.norms = nn.ModuleList(norms)
+        for norm in norms:
+            assert norm.running_var is not None
+            assert norm.running_mean is not None
             nn.init.uniform_(norm.weight, 1, 3)
             nn.init.uniform_(norm.running_var, 0.2, 0.5)
             nn.init.normal_(norm.running_mean)

@@ -207,6 +207,7 @@ def test_what_a_worker_sees(tmp_path: Path) -> None:
         ({"scheduler": "nowhere.json"}, "neither an address such as"),
         ({"devices": 0}, "give at least 1"),
         ({"devices": "two"}, "give all, a number of devices"),
+        ({"devices": ""}, "devices '': give all, a number of devices"),
     ],
 )
 def test_options_that_cant_be(folder: Path, options: dict[str, Any], message: str) -> None:
