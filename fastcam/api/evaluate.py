@@ -37,6 +37,7 @@ from fastcam.run.cgroups import cores
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
+from fastcam.storage.listing import listed
 from fastcam.storage.locations import as_path
 
 if TYPE_CHECKING:
@@ -227,16 +228,17 @@ def evaluate(
         show_channel=show_channel,
     )
     slice_options = {"axis": axis, "slices": slices, "context": context, "pool": pool}
-    prepared = prepare(
-        loaded,
-        preprocessing,
-        choice,
-        options,
-        slice_options,
-        task=task,
-        output=answer,
-        windows=windows,
-    )
+    with listed(choice.image_dir, choice.mask_dir):
+        prepared = prepare(
+            loaded,
+            preprocessing,
+            choice,
+            options,
+            slice_options,
+            task=task,
+            output=answer,
+            windows=windows,
+        )
     test_set = prepared.test_set
     if compared:
         sliced = prepared.slicing is not None

@@ -126,6 +126,12 @@ def test_a_folder_of_which_an_evaluation_needs_two_images(
     run("evaluate", "--image-dir", bucket / "in", *table, *options)
     asked_for = {path for method, path in object_server.requests if method == "HEAD"}
     assert sum("/in/p" in path for path in asked_for) == 2
+    listings = [
+        path
+        for method, path in object_server.requests
+        if method == "GET" and "list-type=2" in path and "prefix=in%2F" in path
+    ]
+    assert len(listings) <= 3
 
 
 def dicom(number: int) -> Dataset:
