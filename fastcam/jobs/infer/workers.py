@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 PRELOAD = ("fastcam.run.collection_off", "fastcam.jobs.infer.preload")
 _LEASE = ".workers-"
 _SECONDS_TO_RESTART = 30
+# How often a range is tried again of which no batch was finished meanwhile.
+_FRUITLESS = 3
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -252,20 +255,34 @@ def _run(
     ranges: Sequence[BatchRange],
     store: MapStore,
 ) -> Iterator[tuple[BatchRange, RangeResult]]:
-    """Run the ranges; one over which several workers died is tried again, and once more whenever a
-    batch of it was finished meanwhile."""
-    before: dict[tuple[int, ...], int] = {}
-
-    def again(part: BatchRange) -> bool:
-        store.refresh(part.numbers)
-        left = len(store.open_among(part.numbers))
-        gets_ahead = left < before.get(part.numbers, len(part.numbers) + 1)
-        before[part.numbers] = left
-        return gets_ahead
-
+    """Run the ranges; those over which several workers died again as :class:`Retries` says."""
+    again = Retries(store)
     return queues.run_queues(
         client, work, partial(split_ranges, ranges), by_worker=True, again=again
     )
+
+
+class Retries:
+    """Whether a range over which Dask has lost four workers is tried again.
+
+    It is as long as a batch of it was finished meanwhile, and three times without one: where
+    workers are killed every few seconds, a range may meet four of them just before they are.
+    """
+
+    def __init__(self, store: MapStore) -> None:
+        self._store = store
+        self._left: dict[tuple[int, ...], int] = {}
+        self._fruitless: Counter[tuple[int, ...]] = Counter()
+
+    def __call__(self, part: BatchRange) -> bool:
+        numbers = part.numbers
+        self._store.refresh(numbers)
+        left = len(self._store.open_among(numbers))
+        if left < self._left.get(numbers, len(numbers) + 1):
+            self._fruitless[numbers] = 0
+        self._left[numbers] = left
+        self._fruitless[numbers] += 1
+        return self._fruitless[numbers] <= _FRUITLESS
 
 
 def _cluster(workers: Workers) -> contextlib.AbstractContextManager[Client]:

@@ -16,8 +16,9 @@ from torch import nn
 
 import fastcam
 from fastcam.errors import InputError
+from fastcam.jobs.infer.batch_ranges import BatchRange
 from fastcam.jobs.infer.batch_task import versions
-from fastcam.jobs.infer.workers import WorkerFacts, common_device, worker_facts
+from fastcam.jobs.infer.workers import Retries, WorkerFacts, common_device, worker_facts
 from tests.dask_cluster import Cluster
 from tests.process_tree import kill, running
 
@@ -176,6 +177,22 @@ def test_relative_paths_on_workers_that_started_elsewhere(
     # In the reason of the image that can't be read, the path is as it was given.
     fastcam.infer("nets.py:Net", "images", "three", **OPTIONS)
     assert contents(folder / "two") == contents(folder / "three")
+
+
+def test_a_range_whose_workers_die_is_tried_again_while_it_gets_ahead() -> None:
+    left = [4, 4, 4, 3, 3, 3, 3]
+
+    class Store:
+        def refresh(self, numbers: tuple[int, ...]) -> None:
+            self.numbers = numbers
+
+        def open_among(self, numbers: tuple[int, ...]) -> list[int]:
+            assert numbers == self.numbers == (5, 6, 7, 8)
+            return list(numbers[: left.pop(0)])
+
+    retries = Retries(Store())  # type: ignore[arg-type]
+    part = BatchRange((5, 6, 7, 8), {})
+    assert [retries(part) for _ in range(7)] == [True, True, True, True, True, True, False]
 
 
 def test_what_workers_must_have() -> None:
