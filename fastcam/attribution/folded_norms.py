@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
 from fastcam.attribution.batch_maps import BatchMaps, Engine, Targets
-from fastcam.attribution.modules import eager_module, is_compiled
+from fastcam.attribution.modules import eager_module, is_compiled, tensors_of
 
 # Names of a convolution and of the normalization that alone sees what it gives.
 NormPair = tuple[str, str]
@@ -105,7 +105,7 @@ class _Watch(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in _QUESTIONS and not isinstance(result, Tensor):
             return result
-        for value in _tensors([*args, *(kwargs or {}).values()]):
+        for value in tensors_of([*args, *(kwargs or {}).values()]):
             if func is functional.batch_norm and value is self._normalized:
                 self._normalized = None
             elif (conv := self._source(value)) is not None:
@@ -128,14 +128,6 @@ class _Watch(TorchFunctionMode):
             and norms[conv] == 1
             and conv not in self._others | held
         ]
-
-
-def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from _tensors(value)
 
 
 @contextmanager

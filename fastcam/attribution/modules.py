@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeGuard
 
@@ -183,6 +183,15 @@ def count_tensors(output: Any) -> int:
     if isinstance(output, Tensor):
         return int(output.is_floating_point())
     return sum(isinstance(v, Tensor) and v.is_floating_point() for _, v in _pairs(output))
+
+
+def tensors_of(values: Iterable[Any]) -> Iterator[Tensor]:
+    """All tensors among ``values``, and in tuples and lists of them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from tensors_of(value)
 
 
 def with_tensor(output: Any, tensor: Tensor) -> Any:

@@ -9,7 +9,7 @@ tensors are products of two others, softmaxes of anything else, and sums by thes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -19,7 +19,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from fastcam.attribution.attention.capture import SOFTMAX, capture, paths_of
 from fastcam.attribution.attention.records import AttentionCall, Kind, Record
-from fastcam.attribution.modules import eager_mode, eval_mode
+from fastcam.attribution.modules import eager_mode, eval_mode, tensors_of
 
 _READ = (
     "its softmax is over keys alone, as in linear attention: queries weigh the sums afterwards, by "
@@ -64,12 +64,12 @@ class _Roles(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        inputs = [t for t in _tensors((*args, *kwargs.values())) if t in self._roles]
+        inputs = [t for t in tensors_of((*args, *kwargs.values())) if t in self._roles]
         # Before it is called: it may write into what it was given.
         found = self._role(func, inputs) if inputs else None
         output = func(*args, **kwargs)
         if found is not None:
-            for tensor in _tensors((output,)):
+            for tensor in tensors_of((output,)):
                 self._roles[tensor] = found
                 if func in SOFTMAX:
                     self._softmaxes[tensor] = self._count
@@ -134,11 +134,3 @@ def reweighed_sums(model: nn.Module, batch: Tensor, records: Sequence[Record]) -
         return {}
     numbers = {r.value: index for index, r in enumerate(again) if r.value is not None}
     return {numbers[n]: reason for n, reason in roles.reasons.items() if n in numbers}
-
-
-def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from _tensors(value)

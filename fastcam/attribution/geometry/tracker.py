@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from fastcam.attribution.geometry.grids import Call, Grid, passed_on_grid
 from fastcam.attribution.geometry.operations import OPERATIONS
 from fastcam.attribution.geometry.reordering import REORDERINGS, REORDERINGS_BY_NAME
+from fastcam.attribution.modules import tensors_of
 
 _HANDLERS = {**OPERATIONS, **REORDERINGS}
 
@@ -39,7 +39,7 @@ class GridTracker(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         inputs = [
-            (t, self._grids[t]) for t in _tensors((*args, *kwargs.values())) if t in self._grids
+            (t, self._grids[t]) for t in tensors_of((*args, *kwargs.values())) if t in self._grids
         ]
         output = func(*args, **kwargs)
         if not inputs:
@@ -57,11 +57,3 @@ class GridTracker(TorchDispatchMode):
                 call = Call(func, args, kwargs, result, number, inputs, self._axes)
                 self._grids[result] = handler(call)
         return output
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from _tensors(value)
