@@ -30,8 +30,11 @@ def new_page(browser) -> Iterator:
     """Opens pages of a width and height; what their scripts complain of fails the test."""
     contexts, complaints = [], []
 
-    def open_page(address: str, width: int = 1400, height: int = 900, errors=False, **options):
-        """``errors``: the server's refusals are what is tested."""
+    def open_page(
+        address: str, width: int = 1400, height: int = 900, errors=False, routes=None, **options
+    ):
+        """``errors``: the server's refusals are what is tested. ``routes``: handlers of requests
+        by their address; one that is set later may miss the next request."""
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -43,6 +46,8 @@ def new_page(browser) -> Iterator:
                 complaints.append(message.text) if message.type == "error" and not errors else None
             ),
         )
+        for pattern, handler in (routes or {}).items():
+            page.route(pattern, handler)
         page.goto(address)
         page.wait_for_selector(".pane[data-address]")
         return page

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from fastcam.jobs.view.request import Judging
+from fastcam.jobs.view.request import Judging, Sharing
 from fastcam.jobs.view.review_file import read_review
-from fastcam.jobs.view.service import running
+from fastcam.jobs.view.service import open_service, running
 from tests.jobs.view.browser_hands import drag, point, wait_for
-from tests.jobs.view.sample_rooms import service_of
+from tests.jobs.view.sample_rooms import patch_request, service_of
 
 
 @pytest.fixture
@@ -123,17 +124,15 @@ def test_a_judgement_that_cannot_be_written_is_not_called_saved(tmp_path, new_pa
 
 
 def test_a_server_that_has_ended_is_said(tmp_path, new_page) -> None:
-    with running(service_of(tmp_path)) as served:
+    request = patch_request(tmp_path)
+    with running(open_service(request)) as served:
         page = new_page(served.address, errors=True)
         page.keyboard.press("1")
-        page.wait_for_function(
-            "() => document.querySelector('#judge').innerText.includes('saved in')"
-        )
-        with_older_token = f"{served.address.rstrip('/')}x/"
-        page.route("**/api/judgement", lambda route: route.continue_(url=with_older_token))
+        saved(page)
+        again = replace(request, sharing=Sharing(port=served.port))  # with a token of its own
+    with running(open_service(again)):
         page.keyboard.press("2")
         page.get_by_text("NOT SAVED: this address is of an earlier fastcam view").wait_for()
-        page.unroute("**/api/judgement")
     page.keyboard.press("3")
     page.get_by_text("NOT SAVED: the server doesn't answer").wait_for()
     assert page.locator(".marks-row button[aria-pressed=true]").inner_text() == "1"

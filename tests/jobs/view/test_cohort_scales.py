@@ -97,14 +97,20 @@ def test_the_page_says_that_a_picture_takes_long(tmp_path, new_page) -> None:
     from fastcam.jobs.view.service import running
 
     with running(service_of(tmp_path)) as served:
-        page = new_page(served.address)
+        holding, held = threading.Event(), []
+
+        def hold(route) -> None:
+            held.append(route) if holding.is_set() else route.continue_()
+
+        page = new_page(served.address, routes={"**/api/picture?*": hold})
         wait_for(page, case=0)
-        held: list[Any] = []
-        page.route("**/api/picture?*", lambda route: held.append(route))
+        holding.set()
         page.get_by_role("slider", name="Heat").fill("0.31")  # no neighbor, fetched before
         note = page.locator(".pane-waiting")
         note.wait_for(state="visible")
         assert "being drawn" in note.inner_text()
-        page.unroute("**/api/picture?*")  # what was held goes on
+        holding.clear()
+        for route in held:
+            route.continue_()
         note.wait_for(state="hidden")
         page.close()
