@@ -24,8 +24,9 @@ from fastcam.figures.render_style import RenderStyle
 from fastcam.figures.vector_file import vector_picture, vector_sheet
 from fastcam.options import USUAL_DPI, PictureFormat
 from fastcam.run.files import write_bytes, write_files
+from fastcam.storage.object_path import ObjectPath
 
-WRITE_BATCH = 8  # figures of a batch
+WRITE_BATCH = 8  # figures of a batch that is put into a bucket
 _BATCH_BYTES = 32 << 20
 _JPEG_QUALITY = 92
 _WEBP_QUALITY = 92
@@ -60,15 +61,17 @@ class _Drawn(NamedTuple):
 
 
 class WriteBatch:
-    """Figures that are drawn one after the other, then encoded, then written; a context manager.
+    """Figures that are drawn one after the other, encoded and written; a context manager.
 
-    Eight at a time, each of the three steps finds its code and tables in the caches: a figure of
-    four 512-pixel panels takes 4.47 ms instead of 4.83, with both cores at work
-    (benchmarks/bench_render.py). ``buffers``, one set for each figure of a batch, are kept from
-    batch to batch. Batches of large figures are smaller, so that one stays below 32 MiB.
+    On a disk each is written before the next is drawn: its rows are still in the caches, and drawn
+    over there. Eight at a time are 27 MiB, and with two workers beside each other a figure of four
+    512-pixel panels then takes 8 % longer, with one 5 % (benchmarks/bench_job.py --bind). Into a
+    bucket eight are put side by side, as each put waits for an answer; fewer large figures, so that
+    a batch stays below 32 MiB. ``buffers``, one set for each figure of a batch, are kept from batch
+    to batch.
 
-    ``behind``: batches have half as many figures, and one is encoded and written by a thread of its
-    own while the next is drawn. Deflate, 1.3 ms of a figure's 2.8, and the disk don't hold the GIL.
+    ``behind``: a batch, of half as many figures, is encoded and written by a thread of its own
+    while the next is drawn. Deflate, 1.3 ms of a figure's 2.8, and the disk don't hold the GIL.
     """
 
     def __init__(self, buffers: Sequence[Buffers], behind: bool = False) -> None:
@@ -106,17 +109,27 @@ class WriteBatch:
             on_written(write_sheet(path, sheet, render_style, kind, self._halves[0][0]))
             return
         sheet, render_style, dpi = on_paper(sheet, render_style)
+        if self._thread is not None and self._is_full():
+            self._hand_over(self._thread)
         figure_buffers = self._halves[0][len(self._pending)]
         rows = draw_rows(sheet, render_style.lettering, render_style.palette, figure_buffers)
         self._pending.append(_Drawn(path, rows, dpi, on_written))
-        if len(self._pending) < min(self._size, self._bytes // rows.nbytes):
-            return
-        if self._thread is None:
+        if self._thread is None and self._is_full():
             self.finish()
-            return
+
+    def _is_full(self) -> bool:
+        if not self._pending:
+            return False
+        figure = self._pending[-1]
+        together = self._size if isinstance(figure.path, ObjectPath) else 1
+        return len(self._pending) >= min(together, self._bytes // figure.rows.nbytes)
+
+    def _hand_over(self, thread: ThreadPoolExecutor) -> None:
+        """Let the thread write the batch; what is drawn next is drawn with the other buffers. A
+        batch that is the last is not handed over: nothing would be drawn meanwhile."""
         self._wait()
         context = copy_context()
-        self._behind = self._pending, self._thread.submit(context.run, _sizes, self._pending)
+        self._behind = self._pending, thread.submit(context.run, _sizes, self._pending)
         self._pending = []
         self._halves.reverse()
 

@@ -10,6 +10,7 @@ cache folder (Numba's own fall-back).
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from typing import Any, TypeVar, cast
 from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+# Of what the result of a kernel is made that holds no arrays.
+_PLAIN = {"None", "tuple", "bool", "int", "float", "np", "uint8", "int32", "uint32"}
 
 
 def _fingerprint() -> str:
@@ -46,15 +50,35 @@ def kernel(function: Function) -> Function:
     To a type checker this is the identity. Division by zero follows NumPy, so that loops
     vectorise.
     """
+    # Said, or it would be as in the kernel that calls it first.
+    return _compiled(function, _nrt=True)
+
+
+def borrowing_kernel(function: Function) -> Function:
+    """As :func:`kernel`, for one that makes no arrays and gives none back: its arguments are
+    borrowed from the caller, and nothing in it counts references.
+
+    Numba has a kernel count each array that it is given, twice a call, by atomic instructions:
+    for those that are called for each row of a panel that was a tenth of a whole job, and two
+    thirds of the time in which a pickle is checked. TypeError where the annotation says that it
+    gives back what may hold arrays: they would be freed while they are in use.
+    """
+    result = str(function.__annotations__["return"])
+    if not set(re.findall(r"\w+", result)) <= _PLAIN:
+        raise TypeError(f"{function.__qualname__} gives {result}, which may hold arrays")
+    return _compiled(function, _nrt=False)
+
+
+def _compiled(function: Function, *, _nrt: bool) -> Function:
     # Numba drops cached code when its own file changes, not when a kernel it calls from another
     # file does. The cache file carries this name, so the fingerprint of all files does it.
     function.__qualname__ = f"{function.__qualname__}_{_FINGERPRINT}"
     try:
-        compiled = njit(nogil=True, cache=True, error_model="numpy")(function)
+        compiled = njit(nogil=True, cache=True, error_model="numpy", _nrt=_nrt)(function)
     except RuntimeError:
         # Neither the package nor the home folder can be written (a container without a home):
         # compile in every process rather than not at all.
-        compiled = njit(nogil=True, error_model="numpy")(function)
+        compiled = njit(nogil=True, error_model="numpy", _nrt=_nrt)(function)
     return cast(Function, compiled)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 
 BILINEAR: Final = 1
 BICUBIC: Final = 2
@@ -24,7 +24,7 @@ _HALF = 1 << (_BITS - 1)
 _BLOCK, _STRIP = 32, 128
 
 
-@kernel
+@borrowing_kernel
 def _response(x: float, method: int) -> float:
     """The triangle, or the cubic of Keys 1981 with a = -0.5, at distance ``x``."""
     x = abs(x)
@@ -62,7 +62,7 @@ def _weights(
     return first, count, weights
 
 
-@kernel
+@borrowing_kernel
 def _pack_columns(pixels: NDArray[np.uint8], top: int, rows: int, out: NDArray[np.uint32]) -> None:
     """``rows`` rows of (h, w, c) from ``top`` on, a word a pixel, columns as rows: (w, rows)."""
     width, channels = pixels.shape[1], pixels.shape[2]
@@ -79,7 +79,7 @@ def _pack_columns(pixels: NDArray[np.uint8], top: int, rows: int, out: NDArray[n
                 out[x, np.uint64(y)] = word
 
 
-@kernel
+@borrowing_kernel
 def _turn_words(words: NDArray[np.uint32], top: int, rows: int, out: NDArray[np.uint32]) -> None:
     """``rows`` rows of (h, w) from ``top`` on, columns as rows: (w, rows)."""
     width = words.shape[1]
@@ -90,7 +90,7 @@ def _turn_words(words: NDArray[np.uint32], top: int, rows: int, out: NDArray[np.
                 out[x, np.uint64(y)] = row[x]
 
 
-@kernel
+@borrowing_kernel
 def _share(word: np.uint32, shift: np.uint32, weight: np.int32) -> np.int32:
     """The channel at ``shift`` of a word, weighted.
 
@@ -100,7 +100,7 @@ def _share(word: np.uint32, shift: np.uint32, weight: np.int32) -> np.int32:
     return np.int32(level * weight)
 
 
-@kernel
+@borrowing_kernel
 def _level(total: np.int32) -> np.uint32:
     """A sum of weights in 2**-22 as a level 0 to 255."""
     level = np.int32(total >> np.int32(_BITS))
@@ -108,7 +108,7 @@ def _level(total: np.int32) -> np.uint32:
     return np.uint32(level if level < np.int32(255) else np.int32(255))
 
 
-@kernel
+@borrowing_kernel
 def _add(
     words: NDArray[np.uint32], row: int, weight: np.int32, channels: int, sums: NDArray[np.int32]
 ) -> None:
@@ -127,7 +127,7 @@ def _add(
         blue[x] += np.int32((word >> np.uint32(16)) & byte) * weight
 
 
-@kernel
+@borrowing_kernel
 def _add_two(
     words: NDArray[np.uint32],
     row: int,
@@ -157,7 +157,7 @@ def _add_two(
         )
 
 
-@kernel
+@borrowing_kernel
 def _few_weighted(
     words: NDArray[np.uint32],
     first: int,
@@ -191,7 +191,7 @@ def _few_weighted(
         out[i] = word
 
 
-@kernel
+@borrowing_kernel
 def _weighted(
     words: NDArray[np.uint32],
     first: int,
@@ -221,7 +221,7 @@ def _weighted(
             out[i] |= _level(sums[channel, i]) << np.uint32(8 * channel)
 
 
-@kernel
+@borrowing_kernel
 def _turn_back(narrow: NDArray[np.uint32], rows: int, out: NDArray[np.uint32], top: int) -> None:
     """The first ``rows`` columns of (w, n) as rows of ``out`` from ``top`` on."""
     width = narrow.shape[0]

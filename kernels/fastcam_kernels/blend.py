@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel
 
 
-@kernel
+@borrowing_kernel
 def to_level(value: np.float32) -> np.int32:
     """Round half up and clip to 0..255; NaN is 0."""
     value += np.float32(0.5)
@@ -29,7 +29,7 @@ def to_level(value: np.float32) -> np.int32:
     return np.int32(value)
 
 
-@kernel
+@borrowing_kernel
 def heat_levels(
     heat: NDArray[np.float32], low: np.float32, factor: np.float32, levels: NDArray[np.uint8]
 ) -> None:
@@ -38,7 +38,7 @@ def heat_levels(
         levels[x] = np.uint8(to_level((heat[x] - low) * factor))
 
 
-@kernel
+@borrowing_kernel
 def round_row(mixed: NDArray[np.float32], pixels: NDArray[np.uint8]) -> None:
     """Resampled values to bytes."""
     for x in range(mixed.shape[0]):
@@ -69,7 +69,7 @@ class Blend(NamedTuple):
     """(2, 3 * w) uint8, the row above and the row that is drawn."""
 
 
-@kernel
+@borrowing_kernel
 def blend_row(blend: Blend, image_row: int, level_row: int, current: int) -> None:
     """One row of heat over an image into ``lines[current]``."""
     channels, lookup, packed = blend.channels, blend.lookup, blend.packed
@@ -96,7 +96,7 @@ def blend_row(blend: Blend, image_row: int, level_row: int, current: int) -> Non
         out[3 * x + 2] = np.uint8(color >> np.uint32(16))
 
 
-@kernel
+@borrowing_kernel
 def runs_of(heat: NDArray[np.uint8], row: int, starts: NDArray[np.int32]) -> int:
     """Number of runs of equal levels in a row; run k is ``starts[k]`` to ``starts[k + 1] - 1``.
 
@@ -112,7 +112,7 @@ def runs_of(heat: NDArray[np.uint8], row: int, starts: NDArray[np.int32]) -> int
     return runs
 
 
-@kernel
+@borrowing_kernel
 def _look_up(
     image: NDArray[np.uint8],
     row: int,
@@ -131,7 +131,7 @@ def _look_up(
         out[3 * x + 2] = np.uint8(color >> np.uint32(16))
 
 
-@kernel
+@borrowing_kernel
 def _mix(
     image: NDArray[np.uint8],
     row: int,
@@ -151,7 +151,7 @@ def _mix(
         out[3 * x + 2] = np.uint8(np.uint16(grey + blue) >> np.uint16(8))
 
 
-@kernel
+@borrowing_kernel
 def blend_runs(blend: Blend, image_row: int, level_row: int, runs: int, current: int) -> None:
     """What ``blend_row`` does for one channel, run by run."""
     image, levels, starts = blend.image, blend.levels, blend.starts
@@ -165,7 +165,7 @@ def blend_runs(blend: Blend, image_row: int, level_row: int, runs: int, current:
             _mix(image, image_row, start, stop, level, steps, lines, current)
 
 
-@kernel
+@borrowing_kernel
 def plain_row(
     image: NDArray[np.uint8], row: int, channels: int, lines: NDArray[np.uint8], current: int
 ) -> None:
@@ -181,7 +181,7 @@ def plain_row(
             out[3 * x + 2] = pixels[x]
 
 
-@kernel
+@borrowing_kernel
 def _tint_span(
     out: NDArray[np.uint8], red: np.float32, green: np.float32, blue: np.float32, keep: np.float32
 ) -> None:
@@ -191,7 +191,7 @@ def _tint_span(
         out[3 * x + 2] = np.uint8(to_level(keep * np.float32(out[3 * x + 2]) + blue))
 
 
-@kernel
+@borrowing_kernel
 def tint_row(
     tint: NDArray[np.uint8],
     row: int,
@@ -219,7 +219,7 @@ def tint_row(
         start = stop
 
 
-@kernel
+@borrowing_kernel
 def _levels(
     heat: NDArray[np.float32], low: np.float32, factor: np.float32, out: NDArray[np.uint8]
 ) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel
 from fastcam_kernels.blend import to_level
 
 Mode = Literal["flat", "heat", "only"]
 
 
-@kernel
+@borrowing_kernel
 def _blend_lookup(
     image_weight: NDArray[np.float32],
     heat_color: NDArray[np.float32],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 
 
 @kernel
@@ -37,7 +37,7 @@ def rows_of(
     return start, items
 
 
-@kernel
+@borrowing_kernel
 def fill_span(
     lines: NDArray[np.uint8],
     current: int,
@@ -56,7 +56,7 @@ def fill_span(
         pixels[3 * x + 2] = blue
 
 
-@kernel
+@borrowing_kernel
 def outline_row(
     lines: NDArray[np.uint8],
     current: int,

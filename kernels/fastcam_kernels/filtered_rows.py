@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel
 from fastcam_kernels._prefetch import LINE, prefetch
 
 # Rows that a panel fetches before they are written. Its part of a row is too short for the CPU to
@@ -22,7 +22,7 @@ from fastcam_kernels._prefetch import LINE, prefetch
 AHEAD = 10
 
 
-@kernel
+@borrowing_kernel
 def store_row(
     lines: NDArray[np.uint8],
     current: int,
@@ -49,7 +49,7 @@ def store_row(
             target[i] = line[i]
 
 
-@kernel
+@borrowing_kernel
 def store_grey(
     image: NDArray[np.uint8], image_row: int, canvas: NDArray[np.uint8], row: int, first: int
 ) -> None:
@@ -66,7 +66,7 @@ def store_grey(
         target[3 * x + 2] = step
 
 
-@kernel
+@borrowing_kernel
 def same_row(rows: NDArray[np.float32], row: int) -> bool:
     """Whether row ``row`` holds what the one above it holds; so does ``same_bytes``."""
     first, second = rows[row], rows[row - 1]
@@ -76,7 +76,7 @@ def same_row(rows: NDArray[np.float32], row: int) -> bool:
     return different == 0
 
 
-@kernel
+@borrowing_kernel
 def same_bytes(rows: NDArray[np.uint8], row: int) -> bool:
     first, second = rows[row], rows[row - 1]
     different = np.uint8(0)
@@ -86,7 +86,7 @@ def same_bytes(rows: NDArray[np.uint8], row: int) -> bool:
     return bool(different == 0)
 
 
-@kernel
+@borrowing_kernel
 def blank_row(
     zeros: NDArray[np.uint8], row: int, canvas: NDArray[np.uint8], at: int, first: int, width: int
 ) -> None:
@@ -96,7 +96,7 @@ def blank_row(
         zeros[row] = 1
 
 
-@kernel
+@borrowing_kernel
 def prefetch_row(canvas: NDArray[np.uint8], row: int, first: int, last: int) -> None:
     """Fetch bytes first..last-1 of a row that will be written soon."""
     for at in range(first, last, LINE):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 
 # Exponent bits within the leading 16: all set in NaN and the infinities.
 _EXPONENT = {16: 0x7C00, 32: 0x7F80, 64: 0x7FF0}
@@ -16,7 +16,7 @@ _EXPONENT = {16: 0x7C00, 32: 0x7F80, 64: 0x7FF0}
 _LARGEST_LEVEL = 2.0**30
 
 
-@kernel
+@borrowing_kernel
 def _grey_row(
     source: NDArray[Any], y: int, low: float, factor: float, out: NDArray[np.uint8], row: int
 ) -> None:
@@ -28,7 +28,7 @@ def _grey_row(
         target[x] = np.uint8(np.int32(level))
 
 
-@kernel
+@borrowing_kernel
 def _grey_row_single(
     source: NDArray[Any],
     y: int,
@@ -46,7 +46,7 @@ def _grey_row_single(
         target[x] = np.uint8(level)
 
 
-@kernel
+@borrowing_kernel
 def reverse(source: NDArray[np.uint8], factor: int, out: NDArray[np.uint8]) -> None:
     """``out = source[::-1] * factor``, modulo 256.
 
@@ -148,7 +148,7 @@ def _readable_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(dtype.newbyteorder("=") if size == 2 else np.float64)
 
 
-@kernel
+@borrowing_kernel
 def _count(bits: NDArray[Any], shift: int, counts: NDArray[np.uint32]) -> None:
     """Histogram of ``bits >> shift`` spread over four tables, ``counts`` (4, digits).
 
@@ -165,7 +165,7 @@ def _count(bits: NDArray[Any], shift: int, counts: NDArray[np.uint32]) -> None:
         counts[0, np.uint64(bits[i]) >> down] += np.uint32(1)
 
 
-@kernel
+@borrowing_kernel
 def _count_next(
     bits: NDArray[Any], shift: int, prefixes: NDArray[Any], counts: NDArray[np.uint32]
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 
 
 @kernel
@@ -20,7 +20,7 @@ def _clip_boxes(boxes: NDArray[np.int32], width: int, height: int) -> NDArray[np
     return clipped
 
 
-@kernel
+@borrowing_kernel
 def _add_boxes(
     boxes: NDArray[np.int32],
     weights: NDArray[np.float32],
@@ -38,7 +38,7 @@ def _add_boxes(
                 count_row[x] += np.float32(1.0)
 
 
-@kernel
+@borrowing_kernel
 def _divide(total: NDArray[np.float32], count: NDArray[np.float32]) -> None:
     """Sums of weights to their means, where any box lies."""
     for y in range(total.shape[0]):
@@ -99,7 +99,7 @@ def _patch_cells(
     return total, cell_y[:height], cell_x[:width]
 
 
-@kernel
+@borrowing_kernel
 def _spread(
     cells: NDArray[np.uint8],
     cell_y: NDArray[np.int32],

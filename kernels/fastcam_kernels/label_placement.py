@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 
 
-@kernel
+@borrowing_kernel
 def _collides(
     x: int, y: int, w: int, h: int, gap: int, obstacles: NDArray[np.int32], k: int
 ) -> bool:
@@ -21,7 +21,7 @@ def _collides(
     )
 
 
-@kernel
+@borrowing_kernel
 def _is_free(
     x: int, y: int, w: int, h: int, gap: int, obstacles: NDArray[np.int32], obstacle_count: int
 ) -> bool:
@@ -31,7 +31,7 @@ def _is_free(
     return free
 
 
-@kernel
+@borrowing_kernel
 def _covered(x: int, y: int, w: int, h: int, anchors: NDArray[np.int32], own: int) -> int:
     """Pixels of other boxes that a label there would hide (overlapping boxes count twice)."""
     area = 0
@@ -44,7 +44,7 @@ def _covered(x: int, y: int, w: int, h: int, anchors: NDArray[np.int32], own: in
     return area
 
 
-@kernel
+@borrowing_kernel
 def _slide(
     x: int,
     y: int,
@@ -67,7 +67,7 @@ def _slide(
     return x if 0 <= x <= last else -1
 
 
-@kernel
+@borrowing_kernel
 def _nearest(
     x: int,
     y: int,

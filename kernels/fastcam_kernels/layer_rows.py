@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 from fastcam_kernels.blend import Blend, heat_levels
 from fastcam_kernels.filtered_rows import same_bytes, same_row
 from fastcam_kernels.resize import NEAREST, Sampler, nearest_row, sample_row, sampler
@@ -99,7 +99,7 @@ def repeated_levels(heat: HeatRows, height: int) -> NDArray[np.bool_]:
     return repeats
 
 
-@kernel
+@borrowing_kernel
 def sample_levels(heat: HeatRows, row: int, levels: NDArray[np.uint8]) -> None:
     """Levels of a row, where they aren't the heat itself, into ``levels[0]``."""
     if heat.levels.shape[0] > 0:
@@ -134,7 +134,7 @@ def tint_rows(arrays: TintArrays, width: int, height: int) -> TintRows:
     return TintRows(mask, color, alpha, resampled, samples, inside)
 
 
-@kernel
+@borrowing_kernel
 def sample_tint(tint: TintRows, row: int) -> None:
     """A row of the mask into ``tint.inside``."""
     index_y = tint.samples.index_y

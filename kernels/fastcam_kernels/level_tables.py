@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel
 
 
-@kernel
+@borrowing_kernel
 def _through(
     planes: NDArray[np.uint8], tables: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:

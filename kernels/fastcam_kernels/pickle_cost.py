@@ -12,7 +12,7 @@ import pickle
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 from fastcam_kernels.pickle_objects import (
     COLUMNS,
     DEPTH,
@@ -98,7 +98,7 @@ _QUICK[(ACTION == PUSH) & (ARGUMENT == -1)] = _SHORT
 _QUICK[pickle.MEMOIZE[0]], _QUICK[pickle.BINGET[0]] = _REMEMBER, _RECALL
 
 
-@kernel
+@borrowing_kernel
 def _act(
     data: NDArray[np.uint8],
     offset: int,
@@ -118,65 +118,70 @@ def _act(
     New objects are ``rows`` and following, the entry last. An entry below zero is an error: only
     objects can be filled.
     """
-    entries = stack[first:top]
     hashed, size, boundless = 0, 0, False
     result = rows
     if TUPLE0 <= action <= TUPLE:
-        links = make_tuple(data, objects, edges, links, rows, entries)
+        links = make_tuple(data, objects, edges, links, rows, stack, first, top)
     elif action == EMPTY_LIST or action == EMPTY_DICT or action == EMPTY_SET:
         new(objects, rows, OBJECT)
     elif action == LIST:
         new(objects, rows, OBJECT)
-        links, _ = fill(data, objects, edges, links, rows, entries, 0)
+        links, _ = fill(data, objects, edges, links, rows, stack, first, top, 0)
     elif action == DICT or action == FROZENSET:
         new(objects, rows, OBJECT)
         step = 2 if action == DICT else 1
-        links, hashed = fill(data, objects, edges, links, rows, entries, step)
+        links, hashed = fill(data, objects, edges, links, rows, stack, first, top, step)
     elif action == APPEND or action == APPENDS:
-        result = entries[0]
+        result = stack[first]
         if result >= 0:
-            links, _ = fill(data, objects, edges, links, result, entries[1:], 0)
+            links, _ = fill(data, objects, edges, links, result, stack, first + 1, top, 0)
     elif action == SETITEM or action == SETITEMS or action == ADDITEMS:
-        result = entries[0]
+        result = stack[first]
         if result >= 0:
             step = 1 if action == ADDITEMS else 2
-            links, hashed = fill(data, objects, edges, links, result, entries[1:], step)
+            links, hashed = fill(data, objects, edges, links, result, stack, first + 1, top, step)
     elif action == GLOBAL:
         new(objects, rows, NAME + name_code(data, offset))
     elif action == STACK_GLOBAL:
-        has_name = entries[1] < 0
-        new(objects, rows, NAME + (name_code(data, -1 - entries[1]) if has_name else ORDINARY))
+        has_name = stack[first + 1] < 0
+        new(
+            objects, rows, NAME + (name_code(data, -1 - stack[first + 1]) if has_name else ORDINARY)
+        )
     elif action == REDUCE:
-        hashed, size, boundless = call(data, objects, edges, rows, entries[0], entries[1], most)
+        hashed, size, boundless = call(
+            data, objects, edges, rows, stack[first], stack[first + 1], most
+        )
     elif action == INST or action == OBJ:
         # Three objects: the function, its arguments, and what it gives.
         begin = 0 if action == INST else 1
         function = rows
         if action == INST:
             new(objects, rows, NAME + name_code(data, offset))
-        elif len(entries) == 0:
+        elif top == first:
             return -1, links, 0, 0, False
         else:
             new(objects, rows, OBJECT)
-            function = entries[0]
-        links = make_tuple(data, objects, edges, links, rows + 1, entries[begin:])
+            function = stack[first]
+        links = make_tuple(data, objects, edges, links, rows + 1, stack, first + begin, top)
         result = rows + 2
         hashed, size, boundless = call(data, objects, edges, result, function, rows + 1, most)
     elif action == NEWOBJ_EX:
-        hashed, size, boundless = call(data, objects, edges, rows, entries[0], entries[1], most)
-        size = plus(size, walk(objects, edges, entries[2], most)[0])
+        hashed, size, boundless = call(
+            data, objects, edges, rows, stack[first], stack[first + 1], most
+        )
+        size = plus(size, walk(objects, edges, stack[first + 2], most)[0])
     elif action == BUILD:
-        result = entries[0]
-        size = walk(objects, edges, entries[1], most)[0]
+        result = stack[first]
+        size = walk(objects, edges, stack[first + 1], most)[0]
     elif action == BINPERSID:
-        hashed = hashing_of(data, objects, entries[0])
+        hashed = hashing_of(data, objects, stack[first])
         new(objects, rows, OBJECT)
     else:
         new(objects, rows, OBJECT)
     return result, links, hashed, size, boundless
 
 
-@kernel
+@borrowing_kernel
 def _begins(action: int, top: int, fence: int) -> int:
     """Where on the stack the entries begin that an action replaces by one."""
     needs = NEEDS[action]

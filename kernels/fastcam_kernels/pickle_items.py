@@ -13,7 +13,7 @@ import pickle
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 from fastcam_kernels.pickle_opcodes import (
     ACTION,
     ADDITEMS,
@@ -65,7 +65,7 @@ def _larger(table: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
     return larger
 
 
-@kernel
+@borrowing_kernel
 def _set(table: NDArray[np.int64], row: int, a: int, b: int, c: int, d: int) -> None:
     table[row, 0], table[row, 1], table[row, 2], table[row, 3] = a, b, c, d
 
@@ -184,14 +184,14 @@ def spans(
     return True, items[:count], defined[:rows]
 
 
-@kernel
+@borrowing_kernel
 def behind_of(data: NDArray[np.uint8], offset: int) -> int:
     """The offset behind the opcode at ``offset``, which is whole."""
     argument = ARGUMENT[data[offset]]
     return offset + 1 + argument if 0 <= argument < LINE else end_of(data, offset)
 
 
-@kernel
+@borrowing_kernel
 def recalled(data: NDArray[np.uint8], parts: NDArray[np.int64], found: NDArray[np.uint8]) -> int:
     """Set ``found`` (entries,) to 1 for the entries of the memo that spans (n, 4) take from before
     them; how many there are that were 0."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 from fastcam_kernels.pickle_opcodes import (
     CALLS,
     ENCODES,
@@ -66,25 +66,25 @@ def table_room(table: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
     return larger
 
 
-@kernel
+@borrowing_kernel
 def plus(first: int, second: int) -> int:
     return min(first + second, INFINITE)
 
 
-@kernel
+@borrowing_kernel
 def _times(first: int, second: int) -> int:
     if first > 0 and second > INFINITE // first:
         return INFINITE
     return first * second
 
 
-@kernel
+@borrowing_kernel
 def units(size: int) -> int:
     """Bytes as the table has them."""
     return min((size + _UNIT - 1) // _UNIT, _FULL)
 
 
-@kernel
+@borrowing_kernel
 def new(objects: NDArray[np.int32], row: int, kind: int) -> None:
     for column in range(COLUMNS):
         objects[row, column] = 0
@@ -93,7 +93,7 @@ def new(objects: NDArray[np.int32], row: int, kind: int) -> None:
     objects[row, _HEAD] = -1
 
 
-@kernel
+@borrowing_kernel
 def _link(
     objects: NDArray[np.int32], edges: NDArray[np.int32], count: int, into: int, row: int
 ) -> int:
@@ -103,25 +103,28 @@ def _link(
     return count + 1
 
 
-@kernel
+@borrowing_kernel
 def hashing_of(data: NDArray[np.uint8], objects: NDArray[np.int32], entry: int) -> int:
     """Steps of hashing an entry: a tuple hashes all that is in it, every time."""
     return atom(data, -1 - entry)[1] if entry < 0 else int(objects[entry, HASH])
 
 
-@kernel
+@borrowing_kernel
 def make_tuple(
     data: NDArray[np.uint8],
     objects: NDArray[np.int32],
     edges: NDArray[np.int32],
     count: int,
     row: int,
-    entries: NDArray[np.int64],
+    stack: NDArray[np.int64],
+    first: int,
+    top: int,
 ) -> int:
-    """Make the object ``row`` a tuple of stack entries; how many edges there are now."""
+    """Make the object ``row`` a tuple of ``stack[first:top]``; how many edges there are now."""
     new(objects, row, OBJECT)
     total, hashing, depth, hard, flags, atoms = 0, 1, 0, 0, OBJECT, 0
-    for entry in entries:
+    for place in range(first, top):
+        entry = stack[place]
         if entry >= 0:
             count = _link(objects, edges, count, row, entry)
             hashing += wide(objects[entry, HASH])
@@ -133,7 +136,7 @@ def make_tuple(
             hard += alike
             flags |= _WIDE * large
             atoms += 1
-    if len(entries) and entries[-1] < 0 and is_latin1(data, -1 - entries[-1]):
+    if top > first and stack[top - 1] < 0 and is_latin1(data, -1 - stack[top - 1]):
         flags |= _LATIN1
     objects[row, FLAGS], objects[row, _ATOMS] = flags, atoms
     objects[row, PAYLOAD], objects[row, HASH] = units(total), min(hashing, _FULL)
@@ -141,22 +144,28 @@ def make_tuple(
     return count
 
 
+@borrowing_kernel
+def _own(objects: NDArray[np.int32], row: int) -> tuple[int, int]:
+    """Bytes and tuple hashes of an object without the objects in it."""
+    atoms = wide(objects[row, _ATOMS])
+    size = _LEAST + _SLOT * atoms + _UNIT * wide(objects[row, PAYLOAD])
+    return size, atoms + wide(objects[row, HASH])
+
+
 @kernel
-def walk(
+def _walk_deep(
     objects: NDArray[np.int32], edges: NDArray[np.int32], entry: int, most: int
 ) -> tuple[int, int]:
-    """Bytes and tuple hashes of an entry and all in it, as often as it is there; up to ``most``."""
-    if entry < 0:
-        return _SLOT, 1
+    """As :func:`walk`, for objects in objects in objects: it needs memory of its own."""
     waiting = np.empty(16, np.int64)
     waiting[0], left = entry, 1
     total, hashes = 0, 0
     while left and total <= most:
         left -= 1
         row = waiting[left]
-        atoms = wide(objects[row, _ATOMS])
-        total += _LEAST + _SLOT * atoms + _UNIT * wide(objects[row, PAYLOAD])
-        hashes += atoms + objects[row, HASH]
+        size, steps = _own(objects, row)
+        total += size
+        hashes += steps
         edge = objects[row, _HEAD]
         while edge >= 0 and total <= most:
             waiting = room(waiting, left + 1)
@@ -167,7 +176,27 @@ def walk(
     return total, hashes
 
 
-@kernel
+@borrowing_kernel
+def walk(
+    objects: NDArray[np.int32], edges: NDArray[np.int32], entry: int, most: int
+) -> tuple[int, int]:
+    """Bytes and tuple hashes of an entry and all in it, as often as it is there; up to ``most``."""
+    if entry < 0:
+        return _SLOT, 1
+    total, hashes = _own(objects, entry)
+    edge = objects[entry, _HEAD]
+    while edge >= 0 and total <= most:
+        item = edges[edge, 0]
+        if objects[item, _HEAD] >= 0:
+            return _walk_deep(objects, edges, entry, most)
+        size, steps = _own(objects, item)
+        total += _SLOT + size
+        hashes += steps
+        edge = edges[edge, 1]
+    return total, hashes
+
+
+@borrowing_kernel
 def _items_alike(objects: NDArray[np.int32], edges: NDArray[np.int32], row: int, pairs: int) -> int:
     """How many items of a list, or keys of its pairs, may have the same hash."""
     count = wide(objects[row, _HARD])
@@ -180,7 +209,7 @@ def _items_alike(objects: NDArray[np.int32], edges: NDArray[np.int32], row: int,
     return count
 
 
-@kernel
+@borrowing_kernel
 def _first(objects: NDArray[np.int32], edges: NDArray[np.int32], row: int) -> int:
     """The first object in an object, -1 where there is none."""
     edge, item = objects[row, _HEAD], -1
@@ -189,7 +218,7 @@ def _first(objects: NDArray[np.int32], edges: NDArray[np.int32], row: int) -> in
     return item
 
 
-@kernel
+@borrowing_kernel
 def call(
     data: NDArray[np.uint8],
     objects: NDArray[np.int32],
@@ -235,24 +264,28 @@ def call(
     return hashed, size, boundless
 
 
-@kernel
+@borrowing_kernel
 def fill(
     data: NDArray[np.uint8],
     objects: NDArray[np.int32],
     edges: NDArray[np.int32],
     count: int,
     into: int,
-    entries: NDArray[np.int64],
+    stack: NDArray[np.int64],
+    first: int,
+    top: int,
     step: int,
 ) -> tuple[int, int]:
-    """Put stack entries into a list (``step`` 0), set (1) or dict (2): (edges, steps of hashing).
+    """Put ``stack[first:top]`` into a list (``step`` 0), set (1) or dict (2): (edges, steps of
+    hashing).
 
     Texts have random hashes. Of large integers, and tuples of anything, a file can hold thousands
     whose hashes are alike: each is then compared with all before it.
     """
     hashed, total, atoms = 0, 0, 0
     hard = wide(objects[into, _HARD])
-    for i, entry in enumerate(entries):
+    for place in range(first, top):
+        entry = stack[place]
         if entry >= 0:
             count = _link(objects, edges, count, into, entry)
             steps = wide(objects[entry, HASH])
@@ -263,7 +296,7 @@ def fill(
             atoms += 1
         if step == 0:
             hard += alike if entry < 0 else 0
-        elif step == 1 or i & 1 == 0:
+        elif step == 1 or (place - first) & 1 == 0:
             if alike:
                 steps = plus(steps, _times(steps, hard))
                 hard += 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel
 
 # What opcodes do to the stack. BAD is no opcode.
 (
@@ -94,13 +94,13 @@ _DIGIT = 4
 _ALIKE = 8
 
 
-@kernel
+@borrowing_kernel
 def wide(value: Any) -> int:
     """An integer of any type as one that can be calculated with: those of tables are small."""
     return np.int64(value)  # type: ignore[return-value]
 
 
-@kernel
+@borrowing_kernel
 def number(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """The little-endian number of ``length`` <= 8 bytes; ``LARGE`` where it is larger."""
     value = 0
@@ -111,7 +111,7 @@ def number(data: NDArray[np.uint8], offset: int, length: int) -> int:
     return value
 
 
-@kernel
+@borrowing_kernel
 def end_of(data: NDArray[np.uint8], offset: int) -> int:
     """The offset behind the opcode at ``offset`` and its argument; -1 where the data end before."""
     size = len(data)
@@ -134,7 +134,7 @@ def end_of(data: NDArray[np.uint8], offset: int) -> int:
     return end if end <= size else -1
 
 
-@kernel
+@borrowing_kernel
 def _decimal(data: NDArray[np.uint8], start: int, end: int) -> int:
     """The number of decimal digits between two offsets; -1 for anything else."""
     value, digits = 0, 0
@@ -148,7 +148,7 @@ def _decimal(data: NDArray[np.uint8], start: int, end: int) -> int:
     return value if digits else -1
 
 
-@kernel
+@borrowing_kernel
 def index_of(data: NDArray[np.uint8], offset: int, end: int) -> int:
     """The number of the memo's entry in a PUT or GET; -1 where there is none."""
     length = ARGUMENT[data[offset]]
@@ -157,19 +157,19 @@ def index_of(data: NDArray[np.uint8], offset: int, end: int) -> int:
     return number(data, offset + 1, length)
 
 
-@kernel
+@borrowing_kernel
 def is_text_line(code: int) -> bool:
     """Whether it is STRING or UNICODE, whose ends have to be looked for."""
     return code == _STRING or code == _UNICODE
 
 
-@kernel
+@borrowing_kernel
 def is_number_line(code: int) -> bool:
     """Whether it is INT or LONG, integers in decimal."""
     return code == _INT or code == _LONG
 
 
-@kernel
+@borrowing_kernel
 def atom(data: NDArray[np.uint8], offset: int) -> tuple[int, int, int, int]:
     """Of a number, text or bytes: (bytes in it, steps of hashing it, whether a file can make many
     of the same hash, whether it is an integer of more than one byte).
@@ -192,7 +192,7 @@ def atom(data: NDArray[np.uint8], offset: int) -> tuple[int, int, int, int]:
     return 0, 1, 0, 0
 
 
-@kernel
+@borrowing_kernel
 def text_span(data: NDArray[np.uint8], offset: int) -> tuple[int, int]:
     """Where the text of an opcode begins and ends: of GLOBAL and INST the name's, without the
     module's. Empty where it has none."""
@@ -208,7 +208,7 @@ def text_span(data: NDArray[np.uint8], offset: int) -> tuple[int, int]:
     return (start, end - 1) if length == LINE else (start, start)
 
 
-@kernel
+@borrowing_kernel
 def name_code(data: NDArray[np.uint8], offset: int) -> int:
     """What calling the function costs whose name the opcode at ``offset`` holds."""
     start, end = text_span(data, offset)
@@ -230,7 +230,7 @@ def name_code(data: NDArray[np.uint8], offset: int) -> int:
     return ORDINARY
 
 
-@kernel
+@borrowing_kernel
 def is_latin1(data: NDArray[np.uint8], offset: int) -> bool:
     """Whether the text at ``offset`` is ``latin1`` or ``latin-1``."""
     start, end = text_span(data, offset)

@@ -13,7 +13,7 @@ import pickle
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 from fastcam_kernels.pickle_items import BEGIN, BEHIND, END, FIRST, behind_of
 from fastcam_kernels.pickle_opcodes import ACTION, GET, MEMOIZE, PUT, SKIP, index_of
 
@@ -24,7 +24,7 @@ _POP, _APPENDS, _STOP = pickle.POP[0], pickle.APPENDS[0], pickle.STOP[0]
 _FRAME_BYTES, _GROWTH = 6, 3
 
 
-@kernel
+@borrowing_kernel
 def _holder(definitions: NDArray[np.int64], index: int) -> int:
     """The definition (sorted, disjoint) that makes an entry of the memo; -1 where there is none."""
     low, high = 0, len(definitions)
@@ -37,7 +37,7 @@ def _holder(definitions: NDArray[np.int64], index: int) -> int:
     return low if low < len(definitions) and definitions[low, FIRST] <= index else -1
 
 
-@kernel
+@borrowing_kernel
 def _need(
     data: NDArray[np.uint8],
     definitions: NDArray[np.int64],
@@ -62,7 +62,7 @@ def _need(
     return True
 
 
-@kernel
+@borrowing_kernel
 def _append(
     data: NDArray[np.uint8], begin: int, end: int, out: NDArray[np.uint8], length: int
 ) -> int:
@@ -71,7 +71,7 @@ def _append(
     return length + end - begin
 
 
-@kernel
+@borrowing_kernel
 def _copy(
     data: NDArray[np.uint8],
     begin: int,

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-@kernel
+@borrowing_kernel
 def _up_filter(rows: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     height, length = rows.shape
     for y in range(height):

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 
 # Bytes of a pixel, high one first.
 _PIXEL = 2
 
 
-@kernel
+@borrowing_kernel
 def _paeth(left: np.int32, above: np.int32, corner: np.int32) -> np.int32:
     """Whichever of three bytes is nearest to ``left + above - corner`` (section 9.4)."""
     down, right = above - corner, left - corner
@@ -25,7 +25,7 @@ def _paeth(left: np.int32, above: np.int32, corner: np.int32) -> np.int32:
     return nearest if distance <= to_corner else corner
 
 
-@kernel
+@borrowing_kernel
 def _undo(row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uint16]) -> bool:
     """A row (1 + 2 * w,) to levels (w,), and its bytes over those ``above`` (2 * w,); whether its
     filter is known."""
@@ -36,7 +36,8 @@ def _undo(row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uint
     if kind > 4:
         return False
     if kind == 0:
-        above[:] = line
+        for i in range(above.shape[0]):
+            above[i] = line[i]
     elif kind == 2:
         for i in range(above.shape[0]):
             above[i] = np.uint8(above[i] + line[i])

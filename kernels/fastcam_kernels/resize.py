@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 
 NEAREST: Final = 0
 BILINEAR: Final = 1
@@ -57,7 +57,7 @@ def taps(n_in: int, n_out: int, method: int) -> tuple[NDArray[np.int32], NDArray
     return index, weight, 1 if method == 0 else (2 if method == 1 else 4)
 
 
-@kernel
+@borrowing_kernel
 def _widen(
     row: NDArray[Any],
     channels: int,
@@ -116,7 +116,7 @@ def sampler(
     return Sampler(index_y, weight_y, index_x, weight_x, count, ring, ring_rows)
 
 
-@kernel
+@borrowing_kernel
 def sample_row(
     source: NDArray[Any], channels: int, samples: Sampler, row: int, out: NDArray[np.float32]
 ) -> None:
@@ -149,7 +149,7 @@ def sample_row(
         out[i] = w0 * row_0[i] + w1 * row_1[i] + w2 * row_2[i] + w3 * row_3[i]
 
 
-@kernel
+@borrowing_kernel
 def nearest_row(
     source: NDArray[np.uint8], samples: Sampler, row: int, out: NDArray[np.uint8]
 ) -> None:

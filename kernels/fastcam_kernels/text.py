@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel, kernel
 from fastcam_kernels.boxes import fill_span, rows_of
 from fastcam_kernels.panel_layers import Text
 
@@ -56,7 +56,7 @@ def text_rows(text: TextArrays, height: int) -> tuple[NDArray[np.int32], NDArray
     return rows_of(tops, bottoms, height)
 
 
-@kernel
+@borrowing_kernel
 def _changed_area(
     before: NDArray[np.int32], after: NDArray[np.int32], atlas: NDArray[np.int32]
 ) -> tuple[int, int, int, int]:
@@ -88,14 +88,14 @@ def changed_area(
     return _changed_area(plain(before, np.int32), plain(after, np.int32), plain(atlas, np.int32))
 
 
-@kernel
+@borrowing_kernel
 def _over(coverage: np.uint32, color: np.uint32, background: np.uint32) -> np.uint8:
     mixed = np.uint32(coverage * color + (np.uint32(255) - coverage) * background + np.uint32(127))
     # n // 255 for n < 65536 without a division (exact: tested over all values).
     return np.uint8((mixed + np.uint32(1) + (mixed >> np.uint32(8))) >> np.uint32(8))
 
 
-@kernel
+@borrowing_kernel
 def text_row(
     lines: NDArray[np.uint8],
     current: int,

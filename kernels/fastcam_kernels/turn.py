@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
-from fastcam_kernels._jit import kernel
+from fastcam_kernels._jit import borrowing_kernel
 from fastcam_kernels.grey import reverse, to_grey
 
 _TILE = 64  # pixels; a transpose then reads and writes within the first-level cache
 
 
-@kernel
+@borrowing_kernel
 def _transpose(source: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     height, width = source.shape
     for top in range(0, height, _TILE):
@@ -24,13 +24,13 @@ def _transpose(source: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
                     out[x, y] = source[y, x]
 
 
-@kernel
+@borrowing_kernel
 def _scale(source: NDArray[np.uint8], factor: int, out: NDArray[np.uint8]) -> None:
     for x in range(source.shape[0]):
         out[x] = np.uint8(source[x] * factor)
 
 
-@kernel
+@borrowing_kernel
 def _scale_flipped(
     source: NDArray[np.uint8],
     factor: int,
