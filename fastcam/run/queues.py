@@ -41,19 +41,20 @@ def run(
 def run_cut(
     client: Client, function: Callable[[WorkItem], Result], items: Sequence[WorkItem]
 ) -> Iterator[tuple[WorkItem, Result]]:
-    """Run every item as :func:`run` does, in parts that take about a second; yields the parts."""
+    """Run every item as :func:`run` does, in parts, or several at once, that take about a second;
+    yields what was run at once."""
     sizes = ItemSizes(figures_of(part for item in items for part in item))
     return run_queues(client, function, partial(assign, items), sizes=sizes)
 
 
 class Sizes(Protocol[Queued]):
-    """How much of an item is run at once."""
+    """How much is run at once."""
 
-    def cut(self, item: Queued, queues: int) -> tuple[Queued, Queued | None]:
-        """What of an item is run, where there are so many queues, and what stays in the queue."""
+    def take(self, waiting: deque[Queued], queues: int) -> Queued:
+        """Take out of a queue, which isn't empty, what is run next, where there are so many."""
 
     def done(self, item: Queued) -> None:
-        """What was cut off has been run."""
+        """What was taken has been run."""
 
 
 def run_queues(
@@ -69,7 +70,7 @@ def run_queues(
 
     ``split`` gives as many queues of items as it is asked for. Each worker thread, or ``by_worker``
     each worker, has a queue of its own and at most a few items in flight, so the scheduler's memory
-    does not grow with the job. With ``sizes`` they are run in parts, and the parts are yielded. The
+    does not grow with the job. With ``sizes`` what that takes is run at once, and yielded. The
     items of a worker that died are given to others. Raises :class:`SchedulerError` when the cluster
     is lost, or the process that workers are forked from, or when several workers died over one
     item, unless it is to be tried ``again``.
@@ -146,11 +147,11 @@ class _WorkerQueues(Generic[Queued, Result]):
         if not self._queues[queue]:
             steal_work(self._queues, queue)
         if self._queues[queue]:
-            item, rest = self._queues[queue].popleft(), None
-            if self._sizes is not None:
-                item, rest = self._sizes.cut(item, len(self._queues))
-            if rest is not None:
-                self._queues[queue].appendleft(rest)
+            waiting = self._queues[queue]
+            if self._sizes is None:
+                item = waiting.popleft()
+            else:
+                item = self._sizes.take(waiting, len(self._queues))
             self.submit(queue, item)
 
     def submit(self, queue: int, item: Queued) -> None:

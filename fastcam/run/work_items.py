@@ -1,7 +1,8 @@
 """Planning: which cases, which slices, in which work items. Integers and names, no pixels.
 
 A work item is figures that share a volume. Queues hold them in parts that can be given to other
-workers; a worker gets as many at once as keep it busy for about a second (:class:`ItemSizes`).
+workers; a worker gets parts of them, or several, that keep it busy for about a second
+(:class:`ItemSizes`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import TypeVar
 
 # Of an item before it is known how long a figure takes.
 ITEM_FIGURES = 32
-# Figures of a queue's items: the most that are ever given to a worker at once.
-_MOST_FIGURES = 4 * ITEM_FIGURES
+# Figures of a queue's items, and the most that are ever given to a worker at once.
+_MOST_FIGURES, _MOST_GIVEN = 4 * ITEM_FIGURES, 16 * ITEM_FIGURES
 # An item takes the main process 6 ms, most of them Dask's messages, and a worker 4: with a second
 # of work in each they are a hundredth. Of more than 64 queues each has longer items.
 _ITEM_SECONDS, _SECONDS_PER_QUEUE = 1.0, 1 / 64
@@ -123,27 +124,31 @@ class ItemSizes:
         """An item has been drawn."""
         self._done += figures_of(item)
 
-    def cut(self, item: WorkItem, queues: int) -> tuple[WorkItem, WorkItem | None]:
-        """What a worker gets of a queue's next item, where there are so many queues, and what stays
-        in the queue; None where nothing stays."""
+    def take(self, waiting: deque[WorkItem], queues: int) -> WorkItem:
+        """Take out of a queue, which isn't empty, what its worker gets next, where there are so
+        many queues: a part of its first item, or several items."""
+        size = self._size(queues)
+        item = waiting.popleft()
         count = figures_of(item)
-        parts = round(count / self._size(queues))
-        if len(item) != 1 or parts < 2:
-            self._given += count
-            return item, None
-        (whole,) = item
-        first = -(-count // parts)
-        self._given += first
-        part = replace(whole, slices=whole.slices[:first])
-        return (part,), (replace(whole, slices=whole.slices[first:], summary=False),)
+        parts = round(count / size)
+        if len(item) == 1 and parts > 1:
+            (whole,) = item
+            count = -(-count // parts)
+            waiting.appendleft((replace(whole, slices=whole.slices[count:], summary=False),))
+            item = (replace(whole, slices=whole.slices[:count]),)
+        while waiting and count + figures_of(waiting[0]) / 2 <= size:
+            count += figures_of(waiting[0])
+            item += waiting.popleft()
+        self._given += count
+        return item
 
     def _size(self, queues: int) -> float:
         size = float(ITEM_FIGURES)
         if self._done:
             each = (self._clock() - self._start) * queues / self._done
-            size = max(_ITEM_SECONDS, _SECONDS_PER_QUEUE * queues) / each if each else _MOST_FIGURES
+            size = max(_ITEM_SECONDS, _SECONDS_PER_QUEUE * queues) / each if each else _MOST_GIVEN
         left = (self._figures - self._given) / (_LAST_ITEMS * queues)
-        return max(1.0, min(size, max(left, _FEWEST_FIGURES), _MOST_FIGURES))
+        return max(1.0, min(size, max(left, _FEWEST_FIGURES), _MOST_GIVEN))
 
 
 def batches(cases: Sequence[CaseSlices], size: int) -> list[WorkItem]:

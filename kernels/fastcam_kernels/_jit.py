@@ -50,8 +50,7 @@ def kernel(function: Function) -> Function:
     To a type checker this is the identity. Division by zero follows NumPy, so that loops
     vectorise.
     """
-    # Said, or it would be as in the kernel that calls it first.
-    return _compiled(function, _nrt=True)
+    return _compiled(function, counted=True)
 
 
 def borrowing_kernel(function: Function) -> Function:
@@ -66,19 +65,21 @@ def borrowing_kernel(function: Function) -> Function:
     result = str(function.__annotations__["return"])
     if not set(re.findall(r"\w+", result)) <= _PLAIN:
         raise TypeError(f"{function.__qualname__} gives {result}, which may hold arrays")
-    return _compiled(function, _nrt=False)
+    return _compiled(function, counted=False)
 
 
-def _compiled(function: Function, *, _nrt: bool) -> Function:
+def _compiled(function: Function, *, counted: bool) -> Function:
     # Numba drops cached code when its own file changes, not when a kernel it calls from another
     # file does. The cache file carries this name, so the fingerprint of all files does it.
     function.__qualname__ = f"{function.__qualname__}_{_FINGERPRINT}"
+    # Said in either case, or it would be as in the kernel that calls it first.
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": counted}
     try:
-        compiled = njit(nogil=True, cache=True, error_model="numpy", _nrt=_nrt)(function)
+        compiled = njit(cache=True, **options)(function)
     except RuntimeError:
         # Neither the package nor the home folder can be written (a container without a home):
         # compile in every process rather than not at all.
-        compiled = njit(nogil=True, error_model="numpy", _nrt=_nrt)(function)
+        compiled = njit(**options)(function)
     return cast(Function, compiled)
 
 

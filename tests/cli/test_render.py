@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +14,7 @@ import pytest
 
 from fastcam import options as spec
 from fastcam.api import render as api
+from fastcam.cli.render import _single_threaded_blas
 from fastcam.demo.neck_set import SyntheticSet
 
 Call = Callable[..., Any]
@@ -139,3 +143,17 @@ def test_wrong_looks(render: Call, tmp_path: Path, options, words) -> None:
     assert outcome.code == 2
     assert all(word in outcome.err for word in words)
     assert not (tmp_path / "out").exists()
+
+
+def test_blas_has_no_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait for work in loops, on the cores where workers begin to draw."""
+    count = "import numpy, threading, os; print(len(os.listdir('/proc/self/task')))"
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with _single_threaded_blas():
+        found = subprocess.run([sys.executable, "-c", count], capture_output=True, check=True)
+    assert int(found.stdout) == 1
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    with _single_threaded_blas():
+        assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import fastcam_kernels
+import numpy as np
 import pytest
+from fastcam_kernels._jit import borrowing_kernel, kernel
+from numpy.typing import NDArray
 
 PACKAGE = Path(fastcam_kernels.__file__).parent
 RUN = """
@@ -101,3 +104,40 @@ def test_without_any_place_for_a_cache_kernels_still_work(copy, tmp_path):
     home.write_text("")
     assert run(copy, home)[1:] == ["0", "1"]
     assert run(copy, home)[1:] == ["0", "1"]
+
+
+def test_kernels_that_borrow_give_no_arrays_back() -> None:
+    """Nobody would count them, and they would be freed while they are in use."""
+
+    def total(values: np.ndarray) -> float:
+        return 0.0
+
+    def same(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return values
+
+    def pair(values: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
+        return 1, values
+
+    borrowing_kernel(total)
+    for function in (same, pair):
+        with pytest.raises(TypeError, match="may hold arrays"):
+            borrowing_kernel(function)
+
+
+def test_a_kernel_that_makes_arrays_may_be_called_by_one_that_borrows() -> None:
+    @kernel
+    def doubled(values: NDArray[np.int64]) -> NDArray[np.int64]:
+        copied = np.empty(len(values), np.int64)
+        for i in range(len(values)):
+            copied[i] = 2 * values[i]
+        return copied
+
+    @kernel
+    def of_doubled(values: NDArray[np.int64]) -> int:
+        return doubled(values)[0]
+
+    @borrowing_kernel
+    def first(values: NDArray[np.int64]) -> int:
+        return of_doubled(values)
+
+    assert first(np.arange(3, 9)) == 6

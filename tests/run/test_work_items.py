@@ -93,10 +93,7 @@ def cut_up(planned: list[CaseSlices], queues: int, seconds: float) -> list[list[
         if not waiting[queue]:
             work_items.steal_work(waiting, queue)
         if waiting[queue]:
-            part, rest = sizes.cut(waiting[queue].popleft(), queues)
-            if rest is not None:
-                waiting[queue].appendleft(rest)
-            given[queue].append(part)
+            given[queue].append(sizes.take(waiting[queue], queues))
 
     for _ in range(2):
         for queue in range(queues):
@@ -132,16 +129,24 @@ def test_cutting_loses_nothing(planned, queues, seconds):
     assert {part.case for part in parts} == {part.case for part in planned}
 
 
-def test_quick_figures_are_given_a_hundred_at_a_time_and_the_last_ones_fewer():
+def test_quick_figures_are_given_by_the_second_and_the_last_ones_by_fewer():
     given = cut_up(job(100, 100), 2, 0.005)
     sizes = [[work_items.figures_of(item) for item in items] for items in given]
-    assert sum(map(len, sizes)) < 125  # 400 items of 25 otherwise
+    assert sum(map(len, sizes)) < 100  # 300 items of 34 otherwise
     for queue in sizes:
         assert queue[0] <= 34  # nothing is known yet
-        assert set(queue[4:40]) <= {100}
+        assert set(queue[4:20]) <= {100, 200}
+        assert queue[4:20].count(200) > 12
         assert queue[-1] <= 34
     # The workers end within the time of the last items.
     assert abs(sum(sizes[0]) - sum(sizes[1])) <= 34
+
+
+def test_figures_that_take_no_time_are_given_by_five_hundred():
+    """Progress stays visible, and what a lost worker had is soon done again."""
+    given = cut_up(job(100, 100), 2, 0.0)
+    most = max(work_items.figures_of(item) for items in given for item in items)
+    assert 500 <= most < 550
 
 
 def test_slow_figures_are_given_one_by_one():

@@ -18,6 +18,7 @@ from fastcam_kernels import pickle_cost
 from fastcam_kernels._jit import is_cached
 from fastcam_kernels.pickle_objects import INFINITE
 
+from fastcam.read.meanwhile import meanwhile
 from fastcam.read.results import pickle_scan
 from fastcam.read.results.interpreted_kernel import interpreted
 
@@ -107,9 +108,11 @@ def _walk(data: bytes | mmap.mmap, start: int, most_hashing: int) -> tuple[int, 
             return result, start + int(end), int(hashed), int(objects), int(depth)
     announce_compiling()
     codes = np.frombuffer(data, np.uint8)
-    result, end, _, hashed, _, objects, depth = pickle_cost.cost(
-        codes, start, most_hashing, _MOST_BUILDING + _BUILDING_PER_BYTE * len(codes)
-    )
+    pickle_cost.cost(codes[:0], 0, 0, 0)  # is loaded now, which does hold the GIL
+    with meanwhile():
+        result, end, _, hashed, _, objects, depth = pickle_cost.cost(
+            codes, start, most_hashing, _MOST_BUILDING + _BUILDING_PER_BYTE * len(codes)
+        )
     del codes  # the file could not be unmapped
     return result, end, hashed, objects, depth
 
