@@ -20,9 +20,12 @@ def do_meanwhile(task: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def meanwhile() -> Iterator[None]:
+def meanwhile(load: Callable[[], object]) -> Iterator[None]:
     """Have what waits done by another thread within the block, in which this one runs a kernel; it
-    is done when the block is left, as two threads that import at once may see half of a module."""
+    is done when the block is left, as two threads that import at once may see half of a module.
+
+    ``load`` loads the kernel, which does hold the GIL; it is called before, if anything waits.
+    """
     tasks = tuple(_waiting)
     _waiting.clear()
     if not tasks:
@@ -34,6 +37,7 @@ def meanwhile() -> Iterator[None]:
             with contextlib.suppress(ImportError):
                 task()
 
+    load()
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:

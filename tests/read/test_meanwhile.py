@@ -29,13 +29,16 @@ def test_it_is_done_once_by_another_thread_and_before_the_block_is_left():
         threads.append(threading.current_thread())
 
     do_meanwhile(task)
-    with meanwhile():
+    loaded: list[bool] = []
+    with meanwhile(lambda: loaded.append(begun.is_set())):
+        assert loaded == [False]
         begun.set()
     assert len(threads) == 1
     assert threads[0] is not threading.current_thread()
-    with meanwhile():
+    with meanwhile(lambda: loaded.append(True)):
         pass
     assert len(threads) == 1
+    assert loaded == [False]  # nothing waits: the kernel is loaded when it is called
 
 
 def test_a_library_that_is_missing_is_missed_where_it_is_used():
@@ -46,7 +49,7 @@ def test_a_library_that_is_missing_is_missed_where_it_is_used():
 
     do_meanwhile(missing)
     do_meanwhile(lambda: done.append(1))
-    with meanwhile():
+    with meanwhile(lambda: None):
         pass
     assert done == [1]
 
@@ -54,7 +57,7 @@ def test_a_library_that_is_missing_is_missed_where_it_is_used():
 def test_an_error_in_the_block_waits_for_it_too():
     done: list[int] = []
     do_meanwhile(lambda: done.append(1))
-    with pytest.raises(ValueError, match="of the kernel"), meanwhile():
+    with pytest.raises(ValueError, match="of the kernel"), meanwhile(lambda: None):
         raise ValueError("of the kernel")
     assert done == [1]
 

@@ -11,7 +11,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from fastcam_kernels import pickle_cost
@@ -108,8 +108,7 @@ def _walk(data: bytes | mmap.mmap, start: int, most_hashing: int) -> tuple[int, 
             return result, start + int(end), int(hashed), int(objects), int(depth)
     announce_compiling()
     codes = np.frombuffer(data, np.uint8)
-    pickle_cost.cost(codes[:0], 0, 0, 0)  # is loaded now, which does hold the GIL
-    with meanwhile():
+    with meanwhile(partial(pickle_cost.cost, codes[:0], 0, 0, 0)):
         result, end, _, hashed, _, objects, depth = pickle_cost.cost(
             codes, start, most_hashing, _MOST_BUILDING + _BUILDING_PER_BYTE * len(codes)
         )
