@@ -2,9 +2,10 @@
 
 Each run is a process of its own (`fastcam render --mode all_slices`), started cold, into an empty
 folder; numbers of workers take turns, and a ratio is the median of those within the rounds. Memory
-is that of all its processes together, looked at every five seconds (a look takes 35 ms of a core's
-time, which two workers would miss): the sum of their proportional set sizes, in which shared pages
-count once, and of their resident sizes, in which they count in every process.
+is that of all its processes together, looked at every five seconds: the sum of their proportional
+set sizes, in which shared pages count once, and of their resident sizes, in which they count in
+every process. It is looked at in one more run of each, after the rounds: the looks make one worker
+a tenth slower, and two hardly.
 
 `--bind` gives each run as many cores as it has workers, as on a machine with no more of them: one
 worker uses up to two cores otherwise.
@@ -27,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fastcam.demo.neck_set import SyntheticSet, make_test_set
@@ -88,14 +89,16 @@ def _bound(cores: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def run_job(name: str, command: list[str], output: Path, cores: int | None) -> Run:
-    """Run a command to its end, watching its memory."""
+def run_job(name: str, command: list[str], output: Path, cores: int | None, watched: bool) -> Run:
+    """Run a command to its end, its memory ``watched`` or not."""
     shutil.rmtree(output, ignore_errors=True)
     start = time.perf_counter()
     with _bound(cores):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     pss = rss = 0.0
     wait = _FIRST
+    if not watched:
+        process.wait()
     while process.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=wait)
@@ -190,14 +193,19 @@ def main() -> None:
         for turn in range(1 if options.quick else options.rounds):
             for name, command in commands.items():
                 bound = int(name.split()[0]) if options.bind and not options.shapes else None
-                runs[name].append(run_job(name, command, output, bound))
+                runs[name].append(run_job(name, command, output, bound, watched=False))
                 run = runs[name][-1]
                 print(
                     f"round {turn + 1}  {name:>10}: {run.seconds:7.1f} s  {run.rate:6.0f} figures/s"
-                    f"  {run.output_mib:6.0f} MiB written"
-                    f"  peak {run.pss_mib:5.0f} MiB PSS, {run.rss_mib:5.0f} MiB RSS",
+                    f"  {run.output_mib:6.0f} MiB written",
                     flush=True,
                 )
+        for name, command in commands.items():
+            peak = run_job(name, command, output, None, watched=True)
+            print(f"{name:>10}: peak {peak.pss_mib:5.0f} MiB PSS, {peak.rss_mib:5.0f} MiB RSS")
+            runs[name] = [
+                replace(run, pss_mib=peak.pss_mib, rss_mib=peak.rss_mib) for run in runs[name]
+            ]
     first = next(iter(runs.values()))
     for name, rounds in runs.items():
         median = statistics.median(run.seconds for run in rounds)
