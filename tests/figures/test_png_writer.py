@@ -172,18 +172,18 @@ def test_what_cannot_be_written_behind_ends_the_batch(tmp_path):
     assert not done
 
 
-def test_large_figures_wait_for_nobody(tmp_path):
+def test_large_figures_wait_for_nobody(folder):
     render_style = render_style_of(Style(), "", (), 100)
     batch = WriteBatch([Buffers(), Buffers()])
     panel = Panel("slice", 3000, 2000, image=ramp(60, 60))  # 18 MiB
     batch.put(
-        tmp_path / "a.png",
+        folder / "a.png",
         Sheet("a", "b", (0, 0, 0), ((panel,),)),
         render_style,
         "png",
         lambda _: None,
     )
-    assert (tmp_path / "a.png").is_file()
+    assert (folder / "a.png").is_file()
 
 
 def test_a_file_that_cannot_be_written_ends_a_batch(tmp_path):
