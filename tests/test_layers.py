@@ -55,7 +55,7 @@ LAZY = ("cli",)
 HOMES = {
     "dask": {"run.scheduler", "jobs.render.preload"},
     "distributed": {"run.scheduler", "run.queues", "jobs.infer.preload", "jobs.render.preload"},
-    "fsspec": {"storage", "store.zarr_place"},
+    "fsspec": {"storage"},
     "zarr": {"store"},
 }
 NO_NAMES = {"utils", "util", "helpers", "common", "misc", "types", "io"}

@@ -8,12 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastcam.run.files import write_files
+from fastcam.run.files import make_folder, write_files
 from fastcam.storage.locations import absent
 from fastcam.storage.object_path import ObjectPath
 from fastcam.store import map_schema
 from fastcam.store.folder_names import folder_of
-from fastcam.store.zarr_place import zarr_place
 
 
 def add_arrays(
@@ -34,20 +33,18 @@ def add_arrays(
         return
     import zarr
 
-    # In a bucket each group that Zarr looks for is some requests, one after the other: there they
-    # are described in memory first.
+    # In memory first. In a bucket each group that Zarr looks for is some requests, one after the
+    # other; on a disk a process that is killed while Zarr writes leaves a file that nobody removes.
     described: dict[str, Any] = {}
-    remote = isinstance(path, ObjectPath)
-    root = (
-        zarr.create_group(zarr.storage.MemoryStore(described), zarr_format=3)
-        if remote
-        else zarr.open_group(zarr_place(path), mode="r+", zarr_format=3)
-    )
+    root = zarr.create_group(zarr.storage.MemoryStore(described), zarr_format=3)
     for name in names:
         map_schema.create_batch_array(
             root, name, columns[name], count=count, batch=batch, attributes=attributes(name)
         )
-    if remote:
-        own = {path / way: value.to_bytes() for way, value in described.items()}
-        for _ in write_files([(file, [own[file]]) for file in absent(list(own))]):
-            pass
+    own = {path / way: value.to_bytes() for way, value in described.items()}
+    files = absent(list(own))
+    if not isinstance(path, ObjectPath):
+        for file in files:
+            make_folder(file.parent)
+    for _ in write_files([(file, [own[file]]) for file in files]):
+        pass

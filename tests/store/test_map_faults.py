@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import zarr
 
 from fastcam.errors import CaseError, InputError, OutputError
-from fastcam.store import map_schema
+from fastcam.run import files
 from fastcam.store.chunk_files import Chunks
 from fastcam.store.maps import MapStore
 
@@ -62,23 +64,66 @@ def test_a_killed_run_goes_on(
 
 def test_killed_between_making_two_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = new_store(tmp_path)
-    made: list[str] = []
+    made: list[Path] = []
 
-    def dying(root: zarr.Group, name: str, values: Any, **rest: Any) -> None:
-        if len(made) == 1:
-            raise Killed
-        made.append(name)
-        create(root, name, values, **rest)
+    def dying(path: Path, *rest: Any) -> int:
+        if path.name == "zarr.json":
+            if len(made) == 1:
+                raise Killed
+            made.append(path)
+        return write(path, *rest)
 
-    create = map_schema.create_batch_array
+    write = files.write_bytes
     with monkeypatch.context() as patched:
-        patched.setattr("fastcam.store.map_schema.create_batch_array", dying)
+        patched.setattr("fastcam.run.files.write_bytes", dying)
         with pytest.raises(Killed):
             store.append(0, rows(2))
     again = MapStore.open(store.path)
     assert again.map_names == ()
     again.append(0, rows(2))
     assert MapStore.open(store.path).map_names == (CAM, LAST)
+
+
+# Appends the first batch, killed (SIGKILL) as the file of the given number would get its name.
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.store.sample_maps import new_store, rows
+
+store = new_store(Path(sys.argv[1]))
+replace, left = Path.replace, [int(sys.argv[2])]
+
+def dying(self, target):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+
+Path.replace = dying
+store.append(0, rows(2))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize("number", [0, 3, 6, 9])
+def test_what_a_kill_leaves_half_written_is_swept(tmp_path: Path, number: int) -> None:
+    store = new_store(tmp_path)
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", _KILLED, str(folder), str(number)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    again = MapStore.open(folder / store.path.name)
+    half = [path for path in again.path.rglob("*") if path.name.startswith(files.TEMPORARY)]
+    assert len(half) == 1
+    files.remove_leftovers(again.path, "**/")
+    for one in (store, again):
+        one.append(0, rows(2))
+    assert contents(again.path) == contents(store.path)
+
+
+def contents(store: Path) -> dict[str, bytes]:
+    """Every file of a store but the root's attributes, which say when it was made."""
+    found = [path for path in store.rglob("*") if path.is_file() and path != store / "zarr.json"]
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in found}
 
 
 def test_a_full_disk_leaves_the_batch_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
