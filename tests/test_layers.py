@@ -54,7 +54,10 @@ LAZY = ("cli",)
 # where they are optional or slow, within functions.
 HOMES = {
     "dask": {"run.scheduler", "jobs.render.preload"},
-    "distributed": {"run.scheduler", "run.queues", "jobs.infer.preload", "jobs.render.preload"},
+    "distributed": {
+        *("run.scheduler", "run.scheduler_address", "run.queues"),
+        *("jobs.infer.preload", "jobs.render.preload"),
+    },
     "fsspec": {"storage"},
     "zarr": {"store"},
 }

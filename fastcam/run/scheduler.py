@@ -6,7 +6,6 @@ Nothing here knows what is done with an item. Results are small records; pixels 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import signal
 import sys
@@ -15,12 +14,12 @@ import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from fastcam.errors import InputError, SchedulerError
 from fastcam.run import forkserver
 from fastcam.run.cluster_watch import KEPT, LOSSES
+from fastcam.run.scheduler_address import address_of
 from fastcam.run.steady_clock import steady_clock
 from fastcam.run.stops import stops_deferred
 from fastcam.storage.object_store import uses_memory
@@ -32,8 +31,6 @@ Result = TypeVar("Result")
 
 # Seconds that a cluster has to close.
 _CLOSING = 60.0
-# Bytes of a scheduler file, which has some hundred.
-_LONGEST_FILE = 1 << 20
 # Starting processes costs half a second and more; so many figures are drawn in less.
 _FEW = 64
 
@@ -198,19 +195,9 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
             f"--scheduler {scheduler}: memory:// is the memory of this process, which workers of a "
             "cluster don't see; leave one of them out"
         )
-    location: dict[str, str]
-    if "://" in scheduler or (":" in scheduler and not Path(scheduler).exists()):
-        location = {"address": scheduler}
-    elif Path(scheduler).is_file():
-        # Dask waits half a minute for any other file to become one.
-        location = {"address": _address_in(Path(scheduler))}
-    else:
-        raise InputError(
-            f"--scheduler {scheduler}: neither an address such as tcp://host:8786 nor an existing "
-            f"scheduler file; start one with `dask scheduler --scheduler-file FILE`"
-        )
+    address = address_of(scheduler)
     try:
-        client = Client(**location, timeout="15s", set_as_default=False)
+        client = Client(address, timeout="15s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there") from error
     with steady_clock(), _quiet(), client:
@@ -222,20 +209,6 @@ def existing_cluster(scheduler: str) -> Iterator[Client]:
                 f"`dask worker`"
             ) from error
         yield client
-
-
-def _address_in(file: Path) -> str:
-    """The address in a scheduler file, which is JSON; InputError where there is none."""
-    try:
-        address = json.loads(file.read_bytes()[:_LONGEST_FILE])["address"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        address = None
-    if not isinstance(address, str):
-        raise InputError(
-            f"--scheduler {file}: has no scheduler's address; give the file that "
-            f"`dask scheduler --scheduler-file FILE` writes"
-        )
-    return address
 
 
 def this_worker() -> tuple[str | int, int]:
