@@ -255,5 +255,6 @@ def infer(
             choice=worker_choice,
         )
     if meanwhile is not None:
-        report.notes.append(meanwhile.wait())
+        report.figures_failed = not meanwhile.wait()
+        report.notes.append(meanwhile.outcome)
     return report

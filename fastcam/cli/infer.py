@@ -97,7 +97,8 @@ def infer(
     that its folders are volumes.
 
     `fastcam render OUTPUT_DIR/run.zarr` draws them. A run that was stopped goes on with its first
-    unfinished batch. Exit code 3: finished, but some images failed; they are in failures.csv.
+    unfinished batch. Exit code 3: finished, but some images failed, which are in failures.csv, or
+    figures of --render.
     """
     from fastcam.api.infer import infer as run_infer
     from fastcam.cli.parsing import parse_classes, split_layers, split_methods

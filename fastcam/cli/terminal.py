@@ -35,8 +35,13 @@ class TerminalProgress:
         self._task: Any = None
 
     def note(self, text: str) -> None:
-        """Print a line."""
-        _write_stderr(plain_lines(text))
+        """Print a line, above the bar where there is one."""
+        if self._bar is not None and self._bar.live.is_started:
+            self._bar.console.print(
+                plain_lines(text), markup=False, highlight=False, emoji=False, soft_wrap=True
+            )
+        else:
+            _write_stderr(plain_lines(text))
 
     def begin(self, unit: str, total: int) -> None:
         """Start a bar for ``total`` of ``unit``."""

@@ -25,6 +25,7 @@ class InferReport(Report):
       say
     - ``notes``: lines that were logged on the way
     - ``failures``: the images that failed, and what is odd about others
+    - ``figures_failed``: whether figures of them were asked for, and weren't all drawn
     """
 
     output_dir: Path
@@ -40,6 +41,7 @@ class InferReport(Report):
     sources: str = ""
     notes: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    figures_failed: bool = False
 
     def __repr__(self) -> str:
         return (
@@ -54,8 +56,9 @@ class InferReport(Report):
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 1 nothing but failures, 3 finished but some failed."""
-        return exit_code(self.failures, bool(self.done or self.already))
+        """0 all done, 1 nothing but failures, 3 finished but some failed, or figures of them."""
+        code = exit_code(self.failures, bool(self.done or self.already))
+        return 3 if self.figures_failed and code == 0 else code
 
 
 def as_dict(report: InferReport) -> dict[str, Any]:

@@ -29,10 +29,10 @@ class ListEntry:
 
 
 def read_list(path: Path) -> list[Path]:
-    """The paths in a text file, relative to its folder; empty lines and ``# comments`` are left
-    out. InputError where files are missing, or none is named."""
+    """The paths in a text file, relative to its folder, or URLs; empty lines and ``# comments`` are
+    left out. InputError where files are missing, or none is named."""
     lines = [line.strip() for line in read_text(path).splitlines()]
-    paths = [path.parent / line for line in lines if line and not line.startswith("#")]
+    paths = [under(path.parent, line) for line in lines if line and not line.startswith("#")]
     if not paths:
         raise InputError(f"{path}: names no image")
     _check_files(path, paths)
