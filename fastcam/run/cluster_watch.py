@@ -8,7 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, TypeVar
 
-from fastcam.errors import SchedulerError
+from fastcam._version import __version__
+from fastcam.errors import InputError, SchedulerError
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
+# Whether fastcam is there, asked without it.
+_HAS_FASTCAM = "__import__('importlib.util').util.find_spec('fastcam') is not None"
 KEPT = "what is finished is kept: run the same command again to go on"
 # Seconds between two looks whether processes still live.
 WATCH_SECONDS = 1.0
@@ -32,9 +35,21 @@ def ask_each(
 
     One that is lost before it answered is left out, and the one that takes its place is asked.
     Raises what ``question`` raises, ImportError, AttributeError or RuntimeError where a worker or
-    the scheduler doesn't have it, and :class:`SchedulerError` where none is left.
+    the scheduler doesn't have it, :class:`InputError` where a worker has no fastcam at all, and
+    :class:`SchedulerError` where none is left.
     """
+    # A worker that can't load a question of fastcam ends by that, without a word.
+    for address, found in _answers(client, eval, _HAS_FASTCAM).items():
+        if not found:
+            raise InputError(
+                f"worker {address} has no fastcam; install the same one, {__version__}, there"
+            )
+    return _answers(client, question, argument)
 
+
+def _answers(
+    client: Client, question: Callable[[Argument], Result], argument: Argument
+) -> dict[str, Result]:
     def ask(address: str) -> Future[Result]:
         return client.submit(question, argument, workers=[address], pure=False)
 

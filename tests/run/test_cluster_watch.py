@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from fastcam.errors import SchedulerError
+from fastcam.errors import InputError, SchedulerError
 from fastcam.run import cluster_watch
 from fastcam.run.cluster_watch import WorkerWatch, ask_each
 
 
 class Client:
     """A cluster whose workers at each look are the next of ``looks``; those of ``mute`` never
-    answer, as tasks that are bound to a worker that is gone."""
+    answer, as tasks that are bound to a worker that is gone; those of ``bare`` have no fastcam."""
 
-    def __init__(self, looks: list[set[str]], mute: set[str]) -> None:
-        self.looks, self.mute, self.asked = looks, mute, list[str]()
+    def __init__(self, looks: list[set[str]], mute: set[str], bare: str = "") -> None:
+        self.looks, self.mute, self.bare, self.asked = looks, mute, bare, list[str]()
         self.error: BaseException | None = None
 
     def nthreads(self) -> dict[str, int]:
@@ -28,7 +28,11 @@ class Client:
     def submit(self, question: Any, argument: Any, *, workers: list[str], pure: bool) -> Any:
         future: Future[Any] = Future()
         (address,) = workers
+        if question is eval:  # the one question that such a worker survives
+            future.set_result(question(argument) and address not in self.bare)
+            return future
         self.asked.append(address)
+        assert address not in self.bare
         if self.error is not None:
             future.set_exception(self.error)
         elif address not in self.mute:
@@ -52,16 +56,25 @@ def test_each_is_asked_once() -> None:
 
 
 def test_the_one_that_takes_the_place_of_a_lost_worker_is_asked() -> None:
-    client = Client([{"a", "b"}, {"a", "b"}, {"b"}, {"b"}, {"b", "c"}], {"a"})
+    both = {"a", "b"}
+    client = Client([both, both, both, both, {"b"}, {"b"}, {"b", "c"}], {"a"})
     assert ask(client) == {"b": "Xb"}
-    alone = Client([{"a"}, {"a"}, set(), set(), {"c"}], {"a"})
+    alone = Client([{"a"}, {"a"}, {"a"}, {"a"}, set(), set(), {"c"}], {"a"})
     assert ask(alone) == {"c": "Xc"}
+
+
+def test_a_worker_without_fastcam_is_named() -> None:
+    """It would end by a question of fastcam, and so would the next."""
+    client = Client([{"a", "b"}], set(), bare="b")
+    with pytest.raises(InputError, match=r"^worker b has no fastcam; install the same one, "):
+        ask(client)
+    assert client.asked == []
 
 
 def test_a_cluster_without_workers_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_watch, "_SECONDS_WITHOUT", 0.02)
     with pytest.raises(SchedulerError, match="has had no workers") as caught:
-        ask(Client([{"a"}, set()], {"a"}))
+        ask(Client([{"a"}, {"a"}, {"a"}, set()], {"a"}))
     assert "\n" not in str(caught.value)
 
 
