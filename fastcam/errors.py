@@ -39,6 +39,10 @@ class NoInputsError(InputError):
     """A folder holds none of the images or volumes that are wanted."""
 
 
+class MissingBucketError(InputError):
+    """What is read lies in a bucket that isn't there, or no longer: no case of it can be read."""
+
+
 class OutputError(FastcamError):
     """The result can't be written: no permission, disk full."""
 

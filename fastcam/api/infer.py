@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastcam.api.arguments import (
@@ -42,6 +43,7 @@ from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
 from fastcam.storage.listing import listed
 from fastcam.storage.locations import as_path
+from fastcam.storage.object_path import ObjectPath
 
 if TYPE_CHECKING:
     from torch import nn
@@ -171,6 +173,7 @@ def infer(
     )
     meanwhile = None
     if render is not None:
+        _check_shared(as_path(output_dir), as_path(render))
         store = as_path(output_dir) / STORE
         meanwhile = FiguresMeanwhile(store, as_path(render), progress, overwrite=overwrite)
     status = RunStatus(as_path(output_dir), "infer", meanwhile or progress or NoProgress())
@@ -258,3 +261,13 @@ def infer(
         report.figures_failed = not meanwhile.wait()
         report.notes.append(meanwhile.outcome)
     return report
+
+
+def _check_shared(*folders: Path) -> None:
+    """InputError where one of ``folders`` lies where the process that draws doesn't see it."""
+    for folder in folders:
+        if isinstance(folder, ObjectPath) and folder.scheme == "memory":
+            raise InputError(
+                f"--render draws by a process of its own, which doesn't see {folder}: memory:// is "
+                "the memory of this one; leave it out, and call render afterwards"
+            )

@@ -16,6 +16,7 @@ import typer
 
 from fastcam._version import __version__
 from fastcam.errors import FastcamError, InputError, one_line, plain_lines
+from fastcam.storage.object_path import ObjectPath
 
 _HELP = "Also append what is said here to FILE, with the time before each line."
 # Those of the command that runs: one at most.
@@ -62,6 +63,11 @@ def with_log_file(command: Callable[..., None], panel: str | None) -> Callable[.
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """``path`` is the log file within the block; how that ends is its last line."""
+    if isinstance(path, ObjectPath):
+        raise InputError(
+            f"--log-file {path}: lines are added to a log, and objects are put whole; give a file "
+            "of this machine"
+        )
     try:
         # Line ends as they are, and what UTF-8 can't hold escaped.
         file = path.open("a", encoding="utf-8", errors="backslashreplace", newline="")

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from fastcam.errors import CaseError
+from fastcam.errors import CaseError, MissingBucketError
 from fastcam.inference.loader import LoadedInput
 from fastcam.inference.readers import read_ahead
 from fastcam.options import Axes
@@ -128,6 +128,8 @@ class SliceInputs:
                 yield run
                 count += len(run.rows)
             return
+        except MissingBucketError:
+            raise
         except CaseError as error:
             reason = str(error)
         except OSError as error:

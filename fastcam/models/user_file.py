@@ -25,6 +25,7 @@ from fastcam.errors import InputError, one_line
 from fastcam.models.model_files import module_of
 from fastcam.models.sizes import Sizes
 from fastcam.read.regular_files import check_regular
+from fastcam.storage.locations import is_url
 
 # Any but the one that models are built with.
 _OTHER_SEED = 1
@@ -42,6 +43,8 @@ def build_from_file(file: str, factory: str, sizes: Sizes, loads: bool) -> tuple
     fails, it needs an argument that ``sizes`` hasn't, ``sizes`` has ``num_classes`` or
     ``in_channels`` that it doesn't take, or it returns something other than a module.
     """
+    if is_url(file):
+        raise InputError(f"{file}: code is run from files of this machine only; copy it here")
     path = Path(file)
     check_regular(path)
     if not path.is_file():

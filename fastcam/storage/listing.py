@@ -6,7 +6,9 @@ cases by name would be some hundred thousand requests, listing their folder is t
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import stat
 import threading
 from collections.abc import Iterator
@@ -153,16 +155,24 @@ def _made_listing_of(scheme: str, key: PurePosixPath) -> Listing | None:
 
 def state(scheme: str, key: PurePosixPath) -> ObjectState | None:
     """The state of an object or a folder; None where there is neither."""
+    try:
+        return existing_state(scheme, key)
+    except FileNotFoundError:
+        return None
+
+
+def existing_state(scheme: str, key: PurePosixPath) -> ObjectState:
+    """As :func:`state`; FileNotFoundError, whose reason may be that there is no such bucket, where
+    there is neither."""
     if (kept := kept_state(scheme, key)) is not None:
         return kept
     listing = _listing_of(scheme, key)
-    if listing is not None:
-        return listing.state(key)
-    try:
-        info = ask(f"{scheme}://{key}", lambda fs, url: fs.info(url))
-    except FileNotFoundError:
-        return None
-    return _state_of(key, info)
+    if listing is None:
+        return _state_of(key, ask(f"{scheme}://{key}", lambda fs, url: fs.info(url)))
+    found = listing.state(key)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{scheme}://{key}")
+    return found
 
 
 def children(scheme: str, key: PurePosixPath) -> list[tuple[str, ObjectState]]:

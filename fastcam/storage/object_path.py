@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+from fastcam.errors import MissingBucketError
 from fastcam.storage import listing
 from fastcam.storage.kept_objects import START, kept_content, kept_start
 from fastcam.storage.object_name import ObjectName
 from fastcam.storage.object_state import ObjectState
-from fastcam.storage.object_store import ask, whole
+from fastcam.storage.object_store import MISSING_BUCKET, ask, whole
 from fastcam.storage.parallel import side_by_side
 
 # Objects up to this size are opened in memory, larger ones as a nameless file.
@@ -31,7 +32,8 @@ class ObjectPath(ObjectName):
     """The object, or folder of objects, ``key`` in the store of ``scheme``.
 
     ``key`` begins with the bucket. Objects whose key has an empty part, ``.`` or ``..`` can't be
-    named. Operations raise OSError as those of ``Path`` do.
+    named. Operations raise OSError as those of ``Path`` do; :class:`MissingBucketError` where an
+    object is asked for that should be there, and has no bucket.
     """
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
@@ -47,10 +49,12 @@ class ObjectPath(ObjectName):
         return self.stat()
 
     def _state(self) -> ObjectState:
-        state = listing.state(self._scheme, self._key)
-        if state is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
-        return state
+        try:
+            return listing.existing_state(self._scheme, self._key)
+        except FileNotFoundError as error:
+            if error.strerror == MISSING_BUCKET:
+                raise MissingBucketError(f"{self}: {MISSING_BUCKET}") from error
+            raise
 
     def _kept(self) -> bytes | None:
         return kept_content(self._scheme, self._key)

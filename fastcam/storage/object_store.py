@@ -40,6 +40,7 @@ _NO_BUCKET = re.compile(
     r"(bucket|container) does not exist|NoSuchBucket|ContainerNotFound|\bb/[^/\s]+/o$",
     re.IGNORECASE,
 )
+MISSING_BUCKET = "there is no such bucket"
 # What gcsfs puts before the store's own words.
 _REQUEST = re.compile(r"^(Forbidden|Bad Request): \S+\n(?=.)")
 _PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}
@@ -125,7 +126,7 @@ def ask(url: str, action: Callable[[Any, str], T]) -> T:
         return action(fs, url)
     except FileNotFoundError as error:
         missing = _NO_BUCKET.search(f"{_code(error)} {error}")
-        reason = "there is no such bucket" if missing else os.strerror(errno.ENOENT)
+        reason = MISSING_BUCKET if missing else os.strerror(errno.ENOENT)
         raise FileNotFoundError(errno.ENOENT, reason, url) from error
     except Exception as error:
         # Each package has error classes of its own, which share no base: botocore's, aiohttp's,

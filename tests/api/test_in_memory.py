@@ -103,6 +103,8 @@ def test_dicom_series_are_those_of_a_disk(images: Path, tmp_path: Path) -> None:
 def test_other_processes_are_refused(images: Path) -> None:
     with pytest.raises(InputError, match="memory of this process"):
         fastcam.infer("vit_small", f"{BUCKET}/images", f"{BUCKET}/far", devices=2)
+    with pytest.raises(InputError, match=r"doesn't see memory://.*/far: memory"):
+        fastcam.infer("vit_small", f"{BUCKET}/images", f"{BUCKET}/far", render="figures")
     cluster = existing_cluster("tcp://127.0.0.1:1")
     with pytest.raises(InputError, match="memory of this process"), cluster:
         pass

@@ -75,6 +75,9 @@ def test_a_log_in_a_folder_that_is_not_there(fastcam: Call, tmp_path: Path) -> N
     outcome = fastcam("render", "a.pkl", "--output-dir", tmp_path / "x", "--log-file", log)
     assert outcome.code == 2
     assert outcome.err.startswith(f"fastcam: --log-file {log}: can't be written: ")
+    outcome = fastcam("render", "a.pkl", "--output-dir", tmp_path / "x", "--log-file", "s3://b/log")
+    assert outcome.code == 2
+    assert outcome.err.startswith("fastcam: --log-file s3://b/log: lines are added to a log, and ")
     assert outcome.err.count("\n") == 1
     assert not (tmp_path / "x").exists()
 

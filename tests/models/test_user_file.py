@@ -102,6 +102,8 @@ def test_mistakes_in_a_file_of_ones_own(user_file: Path, factory: str, said: str
 def test_files_that_can_not_be(user_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such Python file"):
         load_model("nowhere/x.py:make")
+    with pytest.raises(InputError, match=r"^s3://b/x\.py: code is run from files of this machine"):
+        load_model("s3://b/x.py:make")
     with pytest.raises(InputError, match="takes no num_classes; leave --num-classes out"):
         load_model(f"{user_file}:plain", num_classes=3)
     user_file.write_text("import torch\ndef f(:\n")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastcam.errors import MissingBucketError
 from fastcam.storage.listing import listed
 from fastcam.storage.locations import as_path, entries, files_below
 from fastcam.storage.object_path import ObjectPath
@@ -140,6 +141,9 @@ def test_what_is_not_there(bucket: ObjectPath) -> None:
         gone.read_bytes()
     with pytest.raises(FileNotFoundError, match="there is no such bucket"):
         gone.write_bytes(b"x")
+    for question in ("stat", "open", "tag"):
+        with pytest.raises(MissingBucketError, match="-gone/x: there is no such bucket"):
+            getattr(gone, question)()
 
 
 def test_a_change_of_content_changes_the_state(bucket: ObjectPath) -> None:

@@ -101,7 +101,8 @@ def open_or_create(
     store = earlier_store(path, attrs, items, identity, overwrite)
     if store is not None:
         return store
-    remove(path)
+    if path.exists() or path.is_symlink():
+        remove(path)
     remove_partial(path)
     return create_maps(path, attrs, items, batch_size, table)
 

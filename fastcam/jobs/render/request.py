@@ -50,6 +50,6 @@ class RenderRequest:
             raise InputError(f"{self.results}: no such file; {hint}") from error
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{self.results}: can't be read: {reason}; {hint}") from error
+            raise InputError(f"{self.results}: can't be read: {reason}") from error
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise InputError(f"{self.results}: is not a regular file; {hint}")

@@ -130,8 +130,13 @@ def test_figures_of_a_run_that_is_killed_are_drawn(images: Path, tmp_path: Path)
     command += ["--output-dir", str(run), "--render", str(figures), *options.split()]
     ended = subprocess.run(command, capture_output=True, check=False, timeout=120)
     assert ended.returncode == -signal.SIGKILL
-    wait_until(lambda: (figures / "index.html").exists(), 120)
-    assert json.loads((figures / "run.json").read_text())["status"] == "finished"
+
+    def status() -> str:
+        file = figures / "run.json"
+        return str(json.loads(file.read_text())["status"]) if file.exists() else "running"
+
+    wait_until(lambda: (figures / "index.html").exists() and status() != "running", 120)
+    assert status() == "finished"
     assert 0 < len(list(figures.glob("*.png"))) < 4
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from fastcam.errors import InputError
 from fastcam.read.inputs.inputs import Item, find_inputs, stem_of
+from fastcam.storage.object_path import ObjectPath
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -74,6 +75,17 @@ def test_patterns(tmp_path: Path) -> None:
         find_inputs([tmp_path], "/abs/*")
     with pytest.raises(InputError, match=r"--pattern '\*' needs a folder"):
         find_inputs([tmp_path / "a_t1.png"], "*")
+
+
+def test_lists_name_files_by_urls(bucket: ObjectPath, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (bucket / f"i/{name}").write_bytes(b"x")
+    near = tmp_path / "list.txt"
+    near.write_text(f"{bucket}/i/b.png\n{bucket}/i/a.png\n")
+    (bucket / "i/list.txt").write_bytes(f"{bucket}/i/b.png\na.png\n".encode())
+    for path in (near, bucket / "i/list.txt"):
+        sources = [item.source for item in find_inputs([path])]
+        assert sources == [bucket / "i/b.png", bucket / "i/a.png"]
 
 
 def test_lists(tmp_path: Path) -> None:
