@@ -14,6 +14,7 @@ from typing import Any
 from fastcam.errors import InputError
 from fastcam.read.regular_files import read_regular
 from fastcam.run.files import write_bytes
+from fastcam.storage.object_store import MISSING_BUCKET
 from fastcam.storage.small_objects import small_objects
 
 SCHEMA_VERSION = 2
@@ -70,7 +71,8 @@ def read_root(path: Path) -> dict[str, Any]:
                 f"{path}: is not a run store (no readable zarr.json in it); give the results file, "
                 "or the run.zarr that fastcam wrote"
             ) from error
-        raise InputError(f"{path}: does not exist") from error
+        gone = error.strerror == MISSING_BUCKET
+        raise InputError(f"{path}: {MISSING_BUCKET if gone else 'does not exist'}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: is not a run store of fastcam (its zarr.json has no schema version)"

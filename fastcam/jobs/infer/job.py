@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from fastcam.attribution.batch_maps import Engine
 from fastcam.attribution.engines import build_engine
 from fastcam.attribution.geometry.fields import NOT_FOLLOWED
 from fastcam.attribution.model_call import called_as
+from fastcam.errors import FastcamError
 from fastcam.inference.batches import RunSummary, run_batches
 from fastcam.jobs.infer.box_targets import box_notes
 from fastcam.jobs.infer.earlier_run import find_earlier, open_run
@@ -92,13 +94,23 @@ def infer_maps(
             for line in [*_placement_notes(store), *box_notes(store)]:
                 report.notes.append(line)
                 progress.note(line)
+        except BaseException:
+            # What ended the run is said, not what follows from it.
+            with contextlib.suppress(FastcamError):
+                _list_failures(report, warnings)
+            raise
         finally:
             report.seconds = round(time.perf_counter() - start, 3)
-            report.failures = _failures(MapStore.open(store.path))
-            report.failed = sum(failure.figures for failure in report.failures)
-            report.failures += warnings
-            write_failures(output_dir, report.failures)
+        _list_failures(report, warnings)
     return report
+
+
+def _list_failures(report: InferReport, warnings: list[Failure]) -> None:
+    """Put what has failed, and ``warnings``, into the report and into ``failures.csv``."""
+    report.failures = _failures(MapStore.open(report.store))
+    report.failed = sum(failure.figures for failure in report.failures)
+    report.failures += warnings
+    write_failures(report.output_dir, report.failures)
 
 
 def _run(
