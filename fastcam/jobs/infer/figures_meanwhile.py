@@ -79,7 +79,7 @@ class FiguresMeanwhile:
     def wait(self) -> bool:
         """Wait until what is finished is drawn; whether all of it was.
 
-        Where that failed as a whole, it is noted why.
+        Where that failed as a whole, it is noted why, unless that was done.
         """
         process = self._process or self._start()
         while process.poll() is None:
@@ -91,7 +91,7 @@ class FiguresMeanwhile:
         self._pass_on()
         code = process.returncode
         self.outcome = self._ending(code)
-        if code not in _DRAWN:
+        if code not in _DRAWN and not self._failure_noted:
             self._progress.note(self.outcome)
         return code == 0
 

@@ -75,6 +75,7 @@ def test_a_run_that_goes_on_says_that_its_figures_failed(monkeypatch: pytest.Mon
     for _ in range(5):
         drawing.advance(1)
         time.sleep(0.1)
+    assert not drawing.wait()
     assert len(progress.lines) == 1
     assert "figures: drawing them ended with exit code 2; fastcam render" in progress.lines[0]
 
