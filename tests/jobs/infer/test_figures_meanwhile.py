@@ -9,14 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import fastcam
 from fastcam.jobs.infer import figures_meanwhile
 from fastcam.jobs.infer.figures_meanwhile import FiguresMeanwhile
 from tests.jobs.render.test_follow import MODEL, OPTIONS
+from tests.noise_pictures import save_noise
 from tests.process_tree import wait_until
 
 
@@ -90,14 +89,8 @@ def test_some_failed_figures_are_a_failure_but_no_line_more() -> None:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(4):
-        picture = rng.integers(0, 256, (16, 16, 3), np.uint8)
-        Image.fromarray(picture).save(folder / f"{number}.png")
     (tmp_path / "net.py").write_text(MODEL)
-    return folder
+    return save_noise(tmp_path / "images", "0123")
 
 
 def test_figures_that_fail_are_no_success(images: Path, tmp_path: Path) -> None:

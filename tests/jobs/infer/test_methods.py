@@ -17,6 +17,7 @@ from fastcam.jobs.render.maps.captions import RenderCaptions, row_note
 from fastcam.options import MapChoice
 from fastcam.store.map_rows import choose_rows, segment_labels
 from fastcam.store.maps import MapStore
+from tests.noise_pictures import save_noise
 
 SIZE = 16
 
@@ -39,13 +40,7 @@ class Net(nn.Module):
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(3):
-        pixels = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"im{index}.png")
-    return folder
+    return save_noise(tmp_path / "images", ("im0", "im1", "im2"), (SIZE, SIZE))
 
 
 def _infer(model: nn.Module, images: Path, output: Path, **options: Any) -> MapStore:

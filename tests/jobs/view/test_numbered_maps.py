@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 import fastcam
 from fastcam.jobs.view.open_runs import open_runs
 from fastcam.jobs.view.request import ViewRequest
 from fastcam.options import Style
+from tests.noise_pictures import save_noise
 
 
 class Net(nn.Sequential):
@@ -35,12 +34,7 @@ class Net(nn.Sequential):
 def test_maps_are_called_by_their_outputs(
     tmp_path: Path, targets: list[int | str], names: list[str]
 ) -> None:
-    images = tmp_path / "images"
-    images.mkdir()
-    rng = np.random.default_rng(3)
-    for number in range(2):
-        noise = rng.integers(0, 256, (16, 16, 3), np.uint8)
-        Image.fromarray(noise).save(images / f"{number}.png")
+    images = save_noise(tmp_path / "images", "01", seed=3)
     dense = str(targets[0]).startswith("seg")
     report = fastcam.infer(
         Net(dense), images, tmp_path / "out", method="gradcam", layers=["1"], target=targets,
