@@ -103,7 +103,11 @@ def bounds(values: NDArray[np.float32], diverging: bool) -> tuple[float, float]:
 
 def is_constant(values: NDArray[np.float32]) -> bool:
     """Whether all values are the same up to the rounding of float32."""
-    low, high = float(values.min()), float(values.max())
+    return is_range_constant(float(values.min()), float(values.max()))
+
+
+def is_range_constant(low: float, high: float) -> bool:
+    """Whether ``low`` and ``high`` are the same up to the rounding of float32."""
     return high - low <= _ROUNDING * max(abs(low), abs(high))
 
 

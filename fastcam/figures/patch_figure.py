@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from fastcam_kernels import heat
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastcam.figures import layout, numbers
 from fastcam.figures.buffers import Buffers
 from fastcam.figures.figure_parts import Outlines, Panel, Sheet
-from fastcam.figures.map_scales import NEARLY_UNIFORM, is_constant
+from fastcam.figures.map_scales import NEARLY_UNIFORM, is_range_constant
 from fastcam.figures.panel_order import ordered_panels
 from fastcam.figures.patch_scales import CaseScale
 from fastcam.figures.render_style import RenderStyle, blend_tables, scale_caption
@@ -51,6 +51,11 @@ class SlicePatches:
     boxes: NDArray[np.int32]
     weights: NDArray[np.float32]
     heaviest: NDArray[np.intp]
+
+    @cached_property
+    def highest(self) -> float:
+        """The highest weight; 0 without patches."""
+        return float(self.weights[self.heaviest[0]]) if len(self.weights) else 0.0
 
 
 def slice_patches(
@@ -100,26 +105,17 @@ def patch_sheet(
     """
     buffer = (buffers or Buffers()).take("levels", picture.grey.shape, np.uint8)
     patches, shape = picture.patches, picture.grey.shape
-    cells, rows, columns = heat.patch_cells(patches.boxes, patches.weights, *shape)
-    values, (low, high) = scale.heat_and_limits(cells)
+    cells = heat.patch_cells(patches.boxes, patches.weights, *shape)
+    values, (low, high) = scale.heat_and_limits(cells.heat)
     cell_levels = levels_of(values, low, high)
     if not render_style.style.classic:
-        _above_zero(cell_levels, patches, shape)
-    levels = heat.spread(cell_levels, rows, columns, buffer)
+        # 0 is where nothing was looked at: there is no patch.
+        cell_levels[(cells.boxes > 0) & (cell_levels == 0)] = 1
+    levels = heat.spread(cell_levels, cells.rows, cells.columns, buffer)
     # Where patches overlap, heat is their mean, and may stay below the weight of the highest.
-    highest = float(patches.weights.max()) if len(patches.weights) else 0.0
-    is_mean = highest > float(cells.max()) * (1 + 1e-6)
+    is_mean = patches.highest > float(cells.heat.max()) * (1 + 1e-6)
     sheet = _sheet(case, index, picture, levels, (low, high), render_style, is_mean)
     return sheet, (low, high)
-
-
-def _above_zero(
-    cell_levels: NDArray[np.uint8], patches: SlicePatches, shape: tuple[int, ...]
-) -> None:
-    """Raise level 0 to 1 where there is a patch, in place: 0 is where nothing was looked at."""
-    ones = np.ones_like(patches.weights)
-    covered, _, _ = heat.patch_cells(patches.boxes, ones, shape[0], shape[1])
-    cell_levels[(covered > 0) & (cell_levels == 0)] = 1
 
 
 @lru_cache(maxsize=16)
@@ -220,18 +216,17 @@ def _bar_mark(patches: SlicePatches, style: Style) -> tuple[float, str] | None:
     """The weight of the slice's heaviest patch on the bar, with the number of its box."""
     if style.classic or style.scale == "rank" or not len(patches.weights) or style.top_k == 0:
         return None
-    return float(patches.weights[patches.heaviest[0]]), "1"
+    return patches.highest, "1"
 
 
 def _span(case: Case, limits: tuple[float, float], style: Style) -> float:
     """The largest number that weights are shown beside: the bar's, or where it has ranks theirs."""
-    return limits[1] if style.scale != "rank" else float(case.weights.max(initial=0.0))
+    return limits[1] if style.scale != "rank" else case.highest_weight
 
 
 def times_uniform(case: Case) -> float:
     """The highest weight of a case as a multiple of the mean of its weights; 1 for none."""
-    mean = float(case.weights.mean(dtype=np.float64)) if case.weights.size else 0.0
-    return float(case.weights.max()) / mean if mean > 0 else 1.0
+    return case.highest_weight / case.mean_weight if case.mean_weight > 0 else 1.0
 
 
 def uniform_note(case: Case) -> str:
@@ -251,8 +246,7 @@ def uniform_note(case: Case) -> str:
 
 def _without_evidence(case: Case) -> bool:
     """Whether no patch is told from another."""
-    weights = case.weights
-    return weights.size != 1 and (not weights.size or is_constant(weights))
+    return case.weights.size != 1 and is_range_constant(case.lowest_weight, case.highest_weight)
 
 
 def _verdict(case: Case, style: Style) -> str:
@@ -270,11 +264,9 @@ def _overlay_caption(case: Case, patches: SlicePatches, style: Style) -> str:
     if style.top_k == 0 or count == 0:
         return f"overlay, {count} {noun}"
     caption = f"overlay, top {min(style.top_k, count)} of {count} {noun}"
-    highest = float(patches.weights.max())
-    if style.classic or case.weights.size < 2 or highest <= 0.0:
+    if style.classic or case.weights.size < 2 or patches.highest <= 0.0:
         return caption
-    multiple = highest / float(case.weights.mean(dtype=np.float64))
-    return f"{caption}, up to {multiple:.3g} × uniform"
+    return f"{caption}, up to {patches.highest / case.mean_weight:.3g} × uniform"
 
 
 def _outlines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -58,6 +59,7 @@ class _Drawn(NamedTuple):
     rows: NDArray[np.uint8]
     dpi: float | None
     on_written: Callable[[int], None]
+    buffers: Buffers
 
 
 class WriteBatch:
@@ -70,17 +72,19 @@ class WriteBatch:
     a batch stays below 32 MiB. ``buffers``, one set for each figure of a batch, are kept from batch
     to batch.
 
-    ``behind``: a batch, of half as many figures, is encoded and written by a thread of its own
-    while the next is drawn. Deflate, 1.3 ms of a figure's 2.8, and the disk don't hold the GIL.
+    ``behind``: figures are encoded and written by a thread of its own while the next ones are
+    drawn, at most half as many at a time. Deflate, 1.3 ms of a figure's 2.8, and the disk don't
+    hold the GIL.
     """
 
     def __init__(self, buffers: Sequence[Buffers], behind: bool = False) -> None:
-        parts = 2 if behind and len(buffers) > 1 else 1
+        self._thread = ThreadPoolExecutor(1) if behind and len(buffers) > 1 else None
+        parts = 1 if self._thread is None else 2
         self._size, self._bytes = len(buffers) // parts, _BATCH_BYTES // parts
-        self._halves = [buffers[part * self._size :][: self._size] for part in range(parts)]
+        # What was written last is taken first.
+        self._free = list(buffers)
         self._pending: list[_Drawn] = []
-        self._thread = ThreadPoolExecutor(1) if parts > 1 else None
-        self._behind: tuple[list[_Drawn], Future[list[int]]] | None = None
+        self._behind: deque[tuple[list[_Drawn], Future[list[int]]]] = deque()
 
     def __enter__(self) -> WriteBatch:
         return self
@@ -106,14 +110,15 @@ class WriteBatch:
         """Draw a figure; it is written at the latest by :meth:`finish`, then ``on_written`` is told
         its size in bytes."""
         if kind != "png":
-            on_written(write_sheet(path, sheet, render_style, kind, self._halves[0][0]))
+            on_written(write_sheet(path, sheet, render_style, kind, self._free[-1]))
             return
         sheet, render_style, dpi = on_paper(sheet, render_style)
         if self._thread is not None and self._is_full():
             self._hand_over(self._thread)
-        figure_buffers = self._halves[0][len(self._pending)]
-        rows = draw_rows(sheet, render_style.lettering, render_style.palette, figure_buffers)
-        self._pending.append(_Drawn(path, rows, dpi, on_written))
+        buffers = self._free[-1]
+        rows = draw_rows(sheet, render_style.lettering, render_style.palette, buffers)
+        self._free.pop()
+        self._pending.append(_Drawn(path, rows, dpi, on_written, buffers))
         if self._thread is None and self._is_full():
             self.finish()
 
@@ -125,27 +130,33 @@ class WriteBatch:
         return len(self._pending) >= min(together, self._bytes // figure.rows.nbytes)
 
     def _hand_over(self, thread: ThreadPoolExecutor) -> None:
-        """Let the thread write the batch; what is drawn next is drawn with the other buffers. A
-        batch that is the last is not handed over: nothing would be drawn meanwhile."""
-        self._wait()
+        """Let the thread write what is drawn, once it has room for it. What is drawn last is not
+        handed over: nothing would be drawn meanwhile."""
+        while self._behind and not self._has_room():
+            self._wait()
         context = copy_context()
-        self._behind = self._pending, thread.submit(context.run, _sizes, self._pending)
+        self._behind.append((self._pending, thread.submit(context.run, _sizes, self._pending)))
         self._pending = []
-        self._halves.reverse()
+
+    def _has_room(self) -> bool:
+        waiting = [*self._pending, *(figure for figures, _ in self._behind for figure in figures)]
+        size = sum(figure.rows.nbytes for figure in waiting)
+        return len(waiting) <= self._size and size <= self._bytes
 
     def finish(self) -> None:
         """Encode and write what is left, each figure as a whole file or not at all."""
-        self._wait()
+        while self._behind:
+            self._wait()
         pending, self._pending = self._pending, []
         for figure, size in zip(pending, _written(pending), strict=True):
+            self._free.append(figure.buffers)
             figure.on_written(size)
 
     def _wait(self) -> None:
-        """Wait for the batch that is written behind, and tell the sizes of its files."""
-        if self._behind is None:
-            return
-        (figures, sizes), self._behind = self._behind, None
+        """Wait for what was handed over first, and tell the sizes of its files."""
+        figures, sizes = self._behind.popleft()
         for figure, size in zip(figures, sizes.result(), strict=True):
+            self._free.append(figure.buffers)
             figure.on_written(size)
 
 

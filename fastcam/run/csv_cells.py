@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 # The full-width forms are formulas in Excel where the language is Japanese or Chinese.
 _FORMULA = re.compile(r"'*[=+\-@＝＋－＠]")
+_SUSPECT = frozenset("'=+-@＝＋－＠")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 # As a control character is written; a backslash that would read as one is written so, too.
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
@@ -28,14 +29,15 @@ def csv_cell(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    if not value.isprintable():
-        value = _AMBIGUOUS.sub(r"\\x5c", value)
+    printable = value.isprintable()
+    if printable and "\\x" not in value and value[:1] not in _SUSPECT:
+        return value  # almost every text, without a look at each of its letters
+    value = _AMBIGUOUS.sub(r"\\x5c", value)
+    if not printable:
         value = "".join(
             f"\\x{ord(letter):02x}" if unicodedata.category(letter) == "Cc" else letter
             for letter in value
         )
-    elif "\\x" in value:
-        value = _AMBIGUOUS.sub(r"\\x5c", value)
     if _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 from fastcam.errors import OutputError
-from fastcam.run.csv_cells import csv_row, original_record
+from fastcam.run.csv_cells import csv_row, original_text
 from fastcam.run.files import TEMPORARY, sync
 from fastcam.run.folder_lock import FolderLock
 
@@ -25,8 +25,13 @@ def whole_rows(text: str) -> list[dict[str, str]]:
 
     A run that was killed may have left half a line at the end, and half a number is a number.
     """
-    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    return [original_record(row) for row in rows if None not in row and None not in row.values()]
+    lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    columns = next(lines, [])
+    return [
+        dict(zip(columns, map(original_text, cells), strict=True))
+        for cells in lines
+        if cells and len(cells) == len(columns)
+    ]
 
 
 class Journal(Generic[Row]):

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcam_kernels._arrays import plain
 from fastcam_kernels._jit import borrowing_kernel, kernel
+
+
+class PatchCells(NamedTuple):
+    """Heat before it is spread over the pixels: see :func:`patch_cells`.
+
+    Attributes:
+        heat: (cy, cx) float32.
+        boxes: (cy, cx) float32, how many lie on each cell.
+        rows: (height,) int32, the cell of each row of pixels.
+        columns: (width,) int32, the cell of each column of pixels.
+    """
+
+    heat: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
 
 
 @kernel
@@ -86,7 +104,7 @@ def _grid_lines(boxes: NDArray[np.int32], axis: int, size: int) -> NDArray[np.in
 @kernel
 def _patch_cells(
     boxes: NDArray[np.int32], weights: NDArray[np.float32], height: int, width: int
-) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
     boxes = _clip_boxes(boxes, width, height)
     cell_x, cell_y = _grid_lines(boxes, 0, width), _grid_lines(boxes, 1, height)
     for i in range(boxes.shape[0]):
@@ -96,7 +114,7 @@ def _patch_cells(
     count = np.zeros((cell_y[height], cell_x[width]), np.float32)
     _add_boxes(boxes, weights, total, count)
     _divide(total, count)
-    return total, cell_y[:height], cell_x[:width]
+    return total, count, cell_y[:height], cell_x[:width]
 
 
 @borrowing_kernel
@@ -146,15 +164,16 @@ def patch_heat(
 
 def patch_cells(
     boxes: NDArray[np.int32], weights: NDArray[np.float32], height: int, width: int
-) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+) -> PatchCells:
     """``patch_heat`` before it is spread over the pixels.
 
     Heat only changes at the edges of boxes, so one value for each cell of the grid of edges is
-    all there is: ``cells`` (cy, cx) float32, and the cell of each row ``cell_y`` (height,) and
-    column ``cell_x`` (width,) int32, so that ``patch_heat == cells[cell_y][:, cell_x]``. 24 boxes
-    have at most 49 x 49 cells where a slice has 512 x 512 pixels. Sizes are at least 1.
+    all there is: ``patch_heat == cells.heat[cells.rows][:, cells.columns]``. 24 boxes have at most
+    49 x 49 cells where a slice has 512 x 512 pixels. Sizes are at least 1.
     """
-    return _patch_cells(plain(boxes, np.int32), plain(weights, np.float32), height, width)
+    return PatchCells(
+        *_patch_cells(plain(boxes, np.int32), plain(weights, np.float32), height, width)
+    )
 
 
 def spread(
@@ -181,5 +200,5 @@ def heat_peak(
     """
     if height < 1 or width < 1:
         return 0.0, 0.0
-    cells, _, _ = patch_cells(boxes, weights, height, width)
+    cells = patch_cells(boxes, weights, height, width).heat
     return float(cells.min()), float(cells.max())

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from fastcam.errors import InputError, OutputError
@@ -211,18 +211,19 @@ class _Listing:
         self._names: dict[str, frozenset[str]] = {}
 
     def __contains__(self, path: str) -> bool:
-        parts = PurePosixPath(path).parts
-        if not parts or parts[0] == "/" or ".." in parts:
-            return False  # no run writes outside its folder
         parent, _, name = path.rpartition("/")
-        if parent not in self._names:
-            try:
-                self._names[parent] = frozenset(
-                    entry.name for entry in (self._folder / parent).iterdir()
-                )
-            except (OSError, ValueError):
-                self._names[parent] = frozenset()
-        return name in self._names[parent]
+        names = self._names.get(parent)
+        if names is None:
+            names = self._names[parent] = self._names_in(parent)
+        return name in names and not path.startswith("/")
+
+    def _names_in(self, parent: str) -> frozenset[str]:
+        if parent.startswith("/") or ".." in parent.split("/"):
+            return frozenset()  # no run writes outside its folder
+        try:
+            return frozenset(entry.name for entry in (self._folder / parent).iterdir())
+        except (OSError, ValueError):
+            return frozenset()
 
 
 def _cases(

@@ -69,6 +69,21 @@ class Case(CasePrediction):
     mask_ratio: NDArray[np.float32]
 
     @cached_property
+    def lowest_weight(self) -> float:
+        """The lowest weight; 0 without patches."""
+        return float(self.weights.min()) if self.weights.size else 0.0
+
+    @cached_property
+    def highest_weight(self) -> float:
+        """The highest weight; 0 without patches."""
+        return float(self.weights.max(initial=0.0))
+
+    @cached_property
+    def mean_weight(self) -> float:
+        """The mean of the weights, summed in float64; 0 without patches."""
+        return float(self.weights.mean(dtype=np.float64)) if self.weights.size else 0.0
+
+    @cached_property
     def slice_averages(self) -> dict[int, float]:
         """Slice index -> mean weight of its patches, ascending by index."""
         indices, inverse = np.unique(self.slices, return_inverse=True)

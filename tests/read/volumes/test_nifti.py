@@ -132,6 +132,22 @@ def test_a_flipped_bit_is_found_by_the_checksum(tmp_path: Path) -> None:
         read_nifti(path)
 
 
+def test_a_file_of_several_gzip_members_is_one_volume(tmp_path: Path) -> None:
+    # As bgzip and parallel writers make them. 9 MB: more than is read at once.
+    noise = np.random.default_rng(0).integers(0, 3000, (200, 150, 150), np.int16)
+    whole = _save(tmp_path / "p.nii", noise).read_bytes()
+    parts = [whole[:100], whole[100:500_001], whole[500_001:5_000_000], whole[5_000_000:]]
+    path = tmp_path / "q.nii.gz"
+    path.write_bytes(b"".join(gzip.compress(part, 1) for part in parts))
+    assert np.array_equal(read_nifti(path).voxels, noise.T)
+    # Each of them has a checksum.
+    data = bytearray(path.read_bytes())
+    data[len(gzip.compress(parts[0], 1)) + len(gzip.compress(parts[1], 1)) - 6] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CaseError, match=r"q\.nii\.gz: can't be read"):
+        read_nifti(path)
+
+
 def test_damaged_deflate_blocks_are_named(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 9, (100, 100, 20), np.uint8)
     path = _save(tmp_path / "p.nii.gz", noise)
