@@ -39,8 +39,18 @@ class NoInputsError(InputError):
     """A folder holds none of the images or volumes that are wanted."""
 
 
-class MissingBucketError(InputError):
-    """What is read lies in a bucket that isn't there, or no longer: no case of it can be read."""
+class LostStoreError(InputError):
+    """What is read lies where nothing can be read, or no longer: no case there is to blame."""
+
+
+class MissingBucketError(LostStoreError):
+    """What is read lies in a bucket that isn't there."""
+
+
+class SilentStoreError(LostStoreError):
+    """What is read lies in a store that doesn't answer; later it may."""
+
+    exit_code = 1
 
 
 class OutputError(FastcamError):

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from fastcam.demo.neck_set import SyntheticSet, make_test_set
-from fastcam.storage import object_store
+from fastcam.storage import object_store, silent_stores
 from fastcam.storage.locations import as_path
 from fastcam.storage.object_path import ObjectPath
 from tests.object_server import ObjectServer
@@ -81,6 +81,7 @@ def object_server(
     for name, value in started_server.environment().items():
         monkeypatch.setenv(name, value)
     object_store._file_systems.clear()
+    silent_stores._silences.clear()
     S3FileSystem.clear_instance_cache()
     started_server.reset()
     yield started_server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ class ObjectServer:
     Attributes:
         requests: method and path with query of each request since it was emptied last.
         latency: seconds before each answer.
+        silent: whether connections are closed without an answer.
         fault: asked with method and path of each request, gives None where moto answers, else the
             status and the S3 error code of the answer.
     """
@@ -53,6 +55,7 @@ class ObjectServer:
 
     def reset(self) -> None:
         """Nothing counted, no delay and no faults."""
+        self.silent = False
         self.requests: list[tuple[str, str]] = []
         self.latency = 0.0
         self.fault: Callable[[str, str], Answer | None] = lambda method, path: None
@@ -78,6 +81,9 @@ class ObjectServer:
         method, path = environ["REQUEST_METHOD"], environ["RAW_URI"]
         self.requests.append((method, path))
         time.sleep(self.latency)
+        if self.silent:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise ConnectionResetError
         answer = self.fault(method, path)
         if answer is None:
             content: Iterable[bytes] = self._moto(environ, start_response)

@@ -55,9 +55,13 @@ def image_store(
     regression: bool = False,
     masks: bool = False,
     batch: int = 2,
+    ids=(),
     **preprocessing,
 ) -> MapStore:
-    """``a0``, ``a1``, ... in ``folder/images``, all predicted class 1; ``maps`` by name."""
+    """``a0``, ``a1``, ... in ``folder/images``, all predicted class 1; ``maps`` by name.
+
+    ``ids``: what they are called in the store instead.
+    """
     root = folder / "images"
     root.mkdir()
     count = len(labels)
@@ -70,7 +74,7 @@ def image_store(
             inside = np.zeros(size, np.uint8)
             inside[4:12, 6:20] = 255
             Image.fromarray(inside).save(mask)
-        items.append(Item(f"a{i}", "", root / f"a{i}.png", mask, label))
+        items.append(Item(ids[i] if ids else f"a{i}", "", root / f"a{i}.png", mask, label))
     store = create_maps(folder / "run.zarr", attrs_of(root, 2, sign, **preprocessing), items, batch)
     maps = usual_maps(count) if maps is None else maps
     for index in range(store.batches):

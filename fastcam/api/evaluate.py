@@ -87,7 +87,7 @@ def evaluate(
     show_channel: int | None = None,
     checkpoint: PathLike | None = None,
     method: str | Sequence[str] | None = None,
-    layers: Sequence[str | int] = (),
+    layers: str | int | Sequence[str | int] = (),
     sign: Sign = "positive",
     prefix_tokens: int | None = None,
     reshape: Reshape = "auto",

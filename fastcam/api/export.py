@@ -34,6 +34,7 @@ def export(
     volume: str | int | None = None,
     format: ExportFormat = "tif",
     overwrite: bool = False,
+    trust_inputs: bool = False,
     max_memory: int | str | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -55,6 +56,7 @@ def export(
         choice=MapChoice(tuple(methods), tuple(layers), head, sign),
         format=format,
         overwrite=overwrite,
+        trust_inputs=trust_inputs,
     )
     with limited(memory_limit(max_memory, 1)):
         return export_maps(request, progress)

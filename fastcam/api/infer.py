@@ -41,7 +41,7 @@ from fastcam.run.folder import STORE
 from fastcam.run.memory_share import memory_limit
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.run_status import RunStatus
-from fastcam.storage.listing import listed
+from fastcam.storage.listing import kept_listings, listed
 from fastcam.storage.locations import as_path
 from fastcam.storage.object_path import ObjectPath
 
@@ -66,7 +66,7 @@ def infer(
     *,
     checkpoint: PathLike | None = None,
     method: str | Sequence[str] | None = None,
-    layers: Sequence[str | int] = (),
+    layers: str | int | Sequence[str | int] = (),
     target: int | str | Sequence[int | str] = (),
     num_classes: int | None = None,
     in_channels: int | None = None,
@@ -136,6 +136,7 @@ def infer(
     :class:`~fastcam.errors.OutputError` when the output can't be written.
     """
     check_at_least("batch-size", batch_size, 1)
+    check_at_least("workers", workers, 0)
     memory = memory_limit(max_memory, workers or 1)
     load_options = {
         "num_classes": num_classes,
@@ -175,7 +176,9 @@ def infer(
     if render is not None:
         _check_shared(as_path(output_dir), as_path(render))
         store = as_path(output_dir) / STORE
-        meanwhile = FiguresMeanwhile(store, as_path(render), progress, overwrite=overwrite)
+        meanwhile = FiguresMeanwhile(
+            store, as_path(render), progress, overwrite=overwrite, trust_inputs=trust_inputs
+        )
     status = RunStatus(as_path(output_dir), "infer", meanwhile or progress or NoProgress())
     worker_choice = choose_workers(
         model,
@@ -201,7 +204,7 @@ def infer(
                 f"{model_info['model']}: --render is for maps; give fastcam render its store and "
                 "images when it has ended"
             )
-        with status, limited(memory):
+        with kept_listings(*choice.paths, choice.mask_dir), status, limited(memory):
             return infer_patches(
                 loaded,
                 model_info,
@@ -212,51 +215,53 @@ def infer(
                 progress=status,
             )
     preprocessing = resolve_preprocessing(loaded, image_size, mean, std, fit).with_grey(grey)
-    with listed(*choice.paths):
-        slicing = choose_slicing(
-            lambda dims: choice.find(dims, preprocessing.channels)[1],
-            len(preprocessing.size),
-            axis=axis,
-            slices=slices,
-            context=context,
-            pool=pool,
+    # The folders are listed for what the inputs are, which, what is left out, and how old.
+    with kept_listings(*choice.paths, choice.mask_dir):
+        with listed(*choice.paths):
+            slicing = choose_slicing(
+                lambda dims: choice.find(dims, preprocessing.channels)[1],
+                len(preprocessing.size),
+                axis=axis,
+                slices=slices,
+                context=context,
+                pool=pool,
+            )
+        maps = MapRequest(
+            methods=name_list(method) or (default_method(loaded),),
+            layers=name_list(layers),
+            classes=() if by_label or segments or boxes else tuple(map(int, classes)),
+            segments=segments,
+            boxes=boxes,
+            texts=texts,
+            sign=sign,
+            prefix_tokens=prefix_tokens,
+            reshape=reshape,
+            fusion=fusion,
+            discard_ratio=discard_ratio,
+            start_layer=start_layer,
+            windows=windows,
+            augmentation=tta,
+            settings=(method_settings or MethodSettings()).of_run(
+                black_of(preprocessing), batch_size, task
+            ),
         )
-    maps = MapRequest(
-        methods=name_list(method) or (default_method(loaded),),
-        layers=name_list(layers),
-        classes=() if by_label or segments or boxes else tuple(map(int, classes)),
-        segments=segments,
-        boxes=boxes,
-        texts=texts,
-        sign=sign,
-        prefix_tokens=prefix_tokens,
-        reshape=reshape,
-        fusion=fusion,
-        discard_ratio=discard_ratio,
-        start_layer=start_layer,
-        windows=windows,
-        augmentation=tta,
-        settings=(method_settings or MethodSettings()).of_run(
-            black_of(preprocessing), batch_size, task
-        ),
-    )
-    request = InferRequest(
-        model_info=model_info,
-        preprocessing=preprocessing,
-        inputs=replace(choice, slicing=slicing),
-        maps=maps,
-        options=options,
-        output=output_name(output),
-    )
-    with status, limited(memory):
-        report = infer_maps(
-            loaded,
-            request,
-            as_path(output_dir),
-            overwrite=overwrite,
-            progress=status,
-            choice=worker_choice,
+        request = InferRequest(
+            model_info=model_info,
+            preprocessing=preprocessing,
+            inputs=replace(choice, slicing=slicing),
+            maps=maps,
+            options=options,
+            output=output_name(output),
         )
+        with status, limited(memory):
+            report = infer_maps(
+                loaded,
+                request,
+                as_path(output_dir),
+                overwrite=overwrite,
+                progress=status,
+                choice=worker_choice,
+            )
     if meanwhile is not None:
         report.figures_failed = not meanwhile.wait()
         report.notes.append(meanwhile.outcome)

@@ -8,7 +8,7 @@ from functools import wraps
 from inspect import signature
 from typing import ParamSpec, TypeVar
 
-from fastcam.api.keyword_types import check_types
+from fastcam.api.keyword_types import check_types, plain_numbers
 from fastcam.errors import FastcamError, messages_name_options
 
 P = ParamSpec("P")
@@ -38,8 +38,9 @@ def keyword_messages(
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         check_types(function, args, kwargs, options_of)
+        plain, keywords_given = plain_numbers(function, args, kwargs, options_of)
         try:
-            return function(*args, **kwargs)
+            return function(*plain, **keywords_given)
         except FastcamError as error:
             if not messages_name_options() and len(error.args) == 1:
                 error.args = (with_keywords(str(error.args[0]), keywords),)

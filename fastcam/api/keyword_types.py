@@ -45,6 +45,45 @@ def check_types(
                 _check(option, _hints(options_of), (of_option,))
 
 
+def plain_numbers(
+    function: Callable[..., object],
+    args: Sequence[Any],
+    keywords: Mapping[str, Any],
+    options_of: Callable[..., object] | None = None,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with Python's numbers and lists in the place of NumPy's, which no settings file
+    could hold; of the kinds that are judged."""
+    parameters = list(inspect.signature(function).parameters.values())
+    hints, others = _hints(function), {} if options_of is None else _hints(options_of)
+
+    def plain(name: str, value: Any) -> Any:
+        hint = hints.get(name, others.get(name))
+        return _plain(value) if hint is not None and _is_judged(hint) else value
+
+    names = [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
+    return (
+        tuple(plain(name, value) for name, value in zip(names, args, strict=False))
+        + tuple(args[len(names) :]),
+        {name: plain(name, value) for name, value in keywords.items()},
+    )
+
+
+def _plain(value: Any) -> Any:
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
+
+
+def _is_judged(hint: Any) -> bool:
+    """Whether a kind is one of numbers, texts, paths, and several of these."""
+    parts = get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType, tuple, Sequence):
+        return all(map(_is_judged, parts))
+    if get_origin(hint) in (Literal, os.PathLike):
+        return True
+    return hint in (int, float, str, bool, types.NoneType)
+
+
 @cache
 def _hints(function: Any) -> dict[str, Any]:
     """The kinds of its parameters, but not those whose names are imported for type checks only."""
@@ -59,7 +98,8 @@ def _hints(function: Any) -> dict[str, Any]:
 def _check(name: str, hints: Mapping[str, Any], values: Iterable[Any]) -> None:
     for value in values:
         if name in hints and not _fits(value, hints[name]):
-            raise InputError(f"{name} {value!r:.80}: give {_described(hints[name])}")
+            shown = " ".join(repr(value).split())
+            raise InputError(f"{name} {shown:.80}: give {_described(hints[name])}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -76,7 +116,8 @@ def _fits(value: Any, hint: Any) -> bool:
             and all(map(_fits, value, parts))
         )  # fmt: skip
     if origin is Sequence:
-        of_lists = all(_fits(part, parts[0]) for part in value) if _is_list(value) else True
+        # Whatever else there is may be given out only once.
+        of_lists = not _is_list(value) or all(_fits(part, parts[0]) for part in value)
         return _is_sequence(value) and of_lists
     if origin is os.PathLike:
         return isinstance(value, os.PathLike)
@@ -91,7 +132,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
+    return isinstance(value, list | tuple) or type(value).__name__ == "ndarray"
 
 
 def _is_sequence(value: Any) -> bool:

@@ -98,10 +98,11 @@ def render(
     patch attention; a store of maps knows its images, and ``methods``, ``layers`` and ``head``
     choose among its maps, ``sign`` which evidence they show. ``window`` is a name or
     (center, width). ``workers`` defaults to the cores this process may use. Finished figures
-    of an earlier run with the same settings are kept, unless their images or masks changed since
-    (``trust_inputs``: that is not looked at). Cases that fail are in the
-    report's ``troubles`` and in ``failures.csv``; the others are drawn. ``max_memory``: bytes or a
-    text such as "12GB", for all workers together; a volume that would take more fails untried.
+    of an earlier run with the same settings are kept, unless their images or masks changed since.
+    Cases whose images are not those that the model saw fail (``trust_inputs``: neither is looked
+    at). Cases that fail are in the report's ``troubles`` and in ``failures.csv``; the others are
+    drawn. ``max_memory``: bytes or a text such as "12GB", for all workers together; a volume that
+    would take more fails untried.
     ``follow``: the store is that of a run of ``infer`` that goes on; what is finished is drawn,
     until the run ends.
 

@@ -48,6 +48,7 @@ def view_request(
     reader: str = "",
     marks: Sequence[str] = DEFAULT_MARKS,
     blind: bool = False,
+    trust_inputs: bool = False,
 ) -> ViewRequest:
     """The settings of a reading room; keywords are the options of ``fastcam view``."""
     return ViewRequest(
@@ -79,4 +80,5 @@ def view_request(
         memory=parse_memory(memory) if isinstance(memory, str) else memory,
         sharing=Sharing(host=host, port=port, allowed_hosts=tuple(allow_hosts), embedded=embedded),
         judging=Judging(file=optional_path(review), reader=reader, marks=tuple(marks), blind=blind),
+        trust_inputs=trust_inputs,
     )

@@ -118,7 +118,11 @@ def evaluate(
     ] = None,
     axes: Annotated[
         Axes,
-        Option(help="Order of a volume's axes: SimpleITK's or nibabel's.", rich_help_panel=_SET),
+        Option(
+            help="Order of the axes of NumPy arrays: SimpleITK's or nibabel's. A model sees all "
+            "volumes as (z, y, x).",
+            rich_help_panel=_SET,
+        ),
     ] = "zyx",
     volume: Annotated[
         str | None, Option(metavar="N|NAME", help=VOLUME_HELP, rich_help_panel=_SET)

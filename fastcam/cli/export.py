@@ -10,7 +10,7 @@ import typer
 from fastcam.cli.map_options import LAYER_FILTER_HELP, METHOD_FILTER_HELP, SIGN_OF_STORE_HELP
 from fastcam.cli.model_options import VOLUME_HELP
 from fastcam.cli.parsing import split_layers, split_methods
-from fastcam.cli.run_options import MAX_MEMORY_HELP, PlainJson
+from fastcam.cli.run_options import MAX_MEMORY_HELP, TRUST_SEEN_HELP, PlainJson
 from fastcam.cli.terminal import end_command, stderr_progress
 from fastcam.options import Axes, Sign, parse_head
 
@@ -51,6 +51,7 @@ def export(
     overwrite: Annotated[
         bool, Option("--overwrite", help="Rewrite all files; default: resume.")
     ] = False,
+    trust_inputs: Annotated[bool, Option("--trust-inputs", help=TRUST_SEEN_HELP)] = False,
     max_memory: Annotated[str | None, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = None,
     as_json: PlainJson = False,
 ) -> None:
@@ -79,6 +80,7 @@ def export(
         volume=volume,
         format=format,
         overwrite=overwrite,
+        trust_inputs=trust_inputs,
         max_memory=max_memory,
         progress=stderr_progress(),
     )

@@ -93,8 +93,9 @@ def infer(
     """Run a model over IMAGES and store its attention or CAM maps in OUTPUT_DIR/run.zarr.
 
     A 2-D model runs over volumes slice by slice: each is a case, whose answer is pooled of its
-    slices'. A folder with pictures and no volumes holds images, unless an option of slices says
-    that its folders are volumes.
+    slices'. A folder with pictures holds images, unless an option of slices says that it holds
+    volumes; NIfTI files of one slice, and DICOM files alone in their folder, are images where
+    no volume is beside them.
 
     `fastcam render OUTPUT_DIR/run.zarr` draws them. A run that was stopped goes on with its first
     unfinished batch. Exit code 3: finished, but some images failed, which are in failures.csv, or

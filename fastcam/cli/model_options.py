@@ -77,7 +77,12 @@ Input = Annotated[
     ),
 ]
 AxesOrder = Annotated[
-    Axes, Option(help="Order of a volume's axes: SimpleITK's or nibabel's.", rich_help_panel=INPUT)
+    Axes,
+    Option(
+        help="Order of the axes of NumPy arrays: SimpleITK's or nibabel's. A model sees all "
+        "volumes as (z, y, x).",
+        rich_help_panel=INPUT,
+    ),
 ]
 Volume = Annotated[str | None, Option(metavar="N|NAME", help=VOLUME_HELP, rich_help_panel=INPUT)]
 Pattern = Annotated[

@@ -37,7 +37,7 @@ from fastcam.cli.run_options import (
     PaperOptions,
     Scale,
     Theme,
-    TrustInputs,
+    TrustShown,
     Window,
 )
 from fastcam.cli.terminal import end_command, stderr_progress
@@ -181,7 +181,7 @@ def render(
             rich_help_panel=RUN,
         ),
     ] = False,
-    trust_inputs: TrustInputs = False,
+    trust_inputs: TrustShown = False,
     max_memory: MaxMemory = None,
     as_json: Json = False,
 ) -> None:

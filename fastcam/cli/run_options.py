@@ -58,12 +58,25 @@ ReplaceStore = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+TRUST_SEEN_HELP = (
+    "Don't look whether images or volumes changed since the model saw them; default: those that "
+    "did are failures."
+)
 TrustInputs = Annotated[
     bool,
     Option(
         "--trust-inputs",
         help="Don't look whether images or volumes changed since they were used; default: what "
         "changed is redone.",
+        rich_help_panel=RUN,
+    ),
+]
+TrustShown = Annotated[
+    bool,
+    Option(
+        "--trust-inputs",
+        help="Don't look whether images or volumes changed since they were used; default: what "
+        "changed is redrawn, or fails where the model saw something else.",
         rich_help_panel=RUN,
     ),
 ]

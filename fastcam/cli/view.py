@@ -14,6 +14,7 @@ from fastcam.cli.model_options import ShowChannel
 from fastcam.cli.option_groups import expand_groups
 from fastcam.cli.run_options import (
     STYLE,
+    TRUST_SEEN_HELP,
     ClassNames,
     HeatOptions,
     PanelSize,
@@ -120,6 +121,9 @@ def view(
     mask_dir: Annotated[
         Path | None, Option(help="Folder with the masks.", rich_help_panel=SOURCES)
     ] = None,
+    trust_inputs: Annotated[
+        bool, Option("--trust-inputs", help=TRUST_SEEN_HELP, rich_help_panel=SOURCES)
+    ] = False,
     geometry: GeometryOptions,
     show_channel: ShowChannel = None,
     window: Window = None,
@@ -162,6 +166,7 @@ def view(
         reader=judging.reader,
         marks=parse_marks(judging.marks),
         blind=judging.blind,
+        trust_inputs=trust_inputs,
         **vars(heat),
     )
     request.check_runs()

@@ -22,7 +22,7 @@ from fastcam.models.data_config import by_channel, preprocessing_of
 from fastcam.options import Axes
 from fastcam.read.constant_images import constant_input_warning
 from fastcam.read.inputs.grey_levels import grey_picture
-from fastcam.read.inputs.images import read_image
+from fastcam.read.inputs.images import is_picture_array, pixels_of, read_image
 from fastcam.read.inputs.inputs import Item
 from fastcam.read.inputs.model_input import prepare, prepare_planes
 from fastcam.read.inputs.named_inputs import ModelInput
@@ -100,11 +100,12 @@ def load_images(
     """
     if isinstance(images, torch.Tensor):
         return _of_tensor(images, preprocessing)
-    if isinstance(images, _PATH) or hasattr(images, "convert") or _is_picture(images):
+    if isinstance(images, _PATH) or hasattr(images, "convert") or is_picture_array(images):
         images = [images]
     if not isinstance(images, Sequence) or not len(images):
+        empty = "empty" if isinstance(images, Sequence) else type(images).__name__
         raise InputError(
-            f"images is {type(images).__name__}: give a tensor (n, c, h, w), or a list of paths, "
+            f"images is {empty}: give a tensor (n, c, h, w), or a list of paths, "
             "PIL images or uint8 arrays"
         )
     return _of_list(images, preprocessing, view)
@@ -120,6 +121,11 @@ def _of_tensor(images: Tensor, preprocessing: Preprocessing) -> ImageBatch:
             "(n, c, h, w) or (n, c, d, h, w), preprocessed as the model wants it"
         )
     names = tuple(f"image {index}" for index in range(len(images)))
+    finite = images.isfinite().flatten(1).all(1)
+    if not bool(finite.all()):
+        raise InputError(
+            f"images[{int(finite.int().argmin())}] holds NaN or infinite values: replace them"
+        )
     return ImageBatch(
         batch=images, names=names, pictures=[_picture_of(image, preprocessing) for image in images]
     )
@@ -256,21 +262,6 @@ def _check_levels(preprocessing: Preprocessing) -> None:
         raise InputError(
             "window_level and percentiles are for files; window the images first, or give paths"
         )
-
-
-def _is_picture(image: Any) -> bool:
-    return isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3)
-
-
-def pixels_of(image: Any, index: int) -> NDArray[np.uint8]:
-    """A PIL image or array as (h, w, c) uint8."""
-    if hasattr(image, "convert"):
-        mode = "L" if image.mode in ("1", "L") else "RGB"
-        image = np.asarray(image.convert(mode))
-    if not _is_picture(image):
-        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
-        raise InputError(f"images[{index}] is {kind}: give a path, a PIL image or a uint8 array")
-    return np.ascontiguousarray(image if image.ndim == 3 else image[:, :, None])
 
 
 def _picture_of(image: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:

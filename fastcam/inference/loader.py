@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fastcam.attribution.packed_inputs import PackedInputs
-from fastcam.errors import CaseError, MissingBucketError
+from fastcam.errors import CaseError, LostStoreError
 from fastcam.inference.device import batch_on, stacked
 from fastcam.inference.input_levels import values_of
 from fastcam.inference.readers import await_turn, read_ahead
@@ -152,7 +152,7 @@ class Inputs(Dataset[LoadedInput]):
         """The image or volume at ``path``; CaseError for whatever it fails by."""
         try:
             return self._decode(index, path)
-        except (CaseError, MissingBucketError):
+        except (CaseError, LostStoreError):
             raise
         except OSError as error:
             raise CaseError(f"{path}: can't be read: {error.strerror or error}") from error

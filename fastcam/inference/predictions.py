@@ -49,7 +49,8 @@ def predictions_of(output: NDArray[Any], task: Task = "auto") -> Predictions:
             "probability) or regression"
         )
     wide = output.astype(np.float64)
-    probability = softmax(wide, axis=1) if task == "classification" else expit(wide)
+    with np.errstate(invalid="ignore"):  # of two infinite outputs, which the run calls a failure
+        probability = softmax(wide, axis=1) if task == "classification" else expit(wide)
     if probability.shape[1] == 1:
         # The one output between two classes is the probability of the second.
         second = probability[:, 0]
@@ -61,3 +62,25 @@ def predictions_of(output: NDArray[Any], task: Task = "auto") -> Predictions:
     return Predictions(
         predicted.astype(np.int64), probability.astype(np.float32), confidence.astype(np.float32)
     )
+
+
+def log_odds_of(output: NDArray[Any], multilabel: bool) -> NDArray[np.float64]:
+    """The logarithm of p / (1 - p) of each class, in the finite raw output (k,) of one input.
+
+    It orders inputs as their probabilities do, also where these round to 0 or 1: float32 has the
+    sigmoid of 17 and of 30 as 1. Of a softmax it is ``z_c - log(sum of exp(z_j) over j != c)``;
+    of one output, and for ``multilabel``, the output itself.
+    """
+    wide: NDArray[np.float64] = output.astype(np.float64)
+    if multilabel or wide.size < 2:
+        return wide
+    top = int(wide.argmax())
+    shares = np.exp(wide - wide[top])
+    # A difference from the sum is exact enough for all but the highest, which is most of it.
+    shares[top] = 0.0
+    rest = wide[top] + np.log1p(np.maximum(shares.sum() - shares, 0.0))
+    others = np.delete(wide, top)
+    second = others.max()
+    rest[top] = second + np.log(np.exp(others - second).sum())
+    log_odds: NDArray[np.float64] = wide - rest
+    return log_odds

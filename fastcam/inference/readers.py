@@ -15,7 +15,7 @@ from typing import Any
 from torch import multiprocessing
 from torch.utils.data import DataLoader, Dataset
 
-from fastcam.errors import MissingBucketError, SchedulerError
+from fastcam.errors import LostStoreError, SchedulerError
 from fastcam.run.freed_memory import keep_freed_memory
 from fastcam.run.processes import end_with_parent
 from fastcam.run.stops import STOPS, stops_deferred
@@ -100,10 +100,10 @@ def _checked(iterator: Any, turn: Event | None) -> Iterator[Any]:
             if turn is not None:
                 turn.clear()
             yield piece
-    except MissingBucketError as error:
+    except LostStoreError as error:
         # PyTorch puts the reader's traceback before what it says.
-        text = str(error).rstrip().rpartition(f"{MissingBucketError.__name__}: ")[2]
-        raise MissingBucketError(text) from error
+        text = str(error).rstrip().rpartition(f"{type(error).__name__}: ")[2]
+        raise type(error)(text) from error
     except (RuntimeError, OSError, EOFError) as error:
         if not _one_is_lost(iterator._workers):
             raise

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from fastcam.errors import CaseError, MissingBucketError
+from fastcam.errors import CaseError, LostStoreError
 from fastcam.inference.loader import LoadedInput
 from fastcam.inference.readers import read_ahead
 from fastcam.options import Axes
@@ -128,7 +128,7 @@ class SliceInputs:
                 yield run
                 count += len(run.rows)
             return
-        except MissingBucketError:
+        except LostStoreError:
             raise
         except CaseError as error:
             reason = str(error)

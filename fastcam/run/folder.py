@@ -8,13 +8,14 @@ was; nothing is guessed from what happens to lie in the folder.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from fastcam.errors import InputError
+from fastcam.errors import InputError, OutputError
 from fastcam.run.failures import FAILURES, read_failures, uncounted, write_failures
 from fastcam.run.files import (
     TEMPORARY,
@@ -105,8 +106,10 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        # What ended the run is said, not what follows from it.
+        with contextlib.nullcontext() if error is None else contextlib.suppress(OutputError):
+            self._close()
 
     def _close(self) -> None:
         self._flush()
@@ -234,8 +237,12 @@ class RunFolder:
         changed = case_numbers if ALL_CASES in places else places
         if changed:
             self.finished = {p: r for p, r in self.finished.items() if r.place not in changed}
-            subject = "1 case" if len(changed) == 1 else f"{len(changed)} cases"
-            self.notes.append(f"inputs of {subject} changed: redrawn (--trust-inputs keeps them)")
+            one = len(changed) == 1
+            subject, figures = ("1 case", "its") if one else (f"{len(changed)} cases", "their")
+            self.notes.append(
+                f"inputs of {subject} changed: {figures} figures are outdated (--trust-inputs "
+                "keeps them)"
+            )
             changed = changed | {ALL_CASES}
         return [record for record in records.values() if record.place not in changed]
 

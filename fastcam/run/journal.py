@@ -34,6 +34,15 @@ def whole_rows(text: str) -> list[dict[str, str]]:
     ]
 
 
+def parsed_rows(text: str, parse: Callable[[Mapping[str, str]], Row]) -> list[Row]:
+    """The rows of a journal's text; lines that are none are left out."""
+    rows = []
+    for cells in whole_rows(text):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            rows.append(parse(cells))
+    return rows
+
+
 class Journal(Generic[Row]):
     """The journal at ``path``, made if it isn't there, and locked for the run of its ``folder``.
 
@@ -66,11 +75,7 @@ class Journal(Generic[Row]):
     def rows(self) -> list[Row]:
         """Its rows; lines that are none, such as half a line of a run that was killed, are left
         out."""
-        rows = []
-        for cells in whole_rows(self._text()):
-            with contextlib.suppress(KeyError, TypeError, ValueError):
-                rows.append(self._parse(cells))
-        return rows
+        return parsed_rows(self._text(), self._parse)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Add rows at the end; they are on the disk itself when this returns."""

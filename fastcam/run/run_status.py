@@ -20,6 +20,8 @@ from fastcam.run.progress import Progress
 PROGRESS = "progress.json"
 Status = Literal["running", "finished", "interrupted", "failed", "dead"]
 _STATUSES: tuple[Status, ...] = ("running", "finished", "interrupted", "failed")
+# All that is known of a run whose process is gone and which last said that it is running.
+DEAD = "ended without saying so (it was killed, or its folder could not be written to)"
 # Between two writes; a run may advance a thousand times a second.
 _SECONDS = 1.0
 
@@ -31,7 +33,8 @@ class RunState:
     Attributes:
         command: the command that runs.
         status: ``running``; ``finished``; ``interrupted`` by Ctrl-C or a signal; ``failed`` by an
-            error; ``dead`` where it was killed, as far as this machine can know.
+            error; ``dead`` where it ended without saying so, as far as this machine can know:
+            it was killed, or couldn't write into the folder any more.
         process: number of its process.
         host: the machine that it runs on.
         started: when it began, UTC.
@@ -208,13 +211,15 @@ def unfinished_run(folder: Path) -> str:
         state = read_state(folder)
     except InputError:
         return ""
-    ends = {"dead": "was killed", "interrupted": "was interrupted", "failed": "failed"}
+    ends = {"dead": DEAD, "interrupted": "was interrupted", "failed": "failed"}
     if state.status not in ends:
         return ""
     text = f"the last run, of fastcam {state.command}, {ends[state.status]}"
-    # One that was killed wrote up to a second before.
-    count = f"at least {state.done}" if state.status == "dead" else str(state.done)
-    return f"{text} after {count} of {state.total} {state.unit}" if state.unit else text
+    if state.unit:
+        # One that is dead wrote a second before, or as long as it could.
+        count = f"at least {state.done}" if state.status == "dead" else str(state.done)
+        text += f" after {count} of {state.total} {state.unit}"
+    return f"{text}: {state.reason}" if state.reason else text
 
 
 def _now() -> str:

@@ -14,6 +14,8 @@ from itertools import pairwise, zip_longest
 from time import perf_counter
 from typing import TypeVar
 
+from fastcam.run.seen_inputs import SeenFile
+
 # Of an item before it is known how long a figure takes.
 ITEM_FIGURES = 32
 # Figures of a queue's items, and the most that are ever given to a worker at once.
@@ -42,6 +44,7 @@ class CaseSlices:
         mask: file or folder of its mask; None where there is none.
         mask_missing: why there is none; empty where no mask is used.
         inputs: the other files that its figures are made of.
+        seen: the files that the model was given, as far as they were recorded.
         following: the case that is drawn next, without its figures; None after the last one.
     """
 
@@ -53,6 +56,7 @@ class CaseSlices:
     mask: str | None
     mask_missing: str
     inputs: tuple[str, ...] = ()
+    seen: tuple[SeenFile, ...] = ()
     following: CaseSlices | None = None
 
 

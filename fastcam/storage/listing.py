@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -60,6 +60,8 @@ class Listing:
 _lock = threading.RLock()
 # The folders whose listing may be used, how often each was asked for, and the listing, once made.
 _listed: dict[tuple[str, PurePosixPath], list[Any]] = {}
+# Likewise those whose listing is kept from one block to the next.
+_kept: dict[tuple[str, PurePosixPath], list[Any]] = {}
 
 
 def _key_of(folder: Path | None) -> tuple[str, PurePosixPath] | None:
@@ -75,18 +77,37 @@ def listed(*folders: Path | None) -> Iterator[None]:
 
     Nothing happens for local folders and None.
     """
+    with _counted(_listed, folders):
+        yield
+
+
+@contextmanager
+def kept_listings(*folders: Path | None) -> Iterator[None]:
+    """Within the block, all blocks of :func:`listed` for ``folders``, or for folders in them, share
+    one listing of each, whatever others write there meanwhile; between them the store is asked.
+
+    Nothing happens for local folders and None.
+    """
+    with _counted(_kept, folders):
+        yield
+
+
+@contextmanager
+def _counted(
+    entries: dict[tuple[str, PurePosixPath], list[Any]], folders: Iterable[Path | None]
+) -> Iterator[None]:
     keys = [key for key in map(_key_of, folders) if key is not None]
     with _lock:
         for key in keys:
-            _listed.setdefault(key, [0, None])[0] += 1
+            entries.setdefault(key, [0, None])[0] += 1
     try:
         yield
     finally:
         with _lock:
             for key in keys:
-                _listed[key][0] -= 1
-                if not _listed[key][0]:
-                    del _listed[key]
+                entries[key][0] -= 1
+                if not entries[key][0]:
+                    del entries[key]
 
 
 class KeptListing:
@@ -113,7 +134,7 @@ class KeptListing:
 def forget(scheme: str, key: PurePosixPath) -> None:
     """Make listings that ``key`` lies in be made anew."""
     with _lock:
-        for (other, folder), entry in _listed.items():
+        for (other, folder), entry in (*_listed.items(), *_kept.items()):
             if other == scheme and (key.is_relative_to(folder) or folder.is_relative_to(key)):
                 entry[1] = None
 
@@ -124,9 +145,19 @@ def _listing_of(scheme: str, key: PurePosixPath) -> Listing | None:
         for (other, folder), entry in _listed.items():
             if other == scheme and key.is_relative_to(folder):
                 if entry[1] is None:
-                    entry[1] = Listing(scheme, folder)
+                    entry[1] = _kept_listing(scheme, folder) or Listing(scheme, folder)
+                    if (scheme, folder) in _kept:
+                        _kept[scheme, folder][1] = entry[1]
                 listing: Listing = entry[1]
                 return listing
+    return None
+
+
+def _kept_listing(scheme: str, key: PurePosixPath) -> Listing | None:
+    for (other, folder), (_, listing) in _kept.items():
+        if other == scheme and key.is_relative_to(folder) and listing is not None:
+            assert isinstance(listing, Listing)
+            return listing
     return None
 
 

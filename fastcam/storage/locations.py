@@ -27,11 +27,13 @@ def as_path(place: str | os.PathLike[str]) -> Path:
     """The path of a text: an :class:`ObjectPath` of a URL, of ``file://`` and all others a local
     one; a path is given back as it is.
 
-    InputError for a URL of another kind, without a bucket, with credentials in it, or whose package
-    isn't installed.
+    InputError for what is no path, and for a URL of another kind, without a bucket, with
+    credentials in it, or whose package isn't installed.
     """
     if isinstance(place, Path | ObjectPath):
         return place
+    if not isinstance(place, str | os.PathLike):
+        raise InputError(f"{type(place).__name__} is no path: give a text or a pathlib.Path")
     text = os.fspath(place)
     match = _SCHEME.match(text)
     if match is None:

@@ -13,10 +13,11 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from fastcam.errors import MissingBucketError
+from fastcam.errors import MissingBucketError, SilentStoreError
 from fastcam.storage import listing
 from fastcam.storage.kept_objects import START, kept_content, kept_start
 from fastcam.storage.object_name import ObjectName
@@ -32,8 +33,9 @@ class ObjectPath(ObjectName):
     """The object, or folder of objects, ``key`` in the store of ``scheme``.
 
     ``key`` begins with the bucket. Objects whose key has an empty part, ``.`` or ``..`` can't be
-    named. Operations raise OSError as those of ``Path`` do; :class:`MissingBucketError` where an
-    object is asked for that should be there, and has no bucket.
+    named. Operations raise OSError as those of ``Path`` do; where an object is looked at or read,
+    :class:`MissingBucketError` if it should be there and has no bucket, and
+    :class:`SilentStoreError` if the store doesn't answer.
     """
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
@@ -50,31 +52,43 @@ class ObjectPath(ObjectName):
 
     def _state(self) -> ObjectState:
         try:
-            return listing.existing_state(self._scheme, self._key)
+            with self._answering():
+                return listing.existing_state(self._scheme, self._key)
         except FileNotFoundError as error:
             if error.strerror == MISSING_BUCKET:
                 raise MissingBucketError(f"{self}: {MISSING_BUCKET}") from error
             raise
+
+    def _state_if_there(self) -> ObjectState | None:
+        with self._answering():
+            return listing.state(self._scheme, self._key)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise SilentStoreError(f"{self}: can't be read: {error.strerror}") from error
 
     def _kept(self) -> bytes | None:
         return kept_content(self._scheme, self._key)
 
     def exists(self, **_: object) -> bool:
         """Whether there is an object of that name, or one below it."""
-        return self._kept() is not None or listing.state(self._scheme, self._key) is not None
+        return self._kept() is not None or self._state_if_there() is not None
 
     def is_file(self, **_: object) -> bool:
         """Whether there is an object of that name."""
         if self._kept() is not None:
             return True
-        state = listing.state(self._scheme, self._key)
+        state = self._state_if_there()
         return state is not None and stat.S_ISREG(state.st_mode)
 
     def is_dir(self, **_: object) -> bool:
         """Whether there are objects below it."""
         if self._kept() is not None:
             return False
-        state = listing.state(self._scheme, self._key)
+        state = self._state_if_there()
         return state is not None and stat.S_ISDIR(state.st_mode)
 
     def is_symlink(self) -> bool:
@@ -130,7 +144,8 @@ class ObjectPath(ObjectName):
             return kept
         if listing.is_unlisted(self._scheme, self._key):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
-        return whole(str(self))
+        with self._answering():
+            return whole(str(self))
 
     def read_start(self, count: int) -> bytes:
         """At most the first ``count`` bytes, without fetching more."""
@@ -146,7 +161,8 @@ class ObjectPath(ObjectName):
     def read_start_of(self, count: int) -> bytes:
         """As :meth:`read_start`, of an object that isn't empty: some stores refuse to give the
         start of one that is."""
-        return bytes(ask(str(self), lambda fs, url: fs.cat_file(url, start=0, end=count)))
+        with self._answering():
+            return bytes(ask(str(self), lambda fs, url: fs.cat_file(url, start=0, end=count)))
 
     def read_text(
         self, encoding: str | None = None, errors: str | None = None, newline: str | None = None
@@ -187,7 +203,8 @@ class ObjectPath(ObjectName):
 
     def fetch_to(self, file: Path) -> None:
         """Write the object's content into a local file, in pieces side by side."""
-        ask(str(self), lambda fs, url: fs.get_file(url, str(file)))
+        with self._answering():
+            ask(str(self), lambda fs, url: fs.get_file(url, str(file)))
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove the object."""

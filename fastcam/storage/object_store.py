@@ -16,6 +16,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastcam.errors import InputError, one_line
+from fastcam.storage.silent_stores import (
+    answered,
+    check_answers,
+    given_up,
+    is_silence,
+    no_answer,
+)
 
 T = TypeVar("T")
 
@@ -32,7 +39,8 @@ SCHEMES = {
 # Seconds until a connection counts as refused, and until an answer counts as lost.
 _CONNECT, _READ = 10, 60
 # botocore tries so often, with breaks of up to 1, 2, 4 and 8 s, and s3fs all of that so often: an
-# endpoint that stays out of reach or busy ends a request within 30 s.
+# endpoint that refuses or stays busy ends a request within 30 s, one that takes it and never
+# answers within ten minutes.
 _ATTEMPTS, _ROUNDS = 5, 2
 # What a store, or its package, says of a bucket that isn't there. Of gcsfs it is the address of the
 # request, which ends with the bucket, not with the name of an object.
@@ -92,7 +100,13 @@ def _new_file_system(scheme: str) -> Any:
 
 def _amazon() -> Any:
     import fsspec
+    from aiobotocore.session import AioSession
+    from botocore.handlers import add_expect_header
 
+    # Before an object's bytes are sent the server would be asked whether it takes them: that is a
+    # round trip more, and aiohttp waits for this answer without end.
+    session = AioSession()
+    session.unregister("before-call.s3", add_expect_header)
     # Its own number of connections is 10, fewer than figures that are put at once.
     settings = {
         "connect_timeout": _CONNECT,
@@ -101,7 +115,7 @@ def _amazon() -> Any:
         # Unlike botocore's older way, this one stops trying again where nothing succeeds.
         "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
     }
-    fs = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=settings)
+    fs = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=settings, session=session)
     fs.retries = _ROUNDS
     return fs
 
@@ -120,10 +134,14 @@ def _google() -> Any:
 
 
 def ask(url: str, action: Callable[[Any, str], T]) -> T:
-    """``action(file system, url)``; whatever it raises as an OSError with the URL in it."""
+    """``action(file system, url)``; whatever it raises as an OSError with the URL in it.
+
+    TimeoutError where the store doesn't answer: soon, where that is known of an earlier request.
+    """
     fs = file_system(url.partition("://")[0])
+    check_answers(fs, url)
     try:
-        return action(fs, url)
+        result = action(fs, url)
     except FileNotFoundError as error:
         missing = _NO_BUCKET.search(f"{_code(error)} {error}")
         reason = MISSING_BUCKET if missing else os.strerror(errno.ENOENT)
@@ -134,7 +152,12 @@ def ask(url: str, action: Callable[[Any, str], T]) -> T:
         reason = _reason(error)
         if _is_refusal(error):
             raise PermissionError(errno.EACCES, f"permission denied ({reason})", url) from error
+        if is_silence(error):
+            given_up(url, reason)
+            raise no_answer(reason, url) from error
         raise OSError(errno.EIO, reason, url) from error
+    answered(url)
+    return result
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fastcam.errors import CaseError, InputError
 from fastcam.options import Head, MapChoice, Sign, calls_of_last, layer_of_call
 from fastcam.read.inputs.bilateral_halves import halves_of_map, whole_image_map
+from fastcam.run.failures import FAILURES
 from fastcam.store.map_fields import over_input
-from fastcam.store.map_schema import MapHeader
+from fastcam.store.map_schema import FAILED, STATUS, MapHeader
 from fastcam.store.maps import MapStore
 from fastcam.store.root import RAW_SCHEMA
 
@@ -111,9 +112,7 @@ class MapRow:
 def choose_rows(store: MapStore, choice: MapChoice) -> tuple[MapRow, ...]:
     """The rows of a figure, in the store's order; InputError where there is no map of a name."""
     if not store.map_names:
-        raise InputError(
-            f"{store.path}: holds no maps yet: no batch is finished; run fastcam infer again"
-        )
+        raise InputError(f"{store.path}: {_why_empty(store)}")
     if choice.sign not in (None, store.attrs.sign) and store.attrs.schema < RAW_SCHEMA:
         raise InputError(
             f"--sign {choice.sign}: {store.path} is of an earlier fastcam, and holds what --sign "
@@ -130,6 +129,26 @@ def choose_rows(store: MapStore, choice: MapChoice) -> tuple[MapRow, ...]:
         _check_known("layer", layer, [*layers, *map(layer_of_call, layers)])
     rows = [row for name in arrays for row in _rows(store, name, choice)]
     return tuple(over for row in rows for over in _over_inputs(store, row))
+
+
+def _why_empty(store: MapStore) -> str:
+    """Why a store holds no maps, and what to do."""
+    failed = [header for header in store.headers if header.status == STATUS[FAILED]]
+    if not failed:
+        return "holds no maps yet: no batch is finished; run fastcam infer again"
+    one, several = ("image", "images") if store.attrs.dims == 2 else ("volume", "volumes")
+    count = len(failed)
+    failures = f"{count} {one if count == 1 else several} failed"
+    first = f"{failed[0].id}, because: {failed[0].reason}"
+    listed = store.path.parent / FAILURES
+    listed_in = f"; they are listed in {listed}" if listed.is_file() else ""
+    if count < len(store):
+        return (
+            f"holds no maps yet: {failures}, such as {first}{listed_in}. {len(store) - count} of "
+            f"{len(store)} aren't run yet: run fastcam infer again"
+        )
+    which = f"the only {one} failed" if count == 1 else f"all {failures}, the first"
+    return f"holds no maps: {which}, {first}{listed_in}"
 
 
 def _over_inputs(store: MapStore, row: MapRow) -> Iterable[MapRow]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 import fastcam
 from fastcam.api import view_request
-from fastcam.api.keyword_types import check_types
+from fastcam.api.keyword_types import check_types, plain_numbers
 from fastcam.errors import InputError
 from tests.jobs.view.sample_rooms import patch_run
 
@@ -128,3 +130,51 @@ def test_a_picture_that_is_none(run, case, keywords: dict[str, Any], told: str) 
     with pytest.raises(fastcam.FastcamError) as caught:
         pixels(run, case, **keywords)
     assert str(caught.value).startswith(told)
+
+
+def test_numbers_of_numpy_become_pythons() -> None:
+    """So that a run's settings can hold them."""
+
+    def function(
+        size: int | Sequence[int] | None, share: float, *runs: str, images: Any = None, **more: Any
+    ) -> None: ...
+
+    def options(names: Sequence[str], pair: tuple[float, float]) -> None: ...
+
+    pixels = np.zeros((2, 2))
+    args, keywords = plain_numbers(
+        function,
+        [np.array([24, 32]), np.float32(0.5), "a"],
+        {"images": pixels, "names": np.array(["b"]), "pair": (np.int64(1), 2.5)},
+        options,
+    )
+    assert args == ([24, 32], 0.5, "a")
+    assert [type(value) for value in (*args[0], args[1])] == [int, int, float]
+    assert keywords.pop("images") is pixels
+    assert keywords == {"names": ["b"], "pair": (1, 2.5)}
+    assert type(keywords["pair"][0]) is int
+    args, _ = plain_numbers(function, [(np.int64(24), 32), 1], {})
+    assert args == ((24, 32), 1)
+    assert type(args[0][0]) is int
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "told"),
+    [
+        (["resnet18", np.zeros((4, 4))], {}, "images array([[0., 0., 0., 0.], [0., 0., 0., 0.]"),
+        (["i", nn.MultiheadAttention(4, 1)], {}, "images MultiheadAttention( (out_proj): "),
+        (["resnet18", "i"], {"workers": -1}, "workers -1 is too small: it must be at least 0"),
+    ],
+)
+def test_what_infer_does_not_take_is_one_line(
+    arguments: list[Any], keywords: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        fastcam.infer(arguments[0], arguments[1], tmp_path / "out", **keywords)
+    assert str(caught.value).startswith(told)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_path_is_no_path() -> None:
+    with pytest.raises(InputError, match=r"^int is no path: give a text or a pathlib\.Path$"):
+        fastcam.open_store(5)  # type: ignore[arg-type]

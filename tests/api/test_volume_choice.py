@@ -167,3 +167,21 @@ def test_evaluate_takes_the_volume(images: Path, tmp_path: Path) -> None:
         workers=1,
     )
     assert not reasons(report, "error")
+
+
+def test_axes_are_those_of_arrays_only(images: Path, tmp_path: Path) -> None:
+    """A file with an affine says itself how its axes lie, and a model sees it as (z, y, x)."""
+    out = tmp_path / "out"
+    for folder in (images / "even", images / "four.nii.gz"):
+        with pytest.raises(InputError, match=r"^axes xyz: .* is none: a model sees its volume as"):
+            fastcam.infer(Mean(), folder, out, axes="xyz", image_size=SIZE, volume=1)
+    assert not out.exists()
+    array = np.random.default_rng(0).random((8, 6, 4), np.float32)
+    np.save(tmp_path / "a.npy", array)
+    np.save(tmp_path / "b.npy", array.T.copy())
+    options: dict[str, Any] = {"image_size": (4, 6, 8), "layers": "conv", "device": "cpu"}
+    turned = fastcam.infer(Mean(), tmp_path / "a.npy", tmp_path / "1", axes="xyz", **options)
+    plain = fastcam.infer(Mean(), tmp_path / "b.npy", tmp_path / "2", **options)
+    found, expected = (MapStore.open(report.store) for report in (turned, plain))
+    name = found.map_names[0]
+    np.testing.assert_array_equal(found.map(name, 0), expected.map(name, 0))

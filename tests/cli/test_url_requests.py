@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import nibabel as nib
 import numpy as np
@@ -69,6 +70,27 @@ def asked(server: ObjectServer, part: str) -> Counter[str]:
     return most
 
 
+def listings(server: ObjectServer, folder: str) -> int:
+    """How many pages of listings of a folder were asked for."""
+    prefix = f"prefix={quote(folder, '')}&"
+    return sum("list-type=2" in path and prefix in path for _, path in server.requests)
+
+
+def test_a_folder_of_many_keys(
+    bucket: ObjectPath, object_server: ObjectServer, run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    put_pictures(bucket, tmp_path)
+    # Written into moto itself; a page is a thousand.
+    from moto.s3.models import s3_backends
+
+    (backend,) = (region["global"] for region in s3_backends.values())
+    for number in range(3000):
+        backend.put_object(bucket.name, f"in/{number:05}.txt", b"x")
+    object_server.requests = []
+    infer(run, bucket / "in", bucket / "out")
+    assert listings(object_server, "in/") == 4
+
+
 def put_pictures(bucket: ObjectPath, folder: Path) -> None:
     for number in range(_COUNT):
         pixels = np.random.default_rng(number).integers(0, 256, (40, 48, 3), np.uint8)
@@ -84,10 +106,13 @@ def test_pictures(
     infer(run, bucket / "in", bucket / "out")
     # Once to be read, and once to see that it didn't change meanwhile.
     assert asked(object_server, "/in/p") == {"GET": 1, "HEAD": 1}
+    # What the inputs are, which, what is left out, and how old they are.
+    assert listings(object_server, "in/") == 1
     forget()
     object_server.requests = []
     infer(run, bucket / "in", bucket / "out")
     assert asked(object_server, "/in/p") == {}
+    assert listings(object_server, "in/") == 1
     # All chunks of all columns: once, however often the store is opened.
     assert asked(object_server, "/run.zarr/cases/") == {"GET": 1}
     assert asked(object_server, "/run.zarr/done/") == {"GET": 1}
@@ -126,12 +151,7 @@ def test_a_folder_of_which_an_evaluation_needs_two_images(
     run("evaluate", "--image-dir", bucket / "in", *table, *options)
     asked_for = {path for method, path in object_server.requests if method == "HEAD"}
     assert sum("/in/p" in path for path in asked_for) == 2
-    listings = [
-        path
-        for method, path in object_server.requests
-        if method == "GET" and "list-type=2" in path and "prefix=in%2F" in path
-    ]
-    assert len(listings) <= 3
+    assert listings(object_server, "in/") <= 3
 
 
 def dicom(number: int) -> Dataset:

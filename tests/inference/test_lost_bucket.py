@@ -1,8 +1,10 @@
-"""A bucket of images that vanishes while a model runs over it: one error, no failed images."""
+"""A bucket of images that vanishes while a model runs over it, or whose store falls silent: one
+error, no failed images."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ from PIL import Image
 from torch import nn
 
 import fastcam
-from fastcam.errors import InputError
-from fastcam.storage import object_store
+from fastcam.errors import InputError, OutputError, SilentStoreError
+from fastcam.inference.readers import _checked
+from fastcam.storage import object_store, silent_stores
 from fastcam.storage.object_path import ObjectPath
+from tests.object_server import ObjectServer
+from tests.storage.test_object_store import quick
 
 
 class Net(nn.Module):
@@ -81,3 +86,67 @@ def test_volumes_of_a_bucket_that_vanishes(
     options: dict[str, Any] = {"layers": ["layer"], "batch_size": 4, "workers": readers}
     with pytest.raises(InputError, match=r"\.nii\.gz: there is no such bucket$"):
         fastcam.infer(model, f"{bucket}/in", tmp_path / "run", device="cpu", **options)
+
+
+def silence(server: ObjectServer) -> Callable[[], None]:
+    def fall_silent() -> None:
+        server.silent, server.requests = True, []
+
+    return fall_silent
+
+
+def answer_again(server: ObjectServer) -> None:
+    server.silent = False
+    silent_stores._silences.clear()
+
+
+def test_images_of_a_store_that_falls_silent(
+    bucket: ObjectPath, object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+    for number in range(40):
+        (bucket / f"in/{number:02d}.png").write_bytes(png(number))
+    model = Net(3, silence(object_server), 8)
+    options: dict[str, Any] = {"layers": ["layer"], "batch_size": 2, "workers": 0}
+    with pytest.raises(SilentStoreError, match=r"\.png: can't be read: \w*Connection\w*Error"):
+        fastcam.infer(model, f"{bucket}/in", tmp_path / "run", device="cpu", **options)
+    state = fastcam.status(tmp_path / "run")
+    assert state.status == "failed"
+    assert "Connection" in state.reason
+    answer_again(object_server)
+    report = fastcam.infer(model, f"{bucket}/in", tmp_path / "run", device="cpu", **options)
+    assert 0 < report.already < 40
+    assert (report.done + report.already, report.failed) == (40, 0)
+
+
+def test_results_in_a_store_that_falls_silent(
+    bucket: ObjectPath, object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+    for number in range(20):
+        (tmp_path / f"{number:02d}.png").write_bytes(png(number))
+    model = Net(3, silence(object_server), 6)
+    options: dict[str, Any] = {"layers": ["layer"], "batch_size": 2, "workers": 0, "device": "cpu"}
+    # Whichever comes first.
+    lost = (OutputError, SilentStoreError)
+    with pytest.raises(lost, match=r"can't be (written|read): \w*Connection\w*Error") as caught:
+        fastcam.infer(model, tmp_path, bucket / "run", **options)
+    # What the batch is made of was put side by side, each object at length; then only the bucket
+    # was looked for: not the failures, the store and the state of the run, each at length, too.
+    asked = {path.partition("?")[0] for _, path in object_server.requests}
+    followed = {path for path in asked if "/run.zarr/" not in path}
+    assert followed == {f"/{bucket.name}"}
+    assert str(caught.value).partition(": can't")[0].removeprefix("s3:/") in asked
+    answer_again(object_server)
+    report = fastcam.infer(model, tmp_path, bucket / "run", **options)
+    assert (report.done + report.already, report.failed) == (20, 0)
+
+
+def test_what_a_reader_says_of_a_silent_store() -> None:
+    def pieces() -> Iterator[None]:
+        said = "fastcam.errors.SilentStoreError: s3://b/x: can't be read: E: gone"
+        yield
+        raise SilentStoreError(f"Caught SilentStoreError in DataLoader worker.\n  in f\n{said}\n")
+
+    with pytest.raises(SilentStoreError, match=r"^s3://b/x: can't be read: E: gone$"):
+        list(_checked(pieces(), None))

@@ -133,7 +133,7 @@ def test_figures_whose_inputs_changed_are_not_finished(tmp_path: Path, trusted: 
             [] if trusted else ["3.png"]
         )
         assert [note.partition(" (")[0] for note in folder.notes] == (
-            [] if trusted else ["inputs of 1 case changed: redrawn"]
+            [] if trusted else ["inputs of 1 case changed: its figures are outdated"]
         )
         folder.record([drawn(folder, 2)], [record(sources[1], 2)])
     with RunFolder(tmp_path / "out", {}, overwrite=False) as folder:

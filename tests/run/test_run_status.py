@@ -14,7 +14,10 @@ import pytest
 
 from fastcam.errors import InputError, OutputError
 from fastcam.run.progress import NoProgress, count_failures
-from fastcam.run.run_status import PROGRESS, RunStatus, read_state
+from fastcam.run.run_status import PROGRESS, RunStatus, read_state, unfinished_run
+from fastcam.storage.object_path import ObjectPath
+from tests.object_server import ObjectServer
+from tests.process_tree import wait_until
 
 
 class _Calls(NoProgress):
@@ -79,6 +82,12 @@ class _Notes(NoProgress):
         self.notes.append(text)
 
 
+_UNSAID = (
+    "the last run, of fastcam infer, ended without saying so (it was killed, or its folder could "
+    "not be written to) after at least 0 of 70 images"
+)
+
+
 def test_the_next_run_says_that_the_last_was_killed(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path;"
@@ -90,12 +99,50 @@ def test_the_next_run_says_that_the_last_was_killed(tmp_path: Path) -> None:
     shown = _Notes()
     with RunStatus(tmp_path, "infer", shown) as status:
         status.begin("images", 70)
-    killed = "the last run, of fastcam infer, was killed after at least 0 of 70 images"
-    assert shown.notes == [f"{tmp_path}: {killed}"]
+    assert shown.notes == [f"{tmp_path}: {_UNSAID}"]
     shown.notes.clear()
     with RunStatus(tmp_path, "infer", shown):
         pass
     assert shown.notes == []
+
+
+def test_the_next_run_says_why_the_last_failed(tmp_path: Path) -> None:
+    def run() -> None:
+        with RunStatus(tmp_path, "infer", NoProgress()) as status:
+            status.begin("images", 70)
+            raise InputError("s3://b/in/x.png: can't be read: SlowDown")
+
+    with pytest.raises(InputError):
+        run()
+    assert unfinished_run(tmp_path) == (
+        "the last run, of fastcam infer, failed after 0 of 70 images: "
+        "s3://b/in/x.png: can't be read: SlowDown"
+    )
+
+
+def test_a_run_whose_folder_was_lost_is_not_said_to_have_been_killed(
+    bucket: ObjectPath, object_server: ObjectServer
+) -> None:
+    """Nobody can know: its state could not be written any more."""
+    code = (
+        "import sys; from fastcam.run.progress import NoProgress;"
+        "from fastcam.run.run_status import RunStatus;"
+        "from fastcam.storage.locations import as_path;"
+        "status = RunStatus(as_path(sys.argv[1]), 'infer', NoProgress());"
+        "status.__enter__(); status.begin('images', 70); input();"
+        "status.__exit__(None, PermissionError('the token has expired'), None)"
+    )
+    command = [sys.executable, "-c", code, str(bucket)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: (bucket / PROGRESS).exists(), 60)
+        object_server.fault = lambda method, path: (
+            (403, "ExpiredToken") if method == "PUT" else None
+        )
+        process.communicate("\n", 60)
+    assert process.returncode == 0
+    object_server.fault = lambda method, path: None
+    assert read_state(bucket).status == "dead"
+    assert unfinished_run(bucket) == _UNSAID
 
 
 def test_a_run_that_never_began_leaves_the_record_of_another(tmp_path: Path) -> None:

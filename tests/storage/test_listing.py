@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastcam.run.input_files import file_states
 from fastcam.storage.fetched_ahead import contents_ahead, fetched_ahead
-from fastcam.storage.listing import KeptListing, listed
+from fastcam.storage.listing import KeptListing, kept_listings, listed
 from fastcam.storage.locations import as_path
 from fastcam.storage.object_path import ObjectPath
 from fastcam.storage.object_store import file_system
@@ -68,6 +68,46 @@ def test_a_listing_is_kept_from_one_block_to_the_next(
         with kept:
             assert (bucket / "x").exists()
     assert len(object_server.requests) == 1
+
+
+def test_listings_of_several_blocks_are_one(
+    bucket: ObjectPath, object_server: ObjectServer
+) -> None:
+    for name in ("in/a/x", "in/b/x", "other/x"):
+        (bucket / name).write_bytes(b"1")
+    object_server.requests = []
+    with kept_listings(bucket / "in", None):
+        for folder in ("in", "in/a", "in/b"):
+            with listed(bucket / folder):
+                assert (bucket / folder).is_dir()
+                assert not (bucket / folder / "y").exists()
+        assert len(object_server.requests) == 1
+        with listed(bucket / "other"):
+            assert (bucket / "other/x").exists()
+        assert len(object_server.requests) == 2
+        # Between the blocks the store is asked.
+        assert (bucket / "in/a/x").stat().st_size == 1
+        assert len(object_server.requests) == 3
+        # What this process writes is seen.
+        (bucket / "in/a/y").write_bytes(b"1")
+        with listed(bucket / "in"):
+            assert (bucket / "in/a/y").exists()
+        assert len(object_server.requests) == 5
+    with listed(bucket / "in"):
+        assert (bucket / "in/a").is_dir()
+    assert len(object_server.requests) == 6
+
+
+def test_a_part_that_was_listed_is_not_taken_for_the_whole(
+    bucket: ObjectPath, object_server: ObjectServer
+) -> None:
+    for name in ("in/a/x", "in/b/x"):
+        (bucket / name).write_bytes(b"1")
+    with kept_listings(bucket / "in"):
+        with listed(bucket / "in/a"):
+            assert (bucket / "in/a/x").exists()
+        with listed(bucket / "in"):
+            assert (bucket / "in/b/x").exists()
 
 
 def test_twenty_thousand_keys(bucket: ObjectPath, object_server: ObjectServer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fastcam.errors import SilentStoreError
 from fastcam.storage import object_store
 from fastcam.storage.object_path import ObjectPath
 from tests.object_server import Answer, ObjectServer
@@ -53,7 +54,7 @@ def test_a_store_that_is_not_there_is_given_up(
 ) -> None:
     quick(monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(OSError, match="Could not connect to the endpoint"):
+    with pytest.raises(SilentStoreError, match=r"^s3://b/x: .*Could not connect to the endpoint"):
         ObjectPath("s3", "b/x").read_bytes()
 
 

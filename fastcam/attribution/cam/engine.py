@@ -109,6 +109,8 @@ class CamEngine:
         batch_targets = self._targets if targets is None else targets
         layers = self._target_layers(batch)
         graded = [method for method in self._methods if method in GRADIENT_METHODS]
+        with torch.inference_mode(False), torch.no_grad():
+            self._follow(layers, batch)
         # torchvision compiles RoI Align itself where its own operators can't be loaded.
         compiled = self._backend or isinstance(batch_targets, DetectionTargets)
         with several_backwards() if compiled else nullcontext():
@@ -129,18 +131,26 @@ class CamEngine:
                 {name: keep_finite(maps[name], scores.output) for name in order},
                 scores.output,
                 targets=scores.classes,
-                fields=self._fields({name: maps[name] for name in order}, layers, batch),
+                fields=self._fields({name: maps[name] for name in order}, batch),
                 **scores.answer_facts,
                 notes=self._notes({name: maps[name] for name in order}, batch),
             )
 
-    def _fields(
-        self, maps: Mapping[str, Tensor], layers: Mapping[str, nn.Module], batch: Tensor
-    ) -> dict[str, MapField]:
-        """By map where its cells lie, of those that don't share the images out between them."""
+    def _follow(self, layers: Mapping[str, nn.Module], batch: Tensor) -> None:
+        """Find out where in images of this size the places of the layers lie, once."""
         size = tuple(batch.shape[2:])
         if size not in self._grids:
             self._grids[size] = layer_grids(self._model, layers, batch[:1])
+
+    def _axes(self, layer: str, batch: Tensor) -> tuple[int, ...]:
+        """Which axis of the images each axis of a layer's places is, from 0: a model may turn
+        them, as one does that was trained on (x, y, z)."""
+        grid = self._grids[tuple(batch.shape[2:])].get(layer)
+        return grid.order if grid is not None and grid.order else tuple(range(batch.ndim - 2))
+
+    def _fields(self, maps: Mapping[str, Tensor], batch: Tensor) -> dict[str, MapField]:
+        """By map where its cells lie, of those that don't share the images out between them."""
+        size = tuple(batch.shape[2:])
         grids = self._grids[size]
         fields = {
             name: field_of(grids.get(name.partition("/")[2]), values.shape[-len(size) :], size)
@@ -237,10 +247,11 @@ class CamEngine:
         return maps_by_name
 
     def _maps(self, layer: str, values: Tensor, batch: Tensor) -> Tensor:
-        """A layer's activations or gradients as float32 (b, k, *s)."""
+        """A layer's activations or gradients as float32 (b, k, *s), the axes as the images'."""
         if callable(self._reshape):
             return apply_reshape(layer, self._reshape, values, tuple(batch.shape[2:])).float()
-        return to_maps(values, self._layout(layer, values, batch)).float()
+        maps, axes = to_maps(values, self._layout(layer, values, batch)), self._axes(layer, batch)
+        return maps.permute(0, 1, *(2 + axes.index(axis) for axis in range(len(axes)))).float()
 
     def _channel_axis(self, layer: str, values: Tensor, batch: Tensor) -> int:
         """Which axis of a layer's own output its channels are."""
@@ -265,7 +276,7 @@ class CamEngine:
                 self._model,
                 self._module(layer),
                 values,
-                tuple(batch.shape[2:]),
+                tuple(batch.shape[2 + axis] for axis in self._axes(layer, batch)),
                 prefix_tokens=self._prefix_tokens,
                 reshape=self._reshape if isinstance(self._reshape, str) else "auto",
             )

@@ -56,7 +56,7 @@ def layer_grids(
 
 def placement_note(grid: Grid | None, cells: Sequence[int]) -> str:
     """What is to be said of a map of ``cells``: that its place isn't known; else nothing."""
-    lost = grid is None or grid.rolled or grid.fitted(cells) is None
+    lost = grid is None or grid.rolled or grid.loose or grid.upright.fitted(cells) is None
     return NOT_FOLLOWED if lost else ""
 
 
@@ -69,7 +69,7 @@ def field_of(grid: Grid | None, cells: Sequence[int], size: Sequence[int]) -> Ma
     As long as that is within half a cell (of the coarsest layer on the way), and the cells tile
     the input, they are taken for equal parts of it, as everybody draws them.
     """
-    fitted = None if grid is None or grid.rolled else grid.fitted(cells)
+    fitted = None if grid is None or grid.rolled else grid.upright.fitted(cells)
     if fitted is None:
         return None
     whole = all(

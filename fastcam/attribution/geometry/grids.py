@@ -15,6 +15,8 @@ Numbers = tuple[float, ...]
 class Grid:
     """Where the places of a tensor lie in the image, along (y, x) or (z, y, x), in its pixels.
 
+    All have one entry for each axis, in the order in which the tensor has them.
+
     - ``sizes``: how many places
     - ``offset``, ``stride``: place i is centered at offset + (i + 1/2) stride
     - ``low``, ``high``: the part of the image that the tensor was made of
@@ -23,6 +25,10 @@ class Grid:
       tokens
     - ``rolled``: by how many places they were moved around the edge, along each axis; empty: not
     - ``one_row``: whether all of the image lies in one row of features, as before a classifier
+    - ``order``: which axis of the image each entry is along, where the model has turned them;
+      empty: each along its own
+    - ``loose``: whether the axes were put together while they were turned, as tokens of (b, c, w,
+      h) are: nobody knows then whether they are turned back
     """
 
     sizes: tuple[int, ...]
@@ -34,6 +40,41 @@ class Grid:
     dims: tuple[int, ...] | None
     rolled: tuple[int, ...] = ()
     one_row: bool = False
+    order: tuple[int, ...] = ()
+    loose: bool = False
+
+    def reordered(self, entries: Sequence[int]) -> Grid:
+        """The same with its entries in the order ``entries``."""
+
+        def moved(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[entry] for entry in entries)
+
+        own = tuple(range(len(self.sizes)))
+        order = moved(self.order or own)
+        return replace(
+            self,
+            sizes=moved(self.sizes),
+            offset=moved(self.offset),
+            stride=moved(self.stride),
+            low=moved(self.low),
+            high=moved(self.high),
+            cells=moved(self.cells),
+            dims=None if self.dims is None else moved(self.dims),
+            rolled=moved(self.rolled) if self.rolled else (),
+            order=() if order == own else order,
+        )
+
+    @property
+    def upright(self) -> Grid:
+        """The same in the order of the image's axes."""
+        if not self.order:
+            return self
+        return self.reordered([self.order.index(axis) for axis in range(len(self.order))])
+
+    @property
+    def without_axes(self) -> Grid:
+        """The same of a tensor in which the places are no longer axes."""
+        return replace(self.upright, dims=None, loose=self.loose or bool(self.order))
 
     def axes_in(self, shape: Sequence[int]) -> tuple[int, ...]:
         """The axes next to each other that have the places' sizes in a tensor of ``shape``; empty
@@ -142,18 +183,22 @@ def passed_on_grid(inputs: Sequence[tuple[Tensor, Grid | None]], result: Tensor)
     if len(grids) < len(same) or any(_apart(grids[0], grid) for grid in grids[1:]):
         return None
     # What was enlarged and put together with what is finer lies where that does.
-    first = min(grids, key=lambda grid: (grid.cells, grid.dims is None))
+    first = min(grids, key=lambda grid: (grid.cells, grid.dims is None, grid.loose))
     if first.dims is None:
         return first
     in_place = result.ndim == same[0][0].ndim and first.sizes == tuple(
         result.shape[dim] for dim in first.dims
     )
-    return first if in_place else replace(first, dims=None)
+    return first if in_place else first.without_axes
 
 
 def _apart(first: Grid, second: Grid) -> bool:
     """Whether the ends of two grids are more than a cell of the coarser one from each other, or
-    only one of them was moved around the edge."""
+    only one of them was moved around the edge, or turned."""
+    if first.order != second.order:
+        if first.dims is not None and second.dims is not None:
+            return True
+        first, second = first.upright, second.upright
     if first.rolled != second.rolled:
         return True
     if first.sizes != second.sizes:

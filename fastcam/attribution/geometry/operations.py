@@ -161,8 +161,9 @@ def _permute(call: Call) -> Grid | None:
         first, second = first % len(order), second % len(order)
         order[first], order[second] = order[second], order[first]
     dims = tuple(order.index(dim) for dim in grid.dims)
-    # (b, w, h, c) is no grid that a later operation would be known to keep.
-    return replace(grid, dims=dims if list(dims) == sorted(dims) else None)
+    # Of (b, c, w, h) the entries are along x and y.
+    entries = sorted(range(len(dims)), key=dims.__getitem__)
+    return replace(grid, dims=dims).reordered(entries)
 
 
 def _view(call: Call) -> Grid | None:
@@ -173,14 +174,14 @@ def _view(call: Call) -> Grid | None:
     places = call.dense
     one_row = len(after) == 2 and after[0] == 1
     if one_row and places is not None and math.prod(places.sizes) > 1:
-        return replace(grid, dims=None, one_row=True)
+        return replace(grid.without_axes, one_row=True)
     if grid.dims is None:
         return call.passed_on if one_row else _with_rows(call.passed_on)
     tail = call.source.ndim - grid.dims[0]
     consecutive = grid.dims == tuple(range(grid.dims[0], grid.dims[0] + len(grid.dims)))
     keeps = consecutive and len(after) >= tail and before[-tail:] == after[-tail:]
     shift = len(after) - len(before)
-    return replace(grid, dims=tuple(dim + shift for dim in grid.dims) if keeps else None)
+    return replace(grid, dims=tuple(d + shift for d in grid.dims)) if keeps else grid.without_axes
 
 
 def _with_rows(grid: Grid | None) -> Grid | None:
@@ -208,7 +209,9 @@ def _cat(call: Call) -> Grid | None:
     whole = first
     for part in parts[1:]:
         end = whole.offset[axis] + whole.sizes[axis] * whole.stride[axis]
-        if part.stride != whole.stride or abs(part.offset[axis] - end) > abs(whole.stride[axis]):
+        if (part.order, part.stride) != (whole.order, whole.stride):
+            return None
+        if abs(part.offset[axis] - end) > abs(whole.stride[axis]):
             return None
         sizes = _put(whole.sizes, axis, whole.sizes[axis] + part.sizes[axis])
         low = _put(whole.low, axis, min(whole.low[axis], part.low[axis]))

@@ -29,7 +29,6 @@ from fastcam.figures.slice_facts import SliceFacts
 from fastcam.figures.slice_geometry import pixel_aspect
 from fastcam.figures.view_panels import figure_of_sheet
 from fastcam.inference.device import arithmetic, choose_device, choose_precision
-from fastcam.inference.images import pixels_of
 from fastcam.inference.predictions import predictions_of
 from fastcam.jobs.analyze.display_names import NO_BOX_NAME, output_name
 from fastcam.jobs.analyze.figures.sheets import LayerMaps, layers_sheet
@@ -40,7 +39,7 @@ from fastcam.jobs.analyze.results import ImageResult, LayerResult
 from fastcam.jobs.infer.box_targets import image_corners
 from fastcam.jobs.infer.request import InferenceOptions
 from fastcam.options import Style
-from fastcam.read.inputs.images import read_image
+from fastcam.read.inputs.images import pixels_of, read_image
 from fastcam.read.inputs.model_input import prepare
 from fastcam.read.inputs.preprocessing import Preprocessing, input_picture, input_region
 from fastcam.read.inputs.slice_images import slice_grid

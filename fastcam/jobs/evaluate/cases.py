@@ -62,6 +62,7 @@ def evaluated_case(
         error=score.error,
         good=score.good,
         probability=tuple(score.probability.astype(float).tolist()),
+        ranking=score.ranking,
         localization=localization,
     )
 

@@ -96,9 +96,8 @@ def draw_explained(
     selection = Selection(patients=() if options.figures.every else ids)
     render_request = _render_request(request, store, folder, selection)
     stale = _is_stale(folder, MapSource.of(render_request, store).fingerprint)
-    trusted = request.inference.options.trust_inputs
     return job.render(
-        replace(render_request, overwrite=stale, trust_inputs=trusted),
+        replace(render_request, overwrite=stale),
         workers=options.workers,
         progress=progress,
     )
@@ -117,6 +116,7 @@ def _render_request(
         style=replace(request.options.style, class_names=request.scoring.names),
         selection=selection,
         captions=request.scoring,
+        trust_inputs=request.inference.options.trust_inputs,
     )
 
 

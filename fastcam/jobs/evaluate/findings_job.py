@@ -16,7 +16,7 @@ from fastcam.jobs.evaluate.figure_selection import add_figures
 from fastcam.jobs.evaluate.files import write_results
 from fastcam.jobs.evaluate.findings_maps import draw_finding_ends, maps_by_finding, write_filters
 from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate
-from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation
+from fastcam.jobs.evaluate.metrics.evaluation import EvaluatedCase, Evaluation, rankings_of
 from fastcam.jobs.evaluate.metrics.findings import METRICS, FindingsMetrics, findings_metrics
 from fastcam.jobs.evaluate.metrics.localization import LocalizationSummary
 from fastcam.jobs.evaluate.plots.findings_page import findings_page
@@ -49,9 +49,11 @@ def evaluate_findings(
     test_set, scoring, output_dir = request.test_set, request.scoring, request.output_dir
     failures = [*test_set.failures, *inferred.failures]
     cases, true = _cases(request, store)
-    probability = np.array([case.probability for case in cases]).reshape(len(cases), -1)
     names = test_set.names
-    metrics = findings_metrics(true, probability, names)
+    # Where every image failed the number of findings can't be told from the cases.
+    probability = np.array([case.probability for case in cases]).reshape(len(cases), len(names))
+    ranking = rankings_of(cases, len(names))
+    metrics = findings_metrics(true, probability, names, ranking)
     evaluation = Evaluation(
         kind="multilabel",
         target=test_set.target,
@@ -74,7 +76,7 @@ def evaluate_findings(
         "findings.csv": _findings_csv(metrics, localization),
         "predictions.csv": _predictions_csv(cases, true, names),
     }
-    page = findings_page(true, probability, metrics, evaluation.remark)
+    page = findings_page(true, probability, ranking, metrics, evaluation.remark)
     report = EvaluationReport(
         output_dir=output_dir,
         inferred=inferred,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastcam.figures.class_texts import with_class
 from fastcam.figures.map_figure import Heading
 from fastcam.figures.slice_facts import SliceFacts
+from fastcam.inference.predictions import log_odds_of
 from fastcam.jobs.render.maps.captions import slice_answer
 from fastcam.read.inputs.finding_columns import label_values
 from fastcam.store.map_rows import MapRow
@@ -40,6 +41,8 @@ class Score:
             class.
         good: an error below the limit, or the right class.
         probability: (k,) of each class; empty for a regression.
+        ranking: (k,) what orders images as the probability of each class does, without its
+            rounding; empty where nothing is ranked.
     """
 
     true: float
@@ -47,6 +50,7 @@ class Score:
     error: float
     good: bool
     probability: NDArray[np.float32]
+    ranking: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,18 @@ class Scoring:
             value = float(header.output[0])
             error = value - true
             return Score(true, value, error, abs(error) < self.good_below, NO_CLASSES)
-        shares = header.probabilities
+        shares, ranking = header.probabilities, _ranking(header)
         if len(shares) == 1:
             shares = np.array([1.0 - shares[0], shares[0]], np.float32)
+            ranking = np.array([-ranking[0], ranking[0]])
             predicted_class = int(shares[1] >= 0.5)
         else:
             # Of pooled slices the class of the highest output need not be the predicted one.
             pooled = header.slices is not None
             predicted_class = int(np.argmax(shares if pooled else header.output))
         error = 1.0 - float(shares[int(true)])
-        return Score(true, float(predicted_class), error, predicted_class == int(true), shares)
+        good = predicted_class == int(true)
+        return Score(true, float(predicted_class), error, good, shares, ranking)
 
     def _findings_score(self, header: MapHeader) -> Score:
         """How far the probabilities of the known findings are from 0 and 1, on average; good where
@@ -103,7 +109,9 @@ class Scoring:
         present, predicted = true[labeled] == 1, shares[labeled] >= 0.5
         error = float(np.abs(shares[labeled] - present).mean())
         good = bool((present == predicted).all())
-        return Score(float(present.sum()), float((shares >= 0.5).sum()), error, good, shares)
+        ranking = _ranking(header, multilabel=True)
+        predicted_count = float((shares >= 0.5).sum())
+        return Score(float(present.sum()), predicted_count, error, good, shares, ranking)
 
     def findings_text(self, present: NDArray[np.bool_]) -> str:
         """The names of the findings that are ``present`` (k,)."""
@@ -175,3 +183,10 @@ class Scoring:
         # The one output between two classes speaks for the second.
         name = self.value_text(1 if len(header.probabilities) == 1 else target)
         return f"{_FOR[self.sign]} {name if self.sign == 'both' else with_class(name)}"
+
+
+def _ranking(header: MapHeader, multilabel: bool = False) -> NDArray[np.float64]:
+    """(k,) log odds from the output; of slices, whose probabilities are pooled, these."""
+    if header.slices is not None:
+        return header.probabilities.astype(np.float64)
+    return log_odds_of(header.output, multilabel)

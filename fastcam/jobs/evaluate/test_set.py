@@ -134,7 +134,7 @@ def read_set(
         return _set_of_findings(choice, table, items, ids or naming_column(items, table), count)
     target = target_column(table, choice.target, ids)
     matches = match_rows(items, table, target, choice.id_column)
-    targets = _true_values(choice, matches.rows, target, kind, count)
+    targets = _true_values(choice, table, matches.rows, target, kind, count)
     labelled = _labelled(items, targets, kind)
     return EvaluationSet(
         items=labelled,
@@ -197,7 +197,7 @@ def _set_of_rows(choice: SetChoice, table: Table, kind: Kind, count: int) -> Eva
     target = target_column(
         table if choice.target is not None else replace(table, columns=others), choice.target, None
     )
-    targets = _true_values(choice, dict(enumerate(table.rows)), target, kind, count)
+    targets = _true_values(choice, table, dict(enumerate(table.rows)), target, kind, count)
     labelled = _labelled(items, targets, kind)
     ids = next((name for name in others if name.casefold() == "id"), None)
     return EvaluationSet(
@@ -213,12 +213,12 @@ def _set_of_rows(choice: SetChoice, table: Table, kind: Kind, count: int) -> Eva
 
 
 def _true_values(
-    choice: SetChoice, rows: Mapping[int, Row], target: str, kind: Kind, count: int
+    choice: SetChoice, table: Table, rows: Mapping[int, Row], target: str, kind: Kind, count: int
 ) -> Targets:
     if kind == "regression":
         targets = numbers(rows, target)
     else:
-        targets = classes(rows, target, count, choice.class_names)
+        targets = classes(rows, target, count, choice.class_names, table.rows)
     if not targets.values:
         first = next(iter(targets.errors.values()), "no row has one")
         raise InputError(f"{choice.table}: no true value in column {target!r} can be used: {first}")

@@ -15,6 +15,9 @@ from fastcam.run.failures import write_failures
 from fastcam.run.files import make_folder, remove_leftovers, write_text
 from fastcam.run.progress import NoProgress, Progress
 from fastcam.run.records import attempt
+from fastcam.run.seen_inputs import check_seen
+from fastcam.storage.listing import listed
+from fastcam.storage.locations import as_path, crowded
 from fastcam.store.map_schema import MapAttrs
 from fastcam.store.random_weights import has_random_source
 from fastcam.store.root import RAW_SCHEMA
@@ -31,7 +34,8 @@ def export_maps(request: ExportRequest, progress: Progress | None = None) -> Exp
     trilinearly; images ``.tif`` or ``.npy`` at the source's size, NaN where the model didn't look;
     patch attention ``<id>_attention.nii.gz``, the heat of each pixel. With ``dcm`` a volume that
     came from DICOM becomes one DICOM Parametric Map. What an export of the same settings wrote
-    before is kept.
+    before is kept. Images and volumes that changed since the model saw them fail, unless they are
+    trusted.
 
     Raises :class:`InputError` before anything is written when an input is unusable; images that
     fail are in the report and in ``failures.csv``.
@@ -44,30 +48,42 @@ def export_maps(request: ExportRequest, progress: Progress | None = None) -> Exp
     settings = _settings(request)
     make_folder(output_dir)
     remove_leftovers(output_dir)
-    sizes = {} if request.overwrite else _earlier_sizes(output_dir, settings)
+    sizes, inputs = ({}, {}) if request.overwrite else _earlier_files(output_dir, settings)
     progress.begin("maps", len(files))
+    sources = {as_path(one.path) for file in files for one in file.seen}
     try:
-        for file in files:
-            path = output_dir / file.name
-            if file.name in sizes and _is_whole(path, sizes[file.name]):
-                report.already.append(file.name)
-            elif (reason := attempt(partial(_write, file, path, report))) is not None:
-                report.add_failure(file.place, file.case, reason)
-            else:
-                report.written.append(file.name)
-                sizes[file.name] = path.stat().st_size
-            progress.advance(1)
+        with listed(*crowded(sources)):
+            for file in files:
+                path, seen = output_dir / file.name, _inputs_text(file)
+                # Neither earlier exports nor trusted inputs say what a map was made of.
+                is_current = not seen or inputs.get(file.name, seen) == seen
+                if is_current and file.name in sizes and _is_whole(path, sizes[file.name]):
+                    report.already.append(file.name)
+                elif (reason := attempt(partial(_write, file, path, report))) is not None:
+                    report.add_failure(file.place, file.case, reason)
+                else:
+                    report.written.append(file.name)
+                    sizes[file.name], inputs[file.name] = path.stat().st_size, seen
+                progress.advance(1)
     finally:
         progress.end()
         remark = {_RANDOM: True} if random else {}
         record = {**settings, **remark, "files": dict(sorted(sizes.items()))}
+        record["inputs"] = {name: text for name, text in sorted(inputs.items()) if text}
         write_text(output_dir / RECORD, json.dumps(record, indent=1) + "\n")
     write_failures(output_dir, report.failures)
     return report
 
 
 def _write(file: MapFile, path: Path, report: ExportReport) -> None:
+    check_seen(file.seen)
     report.add_warnings(file.place, file.case, file.write(path))
+
+
+def _inputs_text(file: MapFile) -> str:
+    """The content of the files that the map was made of, as far as it was recorded: an image that
+    changed is run again into the same store."""
+    return " ".join(f"{seen.record.size}:{seen.record.checksum}" for seen in file.seen)
 
 
 def _settings(request: ExportRequest) -> dict[str, Any]:
@@ -93,17 +109,20 @@ def _is_whole(path: Path, size: int | None) -> bool:
     return path.is_file() and size in (None, path.stat().st_size)
 
 
-def _earlier_sizes(folder: Path, settings: dict[str, Any]) -> dict[str, int | None]:
-    """The files that an earlier export of the same settings wrote, and their bytes; None of the
-    records that listed names only."""
+def _earlier_files(
+    folder: Path, settings: dict[str, Any]
+) -> tuple[dict[str, int | None], dict[str, str]]:
+    """The files that an earlier export of the same settings wrote, and their bytes, None of the
+    records that listed names only; and by file what its map was made of."""
     path = folder / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         files = record.pop("files")
         record.pop(_RANDOM, None)
+        inputs = {str(name): str(text) for name, text in record.pop("inputs", {}).items()}
         sizes = dict(files) if isinstance(files, dict) else dict.fromkeys(map(str, files))
     except FileNotFoundError:
-        return {}
+        return {}, {}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: is not the record of an export ({error}); give another --output-dir, or "
@@ -114,4 +133,4 @@ def _earlier_sizes(folder: Path, settings: dict[str, Any]) -> dict[str, int | No
             f"{folder} holds maps of another store or other settings; give another --output-dir, "
             "or --overwrite to replace them"
         )
-    return sizes
+    return sizes, inputs

@@ -13,11 +13,13 @@ from fastcam.jobs.export import dicom
 from fastcam.jobs.export.item import write_map, write_patches
 from fastcam.jobs.export.request import ExportRequest
 from fastcam.jobs.render.case_selection import select
+from fastcam.jobs.render.maps.plan import seen_files
 from fastcam.jobs.render.patches.plan import locate
 from fastcam.options import MapChoice
 from fastcam.read.volumes.frames import parse_frame
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import file_names
+from fastcam.run.seen_inputs import SeenFile, SeenInputs
 from fastcam.store.map_rows import MapCase, MapRow, choose_rows, method_of
 from fastcam.store.maps import MapStore
 from fastcam.store.patches import RunStore
@@ -33,12 +35,14 @@ class MapFile:
         name: the file's name.
         write: makes the file at a path, and gives what is odd about its source. CaseError where
             there is no map.
+        seen: the files that the model was given, as far as they were recorded.
     """
 
     place: int
     case: str
     name: str
     write: Callable[[Path], tuple[str, ...]]
+    seen: tuple[SeenFile, ...] = ()
 
 
 def plan_files(request: ExportRequest) -> list[MapFile]:
@@ -59,15 +63,16 @@ def plan_files(request: ExportRequest) -> list[MapFile]:
 def _map_files(store: MapStore, request: ExportRequest) -> Iterator[MapFile]:
     rows = choose_rows(store, request.choice)
     cases = [MapCase(header) for header in store.headers]
+    names = file_names.image_folders([case.name for case in cases])
+    seen = SeenInputs(store.path, request.trust_inputs)
     suffix = request.volume_suffix if store.attrs.dims == 3 else request.format
     for index in select(cases, request.selection):
         case = cases[index]
         for row in rows:
             row_name = _row_name(store, row, index)
-            name = f"{file_names.safe(case.name)}_{row_name}.{suffix}"
-            yield MapFile(
-                case.place, case.name, name, partial(write_map, store, index, row, row_name)
-            )
+            name = f"{names[index]}_{row_name}.{suffix}"
+            write = partial(write_map, store, index, row, row_name)
+            yield MapFile(case.place, case.name, name, write, seen_files(case.header, seen))
 
 
 def _row_name(store: MapStore, row: MapRow, index: int) -> str:
@@ -96,18 +101,22 @@ def _patch_files(store: RunStore, request: ExportRequest) -> Iterator[MapFile]:
     if parse_frame(sources.frame).crop is not None:
         raise InputError(f"--frame {sources.frame}: heat in a crop can't be put back on the volume")
     images = SourceIndex(sources.root_dir)
+    names = file_names.image_folders([case.name for case in store.cases])
     selected = select(store.cases, request.selection, store.rejected)
-    for case_slices in locate(store, selected, images, None):
+    seen = SeenInputs(store.path, request.trust_inputs)
+    for case_slices in locate(store, selected, images, None, seen):
         case = store.cases[case_slices.case]
-        name = f"{file_names.safe(case.name)}_attention.{request.volume_suffix}"
+        name = f"{names[case_slices.case]}_attention.{request.volume_suffix}"
         write = partial(write_patches, store, case_slices, sources)
-        yield MapFile(case.place, case.name, name, write)
+        yield MapFile(case.place, case.name, name, write, case_slices.seen)
 
 
 def _check_names(files: Sequence[MapFile]) -> None:
-    """InputError where two files would be one: ids may differ in what no file name can have."""
+    """InputError where two files would be one: the end of an id may read as a map."""
     counts = Counter(file.name for file in files)
     name = next((name for name, count in counts.items() if count > 1), None)
     if name is not None:
         ids = ", ".join(repr(file.case) for file in files if file.name == name)
-        raise InputError(f"{ids} would all be called {name}; export them one by one, --patient")
+        raise InputError(
+            f"{ids} would all be called {name}; export them into folders of their own, by --patient"
+        )

@@ -25,6 +25,7 @@ class ExportRequest:
         choice: which maps of a store of maps are exported.
         format: the format of images' maps; ``dcm`` makes DICOM of volumes instead of NIfTI.
         overwrite: whether all files are written anew; else those of an earlier export are kept.
+        trust_inputs: whether sources that changed since the model saw them are not looked for.
     """
 
     store: RunStore | MapStore
@@ -34,6 +35,7 @@ class ExportRequest:
     choice: MapChoice = field(default_factory=MapChoice)
     format: ExportFormat = "tif"
     overwrite: bool = False
+    trust_inputs: bool = False
 
     @property
     def volume_suffix(self) -> str:

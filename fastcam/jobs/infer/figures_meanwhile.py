@@ -36,13 +36,20 @@ class FiguresMeanwhile:
     """
 
     def __init__(
-        self, store: Path, output_dir: Path, progress: Progress | None, *, overwrite: bool
+        self,
+        store: Path,
+        output_dir: Path,
+        progress: Progress | None,
+        *,
+        overwrite: bool,
+        trust_inputs: bool = False,
     ) -> None:
         # The model needs the cores, too.
         workers = str(max(1, cores() // 2))
         options = ["--output-dir", str(output_dir), "--workers", workers]
         self._command = [sys.executable, "-m", "fastcam", "render", str(store), "--follow"]
         self._command += [*options, *(["--overwrite"] if overwrite else [])]
+        self._command += ["--trust-inputs"] if trust_inputs else []
         self._progress = progress or NoProgress()
         self._process: subprocess.Popen[str] | None = None
         self._output_dir, self._store = output_dir, store

@@ -96,7 +96,7 @@ def infer_maps(
                 progress.note(line)
         except BaseException:
             # What ended the run is said, not what follows from it.
-            with contextlib.suppress(FastcamError):
+            with contextlib.suppress(FastcamError, OSError):
                 _list_failures(report, warnings)
             raise
         finally:

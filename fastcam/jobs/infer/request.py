@@ -19,6 +19,7 @@ from fastcam.read.inputs.inputs import Item, find_inputs
 from fastcam.read.inputs.named_inputs import ModelInput
 from fastcam.read.inputs.preprocessing import Preprocessing
 from fastcam.read.inputs.slicing import Slicing
+from fastcam.read.inputs.volume_input import check_axes
 from fastcam.storage.listing import listed
 from fastcam.storage.locations import is_path
 
@@ -31,7 +32,7 @@ class InputChoice:
     - ``pattern``: which files of a folder
     - ``table``: a CSV with images, and maybe their masks and labels
     - ``mask_dir``: folder with masks
-    - ``axes``: order of a volume's axes
+    - ``axes``: order of the axes of NumPy arrays
     - ``columns``: of a model with several inputs the column of the table that goes into each, by
       the name of ``forward``'s argument
     - ``items``: where they are known already, in place of all that but ``axes`` and ``volume``
@@ -67,12 +68,17 @@ class InputChoice:
     def find(self, dims: int, channels: int = 1) -> tuple[tuple[ModelInput, ...], list[Item]]:
         """What goes into the model beside or instead of one image, and the images or volumes.
 
-        ``channels``: how many the model takes; volumes may have a file for each.
+        ``channels``: how many the model takes; volumes may have a file for each. InputError where
+        there are none, and where ``axes`` mean none of them.
         """
         if self.items:
-            return self.model_inputs, list(self.items)
-        with listed(*self.paths, self.mask_dir):
-            return self._find(dims, channels)
+            found = self.model_inputs, list(self.items)
+        else:
+            with listed(*self.paths, self.mask_dir):
+                found = self._find(dims, channels)
+        files = [path for item in found[1] for path in (item.source, item.mask) if path is not None]
+        check_axes(self.axes, files)
+        return found
 
     def _find(self, dims: int, channels: int) -> tuple[tuple[ModelInput, ...], list[Item]]:
         if self.slicing is not None:

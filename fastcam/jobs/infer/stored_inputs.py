@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
 
+from fastcam.errors import OutputError
 from fastcam.read.inputs.inputs import Item
 from fastcam.run.files import remove
 from fastcam.run.input_files import (
@@ -16,20 +17,19 @@ from fastcam.run.input_files import (
     file_states,
 )
 from fastcam.run.object_journal import open_journal, parts_folder
+from fastcam.run.seen_inputs import SEEN_COLUMNS, record_path
 from fastcam.storage.locations import as_path, is_path
 from fastcam.storage.object_path import ObjectPath
-
-_COLUMNS = [field.name for field in fields(InputRecord)]
 
 
 def changed_cases(store_path: Path, trusted: bool) -> set[int]:
     """The 0-based cases whose files changed since the store was made of them; none where these are
     ``trusted``, or nothing was recorded."""
-    path = _journal_path(store_path)
+    path = record_path(store_path)
     kept = path.exists() or (isinstance(path, ObjectPath) and parts_folder(path).is_dir())
     if trusted or not kept:
         return set()
-    journal = open_journal(path, _COLUMNS, InputRecord.of_cells)
+    journal = open_journal(path, SEEN_COLUMNS, InputRecord.of_cells)
     try:
         records = {(record.place, record.path): record for record in journal.rows()}
         places, touched = changed_inputs(records.values())
@@ -79,15 +79,17 @@ class StoredInputs:
         states = file_states([path for _, path in files])
         for (case, path), state in zip(files, states, strict=True):
             self._states[case].append((path, state))
-        self._journal = open_journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+        self._journal = open_journal(record_path(store_path), SEEN_COLUMNS, InputRecord.of_cells)
         if not self._journal.rows():
             self._journal.replace(())
 
     def __enter__(self) -> StoredInputs:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self._journal.close()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        # What ended the run is said, not what follows from it.
+        with contextlib.nullcontext() if error is None else contextlib.suppress(OutputError):
+            self._journal.close()
 
     def add_records(self, records: Iterable[InputRecord]) -> None:
         """Record files whose states others have taken."""
@@ -111,7 +113,7 @@ class StoredInputs:
 def recorded_masks(store_path: Path, items: Sequence[Item]) -> list[Path | None]:
     """The mask that each of ``items`` was run with, as it was named then, None where without one;
     of cases of which nothing was recorded that of the item."""
-    journal = open_journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+    journal = open_journal(record_path(store_path), SEEN_COLUMNS, InputRecord.of_cells)
     try:
         paths: dict[int, list[Path]] = {}
         for record in journal.rows():
@@ -128,7 +130,7 @@ def recorded_masks(store_path: Path, items: Sequence[Item]) -> list[Path | None]
 
 def forget_cases(store_path: Path, cases: Container[int]) -> None:
     """Remove what was recorded of the 0-based ``cases``, which are run with other files."""
-    journal = open_journal(_journal_path(store_path), _COLUMNS, InputRecord.of_cells)
+    journal = open_journal(record_path(store_path), SEEN_COLUMNS, InputRecord.of_cells)
     try:
         journal.replace([record for record in journal.rows() if record.place - 1 not in cases])
     finally:
@@ -137,15 +139,10 @@ def forget_cases(store_path: Path, cases: Container[int]) -> None:
 
 def forget_inputs(store_path: Path) -> None:
     """Remove what was recorded of a store that another one takes the place of."""
-    path = _journal_path(store_path)
+    path = record_path(store_path)
     remove(path)
     if isinstance(path, ObjectPath):
         remove(parts_folder(path))
-
-
-def _journal_path(store_path: Path) -> Path:
-    # Beside it: within it Zarr wonders what it is.
-    return store_path.with_name(f"{store_path.stem}.inputs.csv")
 
 
 def input_files(item: Item, with_masks: bool = False) -> list[Path]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fastcam.run.run_status import RunState
+from fastcam.run.run_status import DEAD, RunState
 
 # A run that counts writes once a second; one image may take minutes.
 _SILENCE = timedelta(minutes=10)
@@ -64,7 +64,7 @@ def _status_text(state: RunState, now: datetime) -> str:
     if state.status == "interrupted":
         return f"interrupted {ended}; {again}"
     if state.status == "dead":
-        return f"its {process} was killed, and wrote last {ended}; {again}"
+        return f"its {process} {DEAD}, and wrote last {ended}; {again}"
     return f"failed {ended}: {state.reason}"
 
 

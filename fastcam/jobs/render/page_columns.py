@@ -32,6 +32,8 @@ def rounded(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     near = _five_digits(value)
+    if abs(value) >= _LARGEST:
+        return near  # which has no decimals to be rounded
     # No other number can be rounded to another side than the one that it stands for.
     if not repr(near).partition("e")[0].rstrip("0.").endswith("5"):
         return near

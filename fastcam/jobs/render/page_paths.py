@@ -2,8 +2,8 @@
 
 ``{p}`` in a pattern is the case's place, ``{s}`` the slice, both in three digits at least, ``{k}``
 the slice in as many as it has, ``{n}`` the case's name, ``{b}`` the word ``BEST_`` of the figure
-that stands for a case and is its best slice, and ``{a}`` the average in four decimals.
-``page_columns.js`` writes paths of them.
+that stands for a case and is its best slice, and ``{a}`` the average in four decimals, where a
+browser writes it so. ``page_columns.js`` writes paths of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from decimal import ROUND_HALF_UP, Decimal
 _SLICE = re.compile(r"(?<![a-z])slice(\d+)")
 _AVERAGE = re.compile(r"(BEST_)?avg-?\d+\.\d{4}")
 _FIELD = re.compile(r"\{(.)\}")
+# From here on a browser's toFixed writes 1e+21.
+_NO_DECIMALS = 1e21
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ def case_fields(place: int, name: str) -> dict[str, str]:
 def figure_fields(index: int, average: float | None, best: bool) -> dict[str, str]:
     """What fields of a figure stand for; ``average`` as the page has it."""
     fields = {"s": str(index).rjust(3, "0"), "k": str(index), "b": "BEST_" if best else ""}
-    if average is not None:
-        # As a browser rounds.
-        exact = Decimal(average).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+    if average is not None and abs(average) < _NO_DECIMALS:
+        # As a browser rounds, to which -0 is 0.
+        exact = Decimal(average + 0.0).quantize(Decimal("0.0001"), ROUND_HALF_UP)
         fields["a"] = f"{exact:f}"
     return fields
 

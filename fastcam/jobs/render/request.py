@@ -25,7 +25,8 @@ class RenderRequest:
         statistics: whether the attention of the cases is measured, too.
         captions: the texts of figures of maps.
         overwrite: whether figures of other settings are replaced; else they are an error.
-        trust_inputs: whether files that changed since they were drawn are not looked for.
+        trust_inputs: whether files that changed since they were drawn, or since the model saw
+            them, are not looked for.
         finished_only: whether cases of a store of maps that the model has not done yet are left
             out; else they are errors.
     """

@@ -27,6 +27,7 @@ from fastcam.jobs.view.run import CaseRow, MapFacts, ViewRun
 from fastcam.options import MapChoice, Sources, Style, layer_of_call
 from fastcam.read.inputs.target_column import number_in
 from fastcam.read.volumes.sources import SourceIndex
+from fastcam.run.seen_inputs import SeenInputs, check_seen
 from fastcam.store.map_rows import MapCase, MapRow, check_done, choose_rows, method_of
 from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
@@ -36,7 +37,10 @@ _DIGITS = 5
 
 
 class MapRun(ViewRun):
-    """A store of maps, with the folders of its images now."""
+    """A store of maps, with the folders of its images now.
+
+    ``trust_inputs``: whether images changed since the model saw them is not looked at.
+    """
 
     kind: Literal["patches", "maps"] = "maps"
 
@@ -48,10 +52,12 @@ class MapRun(ViewRun):
         sources: Sources,
         style: Style | None,
         class_names: tuple[str, ...] = (),
+        trust_inputs: bool = False,
     ) -> None:
         self.name, self.path, self.style = name, path, style
         self._class_names = class_names
         self.store = store
+        self._seen = SeenInputs(store.path, trust_inputs)
         run = store.attrs.settings.get("volume")
         if run and sources.volume is None:
             sources = replace(sources, volume=str(run))
@@ -97,10 +103,12 @@ class MapRun(ViewRun):
         return self._class_names[output] if named else str(output)
 
     def open(self, index: int) -> MapViewCase:
-        """Open an image or volume. CaseError where it can't be read or has no maps."""
+        """Open an image or volume. CaseError where it can't be read, isn't what the model saw, or
+        has no maps."""
         header = self.store.headers[index]
         check_done(header)
-        (located,) = locate_maps(self.store, [index], self._masks)
+        (located,) = locate_maps(self.store, [index], self._masks, self._seen)
+        check_seen(located.seen)
         preprocessing = self.store.attrs.preprocessing
         mask, missing = located.mask, located.mask_missing
         image: OpenImage

@@ -57,16 +57,18 @@ def _open_run(path: Path, name: str, request: ViewRequest) -> ViewRun:
         sources = _joined_sources(sources, settings)
     style = _style_of(settings)
     class_names = request.style.class_names or (style or Style()).class_names
+    trusted = request.trust_inputs
     if not content.is_dir():
         return PatchRun(name, path, read_results(content), sources, style, class_names)
     store = open_store(content)
     if not isinstance(store, MapStore):
-        return PatchRun(name, path, store, sources, style, class_names)
+        return PatchRun(name, path, store, sources, style, class_names, trusted)
     if sources.root_dir is not None:
         if not sources.root_dir.is_dir():
             raise InputError(f"--root-dir {sources.root_dir}: is not a folder")
         store = MapStore.open(content, sources.root_dir)
-    return MapRun(name, path, store, sources, style, class_names or compared_texts(store))
+    class_names = class_names or compared_texts(store)
+    return MapRun(name, path, store, sources, style, class_names, trusted)
 
 
 def _of_folder(folder: Path) -> tuple[Path, dict[str, Any]]:

@@ -23,6 +23,7 @@ from fastcam.read.results.case import Case, CasePrediction
 from fastcam.read.results.results import Results
 from fastcam.read.volumes import frames
 from fastcam.read.volumes.sources import SourceIndex
+from fastcam.run.seen_inputs import SeenInputs, check_seen
 from fastcam.store.patches import RunStore
 from fastcam.store.random_weights import has_random_source
 
@@ -31,7 +32,10 @@ _WITNESSES = 2
 
 
 class PatchRun(ViewRun):
-    """Patch attention, from ``content``, with the folders of its images and masks."""
+    """Patch attention, from ``content``, with the folders of its images and masks.
+
+    ``trust_inputs``: whether volumes changed since the model saw them is not looked at.
+    """
 
     kind: Literal["patches", "maps"] = "patches"
 
@@ -43,10 +47,13 @@ class PatchRun(ViewRun):
         sources: Sources,
         style: Style | None,
         class_names: tuple[str, ...] = (),
+        trust_inputs: bool = False,
     ) -> None:
         self.name, self.path, self.style = name, path, style
         self._class_text = Style(class_names=class_names).class_text
         self._content = content
+        store_path = content.path if isinstance(content, RunStore) else None
+        self._seen = SeenInputs(store_path, trust_inputs)
         if sources.root_dir is None:
             raise InputError(
                 f"{path} doesn't say where its images are: give --root-dir, the folder with a "
@@ -83,12 +90,14 @@ class PatchRun(ViewRun):
         return (MapFacts(name="attention"),)
 
     def open(self, index: int) -> PatchCase:
-        """Open a case. CaseError where its volume can't be read or doesn't fit its patches."""
+        """Open a case. CaseError where its volume can't be read, isn't what the model saw, or
+        doesn't fit its patches."""
         case = self._case(index)
         with self._finding:
-            (located,) = locate(self._content, [index], self._images, self._masks)
+            (located,) = locate(self._content, [index], self._images, self._masks, self._seen)
         if located.image is None:
             raise CaseError(located.image_missing)
+        check_seen(located.seen)
         case_data = open_case(case, located.image, located.mask, located.mask_missing, self.sources)
         if self._frame.check_cases and case_data.mask is not None:
             depth = len(case_data.volume.voxels)

@@ -91,6 +91,7 @@ class ViewRequest:
         memory: bytes that decoded volumes may take.
         sharing: who reaches the server.
         judging: how judgements are made.
+        trust_inputs: whether images that changed since the model saw them are not looked for.
     """
 
     runs: tuple[Path, ...]
@@ -102,6 +103,7 @@ class ViewRequest:
     memory: int = DEFAULT_MEMORY
     sharing: Sharing = field(default_factory=Sharing)
     judging: Judging = field(default_factory=Judging)
+    trust_inputs: bool = False
 
     def __post_init__(self) -> None:
         if not self.runs:

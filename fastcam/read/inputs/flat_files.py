@@ -84,6 +84,15 @@ def _holds_image(path: Path) -> bool:
     return "Rows" in header
 
 
+def nifti_shape(path: Path) -> tuple[int, ...] | None:
+    """The shape (z, y, x) of a NIfTI file's volumes, from its header; None where it can't be
+    read."""
+    try:
+        return nifti_channels(path)[1].shape
+    except CaseError:
+        return None
+
+
 def _is_flat_nifti(path: Path) -> bool:
     try:
         count, grid = nifti_channels(path)
@@ -106,6 +115,12 @@ def _flat_dicom(files: Sequence[Path]) -> list[Path]:
         if plane is None or None in places or len(places) == 1:
             flat += [file for file, _ in members]
     return flat
+
+
+def is_located(path: Path) -> bool:
+    """Whether a DICOM image says where its plane lies in space, as radiographs don't."""
+    place = _position(path)
+    return place is not None and place[1] is not None and place[2] is not None
 
 
 def _position(path: Path) -> tuple[str | None, Any, Any] | None:

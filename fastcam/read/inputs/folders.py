@@ -91,7 +91,7 @@ def left_out(sources: Sequence[Path], dims: int, skipped: Path | None = None) ->
         if dims == 2:
             images = {*walk(folder, 2, skipped)}
             volumes += _other_volumes(folder, images, skipped)
-            files += _slices_beside(images)
+            files += slices_beside(images)
         else:
             files += _other_files(folder, skipped)
     kinds = ("slice of a volume", "slices of volumes") if dims == 2 else ("image", "images")
@@ -123,7 +123,7 @@ def _other_volumes(folder: Path, images: set[Path], skipped: Path | None) -> lis
     return [v for v in walk(folder, 3, skipped) if v not in images and v not in folders]
 
 
-def _slices_beside(images: set[Path]) -> list[Path]:
+def slices_beside(images: set[Path]) -> list[Path]:
     """The DICOM files in the folders of images that are none: a series beside its localizer."""
     return [
         file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.errors import CaseError
+from fastcam.errors import CaseError, InputError
 from fastcam.read.inputs.grey_levels import GreyLevels
 from fastcam.read.inputs.slice_images import (
     FILE_LEVELS,
@@ -95,22 +95,55 @@ def decode_image(path: Path, grey: GreyLevels = FILE_LEVELS) -> NDArray[Any] | I
 
 def _decode_picture(path: Path, grey: GreyLevels) -> NDArray[Any] | Image.Image:
     with open_picture(path) as image:
-        mode = image.mode
-        if mode in ("I", "F") or mode.startswith("I;16"):
+        target = _target(image)
+        if not target:
             levels = png_levels(image)
             return _windowed(np.array(image) if levels is None else levels, grey)[:, :, None]
-        target = "L" if mode in ("1", "L", "LA", "La") else "RGB"
         if grey != FILE_LEVELS:
             if target == "RGB":
                 raise CaseError(colour_has_no_window(path))
             return _windowed(np.array(image.convert("L")), grey)[:, :, None]
-        if mode in ("La", "RGBa"):
-            # Colors multiplied by alpha: Pillow undoes that on the way to plain alpha only.
-            return image.convert("LA" if mode == "La" else "RGBA").convert(target)
-        if mode != target:
-            return image.convert(target)
+        if image.mode != target:
+            return _converted(image, target)
         image.load()
         return image
+
+
+def is_picture_array(image: Any) -> bool:
+    """Whether it is an array (h, w) or (h, w, c) uint8."""
+    return isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3)
+
+
+def pixels_of(image: Any, index: int) -> NDArray[Any]:
+    """Pillow's picture, or an array of uint8, as :func:`read_image` reads a file: (h, w, c), values
+    0 to 255, float32 where it is grey of more than 8 bits, else uint8.
+
+    InputError that names ``images[index]`` for anything else.
+    """
+    if hasattr(image, "convert"):
+        target = _target(image)
+        if target:
+            return pixels_of_picture(_converted(image, target))
+        return _windowed(np.array(image), FILE_LEVELS)[:, :, None]
+    if not is_picture_array(image):
+        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
+        raise InputError(f"images[{index}] is {kind}: give a path, a PIL image or a uint8 array")
+    return np.ascontiguousarray(image if image.ndim == 3 else image[:, :, None])
+
+
+def _target(image: Image.Image) -> str:
+    """The mode that a picture is converted to; empty for grey of more than 8 bits."""
+    mode = image.mode
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        return ""
+    return "L" if mode in ("1", "L", "LA", "La") else "RGB"
+
+
+def _converted(image: Image.Image, target: str) -> Image.Image:
+    if image.mode in ("La", "RGBa"):
+        # Colors multiplied by alpha: Pillow undoes that on the way to plain alpha only.
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    return image if image.mode == target else image.convert(target)
 
 
 def _windowed(levels: NDArray[Any], grey: GreyLevels) -> NDArray[np.float32]:

@@ -64,13 +64,20 @@ def numbers(rows: Mapping[int, Row], column: str) -> Targets:
     return Targets(values, errors)
 
 
-def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[str] = ()) -> Targets:
+def classes(
+    rows: Mapping[int, Row],
+    column: str,
+    count: int,
+    names: Sequence[str] = (),
+    table_rows: Sequence[Row] = (),
+) -> Targets:
     """Targets of a classification with ``count`` classes: their numbers from 0, or their names.
 
     ``names`` are in the order of the model's outputs; the column holds them, or numbers of the
     classes that are called so. Without them, names are taken in sorted
-    order, as ``ImageFolder`` does, where there are as many as the model has classes. InputError
-    where names are another number than classes, and where most numbers are no class's.
+    order, as ``ImageFolder`` does, where there are as many as the model has classes. ``table_rows``
+    are all rows of the table, of which ``rows`` may be some. InputError where names are another
+    number than classes, and where most numbers are no class's.
     """
     texts = {index: row.cells[column] for index, row in rows.items()}
     if names:
@@ -87,9 +94,15 @@ def classes(rows: Mapping[int, Row], column: str, count: int, names: Sequence[st
         if len(own) == count:
             note = f"classes in sorted order: {', '.join(own)}; or give --class-names"
             return _by_name(rows, column, texts, own, note)
+        in_table = len({row.cells[column] for row in table_rows} - {""})
+        where = ""
+        if in_table > len(own):
+            where = " in the rows of the images that were found, which alone count, and "
+            where += f"{in_table} in all its rows"
         raise InputError(
-            f"column {column!r} holds names of {len(own)} classes ({', '.join(own[:5])}), and "
-            f"the model has {count}: give --class-names A,B,... in the order of its outputs"
+            f"column {column!r} holds names of {len(own)} class{'es' * (len(own) != 1)} "
+            f"({', '.join(own[:5])}){where}; the model has {count}: give --class-names A,B,... in "
+            "the order of its outputs"
         )
     values, errors = {}, {}
     for index, row in rows.items():

@@ -37,6 +37,18 @@ def open_input(
     return preprocessing.grey.with_warnings(open_channels(path, axes, voi=own), path)
 
 
+def check_axes(axes: Axes, paths: Sequence[Path]) -> None:
+    """InputError where ``axes`` are turned and none of ``paths``, images and masks, is a NumPy
+    array: other files say themselves how their axes lie."""
+    if axes == "zyx" or not paths or any(path.suffix in (".npy", ".npz") for path in paths):
+        return
+    raise InputError(
+        f"--axes {axes}: that is the order of the axes of NumPy arrays, and {paths[0]} is none: a "
+        "model sees its volume as (z, y, x). Leave --axes out; a model that takes (x, y, z) turns "
+        "its input itself, by x.permute(0, 1, 4, 3, 2) in its forward, and its maps are turned back"
+    )
+
+
 def volume_input(volumes: Sequence[Volume], preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Volumes of one grid as a model's input (c, D, H, W), each in its own window."""
     windows = [preprocessing.grey.window(volume) for volume in volumes]

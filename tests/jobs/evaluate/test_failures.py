@@ -8,10 +8,19 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from torch import Tensor, nn
 
 from fastcam.errors import InputError
+from fastcam.jobs.evaluate.report import summary_text
 
-from .brightness import Three, read, run
+from .brightness import Brightness, Three, read, run
+
+
+class Endless(Brightness):
+    """Answers with nothing finite."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / 0.0
 
 
 def test_what_does_not_fit_is_counted_and_listed(folder: Path) -> None:
@@ -59,6 +68,37 @@ def test_when_every_image_fails(folder: Path) -> None:
     assert report.exit_code == 1
     assert read(folder)["n"] == 0
     assert len(report.failures) == 6
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (Brightness(2), {}),
+        (Brightness(2), {"compare_methods": ["gradcam", "hirescam"], "layers": ["features"]}),
+        (Brightness(1), {"task": "multilabel", "target": "x"}),
+        (Three(), {"task": "multilabel", "target": "x,y,z"}),
+    ],
+)
+def test_when_every_image_of_classes_fails(
+    plotted: Path, model: nn.Module, options: dict[str, Any]
+) -> None:
+    rows = [f"im{at},{at % 2},{at // 3},1,{at % 3 % 2}" for at in range(6)]
+    (plotted / "table.csv").write_text("\n".join(["scan,grey level,x,y,z", *rows]))
+    for path in (plotted / "Images/a").iterdir():
+        path.write_bytes(b"no picture")
+    report = run(plotted, model, **{"target": "grey level"} | options)
+    assert report.exit_code == 1
+    assert read(plotted)["n"] == 0
+    assert [failure.level for failure in report.failures] == ["error"] * 6
+    assert summary_text(report).startswith("0 images evaluated")
+
+
+def test_when_no_output_is_finite(plotted: Path) -> None:
+    (plotted / "table.csv").write_text("scan,dark\nim0,0\nim1,1\nim2,1\nim3,0\nim4,1\nim5,0")
+    report = run(plotted, Endless(2), mask_dir=None)
+    assert report.exit_code == 1
+    assert read(plotted)["confusion"] == [[0, 0], [0, 0]]
+    assert {failure.case for failure in report.failures} == {f"im{at}" for at in range(6)}
 
 
 @pytest.mark.parametrize(

@@ -145,3 +145,15 @@ def test_each_image_is_turned_and_lettered_by_its_own_affine(
     # "ARI" is read as rows along R and columns along A: shown transposed, both ways turned round.
     np.testing.assert_array_equal(second.maps[0].values, result.maps["backbone#1"][0].T[::-1, ::-1])
     np.testing.assert_array_equal(first.maps[0].values, result.maps["backbone#0"][0])
+
+
+def test_tensors_that_are_not_finite_are_refused() -> None:
+    """Their maps would be NaN, and nothing would say so."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    images = torch.zeros(3, 1, 16, 16)
+    for value in (float("nan"), float("inf")):
+        images[1, 0, 4, 4] = value
+        with pytest.raises(InputError, match=r"^images\[1\] holds NaN or infinite values"):
+            fastcam.explain(model, images)
+    with pytest.raises(InputError, match=r"^images is empty: give"):
+        fastcam.explain(model, [])

@@ -231,3 +231,17 @@ def test_nothing_is_said_of_weights_that_are_known(export: Call, tmp_path: Path)
     sample_map_stores.image_store(tmp_path)
     assert "Random weights" not in export().out
     assert "random_weights" not in json.loads((tmp_path / "out/export.json").read_text())
+
+
+def test_ids_that_would_be_one_file_have_their_number(export: Call, tmp_path: Path) -> None:
+    """Whichever of them is exported, now or later, its files are its own."""
+    sample_map_stores.image_store(tmp_path, ids=("s/x", "a1", "S_x"))
+    for chosen in (["--patient", "s/x"], ["--patient", "S_x"], []):
+        assert export("--layer", "layer3", "--format", "npy", *chosen).code == 0
+    found = {file.name: np.load(file) for file in (tmp_path / "out").glob("*.npy")}
+    assert sorted(found) == [
+        "001_s_x_gradcam_layer3.npy",
+        "002_a1_gradcam_layer3.npy",
+        "003_S_x_gradcam_layer3.npy",
+    ]
+    assert not np.array_equal(*list(found.values())[::2])

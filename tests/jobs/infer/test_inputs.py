@@ -116,7 +116,12 @@ def test_figures_show_each_image_under_its_map(
     for number in range(5):
         Image.new("RGB", (30, 20 + number), (200, 0, 0)).save(tmp_path / f"new{number}.png")
         Image.new("RGB", (30, 20 + number), (0, 0, 200)).save(tmp_path / f"old{number}.png")
-    drawn = fastcam.render(report.store, output_dir=tmp_path / "figures", panel_size=64, workers=1)
+    options: dict[str, Any] = {"panel_size": 64, "workers": 1}
+    drawn = fastcam.render(report.store, output_dir=tmp_path / "changed", **options)
+    assert (drawn.drawn, drawn.failed) == (0, 5)
+    assert sum("png: changed since the model saw it" in f.reason for f in drawn.failures) == 4
+    options["trust_inputs"] = True
+    drawn = fastcam.render(report.store, output_dir=tmp_path / "figures", **options)
     assert drawn.drawn == 4
     pixels = np.asarray(Image.open(tmp_path / "figures" / "001_p0.png").convert("RGB"))
     red = (pixels == (200, 0, 0)).all(2).nonzero()[0]
@@ -125,6 +130,16 @@ def test_figures_show_each_image_under_its_map(
     assert len(red) > 500
     assert len(blue) > 500
     assert red.max() < blue.min()
+
+
+def test_the_second_image_of_a_case_was_replaced(
+    siamese: nn.Module, table: Path, tmp_path: Path
+) -> None:
+    report = run(siamese, table, tmp_path / "out", inputs=INPUTS, output="scores")
+    Image.new("RGB", (30, 20), (0, 0, 200)).save(tmp_path / "old0.png")
+    drawn = fastcam.render(report.store, output_dir=tmp_path / "figures", panel_size=64, workers=1)
+    assert drawn.drawn == 3
+    assert any(f"{tmp_path}/old0.png: changed" in failure.reason for failure in drawn.failures)
 
 
 def test_a_layer_over_both_images_is_drawn_over_both(table: Path, tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_a_run_that_goes_on() -> None:
         ("failed", "failed 5 min ago: the disk is full"),
         (
             "dead",
-            "its process 12 on node7 was killed, and wrote last 5 min ago; run the same command "
-            "again to go on",
+            "its process 12 on node7 ended without saying so (it was killed, or its folder could "
+            "not be written to), and wrote last 5 min ago; run the same command again to go on",
         ),
     ],
 )

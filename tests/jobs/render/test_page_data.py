@@ -27,6 +27,12 @@ from .page_cases import cases_of, unpacked
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PANELS = "2318 612,12 67 512 512,536 67 512 512 80"
 
+# What a browser writes otherwise than Python, or with more digits than Decimal has by default.
+EXTREMES = [
+    *(sign * size for sign in (1.0, -1.0) for size in (0.0, 5e-324, 2.5e-310, 5e15, 123456789e12)),
+    *(sign * size for sign in (1.0, -1.0) for size in (9.9999e20, 1e21, 1e25, 5e30, 3.4e38)),
+]
+
 _NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False).map(rounded)
 _COLUMNS = st.one_of(
     st.lists(st.integers(-3, 20)),
@@ -66,6 +72,15 @@ def test_rounding_twice_is_rounding_once(value: float) -> None:
     shown = rounded(value)
     assert shown is not None
     assert float(_by_a_browser(shown)) == float(f"{value:.4f}")
+
+
+@given(st.floats())
+def test_any_number_is_rounded(value: float) -> None:
+    shown = rounded(value)
+    if not math.isfinite(value):
+        assert shown is None
+    else:
+        assert shown == pytest.approx(value, rel=1.1e-4, abs=5e-5)
 
 
 def _by_a_browser(value: float) -> str:
@@ -145,6 +160,8 @@ def odd_gallery() -> Gallery:
         case_of(3, "a/b|c", [0, 1], [-0.03125, -0.00004], None),
         case_of(4, "患者 $& 4", list(range(95, 295)), many.tolist(), 30),
         case_of(1005, "BEST_avg", [0], [math.nan], 0),
+        case_of(7, "extremes", list(range(len(EXTREMES))), EXTREMES, 3),
+        case_of(8, "limits", [0, 1], [math.inf, -math.inf], None),
     ]
     loose = GalleryCase(
         place=6,
@@ -161,7 +178,7 @@ def odd_gallery() -> Gallery:
         ),
     )
     return Gallery(
-        title="t", status="finished", settings={}, available=6, cases=(*cases, loose), run="r"
+        title="t", status="finished", settings={}, available=8, cases=(*cases, loose), run="r"
     )
 
 

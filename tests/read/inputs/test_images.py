@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fastcam.errors import CaseError
-from fastcam.read.inputs.images import read_image, words_of_picture
+from fastcam.read.inputs.images import pixels_of, read_image, words_of_picture
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 17), np.uint8)
@@ -21,9 +21,14 @@ RGB = RNG.integers(0, 256, (12, 17, 3), np.uint8)
 
 
 def saved(folder: Path, image: Image.Image, name: str, **how: Any) -> np.ndarray:
+    """What is read of the file; of an opened picture, in memory, it is the same."""
     image.save(folder / name, **how)
     found = read_image(folder / name)
     assert found.shape == (image.height, image.width, found.shape[2])
+    with Image.open(folder / name) as opened:
+        in_memory = pixels_of(opened, 0)
+    assert in_memory.dtype == found.dtype
+    np.testing.assert_array_equal(in_memory, found)
     return found
 
 
@@ -64,6 +69,28 @@ def test_cmyk(tmp_path: Path) -> None:
     jpeg = saved(tmp_path, Image.frombytes("CMYK", (16, 16), flat.tobytes()), "c.jpg", quality=95)
     expected = (255.0 - flat[0, 0, :3]) * (255 - 20) / 255
     assert np.abs(jpeg - expected).max() <= 6
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa", "I;16B", "HSV", "1"])
+def test_modes_of_memory_alone(mode: str) -> None:
+    alpha = np.full((12, 17), 255, np.uint8)
+    deep = GREY.astype(np.uint16) * 200
+    picture = {
+        "La": Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(alpha)]).convert("La"),
+        "RGBa": Image.fromarray(np.dstack([RGB, alpha])).convert("RGBa"),
+        "I;16B": Image.frombytes("I;16B", (17, 12), deep.astype(">u2").tobytes()),
+        "HSV": Image.fromarray(RGB).convert("HSV"),
+        "1": Image.fromarray(GREY > 99),
+    }[mode]
+    found = pixels_of(picture, 0)
+    if mode == "I;16B":
+        low, high = np.percentile(deep, [0.5, 99.5])
+        expected: Any = np.clip((deep - low) / (high - low), 0, 1)[..., None] * 255
+        assert np.abs(found - expected).max() < 2
+    else:
+        greys = {"La": GREY[..., None], "1": np.where(GREY > 99, 255, 0)[..., None]}
+        expected = greys.get(mode, RGB)
+        assert np.abs(found.astype(int) - expected).max() <= (6 if mode == "HSV" else 0)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])

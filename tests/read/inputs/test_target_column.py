@@ -41,10 +41,23 @@ def test_class_names() -> None:
     given = classes(rows("b", "a", "c"), "y", 2, ("b", "a"))
     assert given.values == {0: 0.0, 1: 1.0}
     assert "none of the classes b, a" in given.errors[2]
-    with pytest.raises(InputError, match=r"holds names of 2 classes \(a, b\), and the model has 3"):
+    with pytest.raises(InputError, match=r"holds names of 2 classes \(a, b\); the model has 3"):
         classes(rows("a", "b"), "y", 3)
     with pytest.raises(InputError, match="gives 1 names, but the model has 2"):
         classes(rows("a"), "y", 2, ("a",))
+
+
+def test_the_rows_without_an_image_are_told_of() -> None:
+    table = [*rows("a", "b", "", "a").values()]
+    with pytest.raises(InputError) as error:
+        classes({0: table[0], 3: table[3]}, "y", 2, table_rows=table)
+    assert str(error.value) == (
+        "column 'y' holds names of 1 class (a) in the rows of the images that were found, which "
+        "alone count, and 2 in all its rows; the model has 2: give --class-names A,B,... in "
+        "the order of its outputs"
+    )
+    with pytest.raises(InputError, match=r"of 2 classes \(a, b\); the model has 3"):
+        classes(dict(enumerate(table)), "y", 3, table_rows=table)
 
 
 def test_class_numbers_have_the_names_that_are_given() -> None:

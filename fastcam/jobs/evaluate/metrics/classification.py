@@ -45,12 +45,14 @@ class Reliability:
 
 
 def classification_metrics(
-    true: Classes, predicted: Classes, probability: Floats
+    true: Classes, predicted: Classes, probability: Floats, ranking: Floats | None = None
 ) -> dict[str, Estimate]:
     """METRICS of classes (n,) and ``probability`` (n, k), each with its 95 % interval.
 
-    The AUC is None where fewer than two classes occur.
+    ``ranking`` (n, k) orders the cases for the AUC, which is None where fewer than two classes
+    occur; without it the probability does.
     """
+    ranking = probability if ranking is None else ranking
     values = dict.fromkeys(METRICS, math.nan)
     count = probability.shape[1]
     if true.size:
@@ -58,18 +60,18 @@ def classification_metrics(
 
         values["accuracy"] = accuracy_score(true, predicted)
         values["balanced_accuracy"] = _balanced(true, predicted)
-        values["auc"] = _auc(true, probability)
+        values["auc"] = _auc(true, ranking)
         average = "binary" if count == 2 else "macro"
         values["f1"] = f1_score(true, predicted, average=average, zero_division=0.0)
         values["calibration_error"] = _calibration_error(reliability(true, predicted, probability))
-    ranking = _Ranking(true, probability) if probability.size <= _MOST_RANKED else None
+    ranked = _Ranking(true, ranking) if ranking.size <= _MOST_RANKED else None
     confidence = _confidence(predicted, probability)
 
     def resample_metrics(indices: Indices) -> Floats:
         return np.stack(
             [
                 *_count_metrics(true[indices], predicted[indices], count),
-                np.full(len(indices), np.nan) if ranking is None else ranking.auc(indices),
+                np.full(len(indices), np.nan) if ranked is None else ranked.auc(indices),
                 _calibration_errors(predicted[indices] == true[indices], confidence[indices]),
             ]
         )[[0, 1, 3, 2, 4]]
@@ -78,11 +80,11 @@ def classification_metrics(
 
 
 def confusion_counts(true: Classes, predicted: Classes, count: int) -> NDArray[np.int64]:
-    """Numbers of cases (k, k): rows are the true classes, columns the predicted ones."""
-    from sklearn.metrics import confusion_matrix
+    """Numbers of cases (k, k): rows are the true classes, columns the predicted ones.
 
-    counts: NDArray[np.int64] = confusion_matrix(true, predicted, labels=range(count))
-    return counts
+    Zeros where there are no cases, which scikit-learn's confusion_matrix refuses.
+    """
+    return np.bincount(true * count + predicted, minlength=count**2).reshape(count, count)
 
 
 def reliability(true: Classes, predicted: Classes, probability: Floats) -> Reliability:
@@ -116,15 +118,15 @@ def _balanced(true: Classes, predicted: Classes) -> float:
     return float(recall_score(true, predicted, labels=np.unique(true), average="macro"))
 
 
-def _auc(true: Classes, probability: Floats) -> float:
+def _auc(true: Classes, ranking: Floats) -> float:
     from sklearn.metrics import roc_auc_score
 
     if len(np.unique(true)) < 2:
         return math.nan
-    if probability.shape[1] == 2:
-        return float(roc_auc_score(true, probability[:, 1]))
+    if ranking.shape[1] == 2:
+        return float(roc_auc_score(true, ranking[:, 1]))
     # Class by class: scikit-learn's multi-class AUC refuses a test set in which one is missing.
-    aucs = [roc_auc_score(true == c, probability[:, c]) for c in np.unique(true)]
+    aucs = [roc_auc_score(true == c, ranking[:, c]) for c in np.unique(true)]
     return float(np.mean(aucs))
 
 
@@ -168,19 +170,17 @@ def _calibration_errors(right: NDArray[np.bool_], confidence: Floats) -> Floats:
 class _Ranking:
     """AUCs of resamples.
 
-    Probabilities are ranked once; a resample then only counts, for each rank, the cases of the
+    Cases are ranked once; a resample then only counts, for each rank, the cases of the
     class and the others.
     """
 
-    def __init__(self, true: Classes, probability: Floats) -> None:
+    def __init__(self, true: Classes, ranking: Floats) -> None:
         present = np.unique(true)
-        self._classes = [1] if probability.shape[1] == 2 else present.tolist()
+        self._classes = [1] if ranking.shape[1] == 2 else present.tolist()
         if len(present) < 2:
             self._classes = []
         self._true = true
-        self._ranks = {
-            c: np.unique(probability[:, c], return_inverse=True)[1] for c in self._classes
-        }
+        self._ranks = {c: np.unique(ranking[:, c], return_inverse=True)[1] for c in self._classes}
 
     def auc(self, indices: Indices) -> Floats:
         """(r,) of (r, n); NaN where a class has no case, or all."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastcam.jobs.evaluate.metrics import classification, regression
-from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from fastcam.jobs.evaluate.metrics.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Floats
 from fastcam.jobs.evaluate.metrics.findings import FindingsMetrics
 from fastcam.jobs.evaluate.metrics.localization import Localization, LocalizationSummary
 from fastcam.jobs.evaluate.metrics.regression import Group
@@ -37,6 +37,8 @@ class EvaluatedCase:
             class.
         good: an error below the limit, or the right class.
         probability: of each class; empty for a regression.
+        ranking: (k,) what orders images as the probability of each class does, without its
+            rounding; empty where it is the probability.
         localization: where its map lies against its mask; None where there are no masks.
     """
 
@@ -48,6 +50,7 @@ class EvaluatedCase:
     error: float
     good: bool
     probability: tuple[float, ...] = ()
+    ranking: Floats = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
     localization: Localization | None = None
 
     @property
@@ -128,6 +131,12 @@ class Evaluation:
         return self.names[index] if self.names else str(index)
 
 
+def rankings_of(cases: Sequence[EvaluatedCase], classes: int) -> Floats:
+    """(n, k) by what the cases are ranked for each class."""
+    rows = [case.ranking if case.ranking.size else case.probability for case in cases]
+    return np.array(rows, np.float64).reshape(len(cases), classes)
+
+
 def evaluation_of(
     kind: Kind,
     target: str,
@@ -151,7 +160,10 @@ def evaluation_of(
     else:
         shares = np.array([case.probability for case in cases]).reshape(len(cases), classes)
         metrics = classification.classification_metrics(
-            true.astype(np.int64), predicted.astype(np.int64), shares
+            true.astype(np.int64),
+            predicted.astype(np.int64),
+            shares,
+            rankings_of(cases, classes),
         )
     return Evaluation(
         kind=kind,

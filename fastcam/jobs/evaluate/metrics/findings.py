@@ -64,13 +64,20 @@ class FindingsMetrics:
     macro: dict[str, Estimate]
 
 
-def findings_metrics(true: Floats, probability: Floats, names: Sequence[str]) -> FindingsMetrics:
+def findings_metrics(
+    true: Floats, probability: Floats, names: Sequence[str], ranking: Floats | None = None
+) -> FindingsMetrics:
     """The metrics of ``true`` (n, k), 1 for present, 0 for absent and NaN for unknown, and
     ``probability`` (n, k), with 95 % intervals by resampling images.
 
-    What is undefined, as an AUC where all images have the finding, is None.
+    ``ranking`` (n, k) orders the images for AUC and average precision; without it the probability
+    does. What is undefined, as an AUC where all images have the finding, is None.
     """
-    columns = [_Column(true[:, k : k + 1], probability[:, k : k + 1]) for k in range(true.shape[1])]
+    ranking = probability if ranking is None else ranking
+    columns = [
+        _Column(*(values[:, k : k + 1] for values in (true, probability, ranking)))
+        for k in range(true.shape[1])
+    ]
     findings = []
     for name, column in zip(names, columns, strict=True):
         known = column.known
@@ -84,7 +91,7 @@ def findings_metrics(true: Floats, probability: Floats, names: Sequence[str]) ->
                 metrics=_estimates(METRICS, len(true), column.values),
             )
         )
-    together = _Column(true, probability)
+    together = _Column(true, probability, ranking)
 
     def means(indices: Indices) -> Floats:
         parts = np.stack([column.values(indices, OVERALL) for column in columns])
@@ -111,14 +118,14 @@ def _estimates(names: object, count: int, values: object) -> dict[str, Estimate]
 class _Column:
     """One finding, or several taken together: true values and probabilities (n, j) of images.
 
-    Probabilities are ranked once; a resample then only counts, for each rank, the pairs that are
-    present and those that are absent.
+    Pairs are ranked once, by ``ranking`` (n, j); a resample then only counts, for each rank, those
+    that are present and those that are absent.
     """
 
-    def __init__(self, true: Floats, probability: Floats) -> None:
+    def __init__(self, true: Floats, probability: Floats, ranking: Floats) -> None:
         self.true, self.probability = true, probability
         self.known: NDArray[np.bool_] = np.isfinite(true)
-        _, ranks = np.unique(probability, return_inverse=True)
+        _, ranks = np.unique(ranking, return_inverse=True)
         self._ranks = ranks.reshape(probability.shape)
         self._width = int(self._ranks.max(initial=0)) + 1
         self.threshold = self._best_threshold()

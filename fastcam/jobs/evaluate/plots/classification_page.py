@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.jobs.evaluate.metrics.classification import BINS, confusion_counts, reliability
-from fastcam.jobs.evaluate.metrics.evaluation import Evaluation
+from fastcam.jobs.evaluate.metrics.evaluation import Evaluation, rankings_of
 from fastcam.report.plots import (
     BLUE,
     DARK,
@@ -44,7 +44,7 @@ def classification_page(evaluation: Evaluation) -> Page:
     frame(curves, _auc_title(evaluation), x="false positive rate", y="true positive rate")
     frame(calibration, _calibration_title(evaluation), x="confidence", y="share predicted right")
     if true.size:
-        _roc(curves, evaluation, true, shares)
+        _roc(curves, evaluation, true, rankings_of(evaluation.cases, evaluation.classes))
         _calibration(calibration, true, predicted, shares)
     for axes in (curves, calibration):
         axes.set_aspect("equal")
@@ -112,7 +112,7 @@ def _matrix(
 
 
 def _roc(
-    axes: Axes, evaluation: Evaluation, true: NDArray[np.int64], shares: NDArray[np.float64]
+    axes: Axes, evaluation: Evaluation, true: NDArray[np.int64], ranking: NDArray[np.float64]
 ) -> None:
     from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -123,8 +123,8 @@ def _roc(
         return
     classes = [1] if evaluation.classes == 2 else present[:_MOST_CURVES]
     for c in classes:
-        wrong, right, _ = roc_curve(true == c, shares[:, c])
-        auc = roc_auc_score(true == c, shares[:, c])
+        wrong, right, _ = roc_curve(true == c, ranking[:, c])
+        auc = roc_auc_score(true == c, ranking[:, c])
         name = shorten_name(evaluation.class_name(c))
         color = BLUE if len(classes) == 1 else None
         axes.plot(wrong, right, linewidth=1.7, label=f"{name}   {auc:.3f}", color=color)

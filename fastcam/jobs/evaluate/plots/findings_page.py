@@ -28,9 +28,14 @@ _MOST_CURVES = 10
 
 
 def findings_page(
-    true: Floats, probability: Floats, metrics: FindingsMetrics, remark: str = ""
+    true: Floats,
+    probability: Floats,
+    ranking: Floats,
+    metrics: FindingsMetrics,
+    remark: str = "",
 ) -> Page:
-    """``evaluation_results.png`` of ``true`` and ``probability`` (n, k); ``remark`` above."""
+    """``evaluation_results.png`` of ``true``, ``probability`` and by what is ranked (n, k);
+    ``remark`` above."""
     height = max(6.2, 0.36 * len(metrics.findings) + 1.6)
     page = new_page(17.5, height, constrained=True)
     write_remark(page, remark)
@@ -42,7 +47,7 @@ def findings_page(
     frame(calibration, f"Calibration, all findings ({BINS} bins)", x="probability", y="share true")
     if len(true):
         _bars(bars, metrics)
-        _roc(curves, true, probability, metrics)
+        _roc(curves, true, ranking, metrics)
         _calibration(calibration, true, probability)
     else:
         write_placeholder(bars, "no image was evaluated")
@@ -72,7 +77,7 @@ def _bars(axes: Axes, metrics: FindingsMetrics) -> None:
     axes.set_xlim(0, 1.02)
 
 
-def _roc(axes: Axes, true: Floats, probability: Floats, metrics: FindingsMetrics) -> None:
+def _roc(axes: Axes, true: Floats, ranking: Floats, metrics: FindingsMetrics) -> None:
     from sklearn.metrics import roc_curve
 
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0, linestyle="--")
@@ -82,7 +87,7 @@ def _roc(axes: Axes, true: Floats, probability: Floats, metrics: FindingsMetrics
         if finding.metrics["auc"].value is None or count == _MOST_CURVES:
             continue
         count += 1
-        wrong, right, _ = roc_curve(true[labeled, number] == 1, probability[labeled, number])
+        wrong, right, _ = roc_curve(true[labeled, number] == 1, ranking[labeled, number])
         text, _ = drawable_text(shorten_name(finding.name))
         axes.plot(wrong, right, linewidth=1.5, label=text)
     if not count:

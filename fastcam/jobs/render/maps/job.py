@@ -31,6 +31,7 @@ from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import work_items
 from fastcam.run.folder import RunFolder
 from fastcam.run.records import Failure
+from fastcam.run.seen_inputs import SeenInputs
 from fastcam.run.work_items import CaseSlices
 from fastcam.store.map_rows import MapCase, MapRow, choose_rows, compared_texts
 from fastcam.store.maps import MapStore
@@ -93,12 +94,17 @@ class MapSource:
     def draw_one(self, index: int, path: Path) -> tuple[str, ...]:
         """Draw the figure of image ``index``, from 0, into a file in this process; what there is to
         warn of. CaseError where its image or maps can't be read."""
-        (case_slices,) = locate_maps(self.store, [index], self.masks)
+        (case_slices,) = locate_maps(self.store, [index], self.masks, self.seen)
         figures = MapFigures.of(self._local_task, open_maps(self._local_task, case_slices))
         heat = figures.case_maps.heat
         sheet, _ = figures.sheet(0 if heat is None else heat.best_slice)
         write_sheet(path, sheet, figures.render_style, self.request.style.format, Buffers())
         return figures.warnings
+
+    @cached_property
+    def seen(self) -> SeenInputs:
+        """What the model saw of the images."""
+        return SeenInputs(self.store.path, self.request.trust_inputs)
 
     @cached_property
     def _local_task(self) -> MapTask:
@@ -161,7 +167,7 @@ class MapJob:
 
     @cached_property
     def _located(self) -> list[CaseSlices]:
-        return locate_maps(self.source.store, self.indices, self.source.masks)
+        return locate_maps(self.source.store, self.indices, self.source.masks, self.source.seen)
 
     @property
     def masked(self) -> list[int]:

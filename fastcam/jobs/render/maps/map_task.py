@@ -49,6 +49,7 @@ from fastcam.run.file_names import NumberedCase
 from fastcam.run.files import make_folder
 from fastcam.run.recent_cache import RecentCache
 from fastcam.run.records import FigureRecord, ItemResult
+from fastcam.run.seen_inputs import check_seen
 from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.storage.locations import is_path
 from fastcam.store.map_rows import MapCase, MapRow
@@ -297,7 +298,8 @@ def bounds_item(task: MapTask, item: WorkItem) -> tuple[Limits, ...]:
 
 
 def open_maps(task: MapTask, case_slices: CaseSlices) -> OpenMaps:
-    """An image or volume with its maps. CaseError where one of them isn't there."""
+    """An image or volume with its maps. CaseError where one isn't there, or not what was run."""
+    check_seen(case_slices.seen)
     store = task.store
     case = MapCase(store.headers[case_slices.case])
     values = tuple(row.read(store, case_slices.case) for row in task.rows)

@@ -6,6 +6,7 @@ import bisect
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from fastcam_kernels.resize import slice_of
@@ -17,9 +18,11 @@ from fastcam.options import Selection, Style
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import file_names
 from fastcam.run.records import Failure
+from fastcam.run.seen_inputs import NOTHING_SEEN, SeenFile, SeenInputs
 from fastcam.run.work_items import CaseSlices
-from fastcam.storage.locations import is_path
+from fastcam.storage.locations import as_path, is_path
 from fastcam.store.map_rows import MapCase, MapRow, check_done, depth_of
+from fastcam.store.map_schema import MapHeader
 from fastcam.store.maps import MapStore
 
 
@@ -98,9 +101,13 @@ def heat_of(case: MapCase, values: NDArray[np.float32], signed: bool) -> VolumeH
 
 
 def locate_maps(
-    store: MapStore, indices: Iterable[int], masks: SourceIndex | None
+    store: MapStore,
+    indices: Iterable[int],
+    masks: SourceIndex | None,
+    seen: SeenInputs = NOTHING_SEEN,
 ) -> list[CaseSlices]:
-    """The files of each chosen image and its mask; ``masks`` replace those the store knows."""
+    """The files of each chosen image and its mask, and what was ``seen`` of them; ``masks`` replace
+    those the store knows."""
     located = []
     for index in indices:
         header = store.headers[index]
@@ -111,10 +118,22 @@ def locate_maps(
             except CaseError as error:
                 mask, missing = None, str(error)
         path = None if mask is None else str(mask)
+        mask = None if mask is None else as_path(mask)
+        files = seen_files(header, seen, mask)
         others = [str(value) for value in header.inputs if is_path(value)]
         inputs = (*others, str(store.output_file(index)))
-        located.append(CaseSlices(index, (), False, str(header.source), "", path, missing, inputs))
+        located.append(
+            CaseSlices(index, (), False, str(header.source), "", path, missing, inputs, files)
+        )
     return located
+
+
+def seen_files(
+    header: MapHeader, seen: SeenInputs, mask: Path | None = None
+) -> tuple[SeenFile, ...]:
+    """What was ``seen`` of the files of an image or volume, and of the ``mask`` shown with it."""
+    inputs = (value for value in header.inputs if is_path(value))
+    return seen.files(header.place, (header.source, *inputs), mask)
 
 
 def plan_maps(

@@ -25,6 +25,7 @@ from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import work_items
 from fastcam.run.folder import STORE, RunFolder
 from fastcam.run.records import Failure
+from fastcam.run.seen_inputs import SeenInputs
 from fastcam.run.work_items import CaseSlices
 from fastcam.store.patches import RunStore, create_from_results, open_store
 
@@ -160,7 +161,8 @@ class PatchJob:
 
     @cached_property
     def _located(self) -> list[CaseSlices]:
-        return locate(self.store, self.indices, self.source.images, self.source.masks)
+        seen = SeenInputs(self.store.path, self.source.request.trust_inputs)
+        return locate(self.store, self.indices, self.source.images, self.source.masks, seen)
 
     @property
     def masked(self) -> list[int]:

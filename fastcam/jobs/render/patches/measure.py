@@ -19,6 +19,7 @@ from fastcam.options import Sources
 from fastcam.read.results.case import Case
 from fastcam.read.volumes import frames, masks, orientation, volumes
 from fastcam.report.statistics import CaseStatistics, measure, share_inside
+from fastcam.run.seen_inputs import check_seen
 from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.storage.locations import as_path
 
@@ -58,6 +59,7 @@ def _measure(task: PatchTask, case_slices: CaseSlices) -> CaseStatistics:
     if case_slices.mask is None or case_slices.image is None:
         return measure(case, None)
     try:
+        check_seen(case_slices.seen)
         grid = volumes.volume_grid(
             as_path(case_slices.image), task.sources.axes, task.sources.volume
         )

@@ -29,6 +29,7 @@ from fastcam.run.file_names import NumberedCase
 from fastcam.run.files import make_folder
 from fastcam.run.recent_cache import RecentCache
 from fastcam.run.records import FigureRecord, ItemResult
+from fastcam.run.seen_inputs import check_seen
 from fastcam.run.work_items import CaseSlices, WorkItem
 from fastcam.store.patches import RunStore, open_store
 from fastcam.store.random_weights import RANDOM_WEIGHTS, has_random_source
@@ -166,6 +167,7 @@ def _open_case(task: PatchTask, case_slices: CaseSlices) -> tuple[OpenCase, Case
     case = task.store.case(case_slices.case)
     if case_slices.image is None:
         raise CaseError(case_slices.image_missing)
+    check_seen(case_slices.seen)
     case_data = open_case(
         case, case_slices.image, case_slices.mask, case_slices.mask_missing, task.sources
     )

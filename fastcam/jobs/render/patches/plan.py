@@ -15,6 +15,7 @@ from fastcam.read.volumes.sources import SourceIndex
 from fastcam.read.volumes.volumes import volume_shape
 from fastcam.run import file_names
 from fastcam.run.records import Failure
+from fastcam.run.seen_inputs import NOTHING_SEEN, SeenFile, SeenInputs
 from fastcam.run.work_items import CaseSlices
 from fastcam.storage.locations import as_path
 from fastcam.store.patches import RunStore
@@ -25,8 +26,10 @@ def locate(
     indices: Iterable[int],
     images: SourceIndex,
     masks: SourceIndex | None,
+    seen: SeenInputs = NOTHING_SEEN,
 ) -> list[CaseSlices]:
-    """Where each chosen case's volume and mask are; what is missing is said in its place."""
+    """Where each chosen case's volume and mask are, and what was ``seen`` of them; what is missing
+    is said in its place."""
     located = []
     for index in indices:
         name = store.cases[index].name
@@ -34,7 +37,13 @@ def locate(
         mask, mask_missing = _find(masks, name) if masks is not None else (None, "")
         if mask is not None and mask == image:
             mask, mask_missing = None, f"{mask} is the image itself; name masks <patient>_mask"
-        located.append(CaseSlices(index, (), False, image, image_missing, mask, mask_missing))
+        files: tuple[SeenFile, ...] = ()
+        if image is not None:
+            mask_path = None if mask is None else as_path(mask)
+            files = seen.files(store.cases[index].place, (as_path(image),), mask_path)
+        located.append(
+            CaseSlices(index, (), False, image, image_missing, mask, mask_missing, seen=files)
+        )
     return located
 
 

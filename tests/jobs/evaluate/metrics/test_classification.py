@@ -141,3 +141,10 @@ def test_reliability_and_confusion_by_hand() -> None:
     np.testing.assert_allclose(found.accuracy, [0.0, 1.0])
     assert found.n.tolist() == [2, 2]
     assert confusion_counts(true, predicted, 3).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+
+
+def test_no_cases_are_no_error() -> None:
+    none = np.empty(0, np.int64)
+    assert confusion_counts(none, none, 3).tolist() == [[0] * 3] * 3
+    found = classification_metrics(none, none, np.empty((0, 3)))
+    assert {estimate.value for estimate in found.values()} == {None}

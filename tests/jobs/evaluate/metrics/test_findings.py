@@ -66,7 +66,7 @@ def test_micro_and_macro_are_scikit_learns() -> None:
 
 def test_resamples_are_as_one_by_one() -> None:
     true, probability = _set(25, 2)
-    column = _Column(true, probability)
+    column = _Column(true, probability, probability)
     indices = np.random.default_rng(1).integers(0, 25, (7, 25))
     values = column.values(indices)
     for row, chosen in enumerate(indices):

@@ -14,6 +14,7 @@ from fastcam.errors import InputError
 from fastcam.jobs.render.maps.plan import VolumeHeat, locate_maps, plan_maps
 from fastcam.options import MapChoice, Selection, Style
 from fastcam.store.map_rows import MapCase, choose_rows
+from fastcam.store.maps import MapStore
 
 from .... import sample_map_stores
 
@@ -98,6 +99,27 @@ def test_a_store_without_a_finished_batch(tmp_path) -> None:
     store = create_maps(tmp_path / "run.zarr", sample_map_stores.attrs_of(tmp_path), [item], 1)
     with pytest.raises(InputError, match="holds no maps yet"):
         choose_rows(store, MapChoice())
+
+
+def test_a_store_of_which_all_images_failed(tmp_path) -> None:
+    from fastcam.read.inputs.inputs import Item
+    from fastcam.run.failures import FAILURES
+    from fastcam.store.map_batch import BatchRows
+    from fastcam.store.new_maps import create_maps
+
+    items = [Item(name, "", tmp_path / f"{name}.png") for name in "abc"]
+    store = create_maps(tmp_path / "run.zarr", sample_map_stores.attrs_of(tmp_path), items, 2)
+    store.append(0, BatchRows.failed(("is no picture", "is damaged")))
+    with pytest.raises(InputError, match=r"2 images failed, such as a.*1 of 3 aren't run yet"):
+        choose_rows(store, MapChoice())
+    store.append(1, BatchRows.failed(("is gone",)))
+    (tmp_path / FAILURES).write_text("")
+    with pytest.raises(InputError) as error:
+        choose_rows(MapStore.open(store.path), MapChoice())
+    assert str(error.value) == (
+        f"{store.path}: holds no maps: all 3 images failed, the first, a, because: is no picture; "
+        f"they are listed in {tmp_path / FAILURES}"
+    )
 
 
 @pytest.mark.parametrize(("count", "depth"), [(5, 20), (7, 10), (1, 6), (8, 8), (9, 4)])
