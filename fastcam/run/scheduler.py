@@ -113,7 +113,7 @@ def local_cluster(
             yield client
         finally:
             # Whether all that was asked for is done is known by now, whatever ends badly.
-            with _interrupts_deferred(), contextlib.suppress(*LOSSES):
+            with _interrupts_deferred(), contextlib.suppress(*LOSSES), _quiet():
                 running.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from PIL import Image
 
 from fastcam.api import render
@@ -184,3 +186,23 @@ def test_dask_imports_nothing_for_a_fork_server_that_runs() -> None:
     command = [sys.executable, "-c", _CLUSTER]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["3", "False"], done.stderr
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_workers_that_close_too_late_are_no_words(
+    late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that was asked for is done, and a loop would say at length what it waited for."""
+    close = LocalCluster.close
+
+    def closed(cluster: LocalCluster, timeout: float | None = None) -> None:
+        close(cluster, timeout)
+        if late:
+            raise TimeoutError("Timeout")
+
+    monkeypatch.setattr(LocalCluster, "close", closed)
+    loops = logging.getLogger("asyncio")
+    monkeypatch.setattr(loops, "level", logging.WARNING)
+    with scheduler.local_cluster(scheduler.ClusterShape(0, 1), ()) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+    assert (loops.level > logging.CRITICAL) == late
