@@ -17,7 +17,7 @@ from typing import NamedTuple
 import xxhash
 
 from fastcam.storage.listing import listed
-from fastcam.storage.locations import as_path, crowded, files_below
+from fastcam.storage.locations import as_path, crowded
 from fastcam.storage.object_path import ObjectPath
 from fastcam.storage.object_state import ObjectState
 from fastcam.storage.parallel import side_by_side
@@ -25,13 +25,18 @@ from fastcam.storage.parallel import side_by_side
 _PIECE = 1 << 20
 # The place of what the figures of all cases are made of.
 ALL_CASES = 0
+# What file browsers and DICOM media put beside slices, and what is none by its name.
+_BESIDE = ("thumbs.db", "desktop.ini", "dicomdir")
+_NO_SLICES = (".txt", ".csv", ".json", ".xml", ".pdf", ".html", ".md", ".log", ".zarr")
+# The name of the record in a folder of figures.
+_RUN = "run.json"
 # The path of a mask that was looked for and not there, when a case's figures were drawn.
 _NO_MASK = "(no mask)"
 
 
 class FileState(NamedTuple):
     """``size`` in bytes and time of the last change ``modified`` in nanoseconds since 1970 of a
-    file; of a folder the sum and the latest of all that is in it."""
+    file; of a folder the sum of all slices in it, and a number made of their names and times."""
 
     size: int
     modified: int
@@ -45,7 +50,8 @@ class InputRecord:
         place: the 1-based number of the case whose figures were made of it; 0 for all cases.
         path: the file or folder.
         size: its size in bytes.
-        modified: when it was changed last, in nanoseconds since 1970.
+        modified: when it was changed last, in nanoseconds since 1970; of a folder a number made of
+            names and times.
         checksum: XXH3 of its content, as hexadecimal digits; empty where it changed meanwhile.
     """
 
@@ -79,16 +85,44 @@ def file_state(path: Path) -> FileState | None:
         if not stat.S_ISDIR(own.st_mode):
             return FileState(own.st_size, own.st_mtime_ns)
         if isinstance(path, ObjectPath):
-            return _state_of_all(path.tree())
-        size, modified = 0, own.st_mtime_ns
-        for folder, _, names in os.walk(path):
-            for entry in (folder, *(os.path.join(folder, name) for name in names)):  # noqa: PTH118
-                details = os.stat(entry)  # noqa: PTH116 - Path takes three times as long
-                size += details.st_size if entry != folder else 0
-                modified = max(modified, details.st_mtime_ns)
+            return _state_of_all(_slices_among(path.tree(), path))
+        return _folder_state(path)
     except (OSError, ValueError):
         return None
-    return FileState(size, modified)
+
+
+def _folder_state(folder: Path) -> FileState:
+    """All sizes, and a number made of names, sizes and times: a slice that is replaced by an older
+    one changes neither their sum nor the latest time."""
+    size, digest = 0, xxhash.xxh3_64()
+    for name in sorted(_names_below(folder)):
+        try:
+            details = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - thrice as fast
+        except FileNotFoundError:
+            continue  # a link to nowhere
+        size += details.st_size
+        digest.update(os.fsencode(f"{name}\0{details.st_size}\0{details.st_mtime_ns}\0"))
+    return FileState(size, digest.intdigest() >> 1)
+
+
+def _names_below(folder: Path) -> list[str]:
+    """The files below a folder that may be slices, relative to it."""
+    names = []
+    for parent, folders, own in os.walk(folder):
+        below = os.path.relpath(parent, folder)
+        if below != os.curdir and _RUN in own:  # what fastcam itself put there
+            folders[:] = []
+            continue
+        folders[:] = [name for name in folders if _may_be_slices(name)]
+        names += [os.path.normpath(os.path.join(below, n)) for n in own if _may_be_slices(n)]  # noqa: PTH118
+    return names
+
+
+def _may_be_slices(name: str) -> bool:
+    """Whether a file or folder of that name is read, and not put there by a file browser or for
+    people."""
+    folded = name.casefold()
+    return not folded.startswith(".") and folded not in _BESIDE and not folded.endswith(_NO_SLICES)
 
 
 def file_states(paths: Sequence[Path]) -> list[FileState | None]:
@@ -185,7 +219,7 @@ def content_checksum(path: Path, state: FileState, marks: bool = True) -> str:
 def _object_checksum(path: ObjectPath, state: FileState, marks: bool) -> str:
     digest = xxhash.xxh3_64()
     try:
-        files = path.tree_or_self()
+        files = _slices_among(path.tree_or_self(), path)
         if _state_of_all(files) != state:
             return ""
         for file, details in files:
@@ -197,6 +231,17 @@ def _object_checksum(path: ObjectPath, state: FileState, marks: bool) -> str:
     return digest.hexdigest()
 
 
+def _slices_among(
+    files: Iterable[tuple[ObjectPath, ObjectState]], path: ObjectPath
+) -> list[tuple[ObjectPath, ObjectState]]:
+    """The object ``path``, or those of ``files``, all below it, that may be slices."""
+    return [
+        (file, state)
+        for file, state in files
+        if file == path or all(map(_may_be_slices, file.relative_to(path).parts))
+    ]
+
+
 def _state_of_all(files: Sequence[tuple[ObjectPath, ObjectState]]) -> FileState:
     newest = max((state.st_mtime_ns for _, state in files), default=0)
     return FileState(sum(state.st_size for _, state in files), newest)
@@ -205,7 +250,7 @@ def _state_of_all(files: Sequence[tuple[ObjectPath, ObjectState]]) -> FileState:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    return sorted(files_below(path))
+    return [file for name in sorted(_names_below(path)) if (file := path / name).exists()]
 
 
 def changed_inputs(records: Iterable[InputRecord]) -> tuple[set[int], list[InputRecord]]:

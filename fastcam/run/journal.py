@@ -26,12 +26,16 @@ def whole_rows(text: str) -> list[dict[str, str]]:
     A run that was killed may have left half a line at the end, and half a number is a number.
     """
     lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    rows: list[dict[str, str]] = []
     columns = next(lines, [])
-    return [
-        dict(zip(columns, map(original_text, cells), strict=True))
-        for cells in lines
-        if cells and len(cells) == len(columns)
-    ]
+    # An open quote of a damaged file takes in all that follows, more than a cell can be.
+    with contextlib.suppress(csv.Error):
+        rows.extend(
+            dict(zip(columns, map(original_text, cells), strict=True))
+            for cells in lines
+            if cells and len(cells) == len(columns)
+        )
+    return rows
 
 
 def parsed_rows(text: str, parse: Callable[[Mapping[str, str]], Row]) -> list[Row]:
@@ -63,6 +67,8 @@ class Journal(Generic[Row]):
             self._file = self._open()
             try:
                 self._lock = FolderLock(path, path.parent)
+                if self._lock.effective:
+                    self._drop_half_line()
             except BaseException:
                 self._file.close()
                 raise
@@ -127,6 +133,13 @@ class Journal(Generic[Row]):
     def _open(self) -> IO[str]:
         # A killed run may have left half a character at the end.
         return self.path.open("a+", newline="", encoding="utf-8", errors=_ERRORS)
+
+    def _drop_half_line(self) -> None:
+        """Cut off what a killed run left of a line: what is added must not be the rest of it."""
+        with self.path.open("rb+") as file:
+            content = file.read()
+            if content and not content.endswith(b"\n"):
+                file.truncate(content.rfind(b"\n") + 1)
 
     def _text(self) -> str:
         self._file.seek(0)

@@ -66,7 +66,7 @@ class SeenInputs:
                 "without what the model saw"
             ) from error
         # The last one of a file counts, at the place of the first: a case may have been run again.
-        last = {(r.place, r.path): r for r in parsed_rows(text, InputRecord.of_cells)}
+        last = {(r.place, _whole(r.path)): r for r in parsed_rows(text, InputRecord.of_cells)}
         records: dict[int, list[InputRecord]] = {}
         for record in last.values():
             records.setdefault(record.place, []).append(record)

@@ -11,6 +11,8 @@ import pytest
 from fastcam.errors import InputError, OutputError
 from fastcam.run.failures import FAILURES, read_failures
 from fastcam.run.folder import FIGURES, RUN, RunFolder
+from fastcam.run.input_files import InputRecord
+from fastcam.run.journal import Journal, parsed_rows
 from fastcam.run.records import Failure, FigureRecord
 
 SETTINGS = {"top_k": 3, "root_dir": Path("/data"), "heat_alpha": 0.5}
@@ -241,3 +243,24 @@ def test_a_full_disk_while_listing_is_an_output_error(tmp_path):
         folder.record([A])
     with RunFolder(tmp_path, SETTINGS, overwrite=False):
         pass
+
+
+@pytest.mark.parametrize("half", ['2,"a, b', "2,c", '2,"' + "x" * 200_000])
+def test_what_is_added_is_no_part_of_a_half_line(half: str, tmp_path: Path) -> None:
+    """As a killed run, or a full disk, leaves one."""
+    path = tmp_path / "inputs.csv"
+    columns = ["place", "path", "size", "modified", "checksum"]
+    rows = [InputRecord(place, f"{place}, b", 1, 2, "f") for place in range(3)]
+    journal = Journal(path, columns, InputRecord.of_cells)
+    journal.replace(rows[:1])
+    journal.close()
+    with path.open("a", encoding="utf-8") as file:
+        file.write(half)
+    journal = Journal(path, columns, InputRecord.of_cells)
+    assert journal.rows() == rows[:1]
+    journal.add(rows[1:])
+    assert journal.rows() == rows
+    journal.close()
+    # Whole lines after an open quote, as of a version that went on behind the half line.
+    path.write_text(path.read_text().replace(",f", f",f\n{half}", 1) + "\n")
+    assert parsed_rows(path.read_text(), InputRecord.of_cells)[:1] == rows[:1]

@@ -66,6 +66,31 @@ def test_a_folder_of_other_files_is_named(series: Path, change: Callable[[Path],
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_slice_does_not_count(series: Path) -> None:
+    """What file browsers, media and fastcam itself put into a folder."""
+    files = seen(series)
+    for name in (".DS_Store", "Thumbs.db", "._0.dcm", "readme.txt", "DICOMDIR"):
+        (series / name).write_bytes(b"beside")
+    (series / "link.dcm").symlink_to(series / "nowhere")
+    for name in ("out/run.zarr/maps/c.0", "out/001_a.png", "out/run.json", "r.zarr/c.0"):
+        (series / name).parent.mkdir(parents=True, exist_ok=True)
+        (series / name).write_bytes(b"own")
+    check_seen(files)
+    (series / "1.dcm").write_bytes(b"slice 9")
+    with pytest.raises(CaseError, match="changed since the model saw it"):
+        check_seen(files)
+
+
+def test_a_slice_replaced_by_an_older_one(series: Path) -> None:
+    """Neither the sum of the sizes nor the latest time is another one."""
+    os.utime(series / "2.dcm", ns=(10**18, 10**18))
+    files = seen(series)
+    (series / "1.dcm").write_bytes(b"slice 9")
+    os.utime(series / "1.dcm", ns=(1, 1))
+    with pytest.raises(CaseError, match="changed since the model saw it"):
+        check_seen(files)
+
+
 def test_files_of_the_same_size_and_time_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,7 +146,7 @@ def _flip(call: Call) -> Grid | None:
 
 def _permute(call: Call) -> Grid | None:
     grid = call.grid
-    if grid is None or grid.dims is None:
+    if grid is None:
         return call.passed_on
     axes = range(call.source.ndim)
     if call.func.overloadpacket is _aten.permute:
@@ -160,6 +160,11 @@ def _permute(call: Call) -> Grid | None:
         order = list(axes)
         first, second = first % len(order), second % len(order)
         order[first], order[second] = order[second], order[first]
+    if grid.dims is None:
+        # Where an axis was taken out, as by squeeze, and the places are axes still.
+        places = [order.index(dim) for dim in grid.axes_in(call.source.shape)]
+        same = call.passed_on
+        return replace(same, loose=True) if same and places != sorted(places) else same
     dims = tuple(order.index(dim) for dim in grid.dims)
     # Of (b, c, w, h) the entries are along x and y.
     entries = sorted(range(len(dims)), key=dims.__getitem__)

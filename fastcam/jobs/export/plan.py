@@ -64,7 +64,7 @@ def _map_files(store: MapStore, request: ExportRequest) -> Iterator[MapFile]:
     rows = choose_rows(store, request.choice)
     cases = [MapCase(header) for header in store.headers]
     names = file_names.image_folders([case.name for case in cases])
-    seen = SeenInputs(store.path, request.trust_inputs)
+    seen = SeenInputs(store.path)
     suffix = request.volume_suffix if store.attrs.dims == 3 else request.format
     for index in select(cases, request.selection):
         case = cases[index]
@@ -72,7 +72,13 @@ def _map_files(store: MapStore, request: ExportRequest) -> Iterator[MapFile]:
             row_name = _row_name(store, row, index)
             name = f"{names[index]}_{row_name}.{suffix}"
             write = partial(write_map, store, index, row, row_name)
-            yield MapFile(case.place, case.name, name, write, seen_files(case.header, seen))
+            yield MapFile(
+                case.place,
+                case.name,
+                name,
+                write,
+                seen_files(case.header, seen, case.header.mask_source),
+            )
 
 
 def _row_name(store: MapStore, row: MapRow, index: int) -> str:
@@ -103,7 +109,7 @@ def _patch_files(store: RunStore, request: ExportRequest) -> Iterator[MapFile]:
     images = SourceIndex(sources.root_dir)
     names = file_names.image_folders([case.name for case in store.cases])
     selected = select(store.cases, request.selection, store.rejected)
-    seen = SeenInputs(store.path, request.trust_inputs)
+    seen = SeenInputs(store.path)
     for case_slices in locate(store, selected, images, None, seen):
         case = store.cases[case_slices.case]
         name = f"{names[case_slices.case]}_attention.{request.volume_suffix}"

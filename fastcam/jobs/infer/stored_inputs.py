@@ -121,7 +121,7 @@ def recorded_masks(store_path: Path, items: Sequence[Item]) -> list[Path | None]
     finally:
         journal.close()
     return [
-        next((p for p in reversed(paths[case]) if p not in (item.source, *item.inputs)), None)
+        next((p for p in reversed(paths[case]) if p.absolute() not in input_files(item)), None)
         if case in paths
         else item.mask
         for case, item in enumerate(items)
@@ -146,7 +146,10 @@ def forget_inputs(store_path: Path) -> None:
 
 
 def input_files(item: Item, with_masks: bool = False) -> list[Path]:
-    """The files and folders that the maps of ``item`` are made of, of its mask, too, or not."""
+    """The files and folders that the maps of ``item`` are made of, of its mask, too, or not.
+
+    Absolute: the same run may be gone on with from another folder.
+    """
     inputs = (value for value in item.inputs if is_path(value))
     mask = [item.mask] if with_masks and item.mask is not None else []
-    return list(dict.fromkeys((item.source, *inputs, *mask)))
+    return list(dict.fromkeys(path.absolute() for path in (item.source, *inputs, *mask)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -19,7 +18,7 @@ from fastcam.jobs.render.maps.image import (
     open_image,
     open_volume_image,
 )
-from fastcam.jobs.render.maps.plan import locate_maps
+from fastcam.jobs.render.maps.plan import locate_maps, run_sources
 from fastcam.jobs.view.map_case import MapViewCase
 from fastcam.jobs.view.numbered_maps import head_count, name_of, row_of
 from fastcam.jobs.view.opened_case import Limits
@@ -58,10 +57,7 @@ class MapRun(ViewRun):
         self._class_names = class_names
         self.store = store
         self._seen = SeenInputs(store.path, trust_inputs)
-        run = store.attrs.settings.get("volume")
-        if run and sources.volume is None:
-            sources = replace(sources, volume=str(run))
-        self._sources = sources
+        self._sources = sources = run_sources(store, sources)
         mask_dir = sources.mask_dir
         self._masks = None if mask_dir is None else SourceIndex(mask_dir, mask=True)
         self.rows = _every_row(store)

@@ -90,3 +90,21 @@ def test_tokens_of_an_image_that_is_turned_have_a_note() -> None:
     torch.manual_seed(0)
     result = fastcam.explain(Tokens().eval(), torch.randn(1, 1, 16, 16), "hirescam", "mix")
     assert [facts.note for facts in result.facts.values()] == [NOT_FOLLOWED]
+
+
+class Squeezed(nn.Module):
+    """An axis is taken out while the others are turned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.conv(x.squeeze(1).transpose(1, 2).unsqueeze(1)).mean((2, 3))
+        return answer
+
+
+def test_what_is_turned_without_its_channels_has_a_note() -> None:
+    torch.manual_seed(0)
+    result = fastcam.explain(Squeezed().eval(), torch.randn(1, 1, 16, 16), "gradcam", "conv")
+    assert [facts.note for facts in result.facts.values()] == [NOT_FOLLOWED]

@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import fastcam
@@ -83,7 +84,11 @@ def test_patch_attention(tmp_path: Path, moved: bool) -> None:
     assert len(export(tmp_path, "trusted", root_dir=root, trust_inputs=True).written) == 3
 
 
-def test_a_map_that_was_made_anew_is_exported_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before_trusted", [False, True])
+@pytest.mark.parametrize("after_trusted", [False, True])
+def test_a_map_that_was_made_anew_is_exported_anew(
+    before_trusted: bool, after_trusted: bool, tmp_path: Path
+) -> None:
     """The store is the same one, and the file of the old map is whole."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -92,18 +97,27 @@ def test_a_map_that_was_made_anew_is_exported_anew(tmp_path: Path) -> None:
     for number in range(3):
         sample_map_stores.make_image(images / f"a{number}.png", 24, 40, seed=number)
 
-    def run() -> ExportReport:
+    def run(trusted: bool = False) -> ExportReport:
         options: dict[str, Any] = {"image_size": (24, 40), "layers": "0", "device": "cpu"}
         fastcam.infer(model.eval(), images, tmp_path, batch_size=2, workers=0, **options)
-        return export(tmp_path, "out", format="npy")
+        return export(tmp_path, "out", format="npy", trust_inputs=trusted)
 
     names = [f"a{number}_gradcam_0.npy" for number in range(3)]
-    assert run().written == names
+    assert run(before_trusted).written == names
     before = {name: np.load(tmp_path / "out" / name) for name in names}
     assert run().already == names
     sample_map_stores.make_image(images / "a1.png", 24, 40, seed=99)
-    report = run()
+    report = run(after_trusted)
     assert report.written == ["a1_gradcam_0.npy"]
     assert report.already == ["a0_gradcam_0.npy", "a2_gradcam_0.npy"]
     after = {name: np.load(tmp_path / "out" / name) for name in names}
     assert [name for name in names if not np.array_equal(before[name], after[name])] == [names[1]]
+
+
+def test_a_mask_that_the_map_was_made_of(tmp_path: Path) -> None:
+    recorded(sample_map_stores.image_store(tmp_path, masks=True), masks=True)
+    mask = tmp_path / "images" / "a1_mask.png"
+    Image.fromarray(np.full((24, 40), 255, np.uint8)).save(mask)
+    report = export(tmp_path, "out", layers=["layer3"])
+    assert {name[:2] for name in report.written} == {"a0", "a2"}
+    check_failed(report, mask)

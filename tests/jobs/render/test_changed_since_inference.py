@@ -203,3 +203,52 @@ def test_patch_attention(tmp_path: Path, kind: str) -> None:
     assert (outcome.drawn, outcome.failed, drawn(tmp_path / "out")) == (1, 1, ["001"])
     check_failed(outcome, tmp_path / "out", changed)
     assert of_changed("trusted", trust_inputs=True).drawn == 2
+
+
+@pytest.mark.parametrize("first", ["relative", "absolute"])
+def test_a_run_goes_on_from_another_folder(
+    first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images are the same ones however they are named."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        sample_map_stores.make_image(tmp_path / f"images/a{number}.png", 24, 40, seed=number)
+    monkeypatch.chdir(tmp_path)
+    names = [Path("images"), tmp_path / "images"]
+    for turn, images in enumerate(names if first == "relative" else names[::-1]):
+        options: dict[str, Any] = {"image_size": (24, 40), "layers": "0", "device": "cpu"}
+        report = fastcam.infer(model.eval(), images, tmp_path / "run", workers=0, **options)
+        assert report.failures == []
+        assert draw(report.store, tmp_path / f"figures-{images.is_absolute()}").drawn == 3
+        sample_map_stores.make_image(tmp_path / "images/a1.png", 24, 40, seed=90 + turn)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert fastcam.infer(model, names[1], tmp_path / "run", workers=0, **options).done == 3
+
+
+def test_arrays_lie_as_they_did_in_the_run(tmp_path: Path) -> None:
+    """``--axes`` needs no saying twice; where all sides are alike nothing else would tell."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.AdaptiveAvgPool3d(1), nn.Flatten())
+    voxels = np.random.default_rng(0).random((12, 12, 12)).astype(np.float32)
+    pictures = []
+    for axes, array in (("xyz", voxels.T), ("zyx", voxels)):
+        folder = tmp_path / axes
+        (folder / "images").mkdir(parents=True)
+        np.save(folder / "images" / "p.npy", np.ascontiguousarray(array))
+        report = fastcam.infer(
+            model.eval(),
+            folder / "images",
+            folder,
+            axes=axes,  # type: ignore[arg-type]
+            image_size=(12, 12, 12),
+            layers="0",
+            device="cpu",
+            workers=0,
+        )
+        assert draw(report.store, folder / "figures").drawn == 1
+        (picture,) = (folder / "figures").glob("*.png")
+        pictures.append(picture.read_bytes())
+    assert pictures[0] == pictures[1]

@@ -22,10 +22,9 @@ from fastcam.jobs.render.maps.map_task import (
     open_maps,
     render_map_item,
 )
-from fastcam.jobs.render.maps.plan import locate_maps, plan_maps
+from fastcam.jobs.render.maps.plan import locate_maps, plan_maps, run_sources
 from fastcam.jobs.render.plan import CohortPlan, Draw, Limits, RenderPlan
 from fastcam.jobs.render.request import RenderRequest
-from fastcam.options import Sources
 from fastcam.read.inputs.preprocessing import volume_channels
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import work_items
@@ -124,7 +123,7 @@ class MapSource:
             store_created=store.attrs.created,
             output_dir=request.output_dir.resolve(),
             rows=self.rows,
-            sources=_sources(request, store),
+            sources=run_sources(store, request.sources),
             style=request.style,
             mode=request.selection.mode,
             characters=characters,
@@ -213,13 +212,6 @@ def _check_channel(request: RenderRequest, store: MapStore) -> None:
         raise InputError(
             f"--show-channel {channel}: {store.path} holds maps of {content}; leave it out"
         )
-
-
-def _sources(request: RenderRequest, store: MapStore) -> Sources:
-    """The sources of a request, with the volume that was run where none is asked for."""
-    sources = request.sources
-    run = store.attrs.settings.get("volume")
-    return replace(sources, volume=str(run)) if run and sources.volume is None else sources
 
 
 def _cohort_draw(task: MapTask, limits: Sequence[Limits]) -> Draw:

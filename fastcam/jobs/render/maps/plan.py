@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastcam.errors import CaseError
 from fastcam.jobs.render.plan import FigurePlan, unfinished
-from fastcam.options import Selection, Style
+from fastcam.options import Selection, Sources, Style
 from fastcam.read.volumes.sources import SourceIndex
 from fastcam.run import file_names
 from fastcam.run.records import Failure
@@ -126,6 +126,16 @@ def locate_maps(
             CaseSlices(index, (), False, str(header.source), "", path, missing, inputs, files)
         )
     return located
+
+
+def run_sources(store: MapStore, sources: Sources) -> Sources:
+    """The sources of maps: arrays lie as they did in the run, and the volume is that which was run
+    where none is asked for."""
+    settings = store.attrs.settings
+    volume = settings.get("volume")
+    if volume and sources.volume is None:
+        sources = replace(sources, volume=str(volume))
+    return replace(sources, axes="xyz") if settings.get("axes") == "xyz" else sources
 
 
 def seen_files(
