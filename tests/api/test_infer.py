@@ -189,7 +189,7 @@ def test_patch_attention_is_for_volumes() -> None:
     ("images", "said"),
     [
         (7, "images is int"),
-        ([], "images is list"),
+        ([], "images is empty"),
         (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "must be float"),
         (["missing.png"], "missing.png"),
         ([object()], "give a path, a PIL image or a uint8 array"),

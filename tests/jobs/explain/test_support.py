@@ -48,7 +48,7 @@ def test_ways_to_give_them(folder: Path) -> None:
     ("support", "said"),
     [
         ({}, "no class in it"),
-        ({"x": []}, "images is list"),
+        ({"x": []}, "images is empty"),
         ({"x": ["missing.png"]}, "missing.png: does not exist"),
     ],
 )
