@@ -67,11 +67,15 @@ class Journal(Generic[Row]):
             self._file = self._open()
             try:
                 self._lock = FolderLock(path, path.parent)
-                if self._lock.effective:
-                    self._drop_half_line()
             except BaseException:
                 self._file.close()
                 raise
+            if self._lock.effective:
+                try:
+                    self._drop_half_line()
+                except OSError:
+                    self.close()
+                    raise
 
     @property
     def locked(self) -> bool:

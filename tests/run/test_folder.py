@@ -264,3 +264,18 @@ def test_what_is_added_is_no_part_of_a_half_line(half: str, tmp_path: Path) -> N
     # Whole lines after an open quote, as of a version that went on behind the half line.
     path.write_text(path.read_text().replace(",f", f",f\n{half}", 1) + "\n")
     assert parsed_rows(path.read_text(), InputRecord.of_cells)[:1] == rows[:1]
+
+
+def test_a_journal_that_cannot_be_mended_is_not_left_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    path, columns = tmp_path / "inputs.csv", ["place", "path", "size", "modified", "checksum"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_drop_half_line", refused)
+        with pytest.raises(OutputError, match="Input/output error") as caught:
+            Journal(path, columns, InputRecord.of_cells)
+    assert caught.value is not None  # its frames hold what was made
+    Journal(path, columns, InputRecord.of_cells).close()
